@@ -1,0 +1,37 @@
+# Two commands need no preparation: `make demo` and `make test`. Each makes .venv and installs what it needs.
+PYTHON ?= python3
+BIN := .venv/bin
+BALANCE := ../$(BIN)/balance
+
+.PHONY: setup demo test lint bench clean
+
+setup: .venv/done
+
+.venv/done: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+demo: setup
+	@mkdir -p demo
+	$(BIN)/python -m examples.phantoms demo/xrays \
+		normal=120 consolidation=60 pleural_effusion=40 cardiomegaly=24 nodule=12
+	cd demo && $(BALANCE) scan xrays --patient '(p\d+)'
+	cd demo && $(BALANCE) fill --target max --model ../examples/pocket
+	cd demo && $(BALANCE) verify xrays-balanced
+	@echo 'Look at demo/.balance/reports/contact-sheet.png: real above synthetic, class by class.'
+
+test: setup
+	$(BIN)/python -m pytest
+
+lint: setup
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+bench: setup
+	$(BIN)/python -m tests.bench
+
+clean:
+	rm -rf .venv demo .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,1 @@
+"""Judge what `balancer` makes: imbalance figures, screening, contact sheets."""

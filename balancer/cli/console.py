@@ -1,0 +1,165 @@
+"""What all commands share: messages, tables, progress, and errors as words."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shlex
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from balancer.errors import BalanceError, Interrupted
+
+INTERRUPTED = 130
+_ADVICE = {
+    errno.ENOSPC: ("free space on the disk", "free some space"),
+    errno.EDQUOT: ("disk quota", "free some space"),
+    errno.EACCES: ("permission", "check the permissions, or choose another folder"),
+    errno.EPERM: ("permission", "check the permissions, or choose another folder"),
+    errno.EROFS: ("a disk that can be written", "choose another folder"),
+}
+
+
+def run(app: Callable[[], object]) -> NoReturn:
+    """Call `app` and turn what it raises into a message and an exit code."""
+    os.umask(0o077)  # patients' data are for their keeper alone
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    try:
+        app()
+    except BalanceError as error:
+        _fail(f"balance: this cannot go on\n{error}")
+    except OSError as error:
+        if error.errno not in _ADVICE:
+            raise
+        needed, advice = _ADVICE[error.errno]
+        place = Path(str(error.filename or "")).name or "the output"
+        _fail(
+            f"balance: this cannot go on\nneeded: {needed} for {place}\nfound:  {error.strerror}\nnext:   {advice}, then {_again()}"
+        )
+    except (KeyboardInterrupt, Interrupted):
+        message(f"\nStopped. What is finished is kept: to go on, {_again()}")
+        sys.exit(INTERRUPTED)
+    sys.exit(0)
+
+
+def message(text: str = "") -> None:
+    """Print a line for the reader, not for a program: to stderr."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def result(text: str = "") -> None:
+    """Print a line of the result: to stdout."""
+    print(text, flush=True)
+
+
+def result_json(value: Any) -> None:
+    """Print the result for a program."""
+    print(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """Lay out rows in columns: the first to the left, the others to the right.
+
+    >>> print(table(["class", "images"], [["normal", 120], ["nodule", 12]]))
+    class   images
+    normal     120
+    nodule      12
+    """
+    lines = [[printable(str(cell)) for cell in row] for row in (header, *rows)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join(
+        "  ".join(
+            [
+                row[0].ljust(widths[0]),
+                *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)),
+            ]
+        ).rstrip()
+        for row in lines
+    )
+
+
+def printable(text: str) -> str:
+    r"""Make control characters, line ends and direction marks of a name visible and harmless.
+
+    >>> printable("a\x1b[31m\n")
+    'a\\x1b[31m\\n'
+    """
+    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)
+
+
+class Progress:
+    """A line on stderr with an estimate of the end: rewritten on a terminal, now and then elsewhere."""
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+        self._began = time.monotonic()
+        self._shown = (
+            self._began if sys.stderr.isatty() else self._began + 8
+        )  # a log needs a line only of what takes long
+        self._pause = 0.2 if sys.stderr.isatty() else 10.0
+        self._open = False
+
+    def __call__(self, done: int, total: int, made: int | None = None, note: str = "") -> None:
+        """Show that `done` of `total` are done; the estimate counts the `made` of this run alone."""
+        now = time.monotonic()
+        if now - self._shown < self._pause and done < total:
+            return
+        self._shown = now
+        rate = (done if made is None else made) / max(now - self._began, 1e-6)
+        left = f", {duration((total - done) / rate)} left" if rate and done < total else ""
+        text = f"{self._what}: {done}/{total}{left}{', ' + note if note else ''}"
+        if sys.stderr.isatty():
+            print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
+            self._open = True
+        elif now - self._began > self._pause:
+            message(text)
+
+    @property
+    def seconds(self) -> float:
+        """Since it began."""
+        return time.monotonic() - self._began
+
+    def close(self) -> None:
+        """End the line."""
+        if self._open:
+            message()
+        self._open = False
+
+
+def duration(seconds: float) -> str:
+    """Seconds in words.
+
+    >>> duration(42), duration(600), duration(7300)
+    ('42 s', '10 min', '2 h 2 min')
+    """
+    if seconds < 100:
+        return f"{max(1, round(seconds))} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def size_of(count: float) -> str:
+    """Bytes in words.
+
+    >>> size_of(3_200_000)
+    '3.2 MB'
+    """
+    for unit in ("B", "kB", "MB"):
+        if count < 1000:
+            return f"{count:.3g} {unit}"
+        count /= 1000
+    return f"{count:,.3g} GB" if count < 1000 else f"{count:,.0f} GB"
+
+
+def _again() -> str:
+    return f"run again: {shlex.join(['balance', *sys.argv[1:]])}"
+
+
+def _fail(text: str) -> NoReturn:
+    message(text)
+    sys.exit(2)

@@ -1,0 +1,70 @@
+"""What the later commands begin with: the remembered collection, its split, and the ledger that holds both."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from balancer.cli.console import message, printable
+from balancer.errors import CollectionError, SplitError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from balancer.ledger import Ledger
+    from balancer.prompts import TemplatePack
+    from balancer.scan import Collection
+    from balancer.split import Split
+    from balancer.state import State
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """The collection that was scanned last."""
+
+    state: State
+    ledger: Ledger
+    collection: Collection
+    split: Split
+
+
+@contextmanager
+def opened(*, write: bool) -> Iterator[Session]:
+    """Open the nearest state folder; with `write`, nobody else writes to it meanwhile.
+
+    Raises:
+        StateError: there is none, or another command is at work in it.
+        CollectionError: the collection is gone.
+    """
+    from balancer.ledger import Ledger
+    from balancer.state import find_state, locked
+
+    state = find_state(Path.cwd())
+    with locked(state) if write else nullcontext(), Ledger(state) as ledger:
+        collection = ledger.load_collection()
+        if collection is None or not collection.root.is_dir():
+            raise CollectionError(
+                needed="a scanned collection",
+                found="none yet" if collection is None else f"{collection.root}, which is gone",
+                next_step="balance scan FOLDER",
+            )
+        split = ledger.load_split(collection)
+        if split is None:
+            raise SplitError(needed="the stored split", found="none", next_step="balance scan FOLDER")
+        yield Session(state, ledger, collection, split)
+
+
+def choose_templates(pack: str | None, labels: Sequence[str]) -> TemplatePack:
+    """The pack that the user named, or the packaged one that knows most classes; says which classes it lacks."""
+    from balancer.prompts import choose_pack, load_pack, unknown_labels
+
+    templates = load_pack(pack) if pack else choose_pack(labels)
+    unknown = unknown_labels(templates, labels)
+    if unknown:
+        names = ", ".join(printable(label) for label in unknown)
+        message(f"Warning: {templates.source} does not know {names}: their prompts are the bare class name.")
+        message(f"         Copy {templates.source}, add the classes with a finding, and pass it: --pack FILE.yaml")
+    return templates

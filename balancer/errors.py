@@ -1,0 +1,77 @@
+"""Every error of ours, and how it reads.
+
+BalanceError              needed, found, next step: the three parts of every message; exit 2
+├── CollectionError       the folder is not a labelled collection, or changed since it was scanned
+├── ImageError            a file that cannot be read as an X-ray
+├── SplitError            the parts train, holdout, val and test cannot be made, or do not fit
+├── PlanError             a target that names no class, or no number
+├── PromptError           a template pack or prompt that cannot be used
+├── ModelError            a checkpoint or adapter that cannot be used
+├── GenerationError       the generator failed on a batch
+│   └── OutOfMemory       the batch does not fit on the device: a smaller one may
+├── OutputError           the balanced folder is not ours, or cannot be written
+└── StateError            `.balance` is missing, locked, damaged, or in a forbidden place
+Interrupted               stopped by the user; the work so far is kept; exit 130
+"""
+
+from __future__ import annotations
+
+
+class BalanceError(Exception):
+    """What was needed, what was found instead, and what to do next.
+
+    >>> print(PlanError(needed="a class of the collection", found="'NODULES'", next_step="use NODULE"))
+    needed: a class of the collection
+    found:  'NODULES'
+    next:   use NODULE
+    """
+
+    def __init__(self, *, needed: str, found: str, next_step: str) -> None:
+        super().__init__(f"needed: {needed}\nfound:  {found}\nnext:   {next_step}")
+        self.needed = needed
+        self.found = found
+        self.next_step = next_step
+
+
+class CollectionError(BalanceError):
+    """The folder is not a labelled collection, or it changed since it was scanned."""
+
+
+class ImageError(BalanceError):
+    """A file that cannot be read as an X-ray."""
+
+
+class SplitError(BalanceError):
+    """The parts of a collection cannot be made, or do not fit it."""
+
+
+class PlanError(BalanceError):
+    """A target that names no class of the collection, or no usable number."""
+
+
+class PromptError(BalanceError):
+    """A template pack or a prompt that cannot be used."""
+
+
+class ModelError(BalanceError):
+    """A checkpoint or an adapter that cannot be used."""
+
+
+class GenerationError(BalanceError):
+    """The generator failed on a batch."""
+
+
+class OutOfMemory(GenerationError):
+    """The batch does not fit on the device."""
+
+
+class OutputError(BalanceError):
+    """The balanced folder is not ours, or cannot be written."""
+
+
+class StateError(BalanceError):
+    """The state folder is missing, locked, damaged, or in a forbidden place."""
+
+
+class Interrupted(Exception):
+    """The user stopped the command; what was done so far is kept."""

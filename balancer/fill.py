@@ -1,0 +1,260 @@
+"""Pending jobs to judged candidates: generate, encode, keep safe, screen, top up."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import random
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Protocol
+
+import pandas as pd
+
+from balancer.engines import Engine
+from balancer.generators import ImageGenerator
+from balancer.images import GreyImage, Header, OutputFormat, common_format, encode, resize
+from balancer.jobs import Candidate, GenerationConfig, Job, Method, Verdict, batch_ranges, job_seed
+from balancer.ledger import Ledger
+from balancer.plan import Plan
+from balancer.prompts import TemplatePack, make_prompt
+from balancer.scan import Collection
+from balancer.split import Split
+from balancer.xmp import make_xmp
+
+Judged = tuple[Candidate, Verdict]
+USABLE = ("accept", "unscreened")
+"""Decisions that let an image into the balanced folder; what was not screened says so in its provenance."""
+
+
+class Screen(Protocol):
+    """Judges a batch, given what is accepted of its class so far; a pure function of the two."""
+
+    def __call__(self, batch: Sequence[Candidate], accepted: Sequence[Candidate]) -> Sequence[Verdict]:
+        """Return one verdict a candidate."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """All that decides which images are made: with the same recipe, image `index` of a label is the same image."""
+
+    pack: TemplatePack
+    config: GenerationConfig
+    output: OutputFormat
+    sizes: Mapping[str, Sequence[tuple[int, int]]]
+    seed: int = 0
+
+    def job(self, label: str, index: int) -> Job:
+        """The job of image `index` of `label`."""
+        seed = job_seed(self.seed, label, index)
+        prompt = make_prompt(self.pack, label, index, self.seed)
+        size = self.output.size or random.Random(seed).choice(self.sizes[label])
+        return Job(label, index, prompt, seed, self.config, Method(), replace(self.output, size=size))
+
+
+@dataclass(frozen=True, slots=True)
+class FillReport:
+    """What came of a plan: the images to merge, how many were rejected and why, and classes that stay short."""
+
+    accepted: Mapping[str, Sequence[Judged]]
+    made: int
+    rejected: Mapping[str, Mapping[str, int]]
+    short: Mapping[str, int]
+
+
+@dataclass(slots=True)
+class FillProgress:
+    """Where a run stands: `done` of `total` images are safe in the ledger, `made` of them by this run."""
+
+    done: int = 0
+    total: int = 0
+    made: int = 0
+    notify: Callable[[FillProgress], None] = field(default=lambda progress: None)
+
+    def add(self, count: int) -> None:
+        """Count a batch that is safe."""
+        self.done += count
+        self.made += count
+        self.notify(self)
+
+
+def make_recipe(
+    collection: Collection, split: Split, pack: TemplatePack, config: GenerationConfig, seed: int
+) -> Recipe:
+    """Measure the training images' own file format, and settle everything that the images depend on.
+
+    Raises:
+        ImageError: a training image that was looked at cannot be decoded.
+    """
+    train = collection.images.loc[split.paths("train", "holdout")]
+    columns = ("format", "mode", "bits", "width", "height")
+    rows = zip(train.index, *(train[name] for name in columns), strict=True)
+    output = common_format(((path, Header(*row)) for path, *row in rows), collection.root)
+    return Recipe(pack, config, output, _sizes(train) if output.size is None else {}, seed)
+
+
+def fill(
+    collection: Collection,
+    plan: Plan,
+    recipe: Recipe,
+    *,
+    ledger: Ledger,
+    store: Path,
+    engine: Engine,
+    make_generator: Callable[[], ImageGenerator],
+    screen: Screen,
+    retries: int = 3,
+    progress: FillProgress | None = None,
+) -> FillReport:
+    """Make and judge images until every deficit is covered, or `retries` times as many were rejected.
+
+    Batches that the ledger knows are not made again, so a run that was stopped goes on where it stopped and ends
+    with the same images.
+
+    Raises:
+        GenerationError: the generator failed; what was finished before is kept.
+    """
+    store.mkdir(exist_ok=True)
+    for leftover in store.glob(".tmp-*"):  # of a run that was killed
+        leftover.unlink()
+    progress = progress or FillProgress()
+    known = {label: ledger.candidates(collection, label) for label, count in plan.deficits.items() if count}
+    desk = _Desk(collection, recipe, ledger, store, screen, known)
+    short = {label: count for label, count in plan.deficits.items() if count}
+    while short:
+        rounds = {
+            label: desk.next_batches(label, count, plan.deficits[label], retries) for label, count in short.items()
+        }
+        rounds = {label: ranges for label, ranges in rounds.items() if ranges}
+        if not rounds:
+            break
+        progress.total += sum(len(indices) for ranges in rounds.values() for indices in ranges)
+        _run_round(desk, rounds, engine, make_generator, progress)
+        short = {label: missing for label in short if (missing := plan.deficits[label] - len(desk.usable(label))) > 0}
+    return _report(desk, plan, progress.made)
+
+
+@dataclass(slots=True)
+class _Desk:
+    """One run's view of the ledger: what is made and judged of each class, in order of index."""
+
+    collection: Collection
+    recipe: Recipe
+    ledger: Ledger
+    store: Path
+    screen: Screen
+    known: Mapping[str, Mapping[str, Judged]]
+    judged: dict[str, list[Judged]] = field(default_factory=dict)
+
+    def next_batches(self, label: str, missing: int, deficit: int, retries: int) -> list[range]:
+        """Batches after those already judged that may cover what is missing; none when `retries` is used up."""
+        start, size = len(self.judged.get(label, [])), self.recipe.config.batch_size
+        allowed = deficit * (1 + retries) - start
+        return list(batch_ranges(min(missing, allowed), size, start)) if allowed > 0 else []
+
+    def usable(self, label: str) -> list[Judged]:
+        return [each for each in self.judged.get(label, []) if each[1].decision in USABLE]
+
+    def holds(self, jobs: Sequence[Job]) -> bool:
+        """Whether the ledger holds a batch whole, with its files."""
+        found = [self.known[jobs[0].label].get(job.id) for job in jobs]
+        return all(each is not None and each[0].path.is_file() for each in found)
+
+    def recall(self, jobs: Sequence[Job]) -> None:
+        """Take over a batch that the ledger holds."""
+        label = jobs[0].label
+        self.judged.setdefault(label, []).extend(self.known[label][job.id] for job in jobs)
+
+    def finish(self, jobs: Sequence[Job], images: Sequence[GreyImage]) -> int:
+        """Encode, write, screen and record one batch: the files first, then, all at once, their rows."""
+        with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+            batch = list(pool.map(self._write, jobs, images))
+        _sync_folder(self.store)
+        label = jobs[0].label
+        verdicts = self.screen(batch, [candidate for candidate, _ in self.usable(label)])
+        judged = list(zip(batch, verdicts, strict=True))
+        self.ledger.add_candidates(self.collection, judged)
+        self.judged.setdefault(label, []).extend(judged)
+        return len(jobs)
+
+    def _write(self, job: Job, image: GreyImage) -> Candidate:
+        width, height = job.output.size or image.shape[::-1]
+        content = encode(resize(image, width, height), job.output, make_xmp(job.label, job))
+        path = self.store / f"{job.id}{job.output.extension}"
+        _write_whole(path, content)
+        return Candidate(job.label, path, hashlib.sha256(content).hexdigest(), job)
+
+
+def _run_round(
+    desk: _Desk,
+    rounds: Mapping[str, Sequence[range]],
+    engine: Engine,
+    make_generator: Callable[[], ImageGenerator],
+    progress: FillProgress,
+) -> None:
+    """Make a round's batches; while one is encoded and recorded, the next is already being generated."""
+
+    def pending() -> Iterator[Sequence[Job]]:
+        for label, ranges in rounds.items():
+            for indices in ranges:
+                jobs = [desk.recipe.job(label, index) for index in indices]
+                if desk.holds(jobs):
+                    settle()  # the batches of a class are taken in order
+                    desk.recall(jobs)
+                    progress.done += len(jobs)
+                else:
+                    yield jobs
+
+    in_hand: list[Future[int]] = []
+
+    def settle() -> None:
+        while in_hand:
+            progress.add(in_hand.pop().result())
+
+    with ThreadPoolExecutor(1) as clerk:
+        for jobs, images in engine(make_generator, pending()):
+            settle()
+            in_hand.append(clerk.submit(desk.finish, jobs, images))
+        settle()
+
+
+def _report(desk: _Desk, plan: Plan, made: int) -> FillReport:
+    wanted = {label: count for label, count in plan.deficits.items() if count}
+    accepted = {label: desk.usable(label)[:count] for label, count in wanted.items()}
+    rejected = {label: _reasons(desk.judged.get(label, [])) for label in wanted}
+    short = {label: count - len(accepted[label]) for label, count in wanted.items() if len(accepted[label]) < count}
+    return FillReport(accepted, made, {label: why for label, why in rejected.items() if why}, short)
+
+
+def _reasons(judged: Sequence[Judged]) -> dict[str, int]:
+    return dict(Counter(reason for _, v in judged if v.decision not in USABLE for reason in v.reasons))
+
+
+def _sizes(train: pd.DataFrame) -> dict[str, list[tuple[int, int]]]:
+    """Every size of each class's training images, as often as it occurs, to draw sizes from."""
+    return {
+        str(label): [(int(width), int(height)) for width, height in zip(rows["width"], rows["height"], strict=True)]
+        for label, rows in train.groupby("label")
+    }
+
+
+def _write_whole(path: Path, content: bytes) -> None:
+    """Write a file so that it is there whole or not at all, even after a power cut."""
+    temporary = path.with_name(f".tmp-{path.name}")
+    with temporary.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

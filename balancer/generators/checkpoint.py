@@ -1,0 +1,260 @@
+"""Find and check the weights of a Stable Diffusion checkpoint before any of its bytes are loaded."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from balancer.errors import ModelError
+from balancer.jobs import ModelRef
+
+PIPELINES = ("StableDiffusionPipeline", "StableDiffusionXLPipeline")
+PARTS: Mapping[str, tuple[str, ...]] = {
+    "unet": ("UNet2DConditionModel",),
+    "vae": ("AutoencoderKL", "AutoencoderTiny"),
+    "text_encoder": ("CLIPTextModel",),
+    "text_encoder_2": ("CLIPTextModelWithProjection",),
+    "tokenizer": ("CLIPTokenizer", "CLIPTokenizerFast"),
+    "tokenizer_2": ("CLIPTokenizer", "CLIPTokenizerFast"),
+    "scheduler": (),  # any scheduler's configuration will do: ours is made from it
+}
+_WEIGHTED = ("unet", "vae", "text_encoder", "text_encoder_2")
+_CONFIGS = {
+    "scheduler": "scheduler_config.json",
+    "tokenizer": "tokenizer_config.json",
+    "tokenizer_2": "tokenizer_config.json",
+}
+_PICKLES = (".bin", ".ckpt", ".pt", ".pth", ".pkl")
+_HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
+_WAYS = (
+    "train a small one on your images: balance adapt --from-scratch\n"
+    "        or name a Stable Diffusion folder in diffusers' format: balance fill --model FOLDER"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A checked Stable Diffusion checkpoint: `single_file` where the weights are one file beside `folder`."""
+
+    folder: Path
+    ref: ModelRef
+    pipeline: str
+    variant: str | None
+    single_file: Path | None = None
+
+    @property
+    def is_xl(self) -> bool:
+        """Whether it is a Stable Diffusion XL."""
+        return self.pipeline == "StableDiffusionXLPipeline"
+
+    def config(self, part: str) -> dict[str, Any]:
+        """The configuration of the UNet, VAE or a text encoder."""
+        return _read_json(self.folder / part / "config.json")
+
+    @property
+    def scale_factor(self) -> int:
+        """Pixels to a side of one latent cell."""
+        vae = self.config("vae")
+        blocks = vae.get("block_out_channels") or vae["decoder_block_out_channels"]
+        return int(2 ** (len(blocks) - 1))
+
+    @property
+    def native_size(self) -> int:
+        """The side, in pixels, that it was trained at."""
+        size = self.config("unet")["sample_size"]
+        return int(size if isinstance(size, int) else size[0]) * self.scale_factor
+
+
+def find_checkpoint(model: str | None, made_here: Iterable[Path] = ()) -> Checkpoint:
+    """The checkpoint that `--model` names: a folder, a `.safetensors` file, or a hub name that was fetched before.
+
+    Without a name, the newest of `made_here`, what `adapt` made for this collection.
+
+    Raises:
+        ModelError: there is none, or it is not a complete Stable Diffusion in safetensors.
+    """
+    if model is None:
+        made = next((folder for folder in made_here if folder.is_dir()), None)
+        if made is None:
+            raise ModelError(
+                needed="a Stable Diffusion model", found="no --model, and none adapted here", next_step=_WAYS
+            )
+        return _check_folder(made, made.name, None)
+    path = Path(model)
+    if path.is_dir():
+        return _check_folder(path, path.resolve().name, None)
+    if path.is_file():
+        return _check_single_file(path)
+    return _find_fetched(model)
+
+
+def find_adapter(path: Path) -> tuple[Path, ModelRef]:
+    """The one `.safetensors` file of a LoRA adapter, given it or its folder.
+
+    Raises:
+        ModelError: there is none, or more than one.
+    """
+    files = sorted(path.glob("*.safetensors")) if path.is_dir() else [path]
+    usual = [file for file in files if file.name == "pytorch_lora_weights.safetensors"]
+    chosen = usual or files
+    if len(chosen) == 1 and chosen[0].is_file() and chosen[0].suffix == ".safetensors":
+        return chosen[0], ModelRef(path.resolve().name, None, _sha256(chosen[0]))
+    raise ModelError(
+        needed="a LoRA adapter: one .safetensors file, or a folder with one",
+        found=f"{path}: {_what_is_there(path)}",
+        next_step="name the file itself: balance fill --adapter FILE.safetensors",
+    )
+
+
+def _find_fetched(name: str) -> Checkpoint:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
+
+    try:
+        if not _HUB_NAME.fullmatch(name):
+            raise HFValidationError(name)
+        folder = Path(snapshot_download(name, local_files_only=True))
+    except (HFValidationError, LocalEntryNotFoundError) as error:
+        raise ModelError(
+            needed="a model folder, a .safetensors file, or the name of a model that is on this machine",
+            found=f"{name!r} is none of these (nothing is fetched from a network)",
+            next_step=_WAYS,
+        ) from error
+    return _check_folder(folder, name, folder.name)
+
+
+def _check_single_file(file: Path) -> Checkpoint:
+    if file.suffix in _PICKLES:
+        raise _pickled(file, [file])
+    configs = file.with_suffix("")
+    if file.suffix != ".safetensors" or not (configs / "model_index.json").is_file():
+        raise ModelError(
+            needed=f"a .safetensors file with its configuration beside it: {configs.name}/model_index.json and its parts",
+            found=f"{file.name}" + ("" if file.suffix != ".safetensors" else f" without a folder {configs.name}"),
+            next_step=f"put the configuration files of the model it comes from into {configs.name}/",
+        )
+    pipeline = _check_index(configs)
+    _check_parts(configs, _parts_of(configs), weights=False)
+    return Checkpoint(configs, ModelRef(file.name, None, _sha256(file)), pipeline, None, file)
+
+
+def _check_folder(folder: Path, name: str, revision: str | None) -> Checkpoint:
+    pipeline = _check_index(folder)
+    parts = _parts_of(folder)
+    _check_parts(folder, parts, weights=True)
+    files = sorted(
+        file for part in parts for file in (folder / part).iterdir() if file.suffix in (".safetensors", ".json", ".txt")
+    )
+    variant = None if any(_plain_weights(folder / "unet")) else "fp16"
+    return Checkpoint(folder, ModelRef(name, revision, _hash_files(folder, files)), pipeline, variant)
+
+
+def _check_index(folder: Path) -> str:
+    index = folder / "model_index.json"
+    if not index.is_file():
+        raise ModelError(
+            needed="a Stable Diffusion folder in diffusers' format (with a model_index.json)",
+            found=f"{folder}: {_what_is_there(folder)}",
+            next_step=_WAYS,
+        )
+    pipeline = _read_json(index).get("_class_name")
+    if pipeline not in PIPELINES:
+        raise _not_supported(folder, f"a {pipeline}", " or ".join(PIPELINES))
+    return str(pipeline)
+
+
+def _parts_of(folder: Path) -> list[str]:
+    """The parts that are needed and named in the index, each of a class we know."""
+    index = _read_json(folder / "model_index.json")
+    is_xl = index["_class_name"] == "StableDiffusionXLPipeline"
+    needed = [part for part in PARTS if is_xl or not part.endswith("_2")]
+    for part in needed:
+        entry = index.get(part)
+        if not isinstance(entry, list) or len(entry) != 2 or entry[1] is None:
+            raise _lacks(folder, part)
+        library, name = entry
+        known = name in PARTS[part] or (part == "scheduler" and library == "diffusers")
+        if library not in ("diffusers", "transformers") or not known:
+            raise _not_supported(
+                folder,
+                f"{library}.{name} as its {part}",
+                f"{' or '.join(PARTS[part]) or 'a scheduler of diffusers'}",
+            )
+    return needed
+
+
+def _check_parts(folder: Path, parts: Iterable[str], *, weights: bool) -> None:
+    for part in parts:
+        if not (folder / part / _CONFIGS.get(part, "config.json")).is_file():
+            raise _lacks(folder, part)
+        if weights and part in _WEIGHTED and not list((folder / part).glob("*.safetensors")):
+            pickles = [file for file in (folder / part).iterdir() if file.suffix in _PICKLES]
+            raise _pickled(folder, pickles) if pickles else _lacks(folder, f"{part}'s weights")
+
+
+def _plain_weights(folder: Path) -> list[Path]:
+    return [file for file in folder.glob("*.safetensors") if ".fp16" not in file.name]
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelError(
+            needed=f"a readable {path.parent.name}/{path.name}",
+            found=str(error),
+            next_step="copy the model folder again",
+        ) from error
+    if not isinstance(found, dict):
+        raise ModelError(
+            needed="a JSON object",
+            found=f"{path.name}: something else",
+            next_step="copy the model folder again",
+        )
+    return found
+
+
+def _hash_files(folder: Path, files: Iterable[Path]) -> str:
+    lines = (f"{file.relative_to(folder).as_posix()} {_sha256(file)}\n" for file in files)
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _what_is_there(path: Path) -> str:
+    if not path.exists():
+        return "nothing there"
+    names = sorted(entry.name for entry in path.iterdir()) if path.is_dir() else [path.name]
+    return ", ".join(names[:5]) + (" ..." if len(names) > 5 else "") or "an empty folder"
+
+
+def _lacks(folder: Path, part: str) -> ModelError:
+    return ModelError(
+        needed=f"a complete Stable Diffusion folder, with {', '.join(_WEIGHTED[:3])}, tokenizer and scheduler",
+        found=f"{folder.name} lacks its {part}",
+        next_step="copy the whole model folder again, or name another: balance fill --model FOLDER",
+    )
+
+
+def _pickled(folder: Path, files: list[Path]) -> ModelError:
+    return ModelError(
+        needed="weights as .safetensors: loading a pickle can run any program",
+        found=f"{folder.name} holds {files[0].name}",
+        next_step="get the model's safetensors files, or convert it on a machine that you can spare",
+    )
+
+
+def _not_supported(folder: Path, found: str, needed: str) -> ModelError:
+    return ModelError(
+        needed=needed,
+        found=f"{folder.name} has {found}",
+        next_step="name a Stable Diffusion 1.x, 2.x or XL model",
+    )

@@ -1,0 +1,58 @@
+"""A few quick images from prompts, to refine their wording by eye; and how long an image takes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from balancer.generators import ImageGenerator
+from balancer.generators.checkpoint import find_checkpoint
+from balancer.generators.stable_diffusion import Sampling, StableDiffusion, choose_device, settle_config
+from balancer.images import GreyImage, OutputFormat
+from balancer.jobs import Job, Method, job_seed
+from balancer.prompts import Prompt
+
+QUICK_STEPS = 12
+_NO_FILE = OutputFormat("PNG", ".png", "L", 8, None)
+
+
+def draw_prompts(
+    prompts: Sequence[Prompt],
+    model: str | None,
+    made_here: Iterable[Path],
+    progress: Callable[[int, int], None],
+) -> list[GreyImage]:
+    """One image a prompt, in a few steps, at the model's own size.
+
+    Raises:
+        ModelError: there is no usable model.
+    """
+    checkpoint = find_checkpoint(model, made_here)
+    config = settle_config(checkpoint, None, Sampling(steps=QUICK_STEPS))
+    generator = StableDiffusion(checkpoint, None, config, choose_device("auto"))
+    jobs = [
+        Job("sample", index, prompt, job_seed(0, "sample", index), config, Method(), _NO_FILE)
+        for index, prompt in enumerate(prompts)
+    ]
+    images: list[GreyImage] = []
+    for start in range(0, len(jobs), config.batch_size):
+        images += generator.generate(jobs[start : start + config.batch_size])
+        progress(len(images), len(jobs))
+    return images
+
+
+def seconds_per_batch(generator: ImageGenerator, jobs: Sequence[Job]) -> float:
+    """Time one batch from a few steps: what a step takes and what comes on top do not depend on their number."""
+
+    def timed(steps: int) -> float:
+        short = [replace(job, config=replace(job.config, steps=steps)) for job in jobs]
+        began = time.perf_counter()
+        generator.generate(short)
+        return time.perf_counter() - began
+
+    timed(2)  # the first batch also pays for warming up
+    few, more = timed(2), timed(6)
+    step = max(0.0, (more - few) / 4)
+    return max(few - 2 * step, 0.0) + step * jobs[0].config.steps

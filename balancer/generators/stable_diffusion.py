@@ -1,0 +1,304 @@
+"""Images from text with any Stable Diffusion checkpoint of diffusers."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from balancer.errors import GenerationError, ModelError, OutOfMemory
+from balancer.generators.checkpoint import Checkpoint
+from balancer.images import GreyImage
+from balancer.jobs import GenerationConfig, Job, ModelRef
+from balancer.prompts import Prompt
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import torch
+
+SCHEDULER = "DPMSolverMultistep, Karras sigmas"
+_DECODED_AT_ONCE = 8
+_CPU_BATCHES = ((128, 16), (256, 8), (512, 4))
+_GIB = 2**30
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """What the user may choose about generation; `None` and "auto" are chosen here."""
+
+    steps: int = 25
+    guidance_scale: float = 3.0
+    size: int | None = None
+    batch_size: int | None = None
+    device: str = "auto"
+    adapter_scale: float = 1.0
+
+
+def choose_device(name: str) -> str:
+    """`cuda`, `mps` or `cpu`: what "auto" finds, or what was asked for.
+
+    Raises:
+        ModelError: the device is not there.
+    """
+    import torch
+
+    there = ["cuda"] if torch.cuda.is_available() else []
+    there += ["mps"] if torch.backends.mps.is_available() else []
+    there += ["cpu"]
+    if name == "auto":
+        return there[0]
+    if name.split(":")[0] in there:
+        return name
+    raise ModelError(
+        needed=f"one of the devices {', '.join(there)}",
+        found=f"--device {name}",
+        next_step="use --device auto",
+    )
+
+
+def settle_config(checkpoint: Checkpoint, adapter: ModelRef | None, sampling: Sampling) -> GenerationConfig:
+    """All settings that an image depends on, each with its value; the same on every run on the same machine.
+
+    Raises:
+        ModelError: a size that the model cannot make, or a device that is not there.
+    """
+    size = sampling.size or checkpoint.native_size
+    if size % checkpoint.scale_factor or size <= 0:
+        near = max(1, round(size / checkpoint.scale_factor)) * checkpoint.scale_factor
+        raise ModelError(
+            needed=f"a size that is a multiple of {checkpoint.scale_factor} pixels for this model",
+            found=f"--size {size}",
+            next_step=f"use --size {near}",
+        )
+    device = choose_device(sampling.device)
+    return GenerationConfig(
+        model=checkpoint.ref,
+        adapter=adapter,
+        adapter_scale=sampling.adapter_scale if adapter else 0.0,
+        scheduler=SCHEDULER,
+        steps=sampling.steps,
+        guidance_scale=sampling.guidance_scale,
+        width=size,
+        height=size,
+        dtype="float16" if device.startswith("cuda") else "float32",
+        batch_size=sampling.batch_size or _fitting_batch(checkpoint, size, device),
+    )
+
+
+def require_tokens_fit(checkpoint: Checkpoint, prompts: Iterable[Prompt]) -> None:
+    """Refuse prompts of which the checkpoint's text encoder would silently drop the end.
+
+    Raises:
+        ModelError: a prompt or negative has more tokens than the encoder takes.
+    """
+    tokenizer = _tokenizer(checkpoint)
+    limit = int(checkpoint.config("text_encoder").get("max_position_embeddings", 77))
+    for text in dict.fromkeys(text for prompt in prompts for text in (prompt.text, prompt.negative)):
+        count = len(tokenizer(text, truncation=False)["input_ids"])
+        if count > limit:
+            raise ModelError(
+                needed=f"prompts of at most {limit} tokens, all that this model reads",
+                found=f"{count} tokens: {text!r}",
+                next_step="shorten it in the template pack, then see: balance prompts",
+            )
+
+
+class StableDiffusion:
+    """An `ImageGenerator`: one checkpoint with at most one adapter, on one device."""
+
+    def __init__(self, checkpoint: Checkpoint, adapter: Path | None, config: GenerationConfig, device: str) -> None:
+        import torch
+
+        self._device = device
+        self._dtype = getattr(torch, config.dtype)
+        self._pipe = _load(checkpoint, self._dtype)
+        if adapter is not None:
+            _fuse(self._pipe, adapter, config.adapter_scale)
+        _use_our_scheduler(self._pipe)
+        self._pipe.set_progress_bar_config(disable=True)
+        self._pipe.to(device)
+        self._embedded: dict[tuple[str, str], dict[str, torch.Tensor]] = {}
+
+    def generate(self, jobs: Sequence[Job]) -> list[GreyImage]:
+        """Return one uint8 array of shape (config.height, config.width) a job, in order.
+
+        Raises:
+            OutOfMemory: the batch does not fit on the device.
+        """
+        import torch
+
+        config = jobs[0].config
+        with torch.inference_mode(), _translated(len(jobs)):
+            latents = self._pipe(
+                **self._embeddings([job.prompt for job in jobs]),
+                generator=[torch.Generator("cpu").manual_seed(job.seed) for job in jobs],
+                num_inference_steps=config.steps,
+                guidance_scale=config.guidance_scale,
+                width=config.width,
+                height=config.height,
+                output_type="latent",
+            ).images
+            grey = torch.cat([self._decode(part) for part in latents.split(_DECODED_AT_ONCE)])
+            return list(grey.cpu().numpy())
+
+    def _embeddings(self, prompts: Sequence[Prompt]) -> dict[str, Any]:
+        import torch
+
+        found = [self._embed(prompt) for prompt in prompts]
+        return {name: torch.cat([each[name] for each in found]) for name in found[0]}
+
+    def _embed(self, prompt: Prompt) -> dict[str, Any]:
+        """The text encoder's output, computed once for each different prompt."""
+        key = (prompt.text, prompt.negative)
+        if key not in self._embedded:
+            names = (
+                "prompt_embeds",
+                "negative_prompt_embeds",
+                "pooled_prompt_embeds",
+                "negative_pooled_prompt_embeds",
+            )
+            values = self._pipe.encode_prompt(
+                prompt=prompt.text,
+                negative_prompt=prompt.negative,
+                device=self._device,
+                num_images_per_prompt=1,
+                do_classifier_free_guidance=True,
+            )
+            self._embedded[key] = dict(zip(names, values, strict=False))  # only XL has pooled ones
+        return self._embedded[key]
+
+    def _decode(self, latents: torch.Tensor) -> torch.Tensor:
+        """Latents to uint8 luminance of shape (n, height, width), on the device."""
+        import torch
+
+        vae = self._pipe.vae
+        latents = latents.to(vae.dtype)
+        mean, std = (getattr(vae.config, name, None) for name in ("latents_mean", "latents_std"))
+        if mean is not None and std is not None:
+            shift, scale = (
+                torch.tensor(v, device=latents.device, dtype=latents.dtype).view(1, -1, 1, 1) for v in (mean, std)
+            )
+            latents = latents * scale / vae.config.scaling_factor + shift
+        else:
+            latents = latents / vae.config.scaling_factor
+        colour = vae.decode(latents, return_dict=False)[0].float()
+        grey = (colour / 2 + 0.5).mean(dim=1)
+        return (grey.clamp(0, 1) * 255).round().to(torch.uint8)
+
+
+def _load(checkpoint: Checkpoint, dtype: Any) -> Any:
+    os.environ.setdefault("DIFFUSERS_DISABLE_REMOTE_CODE", "1")
+    import diffusers
+    from diffusers.utils import logging
+
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    kind = getattr(diffusers, checkpoint.pipeline)
+    extras = (
+        {}
+        if checkpoint.is_xl
+        else {"safety_checker": None, "feature_extractor": None, "requires_safety_checker": False}
+    )
+    try:
+        if checkpoint.single_file is not None:
+            pipe = kind.from_single_file(
+                str(checkpoint.single_file),
+                config=str(checkpoint.folder),
+                local_files_only=True,
+                dtype=dtype,
+                **extras,
+            )
+        else:
+            pipe = kind.from_pretrained(
+                str(checkpoint.folder),
+                use_safetensors=True,
+                local_files_only=True,
+                variant=checkpoint.variant,
+                dtype=dtype,
+                **extras,
+            )
+    except (OSError, ValueError, KeyError, RuntimeError, TypeError) as error:
+        raise ModelError(
+            needed=f"a {checkpoint.pipeline} that diffusers can load",
+            found=f"{checkpoint.ref.name}: {str(error).splitlines()[0]}",
+            next_step="copy the model folder again, or name another: balance fill --model FOLDER",
+        ) from error
+    if pipe.vae.dtype != torch_float32() and getattr(pipe.vae.config, "force_upcast", False):
+        pipe.vae.to(torch_float32())  # this VAE overflows in half precision
+    return pipe
+
+
+def torch_float32() -> Any:
+    """`torch.float32`, without importing torch with this module."""
+    import torch
+
+    return torch.float32
+
+
+def _fuse(pipe: Any, adapter: Path, scale: float) -> None:
+    try:
+        pipe.load_lora_weights(
+            str(adapter.parent),
+            weight_name=adapter.name,
+            adapter_name="balance",
+            use_safetensors=True,
+            local_files_only=True,
+        )
+        pipe.fuse_lora(lora_scale=scale)
+        pipe.unload_lora_weights()
+    except (ValueError, RuntimeError, KeyError, OSError) as error:
+        raise ModelError(
+            needed="a LoRA adapter that fits this model",
+            found=f"{adapter.name}: {str(error).splitlines()[0]}",
+            next_step="use the model that the adapter was trained on: balance fill --model BASE --adapter ADAPTER",
+        ) from error
+
+
+def _use_our_scheduler(pipe: Any) -> None:
+    from diffusers import DPMSolverMultistepScheduler
+
+    pipe.scheduler = DPMSolverMultistepScheduler.from_config(pipe.scheduler.config, use_karras_sigmas=True)
+
+
+def _tokenizer(checkpoint: Checkpoint) -> Any:
+    from transformers import CLIPTokenizer
+
+    return CLIPTokenizer.from_pretrained(checkpoint.folder / "tokenizer", local_files_only=True)
+
+
+@contextmanager
+def _translated(count: int) -> Iterator[None]:
+    import torch
+
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        torch.cuda.empty_cache()
+        raise OutOfMemory(
+            needed=f"device memory for {count} images at once",
+            found=str(error).splitlines()[0],
+            next_step=f"use --batch-size {max(1, count // 2)}, or a smaller --size",
+        ) from error
+    except RuntimeError as error:
+        raise GenerationError(
+            needed="the pipeline to run with these settings",
+            found=str(error).splitlines()[0],
+            next_step="see whether the model makes this --size; try --device cpu",
+        ) from error
+
+
+def _fitting_batch(checkpoint: Checkpoint, size: int, device: str) -> int:
+    """How many images to make at once: from the device's whole memory, so that it is the same on every run."""
+    import torch
+
+    if not device.startswith("cuda"):
+        return next((batch for side, batch in _CPU_BATCHES if size <= side), 1)
+    weights = sum(file.stat().st_size for file in checkpoint.folder.rglob("*.safetensors"))
+    total = torch.cuda.get_device_properties(torch.device(device)).total_memory
+    image = 0.7 * _GIB * (size / 512) ** 2  # measured order of a UNet pass with guidance in half precision
+    room = 0.8 * total - weights - _DECODED_AT_ONCE * image
+    return int(2 ** max(0, min(6, int(room / image).bit_length() - 1))) if room > image else 1

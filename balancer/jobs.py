@@ -1,0 +1,149 @@
+"""Deficits, prompts and seeds to `Job`s; a job's id is the hash of everything that makes its image."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from balancer.images import OutputFormat
+from balancer.prompts import Prompt
+from balancer.scan import Sample
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRef:
+    """Weights by what they are, never by where they lie.
+
+    `name` is a hub name or a folder's last part; `revision` a hub commit, `None` for a local folder; `sha256`
+    the hash over all weight files.
+    """
+
+    name: str
+    revision: str | None
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationConfig:
+    """All settings of the generator that change an image. `width` and `height` are in pixels."""
+
+    model: ModelRef
+    adapter: ModelRef | None
+    adapter_scale: float
+    scheduler: str
+    steps: int
+    guidance_scale: float
+    width: int
+    height: int
+    dtype: str
+    batch_size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """How an image comes about: from `source` unless from text alone; `reference` lends its intensities."""
+
+    mode: Literal["text", "image", "mix"] = "text"
+    source: Sample | None = None
+    strength: float | None = None
+    reference: Sample | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One image to make: number `index` of its label, and the file it becomes.
+
+    The index runs on within the label and the seed comes from (run seed, label, index), so a raised target
+    keeps what was made for the lower one.
+    """
+
+    label: str
+    index: int
+    prompt: Prompt
+    seed: int
+    config: GenerationConfig
+    method: Method
+    output: OutputFormat
+
+    @property
+    def id(self) -> str:
+        """20 hexadecimal digits of the SHA-256 of all fields."""
+        return hashlib.sha256(self.to_json().encode()).hexdigest()[:20]
+
+    def to_json(self) -> str:
+        """Canonical JSON: sorted keys, no spaces."""
+        return json.dumps(asdict(self), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> Job:
+        """The job that `to_json` wrote."""
+        fields = json.loads(text)
+        fields["prompt"] = Prompt(**fields["prompt"])
+        fields["config"] = _config_from(fields["config"])
+        fields["method"] = _method_from(fields["method"])
+        fields["output"] = _output_from(fields["output"])
+        return cls(**fields)
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A generated image on disk; `job` is `None` when it was made elsewhere."""
+
+    label: str
+    path: Path
+    sha256: str
+    job: Job | None
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What was decided about a candidate, why, and by whom."""
+
+    decision: Literal["accept", "review", "reject", "unscreened"]
+    scores: Mapping[str, float]
+    reasons: tuple[str, ...]
+    reviewer: str
+
+
+def job_seed(run_seed: int, label: str, index: int) -> int:
+    """A 63-bit seed for image `index` of `label`.
+
+    >>> job_seed(0, "nodule", 0) == job_seed(0, "nodule", 0) != job_seed(0, "nodule", 1)
+    True
+    """
+    digest = hashlib.sha256(f"{run_seed}\x00{label}\x00{index}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> 1
+
+
+def batch_ranges(count: int, batch_size: int, start: int = 0) -> Iterator[range]:
+    """Full batches of consecutive indices from `start` until at least `count` are covered.
+
+    >>> list(batch_ranges(5, 4))
+    [range(0, 4), range(4, 8)]
+    """
+    for first in range(start, start + count, batch_size):
+        yield range(first, first + batch_size)
+
+
+def _model_from(fields: dict[str, Any] | None) -> ModelRef | None:
+    return None if fields is None else ModelRef(**fields)
+
+
+def _config_from(fields: dict[str, Any]) -> GenerationConfig:
+    models = {"model": _model_from(fields["model"]), "adapter": _model_from(fields["adapter"])}
+    return GenerationConfig(**{**fields, **models})
+
+
+def _output_from(fields: dict[str, Any]) -> OutputFormat:
+    tables = fields["tables"] and tuple(tuple(table) for table in fields["tables"])
+    size = fields["size"] and tuple(fields["size"])
+    return OutputFormat(**{**fields, "size": size, "levels": tuple(fields["levels"]), "tables": tables})
+
+
+def _method_from(fields: dict[str, Any]) -> Method:
+    sources = {key: None if fields[key] is None else Sample(**fields[key]) for key in ("source", "reference")}
+    return Method(**{**fields, **sources})

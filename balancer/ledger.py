@@ -1,0 +1,249 @@
+"""The memory of everything: collections, splits, candidates, verdicts, adapters. Only this module speaks SQL."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path, PurePosixPath
+from types import TracebackType
+from typing import Any, Self
+
+import pandas as pd
+
+from balancer.errors import StateError
+from balancer.findings import Finding
+from balancer.jobs import Candidate, Job, Verdict
+from balancer.scan import COLUMNS, Collection
+from balancer.split import Split
+from balancer.state import State
+
+MIGRATIONS = (
+    """
+    CREATE TABLE collections (id TEXT PRIMARY KEY, root TEXT, patient_pattern TEXT, scanned_at TEXT);
+    CREATE TABLE images (
+        collection TEXT, path TEXT, label TEXT, part TEXT, patient TEXT, format TEXT, mode TEXT, bits INTEGER,
+        width INTEGER, height INTEGER, size INTEGER, mtime_ns INTEGER, sha256 TEXT, PRIMARY KEY (collection, path)
+    ) WITHOUT ROWID;
+    CREATE TABLE findings (collection TEXT, kind TEXT, paths TEXT, message TEXT, fix TEXT);
+    CREATE TABLE splits (collection TEXT PRIMARY KEY, origin TEXT, seed INTEGER);
+    CREATE TABLE split_parts (
+        collection TEXT, path TEXT, part TEXT, PRIMARY KEY (collection, path)
+    ) WITHOUT ROWID;
+    CREATE TABLE candidates (
+        collection TEXT, id TEXT, label TEXT, file TEXT, sha256 TEXT, job TEXT, PRIMARY KEY (collection, id)
+    ) WITHOUT ROWID;
+    CREATE TABLE verdicts (
+        collection TEXT, candidate TEXT, decision TEXT, scores TEXT, reasons TEXT, reviewer TEXT, at TEXT
+    );
+    CREATE INDEX verdicts_of ON verdicts (collection, candidate);
+    CREATE TABLE adapters (collection TEXT, folder TEXT, at TEXT, PRIMARY KEY (collection, folder));
+    CREATE TABLE settings (collection TEXT, name TEXT, value TEXT, PRIMARY KEY (collection, name));
+    """,
+)
+
+
+class Ledger:
+    """The state folder's database; use it in a `with` block."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+        try:
+            self._db = sqlite3.connect(state.ledger, isolation_level=None, check_same_thread=False)
+            self._db.execute("PRAGMA journal_mode=WAL")
+            self._db.execute("PRAGMA synchronous=FULL")
+            self._migrate()
+        except sqlite3.DatabaseError as error:
+            raise _damaged(error) from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._db.close()
+        if isinstance(error, sqlite3.DatabaseError):
+            raise _damaged(error) from error
+
+    @contextmanager
+    def atomic(self) -> Iterator[None]:
+        """All writes of the block, or none; blocks nest."""
+        if self._db.in_transaction:
+            yield
+            return
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self._db.execute("ROLLBACK")
+            raise
+        self._db.execute("COMMIT")
+
+    def save_collection(self, collection: Collection) -> None:
+        """Remember a scanned collection; it becomes the current one."""
+        key = self._key(collection)
+        table = collection.images.astype(object).where(collection.images.notna(), None)
+        rows = zip(table.index, *(table[name] for name in COLUMNS), strict=True)
+        findings = (
+            (key, f.kind, json.dumps([str(path) for path in f.paths]), f.message, f.fix) for f in collection.findings
+        )
+        with self.atomic():
+            for name in ("images", "findings"):
+                self._db.execute(f"DELETE FROM {name} WHERE collection = ?", (key,))
+            self._db.execute(
+                "INSERT OR REPLACE INTO collections VALUES (?, ?, ?, ?)",
+                (key, self._portable(collection.root), collection.patient_pattern, _now()),
+            )
+            places = ", ".join("?" * (len(COLUMNS) + 2))
+            self._db.executemany(f"INSERT INTO images VALUES ({places})", ((key, *row) for row in rows))
+            self._db.executemany("INSERT INTO findings VALUES (?, ?, ?, ?, ?)", findings)
+
+    def load_collection(self, root: Path | None = None) -> Collection | None:
+        """The collection at `root`, by default the one scanned last; `None` when there is none."""
+        where, values = ("", ()) if root is None else ("WHERE id = ?", (self._key_of(root),))
+        query = (
+            f"SELECT id, root, patient_pattern FROM collections {where} ORDER BY scanned_at DESC, rowid DESC LIMIT 1"
+        )
+        found = self._db.execute(query, values).fetchone()
+        if found is None:
+            return None
+        key, stored, pattern = found
+        names = ", ".join(("path", *COLUMNS))
+        rows = self._db.execute(f"SELECT {names} FROM images WHERE collection = ? ORDER BY path", (key,)).fetchall()
+        images = pd.DataFrame(rows, columns=["path", *COLUMNS]).set_index("path")
+        images = images.astype(dict.fromkeys(("label", "part", "patient", "format", "mode", "sha256"), object))
+        images.index = images.index.astype(object)
+        return Collection(self._place(stored), images, self._findings(key), pattern)
+
+    def save_hashes(self, collection: Collection) -> None:
+        """Remember content hashes that were found since the scan."""
+        known = collection.images["sha256"].dropna()
+        key = self._key(collection)
+        rows = ((sha256, key, path) for path, sha256 in known.items())
+        with self.atomic():
+            self._db.executemany("UPDATE images SET sha256 = ? WHERE collection = ? AND path = ?", rows)
+
+    def save_split(self, collection: Collection, split: Split) -> None:
+        """Remember where each image belongs."""
+        key = self._key(collection)
+        with self.atomic():
+            self._db.execute("DELETE FROM split_parts WHERE collection = ?", (key,))
+            self._db.execute("INSERT OR REPLACE INTO splits VALUES (?, ?, ?)", (key, split.origin, split.seed))
+            rows = ((key, path, part) for path, part in split.parts.items())
+            self._db.executemany("INSERT INTO split_parts VALUES (?, ?, ?)", rows)
+
+    def load_split(self, collection: Collection) -> Split | None:
+        """The stored split of a collection."""
+        key = self._key(collection)
+        found = self._db.execute("SELECT origin, seed FROM splits WHERE collection = ?", (key,)).fetchone()
+        if found is None:
+            return None
+        query = "SELECT path, part FROM split_parts WHERE collection = ? ORDER BY path"
+        parts = dict(self._db.execute(query, (key,)).fetchall())
+        return Split(pd.Series(parts, dtype=object), *found)
+
+    def add_candidates(self, collection: Collection, judged: Iterable[tuple[Candidate, Verdict]]) -> None:
+        """Record generated images, whose files are already safe on disk, with their first verdicts."""
+        key = self._key(collection)
+        with self.atomic():
+            for candidate, verdict in judged:
+                job = _job_of(candidate)
+                row = (key, job.id, candidate.label, candidate.path.name, candidate.sha256, job.to_json())
+                self._db.execute("INSERT OR REPLACE INTO candidates VALUES (?, ?, ?, ?, ?, ?)", row)
+                self.add_verdict(collection, job.id, verdict)
+
+    def add_verdict(self, collection: Collection, job_id: str, verdict: Verdict) -> None:
+        """Append a verdict; the latest one counts."""
+        scores, reasons = json.dumps(dict(verdict.scores), sort_keys=True), json.dumps(verdict.reasons)
+        row = (self._key(collection), job_id, verdict.decision, scores, reasons, verdict.reviewer, _now())
+        with self.atomic():
+            self._db.execute("INSERT INTO verdicts VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+
+    def candidates(self, collection: Collection, label: str) -> dict[str, tuple[Candidate, Verdict]]:
+        """All candidates of a class by job id, each with the verdict that counts."""
+        query = """
+            SELECT c.id, c.file, c.sha256, c.job, v.decision, v.scores, v.reasons, v.reviewer
+            FROM candidates c JOIN verdicts v ON v.rowid = (
+                SELECT max(rowid) FROM verdicts WHERE collection = c.collection AND candidate = c.id
+            ) WHERE c.collection = ? AND c.label = ?
+        """
+        found = {}
+        for job_id, file, sha256, job, *verdict in self._db.execute(query, (self._key(collection), label)):
+            candidate = Candidate(label, self._state.candidates / file, sha256, Job.from_json(job))
+            found[job_id] = (candidate, _verdict(*verdict))
+        return found
+
+    def add_adapter(self, collection: Collection, folder: Path) -> None:
+        """Remember a finished adapter or checkpoint of a collection."""
+        row = (self._key(collection), folder.name, _now())
+        with self.atomic():
+            self._db.execute("INSERT OR REPLACE INTO adapters VALUES (?, ?, ?)", row)
+
+    def adapters(self, collection: Collection) -> Sequence[Path]:
+        """What `adapt` made for a collection, the newest first."""
+        query = "SELECT folder FROM adapters WHERE collection = ? ORDER BY at DESC, rowid DESC"
+        return [self._state.adapters / name for (name,) in self._db.execute(query, (self._key(collection),))]
+
+    def setting(self, collection: Collection, name: str) -> Any:
+        """A remembered decision, `None` when there is none."""
+        query = "SELECT value FROM settings WHERE collection = ? AND name = ?"
+        found = self._db.execute(query, (self._key(collection), name)).fetchone()
+        return None if found is None else json.loads(found[0])
+
+    def save_setting(self, collection: Collection, name: str, value: Any) -> None:
+        """Remember a decision that later runs must repeat; `value` is anything JSON holds."""
+        row = (self._key(collection), name, json.dumps(value))
+        with self.atomic():
+            self._db.execute("INSERT OR REPLACE INTO settings VALUES (?, ?, ?)", row)
+
+    def _migrate(self) -> None:
+        version = self._db.execute("PRAGMA user_version").fetchone()[0]
+        for number, script in enumerate(MIGRATIONS[version:], start=version + 1):
+            self._db.executescript(f"BEGIN IMMEDIATE; {script}; PRAGMA user_version = {number}; COMMIT;")
+
+    def _findings(self, key: str) -> tuple[Finding, ...]:
+        query = "SELECT kind, paths, message, fix FROM findings WHERE collection = ? ORDER BY rowid"
+        return tuple(
+            Finding(kind, tuple(PurePosixPath(path) for path in json.loads(paths)), message, fix)
+            for kind, paths, message, fix in self._db.execute(query, (key,))
+        )
+
+    def _key(self, collection: Collection) -> str:
+        return self._key_of(collection.root)
+
+    def _key_of(self, root: Path) -> str:
+        return hashlib.sha256(self._portable(root).encode()).hexdigest()[:16]
+
+    def _portable(self, root: Path) -> str:
+        """Relative to the working folder where the collection lies in it, so that both can move together."""
+        home, root = self._state.folder.parent.resolve(), root.resolve()
+        return root.relative_to(home).as_posix() if root.is_relative_to(home) else root.as_posix()
+
+    def _place(self, stored: str) -> Path:
+        return self._state.folder.parent / stored
+
+
+def _job_of(candidate: Candidate) -> Job:
+    if candidate.job is None:
+        raise ValueError("only generated candidates are recorded by their job")
+    return candidate.job
+
+
+def _verdict(decision: Any, scores: str, reasons: str, reviewer: str) -> Verdict:
+    return Verdict(decision, json.loads(scores), tuple(json.loads(reasons)), reviewer)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="microseconds")
+
+
+def _damaged(error: sqlite3.DatabaseError) -> StateError:
+    return StateError(
+        needed="a ledger that can be read and written (.balance/ledger.sqlite)",
+        found=str(error),
+        next_step="check free space and permissions; if the file is damaged, move .balance aside and scan again",
+    )

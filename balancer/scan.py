@@ -1,0 +1,371 @@
+"""A labelled folder of X-rays to a `Collection`, with findings about what is wrong with it."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import astuple, dataclass
+from pathlib import Path, PurePosixPath
+
+import pandas as pd
+
+from balancer.errors import CollectionError, ImageError
+from balancer.findings import Finding, duplicates, empty_class, ignored_files, patients_in_two_parts, unmatched
+from balancer.images import EXTENSIONS, Header, read_grey, read_header
+
+PART_NAMES = {
+    "train": ("train", "training", "trn", "tr"),
+    "val": ("val", "valid", "validation", "dev"),
+    "test": ("test", "testing", "tst", "eval", "evaluation"),
+}
+COLUMNS = [
+    "label",
+    "part",
+    "patient",
+    "format",
+    "mode",
+    "bits",
+    "width",
+    "height",
+    "size",
+    "mtime_ns",
+    "sha256",
+]
+Progress = Callable[[int, int], None]
+"""Called with how many are done and how many there are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One real image: its path relative to the collection (with `/`), label, patient and content hash."""
+
+    path: str
+    label: str
+    patient: str | None
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Collection:
+    """A scanned collection.
+
+    `images` has one row a file, indexed by its path relative to `root` (text, `/`): label, part (the folder of a
+    split layout as it is called on disk, else ""), patient (missing where unknown), format, mode, bits, width,
+    height (pixels), size (bytes), mtime_ns, sha256 (missing until read).
+    """
+
+    root: Path
+    images: pd.DataFrame
+    findings: tuple[Finding, ...]
+    patient_pattern: str | None = None
+
+    @property
+    def labels(self) -> list[str]:
+        """The classes, sorted as `ImageFolder` sorts them."""
+        return sorted(self.images["label"].unique())
+
+    @property
+    def has_parts(self) -> bool:
+        """Whether the collection comes with its own train, val or test folders."""
+        return bool((self.images["part"] != "").any())
+
+
+def canonical_part(folder: str) -> str | None:
+    """`train`, `val` or `test` for a folder that is called so or by a usual synonym.
+
+    >>> canonical_part("Validation"), canonical_part("NORMAL")
+    ('val', None)
+    """
+    return next((part for part, names in PART_NAMES.items() if folder.casefold() in names), None)
+
+
+def scan(
+    root: Path,
+    patient: str | None = None,
+    *,
+    deep: bool = False,
+    known: pd.DataFrame | None = None,
+    progress: Progress = lambda done, total: None,
+) -> Collection:
+    """Read the headers of all images below `root`, in `CLASS/` or `train|val|test/CLASS/` folders.
+
+    `patient` is a regular expression that is searched in each path below its class folder; its first group, or the
+    whole match, names the patient. `deep` decodes every image too. Rows of `known`, an earlier table, are taken over
+    for files whose size and time did not change.
+
+    Raises:
+        CollectionError: not a folder, or without two classes of readable images; a bad expression.
+    """
+    expression = _compile(patient)
+    findings: list[Finding] = []
+    files = list(_labelled_files(_folder(root), findings))
+    rows, broken = _read_rows(root, files, {} if known is None else _by_path(known), deep, progress)
+    findings += broken
+    images = _table(rows, files, expression)
+    _require_two_classes(root, images)
+    images["sha256"] = _hash_where_sizes_agree(root, images)
+    findings += [*duplicates(images), *patients_in_two_parts(images), *unmatched(images, patient)]
+    return Collection(root, images, tuple(findings), patient)
+
+
+def samples(images: pd.DataFrame) -> list[Sample]:
+    """The rows of a table of images as `Sample`s; all hashes must be known."""
+    columns = [images.index, images["label"], images["patient"], images["sha256"]]
+    return [
+        Sample(path, label, None if pd.isna(patient) else patient, sha256)
+        for path, label, patient, sha256 in zip(*columns, strict=True)
+    ]
+
+
+def with_hashes(
+    collection: Collection, paths: Iterable[str], progress: Progress = lambda done, total: None
+) -> Collection:
+    """The same collection with the content hashes of `paths` filled in.
+
+    Raises:
+        CollectionError: a file is gone, or has another size than when it was scanned.
+    """
+    wanted = collection.images.loc[list(paths)]
+    for path, size in zip(wanted.index, wanted["size"], strict=True):
+        _require_unchanged(collection.root / path, path, size)
+    missing = wanted[wanted["sha256"].isna()]
+    images = collection.images.copy()
+    found = _hash_all(collection.root, list(missing.index), progress)
+    images.loc[list(found), "sha256"] = pd.Series(found, dtype=object)
+    return Collection(collection.root, images, collection.findings, collection.patient_pattern)
+
+
+def patient_groups(images: pd.DataFrame, count: int = 4) -> list[tuple[str, int, tuple[str, ...]]]:
+    """Some of the patients found: the largest groups and the typical one, each with its size and first file names.
+
+    They show whether the expression for patients is right.
+    """
+    sizes = images.groupby("patient").size().sort_values(ascending=False, kind="stable")
+    order = [*sizes.index[: count - 1], *sizes.index[len(sizes) // 2 :]][:count]
+    chosen = list(dict.fromkeys(order))
+    return [(str(name), int(sizes[name]), _first_names(images, str(name))) for name in chosen]
+
+
+def _first_names(images: pd.DataFrame, patient: str) -> tuple[str, ...]:
+    return tuple(images.index[images["patient"] == patient][:3])
+
+
+def _compile(patient: str | None) -> re.Pattern[str] | None:
+    try:
+        return re.compile(patient) if patient else None
+    except re.error as error:
+        raise CollectionError(
+            needed="a regular expression that finds the patient in a file name",
+            found=f"{patient!r}: {error}",
+            next_step=r"put it in quotes, for example: balance scan DATA --patient '(p\d+)'",
+        ) from error
+
+
+def _folder(root: Path) -> Path:
+    if root.is_dir():
+        return root
+    raise CollectionError(
+        needed="a folder that holds a folder of X-rays for each class",
+        found=f"{root}: {'a file' if root.exists() else 'nothing there'}",
+        next_step="balance scan FOLDER",
+    )
+
+
+def _labelled_files(root: Path, findings: list[Finding]) -> Iterator[tuple[str, str, str, os.stat_result]]:
+    """Yield (path relative to root, part, label, stat) of each file that may be an image, in sorted order."""
+    ignored: list[str] = []
+    for part, folder in _part_folders(root, findings):
+        for label, class_folder in _subfolders(folder, root, findings):
+            before = len(ignored)
+            found = [*_walk(class_folder, class_folder.relative_to(root).as_posix(), set(), ignored)]
+            if not found:
+                findings.append(empty_class(class_folder.relative_to(root), len(ignored) - before))
+            for path, stat in found:
+                yield path, part, label, stat
+    if ignored:
+        findings.append(ignored_files(ignored))
+
+
+def _part_folders(root: Path, findings: list[Finding]) -> list[tuple[str, Path]]:
+    folders = _subfolders(root, root, findings)
+    parts = [(name, folder) for name, folder in folders if canonical_part(name) and _has_folders(folder)]
+    if not parts:
+        return [("", root)]
+    kinds = Counter(canonical_part(name) for name, _ in parts)
+    if kinds["train"] != 1 or max(kinds.values()) > 1:
+        raise CollectionError(
+            needed="one training folder, and at most one each for validation and test",
+            found=f"{root}: {', '.join(name for name, _ in parts)}",
+            next_step="rename or join the folders, then run: balance scan FOLDER",
+        )
+    others = [PurePosixPath(name) for name, folder in folders if (name, folder) not in parts]
+    if others:
+        message = f"beside {', '.join(name for name, _ in parts)} these folders are not read"
+        findings.append(Finding("ignored-folder", tuple(others), message, "move their images into a part's class"))
+    return parts
+
+
+def _has_folders(folder: Path) -> bool:
+    with os.scandir(folder) as entries:
+        return any(entry.is_dir() and not entry.name.startswith(".") for entry in entries)
+
+
+def _subfolders(folder: Path, root: Path, findings: list[Finding]) -> list[tuple[str, Path]]:
+    try:
+        with os.scandir(folder) as entries:
+            names = sorted(entry.name for entry in entries if entry.is_dir())
+    except PermissionError as error:
+        raise CollectionError(
+            needed="permission to read the folder",
+            found=str(folder),
+            next_step="ask its owner, or run as a user who may",
+        ) from error
+    hidden = [(folder / name).relative_to(root) for name in names if name.startswith(".")]
+    if hidden:
+        message = "hidden folders are not read, but torchvision's ImageFolder takes each for a class"
+        paths = tuple(PurePosixPath(path.as_posix()) for path in hidden)
+        findings.append(Finding("hidden-folder", paths, message, "take them out of the collection"))
+    return [(name, folder / name) for name in names if not name.startswith(".")]
+
+
+def _walk(
+    folder: Path, below: str, seen: set[tuple[int, int]], ignored: list[str]
+) -> Iterator[tuple[str, os.stat_result]]:
+    stat = folder.stat()
+    if (stat.st_dev, stat.st_ino) in seen:  # a link that leads back up
+        return
+    seen.add((stat.st_dev, stat.st_ino))
+    with os.scandir(folder) as entries:
+        ordered = sorted(entries, key=lambda entry: entry.name)
+    for entry in ordered:
+        path = f"{below}/{entry.name}"
+        if entry.name.startswith("."):
+            continue
+        if entry.is_dir():
+            yield from _walk(Path(entry.path), path, seen, ignored)
+        elif entry.is_file() and PurePosixPath(entry.name).suffix.lower() in EXTENSIONS and _is_text(entry.name):
+            yield path, entry.stat()
+        else:
+            ignored.append(path)
+
+
+def _is_text(name: str) -> bool:
+    """Whether a file name is valid Unicode: Linux also allows names that are not."""
+    return not any("\ud800" <= letter <= "\udfff" for letter in name)
+
+
+def _read_rows(
+    root: Path,
+    files: Sequence[tuple[str, str, str, os.stat_result]],
+    known: Mapping[str, tuple[Header, int, int, str | None]],
+    deep: bool,
+    progress: Progress,
+) -> tuple[dict[str, tuple[Header, str | None]], list[Finding]]:
+    """Header and known hash of each readable file, and findings for the others."""
+
+    def read(file: tuple[str, str, str, os.stat_result]) -> tuple[Header, str | None] | ImageError:
+        path, _, _, stat = file
+        header, size, mtime, sha256 = known.get(path, (None, -1, -1, None))
+        fresh = header is None or (size, mtime) != (stat.st_size, stat.st_mtime_ns)
+        try:
+            if deep:
+                read_grey(root / path)
+            return (read_header(root / path), None) if fresh or header is None else (header, sha256)
+        except ImageError as error:
+            return error
+
+    rows: dict[str, tuple[Header, str | None]] = {}
+    broken: list[Finding] = []
+    with ThreadPoolExecutor(os.cpu_count() if deep else 1) as pool:
+        for done, (file, result) in enumerate(zip(files, pool.map(read, files), strict=True), start=1):
+            if isinstance(result, ImageError):
+                broken.append(Finding("unreadable", (PurePosixPath(file[0]),), result.found, result.next_step))
+            else:
+                rows[file[0]] = result
+            progress(done, len(files))
+    return rows, broken
+
+
+def _by_path(known: pd.DataFrame) -> dict[str, tuple[Header, int, int, str | None]]:
+    columns = ("format", "mode", "bits", "width", "height", "size", "mtime_ns", "sha256")
+    return {
+        path: (Header(*row[:5]), row[5], row[6], None if pd.isna(row[7]) else row[7])
+        for path, *row in zip(known.index, *(known[name] for name in columns), strict=True)
+    }
+
+
+def _table(
+    rows: Mapping[str, tuple[Header, str | None]],
+    files: Sequence[tuple[str, str, str, os.stat_result]],
+    patient: re.Pattern[str] | None,
+) -> pd.DataFrame:
+    records = [
+        (
+            label,
+            part,
+            _patient(path, part, label, patient),
+            *astuple(rows[path][0]),
+            stat.st_size,
+            stat.st_mtime_ns,
+            rows[path][1],
+        )
+        for path, part, label, stat in files
+        if path in rows
+    ]
+    index = pd.Index([file[0] for file in files if file[0] in rows], dtype=object, name="path")
+    table = pd.DataFrame(records, index=index, columns=COLUMNS)
+    return table.astype(dict.fromkeys(("label", "part", "patient", "format", "mode", "sha256"), object))
+
+
+def _patient(path: str, part: str, label: str, expression: re.Pattern[str] | None) -> str | None:
+    if expression is None:
+        return None
+    below_class = path[len(f"{part}/{label}/" if part else f"{label}/") :]
+    found = expression.search(below_class)
+    return None if found is None else found.group(1 if expression.groups else 0)
+
+
+def _require_two_classes(root: Path, images: pd.DataFrame) -> None:
+    labels = sorted(images["label"].unique())
+    if len(labels) >= 2:
+        return
+    raise CollectionError(
+        needed="at least two class folders with readable images (PNG, JPEG, TIFF, BMP, WebP), as in FOLDER/CLASS/image.png",
+        found=f"{root}: " + (f"only the class {labels[0]!r}" if labels else "no class folder with a readable image"),
+        next_step="point to the folder above the class folders: balance scan FOLDER",
+    )
+
+
+def _hash_where_sizes_agree(root: Path, images: pd.DataFrame) -> pd.Series:
+    """Only files of the same size can be the same: the others need not be read to find duplicates."""
+    needed = images.index[images["size"].duplicated(keep=False) & images["sha256"].isna()]
+    found = _hash_all(root, list(needed), lambda done, total: None)
+    return images["sha256"].where(images["sha256"].notna(), pd.Series(found, dtype=object).reindex(images.index))
+
+
+def _hash_all(root: Path, paths: Sequence[str], progress: Progress) -> dict[str, str]:
+    def digest(path: str) -> str:
+        with (root / path).open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+
+    found: dict[str, str] = {}
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for path, sha256 in zip(paths, pool.map(digest, paths), strict=True):
+            found[path] = sha256
+            progress(len(found), len(paths))
+    return found
+
+
+def _require_unchanged(file: Path, path: str, size: int) -> None:
+    now = file.stat().st_size if file.is_file() else None
+    if now == size:
+        return
+    raise CollectionError(
+        needed=f"the collection as it was scanned: {path} of {size} bytes",
+        found="no such file" if now is None else f"{now} bytes",
+        next_step="scan it again: balance scan FOLDER",
+    )

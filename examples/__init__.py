@@ -1,0 +1,1 @@
+"""Examples that run on nobody's images: drawn phantoms and what is trained on them."""

@@ -1,0 +1,205 @@
+"""`fill` with a real, tiny Stable Diffusion; and with a generator that costs nothing, where only the order matters."""
+
+import hashlib
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from balancer.engines import LocalEngine
+from balancer.errors import GenerationError
+from balancer.fill import FillProgress, fill, make_recipe
+from balancer.generators.checkpoint import find_checkpoint
+from balancer.generators.stable_diffusion import Sampling, StableDiffusion, settle_config
+from balancer.images import read_grey, read_header, read_xmp
+from balancer.jobs import Verdict
+from balancer.ledger import Ledger
+from balancer.plan import make_plan
+from balancer.prompts import load_pack
+from balancer.scan import scan
+from balancer.split import draw_split, training_counts
+from balancer.state import find_or_make_state
+from tests.tiny import write_xrays
+
+
+class Painter:
+    """Paints every job's seed as noise; may fail on the way."""
+
+    def __init__(self, fail_at=None):
+        self.made = []
+        self.fail_at = fail_at
+
+    def generate(self, jobs):
+        for job in jobs:
+            if len(self.made) == self.fail_at:
+                raise GenerationError(needed="luck", found="none", next_step="try again")
+            self.made.append((job.label, job.index))
+        return [np.random.default_rng(job.seed).integers(0, 256, (16, 16), np.uint8) for job in jobs]
+
+
+def accept_all(batch, accepted):
+    return [Verdict("unscreened", {"place": len(accepted)}, (), "nobody") for _ in batch]
+
+
+class Desk:
+    """A scanned collection with a state folder, ready to be filled."""
+
+    def __init__(self, folder, xrays, checkpoint, batch_size=4):
+        self.state = find_or_make_state(folder, xrays)
+        self.collection = scan(xrays, r"(p\d+)-")
+        self.split = draw_split(self.collection)
+        config = settle_config(
+            find_checkpoint(str(checkpoint)), None, Sampling(steps=2, batch_size=batch_size, device="cpu")
+        )
+        self.recipe = make_recipe(self.collection, self.split, load_pack("chest"), config, seed=0)
+
+    def fill(self, target, generator, screen=accept_all, **options):
+        plan = make_plan(training_counts(self.collection, self.split), [target])
+        with Ledger(self.state) as ledger:
+            return fill(
+                self.collection,
+                plan,
+                self.recipe,
+                ledger=ledger,
+                store=self.state.candidates,
+                engine=LocalEngine(),
+                make_generator=lambda: generator,
+                screen=screen,
+                **options,
+            )
+
+    def files(self):
+        return {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in self.state.candidates.iterdir()}
+
+
+@pytest.fixture()
+def desk(tmp_path, xrays, checkpoint):
+    return Desk(tmp_path, xrays, checkpoint)
+
+
+def test_a_real_pipeline_fills_the_deficit_in_the_collections_format(desk, checkpoint):
+    config = desk.recipe.config
+    report = desk.fill("NODULE=10", StableDiffusion(find_checkpoint(str(checkpoint)), None, config, "cpu"))
+    (candidate, _), *others = report.accepted["NODULE"]
+    assert (len(others), report.made, report.short) == (5, 8, {})
+    header = read_header(candidate.path)
+    assert (header.format, header.mode, header.width, header.height) == ("PNG", "L", 32, 32)
+    assert candidate.path.name == f"{candidate.job.id}.png"
+    assert hashlib.sha256(candidate.path.read_bytes()).hexdigest() == candidate.sha256
+    assert candidate.job.id.encode() in read_xmp(candidate.path)
+    assert read_grey(candidate.path).std() > 1
+
+
+def test_batches_are_full_and_indices_run_on(desk):
+    painter = Painter()
+    desk.fill("NODULE=9", painter)
+    assert painter.made == [("NODULE", index) for index in range(8)]
+
+
+def test_a_raised_target_keeps_what_is_there(desk):
+    desk.fill("NODULE=9", Painter())
+    before = desk.files()
+    painter = Painter()
+    report = desk.fill("NODULE=14", painter)
+    assert painter.made == [("NODULE", index) for index in range(8, 12)]
+    assert before.items() <= desk.files().items()
+    assert [candidate.job.index for candidate, _ in report.accepted["NODULE"]] == list(range(10))
+
+
+def test_a_second_run_makes_nothing(desk):
+    first = desk.fill("NODULE=12", Painter())
+
+    def refuse():
+        raise AssertionError("no generator is needed")
+
+    plan = make_plan(training_counts(desk.collection, desk.split), ["NODULE=12"])
+    with Ledger(desk.state) as ledger:
+        again = fill(
+            desk.collection,
+            plan,
+            desk.recipe,
+            ledger=ledger,
+            store=desk.state.candidates,
+            engine=LocalEngine(),
+            make_generator=refuse,
+            screen=accept_all,
+        )
+    assert (again.accepted, again.made) == (first.accepted, 0)
+
+
+def test_a_run_that_broke_ends_like_one_that_did_not(tmp_path, xrays, checkpoint):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    whole, broken = Desk(tmp_path / "a", xrays, checkpoint), Desk(tmp_path / "b", xrays, checkpoint)
+    wanted = whole.fill("median", Painter())
+    for stop in (1, 6, 3):
+        with pytest.raises(GenerationError):
+            broken.fill("median", Painter(fail_at=stop))
+    found = broken.fill("median", Painter())
+    assert broken.files() == whole.files()
+    assert found.accepted.keys() == wanted.accepted.keys()
+    for label, judged in wanted.accepted.items():
+        assert [(c.sha256, v) for c, v in found.accepted[label]] == [(c.sha256, v) for c, v in judged]
+
+
+def test_what_is_rejected_is_made_again_with_the_next_index(desk):
+    def every_other(batch, accepted):
+        decisions = ("reject" if candidate.job.index % 2 else "accept" for candidate in batch)
+        return [Verdict(decision, {}, ("odd",), "test") for decision in decisions]
+
+    report = desk.fill("NODULE=10", Painter(), every_other)
+    assert [candidate.job.index for candidate, _ in report.accepted["NODULE"]] == [0, 2, 4, 6, 8, 10]
+    assert (report.rejected, report.short, report.made) == ({"NODULE": {"odd": 6}}, {}, 12)
+
+
+def test_a_class_that_cannot_be_filled_stays_short(desk):
+    def never(batch, accepted):
+        return [Verdict("reject", {}, ("blank",), "test") for _ in batch]
+
+    report = desk.fill("NODULE=8", Painter(), never, retries=2)
+    assert (report.short, report.made, report.rejected) == ({"NODULE": 4}, 12, {"NODULE": {"blank": 12}})
+    assert report.accepted == {"NODULE": []}
+
+
+def test_a_screen_sees_what_is_accepted_so_far(desk):
+    report = desk.fill("NODULE=16", Painter())
+    assert [verdict.scores["place"] for _, verdict in report.accepted["NODULE"]] == [0] * 4 + [4] * 4 + [8] * 4
+
+
+def test_a_lost_file_is_made_again(desk):
+    desk.fill("NODULE=8", Painter())
+    before = desk.files()
+    next(desk.state.candidates.iterdir()).unlink()
+    desk.fill("NODULE=8", Painter())
+    assert desk.files() == before
+
+
+def test_leftovers_of_a_killed_run_are_cleared(desk):
+    desk.state.candidates.mkdir()
+    (desk.state.candidates / ".tmp-half.png").write_bytes(b"half")
+    desk.fill("NODULE=8", Painter())
+    assert not list(desk.state.candidates.glob(".tmp-*"))
+
+
+def test_progress_counts_what_is_safe(desk):
+    seen = []
+    progress = FillProgress(notify=lambda now: seen.append((now.done, now.total, now.made)))
+    desk.fill("NODULE=12", Painter(), progress=progress)
+    assert seen == [(4, 8, 4), (8, 8, 8)]
+
+
+def test_sizes_follow_the_class_where_none_is_common(tmp_path, checkpoint):
+    root = tmp_path / "d"
+    write_xrays(root, {"A": 10}, size=(20, 24))
+    for index in range(6):
+        write_xrays(tmp_path / f"b{index}", {"B": 2}, size=(30 + index, 40))
+        (tmp_path / f"b{index}" / "B").rename(root / f"B{index}")
+    desk = Desk(tmp_path, root, checkpoint)
+    assert desk.recipe.output.size is None
+    assert {desk.recipe.job("B3", index).output.size for index in range(5)} == {(33, 40)}
+    assert desk.recipe.job("A", 0).output.size == (20, 24)
+
+
+def test_jobs_are_pure_functions_of_the_recipe(desk):
+    assert desk.recipe.job("NODULE", 3) == desk.recipe.job("NODULE", 3)
+    assert desk.recipe.job("NODULE", 3).id != replace(desk.recipe, seed=1).job("NODULE", 3).id

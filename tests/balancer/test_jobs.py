@@ -1,0 +1,45 @@
+from dataclasses import replace
+
+from balancer.images import OutputFormat
+from balancer.jobs import GenerationConfig, Job, Method, ModelRef, batch_ranges, job_seed
+from balancer.prompts import Prompt
+from balancer.scan import Sample
+
+MODEL = ModelRef("sd", None, "aa")
+CONFIG = GenerationConfig(MODEL, MODEL, 1.0, "dpm", 25, 3.0, 512, 512, "float32", 8)
+PROMPT = Prompt("a chest radiograph", "text", "{finding}", {"finding": "nodule"})
+SOURCE = Sample("NODULE/ü.png", "NODULE", None, "bb")
+OUTPUT = OutputFormat("JPEG", ".jpg", "L", 8, (30, 20), tables=((1, 2), (3, 4)), subsampling=2)
+JOB = Job("NODULE", 3, PROMPT, 7, CONFIG, Method("image", SOURCE, 0.5, SOURCE), OUTPUT)
+
+
+def test_json_is_a_whole_record():
+    assert Job.from_json(JOB.to_json()) == JOB
+    plain = replace(JOB, method=Method(), config=replace(CONFIG, adapter=None), output=replace(OUTPUT, tables=None))
+    assert Job.from_json(plain.to_json()) == plain
+
+
+def test_the_id_is_the_hash_of_everything():
+    assert JOB.id == replace(JOB).id
+    others = [
+        replace(JOB, index=4),
+        replace(JOB, seed=8),
+        replace(JOB, prompt=replace(PROMPT, negative="")),
+        replace(JOB, config=replace(CONFIG, guidance_scale=3.5)),
+        replace(JOB, config=replace(CONFIG, adapter=replace(MODEL, sha256="cc"))),
+        replace(JOB, method=Method()),
+        replace(JOB, output=replace(OUTPUT, subsampling=0)),
+    ]
+    assert len({JOB.id, *(job.id for job in others)}) == 8
+
+
+def test_seeds_are_their_own_for_each_run_label_and_index():
+    seeds = {job_seed(run, label, index) for run in (0, 1) for label in ("a", "b") for index in (0, 1)}
+    assert len(seeds) == 8
+    assert all(0 <= seed < 2**63 for seed in seeds)
+    assert job_seed(0, "NODULE", 0) == 857360684318949031
+
+
+def test_batches_are_full_and_consecutive():
+    assert list(batch_ranges(0, 4)) == []
+    assert list(batch_ranges(9, 4, 8)) == [range(8, 12), range(12, 16), range(16, 20)]

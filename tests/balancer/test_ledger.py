@@ -1,0 +1,143 @@
+import os
+import subprocess
+import sys
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+
+from balancer.errors import StateError
+from balancer.jobs import Candidate, Verdict
+from balancer.ledger import Ledger
+from balancer.scan import scan
+from balancer.split import draw_split
+from balancer.state import State, find_or_make_state, find_state, locked
+from tests.balancer.test_jobs import JOB
+
+
+@pytest.fixture()
+def state(tmp_path, xrays):
+    return find_or_make_state(tmp_path, xrays)
+
+
+def test_a_collection_comes_back_as_it_was(state, xrays):
+    (xrays / "NODULE" / "bad.png").write_text("")
+    (xrays / "NODULE" / "copy.png").write_bytes((xrays / "NODULE" / "p2000-0.png").read_bytes())
+    found = scan(xrays, r"(p\d+)")
+    with Ledger(state) as ledger:
+        ledger.save_collection(found)
+    with Ledger(state) as ledger:
+        again = ledger.load_collection()
+    pd.testing.assert_frame_equal(again.images, found.images.sort_index())
+    assert (again.findings, again.patient_pattern) == (found.findings, found.patient_pattern)
+    assert again.root.resolve() == xrays.resolve()
+
+
+def test_the_last_scanned_collection_is_the_current_one(state, tmp_path, xrays):
+    from tests.tiny import write_xrays
+
+    other = scan(write_xrays(tmp_path / "other", {"A": 2, "B": 2}))
+    with Ledger(state) as ledger:
+        ledger.save_collection(scan(xrays))
+        ledger.save_collection(other)
+        assert ledger.load_collection().root.name == "other"
+        assert ledger.load_collection(xrays).root.name == "xrays"
+        ledger.save_collection(scan(xrays))
+        assert ledger.load_collection().root.name == "xrays"
+        assert ledger.load_collection(tmp_path / "never") is None
+
+
+def test_state_and_collection_may_move_together(state, tmp_path, xrays):
+    with Ledger(state) as ledger:
+        ledger.save_collection(scan(xrays))
+    moved = tmp_path.with_name(tmp_path.name + "-moved")
+    tmp_path.rename(moved)
+    with Ledger(find_state(moved)) as ledger:
+        assert ledger.load_collection().root == moved / "xrays"
+    moved.rename(tmp_path)
+
+
+def test_a_split_comes_back_as_it_was(state, xrays):
+    found = scan(xrays, r"(p\d+)")
+    split = draw_split(found, seed=3)
+    with Ledger(state) as ledger:
+        assert ledger.load_split(found) is None
+        ledger.save_split(found, split)
+        again = ledger.load_split(found)
+    assert (again.sha256, again.origin, again.seed) == (split.sha256, "drawn", 3)
+
+
+def test_candidates_come_back_with_the_latest_verdict(state, xrays):
+    found = scan(xrays)
+    candidate = Candidate("NODULE", state.candidates / "x.png", "ab", JOB)
+    first = Verdict("unscreened", {"contrast": 0.5}, ("not checked",), "sound gate")
+    with Ledger(state) as ledger:
+        ledger.add_candidates(found, [(candidate, first)])
+        assert ledger.candidates(found, "NODULE") == {JOB.id: (candidate, first)}
+        second = replace(first, decision="reject", reviewer="Dr. A")
+        ledger.add_verdict(found, JOB.id, second)
+        assert ledger.candidates(found, "NODULE") == {JOB.id: (candidate, second)}
+        assert ledger.candidates(found, "EFFUSION") == {}
+
+
+def test_a_block_is_written_whole_or_not_at_all(state, xrays):
+    found = scan(xrays)
+    with Ledger(state) as ledger:
+        with pytest.raises(RuntimeError), ledger.atomic():
+            ledger.save_collection(found)
+            raise RuntimeError
+        assert ledger.load_collection() is None
+
+
+def test_settings_and_adapters_are_remembered(state, xrays):
+    found = scan(xrays)
+    with Ledger(state) as ledger:
+        assert ledger.setting(found, "output") is None
+        ledger.save_setting(found, "output", {"size": [1, 2]})
+        assert ledger.setting(found, "output") == {"size": [1, 2]}
+        for name in ("old", "new"):
+            ledger.add_adapter(found, state.adapters / name)
+        assert [path.name for path in ledger.adapters(found)] == ["new", "old"]
+
+
+def test_a_damaged_ledger_is_a_message(state):
+    state.ledger.write_bytes(b"SQLite format 3\0" + b"\xff" * 4000)
+    with pytest.raises(StateError, match=r"ledger\.sqlite"), Ledger(state):
+        pass
+
+
+def test_the_state_is_found_upwards(state, tmp_path):
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    assert find_state(tmp_path / "a" / "b") == state
+    assert find_or_make_state(tmp_path / "a", tmp_path / "xrays") == state
+    assert (state.folder / ".gitignore").read_text() == "*\n"
+
+
+def test_no_state_is_a_message(tmp_path):
+    with pytest.raises(StateError, match="balance scan"):
+        find_state(tmp_path)
+
+
+def test_state_inside_the_collection_is_refused(xrays):
+    with pytest.raises(StateError, match="outside the collection"):
+        find_or_make_state(xrays / "NODULE", xrays)
+    assert not list(xrays.rglob(".balance"))
+
+
+def test_a_second_writer_is_refused_with_the_first_ones_number(state):
+    program = "import sys; from balancer.state import *; from pathlib import Path\nwith locked(State(Path(sys.argv[1]))): pass"
+    command = [sys.executable, "-c", program, str(state.folder)]
+    with locked(state):
+        second = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert f"process {os.getpid()} is at work" in second.stderr
+    assert subprocess.run(command, check=False).returncode == 0
+
+
+def test_the_lock_of_a_dead_process_is_no_lock(state):
+    program = (
+        "import os, signal, sys; from balancer.state import *; from pathlib import Path\n"
+        "with locked(State(Path(sys.argv[1]))): os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    subprocess.run([sys.executable, "-c", program, str(state.folder)], check=False)
+    with locked(State(state.folder)):
+        assert (state.folder / "lock").read_text() == str(os.getpid())

@@ -1,0 +1,53 @@
+import pytest
+
+from balancer.errors import PlanError
+from balancer.plan import make_plan
+
+COUNTS = {"NORMAL": 1000, "BACTERIAL": 400, "VIRAL": 50}
+
+
+@pytest.mark.parametrize(
+    ("targets", "deficits"),
+    [
+        (["500"], {"NORMAL": 0, "BACTERIAL": 100, "VIRAL": 450}),
+        (["median"], {"NORMAL": 0, "BACTERIAL": 0, "VIRAL": 350}),
+        (["VIRAL=60"], {"NORMAL": 0, "BACTERIAL": 0, "VIRAL": 10}),
+        (["500", "VIRAL=60"], {"NORMAL": 0, "BACTERIAL": 100, "VIRAL": 10}),
+        (["40"], {"NORMAL": 0, "BACTERIAL": 0, "VIRAL": 0}),
+    ],
+)
+def test_targets(targets, deficits):
+    assert make_plan(COUNTS, targets).deficits == deficits
+
+
+def test_the_cap_is_kept_and_said():
+    plan = make_plan(COUNTS, ["max"])
+    assert plan.deficits == {"NORMAL": 0, "BACTERIAL": 600, "VIRAL": 500}
+    assert plan.capped == {"VIRAL": 950}
+    assert plan.target_counts == {"NORMAL": 1000, "BACTERIAL": 1000, "VIRAL": 1000}
+
+
+def test_symmetric_gives_every_class_the_largest_deficit():
+    plan = make_plan(COUNTS, ["VIRAL=80"], symmetric=True)
+    assert plan.deficits == {"NORMAL": 30, "BACTERIAL": 30, "VIRAL": 30}
+    assert plan.target_counts == {"NORMAL": 1030, "BACTERIAL": 430, "VIRAL": 80}
+
+
+def test_a_class_name_may_hold_an_equals_sign():
+    assert make_plan({"a=b": 1, "c": 5}, ["a=b=4"]).deficits == {"a=b": 3, "c": 0}
+
+
+@pytest.mark.parametrize("target", ["", "0", "-5", "many", "VIRAL=", "VIRAL=x", "5.5", "٥"])
+def test_what_is_no_number_is_refused(target):
+    with pytest.raises(PlanError, match="number of images"):
+        make_plan(COUNTS, [target])
+
+
+def test_an_unknown_class_is_refused_with_the_likely_one():
+    with pytest.raises(PlanError, match="--target VIRAL=500"):
+        make_plan(COUNTS, ["viral=500"])
+
+
+def test_a_cap_below_zero_is_refused():
+    with pytest.raises(PlanError, match="above 0"):
+        make_plan(COUNTS, ["max"], max_ratio=-1)

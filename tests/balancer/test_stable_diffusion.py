@@ -1,0 +1,203 @@
+import json
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from safetensors.torch import load_file, save_file
+
+from balancer.engines import LocalEngine
+from balancer.errors import ModelError, OutOfMemory
+from balancer.generators.checkpoint import find_adapter, find_checkpoint
+from balancer.generators.stable_diffusion import Sampling, StableDiffusion, require_tokens_fit, settle_config
+from balancer.images import OutputFormat
+from balancer.jobs import Job, Method, job_seed
+from balancer.prompts import load_pack, make_prompt
+from tests.tiny import write_lora, write_pipeline
+
+OUTPUT = OutputFormat("PNG", ".png", "L", 8, None)
+QUICK = Sampling(steps=2, batch_size=4, device="cpu")
+
+
+def jobs(config, count=4, label="nodule"):
+    pack = load_pack("chest")
+    prompts = [make_prompt(pack, label, index) for index in range(count)]
+    return [Job(label, i, prompt, job_seed(0, label, i), config, Method(), OUTPUT) for i, prompt in enumerate(prompts)]
+
+
+def generator(folder, adapter=None, sampling=QUICK):
+    found = find_checkpoint(str(folder))
+    file, ref = (None, None) if adapter is None else find_adapter(adapter)
+    config = settle_config(found, ref, sampling)
+    return StableDiffusion(found, file, config, "cpu"), config
+
+
+@pytest.mark.parametrize("xl", [False, True], ids=["sd", "xl"])
+def test_every_job_gets_its_grey_image(tmp_path, xl):
+    maker, config = generator(write_pipeline(tmp_path / "m", xl=xl))
+    images = maker.generate(jobs(config))
+    assert [(image.shape, image.dtype) for image in images] == [((32, 32), np.uint8)] * 4
+    assert len({image.tobytes() for image in images}) == 4
+
+
+def test_an_image_depends_on_its_own_job_and_not_on_its_place(checkpoint):
+    maker, config = generator(checkpoint)
+    first, second, *_ = jobs(config)
+    forth, back = maker.generate([first, second]), maker.generate([second, first])
+    np.testing.assert_array_equal(forth[0], back[1])
+    np.testing.assert_array_equal(forth[1], back[0])
+
+
+def test_the_same_batch_gives_the_same_bytes_in_another_generator(checkpoint):
+    (one, config), (two, _) = generator(checkpoint), generator(checkpoint)
+    np.testing.assert_array_equal(one.generate(jobs(config)), two.generate(jobs(config)))
+
+
+def test_guidance_and_prompt_take_part(checkpoint):
+    maker, config = generator(checkpoint)
+    job = jobs(config, 1)[0]
+    other = replace(job, config=replace(config, guidance_scale=9.0))
+    assert maker.generate([job])[0].tobytes() != maker.generate([other])[0].tobytes()
+
+
+def test_an_adapter_changes_the_image_and_its_record(checkpoint, tmp_path):
+    adapter = write_lora(tmp_path / "lora", checkpoint)
+    plain, config = generator(checkpoint)
+    adapted, adapted_config = generator(checkpoint, adapter)
+    assert plain.generate(jobs(config, 1))[0].tobytes() != adapted.generate(jobs(adapted_config, 1))[0].tobytes()
+    assert (adapted_config.adapter.name, adapted_config.adapter_scale) == ("lora", 1.0)
+    assert jobs(config, 1)[0].id != jobs(adapted_config, 1)[0].id
+
+
+def test_one_file_with_its_configuration_draws_what_its_folder_draws(checkpoint, tmp_path):
+    """The single-file layout of the original Stable Diffusion is made for full sizes; ours is too small for it."""
+    single = tmp_path / "model.safetensors"
+    shutil.copy(checkpoint / "unet" / "diffusion_pytorch_model.safetensors", single)
+    with pytest.raises(ModelError, match="a folder model"):
+        find_checkpoint(str(single))
+    shutil.copytree(checkpoint, tmp_path / "model")
+    assert find_checkpoint(str(single)).single_file == single
+
+
+def test_what_a_checkpoint_is(checkpoint):
+    found = find_checkpoint(str(checkpoint))
+    assert (found.ref.name, found.ref.revision, len(found.ref.sha256)) == ("tiny-sd", None, 64)
+    assert (found.scale_factor, found.native_size, found.is_xl, found.variant) == (2, 32, False, None)
+
+
+def test_other_weights_are_another_model(checkpoint, tmp_path):
+    copy = shutil.copytree(checkpoint, tmp_path / "tiny-sd")
+    assert find_checkpoint(str(copy)).ref == find_checkpoint(str(checkpoint)).ref
+    weights = copy / "vae" / "diffusion_pytorch_model.safetensors"
+    save_file({name: value * 2 for name, value in load_file(weights).items()}, weights)
+    assert find_checkpoint(str(copy)).ref != find_checkpoint(str(checkpoint)).ref
+
+
+def broken(checkpoint, tmp_path, mend):
+    copy = shutil.copytree(checkpoint, tmp_path / "broken")
+    mend(copy)
+    with pytest.raises(ModelError) as caught:
+        find_checkpoint(str(copy))
+    return str(caught.value)
+
+
+def index_with(**entries):
+    def mend(folder):
+        index = json.loads((folder / "model_index.json").read_text())
+        (folder / "model_index.json").write_text(json.dumps({**index, **entries}))
+
+    return mend
+
+
+@pytest.mark.parametrize(
+    ("mend", "found"),
+    [
+        (lambda folder: (folder / "model_index.json").unlink(), "model_index.json"),
+        (lambda folder: (folder / "model_index.json").write_text("{"), "model_index.json"),
+        (lambda folder: shutil.rmtree(folder / "vae"), "broken lacks its vae"),
+        (index_with(unet=[None, None]), "broken lacks its unet"),
+        (index_with(unet=["evil", "UNet2DConditionModel"]), "evil.UNet2DConditionModel as its unet"),
+        (index_with(text_encoder=["transformers", "T5EncoderModel"]), "transformers.T5EncoderModel"),
+        (index_with(_class_name="FluxPipeline"), "a FluxPipeline"),
+        (lambda f: (f / "unet" / "diffusion_pytorch_model.safetensors").unlink(), "lacks its unet's weights"),
+        (
+            lambda f: (f / "unet" / "diffusion_pytorch_model.safetensors").rename(f / "unet" / "model.bin"),
+            "broken holds model.bin",
+        ),
+    ],
+)
+def test_what_is_not_a_whole_safe_stable_diffusion_is_refused_before_loading(checkpoint, tmp_path, mend, found):
+    assert found in broken(checkpoint, tmp_path, mend)
+
+
+def test_a_checkpoint_as_pickle_is_refused(tmp_path):
+    (tmp_path / "sd.ckpt").write_bytes(b"\x80\x04.")
+    with pytest.raises(ModelError, match=r"holds sd\.ckpt"):
+        find_checkpoint(str(tmp_path / "sd.ckpt"))
+
+
+@pytest.mark.parametrize("name", ["nobody/nothing", "no such folder", "../x"])
+def test_an_unknown_name_says_how_to_get_a_model(name):
+    with pytest.raises(ModelError, match="balance adapt --from-scratch"):
+        find_checkpoint(name)
+
+
+def test_without_a_name_the_newest_adapted_one_is_taken(checkpoint, tmp_path):
+    assert find_checkpoint(None, [tmp_path / "gone", checkpoint]).ref.name == "tiny-sd"
+    with pytest.raises(ModelError, match="none adapted here"):
+        find_checkpoint(None, [])
+
+
+def test_weights_that_do_not_load_are_a_message(checkpoint, tmp_path):
+    copy = shutil.copytree(checkpoint, tmp_path / "cut")
+    weights = copy / "unet" / "diffusion_pytorch_model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1000])
+    with pytest.raises(ModelError, match="cut"):
+        generator(copy)
+
+
+def test_an_adapter_of_another_model_is_a_message(checkpoint, tmp_path):
+    other = write_pipeline(tmp_path / "other", xl=True)
+    with pytest.raises(ModelError, match="a LoRA adapter that fits"):
+        generator(checkpoint, write_lora(tmp_path / "lora", other))
+
+
+def test_sizes_that_the_model_cannot_make_are_refused(checkpoint):
+    with pytest.raises(ModelError, match="--size 32"):
+        settle_config(find_checkpoint(str(checkpoint)), None, Sampling(size=33))
+    assert settle_config(find_checkpoint(str(checkpoint)), None, Sampling(size=64)).width == 64
+
+
+def test_a_device_that_is_not_there_is_refused(checkpoint):
+    with pytest.raises(ModelError, match="--device tpu"):
+        settle_config(find_checkpoint(str(checkpoint)), None, Sampling(device="tpu"))
+
+
+def test_a_prompt_that_would_be_cut_is_refused(checkpoint):
+    found = find_checkpoint(str(checkpoint))
+    prompt = make_prompt(load_pack("chest"), "nodule", 0)
+    require_tokens_fit(found, [prompt])
+    with pytest.raises(ModelError, match="at most 77 tokens"):
+        require_tokens_fit(found, [replace(prompt, text="spiculated nodule " * 50)])
+
+
+class Small:
+    """A generator with room for two images."""
+
+    def __init__(self):
+        self.calls = []
+
+    def generate(self, batch):
+        self.calls.append(len(batch))
+        if len(batch) > 2:
+            raise OutOfMemory(needed="", found="", next_step="")
+        return [np.full((2, 2), job.index, np.uint8) for job in batch]
+
+
+def test_a_batch_that_does_not_fit_is_halved_and_stays_halved(checkpoint):
+    config = settle_config(find_checkpoint(str(checkpoint)), None, QUICK)
+    small = Small()
+    batches = [jobs(config, 8), jobs(config, 8)]
+    made = list(LocalEngine()(lambda: small, batches))
+    assert [[int(image[0, 0]) for image in images] for _, images in made] == [list(range(8))] * 2
+    assert small.calls == [8, 4, 2, 2, 2, 2, 2, 2, 2, 2]
