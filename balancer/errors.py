@@ -11,7 +11,6 @@ BalanceError              needed, found, next step: the three parts of every mes
 │   └── OutOfMemory       the batch does not fit on the device: a smaller one may
 ├── OutputError           the balanced folder is not ours, or cannot be written
 └── StateError            `.balance` is missing, locked, damaged, or in a forbidden place
-Interrupted               stopped by the user; the work so far is kept; exit 130
 """
 
 from __future__ import annotations
@@ -71,7 +70,3 @@ class OutputError(BalanceError):
 
 class StateError(BalanceError):
     """The state folder is missing, locked, damaged, or in a forbidden place."""
-
-
-class Interrupted(Exception):
-    """The user stopped the command; what was done so far is kept."""

@@ -42,7 +42,7 @@ class Screen(Protocol):
 class Recipe:
     """All that decides which images are made: with the same recipe, image `index` of a label is the same image."""
 
-    pack: TemplatePack
+    packs: Mapping[str, TemplatePack]
     config: GenerationConfig
     output: OutputFormat
     sizes: Mapping[str, Sequence[tuple[int, int]]]
@@ -51,7 +51,7 @@ class Recipe:
     def job(self, label: str, index: int) -> Job:
         """The job of image `index` of `label`."""
         seed = job_seed(self.seed, label, index)
-        prompt = make_prompt(self.pack, label, index, self.seed)
+        prompt = make_prompt(self.packs[label], label, index, self.seed)
         size = self.output.size or random.Random(seed).choice(self.sizes[label])
         return Job(label, index, prompt, seed, self.config, Method(), replace(self.output, size=size))
 
@@ -83,7 +83,7 @@ class FillProgress:
 
 
 def make_recipe(
-    collection: Collection, split: Split, pack: TemplatePack, config: GenerationConfig, seed: int
+    collection: Collection, split: Split, packs: Mapping[str, TemplatePack], config: GenerationConfig, seed: int
 ) -> Recipe:
     """Measure the training images' own file format, and settle everything that the images depend on.
 
@@ -94,7 +94,7 @@ def make_recipe(
     columns = ("format", "mode", "bits", "width", "height")
     rows = zip(train.index, *(train[name] for name in columns), strict=True)
     output = common_format(((path, Header(*row)) for path, *row in rows), collection.root)
-    return Recipe(pack, config, output, _sizes(train) if output.size is None else {}, seed)
+    return Recipe(packs, config, output, _sizes(train) if output.size is None else {}, seed)
 
 
 def fill(

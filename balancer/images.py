@@ -180,7 +180,8 @@ def _rescale(values: npt.NDArray[np.float64]) -> GreyImage:
     low, high = values.min(), values.max()
     if low == high:
         return np.zeros(values.shape, np.uint8)
-    return np.rint((values - low) * (255 / (high - low))).astype(np.uint8)
+    scaled: GreyImage = np.rint((values - low) * (255 / (high - low))).astype(np.uint8)
+    return scaled
 
 
 def _to_mode(grey: GreyImage, output: OutputFormat) -> Image.Image:

@@ -334,7 +334,8 @@ def _require_two_classes(root: Path, images: pd.DataFrame) -> None:
     if len(labels) >= 2:
         return
     raise CollectionError(
-        needed="at least two class folders with readable images (PNG, JPEG, TIFF, BMP, WebP), as in FOLDER/CLASS/image.png",
+        needed="at least two class folders with readable images, as in FOLDER/CLASS/image.png "
+        "(PNG, JPEG, TIFF, BMP or WebP)",
         found=f"{root}: " + (f"only the class {labels[0]!r}" if labels else "no class folder with a readable image"),
         next_step="point to the folder above the class folders: balance scan FOLDER",
     )

@@ -7,6 +7,7 @@ import pytest
 
 for name in ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "HF_HUB_DISABLE_TELEMETRY", "DO_NOT_TRACK"):
     os.environ[name] = "1"
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # tiny networks: more threads only wait for each other
 
 from tests.tiny import write_pipeline, write_xrays  # noqa: E402  # the environment comes first
 

@@ -77,14 +77,15 @@ def prompts(
         with opened(write=False) as session:
             labels = session.collection.labels
     templates = choose_templates(pack, labels)
-    shown = [(each, make_prompt(templates, each, index, seed)) for each in labels for index in range(count)]
+    shown = [(each, make_prompt(templates[each], each, index, seed)) for each in labels for index in range(count)]
     if sample:
         message(f"Drawn: {_draw_samples(shown, model)}")
     for each in labels:
-        result(f"{printable(each)} ({templates.source})")
+        result(f"{printable(each)} ({templates[each].source})")
         for number, (_, prompt) in enumerate((pair for pair in shown if pair[0] == each), start=1):
             result(f"  {number:2}. {prompt.text}")
-    result(f"negative: {templates.negative}")
+    for negative in dict.fromkeys(pack.negative for pack in templates.values()):
+        result(f"negative: {negative}")
 
 
 def _draw_samples(shown: Sequence[tuple[str, Prompt]], model: str | None) -> Path:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from balancer.errors import BalanceError, Interrupted
+from balancer.errors import BalanceError
 
 INTERRUPTED = 130
 _ADVICE = {
@@ -25,10 +25,19 @@ _ADVICE = {
 }
 
 
+class _Stopped(BaseException):
+    """Ctrl-C or SIGTERM: not a KeyboardInterrupt, which the option parser would take for its own."""
+
+
+def _stop(*_: object) -> NoReturn:
+    raise _Stopped
+
+
 def run(app: Callable[[], object]) -> NoReturn:
     """Call `app` and turn what it raises into a message and an exit code."""
     os.umask(0o077)  # patients' data are for their keeper alone
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    for sign in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(sign, _stop)
     try:
         app()
     except BalanceError as error:
@@ -38,10 +47,9 @@ def run(app: Callable[[], object]) -> NoReturn:
             raise
         needed, advice = _ADVICE[error.errno]
         place = Path(str(error.filename or "")).name or "the output"
-        _fail(
-            f"balance: this cannot go on\nneeded: {needed} for {place}\nfound:  {error.strerror}\nnext:   {advice}, then {_again()}"
-        )
-    except (KeyboardInterrupt, Interrupted):
+        found = f"needed: {needed} for {place}\nfound:  {error.strerror}\nnext:   {advice}, then {_again()}"
+        _fail(f"balance: this cannot go on\n{found}")
+    except _Stopped:
         message(f"\nStopped. What is finished is kept: to go on, {_again()}")
         sys.exit(INTERRUPTED)
     sys.exit(0)

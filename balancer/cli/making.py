@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from balancer.prompts import TemplatePack
 
 _SAMPLE_PROMPTS = 3
+_RECORD, _LEDGER = 5_000, 2_000_000  # bytes: what is written down about an image, and what the files begin with
 _MUCH_TOO_MANY = 3  # synthetic for each real image; gains of more are rare in what is published
 
 
@@ -125,8 +126,6 @@ def fill(
         _require_room(order)
         report, merged = _carry_out(order, work, retries)
         _show_report(order, counts, report, merged)
-        if report.short:
-            raise typer.Exit(1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +134,7 @@ class _Order:
 
     session: Session
     plan: Plan
-    templates: TemplatePack
+    templates: Mapping[str, TemplatePack]
     seed: int
     place: Path
 
@@ -172,7 +171,8 @@ def _prepare(order: _Order, model: str | None, adapter: Path | None, sampling: S
     require_tokens_fit(checkpoint, (recipe.job(label, index).prompt for label, n in few.items() for index in range(n)))
     device = choose_device(sampling.device)
     message(
-        f"Model: {printable(checkpoint.ref.name)}, {config.width} x {config.height} px, on {device}, batches of {config.batch_size}"
+        f"Model: {printable(checkpoint.ref.name)}, {config.width} x {config.height} px, "
+        f"on {device}, batches of {config.batch_size}"
     )
     return _Work(recipe, lambda: StableDiffusion(checkpoint, file, config, device), device)
 
@@ -218,7 +218,7 @@ def _facts(order: _Order) -> dict[str, str]:
     return {
         "tool": f"balance {__version__}",
         "seed": str(order.seed),
-        "template pack": order.templates.source,
+        "template pack": ", ".join(sorted({pack.source for pack in order.templates.values()})),
         "split": f"{split.origin}, seed {split.seed}, sha256 {split.sha256}",
         "stamps": "; ".join(stamps),
     }
@@ -238,18 +238,21 @@ def _show_plan(counts: Mapping[str, int], plan: Plan, max_ratio: float) -> None:
     result(table(["class", "training images", "target", "to make", "of real"], rows))
     for label, missing in plan.capped.items():
         message(
-            f"{printable(label)}: {plan.deficits[label]} instead of {missing}: at most {max_ratio:g} for each real image (--max-ratio)"
+            f"{printable(label)}: {plan.deficits[label]} instead of {missing}: "
+            f"at most {max_ratio:g} for each real image (--max-ratio)"
         )
     much = [label for label, count in counts.items() if plan.deficits[label] > _MUCH_TOO_MANY * count]
     if much:
         names = ", ".join(map(printable, much))
         message(
-            f"More than {_MUCH_TOO_MANY} synthetic for each real image of {names}: what is published seldom finds a gain there."
+            f"More than {_MUCH_TOO_MANY} synthetic for each real image of {names}: "
+            "what is published seldom finds a gain there."
         )
     left = {label: count + plan.deficits[label] for label, count in counts.items()}
     if any(plan.deficits.values()) and min(left.values()) > 0 and max(left.values()) > 1.2 * min(left.values()):
         message(
-            f"An imbalance of {max(left.values()) / min(left.values()):.1f} remains: train with a class-balanced sampler."
+            f"An imbalance of {max(left.values()) / min(left.values()):.1f} remains: "
+            "train with a class-balanced sampler."
         )
 
 
@@ -259,17 +262,19 @@ def _show_prompts(order: _Order) -> None:
     result()
     for label, count in order.plan.deficits.items():
         for index in range(min(count, _SAMPLE_PROMPTS)):
-            result(f"{printable(label)}: {make_prompt(order.templates, label, index, order.seed).text}")
-    result(f"negative: {order.templates.negative}")
+            result(f"{printable(label)}: {make_prompt(order.templates[label], label, index, order.seed).text}")
+    for negative in dict.fromkeys(pack.negative for pack in order.templates.values()):
+        result(f"negative: {negative}")
 
 
 def _require_room(order: _Order) -> None:
     """Refuse before the first image what would fill the disk; says what is needed."""
     images = order.session.collection.images
     made = order.wanted * float(images["size"].mean())
+    records = order.wanted * _RECORD + _LEDGER
     needed = {
-        order.session.state.folder: made,
-        order.place.absolute().parent: float(images["size"].sum()) + made,
+        order.session.state.folder: made + records,
+        order.place.absolute().parent: float(images["size"].sum()) + made + records,
     }
     for folder, count in needed.items():
         free = shutil.disk_usage(folder).free

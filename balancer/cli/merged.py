@@ -30,7 +30,8 @@ def verify(
     if findings:
         raise typer.Exit(1)
     message(
-        "As it was merged: every row has its file, every file its row and its hash, synthetic images are in training alone."
+        "As it was merged: every row has its file, every file its row and its hash, "
+        "and synthetic images are in the training part alone."
     )
 
 

@@ -57,14 +57,19 @@ def opened(*, write: bool) -> Iterator[Session]:
         yield Session(state, ledger, collection, split)
 
 
-def choose_templates(pack: str | None, labels: Sequence[str]) -> TemplatePack:
-    """The pack that the user named, or the packaged one that knows most classes; says which classes it lacks."""
-    from balancer.prompts import choose_pack, load_pack, unknown_labels
+def choose_templates(pack: str | None, labels: Sequence[str]) -> dict[str, TemplatePack]:
+    """The template pack of each class: the one that the user named, else the packaged one that knows it.
 
-    templates = load_pack(pack) if pack else choose_pack(labels)
-    unknown = unknown_labels(templates, labels)
+    Says which classes no pack knows, and what to edit.
+    """
+    from balancer.prompts import PACKS, choose_pack, load_pack, unknown_labels
+
+    usual = load_pack(pack) if pack else choose_pack(labels)
+    packs = [usual] if pack else [usual, *map(load_pack, PACKS)]
+    templates = {label: next((each for each in packs if each.find(label)), usual) for label in labels}
+    unknown = [label for label in labels if unknown_labels(templates[label], [label])]
     if unknown:
         names = ", ".join(printable(label) for label in unknown)
-        message(f"Warning: {templates.source} does not know {names}: their prompts are the bare class name.")
-        message(f"         Copy {templates.source}, add the classes with a finding, and pass it: --pack FILE.yaml")
+        message(f"Warning: {usual.source} does not know {names}: their prompts are the bare class name.")
+        message(f"         Copy {usual.source}, add the classes with a finding, and pass it: --pack FILE.yaml")
     return templates

@@ -134,7 +134,7 @@ def _check_single_file(file: Path) -> Checkpoint:
     configs = file.with_suffix("")
     if file.suffix != ".safetensors" or not (configs / "model_index.json").is_file():
         raise ModelError(
-            needed=f"a .safetensors file with its configuration beside it: {configs.name}/model_index.json and its parts",
+            needed=f"a .safetensors file with its configuration beside it: {configs.name}/model_index.json and so on",
             found=f"{file.name}" + ("" if file.suffix != ".safetensors" else f" without a folder {configs.name}"),
             next_step=f"put the configuration files of the model it comes from into {configs.name}/",
         )

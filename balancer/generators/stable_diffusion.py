@@ -98,7 +98,7 @@ def require_tokens_fit(checkpoint: Checkpoint, prompts: Iterable[Prompt]) -> Non
     tokenizer = _tokenizer(checkpoint)
     limit = int(checkpoint.config("text_encoder").get("max_position_embeddings", 77))
     for text in dict.fromkeys(text for prompt in prompts for text in (prompt.text, prompt.negative)):
-        count = len(tokenizer(text, truncation=False)["input_ids"])
+        count = len(tokenizer(text, truncation=False, verbose=False)["input_ids"])
         if count > limit:
             raise ModelError(
                 needed=f"prompts of at most {limit} tokens, all that this model reads",
@@ -185,7 +185,7 @@ class StableDiffusion:
             latents = latents * scale / vae.config.scaling_factor + shift
         else:
             latents = latents / vae.config.scaling_factor
-        colour = vae.decode(latents, return_dict=False)[0].float()
+        colour: torch.Tensor = vae.decode(latents, return_dict=False)[0].float()
         grey = (colour / 2 + 0.5).mean(dim=1)
         return (grey.clamp(0, 1) * 255).round().to(torch.uint8)
 
@@ -193,10 +193,11 @@ class StableDiffusion:
 def _load(checkpoint: Checkpoint, dtype: Any) -> Any:
     os.environ.setdefault("DIFFUSERS_DISABLE_REMOTE_CODE", "1")
     import diffusers
-    from diffusers.utils import logging
+    import transformers
 
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
+    for library in (diffusers, transformers):  # their bars and hints are not the user's
+        library.utils.logging.set_verbosity_error()
+        library.utils.logging.disable_progress_bar()
     kind = getattr(diffusers, checkpoint.pipeline)
     extras = (
         {}
@@ -227,16 +228,9 @@ def _load(checkpoint: Checkpoint, dtype: Any) -> Any:
             found=f"{checkpoint.ref.name}: {str(error).splitlines()[0]}",
             next_step="copy the model folder again, or name another: balance fill --model FOLDER",
         ) from error
-    if pipe.vae.dtype != torch_float32() and getattr(pipe.vae.config, "force_upcast", False):
-        pipe.vae.to(torch_float32())  # this VAE overflows in half precision
+    if checkpoint.is_xl and getattr(pipe.vae.config, "force_upcast", False):
+        pipe.vae.float()  # XL's VAE overflows in half precision
     return pipe
-
-
-def torch_float32() -> Any:
-    """`torch.float32`, without importing torch with this module."""
-    import torch
-
-    return torch.float32
 
 
 def _fuse(pipe: Any, adapter: Path, scale: float) -> None:

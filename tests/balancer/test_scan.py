@@ -107,7 +107,7 @@ def test_unreadable_files_are_findings_and_not_counted(xrays):
     ]
     assert "NODULE/cut.png" in found.images.index  # its header is sound
     deep = scan(xrays, deep=True)
-    assert [str(f.paths[0]) for f in deep.findings][0] == "NODULE/cut.png"
+    assert str(deep.findings[0].paths[0]) == "NODULE/cut.png"
     assert len(deep.images) == 72
 
 

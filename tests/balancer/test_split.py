@@ -9,7 +9,7 @@ from tests.tiny import write_xrays
 PATIENT = r"(p\d+)-"
 
 
-@pytest.fixture()
+@pytest.fixture
 def flat(tmp_path):
     return scan(write_xrays(tmp_path / "d", {"A": 120, "B": 60, "C": 6}), PATIENT)
 

@@ -1,0 +1,1 @@
+"""The collection to a small Stable Diffusion of its own: settings, networks, training, and its card."""

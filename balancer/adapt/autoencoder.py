@@ -1,0 +1,74 @@
+"""The first phase: an autoencoder of pictures, and the latents of all of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save
+from torch import Tensor
+
+from balancer.adapt import draws
+from balancer.adapt.checkpoint import write_whole
+from balancer.adapt.learning import Batch, Done
+from balancer.adapt.losses import LATENT_WEIGHT, latent_penalty, reconstruction_loss
+from balancer.adapt.networks import build_autoencoder, make_grey
+from balancer.adapt.pictures import Pictures
+from balancer.adapt.training import AUTOENCODER, Run, learn, new_learner, new_networks
+
+LATENT_NOISE = 0.1
+"""Standard deviation of what is added to the latents while learning: the denoiser will not be exact either."""
+
+
+def train_autoencoder(run: Run, pictures: Pictures) -> tuple[Any, Done]:
+    """The averaged autoencoder, and how long it learnt."""
+    networks = new_networks(run, AUTOENCODER, {AUTOENCODER: lambda: build_autoencoder(run.settings)})
+    model: Any = networks[AUTOENCODER]
+    weights = draws.sampling_weights(run.labels)
+
+    def draw(step: int) -> Batch:
+        return _draw(run, pictures, weights, step)
+
+    def loss(batch: Tensor, noise: Tensor) -> Tensor:
+        with run.machine.autocast():
+            latents = model.encoder(batch)
+            decoded = model.decoder(latents + LATENT_NOISE * noise)
+        grey, wanted = decoded.float().mean(dim=1, keepdim=True), batch[:, :1]
+        return reconstruction_loss(grey, wanted) + LATENT_WEIGHT * latent_penalty(latents)
+
+    learner = new_learner(run, AUTOENCODER, networks, draw, loss)
+    done = learn(run, AUTOENCODER, learner)
+    autoencoder: Any = learner.average[AUTOENCODER]
+    make_grey(autoencoder)
+    return autoencoder, done
+
+
+def scaled_latents(run: Run, autoencoder: Any, pictures: Pictures) -> Tensor:
+    """All latents, (N, channels, h, w) on the CPU, of unit variance; the autoencoder's config keeps their scale."""
+    path = run.work / "latents.safetensors"
+    if not path.exists():
+        write_whole(path, save({"latents": _encode(run, autoencoder, pictures)}))
+    latents = load_file(path)["latents"]
+    scale = 1 / float(latents.double().std())
+    autoencoder.register_to_config(scaling_factor=scale)
+    return latents * scale
+
+
+def _draw(run: Run, pictures: Pictures, weights: Tensor, step: int) -> Batch:
+    settings, cells = run.settings, run.settings.size // run.settings.factor
+    chance = draws.generator(settings.seed, AUTOENCODER, step)
+    batch = pictures.batch(draws.draw_indices(weights, settings.autoencoder_batch_size, chance))
+    noise = torch.randn(len(batch), settings.latent_channels, cells, cells, generator=chance)
+    return batch.to(run.machine.device), noise.to(run.machine.device)
+
+
+@torch.no_grad()
+def _encode(run: Run, autoencoder: Any, pictures: Pictures) -> Tensor:
+    total, size = len(pictures.grey), run.settings.batch_size
+    encoded = []
+    for first in range(0, total, size):
+        last = min(first + size, total)
+        batch = pictures.batch(torch.arange(first, last)).to(run.machine.device)
+        encoded.append(autoencoder.encode(batch).latents.float().cpu().contiguous())
+        run.progress("latents", last, total, "")
+    return torch.cat(encoded)

@@ -1,0 +1,85 @@
+"""Folders that are there completely or not at all, and the states of training kept in them."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+PARTIAL = ".partial"
+
+
+@contextmanager
+def whole_folder(folder: Path) -> Iterator[Path]:
+    """A folder to write into that gets its name `folder` only when the block is left without an error.
+
+    A killed block leaves a `.partial` sibling, which the next one clears away.
+    """
+    partial = folder.with_name(folder.name + PARTIAL)
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    yield partial
+    for path in [*partial.rglob("*"), partial]:
+        _sync(path)
+    os.replace(partial, folder)
+    _sync(folder.parent)
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file that is never seen half-written."""
+    partial = path.with_name(path.name + PARTIAL)
+    partial.write_bytes(data)
+    _sync(partial)
+    os.replace(partial, path)
+    _sync(path.parent)
+
+
+def to_json(value: Any) -> str:
+    """JSON for people and machines: sorted, indented, with a newline at the end."""
+    return json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def save_state(root: Path, step: int, tensors: Mapping[str, Mapping[str, Tensor]], facts: Mapping[str, Any]) -> None:
+    """Keep the state after `step` steps as `root/<step>`, and then drop the older ones.
+
+    `tensors` become one safetensors file each, `facts` become `state.json`.
+    """
+    older = _states(root)
+    with whole_folder(root / f"{step:08d}") as folder:
+        for name, group in tensors.items():
+            save_file(
+                {key: t.detach().cpu().contiguous() for key, t in group.items()},
+                folder / f"{name}.safetensors",
+            )
+        (folder / "state.json").write_text(to_json(dict(facts)), encoding="utf-8")
+    for path in older:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def load_state(root: Path) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]] | None:
+    """The newest state under `root` as `save_state` was given it, or `None`."""
+    states = _states(root)
+    if not states:
+        return None
+    folder = states[-1]
+    tensors = {path.stem: load_file(path) for path in folder.glob("*.safetensors")}
+    return tensors, json.loads((folder / "state.json").read_text(encoding="utf-8"))
+
+
+def _states(root: Path) -> list[Path]:
+    return sorted(path for path in root.glob("[0-9]*") if path.is_dir() and path.name.isdecimal())
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

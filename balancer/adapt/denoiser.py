@@ -1,0 +1,103 @@
+"""The second phase: UNet and text encoder learn to take the noise off latents, as the caption says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from diffusers.models.attention_processor import AttnProcessor
+from torch import Tensor, nn
+
+from balancer.adapt import draws, losses, text
+from balancer.adapt.checkpoint import write_whole
+from balancer.adapt.learning import Batch, Done
+from balancer.adapt.machine import compiled
+from balancer.adapt.networks import TIMESTEPS, build_pipeline, build_scheduler, build_unet
+from balancer.adapt.pictures import contact_sheet, draw_samples
+from balancer.adapt.training import DENOISER, Run, learn, new_learner, new_networks
+
+
+def train_denoiser(run: Run, autoencoder: Any, tokenizer: Any, latents: Tensor) -> tuple[nn.ModuleDict, Done]:
+    """The averaged networks, "unet" and "text_encoder", and how long they learnt."""
+    networks = _new_networks(run, tokenizer)
+    weights, alpha_bars = draws.sampling_weights(run.labels), build_scheduler().alphas_cumprod
+
+    def draw(step: int) -> Batch:
+        chance = draws.generator(run.settings.seed, DENOISER, step)
+        chosen = draws.draw_indices(weights, run.settings.batch_size, chance)
+        times = draws.draw_timesteps(len(chosen), TIMESTEPS, chance)
+        noise = torch.randn(latents[chosen].shape, generator=chance)
+        labels = [run.samples[i].label for i in chosen]
+        tokens = text.tokenize(tokenizer, text.draw_captions(run.packs, labels, step, run.settings))
+        batch = latents[chosen], noise, times, tokens, alpha_bars[times]
+        return tuple(tensor.to(run.machine.device) for tensor in batch)
+
+    encode, unet = _fast(run, networks, draw)
+
+    def loss(clean: Tensor, noise: Tensor, times: Tensor, tokens: Tensor, alpha_bar: Tensor) -> Tensor:
+        with run.machine.autocast():
+            predicted = unet(losses.noised(clean, noise, alpha_bar), times, encode(tokens)[0])[0]
+        return losses.velocity_loss(predicted, losses.velocity(clean, noise, alpha_bar), alpha_bar)
+
+    learner = new_learner(run, DENOISER, networks, draw, loss)
+
+    def look(done: Done) -> None:
+        if _is_due(run, done):
+            _draw_sheet(run, autoencoder, learner.average, tokenizer, done)
+
+    done = learn(run, DENOISER, learner, look)
+    look(done)  # once more, should the last sheet have been lost with a killed run
+    return learner.average, done
+
+
+def _new_networks(run: Run, tokenizer: Any) -> nn.ModuleDict:
+    builders = {
+        "unet": lambda: build_unet(run.settings),
+        "text_encoder": lambda: text.build_text_encoder(run.settings, tokenizer),
+    }
+    networks = new_networks(run, DENOISER, builders)
+    if run.machine.device.type == "cpu":
+        _attend_plainly(networks)
+    return networks
+
+
+def _attend_plainly(networks: nn.ModuleDict) -> None:
+    """Attention by plain products: for so few cells and words the fused kernel's backward pass is far slower."""
+    unet, encoder = (_any(networks, name) for name in ("unet", "text_encoder"))
+    unet.set_attn_processor(AttnProcessor())
+    encoder.set_attn_implementation("eager")
+
+
+def _any(networks: nn.ModuleDict, name: str) -> Any:
+    return networks[name]
+
+
+def _fast(
+    run: Run, networks: nn.ModuleDict, draw: Callable[[int], Batch]
+) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """Text encoder and UNet, compiled if that is wanted and works."""
+    encoder, unet = _any(networks, "text_encoder"), _any(networks, "unet")
+    if not run.settings.compile:
+        return encoder, unet
+    run.progress(DENOISER, 0, 1, "compiling, which takes a minute or two")
+    clean, _, times, tokens, _ = draw(0)
+    encode = compiled(encoder, (tokens,), run.machine)
+    with run.machine.autocast():
+        words = encode(tokens)[0].detach().requires_grad_()
+    return encode, compiled(unet, (clean, times, words), run.machine)
+
+
+def _is_due(run: Run, done: Done) -> bool:
+    """Whether another `sample_every` of the training is done since the last sheet."""
+    every = run.settings.sample_every
+    wanted = int(done.fraction / every + 1e-9) if done.fraction < 1 else -int(-1 // every)
+    return wanted > sum(1 for _ in (run.work / "samples").glob("*.png"))
+
+
+def _draw_sheet(run: Run, autoencoder: Any, average: nn.ModuleDict, tokenizer: Any, done: Done) -> None:
+    path = run.work / "samples" / f"{done.step:06d}.png"
+    run.progress("samples", 0, 1, "drawing sample pictures")
+    pipeline = build_pipeline(autoencoder, average["text_encoder"], tokenizer, average["unet"])
+    write_whole(path, contact_sheet(draw_samples(pipeline, run.packs, run.settings.seed)))
+    run.progress("samples", 1, 1, f"{run.work.name}/samples/{path.name}")

@@ -1,0 +1,67 @@
+"""The device that trains: which one, in which precision, and with its compiler if it has one."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from balancer.errors import ModelError
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """A device and whether it multiplies in bfloat16; weights and sums stay in float32."""
+
+    device: torch.device
+    bfloat16: bool
+
+    def autocast(self) -> torch.autocast:
+        """The context that networks run in."""
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16)
+
+    def place(self, network: nn.Module) -> None:
+        """Move a network there, colours innermost, as convolutions run fastest."""
+        network.to(self.device)
+        network.to(memory_format=torch.channels_last)
+
+
+def find_machine(device: str) -> Machine:
+    """The machine for "auto" (a GPU if there is one), "cpu", "cuda" or "cuda:1".
+
+    Raises:
+        ModelError: there is no such device.
+    """
+    name = device if device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(1, device=name)
+    except (RuntimeError, AssertionError) as exc:
+        raise ModelError(needed="a device to train on", found=str(exc), next_step="give --device cpu") from exc
+    return Machine(torch.device(name), _multiplies_bfloat16(name))
+
+
+def compiled(network: nn.Module, example: tuple[Tensor, ...], machine: Machine) -> Callable[..., Any]:
+    """The network compiled, or as it is where no compiler works; found out now and not at the first step."""
+    try:
+        fast: Callable[..., Any] = torch.compile(network)
+        with machine.autocast():
+            loss = fast(*example)[0].float().square().mean()
+        loss.backward()
+    except Exception as exc:  # whatever a missing or broken compiler raises
+        logger.warning("training without compilation: %s", str(exc).strip().splitlines()[-1:] or type(exc).__name__)
+        torch._dynamo.reset()
+        fast = network
+    network.zero_grad(set_to_none=True)
+    return fast
+
+
+def _multiplies_bfloat16(device: str) -> bool:
+    if device.startswith("cuda"):
+        return bool(torch.cuda.is_bf16_supported())
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported()) if device == "cpu" else False

@@ -1,0 +1,177 @@
+"""Train a small Stable Diffusion on the training part alone: autoencoder, latents, denoiser, pipeline folder."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from balancer.adapt import card, text
+from balancer.adapt.autoencoder import scaled_latents, train_autoencoder
+from balancer.adapt.checkpoint import to_json, whole_folder, write_whole
+from balancer.adapt.denoiser import train_denoiser
+from balancer.adapt.learning import Done
+from balancer.adapt.machine import find_machine
+from balancer.adapt.networks import build_pipeline
+from balancer.adapt.pictures import Pictures, read_pictures
+from balancer.adapt.settings import MACHINE_FIELDS, ScratchSettings
+from balancer.adapt.training import AUTOENCODER, DENOISER, Progress, Run
+from balancer.errors import CollectionError, ModelError
+from balancer.prompts import TemplatePack
+from balancer.scan import Sample
+
+
+def train_from_scratch(
+    samples: Sequence[Sample],
+    root: Path,
+    pack: TemplatePack | Mapping[str, TemplatePack],
+    settings: ScratchSettings,
+    folder: Path,
+    split_sha256: str,
+    progress: Progress = lambda *_: None,
+) -> Path:
+    """Train on `samples` under `root` and save a `StableDiffusionPipeline` as `folder`, which it gives back.
+
+    `pack` words all labels, or maps each label to its own pack. The unfinished work lies in
+    `<folder>.training`; run again with the same arguments it goes on there, and on a CPU a run of so many `steps`
+    ends with the weights of one that was never stopped. A finished folder of the same arguments is left as it is.
+
+    Raises:
+        CollectionError: there is nothing to train on, or it changed since it was scanned.
+        ImageError: a file cannot be read.
+        ModelError: the folder holds another training, there is no such device, or the loss is no number any more.
+    """
+    samples = sorted(samples, key=lambda sample: sample.path)
+    _refuse_nothing(samples)
+    packs = {label: pack[label] if isinstance(pack, Mapping) else pack for label in card.class_counts(samples)}
+    fingerprint = _fingerprint(samples, packs, settings, split_sha256)
+    if not _is_finished(folder, fingerprint):
+        _begin(folder, fingerprint)
+        machine = find_machine(settings.device)
+        run = Run(samples, packs, settings, work_folder(folder), machine, progress)
+        _train(run, root, folder, {"fingerprint": fingerprint, "split_sha256": split_sha256})
+    shutil.rmtree(work_folder(folder), ignore_errors=True)
+    return folder
+
+
+def work_folder(folder: Path) -> Path:
+    """Where the unfinished work for `folder` lies.
+
+    >>> work_folder(Path("adapters/mine")).name
+    'mine.training'
+    """
+    return folder.with_name(folder.name + ".training")
+
+
+def _train(run: Run, root: Path, folder: Path, origin: Mapping[str, str]) -> None:
+    pictures = _read(run, root)
+    tokenizer = _vocabulary(run)
+    autoencoder, first = train_autoencoder(run, pictures)
+    latents = scaled_latents(run, autoencoder, pictures)
+    denoiser, second = train_denoiser(run, autoencoder, tokenizer, latents)
+    training = {AUTOENCODER: _facts(first), DENOISER: _facts(second)}
+    with whole_folder(folder) as partial:
+        _save_pipeline(_half_pipeline(autoencoder, denoiser, tokenizer), run, partial)
+        made = card.make_card(run.samples, run.settings, pictures.reduction, run.machine.device.type, training, partial)
+        card.write_card({**made, **origin}, partial)
+
+
+def _read(run: Run, root: Path) -> Pictures:
+    """All pictures; the statement is said before the first of them and, with the originals' pixels, after the last."""
+    counts, size, factor = card.class_counts(run.samples), run.settings.size, run.settings.factor
+    total = len(run.samples)
+    run.progress("images", 0, total, "")
+    pictures = read_pictures(run.samples, root, size, lambda n: run.progress("images", n, total, ""))
+    run.progress("images", total, total, card.statement(counts, size, factor, pictures.reduction))
+    return pictures
+
+
+def _facts(done: Done) -> dict[str, Any]:
+    return {"steps": done.step, "seconds": round(done.seconds, 1), "loss": round(done.loss, 5)}
+
+
+def _fingerprint(samples: Sequence[Sample], packs: text.Packs, settings: ScratchSettings, split_sha256: str) -> str:
+    """The hash of all that decides what is learnt."""
+    kept = {name: value for name, value in settings.to_json().items() if name not in MACHINE_FIELDS}
+    words = {label: [pack.name, *text.texts({label: pack})] for label, pack in packs.items()}
+    files = [(sample.path, sample.label, sample.sha256) for sample in samples]
+    return hashlib.sha256(to_json([kept, words, files, split_sha256]).encode()).hexdigest()
+
+
+def _begin(folder: Path, fingerprint: str) -> None:
+    work = work_folder(folder)
+    begun = work / "begun.json"
+    if begun.exists() and json.loads(begun.read_text(encoding="utf-8"))["fingerprint"] != fingerprint:
+        raise _another_training(work)
+    (work / "samples").mkdir(parents=True, exist_ok=True)
+    write_whole(begun, to_json({"fingerprint": fingerprint}).encode())
+
+
+def _is_finished(folder: Path, fingerprint: str) -> bool:
+    if not folder.exists():
+        return False
+    try:
+        finished = json.loads((folder / card.CARD).read_text(encoding="utf-8"))["fingerprint"]
+    except (OSError, ValueError, KeyError):
+        finished = None
+    if finished != fingerprint:
+        raise _another_training(folder)
+    return True
+
+
+def _vocabulary(run: Run) -> Any:
+    path = run.work / "vocabulary.json"
+    if not path.exists():
+        vocabulary, merges = text.train_vocabulary(run.packs, run.settings.vocabulary)
+        write_whole(path, to_json({"vocabulary": vocabulary, "merges": merges}).encode())
+    kept = json.loads(path.read_text(encoding="utf-8"))
+    return text.build_tokenizer(kept["vocabulary"], [(a, b) for a, b in kept["merges"]])
+
+
+def _half_pipeline(autoencoder: Any, denoiser: nn.ModuleDict, tokenizer: Any) -> Any:
+    parts = autoencoder, denoiser["text_encoder"], denoiser["unet"]
+    small, words, unet = (deepcopy(part).cpu().half() for part in parts)
+    return build_pipeline(small, words, tokenizer, unet)
+
+
+def _save_pipeline(pipeline: Any, run: Run, folder: Path) -> None:
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()  # the caller shows its own
+    pipeline.save_pretrained(folder, safe_serialization=True)
+    text.save_vocabulary(pipeline.tokenizer, folder / "tokenizer")
+    # transformers would load what is half on disk as half, and diffusers as single: they must agree
+    _edit(folder / "text_encoder" / "config.json", {"dtype": "float32"}, drop=())
+    # diffusers writes what it warns of when it reads it, and works it out again itself
+    _edit(folder / "vae" / "config.json", {}, drop=("block_out_channels",))
+    if sheets := sorted((run.work / "samples").glob("*.png")):
+        shutil.copyfile(sheets[-1], folder / "samples.png")
+
+
+def _edit(path: Path, change: Mapping[str, Any], drop: Sequence[str]) -> None:
+    fields = {**json.loads(path.read_text(encoding="utf-8")), **change}
+    kept = {name: value for name, value in fields.items() if name not in drop}
+    path.write_text(to_json(kept), encoding="utf-8")
+
+
+def _refuse_nothing(samples: Sequence[Sample]) -> None:
+    if not samples:
+        raise CollectionError(
+            needed="images in the training part to learn from",
+            found="none",
+            next_step="look at the parts with: balance scan FOLDER",
+        )
+
+
+def _another_training(folder: Path) -> ModelError:
+    return ModelError(
+        needed="a new name, or the folder of the same training",
+        found=f"{folder.name}, which holds something else or was begun with other images or settings",
+        next_step="give another --name, or delete that folder",
+    )

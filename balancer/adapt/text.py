@@ -1,0 +1,135 @@
+"""Words: a byte-pair vocabulary trained on the prompts, the captions of a batch, and the text encoder."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import torch
+from tokenizers import pre_tokenizers
+from torch import Tensor
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+
+from balancer.adapt.settings import ScratchSettings
+from balancer.prompts import TemplatePack, make_prompt, pack_texts
+
+MAX_TOKENS = 77
+_SPECIAL = ("<|startoftext|>", "<|endoftext|>")
+_WORD_END = "</w>"
+
+Packs = Mapping[str, TemplatePack]
+"""The template pack of each label."""
+
+
+def train_vocabulary(packs: Packs, size: int) -> tuple[dict[str, int], list[tuple[str, str]]]:
+    """A byte-pair vocabulary of at most `size` entries from all prompts, and its merges (Sennrich et al. 2016).
+
+    Every byte is in it, alone and at a word's end, so that any text can be read; the two special words come
+    last, as CLIP has them: its pooling takes the highest id for the end of the text.
+    """
+    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
+    singles = [*letters, *(letter + _WORD_END for letter in letters)]
+    merges = learn_merges(_count_words(packs), size - len(singles) - len(_SPECIAL))
+    words = dict.fromkeys([*singles, *(left + right for left, right in merges), *_SPECIAL])
+    return {word: i for i, word in enumerate(words)}, merges
+
+
+def learn_merges(counts: Mapping[str, int], limit: int) -> list[tuple[str, str]]:
+    """The pairs to join, most frequent first, until there are `limit` or every word is one piece.
+
+    Written here since the `tokenizers` library breaks ties differently from run to run.
+
+    >>> learn_merges({"rib": 2, "ribs": 1}, 2)
+    [('r', 'i'), ('ri', 'b</w>')]
+    """
+    words = {(*word[:-1], word[-1] + _WORD_END): count for word, count in counts.items()}
+    merges: list[tuple[str, str]] = []
+    while len(merges) < limit:
+        pairs: Counter[tuple[str, str]] = Counter()
+        for pieces, count in words.items():
+            for pair in pairwise(pieces):
+                pairs[pair] += count
+        if not pairs:
+            break
+        merges.append(min(pairs, key=lambda pair: (-pairs[pair], pair)))
+        words = {_joined(pieces, merges[-1]): count for pieces, count in words.items()}
+    return merges
+
+
+def _joined(pieces: tuple[str, ...], pair: tuple[str, str]) -> tuple[str, ...]:
+    joined: list[str] = []
+    for piece in pieces:
+        if joined and (joined[-1], piece) == pair:
+            joined[-1] += piece
+        else:
+            joined.append(piece)
+    return tuple(joined)
+
+
+def _count_words(packs: Packs) -> Counter[str]:
+    """How often each word stands in the prompts, split exactly as the tokenizer will split it."""
+    plain = CLIPTokenizer().backend_tokenizer
+    counts: Counter[str] = Counter()
+    for text in texts(packs):
+        clean = plain.normalizer.normalize_str(text)
+        counts.update(word for word, _ in plain.pre_tokenizer.pre_tokenize_str(clean))
+    return counts
+
+
+def texts(packs: Packs) -> Iterator[str]:
+    """Texts that hold every word of every label's prompts."""
+    for label, pack in packs.items():
+        yield from pack_texts(pack, [label])
+
+
+def build_tokenizer(vocabulary: Mapping[str, int], merges: Sequence[tuple[str, str]]) -> Any:
+    """The `CLIPTokenizer` of a vocabulary; it reads 77 tokens."""
+    return CLIPTokenizer(vocab=dict(vocabulary), merges=list(merges), model_max_length=MAX_TOKENS)
+
+
+def save_vocabulary(tokenizer: Any, folder: Path) -> None:
+    """Write `vocab.json` and `merges.txt` beside the `tokenizer.json` that the library writes itself."""
+    tokenizer.backend_tokenizer.model.save(str(folder))
+
+
+def build_text_encoder(settings: ScratchSettings, tokenizer: Any) -> Any:
+    """A small `CLIPTextModel`; (N, 77) tokens give (N, 77, text_width)."""
+    config = CLIPTextConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=settings.text_width,
+        intermediate_size=4 * settings.text_width,
+        projection_dim=settings.text_width,
+        num_hidden_layers=settings.text_layers,
+        num_attention_heads=max(1, settings.text_width // 32),
+        max_position_embeddings=MAX_TOKENS,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    return CLIPTextModel(config)
+
+
+def draw_captions(packs: Packs, labels: Sequence[str], step: int, settings: ScratchSettings) -> list[str]:
+    """A caption for each image of a batch, another each time the image is seen.
+
+    A share of them is dropped, half to nothing and half to the pack's negative text: guidance starts from
+    either, so both must mean "any radiograph".
+    """
+    chance = random.Random(f"{settings.seed}/captions/{step}")
+    first = step * settings.batch_size
+    captions = []
+    for place, label in enumerate(labels):
+        prompt = make_prompt(packs[label], label, first + place, settings.seed)
+        dropped, to_negative = chance.random() < settings.caption_dropout, chance.random() < 0.5
+        captions.append(prompt.text if not dropped else prompt.negative if to_negative else "")
+    return captions
+
+
+def tokenize(tokenizer: Any, captions: Sequence[str]) -> Tensor:
+    """Token ids, (N, 77), padded exactly as `StableDiffusionPipeline` does."""
+    rows = tokenizer(list(captions), padding="max_length", max_length=MAX_TOKENS, truncation=True)["input_ids"]
+    return torch.tensor(rows)

@@ -1,0 +1,97 @@
+"""One training from scratch: what its phases share, and how each of them starts, learns and reports."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from balancer.adapt import learning
+from balancer.adapt.draws import generator
+from balancer.adapt.machine import Machine
+from balancer.adapt.settings import ScratchSettings
+from balancer.adapt.text import Packs
+from balancer.errors import ModelError
+from balancer.scan import Sample
+
+AUTOENCODER, DENOISER = "autoencoder", "denoiser"
+
+Progress = Callable[[str, int, int, str], None]
+"""Called with the phase, what is done of it, its total (an estimate where time is counted), and a message."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What all phases of one training need; `work` is the folder of its unfinished work."""
+
+    samples: Sequence[Sample]
+    packs: Packs
+    settings: ScratchSettings
+    work: Path
+    machine: Machine
+    progress: Progress
+
+    @property
+    def labels(self) -> list[str]:
+        """The label of each sample."""
+        return [sample.label for sample in self.samples]
+
+    def limit(self, phase: str) -> learning.Limit:
+        """The phase's part of the steps or of the time."""
+        share, minutes = self.settings.autoencoder_share, self.settings.total_minutes
+        first = phase == AUTOENCODER
+        if minutes is not None:
+            return learning.Limit(None, 60 * minutes * (share if first else 1 - share))
+        own = self.settings.autoencoder_steps or 0
+        return learning.Limit(own if first else (self.settings.steps or 0) - own, None)
+
+
+def new_networks(run: Run, phase: str, builders: Mapping[str, Callable[[], Any]]) -> nn.ModuleDict:
+    """Networks on the run's device, their first weights drawn from its seed; torch's own generator is left alone."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(generator(run.settings.seed, f"{phase} weights", 0).initial_seed())
+        networks = nn.ModuleDict({name: build() for name, build in builders.items()})
+    run.machine.place(networks.train())
+    return networks
+
+
+def new_learner(
+    run: Run,
+    phase: str,
+    networks: nn.ModuleDict,
+    draw: Callable[[int], learning.Batch],
+    loss: Callable[..., Tensor],
+) -> learning.Learner:
+    """A learner with the phase's own settings."""
+    first = phase == AUTOENCODER
+    rate = run.settings.autoencoder_learning_rate if first else run.settings.learning_rate
+    return learning.Learner(networks, draw, loss, rate, run.settings.average_decay)
+
+
+def learn(
+    run: Run, phase: str, learner: learning.Learner, look: Callable[[learning.Done], None] = lambda _: None
+) -> learning.Done:
+    """Learn a phase to its end, reporting every step; `look` sees each step before it is reported.
+
+    Raises:
+        ModelError: the loss is no number any more.
+    """
+
+    def watch(done: learning.Done) -> None:
+        look(done)
+        total = max(done.step, round(done.step / done.fraction))
+        run.progress(phase, done.step, total, f"loss {done.loss:.4f}")
+
+    every = run.settings.checkpoint_every_seconds
+    try:
+        return learning.learn(learner, run.limit(phase), run.work / phase, every, watch)
+    except ArithmeticError as exc:
+        raise ModelError(
+            needed=f"a finite loss while the {phase} learns",
+            found=str(exc),
+            next_step="halve the learning rate and give another --name",
+        ) from exc

@@ -1,0 +1,40 @@
+from pathlib import Path
+
+import pytest
+import torch
+
+from balancer.adapt import checkpoint
+
+
+def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
+    def stop_halfway() -> None:
+        with checkpoint.whole_folder(tmp_path / "made") as folder:
+            (folder / "half").write_text("half")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        stop_halfway()
+    assert not (tmp_path / "made").exists()
+    with checkpoint.whole_folder(tmp_path / "made") as folder:
+        (folder / "whole").write_text("whole")
+    assert [path.name for path in tmp_path.rglob("*")] == ["made", "whole"]
+
+
+def test_the_newest_whole_state_is_loaded_and_older_ones_go(tmp_path: Path) -> None:
+    for step in (9, 10):
+        checkpoint.save_state(tmp_path, step, {"networks": {"w": torch.full((2,), step)}}, {"step": step})
+    (tmp_path / "00000011.partial").mkdir()
+    loaded = checkpoint.load_state(tmp_path)
+    assert loaded is not None
+    assert loaded[0]["networks"]["w"].tolist() == [10, 10]
+    assert loaded[1] == {"step": 10}
+    assert not (tmp_path / "00000009").exists()
+
+
+def test_a_state_is_kept_without_pickle(tmp_path: Path) -> None:
+    checkpoint.save_state(tmp_path, 1, {"networks": {"w": torch.zeros(2)}}, {"step": 1})
+    assert {path.suffix for path in tmp_path.rglob("*") if path.is_file()} == {".safetensors", ".json"}
+
+
+def test_nothing_kept_is_nothing_loaded(tmp_path: Path) -> None:
+    assert checkpoint.load_state(tmp_path / "none") is None

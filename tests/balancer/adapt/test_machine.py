@@ -1,0 +1,43 @@
+import pytest
+import torch
+from torch import nn
+
+from balancer.adapt import machine
+from balancer.errors import ModelError
+
+CPU = machine.Machine(torch.device("cpu"), bfloat16=False)
+
+
+class Square(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(1))
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor]:
+        return (self.weight * x.square(),)
+
+
+def test_a_device_that_is_not_there_is_named() -> None:
+    with pytest.raises(ModelError, match="--device cpu"):
+        machine.find_machine("nonsense")
+
+
+def test_the_processor_is_always_there() -> None:
+    assert machine.find_machine("cpu").device.type == "cpu"
+
+
+def test_without_a_compiler_the_network_itself_is_used(monkeypatch: pytest.MonkeyPatch, caplog) -> None:
+    def broken(network: nn.Module) -> nn.Module:
+        raise RuntimeError("no C++ compiler")
+
+    monkeypatch.setattr(torch, "compile", broken)
+    network = Square()
+    assert machine.compiled(network, (torch.ones(2),), CPU) is network
+    assert "training without compilation" in caplog.text
+
+
+def test_trying_the_compiled_network_leaves_no_gradient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "compile", lambda network: network)
+    network = Square()
+    machine.compiled(network, (torch.ones(2),), CPU)
+    assert network.weight.grad is None

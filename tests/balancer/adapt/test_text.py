@@ -1,0 +1,58 @@
+from pathlib import Path
+
+import pytest
+from transformers import CLIPTokenizer
+
+from balancer.adapt import text
+from balancer.adapt.settings import ScratchSettings
+from balancer.prompts import load_pack, make_prompt
+
+PACKS = {"nodule": load_pack("chest"), "odd_name": load_pack("chest")}
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> object:
+    return text.build_tokenizer(*text.train_vocabulary(PACKS, 900))
+
+
+def test_a_prompt_is_read_in_few_tokens_and_comes_back(tokenizer) -> None:
+    prompt = make_prompt(PACKS["nodule"], "nodule", 0).text
+    tokens = tokenizer(prompt)["input_ids"]
+    assert len(tokens) <= 40
+    assert tokenizer.decode(tokens, skip_special_tokens=True).replace(" ", "") == prompt.lower().replace(" ", "")
+
+
+def test_any_text_can_be_read(tokenizer) -> None:
+    assert tokenizer.unk_token_id not in tokenizer("Größe 7 zebra", add_special_tokens=False)["input_ids"]
+
+
+def test_the_end_has_the_highest_number_as_the_pooling_of_clip_wants(tokenizer) -> None:
+    assert tokenizer.eos_token_id == len(tokenizer) - 1
+    assert tokenizer.bos_token_id == len(tokenizer) - 2
+
+
+def test_vocabulary_training_is_deterministic() -> None:
+    assert text.train_vocabulary(PACKS, 900) == text.train_vocabulary(PACKS, 900)
+
+
+def test_a_saved_tokenizer_reads_alike(tokenizer, tmp_path: Path) -> None:
+    tokenizer.save_pretrained(tmp_path)
+    text.save_vocabulary(tokenizer, tmp_path)
+    loaded = CLIPTokenizer.from_pretrained(tmp_path, local_files_only=True)
+    assert {"vocab.json", "merges.txt"} <= {path.name for path in tmp_path.iterdir()}
+    assert loaded("a nodule")["input_ids"] == tokenizer("a nodule")["input_ids"]
+    assert loaded.model_max_length == text.MAX_TOKENS
+
+
+def test_tokens_are_padded_to_77(tokenizer) -> None:
+    assert text.tokenize(tokenizer, ["", "a nodule"]).shape == (2, 77)
+
+
+def test_a_tenth_of_the_captions_is_dropped_to_nothing_or_to_the_negative_text() -> None:
+    settings = ScratchSettings(batch_size=2000)
+    captions = text.draw_captions(PACKS, ["nodule"] * 2000, 0, settings)
+    negative = PACKS["nodule"].negative
+    assert 60 < captions.count("") < 140
+    assert 60 < captions.count(negative) < 140
+    assert captions[:20] == text.draw_captions(PACKS, ["nodule"] * 2000, 0, settings)[:20]
+    assert captions != text.draw_captions(PACKS, ["nodule"] * 2000, 1, settings)

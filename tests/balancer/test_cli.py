@@ -1,0 +1,313 @@
+"""The command line as a stranger types it: results, exit codes, and one clear message for every mistake."""
+
+import contextlib
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from balancer.cli import console
+from tests.kills import Arena, balance, finished
+from tests.tiny import write_xrays
+
+PATIENT = ("--patient", r"(p\d+)-")
+
+
+@pytest.fixture
+def work(tmp_path, xrays):
+    """A folder with a scanned collection."""
+    finished(balance(tmp_path, "scan", "xrays", *PATIENT))
+    return tmp_path
+
+
+def run(folder, *arguments):
+    process = balance(folder, *arguments)
+    output, _ = process.communicate()
+    assert "Traceback" not in output, output
+    return process.returncode, output
+
+
+def run_json(folder, *arguments):
+    command = [sys.executable, "-c", "from balancer.cli import main; main()", *arguments, "--json"]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    return json.loads(subprocess.run(command, cwd=folder, env=environment, capture_output=True, check=True).stdout)
+
+
+def fill(folder, checkpoint, *options):
+    return run(folder, "fill", "--model", str(checkpoint), "--steps", "2", "--batch-size", "4", *options)
+
+
+def test_scan_shows_counts_figures_and_patients(tmp_path, xrays):
+    code, output = run(tmp_path, "scan", "xrays", *PATIENT)
+    assert code == 0
+    assert "xrays: 72 images, 3 classes" in output
+    assert "p0000: 2 images: NORMAL/p0000-0.png, NORMAL/p0000-1.png" in output
+    assert "Findings: none" in output
+    assert (tmp_path / ".balance" / "ledger.sqlite").is_file()
+
+
+def test_scan_as_json(tmp_path, xrays):
+    found = run_json(tmp_path, "scan", "xrays", *PATIENT)
+    assert found["images"] == 72
+    assert sum(sum(each["images"].values()) for each in found["classes"].values()) == 72
+    assert found["classes"]["NODULE"]["patients"] == 4
+    assert found["split"]["origin"] == "drawn"
+    assert found["imbalance_ratio"] == 26 / 4
+
+
+def test_a_second_scan_remembers_the_patients(work):
+    assert "Patients as in the last scan" in run(work, "scan", "xrays")[1]
+    assert "Patients: unknown" in run(work, "scan", "xrays", "--patient", "")[1]
+
+
+def test_prompts_are_shown(work):
+    code, output = run(work, "prompts", "--label", "NODULE", "-n", "3")
+    assert (code, output.count("radiograph")) == (0, 3)
+    assert "negative: " in output
+    assert "NORMAL" in run(work, "prompts", "-n", "1")[1]
+
+
+def test_an_unknown_class_warns_and_names_the_file(tmp_path):
+    write_xrays(tmp_path / "d", {"Zebra_lung": 4, "normal": 6})
+    run(tmp_path, "scan", "d")
+    output = run(tmp_path, "prompts", "-n", "1")[1]
+    assert "prompt_templates/chest.yaml does not know Zebra_lung" in output
+    assert "zebra lung" in output
+
+
+def test_prompts_are_drawn(work, checkpoint):
+    code, output = run(work, "prompts", "-n", "2", "--sample", "--model", str(checkpoint))
+    assert code == 0, output
+    assert (work / ".balance" / "reports" / "prompts.png").is_file()
+
+
+def test_fill_from_end_to_end(work, checkpoint):
+    code, output = fill(work, checkpoint, "--target", "20")
+    assert code == 0, output
+    assert "Imbalance ratio 6.5 before" in output
+    assert (work / ".balance" / "reports" / "contact-sheet.png").is_file()
+    out = work / "xrays-balanced"
+    table = pd.read_parquet(out / "train" / "metadata.parquet")
+    made = table[table["is_synthetic"]]
+    assert len(made) == 4 + 16
+    assert all((out / "train" / name).is_file() for name in table["file_name"])
+    assert run(work, "verify", "xrays-balanced")[0] == 0
+    code, output = run(work, "explain", str(out / "train" / made["file_name"].iloc[0]))
+    assert code == 0
+    assert "tiny-sd" in output
+    (out / "train" / made["file_name"].iloc[0]).unlink()
+    assert run(work, "verify", "xrays-balanced")[0] == 1
+    assert run(work, "unmerge", "xrays-balanced")[0] == 0
+    left = sorted(p for p in out.rglob("*") if p.is_file())
+    assert len(left) == 72
+    assert all(
+        p.read_bytes() == (work / "xrays" / p.relative_to(out).relative_to(p.relative_to(out).parts[0])).read_bytes()
+        for p in left
+    )
+
+
+def test_no_holdout_keeps_a_flat_collection_flat(work, checkpoint):
+    code, output = fill(work, checkpoint, "--target", "NODULE=12", "--no-holdout")
+    assert code == 0, output
+    assert sorted(p.name for p in (work / "xrays-balanced").iterdir() if p.is_dir()) == ["EFFUSION", "NODULE", "NORMAL"]
+
+
+def test_a_dry_run_writes_nothing(work, checkpoint):
+    before = sorted((p, p.stat().st_mtime_ns) for p in work.rglob("*") if p.is_file() and "sqlite-" not in p.name)
+    code, output = fill(work, checkpoint, "--target", "20", "--dry-run")
+    assert code == 0, output
+    for expected in ("to make", "nodule", "negative: ", "Disk: ", "Time: about", "nothing was written"):
+        assert expected in output
+    assert (
+        sorted((p, p.stat().st_mtime_ns) for p in work.rglob("*") if p.is_file() and "sqlite-" not in p.name) == before
+    )
+
+
+def test_nothing_to_do_is_no_error(work, checkpoint):
+    code, output = fill(work, checkpoint, "--target", "2")
+    assert code == 0
+    assert "Nothing to do" in output
+
+
+def test_without_a_model_the_ways_to_one_are_shown(work):
+    code, output = run(work, "fill", "--target", "20")
+    assert code == 2
+    assert "balance adapt --from-scratch" in output
+
+
+MISTAKES = [
+    (("scan", "nowhere"), "nothing there", "balance scan FOLDER"),
+    (("scan", "xrays/NODULE"), "no class folder", "above the class folders"),
+    (("scan", "xrays", "--patient", "("), "'('", "in quotes"),
+    (("fill", "--target", "many"), "'many' in --target", "--target 500"),
+    (("fill", "--target", "NODULES=9"), "'NODULES' in --target", "--target NODULE=500"),
+    (("fill", "--target", "20", "--model", "xrays"), "xrays: EFFUSION, NODULE, NORMAL", "balance adapt"),
+    (("fill", "--target", "20", "--model", "no/model"), "nothing is fetched", "balance adapt"),
+    (("fill", "--target", "20", "--out", "xrays/more"), "xrays", "--out"),
+    (("fill", "--target", "20", "--out", "taken"), "taken", "--out"),
+    (("fill", "--target", "20", "--pack", "none.yaml"), "none.yaml", ""),
+    (("fill", "--target", "20", "--max-ratio", "0"), "0", "--max-ratio 10"),
+    (("adapt",), "none", "balance adapt --from-scratch"),
+    (("adapt", "--from-scratch", "--size", "30"), "30", "--size 32"),
+    (("adapt", "--from-scratch", "--steps", "5", "--minutes", "5"), "both", "--steps or --minutes"),
+    (("verify", "taken"), "taken", ""),
+    (("verify", "nowhere"), "nowhere", ""),
+    (("explain", "xrays/NODULE/p2000-0.png"), "p2000-0.png", ""),
+    (("unmerge", "xrays"), "xrays", ""),
+]
+
+
+@pytest.mark.parametrize(("arguments", "found", "advice"), MISTAKES, ids=lambda value: " ".join(value)[:40])
+def test_every_mistake_is_one_clear_message(work, arguments, found, advice):
+    (work / "taken").mkdir()
+    (work / "taken" / "thesis.txt").write_text("mine")
+    code, output = run(work, *arguments)
+    assert code == 2
+    told = dict(line.split(":", 1) for line in output.splitlines() if line.split(":")[0] in ("needed", "found", "next"))
+    assert told.keys() == {"needed", "found", "next"}, output
+    assert found in told["found"]
+    assert advice in output[output.index("next:") :]
+    assert (work / "taken" / "thesis.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize("arguments", [("fill",), ("fill", "--target", "5", "--batch-size", "x"), ("nonsense",)])
+def test_wrong_options_are_told_by_the_parser(work, arguments):
+    code, output = run(work, *arguments)
+    assert code == 2
+    assert "Usage: " in output
+
+
+def test_later_commands_need_a_scan(tmp_path):
+    for command in (("fill", "--target", "5"), ("adapt", "--from-scratch"), ("prompts",)):
+        code, output = run(tmp_path, *command)
+        assert code == 2
+        assert "balance scan FOLDER" in output
+
+
+def test_a_collection_that_is_gone(work):
+    shutil.move(work / "xrays", work / "elsewhere")
+    code, output = run(work, "fill", "--target", "20")
+    assert code == 2
+    assert "which is gone" in output
+
+
+def test_state_inside_the_collection_is_refused(xrays):
+    code, output = run(xrays, "scan", ".")
+    assert code == 2
+    assert "outside the collection" in output
+    assert not (xrays / ".balance").exists()
+
+
+def test_an_empty_class_is_a_finding(tmp_path, xrays):
+    (xrays / "EMPTY").mkdir()
+    code, output = run(tmp_path, "scan", "xrays")
+    assert code == 0
+    assert "empty-class" in output
+
+
+def test_a_second_fill_at_the_same_time_is_refused(work, checkpoint):
+    first = balance(work, "fill", "--target", "24", "--model", str(checkpoint), "--steps", "50")
+    lock = work / ".balance" / "lock"
+    while not (lock.is_file() and lock.read_text() == str(first.pid)):
+        time.sleep(0.05)
+    code, output = fill(work, checkpoint, "--target", "24")
+    assert code == 2
+    assert f"process {first.pid} is at work" in output
+    finished(first)
+
+
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
+def test_stopped_it_says_how_to_go_on_and_goes_on(work, checkpoint, sign):
+    options = ("fill", "--target", "24", "--model", str(checkpoint), "--steps", "30", "--batch-size", "4")
+    process = balance(work, *options)
+    while not list((work / ".balance").glob("candidates/[0-9a-f]*")):
+        time.sleep(0.05)
+    process.send_signal(sign)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 130, output
+    assert "run again: balance fill --target 24" in output
+    assert not (work / "xrays-balanced").exists()
+    finished(balance(work, *options))
+    assert run(work, "verify", "xrays-balanced")[0] == 0
+
+
+def test_killed_at_random_moments_it_ends_with_the_same_tree(tmp_path, checkpoint):
+    arena = Arena(tmp_path / "arena", checkpoint)
+    assert arena.kill_and_resume(4, random.Random(0)) >= 1
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_no_permission_is_a_message(work, checkpoint):
+    (work / "closed").mkdir(mode=0o500)
+    code, output = fill(work, checkpoint, "--target", "20", "--out", "closed/balanced")
+    assert code == 2
+    assert "permission" in output
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A disk of 8 MB."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mounted = shutil.which("mount") and subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(folder)], capture_output=True, check=False
+    )
+    if not mounted or mounted.returncode:
+        pytest.skip("may not mount a small disk here")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def leave(disk, room):
+    with (disk / "ballast").open("wb", buffering=0) as ballast, contextlib.suppress(OSError):
+        while shutil.disk_usage(disk).free > room:
+            ballast.write(b"\1" * 4096)
+
+
+def test_a_full_disk_is_refused_beforehand(work, checkpoint, small_disk):
+    leave(small_disk, 100_000)
+    code, output = fill(work, checkpoint, "--target", "20", "--out", str(small_disk / "balanced"))
+    assert code == 2
+    assert "of disk" in output
+    assert [path.name for path in small_disk.iterdir()] == ["ballast"]
+
+
+def test_a_disk_that_fills_up_meanwhile_is_a_message_and_loses_nothing(tmp_path, xrays, checkpoint, small_disk):
+    out = str(tmp_path / "balanced")
+    command = ("fill", "--target", "40", "--model", str(checkpoint), "--batch-size", "4", "--steps", "5", "--out", out)
+    run(small_disk, "scan", str(xrays))
+    process = balance(small_disk, *command)
+    while not list((small_disk / ".balance").glob("candidates/[0-9a-f]*")):
+        time.sleep(0.02)
+    leave(small_disk, 0)
+    output, _ = process.communicate()
+    assert process.returncode == 2, output
+    assert "next:" in output
+    assert "Traceback" not in output
+    assert not (tmp_path / "balanced").exists()
+    (small_disk / "ballast").unlink()
+    finished(balance(small_disk, *command))
+    assert run(small_disk, "verify", out)[0] == 0
+
+
+def test_help_names_every_command_and_is_documented(tmp_path):
+    code, output = run(tmp_path, "--help")
+    assert code == 0
+    readme = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
+    for name in ("scan", "prompts", "adapt", "fill", "verify", "explain", "unmerge"):
+        assert f"\n  {name} " in output
+        assert f"balance {name}" in readme, f"the README does not show balance {name}"
+        assert run(tmp_path, name, "--help")[0] == 0
+
+
+def test_hostile_names_are_shown_and_do_nothing(capsys):
+    console.result(console.table(["class", "images"], [["\x1b[2J\u202eevil\n", 1]]))
+    assert capsys.readouterr().out == "class                images\n\\x1b[2J\\u202eevil\\n       1\n"

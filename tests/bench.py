@@ -1,0 +1,133 @@
+"""`make bench`: the speeds that the project promises, each measured here and now, ratios within one run.
+
+Without the real X-rays beside the checkout, `scan` is measured on drawn ones.
+"""
+
+from __future__ import annotations
+
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from balancer.generators import ImageGenerator
+from balancer.images import GreyImage
+from balancer.jobs import Job
+from tests.kills import POCKET, balance, finished
+from tests.tiny import write_xrays
+
+XRAYS = Path(__file__).parents[2] / "shared" / "data" / "pediatric-cxr-224"
+PATIENT = r"(person\d+_(?:bacteria|virus)|(?:NORMAL2-)?IM-\d+|p\d+)"
+HELP = [sys.executable, "-c", "from balancer.cli import main; main()", "--help"]
+
+
+class Timed:
+    """A generator that adds up the time spent in the real one."""
+
+    def __init__(self, generator: ImageGenerator) -> None:
+        self._generator = generator
+        self.seconds = 0.0
+
+    def generate(self, jobs: Sequence[Job]) -> Sequence[GreyImage]:
+        began = time.perf_counter()
+        images = self._generator.generate(jobs)
+        self.seconds += time.perf_counter() - began
+        return images
+
+
+def median_seconds(work: Callable[[], object], times: int = 5) -> float:
+    """The middle of a few timings, after one run that does not count."""
+    work()
+    return statistics.median(seconds(work) for _ in range(times))
+
+
+def seconds(work: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
+
+
+def bench_help() -> None:
+    taken = median_seconds(lambda: subprocess.run(HELP, capture_output=True, check=True))
+    print(f"balance --help: {taken:.2f} s (goal: at most 0.5)")
+
+
+def bench_scan(folder: Path) -> None:
+    """Scan anew each time: nothing is remembered between the runs."""
+    root = XRAYS if XRAYS.is_dir() else write_xrays(folder / "drawn", {"A": 4000, "B": 1840}, size=(64, 64))
+    count = sum(1 for path in root.rglob("*") if path.is_file())
+
+    def anew() -> None:
+        with tempfile.TemporaryDirectory() as place:
+            finished(balance(Path(place), "scan", str(root), "--patient", PATIENT))
+
+    print(f"balance scan of {count} files, as a whole process: {median_seconds(anew, 3):.2f} s (goal: at most 3)")
+
+
+def bench_fill(folder: Path, images: int = 128) -> None:
+    """What `fill` adds to the time inside the pipeline, with the pocket checkpoint as it is used by default."""
+    from analysis.screening import Soundness
+    from balancer.engines import LocalEngine
+    from balancer.fill import fill, make_recipe
+    from balancer.generators.checkpoint import find_checkpoint
+    from balancer.generators.stable_diffusion import Sampling, StableDiffusion, choose_device, settle_config
+    from balancer.ledger import Ledger
+    from balancer.merge import merge
+    from balancer.plan import make_plan
+    from balancer.prompts import load_pack
+    from balancer.scan import scan
+    from balancer.split import draw_split, training_counts
+    from balancer.state import find_or_make_state
+    from examples.phantoms import write_collection
+
+    write_collection(folder / "xrays", {"normal": 300, "nodule": 40})
+    collection = scan(folder / "xrays", r"(p\d+)")
+    split = draw_split(collection)
+    checkpoint, device = find_checkpoint(str(POCKET)), choose_device("auto")
+    config = settle_config(checkpoint, None, Sampling())
+    recipe = make_recipe(collection, split, dict.fromkeys(collection.labels, load_pack("chest")), config, 0)
+    timed = Timed(StableDiffusion(checkpoint, None, config, device))
+    timed.generate([recipe.job("nodule", index) for index in range(config.batch_size)])  # warm
+    timed.seconds = 0.0
+    counts = training_counts(collection, split)
+    plan = make_plan(counts, [f"nodule={counts['nodule'] + images}"])
+    state = find_or_make_state(folder, collection.root)
+
+    def whole() -> None:
+        screen = Soundness.fit([collection.root / path for path in split.paths("train")])
+        with Ledger(state) as ledger:
+            report = fill(
+                collection,
+                plan,
+                recipe,
+                ledger=ledger,
+                store=state.candidates,
+                engine=LocalEngine(),
+                make_generator=lambda: timed,
+                screen=screen,
+            )
+        merge(collection, split, [each for rows in report.accepted.values() for each in rows], folder / "out", facts={})
+
+    taken = seconds(whole)
+    added = (taken - timed.seconds) / timed.seconds
+    print(
+        f"fill of {images} images on {device} ({config.dtype}, {config.steps} steps): {timed.seconds:.1f} s in the "
+        f"pipeline ({images / timed.seconds:.1f} images a second), {taken - timed.seconds:.2f} s around it, screening "
+        f"and merge included: {added:.1%} (goal: at most 5%)"
+    )
+
+
+def main() -> None:
+    """Measure everything; takes a few minutes."""
+    bench_help()
+    with tempfile.TemporaryDirectory() as folder:
+        bench_scan(Path(folder))
+    with tempfile.TemporaryDirectory() as folder:
+        bench_fill(Path(folder))
+
+
+if __name__ == "__main__":
+    main()
