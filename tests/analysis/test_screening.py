@@ -51,7 +51,7 @@ def test_broken_images_are_rejected_with_the_reason(gate, tmp_path, fault, reaso
 def test_a_blurred_image_is_rejected(gate, tmp_path):
     small = Image.fromarray(draw_radiograph("normal", 200)).resize((2, 2), Image.Resampling.BOX)
     verdict = judge(gate, tmp_path, np.asarray(small.resize((64, 64), Image.Resampling.BICUBIC)))
-    assert verdict.reasons == ("blurred: no detail",)
+    assert "blurred: no detail" in verdict.reasons
 
 
 def test_measures_are_exact():
