@@ -8,9 +8,9 @@ import random
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import pandas as pd
 
@@ -24,6 +24,8 @@ from balancer.prompts import TemplatePack, make_prompt
 from balancer.scan import Collection
 from balancer.split import Split
 from balancer.xmp import make_xmp
+
+_SIZES = 200  # sizes of a class to draw from, where no size is common
 
 Judged = tuple[Candidate, Verdict]
 USABLE = ("accept", "unscreened")
@@ -39,21 +41,34 @@ class Screen(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Look:
+    """What files a collection has: their format and, where no pixel size is common, sizes of each class."""
+
+    output: OutputFormat
+    sizes: Mapping[str, Sequence[tuple[int, int]]]
+
+    @classmethod
+    def from_fields(cls, fields: Mapping[str, Any]) -> Look:
+        """The look whose fields went through JSON."""
+        sizes = {label: [(width, height) for width, height in pairs] for label, pairs in fields["sizes"].items()}
+        return cls(OutputFormat.from_fields(fields["output"]), sizes)
+
+
+@dataclass(frozen=True, slots=True)
 class Recipe:
     """All that decides which images are made: with the same recipe, image `index` of a label is the same image."""
 
     packs: Mapping[str, TemplatePack]
     config: GenerationConfig
-    output: OutputFormat
-    sizes: Mapping[str, Sequence[tuple[int, int]]]
+    look: Look
     seed: int = 0
 
     def job(self, label: str, index: int) -> Job:
         """The job of image `index` of `label`."""
         seed = job_seed(self.seed, label, index)
         prompt = make_prompt(self.packs[label], label, index, self.seed)
-        size = self.output.size or random.Random(seed).choice(self.sizes[label])
-        return Job(label, index, prompt, seed, self.config, Method(), replace(self.output, size=size))
+        size = self.look.output.size or random.Random(seed).choice(self.look.sizes[label])
+        return Job(label, index, prompt, seed, self.config, Method(), replace(self.look.output, size=size))
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +97,8 @@ class FillProgress:
         self.notify(self)
 
 
-def make_recipe(
-    collection: Collection, split: Split, packs: Mapping[str, TemplatePack], config: GenerationConfig, seed: int
-) -> Recipe:
-    """Measure the training images' own file format, and settle everything that the images depend on.
+def measure_look(collection: Collection, split: Split) -> Look:
+    """The file format of the training images, and the pixel sizes of each class where no size is common.
 
     Raises:
         ImageError: a training image that was looked at cannot be decoded.
@@ -94,7 +107,22 @@ def make_recipe(
     columns = ("format", "mode", "bits", "width", "height")
     rows = zip(train.index, *(train[name] for name in columns), strict=True)
     output = common_format(((path, Header(*row)) for path, *row in rows), collection.root)
-    return Recipe(packs, config, output, _sizes(train) if output.size is None else {}, seed)
+    return Look(output, _sizes(train) if output.size is None else {})
+
+
+def settle_look(collection: Collection, split: Split, ledger: Ledger, *, remember: bool) -> Look:
+    """The look that the first fill measured, as long as the format is the same: images made then remain usable.
+
+    Raises:
+        ImageError: a training image that was looked at cannot be decoded.
+    """
+    now, stored = measure_look(collection, split), ledger.setting(collection, "look")
+    earlier = None if stored is None else Look.from_fields(stored)
+    if earlier is not None and earlier.output.kind == now.output.kind and earlier.sizes.keys() == now.sizes.keys():
+        return earlier
+    if remember:
+        ledger.save_setting(collection, "look", asdict(now))
+    return now
 
 
 def fill(
@@ -235,11 +263,12 @@ def _reasons(judged: Sequence[Judged]) -> dict[str, int]:
 
 
 def _sizes(train: pd.DataFrame) -> dict[str, list[tuple[int, int]]]:
-    """Every size of each class's training images, as often as it occurs, to draw sizes from."""
-    return {
-        str(label): [(int(width), int(height)) for width, height in zip(rows["width"], rows["height"], strict=True)]
-        for label, rows in train.groupby("label")
-    }
+    """Pixel sizes of each class's training images, about as often as they occur."""
+    found = {}
+    for label, rows in train.groupby("label"):
+        some = rows.iloc[:: max(1, len(rows) // _SIZES)]
+        found[str(label)] = [(int(w), int(h)) for w, h in zip(some["width"], some["height"], strict=True)]
+    return found
 
 
 def _write_whole(path: Path, content: bytes) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -64,6 +64,18 @@ class OutputFormat:
     subsampling: int = -1
     lossless: bool = True
     compression: str | None = None
+
+    @classmethod
+    def from_fields(cls, fields: Mapping[str, Any]) -> OutputFormat:
+        """The format whose fields went through JSON, which knows lists only."""
+        tables = fields["tables"] and tuple(tuple(table) for table in fields["tables"])
+        size = fields["size"] and tuple(fields["size"])
+        return cls(**{**fields, "size": size, "levels": tuple(fields["levels"]), "tables": tables})
+
+    @property
+    def kind(self) -> tuple[object, ...]:
+        """What a reader of the file sees of its format."""
+        return self.codec, self.extension, self.mode, self.bits, self.size
 
 
 def read_header(path: Path) -> Header:

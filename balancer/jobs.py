@@ -85,7 +85,7 @@ class Job:
         fields["prompt"] = Prompt(**fields["prompt"])
         fields["config"] = _config_from(fields["config"])
         fields["method"] = _method_from(fields["method"])
-        fields["output"] = _output_from(fields["output"])
+        fields["output"] = OutputFormat.from_fields(fields["output"])
         return cls(**fields)
 
 
@@ -136,12 +136,6 @@ def _model_from(fields: dict[str, Any] | None) -> ModelRef | None:
 def _config_from(fields: dict[str, Any]) -> GenerationConfig:
     models = {"model": _model_from(fields["model"]), "adapter": _model_from(fields["adapter"])}
     return GenerationConfig(**{**fields, **models})
-
-
-def _output_from(fields: dict[str, Any]) -> OutputFormat:
-    tables = fields["tables"] and tuple(tuple(table) for table in fields["tables"])
-    size = fields["size"] and tuple(fields["size"])
-    return OutputFormat(**{**fields, "size": size, "levels": tuple(fields["levels"]), "tables": tables})
 
 
 def _method_from(fields: dict[str, Any]) -> Method:

@@ -71,7 +71,7 @@ def bench_fill(folder: Path, images: int = 128) -> None:
     """What `fill` adds to the time inside the pipeline, with the pocket checkpoint as it is used by default."""
     from analysis.screening import Soundness
     from balancer.engines import LocalEngine
-    from balancer.fill import fill, make_recipe
+    from balancer.fill import Recipe, fill, measure_look
     from balancer.generators.checkpoint import find_checkpoint
     from balancer.generators.stable_diffusion import Sampling, StableDiffusion, choose_device, settle_config
     from balancer.ledger import Ledger
@@ -88,7 +88,7 @@ def bench_fill(folder: Path, images: int = 128) -> None:
     split = draw_split(collection)
     checkpoint, device = find_checkpoint(str(POCKET)), choose_device("auto")
     config = settle_config(checkpoint, None, Sampling())
-    recipe = make_recipe(collection, split, dict.fromkeys(collection.labels, load_pack("chest")), config, 0)
+    recipe = Recipe(dict.fromkeys(collection.labels, load_pack("chest")), config, measure_look(collection, split))
     timed = Timed(StableDiffusion(checkpoint, None, config, device))
     timed.generate([recipe.job("nodule", index) for index in range(config.batch_size)])  # warm
     timed.seconds = 0.0

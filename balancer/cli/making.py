@@ -119,7 +119,7 @@ def fill(
         if dry_run:
             _show_prompts(order)
             _require_room(order)
-        work = _prepare(order, model, adapter, sampling)
+        work = _prepare(order, model, adapter, sampling, remember=not dry_run)
         if dry_run:
             _show_time(order, work)
             return
@@ -152,9 +152,9 @@ class _Work:
     device: str
 
 
-def _prepare(order: _Order, model: str | None, adapter: Path | None, sampling: Sampling) -> _Work:
+def _prepare(order: _Order, model: str | None, adapter: Path | None, sampling: Sampling, *, remember: bool) -> _Work:
     """Everything that can be refused before the first image is made."""
-    from balancer.fill import make_recipe
+    from balancer.fill import Recipe, settle_look
     from balancer.generators.checkpoint import find_adapter, find_checkpoint
     from balancer.generators.stable_diffusion import (
         StableDiffusion,
@@ -166,7 +166,9 @@ def _prepare(order: _Order, model: str | None, adapter: Path | None, sampling: S
     checkpoint = find_checkpoint(model, order.session.ledger.adapters(order.session.collection))
     file, ref = (None, None) if adapter is None else find_adapter(adapter)
     config = settle_config(checkpoint, ref, sampling)
-    recipe = make_recipe(order.session.collection, order.session.split, order.templates, config, order.seed)
+    session = order.session
+    look = settle_look(session.collection, session.split, session.ledger, remember=remember)
+    recipe = Recipe(order.templates, config, look, order.seed)
     few = {label: min(count, 500) for label, count in order.plan.deficits.items()}  # wordings repeat long before
     require_tokens_fit(checkpoint, (recipe.job(label, index).prompt for label, n in few.items() for index in range(n)))
     device = choose_device(sampling.device)

@@ -5,10 +5,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from balancer.engines import LocalEngine
 from balancer.errors import GenerationError
-from balancer.fill import FillProgress, fill, make_recipe
+from balancer.fill import FillProgress, Recipe, fill, measure_look, settle_look
 from balancer.generators.checkpoint import find_checkpoint
 from balancer.generators.stable_diffusion import Sampling, StableDiffusion, settle_config
 from balancer.images import read_grey, read_header, read_xmp
@@ -51,9 +52,8 @@ class Desk:
         config = settle_config(
             find_checkpoint(str(checkpoint)), None, Sampling(steps=2, batch_size=batch_size, device="cpu")
         )
-        self.recipe = make_recipe(
-            self.collection, self.split, dict.fromkeys(self.collection.labels, load_pack("chest")), config, seed=0
-        )
+        packs = dict.fromkeys(self.collection.labels, load_pack("chest"))
+        self.recipe = Recipe(packs, config, measure_look(self.collection, self.split))
 
     def fill(self, target, generator, screen=accept_all, **options):
         plan = make_plan(training_counts(self.collection, self.split), [target])
@@ -197,7 +197,7 @@ def test_sizes_follow_the_class_where_none_is_common(tmp_path, checkpoint):
         write_xrays(tmp_path / f"b{index}", {"B": 2}, size=(30 + index, 40))
         (tmp_path / f"b{index}" / "B").rename(root / f"B{index}")
     desk = Desk(tmp_path, root, checkpoint)
-    assert desk.recipe.output.size is None
+    assert desk.recipe.look.output.size is None
     assert {desk.recipe.job("B3", index).output.size for index in range(5)} == {(33, 40)}
     assert desk.recipe.job("A", 0).output.size == (20, 24)
 
@@ -205,3 +205,27 @@ def test_sizes_follow_the_class_where_none_is_common(tmp_path, checkpoint):
 def test_jobs_are_pure_functions_of_the_recipe(desk):
     assert desk.recipe.job("NODULE", 3) == desk.recipe.job("NODULE", 3)
     assert desk.recipe.job("NODULE", 3).id != replace(desk.recipe, seed=1).job("NODULE", 3).id
+
+
+def test_the_look_is_kept_while_the_format_is_the_same(tmp_path, checkpoint):
+    root = tmp_path / "d"
+    for label in ("A", "B"):
+        for index in range(4):
+            path = root / label / f"p{label}{index}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(np.array([[0, 1000 + index]], np.uint16)).save(path)
+    desk = Desk(tmp_path, root, checkpoint)
+    with Ledger(desk.state) as ledger:
+        assert settle_look(desk.collection, desk.split, ledger, remember=False) == desk.recipe.look
+        assert ledger.setting(desk.collection, "look") is None
+        settle_look(desk.collection, desk.split, ledger, remember=True)
+        for index in range(4, 20):
+            Image.fromarray(np.array([[0, 60000]], np.uint16)).save(root / "A" / f"pA{index}.png")
+        grown = scan(root)
+        split = draw_split(grown, earlier=desk.split)
+        assert measure_look(grown, split) != desk.recipe.look
+        assert settle_look(grown, split, ledger, remember=True) == desk.recipe.look
+        for index in range(60):
+            Image.fromarray(np.zeros((2, 2), np.uint8)).save(root / "B" / f"pB{index}.png")
+        changed = scan(root)
+        assert settle_look(changed, draw_split(changed), ledger, remember=True).output.mode == "L"
