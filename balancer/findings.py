@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -50,7 +51,7 @@ def unmatched(images: pd.DataFrame, patient: str | None) -> Iterator[Finding]:
     """Files in which the expression found no patient."""
     unmatched = images.index[images["patient"].isna()]
     if patient and len(unmatched):
-        message = f"--patient {patient!r} finds no patient in {len(unmatched)} of {len(images)} files"
+        message = f"--patient {shlex.quote(patient)} finds no patient in {len(unmatched)} of {len(images)} files"
         yield Finding("no-patient", tuple(map(PurePosixPath, unmatched)), message, "widen the expression")
 
 

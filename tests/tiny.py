@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -47,6 +49,76 @@ def write_lora(folder: Path, checkpoint: Path) -> Path:
     }
     StableDiffusionPipeline.save_lora_weights(folder, unet_lora_layers=state, safe_serialization=True)
     return folder
+
+
+def write_single_file(path: Path, checkpoint: Path) -> Path:
+    """The same weights in one file under the names of the original Stable Diffusion, its configuration beside it."""
+    from safetensors.torch import load_file, save_file
+
+    def weights(part: str) -> dict[str, Any]:
+        return load_file(next((checkpoint / part).glob("*.safetensors")))
+
+    unet = {"model.diffusion_model." + _renamed(name, _UNET_NAMES): value for name, value in weights("unet").items()}
+    vae = {"first_stage_model." + _renamed(name, _VAE_NAMES): value for name, value in weights("vae").items()}
+    vae = {name: value[:, :, None, None] if _is_attention(name, value) else value for name, value in vae.items()}
+    words = ((name.removeprefix("text_model."), value) for name, value in weights("text_encoder").items())
+    text = {f"cond_stage_model.transformer.text_model.{name}": value for name, value in words}
+    save_file({name: value.contiguous() for name, value in (unet | vae | text).items()}, path)
+    shutil.copytree(checkpoint, path.with_suffix(""), ignore=shutil.ignore_patterns("*.safetensors"))
+    return path
+
+
+_UNET_NAMES = (
+    (r"^conv_in\.", "input_blocks.0.0."),
+    (r"^time_embedding\.linear_1\.", "time_embed.0."),
+    (r"^time_embedding\.linear_2\.", "time_embed.2."),
+    (r"^conv_norm_out\.", "out.0."),
+    (r"^conv_out\.", "out.2."),
+    (r"^down_blocks\.0\.resnets\.0\.", "input_blocks.1.0."),
+    (r"^down_blocks\.0\.downsamplers\.0\.conv\.", "input_blocks.2.0.op."),
+    (r"^down_blocks\.1\.resnets\.0\.", "input_blocks.3.0."),
+    (r"^down_blocks\.1\.attentions\.0\.", "input_blocks.3.1."),
+    (r"^mid_block\.resnets\.0\.", "middle_block.0."),
+    (r"^mid_block\.attentions\.0\.", "middle_block.1."),
+    (r"^mid_block\.resnets\.1\.", "middle_block.2."),
+    (r"^up_blocks\.0\.resnets\.(\d)\.", r"output_blocks.\1.0."),
+    (r"^up_blocks\.0\.attentions\.(\d)\.", r"output_blocks.\1.1."),
+    (r"^up_blocks\.0\.upsamplers\.0\.conv\.", "output_blocks.1.2.conv."),
+    (r"^up_blocks\.1\.resnets\.0\.", "output_blocks.2.0."),
+    (r"^up_blocks\.1\.resnets\.1\.", "output_blocks.3.0."),
+    (r"\.(\d)\.norm1\.(weight|bias)$", r".\1.in_layers.0.\2"),
+    (r"\.(\d)\.conv1\.", r".\1.in_layers.2."),
+    (r"\.time_emb_proj\.", ".emb_layers.1."),
+    (r"\.(\d)\.norm2\.(weight|bias)$", r".\1.out_layers.0.\2"),
+    (r"\.(\d)\.conv2\.", r".\1.out_layers.3."),
+    (r"\.conv_shortcut\.", ".skip_connection."),
+)
+_VAE_NAMES = (
+    (r"down_blocks\.(\d)\.resnets\.", r"down.\1.block."),
+    (r"down_blocks\.(\d)\.downsamplers\.0\.", r"down.\1.downsample."),
+    (r"up_blocks\.0\.resnets\.", "up.1.block."),
+    (r"up_blocks\.0\.upsamplers\.0\.", "up.1.upsample."),
+    (r"up_blocks\.1\.resnets\.", "up.0.block."),
+    (r"mid_block\.resnets\.0\.", "mid.block_1."),
+    (r"mid_block\.resnets\.1\.", "mid.block_2."),
+    (r"mid_block\.attentions\.0\.", "mid.attn_1."),
+    (r"attn_1\.group_norm\.", "attn_1.norm."),
+    (r"attn_1\.to_([qkv])\.", r"attn_1.\1."),
+    (r"attn_1\.to_out\.0\.", "attn_1.proj_out."),
+    (r"conv_norm_out\.", "norm_out."),
+    (r"conv_shortcut\.", "nin_shortcut."),
+)
+
+
+def _renamed(name: str, rules: tuple[tuple[str, str], ...]) -> str:
+    for pattern, replacement in rules:
+        if "transformer_blocks" not in name or pattern.startswith("^"):
+            name = re.sub(pattern, replacement, name)
+    return name
+
+
+def _is_attention(name: str, value: Any) -> bool:
+    return "attn_1" in name and ".norm." not in name and value.ndim == 2
 
 
 def _pipeline(folder: Path) -> Any:

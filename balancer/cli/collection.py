@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,7 +45,7 @@ def scan(
         earlier = ledger.load_collection(data)
         if patient is None and earlier is not None and earlier.patient_pattern:
             patient = earlier.patient_pattern
-            message(f"Patients as in the last scan: --patient {patient!r} (--patient '' forgets it)")
+            message(f"Patients as in the last scan: --patient {shlex.quote(patient)} (--patient '' forgets it)")
         progress = Progress("Reading")
         known = None if earlier is None else earlier.images
         collection = scan_folder(data, patient or None, deep=deep, known=known, progress=progress)

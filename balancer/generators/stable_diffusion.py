@@ -222,7 +222,7 @@ def _load(checkpoint: Checkpoint, dtype: Any) -> Any:
                 dtype=dtype,
                 **extras,
             )
-    except (OSError, ValueError, KeyError, RuntimeError, TypeError) as error:
+    except Exception as error:  # whatever a foreign file makes diffusers raise
         raise ModelError(
             needed=f"a {checkpoint.pipeline} that diffusers can load",
             found=f"{checkpoint.ref.name}: {str(error).splitlines()[0]}",
@@ -244,7 +244,7 @@ def _fuse(pipe: Any, adapter: Path, scale: float) -> None:
         )
         pipe.fuse_lora(lora_scale=scale)
         pipe.unload_lora_weights()
-    except (ValueError, RuntimeError, KeyError, OSError) as error:
+    except Exception as error:  # whatever a foreign file makes diffusers raise
         raise ModelError(
             needed="a LoRA adapter that fits this model",
             found=f"{adapter.name}: {str(error).splitlines()[0]}",

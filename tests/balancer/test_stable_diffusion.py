@@ -13,7 +13,7 @@ from balancer.generators.stable_diffusion import Sampling, StableDiffusion, requ
 from balancer.images import OutputFormat
 from balancer.jobs import Job, Method, job_seed
 from balancer.prompts import load_pack, make_prompt
-from tests.tiny import write_lora, write_pipeline
+from tests.tiny import write_lora, write_pipeline, write_single_file
 
 OUTPUT = OutputFormat("PNG", ".png", "L", 8, None)
 QUICK = Sampling(steps=2, batch_size=4, device="cpu")
@@ -70,13 +70,17 @@ def test_an_adapter_changes_the_image_and_its_record(checkpoint, tmp_path):
 
 
 def test_one_file_with_its_configuration_draws_what_its_folder_draws(checkpoint, tmp_path):
-    """The single-file layout of the original Stable Diffusion is made for full sizes; ours is too small for it."""
-    single = tmp_path / "model.safetensors"
-    shutil.copy(checkpoint / "unet" / "diffusion_pytorch_model.safetensors", single)
-    with pytest.raises(ModelError, match="a folder model"):
+    single, config = generator(write_single_file(tmp_path / "model.safetensors", checkpoint))
+    whole, _ = generator(checkpoint)
+    np.testing.assert_array_equal(single.generate(jobs(config, 2)), whole.generate(jobs(config, 2)))
+    assert config.model.name == "model.safetensors"
+
+
+def test_one_file_without_its_configuration_is_refused(checkpoint, tmp_path):
+    single = write_single_file(tmp_path / "model.safetensors", checkpoint)
+    shutil.rmtree(tmp_path / "model")
+    with pytest.raises(ModelError, match="without a folder model"):
         find_checkpoint(str(single))
-    shutil.copytree(checkpoint, tmp_path / "model")
-    assert find_checkpoint(str(single)).single_file == single
 
 
 def test_what_a_checkpoint_is(checkpoint):
