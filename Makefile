@@ -23,7 +23,7 @@ demo: setup
 	@echo 'Look at demo/.balance/reports/contact-sheet.png: real above synthetic, class by class.'
 
 test: setup
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto
 
 lint: setup
 	$(BIN)/ruff format --check .

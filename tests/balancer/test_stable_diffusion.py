@@ -1,5 +1,8 @@
 import json
+import os
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -138,6 +141,21 @@ def test_a_checkpoint_as_pickle_is_refused(tmp_path):
     (tmp_path / "sd.ckpt").write_bytes(b"\x80\x04.")
     with pytest.raises(ModelError, match=r"holds sd\.ckpt"):
         find_checkpoint(str(tmp_path / "sd.ckpt"))
+
+
+def test_a_fetched_name_is_found_in_the_local_cache(checkpoint, tmp_path):
+    revision = "0123456789abcdef0123456789abcdef01234567"
+    repository = tmp_path / "hub" / "models--somebody--xray-sd"
+    shutil.copytree(checkpoint, repository / "snapshots" / revision)
+    (repository / "refs").mkdir()
+    (repository / "refs" / "main").write_text(revision)
+    program = (
+        "from balancer.generators.checkpoint import find_checkpoint\n"
+        "ref = find_checkpoint('somebody/xray-sd').ref; print(ref.name, ref.revision, len(ref.sha256))"
+    )
+    environment = {**os.environ, "HF_HOME": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["somebody/xray-sd", revision, "64"]
 
 
 @pytest.mark.parametrize("name", ["nobody/nothing", "no such folder", "../x"])
