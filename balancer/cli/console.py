@@ -103,8 +103,9 @@ def printable(text: str) -> str:
 class Progress:
     """A line on stderr with an estimate of the end: rewritten on a terminal, now and then elsewhere."""
 
-    def __init__(self, what: str) -> None:
+    def __init__(self, what: str, before: int = 0) -> None:
         self._what = what
+        self._before = before  # done by an earlier run: it says nothing about this one's speed
         self._began = time.monotonic()
         self._shown = (
             self._began if sys.stderr.isatty() else self._began + 8
@@ -118,7 +119,7 @@ class Progress:
         if now - self._shown < self._pause and done < total:
             return
         self._shown = now
-        rate = (done if made is None else made) / max(now - self._began, 1e-6)
+        rate = (done - self._before if made is None else made) / max(now - self._began, 1e-6)
         left = f", {duration((total - done) / rate)} left" if rate and done < total else ""
         text = f"{self._what}: {done}/{total}{left}{', ' + note if note else ''}"
         if sys.stderr.isatty():

@@ -377,14 +377,14 @@ class _Phases:
         self._bars: dict[str, Progress] = {}
 
     def __call__(self, phase: str, done: int, total: int, note: str) -> None:
-        if phase not in self._bars:
-            self.close()
-            self._bars[phase] = Progress(phase.capitalize())
-        if phase in ("images", "samples") and note and done == total:
+        if note and (done == 0 or (done == total and phase in ("images", "samples"))):
             self.close()
             message(note)
-        else:
-            self._bars[phase](done, total, note=note)
+            return
+        if phase not in self._bars:
+            self.close()
+            self._bars[phase] = Progress(phase.capitalize(), before=done)
+        self._bars[phase](done, total, note=note)
 
     def close(self) -> None:
         for bar in self._bars.values():
