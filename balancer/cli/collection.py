@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from analysis.imbalance import Imbalance
     from balancer.findings import Finding
+    from balancer.ledger import Ledger
     from balancer.prompts import Prompt
     from balancer.scan import Collection
     from balancer.split import Split
@@ -50,7 +51,7 @@ def scan(
         known = None if earlier is None else earlier.images
         collection = scan_folder(data, patient or None, deep=deep, known=known, progress=progress)
         progress.close()
-        split = draw_split(collection, earlier=ledger.load_split(collection))
+        split = draw_split(collection, earlier=_earlier_split(ledger, collection, earlier))
         with ledger.atomic():
             ledger.save_collection(collection)
             ledger.save_split(collection, split)
@@ -59,6 +60,21 @@ def scan(
         result_json(_as_json(collection, split, figures))
     else:
         _show(collection, split, figures)
+
+
+def _earlier_split(ledger: Ledger, collection: Collection, earlier: Collection | None) -> Split | None:
+    """The stored split, unless it was drawn by other patients and nothing has learned from it."""
+    split = ledger.load_split(collection)
+    if split is None or earlier is None or earlier.patient_pattern == collection.patient_pattern:
+        return split
+    trained = ledger.adapters(collection)
+    if not trained:
+        message("The patients are known in another way now: the split is drawn anew.")
+        return None
+    message(
+        f"The split is kept, since {trained[0].name} was trained on it: it may have seen patients of the test part."
+    )
+    return split
 
 
 def prompts(

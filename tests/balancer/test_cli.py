@@ -15,6 +15,8 @@ import pandas as pd
 import pytest
 
 from balancer.cli import console
+from balancer.ledger import Ledger
+from balancer.state import find_state
 from tests.kills import Arena, balance, finished
 from tests.tiny import write_xrays
 
@@ -66,6 +68,18 @@ def test_scan_as_json(tmp_path, xrays):
 def test_a_second_scan_remembers_the_patients(work):
     assert "Patients as in the last scan" in run(work, "scan", "xrays")[1]
     assert "Patients: unknown" in run(work, "scan", "xrays", "--patient", "")[1]
+
+
+def test_other_patients_draw_another_split_as_long_as_nothing_learned_from_it(tmp_path, xrays):
+    first = run_json(tmp_path, "scan", "xrays")["split"]["sha256"]
+    assert run_json(tmp_path, "scan", "xrays")["split"]["sha256"] == first
+    second = run_json(tmp_path, "scan", "xrays", *PATIENT)["split"]["sha256"]
+    assert second != first
+    found = Ledger(find_state(tmp_path))
+    found.add_adapter(found.load_collection(), tmp_path / "sd")
+    code, output = run(tmp_path, "scan", "xrays", "--patient", "")
+    assert code == 0
+    assert "The split is kept, since sd was trained on it" in output
 
 
 def test_prompts_are_shown(work):
