@@ -37,12 +37,21 @@ class LocalEngine:
             yield batch, self._run(self._generator, batch)
 
     def _run(self, generator: ImageGenerator, jobs: Sequence[Job]) -> list[GreyImage]:
-        size = min(self._at_once or len(jobs), len(jobs))
+        images: list[GreyImage] = []
+        while len(images) < len(jobs):
+            size = self._at_once or len(jobs)
+            made = self._try(generator, jobs[len(images) : len(images) + size])
+            if made is None:
+                self._at_once = max(1, min(size, len(jobs)) // 2)  # what did not fit once is not tried again
+            else:
+                images += made
+        return images
+
+    def _try(self, generator: ImageGenerator, jobs: Sequence[Job]) -> Sequence[GreyImage] | None:
+        """The images, or `None` when they did not fit: by then nothing holds on to what they filled the device with."""
         try:
-            pieces = [jobs[start : start + size] for start in range(0, len(jobs), size)]
-            return [image for piece in pieces for image in generator.generate(piece)]
+            return generator.generate(jobs)
         except OutOfMemory:
-            if size == 1:
+            if len(jobs) == 1:
                 raise
-            self._at_once = size // 2  # what did not fit once is not tried again
-            return self._run(generator, jobs)
+        return None

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import pandas as pd
 
 from balancer.engines import Engine
+from balancer.files import sha256_if_there, sync_path, write_whole
 from balancer.generators import ImageGenerator
 from balancer.images import GreyImage, Header, OutputFormat, common_format, encode, resize
 from balancer.jobs import Candidate, GenerationConfig, Job, Method, Verdict, batch_ranges, job_seed
@@ -67,8 +68,12 @@ class Recipe:
         """The job of image `index` of `label`."""
         seed = job_seed(self.seed, label, index)
         prompt = make_prompt(self.packs[label], label, index, self.seed)
-        size = self.look.output.size or random.Random(seed).choice(self.look.sizes[label])
+        size = self.look.output.size or random.Random(seed).choice(self._sizes(label))
         return Job(label, index, prompt, seed, self.config, Method(), replace(self.look.output, size=size))
+
+    def _sizes(self, label: str) -> Sequence[tuple[int, int]]:
+        """Sizes of the class's own images; of all images where it has none."""
+        return self.look.sizes.get(label) or [size for sizes in self.look.sizes.values() for size in sizes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,9 +193,9 @@ class _Desk:
         return [each for each in self.judged.get(label, []) if each[1].decision in USABLE]
 
     def holds(self, jobs: Sequence[Job]) -> bool:
-        """Whether the ledger holds a batch whole, with its files."""
+        """Whether the ledger holds a batch whole, and its files are as they were judged."""
         found = [self.known[jobs[0].label].get(job.id) for job in jobs]
-        return all(each is not None and each[0].path.is_file() for each in found)
+        return all(each is not None and sha256_if_there(each[0].path) == each[0].sha256 for each in found)
 
     def recall(self, jobs: Sequence[Job]) -> None:
         """Take over a batch that the ledger holds."""
@@ -201,7 +206,7 @@ class _Desk:
         """Encode, write, screen and record one batch: the files first, then, all at once, their rows."""
         with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
             batch = list(pool.map(self._write, jobs, images))
-        _sync_folder(self.store)
+        sync_path(self.store)
         label = jobs[0].label
         verdicts = self.screen(batch, [candidate for candidate, _ in self.usable(label)])
         judged = list(zip(batch, verdicts, strict=True))
@@ -213,7 +218,7 @@ class _Desk:
         width, height = job.output.size or image.shape[::-1]
         content = encode(resize(image, width, height), job.output, make_xmp(job.label, job))
         path = self.store / f"{job.id}{job.output.extension}"
-        _write_whole(path, content)
+        write_whole(path, content)
         return Candidate(job.label, path, hashlib.sha256(content).hexdigest(), job)
 
 
@@ -269,21 +274,3 @@ def _sizes(train: pd.DataFrame) -> dict[str, list[tuple[int, int]]]:
         some = rows.iloc[:: max(1, len(rows) // _SIZES)]
         found[str(label)] = [(int(w), int(h)) for w, h in zip(some["width"], some["height"], strict=True)]
     return found
-
-
-def _write_whole(path: Path, content: bytes) -> None:
-    """Write a file so that it is there whole or not at all, even after a power cut."""
-    temporary = path.with_name(f".tmp-{path.name}")
-    with temporary.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
@@ -9,6 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import pandas as pd
+
+_PART_WORD = re.compile(
+    r"(?:^|[-._ 0-9/])(?:train|training|validation|valid|dev|val|test|testing|eval|evaluation)(?:[-._ 0-9/]|$)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +50,15 @@ def patients_in_two_parts(images: pd.DataFrame) -> Iterator[Finding]:
         message = f"{len(shared)} patients are in more than one part, {shared[0]!r} for one"
         fix = "see whether --patient is right; if it is, move each patient's images into one part"
         yield Finding("patient-leak", paths, message, fix)
+
+
+def named_like_a_part(images: pd.DataFrame) -> Iterator[Finding]:
+    """File names of a flat collection in which Hugging Face's loader sees a part, and then drops all others."""
+    named = images.index[[_PART_WORD.search(path) is not None for path in images.index]]
+    if len(named):
+        message = "load_dataset takes these names for parts and silently drops all other files"
+        fix = "rename them, or let balance fill make parts (do not use --no-holdout)"
+        yield Finding("named-like-a-part", tuple(map(PurePosixPath, named)), message, fix)
 
 
 def unmatched(images: pd.DataFrame, patient: str | None) -> Iterator[Finding]:

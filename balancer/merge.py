@@ -13,6 +13,7 @@ from pathlib import Path
 from balancer import trees
 from balancer.card import make_card
 from balancer.errors import OutputError
+from balancer.files import sha256_if_there, write_whole
 from balancer.jobs import Candidate, Verdict
 from balancer.layout import Entry, Layout, changed, lost, plan_layout
 from balancer.records import (
@@ -26,7 +27,6 @@ from balancer.records import (
     read_marker,
     read_rows,
     require_marker,
-    sha256_of,
     table_bytes,
 )
 from balancer.scan import Collection, Progress
@@ -81,6 +81,15 @@ def check_out(out: Path, collection_root: Path, state: Path) -> None:
     _require_apart(out, state, "the state folder")
     _require_writable(out)
     _existing(out.resolve())
+
+
+def synthetic_counts(out: Path) -> dict[str, int]:
+    """How many synthetic images of each class a balanced folder holds; nothing where there is none."""
+    marker = read_marker(out)
+    found: Counter[str] = Counter()
+    for counts in () if marker is None else marker.counts.values():
+        found.update({label: synthetic for label, (_, synthetic) in counts.items()})
+    return dict(found)
 
 
 def merge(
@@ -138,11 +147,11 @@ def unmerge(folder: Path) -> int:
         for path in synthetic:
             (folder / path).unlink()
         trees.sync(folder)
-        trees.write(folder / MARKER, replace(marker, unmerging=True).to_json())
+        write_whole(folder / MARKER, replace(marker, unmerging=True).to_json())
     else:
         synthetic = []
     for path, sha256 in marker.files.items():
-        if path in here and sha256_of(folder / path) == sha256:  # a card that its reader has edited is theirs
+        if path in here and sha256_if_there(folder / path) == sha256:  # a card that its reader has edited is theirs
             (folder / path).unlink()
     (folder / MARKER).unlink()
     return len(synthetic)
@@ -162,7 +171,7 @@ def _build(layout: Layout, out: Path, name: str, facts: Mapping[str, str], progr
     hashes = _collect(layout.entries, staging, out, reusable, progress)
     sidecars, marker = _sidecars(layout, hashes, name, facts)
     for path, content in [*sidecars.items(), (MARKER, marker.to_json())]:
-        trees.write(staging / path, content)
+        write_whole(staging / path, content)
     _existing(out)  # once more: copying took its time, and somebody may have put a file there
     trees.publish(out)
     return True
@@ -215,7 +224,7 @@ def _bring(entry: Entry, staging: Path, out: Path | None, known: str | None) -> 
     """One file into the staging folder: what a killed merge left, the earlier balanced folder's, or a copy."""
     target = staging / entry.path
     if _matches(os.fspath(target), entry):
-        found = sha256_of(target)
+        found = sha256_if_there(target)
         if found and found == (known or entry.sha256 or found):
             return found
     target.unlink(missing_ok=True)
@@ -300,7 +309,7 @@ def _foreign(out: Path, marker: Marker, rows: Mapping[str, Row]) -> Iterator[str
     for path in trees.files_below(out):
         if path in rows or path == MARKER or path.rpartition("/")[2] in _OF_THE_DESKTOP:
             continue
-        if marker.files.get(path) is None or sha256_of(out / path) != marker.files[path]:
+        if marker.files.get(path) is None or sha256_if_there(out / path) != marker.files[path]:
             yield path
 
 
@@ -318,7 +327,7 @@ def _synthetic_here(folder: Path, marker: Marker, here: set[str]) -> list[str]:
 
 def _require_tables(folder: Path, marker: Marker) -> None:
     for path, sha256 in marker.files.items():
-        if path.endswith(TABLE) and sha256_of(folder / path) != sha256:
+        if path.endswith(TABLE) and sha256_if_there(folder / path) != sha256:
             raise OutputError(
                 needed=f"the {path} that balance fill wrote: it says what to take out",
                 found=f"{folder / path} is missing or changed",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
@@ -29,8 +30,8 @@ def make_plan(
 
     `counts` are real training images of each class. A target is a number for every class, `max`, `median`, or
     `LABEL=N` for one class; later ones overrule earlier ones. No class gets more than `max_ratio` synthetic images
-    for each real one. `symmetric` gives every class the largest deficit, so that being synthetic says nothing about
-    the label.
+    for each real one. `symmetric` gives every class the same number, the largest deficit that the cap leaves, so that
+    being synthetic says nothing about the label.
 
     >>> make_plan({"normal": 90, "nodule": 10}, ["50"]).deficits
     {'normal': 0, 'nodule': 40}
@@ -40,16 +41,16 @@ def make_plan(
     Raises:
         PlanError: a target that is no number, or names no class.
     """
-    if max_ratio <= 0:
-        raise PlanError(needed="a ratio above 0", found=f"{max_ratio:g}", next_step="use --max-ratio 10")
+    if not 0 < max_ratio < math.inf:
+        raise PlanError(needed="a finite ratio above 0", found=f"{max_ratio:g}", next_step="use --max-ratio 10")
     wanted: dict[str, int] = {}
     for target in targets:
         wanted |= _parse(target, counts)
     missing = {label: max(0, wanted.get(label, 0) - count) for label, count in counts.items()}
     deficits = {label: min(missing[label], int(max_ratio * count)) for label, count in counts.items()}
-    capped = {label: missing[label] for label in counts if deficits[label] < missing[label]}
     if symmetric:
-        deficits = dict.fromkeys(counts, max(deficits.values()))
+        deficits = dict.fromkeys(counts, min(max(deficits.values()), *(int(max_ratio * n) for n in counts.values())))
+    capped = {label: missing[label] for label in counts if deficits[label] < missing[label]}
     totals = {label: count + deficits[label] for label, count in counts.items()}
     return Plan({label: max(wanted.get(label, 0), totals[label]) for label in counts}, deficits, capped)
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from balancer.errors import ImageError, OutputError
+from balancer.files import sha256_if_there
 from balancer.findings import Finding
 from balancer.images import EXTENSIONS
 from balancer.records import (
@@ -20,7 +21,6 @@ from balancer.records import (
     read_provenance_row,
     read_table,
     require_marker,
-    sha256_of,
 )
 from balancer.scan import Progress
 from balancer.trees import files_below
@@ -81,7 +81,9 @@ def _rows(folder: Path, marker: Marker) -> tuple[dict[str, Row], list[Finding]]:
             rows |= {row.path: row for row in read_table(folder, part, marker)}
         except OutputError:
             continue  # its hash is not as it was written, and that is found below
-    changed = [path for path, sha256 in marker.files.items() if path != CARD and sha256_of(folder / path) != sha256]
+    changed = [
+        path for path, sha256 in marker.files.items() if path != CARD and sha256_if_there(folder / path) != sha256
+    ]
     message = "a table of what is synthetic is missing or changed"
     return rows, list(_finding("changed-table", changed, message, _AGAIN))
 
@@ -92,7 +94,7 @@ def _is_image(path: str) -> bool:
 
 def _inspect(folder: Path, paths: list[str], progress: Progress) -> dict[str, _State]:
     def look(path: str) -> _State:
-        return _State(sha256_of(folder / path), _is_marked(folder / path))
+        return _State(sha256_if_there(folder / path), _is_marked(folder / path))
 
     states: dict[str, _State] = {}
     with ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -150,7 +152,7 @@ def _find_row(folder: Path, path: str) -> Row | None:
 
 
 def _from_tables(folder: Path, row: Row) -> dict[str, str]:
-    same = sha256_of(folder / row.path) == row.sha256
+    same = sha256_if_there(folder / row.path) == row.sha256
     facts = {
         "file": row.path,
         "what": "synthetic" if row.is_synthetic else "original, copied byte for byte from the collection",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -205,15 +204,6 @@ def guard(cell: str) -> str:
 def unguard(cell: str) -> str:
     """Undo `guard`."""
     return cell[1:] if cell.startswith("'") else cell
-
-
-def sha256_of(path: Path) -> str | None:
-    """The content hash of a file, or `None` where there is none."""
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError:
-        return None
 
 
 def _row(part: str, labels: Sequence[str], file_name: str, label: int, *others: Any) -> Row:

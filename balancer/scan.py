@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 from collections import Counter
@@ -14,7 +13,16 @@ from pathlib import Path, PurePosixPath
 import pandas as pd
 
 from balancer.errors import CollectionError, ImageError
-from balancer.findings import Finding, duplicates, empty_class, ignored_files, patients_in_two_parts, unmatched
+from balancer.files import sha256_of
+from balancer.findings import (
+    Finding,
+    duplicates,
+    empty_class,
+    ignored_files,
+    named_like_a_part,
+    patients_in_two_parts,
+    unmatched,
+)
 from balancer.images import EXTENSIONS, Header, read_grey, read_header
 
 PART_NAMES = {
@@ -102,12 +110,13 @@ def scan(
     """
     expression = _compile(patient)
     findings: list[Finding] = []
-    files = list(_labelled_files(_folder(root), findings))
+    files = list(_labelled_files(require_folder(root), findings))
     rows, broken = _read_rows(root, files, {} if known is None else _by_path(known), deep, progress)
     findings += broken
     images = _table(rows, files, expression)
     _require_two_classes(root, images)
     images["sha256"] = _hash_where_sizes_agree(root, images)
+    findings += [*named_like_a_part(images)] if not images["part"].any() else []
     findings += [*duplicates(images), *patients_in_two_parts(images), *unmatched(images, patient)]
     return Collection(root, images, tuple(findings), patient)
 
@@ -165,14 +174,25 @@ def _compile(patient: str | None) -> re.Pattern[str] | None:
         ) from error
 
 
-def _folder(root: Path) -> Path:
-    if root.is_dir():
+def require_folder(root: Path) -> Path:
+    """The collection's root, if there is such a folder.
+
+    Raises:
+        CollectionError: there is none, or its name is no valid Unicode.
+    """
+    if root.is_dir() and _is_text(str(root)):
         return root
     raise CollectionError(
         needed="a folder that holds a folder of X-rays for each class",
-        found=f"{root}: {'a file' if root.exists() else 'nothing there'}",
+        found=f"{printable(str(root))}: {_what_is(root)}",
         next_step="balance scan FOLDER",
     )
+
+
+def _what_is(root: Path) -> str:
+    if root.is_dir():
+        return "its name is no valid Unicode"
+    return "a file" if root.exists() else "nothing there"
 
 
 def _labelled_files(root: Path, findings: list[Finding]) -> Iterator[tuple[str, str, str, os.stat_result]]:
@@ -187,7 +207,7 @@ def _labelled_files(root: Path, findings: list[Finding]) -> Iterator[tuple[str, 
             for path, stat in found:
                 yield path, part, label, stat
     if ignored:
-        findings.append(ignored_files(ignored))
+        findings.append(ignored_files([printable(path) for path in ignored]))
 
 
 def _part_folders(root: Path, findings: list[Finding]) -> list[tuple[str, Path]]:
@@ -217,7 +237,7 @@ def _has_folders(folder: Path) -> bool:
 def _subfolders(folder: Path, root: Path, findings: list[Finding]) -> list[tuple[str, Path]]:
     try:
         with os.scandir(folder) as entries:
-            names = sorted(entry.name for entry in entries if entry.is_dir())
+            names = sorted(entry.name for entry in entries if _is_folder(entry))
     except PermissionError as error:
         raise CollectionError(
             needed="permission to read the folder",
@@ -229,7 +249,19 @@ def _subfolders(folder: Path, root: Path, findings: list[Finding]) -> list[tuple
         message = "hidden folders are not read, but torchvision's ImageFolder takes each for a class"
         paths = tuple(PurePosixPath(path.as_posix()) for path in hidden)
         findings.append(Finding("hidden-folder", paths, message, "take them out of the collection"))
-    return [(name, folder / name) for name in names if not name.startswith(".")]
+    unread = [name for name in names if not _is_text(name)]
+    if unread:
+        paths = tuple(PurePosixPath(printable(name)) for name in unread)
+        message = "folders whose names are no valid Unicode are not read"
+        findings.append(Finding("ignored-folder", paths, message, "rename them"))
+    return [(name, folder / name) for name in names if not name.startswith(".") and name not in unread]
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
 
 
 def _walk(
@@ -245,12 +277,22 @@ def _walk(
         path = f"{below}/{entry.name}"
         if entry.name.startswith("."):
             continue
-        if entry.is_dir():
-            yield from _walk(Path(entry.path), path, seen, ignored)
-        elif entry.is_file() and PurePosixPath(entry.name).suffix.lower() in EXTENSIONS and _is_text(entry.name):
-            yield path, entry.stat()
-        else:
+        try:
+            if not _is_text(entry.name):
+                ignored.append(path)
+            elif entry.is_dir():
+                yield from _walk(Path(entry.path), path, seen, ignored)
+            elif entry.is_file() and PurePosixPath(entry.name).suffix.lower() in EXTENSIONS:
+                yield path, entry.stat()
+            else:
+                ignored.append(path)
+        except OSError:  # a link to itself, or a folder that may not be read
             ignored.append(path)
+
+
+def printable(name: str) -> str:
+    """A name that is no valid Unicode, as text."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def _is_text(name: str) -> bool:
@@ -349,13 +391,9 @@ def _hash_where_sizes_agree(root: Path, images: pd.DataFrame) -> pd.Series:
 
 
 def _hash_all(root: Path, paths: Sequence[str], progress: Progress) -> dict[str, str]:
-    def digest(path: str) -> str:
-        with (root / path).open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-
     found: dict[str, str] = {}
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for path, sha256 in zip(paths, pool.map(digest, paths), strict=True):
+        for path, sha256 in zip(paths, pool.map(lambda path: sha256_of(root / path), paths), strict=True):
             found[path] = sha256
             progress(len(found), len(paths))
     return found

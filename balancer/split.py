@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -51,14 +51,14 @@ def draw_split(collection: Collection, seed: int = 0, earlier: Split | None = No
         SplitError: a class has no training images left.
     """
     groups = _groups(collection)
-    fixed = {} if earlier is None else _parts_of_groups(groups, earlier)
+    fixed = {} if earlier is None else _parts_of_groups(groups, earlier, ("train", "holdout", "val", "test"))
     if collection.has_parts:
         parts = collection.images["part"].map(lambda part: canonical_part(part) or "train").astype(object)
     else:
         parts = _assign(collection, groups, {"test": TEST_SHARE, "val": VAL_SHARE}, seed, fixed)
     train = parts == "train"
-    # a new image of a patient who is in train or holdout follows that patient
-    held = _hold_out(collection, groups, train, seed, {g: p for g, p in fixed.items() if p in ("train", "holdout")})
+    trained = {} if earlier is None else _parts_of_groups(groups, earlier, ("train", "holdout"))
+    held = _hold_out(collection, groups, train, seed, trained)
     parts = parts.where(~train, held)
     _require_training(collection, parts)
     return Split(parts, "collection" if collection.has_parts else "drawn", seed)
@@ -100,9 +100,13 @@ def _joined(names: pd.Series, contents: pd.Series) -> pd.Series:
     return names.map(find) if root else names
 
 
-def _parts_of_groups(groups: pd.Series, earlier: Split) -> dict[str, str]:
-    known = earlier.parts[earlier.parts.index.isin(groups.index)]
-    return dict(zip(groups.loc[known.index], known, strict=True))
+def _parts_of_groups(groups: pd.Series, earlier: Split, parts: Sequence[str]) -> dict[str, str]:
+    """The part that each group had; of several, the last one named in `parts`, so that test images stay unseen."""
+    found: dict[str, str] = {}
+    for part in parts:
+        known = earlier.paths(part)
+        found.update(dict.fromkeys(groups.loc[known[known.isin(groups.index)]], part))
+    return found
 
 
 def _assign(

@@ -13,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from balancer.errors import OutputError
+from balancer.files import sync_path
 from balancer.records import read_marker
 
 PARTIAL = ".balance-partial"
@@ -91,16 +92,6 @@ def copy(source: str, target: Path, scratch: Path) -> str:
     return digest.hexdigest()
 
 
-def write(path: Path, content: bytes) -> None:
-    """Write a file so that it appears whole and lasts."""
-    unfinished = path.with_name(f".{path.name}.tmp")
-    with unfinished.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    unfinished.replace(path)
-
-
 def sync(folder: Path) -> None:
     """Wait until all that was written to a folder's file system lasts: a million single syncs would take hours."""
     syncfs = getattr(ctypes.CDLL(None), "syncfs", None)
@@ -122,14 +113,14 @@ def publish(out: Path) -> None:
     (staging / PARTIAL).unlink()
     if not out.exists():
         staging.rename(out)
-        _sync_folder(out.parent)
+        sync_path(out.parent)
     elif _exchange(staging, out):
-        _sync_folder(out.parent)
+        sync_path(out.parent)
         discard(staging)
     else:
         out.rename(_old(out))
         staging.rename(out)
-        _sync_folder(out.parent)
+        sync_path(out.parent)
         discard(_old(out))
 
 
@@ -208,11 +199,3 @@ def _exchange(one: Path, other: Path) -> bool:
     if code in (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP):
         return False
     raise OSError(code, os.strerror(code), str(other))
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -9,12 +9,12 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from balancer.adapt import draws
-from balancer.adapt.checkpoint import write_whole
 from balancer.adapt.learning import Batch, Done
 from balancer.adapt.losses import LATENT_WEIGHT, latent_penalty, reconstruction_loss
 from balancer.adapt.networks import build_autoencoder, make_grey
 from balancer.adapt.pictures import Pictures
 from balancer.adapt.training import AUTOENCODER, Run, learn, new_learner, new_networks
+from balancer.files import write_whole
 
 LATENT_NOISE = 0.1
 """Standard deviation of what is added to the latents while learning: the denoiser will not be exact either."""

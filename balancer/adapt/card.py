@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
@@ -11,6 +10,7 @@ from typing import Any
 
 from balancer.adapt.checkpoint import to_json
 from balancer.adapt.settings import ScratchSettings
+from balancer.files import sha256_of
 from balancer.scan import Sample
 
 CARD = "card.json"
@@ -70,7 +70,7 @@ def make_card(
 def weight_hashes(folder: Path) -> dict[str, str]:
     """The SHA-256 of every weight file under `folder`, by its path there."""
     paths = sorted(folder.rglob("*.safetensors"))
-    return {p.relative_to(folder).as_posix(): hashlib.sha256(p.read_bytes()).hexdigest() for p in paths}
+    return {p.relative_to(folder).as_posix(): sha256_of(p) for p in paths}
 
 
 def write_card(card: Mapping[str, Any], folder: Path) -> None:

@@ -13,6 +13,8 @@ from typing import Any
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from balancer.files import sync_path
+
 PARTIAL = ".partial"
 
 
@@ -27,18 +29,9 @@ def whole_folder(folder: Path) -> Iterator[Path]:
     partial.mkdir(parents=True)
     yield partial
     for path in [*partial.rglob("*"), partial]:
-        _sync(path)
+        sync_path(path)
     os.replace(partial, folder)
-    _sync(folder.parent)
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a file that is never seen half-written."""
-    partial = path.with_name(path.name + PARTIAL)
-    partial.write_bytes(data)
-    _sync(partial)
-    os.replace(partial, path)
-    _sync(path.parent)
+    sync_path(folder.parent)
 
 
 def to_json(value: Any) -> str:
@@ -75,11 +68,3 @@ def load_state(root: Path) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]
 
 def _states(root: Path) -> list[Path]:
     return sorted(path for path in root.glob("[0-9]*") if path.is_dir() and path.name.isdecimal())
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -10,12 +10,12 @@ from diffusers.models.attention_processor import AttnProcessor
 from torch import Tensor, nn
 
 from balancer.adapt import draws, losses, text
-from balancer.adapt.checkpoint import write_whole
 from balancer.adapt.learning import Batch, Done
 from balancer.adapt.machine import compiled
 from balancer.adapt.networks import TIMESTEPS, build_pipeline, build_scheduler, build_unet
 from balancer.adapt.pictures import contact_sheet, draw_samples
 from balancer.adapt.training import DENOISER, Run, learn, new_learner, new_networks
+from balancer.files import write_whole
 
 
 def train_denoiser(run: Run, autoencoder: Any, tokenizer: Any, latents: Tensor) -> tuple[nn.ModuleDict, Done]:

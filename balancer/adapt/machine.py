@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from balancer.errors import ModelError
+from balancer.generators.stable_diffusion import choose_device
 
 logger = logging.getLogger(__name__)
 
@@ -38,11 +38,7 @@ def find_machine(device: str) -> Machine:
     Raises:
         ModelError: there is no such device.
     """
-    name = device if device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        torch.empty(1, device=name)
-    except (RuntimeError, AssertionError) as exc:
-        raise ModelError(needed="a device to train on", found=str(exc), next_step="give --device cpu") from exc
+    name = choose_device(device)
     return Machine(torch.device(name), _multiplies_bfloat16(name))
 
 

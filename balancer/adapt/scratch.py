@@ -14,7 +14,7 @@ from torch import nn
 
 from balancer.adapt import card, text
 from balancer.adapt.autoencoder import scaled_latents, train_autoencoder
-from balancer.adapt.checkpoint import to_json, whole_folder, write_whole
+from balancer.adapt.checkpoint import to_json, whole_folder
 from balancer.adapt.denoiser import train_denoiser
 from balancer.adapt.learning import Done
 from balancer.adapt.machine import find_machine
@@ -23,6 +23,7 @@ from balancer.adapt.pictures import Pictures, read_pictures
 from balancer.adapt.settings import MACHINE_FIELDS, ScratchSettings
 from balancer.adapt.training import AUTOENCODER, DENOISER, Progress, Run
 from balancer.errors import CollectionError, ModelError
+from balancer.files import write_whole
 from balancer.prompts import TemplatePack
 from balancer.scan import Sample
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from balancer.cli.console import Progress, message, printable, result, result_json, table
-from balancer.cli.session import choose_templates, opened
+from balancer.cli.session import choose_templates, opened, save_report
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -37,11 +37,12 @@ def scan(
     """
     from analysis.imbalance import measure_imbalance
     from balancer.ledger import Ledger
+    from balancer.scan import require_folder
     from balancer.scan import scan as scan_folder
     from balancer.split import draw_split, training_counts
     from balancer.state import find_or_make_state, locked
 
-    state = find_or_make_state(Path.cwd(), data)
+    state = find_or_make_state(Path.cwd(), require_folder(data))
     with locked(state), Ledger(state) as ledger:
         earlier = ledger.load_collection(data)
         if patient is None and earlier is not None and earlier.patient_pattern:
@@ -119,10 +120,8 @@ def _draw_samples(shown: Sequence[tuple[str, Prompt]], model: str | None) -> Pat
         rows = [
             (each, [image for (label, _), image in zip(shown, drawn, strict=True) if label == each]) for each in labels
         ]
-        path = session.state.reports / "prompts.png"
-        path.parent.mkdir(exist_ok=True)
-        contact_sheet(rows, columns=max(len(images) for _, images in rows)).save(path)
-    return path
+        sheet = contact_sheet(rows, columns=max(len(images) for _, images in rows))
+        return save_report(session, "prompts.png", sheet)
 
 
 def _show(collection: Collection, split: Split, figures: Imbalance) -> None:

@@ -16,6 +16,7 @@ from typing import Any, NoReturn
 from balancer.errors import BalanceError
 
 INTERRUPTED = 130
+_USUAL_ADVICE = ("a disk and a folder that work", "see whether they are there")
 _ADVICE = {
     errno.ENOSPC: ("free space on the disk", "free some space"),
     errno.EDQUOT: ("disk quota", "free some space"),
@@ -42,12 +43,12 @@ def run(app: Callable[[], object]) -> NoReturn:
         app()
     except BalanceError as error:
         _fail(f"balance: this cannot go on\n{error}")
+    except BrokenPipeError:  # the reader of our output, `head` for one, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
-        if error.errno not in _ADVICE:
-            raise
-        needed, advice = _ADVICE[error.errno]
+        needed, advice = _ADVICE.get(error.errno or 0, _USUAL_ADVICE)
         place = Path(str(error.filename or "")).name or "the output"
-        found = f"needed: {needed} for {place}\nfound:  {error.strerror}\nnext:   {advice}, then {_again()}"
+        found = f"needed: {needed} for {place}\nfound:  {error.strerror or error}\nnext:   {advice}, then {_again()}"
         _fail(f"balance: this cannot go on\n{found}")
     except _Stopped:
         message(f"\nStopped. What is finished is kept: to go on, {_again()}")
@@ -138,6 +139,12 @@ class Progress:
         if self._open:
             message()
         self._open = False
+
+
+def shown(path: Path) -> str:
+    """A path as the user would type it: relative to here where it lies below."""
+    here = Path.cwd()
+    return str(path.resolve().relative_to(here)) if path.resolve().is_relative_to(here) else str(path)
 
 
 def duration(seconds: float) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ from balancer.errors import CollectionError, SplitError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from PIL.Image import Image
 
     from balancer.ledger import Ledger
     from balancer.prompts import TemplatePack
@@ -55,6 +58,17 @@ def opened(*, write: bool) -> Iterator[Session]:
         if split is None:
             raise SplitError(needed="the stored split", found="none", next_step="balance scan FOLDER")
         yield Session(state, ledger, collection, split)
+
+
+def save_report(session: Session, name: str, picture: Image) -> Path:
+    """Put a picture for people into the state folder, whole or not at all."""
+    from balancer.files import write_whole
+
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG")
+    session.state.reports.mkdir(exist_ok=True)
+    write_whole(session.state.reports / name, buffer.getvalue())
+    return session.state.reports / name
 
 
 def choose_templates(pack: str | None, labels: Sequence[str]) -> dict[str, TemplatePack]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from balancer.errors import ModelError
+from balancer.files import sha256_of
 from balancer.jobs import ModelRef
 
 PIPELINES = ("StableDiffusionPipeline", "StableDiffusionXLPipeline")
@@ -60,14 +61,27 @@ class Checkpoint:
     def scale_factor(self) -> int:
         """Pixels to a side of one latent cell."""
         vae = self.config("vae")
-        blocks = vae.get("block_out_channels") or vae["decoder_block_out_channels"]
+        blocks = vae.get("block_out_channels") or vae.get("decoder_block_out_channels")
+        if not isinstance(blocks, list) or not blocks:
+            raise _lacks(self.folder, "vae's block_out_channels")
         return int(2 ** (len(blocks) - 1))
 
     @property
     def native_size(self) -> int:
         """The side, in pixels, that it was trained at."""
-        size = self.config("unet")["sample_size"]
-        return int(size if isinstance(size, int) else size[0]) * self.scale_factor
+        size = self.config("unet").get("sample_size")
+        side = size[0] if isinstance(size, list) and size else size
+        if not isinstance(side, int):
+            raise _lacks(self.folder, "unet's sample_size")
+        return side * self.scale_factor
+
+    @property
+    def weights(self) -> list[Path]:
+        """The weight files that are loaded."""
+        if self.single_file is not None:
+            return [self.single_file]
+        found = [file for part in _WEIGHTED for file in (self.folder / part).glob("*.safetensors")]
+        return [file for file in found if (".fp16" in file.name) == (self.variant is not None)]
 
 
 def find_checkpoint(model: str | None, made_here: Iterable[Path] = ()) -> Checkpoint:
@@ -79,7 +93,10 @@ def find_checkpoint(model: str | None, made_here: Iterable[Path] = ()) -> Checkp
         ModelError: there is none, or it is not a complete Stable Diffusion in safetensors.
     """
     if model is None:
-        made = next((folder for folder in made_here if folder.is_dir()), None)
+        made = next(iter(made_here), None)
+        if made is not None and not made.is_dir():
+            found = f"{made.name}, which adapt made here, is gone"
+            raise ModelError(needed="a Stable Diffusion model", found=found, next_step=_WAYS)
         if made is None:
             raise ModelError(
                 needed="a Stable Diffusion model", found="no --model, and none adapted here", next_step=_WAYS
@@ -103,7 +120,7 @@ def find_adapter(path: Path) -> tuple[Path, ModelRef]:
     usual = [file for file in files if file.name == "pytorch_lora_weights.safetensors"]
     chosen = usual or files
     if len(chosen) == 1 and chosen[0].is_file() and chosen[0].suffix == ".safetensors":
-        return chosen[0], ModelRef(path.resolve().name, None, _sha256(chosen[0]))
+        return chosen[0], ModelRef(path.resolve().name, None, sha256_of(chosen[0]))
     raise ModelError(
         needed="a LoRA adapter: one .safetensors file, or a folder with one",
         found=f"{path}: {_what_is_there(path)}",
@@ -140,7 +157,7 @@ def _check_single_file(file: Path) -> Checkpoint:
         )
     pipeline = _check_index(configs)
     _check_parts(configs, _parts_of(configs), weights=False)
-    return Checkpoint(configs, ModelRef(file.name, None, _sha256(file)), pipeline, None, file)
+    return Checkpoint(configs, ModelRef(file.name, None, sha256_of(file)), pipeline, None, file)
 
 
 def _check_folder(folder: Path, name: str, revision: str | None) -> Checkpoint:
@@ -192,9 +209,15 @@ def _check_parts(folder: Path, parts: Iterable[str], *, weights: bool) -> None:
     for part in parts:
         if not (folder / part / _CONFIGS.get(part, "config.json")).is_file():
             raise _lacks(folder, part)
+        if part.startswith("tokenizer") and not _has_vocabulary(folder / part):
+            raise _lacks(folder, f"{part}'s vocabulary")
         if weights and part in _WEIGHTED and not list((folder / part).glob("*.safetensors")):
             pickles = [file for file in (folder / part).iterdir() if file.suffix in _PICKLES]
             raise _pickled(folder, pickles) if pickles else _lacks(folder, f"{part}'s weights")
+
+
+def _has_vocabulary(folder: Path) -> bool:
+    return (folder / "tokenizer.json").is_file() or all((folder / f).is_file() for f in ("vocab.json", "merges.txt"))
 
 
 def _plain_weights(folder: Path) -> list[Path]:
@@ -220,13 +243,8 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 
 def _hash_files(folder: Path, files: Iterable[Path]) -> str:
-    lines = (f"{file.relative_to(folder).as_posix()} {_sha256(file)}\n" for file in files)
+    lines = (f"{file.relative_to(folder).as_posix()} {sha256_of(file)}\n" for file in files)
     return hashlib.sha256("".join(lines).encode()).hexdigest()
-
-
-def _sha256(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _what_is_there(path: Path) -> str:

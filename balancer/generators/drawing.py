@@ -9,12 +9,18 @@ from pathlib import Path
 
 from balancer.generators import ImageGenerator
 from balancer.generators.checkpoint import find_checkpoint
-from balancer.generators.stable_diffusion import Sampling, StableDiffusion, choose_device, settle_config
+from balancer.generators.stable_diffusion import (
+    Sampling,
+    StableDiffusion,
+    choose_device,
+    require_tokens_fit,
+    settle_config,
+)
 from balancer.images import GreyImage, OutputFormat
 from balancer.jobs import Job, Method, job_seed
 from balancer.prompts import Prompt
 
-QUICK_STEPS = 12
+QUICK_STEPS, LARGEST = 12, 512
 _NO_FILE = OutputFormat("PNG", ".png", "L", 8, None)
 
 
@@ -24,13 +30,14 @@ def draw_prompts(
     made_here: Iterable[Path],
     progress: Callable[[int, int], None],
 ) -> list[GreyImage]:
-    """One image a prompt, in a few steps, at the model's own size.
+    """One image a prompt, in a few steps, at the model's own size or 512 pixels.
 
     Raises:
         ModelError: there is no usable model.
     """
     checkpoint = find_checkpoint(model, made_here)
-    config = settle_config(checkpoint, None, Sampling(steps=QUICK_STEPS))
+    require_tokens_fit(checkpoint, prompts)
+    config = settle_config(checkpoint, None, Sampling(steps=QUICK_STEPS, size=min(checkpoint.native_size, LARGEST)))
     generator = StableDiffusion(checkpoint, None, config, choose_device("auto"))
     jobs = [
         Job("sample", index, prompt, job_seed(0, "sample", index), config, Method(), _NO_FILE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterable, Sequence
 from contextlib import contextmanager
@@ -39,25 +40,21 @@ class Sampling:
 
 
 def choose_device(name: str) -> str:
-    """`cuda`, `mps` or `cpu`: what "auto" finds, or what was asked for.
+    """The device for "auto" (a GPU if there is one), or the one that was asked for: `cpu`, `mps`, `cuda`, `cuda:1`.
 
     Raises:
         ModelError: the device is not there.
     """
     import torch
 
-    there = ["cuda"] if torch.cuda.is_available() else []
-    there += ["mps"] if torch.backends.mps.is_available() else []
-    there += ["cpu"]
     if name == "auto":
-        return there[0]
-    if name.split(":")[0] in there:
-        return name
-    raise ModelError(
-        needed=f"one of the devices {', '.join(there)}",
-        found=f"--device {name}",
-        next_step="use --device auto",
-    )
+        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    try:
+        torch.empty(1, device=name)
+    except (RuntimeError, AssertionError) as error:
+        found = f"--device {name}: {str(error).splitlines()[0]}"
+        raise ModelError(needed="a device of this machine", found=found, next_step="use --device auto") from error
+    return name
 
 
 def settle_config(checkpoint: Checkpoint, adapter: ModelRef | None, sampling: Sampling) -> GenerationConfig:
@@ -66,13 +63,16 @@ def settle_config(checkpoint: Checkpoint, adapter: ModelRef | None, sampling: Sa
     Raises:
         ModelError: a size that the model cannot make, or a device that is not there.
     """
-    size = sampling.size or checkpoint.native_size
-    if size % checkpoint.scale_factor or size <= 0:
-        near = max(1, round(size / checkpoint.scale_factor)) * checkpoint.scale_factor
+    size, multiple = sampling.size or checkpoint.native_size, math.lcm(8, checkpoint.scale_factor)
+    if size % multiple or size <= 0:
         raise ModelError(
-            needed=f"a size that is a multiple of {checkpoint.scale_factor} pixels for this model",
+            needed=f"a size that is a multiple of {multiple} pixels for this model",
             found=f"--size {size}",
-            next_step=f"use --size {near}",
+            next_step=f"use --size {max(1, round(size / multiple)) * multiple}",
+        )
+    if not 0 <= sampling.guidance_scale < math.inf:
+        raise ModelError(
+            needed="a guidance from 0 up", found=f"{sampling.guidance_scale}", next_step="use --guidance 3"
         )
     device = choose_device(sampling.device)
     return GenerationConfig(
@@ -172,7 +172,7 @@ class StableDiffusion:
         return self._embedded[key]
 
     def _decode(self, latents: torch.Tensor) -> torch.Tensor:
-        """Latents to uint8 luminance of shape (n, height, width), on the device."""
+        """Latents to uint8 of shape (n, height, width), the mean of the three colours, on the device."""
         import torch
 
         vae = self._pipe.vae
@@ -223,14 +223,18 @@ def _load(checkpoint: Checkpoint, dtype: Any) -> Any:
                 **extras,
             )
     except Exception as error:  # whatever a foreign file makes diffusers raise
-        raise ModelError(
-            needed=f"a {checkpoint.pipeline} that diffusers can load",
-            found=f"{checkpoint.ref.name}: {str(error).splitlines()[0]}",
-            next_step="copy the model folder again, or name another: balance fill --model FOLDER",
-        ) from error
+        raise _not_loaded(checkpoint, error) from error
     if checkpoint.is_xl and getattr(pipe.vae.config, "force_upcast", False):
         pipe.vae.float()  # XL's VAE overflows in half precision
     return pipe
+
+
+def _not_loaded(checkpoint: Checkpoint, error: Exception) -> ModelError:
+    return ModelError(
+        needed=f"a {checkpoint.pipeline} that diffusers can load",
+        found=f"{checkpoint.ref.name}: {(str(error) or type(error).__name__).splitlines()[0]}",
+        next_step="copy the model folder again, or name another: balance fill --model FOLDER",
+    )
 
 
 def _fuse(pipe: Any, adapter: Path, scale: float) -> None:
@@ -242,6 +246,8 @@ def _fuse(pipe: Any, adapter: Path, scale: float) -> None:
             use_safetensors=True,
             local_files_only=True,
         )
+        if not any("balance" in names for names in pipe.get_list_adapters().values()):
+            raise ValueError("none of its layers are layers of this model")
         pipe.fuse_lora(lora_scale=scale)
         pipe.unload_lora_weights()
     except Exception as error:  # whatever a foreign file makes diffusers raise
@@ -261,7 +267,10 @@ def _use_our_scheduler(pipe: Any) -> None:
 def _tokenizer(checkpoint: Checkpoint) -> Any:
     from transformers import CLIPTokenizer
 
-    return CLIPTokenizer.from_pretrained(checkpoint.folder / "tokenizer", local_files_only=True)
+    try:
+        return CLIPTokenizer.from_pretrained(checkpoint.folder / "tokenizer", local_files_only=True)
+    except Exception as error:  # whatever a foreign file makes transformers raise
+        raise _not_loaded(checkpoint, error) from error
 
 
 @contextmanager
@@ -271,13 +280,12 @@ def _translated(count: int) -> Iterator[None]:
     try:
         yield
     except torch.OutOfMemoryError as error:
-        torch.cuda.empty_cache()
         raise OutOfMemory(
             needed=f"device memory for {count} images at once",
             found=str(error).splitlines()[0],
             next_step=f"use --batch-size {max(1, count // 2)}, or a smaller --size",
         ) from error
-    except RuntimeError as error:
+    except (RuntimeError, ValueError) as error:
         raise GenerationError(
             needed="the pipeline to run with these settings",
             found=str(error).splitlines()[0],
@@ -291,7 +299,7 @@ def _fitting_batch(checkpoint: Checkpoint, size: int, device: str) -> int:
 
     if not device.startswith("cuda"):
         return next((batch for side, batch in _CPU_BATCHES if size <= side), 1)
-    weights = sum(file.stat().st_size for file in checkpoint.folder.rglob("*.safetensors"))
+    weights = sum(file.stat().st_size for file in checkpoint.weights)
     total = torch.cuda.get_device_properties(torch.device(device)).total_memory
     image = 0.7 * _GIB * (size / 512) ** 2  # measured order of a UNet pass with guidance in half precision
     room = 0.8 * total - weights - _DECODED_AT_ONCE * image

@@ -229,3 +229,22 @@ def test_the_look_is_kept_while_the_format_is_the_same(tmp_path, checkpoint):
             Image.fromarray(np.zeros((2, 2), np.uint8)).save(root / "B" / f"pB{index}.png")
         changed = scan(root)
         assert settle_look(changed, draw_split(changed), ledger, remember=True).output.mode == "L"
+
+
+def test_a_damaged_candidate_is_made_again(desk):
+    desk.fill("NODULE=8", Painter())
+    before = desk.files()
+    next(desk.state.candidates.iterdir()).write_bytes(b"garbage")
+    desk.fill("NODULE=8", Painter())
+    assert desk.files() == before
+
+
+def test_a_class_without_images_of_its_own_takes_any_size(tmp_path, checkpoint):
+    root = tmp_path / "d"
+    for index in range(3):
+        write_xrays(tmp_path / f"x{index}", {"A": 4}, size=(20 + index, 24))
+        root.mkdir(exist_ok=True)
+        (tmp_path / f"x{index}" / "A").rename(root / f"A{index}")
+    desk = Desk(tmp_path, root, checkpoint)
+    packs = {**desk.recipe.packs, "NEW": load_pack("chest")}
+    assert replace(desk.recipe, packs=packs).job("NEW", 0).output.size in {(20, 24), (21, 24), (22, 24)}

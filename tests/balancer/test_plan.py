@@ -33,6 +33,12 @@ def test_symmetric_gives_every_class_the_largest_deficit():
     assert plan.target_counts == {"NORMAL": 1030, "BACTERIAL": 430, "VIRAL": 80}
 
 
+def test_symmetric_keeps_the_cap_of_the_rarest_class():
+    plan = make_plan({"N": 1000, "A": 10, "B": 300}, ["max"], symmetric=True)
+    assert plan.deficits == {"N": 100, "A": 100, "B": 100}
+    assert plan.capped == {"A": 990, "B": 700}
+
+
 def test_a_class_name_may_hold_an_equals_sign():
     assert make_plan({"a=b": 1, "c": 5}, ["a=b=4"]).deficits == {"a=b": 3, "c": 0}
 
@@ -48,6 +54,7 @@ def test_an_unknown_class_is_refused_with_the_likely_one():
         make_plan(COUNTS, ["viral=500"])
 
 
-def test_a_cap_below_zero_is_refused():
+@pytest.mark.parametrize("ratio", [-1, 0, float("inf"), float("nan")])
+def test_a_cap_that_is_none_is_refused(ratio):
     with pytest.raises(PlanError, match="above 0"):
-        make_plan(COUNTS, ["max"], max_ratio=-1)
+        make_plan(COUNTS, ["max"], max_ratio=ratio)

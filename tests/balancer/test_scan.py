@@ -186,6 +186,24 @@ def test_names_that_are_no_text_are_passed_over(xrays):
     assert kinds(scan(xrays)) == ["ignored-file"]
 
 
+def test_folders_whose_names_are_no_text_are_passed_over(xrays):
+    shutil.copytree(xrays / "NODULE", xrays / os.fsdecode(b"\xfe"))
+    found = scan(xrays)
+    assert found.labels == ["EFFUSION", "NODULE", "NORMAL"]
+    assert "ignored-folder" in kinds(found)
+
+
+def test_a_link_to_itself_is_passed_over(xrays):
+    (xrays / "NODULE" / "loop.png").symlink_to(xrays / "NODULE" / "loop.png")
+    (xrays / "round").symlink_to(xrays / "round")
+    assert [str(f.paths[0]) for f in scan(xrays).findings] == ["NODULE/loop.png"]
+
+
+def test_names_that_a_loader_takes_for_parts_are_a_finding(xrays):
+    shutil.move(xrays / "NODULE" / "p2000-0.png", xrays / "NODULE" / "test-p2000-0.png")
+    assert kinds(scan(xrays)) == ["named-like-a-part"]
+
+
 def test_the_collection_is_not_touched(xrays):
     before = {p: (p.stat().st_mtime_ns, p.stat().st_mode) for p in sorted(xrays.rglob("*"))}
     scan(xrays, PATIENT, deep=True)

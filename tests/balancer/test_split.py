@@ -84,3 +84,20 @@ def test_new_images_do_not_move_the_old_ones(flat):
 
 def test_no_split_is_all_training(flat):
     assert training_counts(flat, no_split(flat)) == {"A": 120, "B": 60, "C": 6}
+
+
+def test_a_patient_in_two_parts_does_not_move_when_drawn_again(tmp_path):
+    for part in ("train", "val"):
+        write_xrays(tmp_path / "d" / part, {"A": 60, "B": 60}, size=(30 + len(part), 30))
+    found = scan(tmp_path / "d", PATIENT)
+    first = draw_split(found)
+    assert (first.parts == "holdout").sum() == 12
+    assert draw_split(found, earlier=first).sha256 == first.sha256
+
+
+def test_known_patients_join_what_was_apart_on_the_side_of_the_test(flat):
+    apart = draw_split(scan(flat.root))
+    joined = draw_split(flat, earlier=apart)
+    groups = list(patients_of(flat, joined).values())
+    assert sum(map(len, groups)) == len(set.union(*groups))
+    assert set(apart.paths("test")) <= set(joined.paths("test"))

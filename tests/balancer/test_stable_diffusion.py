@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from safetensors.torch import load_file, save_file
 
 from balancer.engines import LocalEngine
@@ -165,7 +166,9 @@ def test_an_unknown_name_says_how_to_get_a_model(name):
 
 
 def test_without_a_name_the_newest_adapted_one_is_taken(checkpoint, tmp_path):
-    assert find_checkpoint(None, [tmp_path / "gone", checkpoint]).ref.name == "tiny-sd"
+    assert find_checkpoint(None, [checkpoint, tmp_path / "older"]).ref.name == "tiny-sd"
+    with pytest.raises(ModelError, match="which adapt made here, is gone"):
+        find_checkpoint(None, [tmp_path / "gone", checkpoint])
     with pytest.raises(ModelError, match="none adapted here"):
         find_checkpoint(None, [])
 
@@ -182,6 +185,36 @@ def test_an_adapter_of_another_model_is_a_message(checkpoint, tmp_path):
     other = write_pipeline(tmp_path / "other", xl=True)
     with pytest.raises(ModelError, match="a LoRA adapter that fits"):
         generator(checkpoint, write_lora(tmp_path / "lora", other))
+
+
+def test_an_adapter_that_matches_nothing_is_a_message(checkpoint, tmp_path):
+    layers = {f"transformer.foo.lora_{side}.weight": torch.ones(2, 2) for side in "AB"}
+    save_file(layers, tmp_path / "nothing.safetensors")
+    with pytest.raises(ModelError, match="a LoRA adapter that fits"):
+        generator(checkpoint, tmp_path / "nothing.safetensors")
+
+
+@pytest.mark.parametrize("damage", ["tokenizer.json", "all"])
+def test_a_damaged_vocabulary_is_a_message(checkpoint, tmp_path, damage):
+    copy = shutil.copytree(checkpoint, tmp_path / "m")
+    for file in (copy / "tokenizer").iterdir():
+        if file.name != "tokenizer_config.json":
+            file.write_text("{") if damage == file.name else file.unlink()
+    with pytest.raises(ModelError, match="needed"):
+        require_tokens_fit(find_checkpoint(str(copy)), [make_prompt(load_pack("chest"), "nodule", 0)])
+
+
+def test_a_configuration_without_sizes_is_a_message(checkpoint, tmp_path):
+    for part, what in (("unet", "sample_size"), ("vae", "block_out_channels")):
+        copy = shutil.copytree(checkpoint, tmp_path / part)
+        (copy / part / "config.json").write_text("{}")
+        with pytest.raises(ModelError, match=what):
+            _ = find_checkpoint(str(copy)).native_size
+
+
+def test_guidance_is_a_number(checkpoint):
+    with pytest.raises(ModelError, match="guidance"):
+        settle_config(find_checkpoint(str(checkpoint)), None, Sampling(guidance_scale=float("nan")))
 
 
 def test_sizes_that_the_model_cannot_make_are_refused(checkpoint):

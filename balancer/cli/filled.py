@@ -1,0 +1,149 @@
+"""What `balance fill` shows: the plan, the prompts, the time, the progress and what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from balancer.cli.console import Progress, duration, message, printable, result, shown, table
+from balancer.cli.session import save_report
+
+if TYPE_CHECKING:
+    from balancer.cli.filling import Order, Work
+    from balancer.fill import FillProgress, FillReport
+    from balancer.generators import ImageGenerator
+    from balancer.merge import MergeReport
+    from balancer.plan import Plan
+
+_SAMPLE_PROMPTS = 3
+_MUCH_TOO_MANY = 3  # synthetic for each real image; gains of more are rare in what is published
+
+
+def show_plan(counts: Mapping[str, int], plan: Plan, max_ratio: float) -> None:
+    """What is there, wanted and to be made; what is capped, much, or left."""
+    rows = [
+        [
+            label,
+            count,
+            plan.target_counts[label],
+            plan.deficits[label],
+            f"{plan.deficits[label] / count:.2g}x" if count else "-",
+        ]
+        for label, count in counts.items()
+    ]
+    result(table(["class", "training images", "target", "to make", "of real"], rows))
+    for label, missing in plan.capped.items():
+        message(
+            f"{printable(label)}: {plan.deficits[label]} instead of {missing}: "
+            f"at most {max_ratio:g} for each real image (--max-ratio)"
+        )
+    much = [label for label, count in counts.items() if plan.deficits[label] > _MUCH_TOO_MANY * count]
+    if much:
+        names = ", ".join(map(printable, much))
+        message(
+            f"More than {_MUCH_TOO_MANY} synthetic for each real image of {names}: "
+            "what is published seldom finds a gain there."
+        )
+    left = {label: count + plan.deficits[label] for label, count in counts.items()}
+    if any(plan.deficits.values()) and min(left.values()) > 0 and max(left.values()) > 1.2 * min(left.values()):
+        message(
+            f"An imbalance of {max(left.values()) / min(left.values()):.1f} remains: "
+            "train with a class-balanced sampler."
+        )
+
+
+def show_prompts(order: Order) -> None:
+    """Some prompts of each class that gets images."""
+    from balancer.prompts import make_prompt
+
+    result()
+    for label, count in order.plan.deficits.items():
+        for index in range(min(count, _SAMPLE_PROMPTS)):
+            result(f"{printable(label)}: {make_prompt(order.templates[label], label, index, order.seed).text}")
+    for negative in dict.fromkeys(pack.negative for pack in order.templates.values()):
+        result(f"negative: {negative}")
+
+
+def show_time(order: Order, work: Work) -> None:
+    """How long it would take, measured on this machine."""
+    from balancer.generators.drawing import seconds_per_batch
+
+    size = work.recipe.config.batch_size
+    label = next(label for label, count in order.plan.deficits.items() if count)
+    batches = sum(-(-count // size) for count in order.plan.deficits.values())
+    seconds = seconds_per_batch(work.make_generator(), [work.recipe.job(label, index) for index in range(size)])
+    result(
+        f"Time: about {duration(batches * seconds)} for {order.wanted} images on {work.device} (from a warm-up batch)"
+    )
+    result("Dry run: nothing was written.")
+
+
+def show_report(order: Order, counts: Mapping[str, int], report: FillReport, merged: MergeReport) -> None:
+    """The classes before and after, what was rejected, and where to look."""
+    from analysis.imbalance import measure_imbalance
+    from analysis.screening import NOT_CHECKED
+
+    after = {label: count + merged.synthetic[label] for label, count in counts.items()}
+    rows = [[label, count, merged.synthetic[label], after[label]] for label, count in counts.items()]
+    result()
+    result(table(["class", "real", "synthetic", "training images"], rows))
+    before_ratio, after_ratio = measure_imbalance(counts).ratio, measure_imbalance(after).ratio
+    result(f"Imbalance ratio {before_ratio:.1f} before, {after_ratio:.1f} after")
+    for label, reasons in report.rejected.items():
+        for reason, count in reasons.items():
+            message(f"Rejected: {printable(label)}: {count} {reason}")
+    for label, missing in report.short.items():
+        message(
+            f"Short: {printable(label)} lacks {missing}: the sound gate stopped it (see above). Look at what the model"
+        )
+        message("       draws (balance prompts --sample), train it longer, or use another --model.")
+    message(f"Not screened yet: {NOT_CHECKED}.")
+    message(f"Contact sheet, real above synthetic: {shown(_draw_sheet(order, report))}")
+    result(f"Balanced folder: {shown(merged.folder)}")
+    result(f"Next: balance verify {shown(merged.folder)}")
+
+
+def _draw_sheet(order: Order, report: FillReport) -> Path:
+    from analysis.figures import real_above_synthetic
+
+    collection, train = order.session.collection, order.session.split.paths("train", "holdout")
+    labels = collection.images.loc[train, "label"]
+    real = {label: [collection.root / path for path in labels.index[labels == label]] for label in collection.labels}
+    synthetic = {label: [candidate.path for candidate, _ in judged] for label, judged in report.accepted.items()}
+    return save_report(order.session, "contact-sheet.png", real_above_synthetic(real, synthetic))
+
+
+class Generation:
+    """Progress of a fill; without a GPU it also says that this takes long, and after the first batch how long."""
+
+    def __init__(self, work: Work) -> None:
+        self._work = work
+        self._bar = Progress("Generating")
+        self._announced = work.device.startswith("cuda")
+
+    def make_generator(self) -> ImageGenerator:
+        """Load the model; the time that this takes says nothing about the images."""
+        if not self._announced:
+            message(f"Drawing on {self._work.device}, not on a GPU: an estimate follows the first batch.")
+        generator = self._work.make_generator()
+        self._bar = Progress("Generating")
+        return generator
+
+    def progress(self) -> FillProgress:
+        """What `fill` counts with."""
+        from balancer.fill import FillProgress
+
+        return FillProgress(notify=self._show)
+
+    def _show(self, progress: FillProgress) -> None:
+        others = progress.total - progress.done
+        if not self._announced and others:
+            left = duration(others / progress.made * self._bar.seconds)
+            message(f"The other {others} images will take about {left}")
+        self._announced = True
+        self._bar(progress.done, progress.total, progress.made)
+
+    def close(self) -> None:
+        """End the line."""
+        self._bar.close()

@@ -1,0 +1,274 @@
+"""`balance fill`: make what is missing and merge it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from balancer import __version__
+from balancer.cli.console import Progress, message, printable, result, size_of
+from balancer.cli.filled import Generation, show_plan, show_prompts, show_report, show_time
+from balancer.cli.session import Session, choose_templates, opened
+from balancer.errors import OutputError, SplitError
+
+if TYPE_CHECKING:
+    from balancer.fill import FillReport, Recipe
+    from balancer.generators import ImageGenerator
+    from balancer.generators.checkpoint import Checkpoint
+    from balancer.generators.stable_diffusion import Sampling
+    from balancer.merge import MergeReport
+    from balancer.plan import Plan
+    from balancer.prompts import TemplatePack
+
+_RECORD, _LEDGER = 10_000, 4_000_000  # bytes: what is written down about an image, and what the files begin with
+
+
+def fill(
+    target: list[str] = typer.Option(..., help="N, max, median, or LABEL=N; may be given more than once."),
+    max_ratio: float = typer.Option(10, help="At most so many synthetic images for each real one of the class."),
+    symmetric: bool = typer.Option(False, "--symmetric", help="Add the same number to every class."),
+    model: str = typer.Option(
+        None, help="Stable Diffusion folder, fetched name or .safetensors; default: what adapt made."
+    ),
+    adapter: Path = typer.Option(None, help="LoRA adapter for the model."),
+    steps: int = typer.Option(25, min=1, help="Denoising steps."),
+    guidance: float = typer.Option(3.0, min=0, help="Guidance scale: about 3 for an adapted model, 7.5 for a raw one."),
+    size: int = typer.Option(None, min=1, help="Side in pixels that the model draws at (default: its own)."),
+    batch_size: str = typer.Option("auto", help="Images made at once."),
+    device: str = typer.Option("auto", help="cuda, mps or cpu."),
+    seed: int = typer.Option(0, help="Same seed, same images."),
+    pack: str = typer.Option(None, help="Template pack: chest, bone, or your own YAML file."),
+    retries: int = typer.Option(3, min=0, help="Give a class up after so many times its deficit."),
+    no_holdout: bool = typer.Option(
+        False, "--no-holdout", help="A flat collection stays flat: nothing is kept for testing."
+    ),
+    dry_run: bool = typer.Option(False, "--dry-run", help="Write nothing; show deficits, prompts, disk and time."),
+    out: Path = typer.Option(None, help="The balanced folder (default: <collection>-balanced beside the collection)."),
+) -> None:
+    """Generate what the rare classes lack and merge it with the originals, every added image traceable.
+
+    Example: balance fill --target 500 --dry-run
+    """
+    from balancer.generators.stable_diffusion import Sampling
+    from balancer.merge import check_out, default_out
+    from balancer.plan import make_plan
+    from balancer.split import training_counts
+
+    sampling = Sampling(steps, guidance, size, _batch_size(batch_size), device)
+    with opened(write=not dry_run) as session:
+        session = _without_holdout(session) if no_holdout else session
+        counts = training_counts(session.collection, session.split)
+        plan = make_plan(counts, target, max_ratio=max_ratio, symmetric=symmetric)
+        place = out or default_out(session.collection.root)
+        check_out(place, session.collection.root, session.state.folder)
+        show_plan(counts, plan, max_ratio)
+        _warn_of_removal(place, plan)
+        if not any(plan.deficits.values()):
+            result("Nothing to do: no class is below its target.")
+            return
+        order = Order(session, plan, choose_templates(pack, session.collection.labels), seed, place)
+        if dry_run:
+            show_prompts(order)
+            _require_room(order)
+        work = _prepare(order, model, adapter, sampling, remember=not dry_run)
+        if dry_run:
+            show_time(order, work)
+            return
+        _require_room(order)
+        report, merged = _carry_out(order, work, retries)
+        show_report(order, counts, report, merged)
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What is to be made, and where it goes."""
+
+    session: Session
+    plan: Plan
+    templates: Mapping[str, TemplatePack]
+    seed: int
+    place: Path
+
+    @property
+    def wanted(self) -> int:
+        """How many images to make."""
+        return sum(self.plan.deficits.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What it is made with."""
+
+    recipe: Recipe
+    make_generator: Callable[[], ImageGenerator]
+    device: str
+    exposure: str
+
+
+def _prepare(order: Order, model: str | None, adapter: Path | None, sampling: Sampling, *, remember: bool) -> Work:
+    """Everything that can be refused before the first image is made."""
+    from balancer.fill import Recipe, settle_look
+    from balancer.generators.checkpoint import find_adapter, find_checkpoint
+    from balancer.generators.stable_diffusion import (
+        StableDiffusion,
+        choose_device,
+        require_tokens_fit,
+        settle_config,
+    )
+    from balancer.layout import plan_layout
+
+    plan_layout(order.session.collection, order.session.split, ())  # only looks whether all originals are there
+    checkpoint = find_checkpoint(model, order.session.ledger.adapters(order.session.collection))
+    file, ref = (None, None) if adapter is None else find_adapter(adapter)
+    config = settle_config(checkpoint, ref, sampling)
+    session = order.session
+    look = settle_look(session.collection, session.split, session.ledger, remember=remember)
+    recipe = Recipe(order.templates, config, look, order.seed)
+    few = {label: min(count, 500) for label, count in order.plan.deficits.items()}  # wordings repeat long before
+    require_tokens_fit(checkpoint, (recipe.job(label, index).prompt for label, n in few.items() for index in range(n)))
+    device = choose_device(sampling.device)
+    message(
+        f"Model: {printable(checkpoint.ref.name)}, {config.width} x {config.height} px, "
+        f"on {device}, batches of {config.batch_size}"
+    )
+    exposure = _exposure(order.session, checkpoint)
+    if exposure:
+        message(f"Note: {exposure}")
+    return Work(recipe, lambda: StableDiffusion(checkpoint, file, config, device), device, exposure)
+
+
+def _exposure(session: Session, checkpoint: Checkpoint) -> str:
+    """What is to be said of the patients that the model may have seen; nothing when it saw the training part alone."""
+    made_here = [folder.resolve() for folder in session.ledger.adapters(session.collection)]
+    if checkpoint.folder.resolve() not in made_here:
+        return "generator exposure unknown: what the model was trained on is not on record here"
+    card = json.loads((checkpoint.folder / "card.json").read_text("utf-8"))
+    if session.split.origin != "none" and card.get("split_sha256") != session.split.sha256:
+        return "the model was trained on an earlier split: it may have seen patients of the test part"
+    return ""
+
+
+def _require_room(order: Order) -> None:
+    """Refuse before the first image what would fill a disk; what is there already is not needed again."""
+    from balancer.trees import staging_of
+
+    images, state, place = order.session.collection.images, order.session.state, order.place.absolute()
+    made = order.wanted * (float(images["size"].mean()) + _RECORD) + _LEDGER
+    wanted = (
+        (state.folder, made, [state.candidates]),
+        (place, float(images["size"].sum()) + made, [place, staging_of(place)]),
+    )
+    missing: dict[int, float] = {}
+    for folder, size, there in wanted:
+        disk = _existing(folder)
+        still = max(0.0, size - sum(map(_size_of_all, there)))
+        missing[disk.stat().st_dev] = missing.get(disk.stat().st_dev, 0.0) + still
+        if missing[disk.stat().st_dev] * 1.05 > (free := shutil.disk_usage(disk).free):
+            raise OutputError(
+                needed=f"{size_of(missing[disk.stat().st_dev])} of disk for {printable(folder.name)}",
+                found=f"{size_of(free)} free",
+                next_step="free some space, or choose another disk: balance fill --out FOLDER",
+            )
+    message(f"Disk: {size_of(sum(missing.values()))} for the balanced folder and the candidates")
+
+
+def _existing(folder: Path) -> Path:
+    return next(each for each in (folder, *folder.parents) if each.is_dir())
+
+
+def _size_of_all(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def _carry_out(order: Order, work: Work, retries: int) -> tuple[FillReport, MergeReport]:
+    """Generate, screen and merge."""
+    from analysis.screening import Soundness
+    from balancer.engines import LocalEngine
+    from balancer.fill import fill as generate
+    from balancer.merge import merge
+
+    session, collection = order.session, order.session.collection
+    known = [collection.root / path for path in session.split.paths("train")]
+    show = Generation(work)
+    report = generate(
+        collection,
+        order.plan,
+        work.recipe,
+        ledger=session.ledger,
+        store=session.state.candidates,
+        engine=LocalEngine(),
+        make_generator=show.make_generator,
+        screen=Soundness.fit(known),
+        retries=retries,
+        progress=show.progress(),
+    )
+    show.close()
+    accepted = [each for judged in report.accepted.values() for each in judged]
+    copying = Progress("Merging")
+    merged = merge(collection, session.split, accepted, order.place, facts=_facts(order, work), progress=copying)
+    copying.close()
+    return report, merged
+
+
+def _facts(order: Order, work: Work) -> dict[str, str]:
+    """What the balanced folder says of the run that made it; the same on every run."""
+    from analysis.screening import NOT_CHECKED
+
+    split, collection = order.session.split, order.session.collection
+    stamps = [NOT_CHECKED]
+    if collection.images["patient"].isna().any():
+        stamps.append("patient leakage not excluded: patients unknown")
+    if work.exposure:
+        stamps.append(work.exposure)
+    if split.origin == "none":
+        stamps.append("nothing was held out: whether these images help cannot be shown")
+    return {
+        "tool": f"balance {__version__}",
+        "seed": str(order.seed),
+        "template pack": ", ".join(sorted({pack.source for pack in order.templates.values()})),
+        "split": f"{split.origin}, seed {split.seed}, sha256 {split.sha256}",
+        "stamps": "; ".join(stamps),
+    }
+
+
+def _warn_of_removal(place: Path, plan: Plan) -> None:
+    """Say which classes lose synthetic images of an earlier fill, because this plan asks for fewer."""
+    from balancer.merge import synthetic_counts
+
+    for label, count in synthetic_counts(place).items():
+        if plan.deficits.get(label, 0) < count:
+            left = plan.deficits.get(label, 0)
+            message(f"{printable(label)} keeps {left} of its {count} synthetic images: this plan asks for no more.")
+
+
+def _without_holdout(session: Session) -> Session:
+    from balancer.split import no_split
+
+    if session.collection.has_parts:
+        raise SplitError(
+            needed="a flat collection for --no-holdout",
+            found="one with parts of its own, which are kept",
+            next_step="leave --no-holdout out",
+        )
+    named = [finding for finding in session.collection.findings if finding.kind == "named-like-a-part"]
+    if named:
+        raise SplitError(
+            needed="file names in which no loader sees a part, for --no-holdout",
+            found=f"{printable(str(named[0].paths[0]))}: {named[0].message}",
+            next_step="rename such files and scan again, or leave --no-holdout out",
+        )
+    return Session(session.state, session.ledger, session.collection, no_split(session.collection))
+
+
+def _batch_size(text: str) -> int | None:
+    if text == "auto":
+        return None
+    if text.isascii() and text.isdigit() and int(text) > 0:
+        return int(text)
+    raise typer.BadParameter("a number above 0, or auto", param_hint="--batch-size")

@@ -1,0 +1,47 @@
+"""Files that are there whole or not at all, and their hashes."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file so that it is never seen half-written, even after a power cut.
+
+    That it is there lasts once its folder is synchronised too: `sync_path`.
+    """
+    temporary = path.with_name(f".tmp-{path.name}")
+    with temporary.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def sync_path(path: Path) -> None:
+    """Make a file's content, or the names of a folder's files, last."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sha256_of(path: Path) -> str:
+    """The SHA-256 of a file's content in hexadecimal digits.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def sha256_if_there(path: Path) -> str | None:
+    """The same, or `None` where nothing can be read."""
+    try:
+        return sha256_of(path)
+    except OSError:
+        return None
