@@ -68,10 +68,10 @@ def fill(
         place = out or default_out(session.collection.root)
         check_out(place, session.collection.root, session.state.folder)
         show_plan(counts, plan, max_ratio)
-        _warn_of_removal(place, plan)
         if not any(plan.deficits.values()):
             result("Nothing to do: no class is below its target.")
             return
+        _warn_of_removal(place, plan)
         order = Order(session, plan, choose_templates(pack, session.collection.labels), seed, place)
         if dry_run:
             show_prompts(order)
@@ -137,16 +137,16 @@ def _prepare(order: Order, model: str | None, adapter: Path | None, sampling: Sa
         f"Model: {printable(checkpoint.ref.name)}, {config.width} x {config.height} px, "
         f"on {device}, batches of {config.batch_size}"
     )
-    exposure = _exposure(order.session, checkpoint)
+    exposure = _exposure(session, checkpoint, adapter)
     if exposure:
         message(f"Note: {exposure}")
     return Work(recipe, lambda: StableDiffusion(checkpoint, file, config, device), device, exposure)
 
 
-def _exposure(session: Session, checkpoint: Checkpoint) -> str:
+def _exposure(session: Session, checkpoint: Checkpoint, adapter: Path | None) -> str:
     """What is to be said of the patients that the model may have seen; nothing when it saw the training part alone."""
     made_here = [folder.resolve() for folder in session.ledger.adapters(session.collection)]
-    if checkpoint.folder.resolve() not in made_here:
+    if adapter is not None or checkpoint.folder.resolve() not in made_here:
         return "generator exposure unknown: what the model was trained on is not on record here"
     card = json.loads((checkpoint.folder / "card.json").read_text("utf-8"))
     if session.split.origin != "none" and card.get("split_sha256") != session.split.sha256:

@@ -128,6 +128,23 @@ def test_fill_from_end_to_end(work, checkpoint):
     )
 
 
+def test_a_plan_that_takes_images_out_says_so_and_keeps_them_in_store(work, checkpoint):
+    fill(work, checkpoint, "--target", "NODULE=8")
+    code, output = fill(work, checkpoint, "--target", "EFFUSION=20")
+    assert code == 0, output
+    assert "NODULE keeps 0 of its 4 synthetic images" in output
+    assert "unknown: what the model was trained on" in (work / "xrays-balanced" / "balance.json").read_text()
+    assert run(work, "verify", "xrays-balanced")[0] == 0
+
+
+def test_no_holdout_refuses_names_that_loaders_misread(work, checkpoint):
+    shutil.move(work / "xrays" / "NODULE" / "p2000-0.png", work / "xrays" / "NODULE" / "test-p2000-0.png")
+    run(work, "scan", "xrays")
+    code, output = fill(work, checkpoint, "--target", "NODULE=12", "--no-holdout")
+    assert code == 2
+    assert "NODULE/test-p2000-0.png" in output
+
+
 def test_no_holdout_keeps_a_flat_collection_flat(work, checkpoint):
     code, output = fill(work, checkpoint, "--target", "NODULE=12", "--no-holdout")
     assert code == 0, output
@@ -169,6 +186,8 @@ MISTAKES = [
     (("fill", "--target", "20", "--out", "taken"), "taken", "--out"),
     (("fill", "--target", "20", "--pack", "none.yaml"), "none.yaml", ""),
     (("fill", "--target", "20", "--max-ratio", "0"), "0", "--max-ratio 10"),
+    (("fill", "--target", "20", "--max-ratio", "inf"), "inf", "--max-ratio 10"),
+    (("fill", "--target", "20", "--out", "xrays"), "xrays", "--out"),
     (("adapt",), "none", "balance adapt --from-scratch"),
     (("adapt", "--from-scratch", "--size", "30"), "30", "--size 32"),
     (("adapt", "--from-scratch", "--steps", "5", "--minutes", "5"), "both", "--steps or --minutes"),
