@@ -19,7 +19,7 @@ def contact_sheet(rows: Sequence[tuple[str, Sequence[GreyImage]]], columns: int)
     """Draw rows of images, each under its caption; an image keeps its proportions in its square tile.
 
     >>> contact_sheet([("real normal", [np.zeros((8, 8), np.uint8)])], columns=2).size
-    (236, 142)
+    (236, 138)
     """
     height = CAPTION + TILE + 2 * GAP
     sheet = Image.new("L", (columns * (TILE + GAP) + GAP, len(rows) * height), _PAPER)
