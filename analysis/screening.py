@@ -47,7 +47,7 @@ class Soundness:
         return cls(
             contrast=0.4 * min(each["contrast"] for each in real),
             largest_level=min(0.95, 1.5 * max(each["largest_level"] for each in real) + 0.1),
-            detail=0.4 * min(each["detail"] for each in real),
+            detail=0.75 * float(np.quantile([each["detail"] for each in real], 0.01)),
         )
 
     def __call__(self, batch: Sequence[Candidate], accepted: Sequence[Candidate]) -> list[Verdict]:

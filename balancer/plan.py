@@ -42,7 +42,8 @@ def make_plan(
         PlanError: a target that is no number, or names no class.
     """
     if not 0 < max_ratio < math.inf:
-        raise PlanError(needed="a finite ratio above 0", found=f"{max_ratio:g}", next_step="use --max-ratio 10")
+        advice = "use --max-ratio 10, or a large number for hardly any cap"
+        raise PlanError(needed="a finite ratio above 0", found=f"{max_ratio:g}", next_step=advice)
     wanted: dict[str, int] = {}
     for target in targets:
         wanted |= _parse(target, counts)

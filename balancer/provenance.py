@@ -65,7 +65,11 @@ def explain(path: Path) -> dict[str, str]:
         OutputError: there is no such file, or nothing is known of it.
     """
     if not path.is_file():
-        raise OutputError(needed="an image file", found=f"{path}: no such file", next_step="balance explain FILE")
+        raise OutputError(
+            needed="an image file",
+            found=f"{path}: {'a folder' if path.is_dir() else 'no such file'}",
+            next_step="balance explain FILE",
+        )
     folder = next((above for above in path.resolve().parents if read_marker(above) is not None), None)
     row = None if folder is None else _find_row(folder, path.resolve().relative_to(folder).as_posix())
     if folder is None or row is None:

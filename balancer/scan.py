@@ -115,6 +115,7 @@ def scan(
     findings += broken
     images = _table(rows, files, expression)
     _require_two_classes(root, images)
+    _require_some_patient(images, patient)
     images["sha256"] = _hash_where_sizes_agree(root, images)
     findings += [*named_like_a_part(images)] if not images["part"].any() else []
     findings += [*duplicates(images), *patients_in_two_parts(images), *unmatched(images, patient)]
@@ -381,6 +382,15 @@ def _require_two_classes(root: Path, images: pd.DataFrame) -> None:
         found=f"{root}: " + (f"only the class {labels[0]!r}" if labels else "no class folder with a readable image"),
         next_step="point to the folder above the class folders: balance scan FOLDER",
     )
+
+
+def _require_some_patient(images: pd.DataFrame, patient: str | None) -> None:
+    if patient and images["patient"].isna().all():
+        raise CollectionError(
+            needed="an expression that finds the patient in the files' names",
+            found=f"{patient} finds none, in {images.index[0]} for one",
+            next_step="mend it, or leave it out and have the patients unknown: --patient ''",
+        )
 
 
 def _hash_where_sizes_agree(root: Path, images: pd.DataFrame) -> pd.Series:

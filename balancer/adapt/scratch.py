@@ -53,8 +53,8 @@ def train_from_scratch(
     packs = {label: pack[label] if isinstance(pack, Mapping) else pack for label in card.class_counts(samples)}
     fingerprint = _fingerprint(samples, packs, settings, split_sha256)
     if not _is_finished(folder, fingerprint):
-        _begin(folder, fingerprint)
         machine = find_machine(settings.device)
+        _begin(folder, fingerprint)
         run = Run(samples, packs, settings, work_folder(folder), machine, progress)
         _train(run, root, folder, {"fingerprint": fingerprint, "split_sha256": split_sha256})
     shutil.rmtree(work_folder(folder), ignore_errors=True)
@@ -109,7 +109,9 @@ def _begin(folder: Path, fingerprint: str) -> None:
     work = work_folder(folder)
     begun = work / "begun.json"
     if begun.exists() and json.loads(begun.read_text(encoding="utf-8"))["fingerprint"] != fingerprint:
-        raise _another_training(work)
+        if (work / AUTOENCODER).exists():
+            raise _another_training(work)
+        shutil.rmtree(work)  # nothing was learnt there yet
     (work / "samples").mkdir(parents=True, exist_ok=True)
     write_whole(begun, to_json({"fingerprint": fingerprint}).encode())
 

@@ -16,7 +16,7 @@ def adapt(
         False, "--from-scratch", help="Train a small Stable Diffusion on your images alone."
     ),
     size: int = typer.Option(64, help="Side of its images in pixels."),
-    steps: int = typer.Option(None, min=1, help="Train for so many steps."),
+    steps: int = typer.Option(None, min=2, help="Train for so many steps."),
     minutes: float = typer.Option(None, help="Train for so many minutes (default: 30)."),
     name: str = typer.Option("scratch", help="What to call it."),
     pack: str = typer.Option(None, help="Template pack: chest, bone, or your own YAML file."),

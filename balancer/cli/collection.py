@@ -69,13 +69,14 @@ def _earlier_split(ledger: Ledger, collection: Collection, earlier: Collection |
     if split is None or earlier is None or earlier.patient_pattern == collection.patient_pattern:
         return split
     trained = ledger.adapters(collection)
-    if not trained:
+    if trained:
+        message(
+            f"The split is kept, since {trained[0].name} was trained on it: it may have seen patients of the test part."
+        )
+        return split
+    if not collection.has_parts:
         message("The patients are known in another way now: the split is drawn anew.")
-        return None
-    message(
-        f"The split is kept, since {trained[0].name} was trained on it: it may have seen patients of the test part."
-    )
-    return split
+    return None
 
 
 def prompts(
@@ -166,7 +167,8 @@ def _show_patients(collection: Collection) -> None:
     result(f"Patients: {count}. Some of the groups that --patient found:")
     for patient, size, names in patient_groups(collection.images):
         files = ", ".join(printable(name) for name in names)
-        result(f"  {printable(patient)}: {size} images: {files}{', ...' if size > len(names) else ''}")
+        more = ", ..." if size > len(names) else ""
+        result(f"  {printable(patient)}: {size} image{'s' if size > 1 else ''}: {files}{more}")
 
 
 def _show_findings(findings: Iterable[Finding]) -> None:
@@ -176,7 +178,10 @@ def _show_findings(findings: Iterable[Finding]) -> None:
     result("Findings:" if by_kind else "Findings: none")
     for kind, group in by_kind.items():
         files = sum(len(finding.paths) for finding in group)
-        result(f"  {kind}: {len(group)}, {files} files. {printable(group[0].message)}; {group[0].fix}")
+        groups = f"{len(group)} times, " if len(group) > 1 else ""
+        result(
+            f"  {kind}: {groups}{files} file{'s' if files > 1 else ''}. {printable(group[0].message)}; {group[0].fix}"
+        )
         for finding in group[:_SHOWN]:
             names = ", ".join(printable(str(path)) for path in finding.paths[:_SHOWN])
             result(f"    {names}{', ...' if len(finding.paths) > _SHOWN else ''}")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from balancer import __version__
-from balancer.cli.console import Progress, message, printable, result, size_of
+from balancer.cli.console import Progress, message, printable, result, shown, size_of
 from balancer.cli.filled import Generation, show_plan, show_prompts, show_report, show_time
 from balancer.cli.session import Session, choose_templates, opened
 from balancer.errors import OutputError, SplitError
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from balancer.plan import Plan
     from balancer.prompts import TemplatePack
 
+_ENLARGED = 1.5  # times; less is hardly seen
 _RECORD, _LEDGER = 10_000, 4_000_000  # bytes: what is written down about an image, and what the files begin with
 
 
@@ -44,7 +45,7 @@ def fill(
     device: str = typer.Option("auto", help="cuda, mps or cpu."),
     seed: int = typer.Option(0, help="Same seed, same images."),
     pack: str = typer.Option(None, help="Template pack: chest, bone, or your own YAML file."),
-    retries: int = typer.Option(3, min=0, help="Give a class up after so many times its deficit."),
+    retries: int = typer.Option(3, min=0, help="Make at most so many times the deficit again for what is rejected."),
     no_holdout: bool = typer.Option(
         False, "--no-holdout", help="A flat collection stays flat: nothing is kept for testing."
     ),
@@ -53,8 +54,11 @@ def fill(
 ) -> None:
     """Generate what the rare classes lack and merge it with the originals, every added image traceable.
 
+    Exit 1 when a class stays short because too many of its images were rejected.
+
     Example: balance fill --target 500 --dry-run
     """
+    from balancer.generators.checkpoint import WAYS
     from balancer.generators.stable_diffusion import Sampling
     from balancer.merge import check_out, default_out
     from balancer.plan import make_plan
@@ -76,6 +80,9 @@ def fill(
         if dry_run:
             show_prompts(order)
             _require_room(order)
+            if model is None and not session.ledger.adapters(session.collection):
+                result(f"Time: not measured, since there is no model yet:\n      {WAYS}")
+                return
         work = _prepare(order, model, adapter, sampling, remember=not dry_run)
         if dry_run:
             show_time(order, work)
@@ -83,6 +90,8 @@ def fill(
         _require_room(order)
         report, merged = _carry_out(order, work, retries)
         show_report(order, counts, report, merged)
+        if report.short:
+            raise typer.Exit(1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +117,7 @@ class Work:
     recipe: Recipe
     make_generator: Callable[[], ImageGenerator]
     device: str
-    exposure: str
+    stamps: tuple[str, ...]
 
 
 def _prepare(order: Order, model: str | None, adapter: Path | None, sampling: Sampling, *, remember: bool) -> Work:
@@ -137,10 +146,23 @@ def _prepare(order: Order, model: str | None, adapter: Path | None, sampling: Sa
         f"Model: {printable(checkpoint.ref.name)}, {config.width} x {config.height} px, "
         f"on {device}, batches of {config.batch_size}"
     )
-    exposure = _exposure(session, checkpoint, adapter)
-    if exposure:
-        message(f"Note: {exposure}")
-    return Work(recipe, lambda: StableDiffusion(checkpoint, file, config, device), device, exposure)
+    stamps = tuple(filter(None, (_exposure(session, checkpoint, adapter), _enlargement(recipe))))
+    for stamp in stamps:
+        message(f"Note: {stamp}")
+    return Work(recipe, lambda: StableDiffusion(checkpoint, file, config, device), device, stamps)
+
+
+def _enlargement(recipe: Recipe) -> str:
+    """What is to be said when the model draws much smaller than the collection's images are."""
+    sizes = (
+        [recipe.look.output.size]
+        if recipe.look.output.size
+        else [s for many in recipe.look.sizes.values() for s in many]
+    )
+    wanted, drawn = sum(max(size) for size in sizes) / len(sizes), max(recipe.config.width, recipe.config.height)
+    if wanted <= _ENLARGED * drawn:
+        return ""
+    return f"images are drawn at {drawn} px and enlarged to {wanted:.0f} px: they lack the detail of real ones"
 
 
 def _exposure(session: Session, checkpoint: Checkpoint, adapter: Path | None) -> str:
@@ -150,7 +172,7 @@ def _exposure(session: Session, checkpoint: Checkpoint, adapter: Path | None) ->
         return "generator exposure unknown: what the model was trained on is not on record here"
     card = json.loads((checkpoint.folder / "card.json").read_text("utf-8"))
     if session.split.origin != "none" and card.get("split_sha256") != session.split.sha256:
-        return "the model was trained on an earlier split: it may have seen patients of the test part"
+        return "the model was trained on an earlier split: it may have seen patients who are held out now"
     return ""
 
 
@@ -175,7 +197,7 @@ def _require_room(order: Order) -> None:
                 found=f"{size_of(free)} free",
                 next_step="free some space, or choose another disk: balance fill --out FOLDER",
             )
-    message(f"Disk: {size_of(sum(missing.values()))} for the balanced folder and the candidates")
+    message(f"Disk: {size_of(sum(missing.values()))} for {shown(order.place)} and the candidates")
 
 
 def _existing(folder: Path) -> Path:
@@ -224,8 +246,7 @@ def _facts(order: Order, work: Work) -> dict[str, str]:
     stamps = [NOT_CHECKED]
     if collection.images["patient"].isna().any():
         stamps.append("patient leakage not excluded: patients unknown")
-    if work.exposure:
-        stamps.append(work.exposure)
+    stamps += work.stamps
     if split.origin == "none":
         stamps.append("nothing was held out: whether these images help cannot be shown")
     return {

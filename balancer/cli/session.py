@@ -85,5 +85,16 @@ def choose_templates(pack: str | None, labels: Sequence[str]) -> dict[str, Templ
     if unknown:
         names = ", ".join(printable(label) for label in unknown)
         message(f"Warning: {usual.source} does not know {names}: their prompts are the bare class name.")
-        message(f"         Copy {usual.source}, add the classes with a finding, and pass it: --pack FILE.yaml")
+        message(f"         Copy {_place_of(usual)}, add the classes with a finding, and pass it: --pack FILE.yaml")
+    if len({each.source for each in templates.values()}) > 1:
+        message(
+            "Note: the classes are worded from two packs, which may tell them apart; --pack chest or bone takes one."
+        )
     return templates
+
+
+def _place_of(pack: TemplatePack) -> str:
+    """Where the file of a pack is, for a packaged one its whole path."""
+    from importlib.resources import files
+
+    return str(files("prompt_templates") / f"{pack.name}.yaml") if pack.source.startswith("prompt_") else pack.source

@@ -32,7 +32,7 @@ _CONFIGS = {
 }
 _PICKLES = (".bin", ".ckpt", ".pt", ".pth", ".pkl")
 _HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
-_WAYS = (
+WAYS = (
     "train a small one on your images: balance adapt --from-scratch\n"
     "        or name a Stable Diffusion folder in diffusers' format: balance fill --model FOLDER"
 )
@@ -96,10 +96,10 @@ def find_checkpoint(model: str | None, made_here: Iterable[Path] = ()) -> Checkp
         made = next(iter(made_here), None)
         if made is not None and not made.is_dir():
             found = f"{made.name}, which adapt made here, is gone"
-            raise ModelError(needed="a Stable Diffusion model", found=found, next_step=_WAYS)
+            raise ModelError(needed="a Stable Diffusion model", found=found, next_step=WAYS)
         if made is None:
             raise ModelError(
-                needed="a Stable Diffusion model", found="no --model, and none adapted here", next_step=_WAYS
+                needed="a Stable Diffusion model", found="no --model, and none adapted here", next_step=WAYS
             )
         return _check_folder(made, made.name, None)
     path = Path(model)
@@ -140,7 +140,7 @@ def _find_fetched(name: str) -> Checkpoint:
         raise ModelError(
             needed="a model folder, a .safetensors file, or the name of a model that is on this machine",
             found=f"{name!r} is none of these (nothing is fetched from a network)",
-            next_step=_WAYS,
+            next_step=WAYS,
         ) from error
     return _check_folder(folder, name, folder.name)
 
@@ -177,7 +177,7 @@ def _check_index(folder: Path) -> str:
         raise ModelError(
             needed="a Stable Diffusion folder in diffusers' format (with a model_index.json)",
             found=f"{folder}: {_what_is_there(folder)}",
-            next_step=_WAYS,
+            next_step=WAYS,
         )
     pipeline = _read_json(index).get("_class_name")
     if pipeline not in PIPELINES:

@@ -52,8 +52,11 @@ def choose_device(name: str) -> str:
     try:
         torch.empty(1, device=name)
     except (RuntimeError, AssertionError) as error:
-        found = f"--device {name}: {str(error).splitlines()[0]}"
-        raise ModelError(needed="a device of this machine", found=found, next_step="use --device auto") from error
+        raise ModelError(
+            needed="a device of this machine: cpu, cuda or mps",
+            found=f"--device {name}, which torch cannot use here",
+            next_step="use --device auto",
+        ) from error
     return name
 
 

@@ -11,8 +11,10 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from balancer.cli import console
 from balancer.ledger import Ledger
@@ -151,6 +153,36 @@ def test_no_holdout_keeps_a_flat_collection_flat(work, checkpoint):
     assert sorted(p.name for p in (work / "xrays-balanced").iterdir() if p.is_dir()) == ["EFFUSION", "NODULE", "NORMAL"]
 
 
+def test_what_is_enlarged_is_said_and_stamped(tmp_path, checkpoint):
+    write_xrays(tmp_path / "big", {"A": 30, "B": 10}, size=(128, 96))
+    run(tmp_path, "scan", "big", *PATIENT)
+    code, output = fill(tmp_path, checkpoint, "--target", "B=9")
+    assert code == 0, output
+    assert "drawn at 32 px and enlarged to 128 px" in output
+    assert "enlarged to 128 px" in (tmp_path / "big-balanced" / "README.md").read_text().replace("\\", "")
+
+
+def test_a_class_that_stays_short_is_told_by_the_exit_code(tmp_path, checkpoint):
+    """Random weights draw noise; beside it smooth radiographs show it to be too flat."""
+    for label in ("A", "B"):
+        for index in range(8):
+            path = tmp_path / "d" / label / f"p{label}{index}-0.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray((np.indices((32, 32)).sum(axis=0) % 2 * 250 + index // 2).astype(np.uint8)).save(path)
+    run(tmp_path, "scan", "d")
+    code, output = fill(tmp_path, checkpoint, "--target", "12", "--retries", "1")
+    assert code == 1, output
+    assert "the sound gate stopped it" in output
+    assert "no detail" in output
+
+
+def test_a_dry_run_needs_no_model(work):
+    code, output = run(work, "fill", "--target", "20", "--dry-run")
+    assert code == 0, output
+    assert "no model yet" in output
+    assert "balance adapt --from-scratch" in output
+
+
 def test_a_dry_run_writes_nothing(work, checkpoint):
     before = sorted((p, p.stat().st_mtime_ns) for p in work.rglob("*") if p.is_file() and "sqlite-" not in p.name)
     code, output = fill(work, checkpoint, "--target", "20", "--dry-run")
@@ -178,6 +210,8 @@ MISTAKES = [
     (("scan", "nowhere"), "nothing there", "balance scan FOLDER"),
     (("scan", "xrays/NODULE"), "no class folder", "above the class folders"),
     (("scan", "xrays", "--patient", "("), "'('", "in quotes"),
+    (("scan", "xrays", "--patient", "zzz"), "zzz finds none", "--patient"),
+    (("fill", "--target", "20", "--device", "tpu"), "no --model", "balance adapt"),
     (("fill", "--target", "many"), "'many' in --target", "--target 500"),
     (("fill", "--target", "NODULES=9"), "'NODULES' in --target", "--target NODULE=500"),
     (("fill", "--target", "20", "--model", "xrays"), "xrays: EFFUSION, NODULE, NORMAL", "balance adapt"),
@@ -216,6 +250,17 @@ def test_wrong_options_are_told_by_the_parser(work, arguments):
     code, output = run(work, *arguments)
     assert code == 2
     assert "Usage: " in output
+
+
+def test_an_adapt_that_could_not_begin_blocks_no_other(work):
+    assert run(work, "adapt", "--from-scratch", "--device", "tpu", "--steps", "2")[0] == 2
+    code, output = run(work, "adapt", "--from-scratch", "--steps", "2", "--size", "32")
+    assert code == 0, output
+    assert "Trained only on your" in output
+    assert (work / ".balance" / "adapters" / "scratch" / "samples.png").is_file()
+    code, output = run(work, "fill", "--target", "NODULE=6", "--steps", "2", "--batch-size", "4", "--retries", "0")
+    assert "Model: scratch, 32 x 32 px" in output
+    assert "exposure" not in output
 
 
 def test_later_commands_need_a_scan(tmp_path):
