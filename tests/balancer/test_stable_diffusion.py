@@ -80,6 +80,16 @@ def test_one_file_with_its_configuration_draws_what_its_folder_draws(checkpoint,
     assert config.model.name == "model.safetensors"
 
 
+def test_half_precision_files_alone_are_a_model_too(checkpoint, tmp_path):
+    half = shutil.copytree(checkpoint, tmp_path / "half")
+    for file in half.rglob("*.safetensors"):
+        file.rename(file.with_name(file.name.replace(".safetensors", ".fp16.safetensors")))
+    assert find_checkpoint(str(half)).variant == "fp16"
+    maker, config = generator(half)
+    whole, _ = generator(checkpoint)
+    np.testing.assert_array_equal(maker.generate(jobs(config, 2)), whole.generate(jobs(config, 2)))
+
+
 def test_one_file_without_its_configuration_is_refused(checkpoint, tmp_path):
     single = write_single_file(tmp_path / "model.safetensors", checkpoint)
     shutil.rmtree(tmp_path / "model")
