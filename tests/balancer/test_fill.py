@@ -211,7 +211,7 @@ def test_the_look_is_kept_while_the_format_is_the_same(tmp_path, checkpoint):
     root = tmp_path / "d"
     for label in ("A", "B"):
         for index in range(4):
-            path = root / label / f"p{label}{index}.png"
+            path = root / label / f"p{ord(label)}{index}-0.png"
             path.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(np.array([[0, 1000 + index]], np.uint16)).save(path)
     desk = Desk(tmp_path, root, checkpoint)
@@ -220,13 +220,13 @@ def test_the_look_is_kept_while_the_format_is_the_same(tmp_path, checkpoint):
         assert ledger.setting(desk.collection, "look") is None
         settle_look(desk.collection, desk.split, ledger, remember=True)
         for index in range(4, 20):
-            Image.fromarray(np.array([[0, 60000]], np.uint16)).save(root / "A" / f"pA{index}.png")
+            Image.fromarray(np.array([[0, 60000]], np.uint16)).save(root / "A" / f"p65{index}-0.png")
         grown = scan(root)
         split = draw_split(grown, earlier=desk.split)
         assert measure_look(grown, split) != desk.recipe.look
         assert settle_look(grown, split, ledger, remember=True) == desk.recipe.look
         for index in range(60):
-            Image.fromarray(np.zeros((2, 2), np.uint8)).save(root / "B" / f"pB{index}.png")
+            Image.fromarray(np.zeros((2, 2), np.uint8)).save(root / "B" / f"p66{index}-0.png")
         changed = scan(root)
         assert settle_look(changed, draw_split(changed), ledger, remember=True).output.mode == "L"
 
