@@ -70,10 +70,11 @@ def bench_scan(folder: Path) -> None:
 def bench_fill(folder: Path, images: int = 128) -> None:
     """What `fill` adds to the time inside the pipeline, with the pocket checkpoint as it is used by default."""
     from analysis.screening import Soundness
+    from balancer.devices import choose_device
     from balancer.engines import LocalEngine
     from balancer.fill import Recipe, fill, measure_look
     from balancer.generators.checkpoint import find_checkpoint
-    from balancer.generators.stable_diffusion import Sampling, StableDiffusion, choose_device, settle_config
+    from balancer.generators.stable_diffusion import Sampling, StableDiffusion, settle_config
     from balancer.ledger import Ledger
     from balancer.merge import merge
     from balancer.plan import make_plan

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from balancer.generators.stable_diffusion import choose_device
+from balancer.devices import choose_device
 
 logger = logging.getLogger(__name__)
 

@@ -122,14 +122,10 @@ class Work:
 
 def _prepare(order: Order, model: str | None, adapter: Path | None, sampling: Sampling, *, remember: bool) -> Work:
     """Everything that can be refused before the first image is made."""
+    from balancer.devices import choose_device
     from balancer.fill import Recipe, settle_look
     from balancer.generators.checkpoint import find_adapter, find_checkpoint
-    from balancer.generators.stable_diffusion import (
-        StableDiffusion,
-        choose_device,
-        require_tokens_fit,
-        settle_config,
-    )
+    from balancer.generators.stable_diffusion import StableDiffusion, require_tokens_fit, settle_config
     from balancer.layout import plan_layout
 
     plan_layout(order.session.collection, order.session.split, ())  # only looks whether all originals are there

@@ -7,15 +7,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from balancer.devices import choose_device
 from balancer.generators import ImageGenerator
 from balancer.generators.checkpoint import find_checkpoint
-from balancer.generators.stable_diffusion import (
-    Sampling,
-    StableDiffusion,
-    choose_device,
-    require_tokens_fit,
-    settle_config,
-)
+from balancer.generators.stable_diffusion import Sampling, StableDiffusion, require_tokens_fit, settle_config
 from balancer.images import GreyImage, OutputFormat
 from balancer.jobs import Job, Method, job_seed
 from balancer.prompts import Prompt

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from balancer.devices import choose_device
 from balancer.errors import GenerationError, ModelError, OutOfMemory
 from balancer.generators.checkpoint import Checkpoint
 from balancer.images import GreyImage
@@ -37,27 +38,6 @@ class Sampling:
     batch_size: int | None = None
     device: str = "auto"
     adapter_scale: float = 1.0
-
-
-def choose_device(name: str) -> str:
-    """The device for "auto" (a GPU if there is one), or the one that was asked for: `cpu`, `mps`, `cuda`, `cuda:1`.
-
-    Raises:
-        ModelError: the device is not there.
-    """
-    import torch
-
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
-    try:
-        torch.empty(1, device=name)
-    except (RuntimeError, AssertionError) as error:
-        raise ModelError(
-            needed="a device of this machine: cpu, cuda or mps",
-            found=f"--device {name}, which torch cannot use here",
-            next_step="use --device auto",
-        ) from error
-    return name
 
 
 def settle_config(checkpoint: Checkpoint, adapter: ModelRef | None, sampling: Sampling) -> GenerationConfig:

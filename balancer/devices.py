@@ -1,0 +1,26 @@
+"""Which device networks run on: drawing and training choose alike."""
+
+from __future__ import annotations
+
+from balancer.errors import ModelError
+
+
+def choose_device(name: str) -> str:
+    """The device for "auto" (a GPU if there is one), or the one that was asked for: `cpu`, `mps`, `cuda`, `cuda:1`.
+
+    Raises:
+        ModelError: the device is not there.
+    """
+    import torch
+
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    try:
+        torch.empty(1, device=name)
+    except (RuntimeError, AssertionError) as error:
+        raise ModelError(
+            needed="a device of this machine: cpu, cuda or mps",
+            found=f"--device {name}, which torch cannot use here",
+            next_step="use --device auto",
+        ) from error
+    return name
