@@ -9,9 +9,10 @@ from dataclasses import dataclass
 import pandas as pd
 
 from balancer.errors import CollectionError, PlanError, SplitError, StateError
+from balancer.folders import canonical_part
 from balancer.jobs import Candidate, Verdict
 from balancer.records import Row
-from balancer.scan import Collection, canonical_part
+from balancer.scan import Collection
 from balancer.split import Split
 
 RECOGNISED = {

@@ -17,7 +17,7 @@ import pandas as pd
 from balancer.errors import StateError
 from balancer.findings import Finding
 from balancer.jobs import Candidate, Job, Verdict
-from balancer.scan import COLUMNS, Collection
+from balancer.scan import COLUMNS, DTYPES, Collection
 from balancer.split import Split
 from balancer.state import State
 
@@ -42,6 +42,11 @@ MIGRATIONS = (
     CREATE INDEX verdicts_of ON verdicts (collection, candidate);
     CREATE TABLE adapters (collection TEXT, folder TEXT, at TEXT, PRIMARY KEY (collection, folder));
     CREATE TABLE settings (collection TEXT, name TEXT, value TEXT, PRIMARY KEY (collection, name));
+    """,
+    """
+    ALTER TABLE images ADD COLUMN sex TEXT;
+    ALTER TABLE images ADD COLUMN age REAL;
+    ALTER TABLE images ADD COLUMN view TEXT;
     """,
 )
 
@@ -115,7 +120,7 @@ class Ledger:
         names = ", ".join(("path", *COLUMNS))
         rows = self._db.execute(f"SELECT {names} FROM images WHERE collection = ? ORDER BY path", (key,)).fetchall()
         images = pd.DataFrame(rows, columns=["path", *COLUMNS]).set_index("path")
-        images = images.astype(dict.fromkeys(("label", "part", "patient", "format", "mode", "sha256"), object))
+        images = images.astype(DTYPES)
         images.index = images.index.astype(object)
         return Collection(self._place(stored), images, self._findings(key), pattern)
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import pandas as pd
 
 from balancer.errors import SplitError
-from balancer.scan import Collection, canonical_part
+from balancer.folders import canonical_part
+from balancer.scan import Collection
 
 TEST_SHARE, VAL_SHARE, HOLDOUT_SHARE = 0.2, 0.15, 0.1
 SPARED = 20

@@ -7,7 +7,8 @@ import pytest
 from PIL import Image
 
 from balancer.errors import CollectionError
-from balancer.scan import canonical_part, patient_groups, samples, scan, with_hashes
+from balancer.folders import canonical_part
+from balancer.scan import patient_groups, samples, scan, with_hashes
 from tests.tiny import write_xrays
 
 PATIENT = r"(p\d+)-"

@@ -1,0 +1,118 @@
+"""What `balance scan` says: tables and findings for people, JSON for programs."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from balancer.cli.console import printable, result, table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from analysis.imbalance import Imbalance
+    from balancer.findings import Finding
+    from balancer.scan import Collection
+    from balancer.split import Split
+
+_SHOWN = 3
+
+
+def show_scan(collection: Collection, split: Split, figures: Imbalance) -> None:
+    """Print what a scan found, for people."""
+    images, counts = collection.images, figures.counts
+    layout = "its own parts" if collection.has_parts else "no parts of its own: a split by patient was drawn and stored"
+    result(f"{printable(collection.root.name)}: {len(images)} images, {len(counts)} classes, {layout}")
+    result()
+    result(table(*_table(collection, split, figures)))
+    result()
+    ratio = "infinite" if math.isinf(figures.ratio) else f"{figures.ratio:.1f}"
+    result(f"Training images: imbalance ratio {ratio}, evenness {figures.evenness:.2f} (1 is balanced)")
+    _show_patients(collection)
+    _show_findings(collection.findings)
+    result()
+    result("Next: balance fill --target max --dry-run")
+
+
+def _table(collection: Collection, split: Split, figures: Imbalance) -> tuple[list[str], list[list[object]]]:
+    parts = [part for part in ("train", "holdout", "val", "test") if (split.parts == part).any()]
+    by_part = {part: collection.images.loc[split.paths(part), "label"].value_counts().to_dict() for part in parts}
+    header = ["class", *parts, "share", "effective", "deficit"]
+    rows: list[list[object]] = [
+        [
+            label,
+            *(by_part[part].get(label, 0) for part in parts),
+            f"{figures.shares[label]:.1%}",
+            f"{figures.effective_numbers[label]:.0f}",
+            figures.deficits[label],
+        ]
+        for label in figures.counts
+    ]
+    return header, rows
+
+
+def _show_patients(collection: Collection) -> None:
+    from balancer.scan import patient_groups
+
+    if not collection.patient_pattern:
+        result("Patients: unknown, so copies of a patient in two parts are not excluded (--patient REGEX)")
+        return
+    count = collection.images["patient"].nunique()
+    result(f"Patients: {count}. Some of the groups that --patient found:")
+    for patient, size, names in patient_groups(collection.images):
+        files = ", ".join(printable(name) for name in names)
+        more = ", ..." if size > len(names) else ""
+        result(f"  {printable(patient)}: {size} image{'s' if size > 1 else ''}: {files}{more}")
+
+
+def _show_findings(findings: Iterable[Finding]) -> None:
+    by_kind: dict[str, list[Finding]] = {}
+    for finding in findings:
+        by_kind.setdefault(finding.kind, []).append(finding)
+    result("Findings:" if by_kind else "Findings: none")
+    for kind, group in by_kind.items():
+        files = sum(len(finding.paths) for finding in group)
+        groups = f"{len(group)} times, " if len(group) > 1 else ""
+        result(
+            f"  {kind}: {groups}{files} file{'s' if files > 1 else ''}. {printable(group[0].message)}; {group[0].fix}"
+        )
+        for finding in group[:_SHOWN]:
+            names = ", ".join(printable(str(path)) for path in finding.paths[:_SHOWN])
+            result(f"    {names}{', ...' if len(finding.paths) > _SHOWN else ''}")
+
+
+def scan_as_json(collection: Collection, split: Split, figures: Imbalance) -> dict[str, Any]:
+    """What a scan found, for programs."""
+    from balancer.scan import patient_groups
+
+    images = collection.images
+    parts = {part: images.loc[split.paths(part), "label"].value_counts().to_dict() for part in split.parts.unique()}
+    return {
+        "collection": collection.root.name,
+        "images": len(images),
+        "imbalance_ratio": None if math.isinf(figures.ratio) else figures.ratio,
+        "evenness": figures.evenness,
+        "classes": {
+            label: {
+                "images": {part: counts.get(label, 0) for part, counts in parts.items()},
+                "patients": int(images.loc[images["label"] == label, "patient"].nunique()) or None,
+                "share": figures.shares[label],
+                "effective_number": figures.effective_numbers[label],
+                "deficit": figures.deficits[label],
+            }
+            for label in figures.counts
+        },
+        "split": {"origin": split.origin, "seed": split.seed, "sha256": split.sha256},
+        "patients": {
+            "pattern": collection.patient_pattern,
+            "count": int(images["patient"].nunique()),
+            "groups": [
+                {"patient": patient, "images": size, "files": list(names)}
+                for patient, size, names in patient_groups(images)
+            ],
+        },
+        "findings": [
+            {"kind": f.kind, "paths": [str(path) for path in f.paths], "message": f.message, "fix": f.fix}
+            for f in collection.findings
+        ],
+    }
