@@ -50,6 +50,9 @@ MIGRATIONS = (
     """,
 )
 
+_ROWS = 10_000
+_REPEATED = ("label", "part", "patient", "format", "mode", "sex", "view")
+
 
 class Ledger:
     """The state folder's database; use it in a `with` block."""
@@ -117,12 +120,7 @@ class Ledger:
         if found is None:
             return None
         key, stored, pattern = found
-        names = ", ".join(("path", *COLUMNS))
-        rows = self._db.execute(f"SELECT {names} FROM images WHERE collection = ? ORDER BY path", (key,)).fetchall()
-        images = pd.DataFrame(rows, columns=["path", *COLUMNS]).set_index("path")
-        images = images.astype(DTYPES)
-        images.index = images.index.astype(object)
-        return Collection(self._place(stored), images, self._findings(key), pattern)
+        return Collection(self._place(stored), self._images(key), self._findings(key), pattern)
 
     def save_hashes(self, collection: Collection) -> None:
         """Remember content hashes that were found since the scan."""
@@ -209,6 +207,22 @@ class Ledger:
         version = self._db.execute("PRAGMA user_version").fetchone()[0]
         for number, script in enumerate(MIGRATIONS[version:], start=version + 1):
             self._db.executescript(f"BEGIN IMMEDIATE; {script}; PRAGMA user_version = {number}; COMMIT;")
+
+    def _images(self, key: str) -> pd.DataFrame:
+        """The table of images, gathered by columns: rows of a million images would take twice the memory."""
+        names = ("path", *COLUMNS)
+        query = f"SELECT {', '.join(names)} FROM images WHERE collection = ? ORDER BY path"
+        found = self._db.execute(query, (key,))
+        columns: dict[str, list[Any]] = {name: [] for name in names}
+        same: dict[Any, Any] = {}  # one object for each label, patient, format that many images share
+        while rows := found.fetchmany(_ROWS):
+            for (name, values), more in zip(columns.items(), zip(*rows, strict=True), strict=True):
+                values.extend((same.setdefault(each, each) for each in more) if name in _REPEATED else more)
+        index = pd.Index(columns.pop("path"), dtype=object, name="path")
+        return pd.DataFrame(
+            {name: pd.Series(values, index, dtype=DTYPES.get(name)) for name, values in columns.items()},
+            index=index,
+        )
 
     def _findings(self, key: str) -> tuple[Finding, ...]:
         query = "SELECT kind, paths, message, fix FROM findings WHERE collection = ? ORDER BY rowid"

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
+from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from balancer.errors import CollectionError, ImageError
@@ -20,8 +22,9 @@ from balancer.findings import (
     patients_in_two_parts,
     unmatched,
 )
-from balancer.folders import Found, labelled_files, require_folder
-from balancer.images import Header, read_grey, read_header
+from balancer.folders import FINDINGS, Files, labelled_files, require_folder
+from balancer.headers import read_headers
+from balancer.images import read_grey
 
 COLUMNS = [
     "label",
@@ -45,7 +48,8 @@ DTYPES = {
     **dict.fromkeys(("label", "part", "patient", "format", "mode", "sha256", "sex", "view"), object),
     "age": float,
 }
-_UNKNOWN = (None, None, None)
+_SOMETIMES = 256  # files between two calls of progress, which costs more than a file
+_HEADER = ("format", "mode", "bits", "width", "height", "sha256")
 Progress = Callable[[int, int], None]
 """Called with how many are done and how many there are."""
 
@@ -91,30 +95,36 @@ def scan(
     patient: str | None = None,
     *,
     deep: bool = False,
-    known: pd.DataFrame | None = None,
+    known: Collection | None = None,
     progress: Progress = lambda done, total: None,
 ) -> Collection:
     """Read the headers of all images below `root`, in `CLASS/` or `train|val|test/CLASS/` folders.
 
     `patient` is a regular expression that is searched in each path below its class folder; its first group, or the
-    whole match, names the patient. `deep` decodes every image too. Rows of `known`, an earlier table, are taken over
-    for files whose size and time did not change.
+    whole match, names the patient. `deep` decodes every image too. What `known`, an earlier scan, tells of a file is
+    taken over if its size and time did not change.
 
     Raises:
         CollectionError: not a folder, or without two classes of readable images; a bad expression.
     """
     expression = _compile(patient)
     findings: list[Finding] = []
-    files = list(labelled_files(require_folder(root), findings))
-    rows, broken = _read_rows(root, files, {} if known is None else _by_path(known), deep, progress)
-    findings += broken
-    images = _table(rows, files, expression)
+    files = labelled_files(require_folder(root), findings)
+    if known is not None and not deep and known.patient_pattern == (patient or None) and _are_the_same(files, known):
+        kept = (finding for finding in known.findings if finding.kind not in FINDINGS)
+        return replace(known, root=root, findings=(*findings, *kept))
+    images, broken = _with_headers(root, _listed(files), None if known is None else known.images, progress)
+    if deep:
+        images, damaged = _decoded(root, images, progress)
+        broken += damaged
+    findings += sorted(broken, key=lambda finding: finding.paths)
     _require_two_classes(root, images)
+    images["patient"] = pd.Series(_patients(images, expression), images.index, dtype=object)
     _require_some_patient(images, patient)
     images["sha256"] = _hash_where_sizes_agree(root, images)
     findings += [*named_like_a_part(images)] if not images["part"].any() else []
     findings += [*duplicates(images), *patients_in_two_parts(images), *unmatched(images, patient)]
-    return Collection(root, images, tuple(findings), patient)
+    return Collection(root, images, tuple(findings), patient or None)
 
 
 def samples(images: pd.DataFrame) -> list[Sample]:
@@ -170,75 +180,93 @@ def _compile(patient: str | None) -> re.Pattern[str] | None:
         ) from error
 
 
-def _read_rows(
-    root: Path,
-    files: Sequence[Found],
-    known: Mapping[str, tuple[Header, int, int, str | None]],
-    deep: bool,
-    progress: Progress,
-) -> tuple[dict[str, tuple[Header, str | None]], list[Finding]]:
-    """Header and known hash of each readable file, and findings for the others."""
+def _are_the_same(files: Files, known: Collection) -> bool:
+    """Whether not one file came, went or changed, and all of them could be read."""
+    images = known.images
+    return (
+        files.paths == images.index.tolist()
+        and np.array_equal(np.array(files.sizes), images["size"].to_numpy())
+        and np.array_equal(np.array(files.times), images["mtime_ns"].to_numpy())
+    )
 
-    def read(file: Found) -> tuple[Header, str | None] | ImageError:
-        path, _, _, stat = file
-        header, size, mtime, sha256 = known.get(path, (None, -1, -1, None))
-        fresh = header is None or (size, mtime) != (stat.st_size, stat.st_mtime_ns)
+
+def _listed(files: Files) -> pd.DataFrame:
+    """A table of the files with what their folder and name tell; the rest is missing."""
+    index = pd.Index(files.paths, dtype=object, name="path")  # with its type: pandas would look at each text for one
+    unknown = pd.Series([None] * len(index), index, dtype=object)
+    columns = dict.fromkeys(COLUMNS, unknown) | {"age": unknown.astype(float)}
+    texts, numbers = {"label": files.labels, "part": files.parts}, {"size": files.sizes, "mtime_ns": files.times}
+    columns |= {name: pd.Series(values, index, dtype=object) for name, values in texts.items()}
+    columns |= {name: pd.Series(np.array(values, np.int64), index) for name, values in numbers.items()}
+    return pd.DataFrame(columns)
+
+
+def _with_headers(
+    root: Path, images: pd.DataFrame, known: pd.DataFrame | None, progress: Progress
+) -> tuple[pd.DataFrame, list[Finding]]:
+    """The table with headers, taken over where a file did not change, else read; and findings for the unreadable."""
+    fresh = np.ones(len(images), bool)
+    told = {name: np.full(len(images), None, object) for name in _HEADER}
+    columns = tuple(told.values())
+    if known is not None and len(known):
+        where = known.index.get_indexer(images.index)
+        fresh = where < 0
+        for name in ("size", "mtime_ns"):
+            fresh |= known[name].to_numpy()[where] != images[name].to_numpy()
+        for name, values in told.items():
+            values[~fresh] = known[name].to_numpy()[where[~fresh]]
+    shared = images["size"].duplicated(keep=False).to_numpy()  # only these can be exact duplicates
+    paths = images.index.to_numpy()[fresh].tolist()
+    rows = read_headers(root, zip(paths, shared[fresh].tolist(), strict=True))
+    known_already, broken = len(images) - len(paths), list[Finding]()
+    for done, (place, path, row) in enumerate(zip(np.flatnonzero(fresh).tolist(), paths, rows, strict=True), start=1):
+        if isinstance(row, ImageError):
+            broken.append(_unreadable(path, row))
+        else:
+            for values, value in zip(columns, row, strict=True):
+                values[place] = value
+        if done % _SOMETIMES == 0 or done == len(paths):
+            progress(known_already + done, len(images))
+    images = images.assign(**{name: pd.Series(values, images.index, dtype=object) for name, values in told.items()})
+    images = images[images["format"].notna()] if broken else images
+    return images.astype({"bits": np.int64, "width": np.int64, "height": np.int64}), broken
+
+
+def _decoded(root: Path, images: pd.DataFrame, progress: Progress) -> tuple[pd.DataFrame, list[Finding]]:
+    """The table without images whose pixels cannot be decoded, and findings for those."""
+
+    def fault(path: str) -> ImageError | None:
         try:
-            if deep:
-                read_grey(root / path)
-            return (read_header(root / path), None) if fresh or header is None else (header, sha256)
+            read_grey(root / path)
         except ImageError as error:
             return error
-
-    rows: dict[str, tuple[Header, str | None]] = {}
-    broken: list[Finding] = []
-    with ThreadPoolExecutor(os.cpu_count() if deep else 1) as pool:
-        for done, (file, result) in enumerate(zip(files, pool.map(read, files), strict=True), start=1):
-            if isinstance(result, ImageError):
-                broken.append(Finding("unreadable", (PurePosixPath(file[0]),), result.found, result.next_step))
-            else:
-                rows[file[0]] = result
-            progress(done, len(files))
-    return rows, broken
-
-
-def _by_path(known: pd.DataFrame) -> dict[str, tuple[Header, int, int, str | None]]:
-    columns = ("format", "mode", "bits", "width", "height", "size", "mtime_ns", "sha256")
-    return {
-        path: (Header(*row[:5]), row[5], row[6], None if pd.isna(row[7]) else row[7])
-        for path, *row in zip(known.index, *(known[name] for name in columns), strict=True)
-    }
-
-
-def _table(
-    rows: Mapping[str, tuple[Header, str | None]],
-    files: Sequence[Found],
-    patient: re.Pattern[str] | None,
-) -> pd.DataFrame:
-    records = [
-        (
-            label,
-            part,
-            _patient(path, part, label, patient),
-            *astuple(rows[path][0]),
-            stat.st_size,
-            stat.st_mtime_ns,
-            rows[path][1],
-            *_UNKNOWN,
-        )
-        for path, part, label, stat in files
-        if path in rows
-    ]
-    index = pd.Index([file[0] for file in files if file[0] in rows], dtype=object, name="path")
-    return pd.DataFrame(records, index=index, columns=COLUMNS).astype(DTYPES)
-
-
-def _patient(path: str, part: str, label: str, expression: re.Pattern[str] | None) -> str | None:
-    if expression is None:
         return None
-    below_class = path[len(f"{part}/{label}/" if part else f"{label}/") :]
-    found = expression.search(below_class)
-    return None if found is None else found.group(1 if expression.groups else 0)
+
+    broken: dict[str, Finding] = {}
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for done, (path, error) in enumerate(zip(images.index, pool.map(fault, images.index), strict=True), start=1):
+            if error is not None:
+                broken[path] = _unreadable(path, error)
+            progress(done, len(images))
+    return images.drop(index=list(broken)), list(broken.values())
+
+
+def _unreadable(path: str, error: ImageError) -> Finding:
+    return Finding("unreadable", (PurePosixPath(path),), error.found, error.next_step)
+
+
+def _patients(images: pd.DataFrame, expression: re.Pattern[str] | None) -> list[str | None]:
+    """The patient that the expression finds in each path below its class folder."""
+    if expression is None:
+        return [None] * len(images)
+    group, search = (1 if expression.groups else 0), expression.search
+    starts = (len(label) + 1 + (len(part) + 1 if part else 0) for label, part in _columns(images, "label", "part"))
+    found = (search(path[start:]) for path, start in zip(images.index.tolist(), starts, strict=True))
+    return [match and match.group(group) for match in found]
+
+
+def _columns(images: pd.DataFrame, *names: str) -> Iterator[tuple[Any, ...]]:
+    return zip(*(images[name].tolist() for name in names), strict=True)
 
 
 def _require_two_classes(root: Path, images: pd.DataFrame) -> None:
@@ -265,8 +293,10 @@ def _require_some_patient(images: pd.DataFrame, patient: str | None) -> None:
 def _hash_where_sizes_agree(root: Path, images: pd.DataFrame) -> pd.Series:
     """Only files of the same size can be the same: the others need not be read to find duplicates."""
     needed = images.index[images["size"].duplicated(keep=False) & images["sha256"].isna()]
-    found = _hash_all(root, list(needed), lambda done, total: None)
-    return images["sha256"].where(images["sha256"].notna(), pd.Series(found, dtype=object).reindex(images.index))
+    found = _hash_all(root, list(needed), lambda done, total: None)  # not many: what was read just now has its hash
+    hashes = images["sha256"].copy()
+    hashes.loc[list(found)] = list(found.values())
+    return hashes
 
 
 def _hash_all(root: Path, paths: Sequence[str], progress: Progress) -> dict[str, str]:

@@ -41,8 +41,7 @@ def scan(
             patient = earlier.patient_pattern
             message(f"Patients as in the last scan: --patient {shlex.quote(patient)} (--patient '' forgets it)")
         progress = Progress("Reading")
-        known = None if earlier is None else earlier.images
-        collection = scan_folder(data, patient or None, deep=deep, known=known, progress=progress)
+        collection = scan_folder(data, patient or None, deep=deep, known=earlier, progress=progress)
         progress.close()
         split = draw_split(collection, earlier=_earlier_split(ledger, collection, earlier))
         with ledger.atomic():
