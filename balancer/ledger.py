@@ -146,8 +146,9 @@ class Ledger:
         if found is None:
             return None
         query = "SELECT path, part FROM split_parts WHERE collection = ? ORDER BY path"
-        parts = dict(self._db.execute(query, (key,)).fetchall())
-        return Split(pd.Series(parts, dtype=object), *found)
+        parts = dict(self._db.execute(query, (key,)))
+        index = pd.Index(list(parts), dtype=object)
+        return Split(pd.Series(list(parts.values()), index, dtype=object), *found)
 
     def add_candidates(self, collection: Collection, judged: Iterable[tuple[Candidate, Verdict]]) -> None:
         """Record generated images, whose files are already safe on disk, with their first verdicts."""
