@@ -37,14 +37,15 @@ def write_many(root: Path, count: int) -> Path:
     return root
 
 
-def seconds(work: Callable[[], object], times: int = 3) -> float:
-    """The best of a few timings: what disturbs a run only makes it longer."""
-    taken = []
+def seconds(*works: Callable[[], object], times: int = 5) -> list[float]:
+    """The best of a few timings of each, taken in turns: what disturbs a run only makes it longer."""
+    taken: list[list[float]] = [[] for _ in works]
     for _ in range(times):
-        began = time.perf_counter()
-        work()
-        taken.append(time.perf_counter() - began)
-    return min(taken)
+        for work, found in zip(works, taken, strict=True):
+            began = time.perf_counter()
+            work()
+            found.append(time.perf_counter() - began)
+    return [min(found) for found in taken]
 
 
 def entries(folder: str) -> Iterator[os.DirEntry[str]]:
@@ -81,11 +82,11 @@ def bench_many(folder: Path, count: int) -> None:
 
     root = write_many(folder / "many", count)
     found = scan(root, PATIENT)
-    own, anew = seconds(lambda: loop(root)), seconds(lambda: scan(root, PATIENT))
+    own, anew = seconds(lambda: loop(root), lambda: scan(root, PATIENT))
     print(f"scan of {count} files: {anew:.2f} s, a loop of scandir and Image.open {own:.2f} s: {own / anew:.1f} times")
-    bare, again = seconds(lambda: walk(root)), seconds(lambda: scan(root, PATIENT, known=found))
+    bare, again = seconds(lambda: walk(root), lambda: scan(root, PATIENT, known=found))
     print(f"unchanged rescan: {again:.2f} s, bare scandir and stat {bare:.2f} s: {again / bare:.2f} times as long")
-    other = seconds(lambda: load(root), 1)
+    (other,) = seconds(lambda: load(root), times=1)
     print(f"load_dataset('imagefolder'): {other:.0f} s: {other / anew:.0f} times as long as scan")
 
 
