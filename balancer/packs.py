@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-import unicodedata
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from balancer.errors import PromptError
+from balancer.labels import find_loosely, words_of
 
 if TYPE_CHECKING:
     from yaml import Event, Node
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 PACKS = ("chest", "bone")
 MAX_BYTES = 1_000_000
 MAX_DEPTH = 8  # a pack needs six, file and document counted; a thousand would end Python's recursion
+Place = tuple[str | int, ...]
+"""Where a text stands in a pack's file: the keys, and the numbers in lists, that lead to it."""
 RESERVED = frozenset({"finding", "modality", "template"})
 PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
 _QUOTES = "put a text that has { } : or # in it between double quotes, and check the indentation"
@@ -43,17 +45,28 @@ class TemplatePack:
     slots: Mapping[str, tuple[str, ...]]
     negative: str
     classes: tuple[ClassTemplate, ...]
+    lines: Mapping[Place, int] = field(default_factory=dict, repr=False, compare=False)
 
     def find(self, label: str) -> ClassTemplate | None:
         """The class that a label names, whatever its case and separators, or None.
 
+        Where no name fits exactly, simple plurals, another order of the words, a number behind and synonyms in
+        brackets are forgiven, as long as all of it means one and the same class and nothing is negated.
+
         >>> load_pack("chest").find("pleuralEffusion").name
         'pleural effusion'
+        >>> load_pack("chest").find("Nodules (lung nodule)").name
+        'nodule'
         >>> load_pack("chest").find("unicorn") is None
         True
         """
         key = _key(label)
-        return next((c for c in self.classes if key in map(_key, (c.name, *c.synonyms))), None)
+        exact = next((c for c in self.classes if key in map(_key, (c.name, *c.synonyms))), None)
+        return exact or find_loosely(label, {c: (c.name, *c.synonyms) for c in self.classes})
+
+    def line(self, *place: str | int) -> int | None:
+        """The line of a part of the file, `("classes", "normal", "findings", 0)` for one; None if it is not there."""
+        return self.lines.get(place)
 
 
 def load_pack(name_or_path: str | Path) -> TemplatePack:
@@ -89,14 +102,6 @@ def unknown_labels(pack: TemplatePack, labels: Iterable[str]) -> tuple[str, ...]
 
 
 @lru_cache(maxsize=4096)
-def words_of(label: str) -> tuple[str, ...]:
-    """Lower-case words of a folder's name: whatever is no letter, digit or accent separates."""
-    spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", unicodedata.normalize("NFKC", label))
-    kept = (c if c.isalnum() or unicodedata.category(c).startswith("M") else " " for c in spaced)
-    return tuple("".join(kept).lower().split())
-
-
-@lru_cache(maxsize=4096)
 def _key(label: str) -> str:
     return "".join(words_of(label)).casefold() or label.strip()
 
@@ -126,9 +131,8 @@ def _read(path: Path) -> bytes:
 
 def _parse(data: bytes, name: str, source: str) -> TemplatePack:
     reader = _Reader(source)
-    parts = reader.entries(
-        reader.compose(data), "the pack", ("modality", "templates", "classes"), ("slots", "negative")
-    )
+    root = reader.compose(data)
+    parts = reader.entries(root, "the pack", ("modality", "templates", "classes"), ("slots", "negative"))
     slots = reader.slots(parts["slots"]) if "slots" in parts else {}
     return TemplatePack(
         name=name,
@@ -138,7 +142,19 @@ def _parse(data: bytes, name: str, source: str) -> TemplatePack:
         slots=slots,
         negative=", ".join(reader.texts(parts["negative"], "negative")) if "negative" in parts else "",
         classes=reader.classes(parts["classes"]),
+        lines=dict(_places(root)),
     )
+
+
+def _places(node: Node, place: Place = ()) -> Iterator[tuple[Place, int]]:
+    """Every part of a pack that was read without fault, and its line."""
+    yield place, _line(node)
+    if node.tag.endswith(":map"):
+        for key, value in node.value:
+            yield from _places(value, (*place, key.value))
+    elif node.tag.endswith(":seq"):
+        for number, item in enumerate(node.value):
+            yield from _places(item, (*place, number))
 
 
 def _line(at: Node | Event) -> int:
@@ -200,13 +216,13 @@ class _Reader:
     def texts(self, node: Node, what: str) -> tuple[str, ...]:
         return tuple(self.text(item, what) for item in self.items(node, what))
 
-    def pairs(self, node: Node, what: str) -> dict[str, tuple[Node, Node]]:
+    def pairs(self, node: Node, what: str, braces: str = "{}") -> dict[str, tuple[Node, Node]]:
         """The nodes of a mapping, key and value, by the key's text; no key twice."""
         if not node.tag.endswith(":map") or not node.value:
             raise self.fault(node, f"`name: value` lines for {what}", "none", _QUOTES)
         pairs: dict[str, tuple[Node, Node]] = {}
         for key_node, value in node.value:
-            key = self.text(key_node, f"a name in {what}")
+            key = self.text(key_node, f"a name in {what}", braces)
             if key in pairs:
                 raise self.fault(key_node, f"each name once in {what}", f"{key!r} again", "delete one")
             pairs[key] = key_node, value
@@ -250,7 +266,7 @@ class _Reader:
         return text
 
     def classes(self, node: Node) -> tuple[ClassTemplate, ...]:
-        pairs = self.pairs(node, "classes")
+        pairs = self.pairs(node, "classes", braces="")
         seen: dict[str, Node] = {}
         return tuple(self.a_class(name, *nodes, seen) for name, nodes in pairs.items())
 
@@ -258,10 +274,12 @@ class _Reader:
         parts = self.entries(value, f"the class {name}", ("findings",), ("synonyms",))
         synonyms = self.items(parts["synonyms"], f"the synonyms of {name}") if "synonyms" in parts else []
         names = [self.claim(at, seen) for at in (key_node, *synonyms)]
-        return ClassTemplate(name, tuple(names[1:]), self.texts(parts["findings"], f"the findings of {name}"))
+        return ClassTemplate(
+            str(key_node.value), tuple(names[1:]), self.texts(parts["findings"], f"the findings of {name}")
+        )
 
     def claim(self, node: Node, seen: dict[str, Node]) -> str:
-        name = self.text(node, "a name of a class")
+        name = self.text(node, "a name of a class", braces="")
         first = seen.setdefault(_key(name), node)
         if first is not node:
             found = f"{name!r}, which is also on line {_line(first)}"

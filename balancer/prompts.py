@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from balancer.errors import PromptError
+from balancer.labels import words_of
 from balancer.packs import (
     MAX_BYTES,
     PACKS,
@@ -16,7 +17,6 @@ from balancer.packs import (
     choose_pack,
     load_pack,
     unknown_labels,
-    words_of,
 )
 
 __all__ = [
