@@ -59,7 +59,7 @@ def make_prompt(
     template = _draw(pack.templates, "template", index, seed)
     values = {name: _draw(options, name, index, seed) for name, options in pack.slots.items()}
     values |= {name: _known_text(pack, name, text) for name, text in (known or {}).items()}
-    values |= {"modality": pack.modality, "finding": _draw(_findings(pack, label), "finding", index, seed)}
+    values |= {"modality": pack.modality, "finding": _draw(findings_of(pack, label), "finding", index, seed)}
     slots = {name: values[name] for name in PLACEHOLDER.findall(template)}
     return Prompt(_fill(template, slots), pack.negative, template, slots)
 
@@ -74,12 +74,26 @@ def pack_texts(pack: TemplatePack, labels: Iterable[str]) -> Iterator[str]:
     True
     """
     yield pack.negative
-    findings = [finding for label in labels for finding in _findings(pack, label)]
+    findings = [finding for label in labels for finding in findings_of(pack, label)]
     for turn in range(max(map(len, pack.slots.values()), default=1)):
         values = {name: options[turn % len(options)] for name, options in pack.slots.items()}
         for finding in findings:
             values |= {"modality": pack.modality, "finding": finding}
             yield from (_fill(template, values) for template in pack.templates)
+
+
+def findings_of(pack: TemplatePack, label: str) -> tuple[str, ...]:
+    """The wordings of a class: those of the pack, or for a class that it does not know the words of its name.
+
+    Raises PromptError for a label without a letter or digit that no class names.
+    """
+    if known := pack.find(label):
+        return known.findings
+    if words := words_of(label):
+        return (" ".join(words),)
+    found = f"the class {label!r}, which {pack.source} does not know"
+    fix = f"rename its folder, or add {label!r} to the synonyms of a class in a copy of {pack.source}"
+    raise PromptError(needed="a class name with a letter or a digit in it", found=found, next_step=fix)
 
 
 def _draw(options: Sequence[str], name: str, index: int, seed: int) -> str:
@@ -91,16 +105,6 @@ def _draw(options: Sequence[str], name: str, index: int, seed: int) -> str:
 
 def _fill(template: str, values: Mapping[str, str]) -> str:
     return PLACEHOLDER.sub(lambda match: values[match[1]], template)
-
-
-def _findings(pack: TemplatePack, label: str) -> tuple[str, ...]:
-    if known := pack.find(label):
-        return known.findings
-    if words := words_of(label):
-        return (" ".join(words),)
-    found = f"the class {label!r}, which {pack.source} does not know"
-    fix = f"rename its folder, or add {label!r} to the synonyms of a class in a copy of {pack.source}"
-    raise PromptError(needed="a class name with a letter or a digit in it", found=found, next_step=fix)
 
 
 def _known_text(pack: TemplatePack, name: str, text: str) -> str:
