@@ -128,7 +128,7 @@ def estimate_tokens(text: str) -> int:
     """Byte-pair tokens of a text without its tokenizer: a long word falls into pieces of about three letters.
 
     >>> estimate_tokens("chest radiograph, pneumothorax")
-    13
+    12
     """
     words = re.findall(r"[^\W\d_]+|\d|[^\w\s]|_", text)
     return 2 + sum(1 if len(word.encode()) <= 5 else -(-len(word.encode()) // 3) for word in words)

@@ -60,8 +60,8 @@ class TemplatePack:
         >>> load_pack("chest").find("unicorn") is None
         True
         """
-        key = _key(label)
-        exact = next((c for c in self.classes if key in map(_key, (c.name, *c.synonyms))), None)
+        key = key_of(label)
+        exact = next((c for c in self.classes if key in map(key_of, (c.name, *c.synonyms))), None)
         return exact or find_loosely(label, {c: (c.name, *c.synonyms) for c in self.classes})
 
     def line(self, *place: str | int) -> int | None:
@@ -102,7 +102,12 @@ def unknown_labels(pack: TemplatePack, labels: Iterable[str]) -> tuple[str, ...]
 
 
 @lru_cache(maxsize=4096)
-def _key(label: str) -> str:
+def key_of(label: str) -> str:
+    """What tells names of classes apart: their letters, without case and separators.
+
+    >>> key_of("Pleural_Effusion") == key_of("pleuralEffusion")
+    True
+    """
     return "".join(words_of(label)).casefold() or label.strip()
 
 
@@ -280,7 +285,7 @@ class _Reader:
 
     def claim(self, node: Node, seen: dict[str, Node]) -> str:
         name = self.text(node, "a name of a class", braces="")
-        first = seen.setdefault(_key(name), node)
+        first = seen.setdefault(key_of(name), node)
         if first is not node:
             found = f"{name!r}, which is also on line {_line(first)}"
             raise self.fault(node, "each name for one class", found, "delete one of the two")
