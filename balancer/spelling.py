@@ -6,10 +6,35 @@ import re
 from collections.abc import Iterator
 from functools import lru_cache
 
+from balancer.packs import PACKS
+
 _WORD = re.compile(r"[^\W\d_]+")
 _SHORTEST = 5  # letters; below that too many words are one letter apart
-_LONG = 8  # letters from which two errors are forgiven
+_LONG = 10  # letters from which two errors are forgiven
 _SUFFIXES = ("s", "es", "ed", "d", "ing", "ly", "al", "ally", "ic", "ous", "ness", "ization", "isation")
+_LATIN = ("a", "ae", "al", "ic", "is", "itis", "um", "us", "i", "ous", "osis", "otic", "ar", "oid", "oma")
+_DERIVED = ("al", "ic", "itis", "osis", "ing", "ar", "oid", "oma", "otic")  # few, or "tuberculosus" would pass
+_ROOTS = (
+    *("thoraco", "neuro", "pneumo", "osteo", "broncho", "cardio", "chondro", "arthro", "fibro", "tracheo", "pleuro"),
+    *("spondylo", "costo", "sterno", "myo", "laryngo", "lympho", "angio", "hemo", "haemo", "gastro", "laparo", "radio"),
+)
+_ENDS = (
+    *(
+        "scopy",
+        "scopic",
+        "genic",
+        "genesis",
+        "plasty",
+        "ectomy",
+        "tomy",
+        "tomies",
+        "stomy",
+        "pathy",
+        "pathic",
+        "megaly",
+    ),
+    *("graphy", "gram", "grams", "lysis", "malacia", "desis", "centesis", "cyte", "cytes", "blast", "clast", "logy"),
+)
 _PREFIXES = (
     *("non", "un", "re", "pre", "post", "peri", "para", "sub", "supra", "infra", "inter", "intra", "trans", "hyper"),
     *("hypo", "micro", "macro", "multi", "bi", "uni", "retro", "pseudo", "over", "under", "mid", "extra", "poly"),
@@ -20,13 +45,15 @@ def misspelt(text: str) -> Iterator[tuple[str, str]]:
     """Each word of a text that looks like a typing error, and the word that it is nearest to.
 
     A word is suspected only if it is not known, has five letters or more, and a known word is one error away
-    (two from eight letters on): an unknown term that resembles nothing is left alone.
+    (two from ten letters on): an unknown term that resembles nothing is left alone, and so is a name in the middle.
 
     >>> list(misspelt("chest radiogragh with pleural effusion"))
     [('radiogragh', 'radiograph')]
     """
-    for word in _WORD.findall(text):
-        suspect = len(word) >= _SHORTEST and word.isascii() and not (word.isupper() and len(word) <= _SHORTEST)
+    for match in _WORD.finditer(text):
+        word, first = match[0], not text[: match.start()].strip()
+        abbreviated, named = word.isupper() and len(word) <= _SHORTEST, word.istitle() and not first
+        suspect = len(word) >= _SHORTEST and word.isascii() and not abbreviated and not named
         if suspect and (found := nearest(word.lower())):
             yield word, found
 
@@ -41,13 +68,16 @@ def nearest(word: str) -> str | None:
     if is_known(word):
         return None
     limit = 2 if len(word) >= _LONG else 1
+    letters = frozenset(word)
     near = (
-        (distance(word, known, limit), known[0] != word[0], known)
-        for known in sorted(vocabulary())
-        if abs(len(known) - len(word)) <= limit and len(known) >= _SHORTEST - 1
+        (distance(word, known, limit), known[0] != word[0], known not in _words_of_packs(), known)
+        for known in vocabulary()
+        if abs(len(known) - len(word)) <= limit
+        and len(known) >= _SHORTEST
+        and len(letters.symmetric_difference(known)) <= 2 * limit
     )
-    best = min(near, default=(limit + 1, True, ""))
-    return best[2] if best[0] <= (1 if best[1] else limit) else None
+    steps, other_letter, _, found = min(near, default=(limit + 1, True, True, ""))
+    return found if steps <= (1 if other_letter else limit) else None
 
 
 def is_known(word: str) -> bool:
@@ -59,6 +89,9 @@ def is_known(word: str) -> bool:
         or (word.endswith("ies") and word[:-3] + "y" in words)
         or any(word.removeprefix(prefix) in words for prefix in _PREFIXES if len(word) - len(prefix) > 3)
         or any(word[:at] in words and word[at:] in words for at in range(4, len(word) - 3))
+        or (word.endswith("a") and word + "l" in words)  # viscera
+        or any(stem in _stems() for stem in _stems_of(word, _DERIVED))
+        or any(word == root + end for root in _ROOTS for end in _ENDS if word.startswith(root))
     )
 
 
@@ -75,9 +108,32 @@ def vocabulary() -> frozenset[str]:
     """All words of the packaged packs and of `prompt_templates/vocabulary.txt`, in lower case."""
     from importlib import resources
 
-    files = (file for file in resources.files("prompt_templates").iterdir() if file.name.endswith((".yaml", ".txt")))
+    file = resources.files("prompt_templates") / "vocabulary.txt"
+    words = (line for line in file.read_text("utf-8").splitlines() if not line.startswith("#"))
+    return _words_of_packs().union(words)
+
+
+@lru_cache(maxsize=1)
+def _words_of_packs() -> frozenset[str]:
+    from importlib import resources
+
+    files = [resources.files("prompt_templates") / f"{name}.yaml" for name in PACKS]
     lines = (line for file in files for line in file.read_text("utf-8").splitlines() if not line.startswith("#"))
     return frozenset(word.lower() for line in lines for word in _WORD.findall(line))
+
+
+@lru_cache(maxsize=1)
+def _stems() -> frozenset[str]:
+    return frozenset(stem for word in vocabulary() for stem in _stems_of(word, _LATIN))
+
+
+def _stems_of(word: str, endings: tuple[str, ...]) -> Iterator[str]:
+    """What is left of a Latin or Greek word without its ending: bursal, bursa and bursitis have one stem."""
+    for ending in endings:
+        if word.endswith(ending) and len(word) - len(ending) >= _SHORTEST - 1:
+            yield word.removesuffix(ending) + "-"
+    if len(word) > _LONG - 2:  # osteoblast, pneumocyst
+        yield word + "-"
 
 
 def distance(one: str, other: str, limit: int) -> int:
