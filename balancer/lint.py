@@ -74,7 +74,7 @@ def lint(packs: Packs, *, flips: bool = False, prompts: Iterable[Prompt] = ()) -
     `flips` says that images are mirrored in training, which makes naming a side wrong; this tool mirrors none.
     `prompts` are looked through for values that no pack has, such as those of a table of patients. What a model
     reads of a prompt is another question: `lint_length`. A name of a patient that stands without "Mr" or
-    "patient:" before it cannot be told from another word. Raises PromptError for a label without letters.
+    "patient:" before it cannot be told from another word.
 
     >>> from balancer.packs import load_pack
     >>> lint({"normal": load_pack("chest"), "nodule": load_pack("chest")})
@@ -83,7 +83,7 @@ def lint(packs: Packs, *, flips: bool = False, prompts: Iterable[Prompt] = ()) -
     pieces = list(dict.fromkeys([*_pieces(packs), *_foreign_values(packs, prompts)]))
     found = [complaint for piece in pieces for complaint in lint_piece(piece, flips=flips)]
     found += [*_fighting_classes(packs, pieces), *_same_findings(pieces), *_told_by_words(packs, pieces)]
-    found += _different_packs(packs)
+    found += [*_different_packs(packs), *_unworded(packs)]
     return tuple(sorted(dict.fromkeys(found), key=lambda each: (each.severity, each.source, each.line or 0)))
 
 
@@ -111,7 +111,7 @@ def lint_length(packs: Packs, limit: int = 77, count: Callable[[str], int] | Non
     without one the tokens are estimated on the safe side, which can only warn.
     """
     found = []
-    for label, pack in packs.items():
+    for label, pack in ((label, pack) for label, pack in packs.items() if _has_wording(pack, label)):
         for place, text in _longest_texts(pack, label, count or estimate_tokens):
             tokens = (count or estimate_tokens)(text)
             certain = count is not None or len(text.split()) + 2 > limit
@@ -140,10 +140,11 @@ def refuse_errors(complaints: Sequence[Complaint]) -> None:
     if errors:
         more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
         first = errors[0]
+        own = "" if first.line is None or first.source.startswith("prompt_templates/") else f" --pack {first.source}"
         raise PromptError(
             needed="prompts without errors",
             found=f"{first.where}: {first.message}, in {first.text!r}{more}",
-            next_step=f"{first.fix}, then see: balance prompts --check",
+            next_step=f"{first.fix}, then see: balance prompts --check{own}",
         )
 
 
@@ -174,6 +175,8 @@ def _negatives(pack: TemplatePack) -> Iterator[Piece]:
 
 
 def _findings(pack: TemplatePack, label: str) -> Iterator[Piece]:
+    if not _has_wording(pack, label):
+        return
     known = pack.find(label)
     source = pack.source if known else f"{_BY_NAME}{label!r}"
     for number, text in enumerate(findings_of(pack, label)):
@@ -229,6 +232,17 @@ def _told_by_words(packs: Packs, pieces: Sequence[Piece]) -> Iterator[Complaint]
 
 def _said(piece: Piece) -> re.Match[str] | None:
     return SAID_OF_ALL.search(piece.text) if piece.role == "finding" else None
+
+
+def _unworded(packs: Packs) -> Iterator[Complaint]:
+    for label in (label for label, pack in packs.items() if not _has_wording(pack, label)):
+        message = f"no pack knows {label!r}, and there is no word in its name to draw from"
+        fix = "word the class in a pack of your own (balance prompts --new FILE.yaml) or rename its folder"
+        yield Complaint("error", "unworded", label, message, fix, f"{_BY_NAME}{label!r}")
+
+
+def _has_wording(pack: TemplatePack, label: str) -> bool:
+    return pack.find(label) is not None or bool(words_of(label))
 
 
 def _different_packs(packs: Packs) -> Iterator[Complaint]:

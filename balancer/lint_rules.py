@@ -32,7 +32,7 @@ _CODED = r"(?:redacted|removed|phi|name|date|time|age|id|mrn|hospital|patient|do
 TEXT_RULES = (
     Rule(
         *("error", "de-identified"),
-        _any(r"_{3,}", r"\[\*\*.*?\*\*\]", r"\bX{4,}\b", r"\*{3,}", rf"[\[<(]\W*{_CODED}\w*\W*[\]>)]", r"\bredacted\b"),
+        _any(r"_{3,}", r"\[\*\*.*?\*\*\]", r"\bX{4,}\b", r"\*{3,}", rf"[\[<]\W*{_CODED}\w*\W*[\]>]", r"\bredacted\b"),
         "a mark that de-identification left; the model would draw from it as from a word",
         "write what was there in general words, or delete it",
     ),
@@ -45,7 +45,7 @@ TEXT_RULES = (
             r"\[[a-z][\w -]*\]",
             r"\bXXX\b",
             r"(?-i:\bTODO\b)|^to-?do\b:?$|\bfixme\b|\bTBD\b",
-            r"\?{3,}|%s\b|\$\{?[a-z]\w*|lorem ipsum|\bfill in\b|\bplaceholder\b",
+            r"\?{3,}|%s\b|\$\{?[a-z]\w*|lorem ipsum|\bto be filled in\b|^fill in\b|\bplaceholder\b",
         ),
         "an open placeholder",
         "write the text that belongs there",

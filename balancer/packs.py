@@ -187,7 +187,8 @@ class _Reader:
             mark, start = getattr(exc, "problem_mark", None), getattr(exc, "position", 0)
             line = (mark.line if mark else text.count("\n", 0, start)) + 1
             found = getattr(exc, "problem", None) or "a control character, or bytes that are not UTF-8"
-            raise self.fault(line, "valid YAML", found, _QUOTES) from exc
+            fix = _QUOTES if mark else "save the file as plain text in UTF-8, and delete control characters"
+            raise self.fault(line, "valid YAML", found, fix) from exc
         if node is None:
             raise self.fault(1, "a template pack", "an empty file", "copy a packaged pack and edit the copy")
         return node
