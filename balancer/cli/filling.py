@@ -14,6 +14,7 @@ import typer
 from balancer import __version__
 from balancer.cli.console import Progress, message, printable, result, shown, size_of
 from balancer.cli.filled import Generation, show_plan, show_prompts, show_report, show_time
+from balancer.cli.linted import require_sound_wording
 from balancer.cli.session import Session, choose_templates, opened
 from balancer.errors import OutputError, SplitError
 
@@ -81,6 +82,7 @@ def fill(
             show_prompts(order)
             _require_room(order)
             if model is None and not session.ledger.adapters(session.collection):
+                require_sound_wording(order.templates, (label for label, n in plan.deficits.items() if n))
                 result(f"Time: not measured, since there is no model yet:\n      {WAYS}")
                 return
         work = _prepare(order, model, adapter, sampling, remember=not dry_run)
@@ -136,7 +138,9 @@ def _prepare(order: Order, model: str | None, adapter: Path | None, sampling: Sa
     look = settle_look(session.collection, session.split, session.ledger, remember=remember)
     recipe = Recipe(order.templates, config, look, order.seed)
     few = {label: min(count, 500) for label, count in order.plan.deficits.items()}  # wordings repeat long before
-    require_tokens_fit(checkpoint, (recipe.job(label, index).prompt for label, n in few.items() for index in range(n)))
+    prompts = [recipe.job(label, index).prompt for label, n in few.items() for index in range(n)]
+    require_sound_wording(order.templates, (label for label, n in few.items() if n), prompts)
+    require_tokens_fit(checkpoint, prompts)
     device = choose_device(sampling.device)
     message(
         f"Model: {printable(checkpoint.ref.name)}, {config.width} x {config.height} px, "

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import shlex
+from contextlib import nullcontext
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
-from balancer.cli.console import Progress, message, printable, result
+from balancer.cli.console import Progress, message, printable, result, result_json
+from balancer.cli.console import shown as shown_path
 from balancer.cli.session import choose_templates, opened, save_report
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-    from balancer.prompts import Prompt
+    from balancer.prompts import Prompt, TemplatePack
 
 
 def prompts(
@@ -22,26 +26,71 @@ def prompts(
     pack: str = typer.Option(None, help="Template pack: chest, bone, or your own YAML file."),
     seed: int = typer.Option(0, help="The seed that fill will use."),
     sample: bool = typer.Option(False, "--sample", help="Draw one small image for each prompt."),
-    model: str = typer.Option(None, help="With --sample: model to draw with; by default what adapt made."),
+    model: str = typer.Option(
+        None, help="With --sample or --check: model to draw with or count tokens by; by default what adapt made."
+    ),
+    check: bool = typer.Option(False, "--check", help="Look for faults in the wording; exit 1 for an error."),
+    new: Path = typer.Option(None, help="Write a pack of your own for the scanned classes, to be edited."),
+    as_json: bool = typer.Option(False, "--json", help="Print the result as JSON."),
 ) -> None:
-    """Show the prompts that fill would use, or draw each once."""
+    """Show the prompts that fill would use, draw each once, check the wording, or begin a pack of your own.
+
+    Example: balance prompts --pack mine.yaml --check
+    """
     from balancer.prompts import make_prompt
 
+    if new:
+        _write_new(new, pack)
+        return
     if label:
         labels = [label]
     else:
         with opened(write=False) as session:
             labels = session.collection.labels
     templates = choose_templates(pack, labels)
+    if check:
+        _check(templates, model, alone=bool(label), as_json=as_json)
+        return
     shown = [(each, make_prompt(templates[each], each, index, seed)) for each in labels for index in range(count)]
     if sample:
         message(f"Drawn: {_draw_samples(shown, model)}")
+    if as_json:
+        result_json({each: [asdict(prompt) for name, prompt in shown if name == each] for each in labels})
+        return
     for each in labels:
         result(f"{printable(each)} ({templates[each].source})")
         for number, (_, prompt) in enumerate((pair for pair in shown if pair[0] == each), start=1):
             result(f"  {number:2}. {prompt.text}")
     for negative in dict.fromkeys(pack.negative for pack in templates.values()):
         result(f"negative: {negative}")
+
+
+def _check(templates: Mapping[str, TemplatePack], model: str | None, *, alone: bool, as_json: bool) -> None:
+    """Print what is wrong with the wording; a class named with --label needs no scanned collection."""
+    from balancer.cli.linted import check_as_json, check_prompts, show_check
+
+    with nullcontext() if alone else opened(write=False) as session:
+        complaints, measured = check_prompts(templates, model, session)
+    if as_json:
+        result_json(check_as_json(complaints, len(templates), measured))
+    else:
+        show_check(complaints, len(templates), measured)
+    if any(each.severity == "error" for each in complaints):
+        raise typer.Exit(1)
+
+
+def _write_new(path: Path, pack: str | None) -> None:
+    from balancer.newpack import write_new_pack
+
+    with opened(write=False) as session:
+        collection = session.collection
+    templates = choose_templates(pack, collection.labels, quiet=True)
+    write_new_pack(path, templates, collection.root)
+    gaps = [label for label, each in templates.items() if each.find(label) is None]
+    result(f"Written: {shown_path(path)}, {len(templates) - len(gaps)} of {len(templates)} classes worded")
+    if gaps:
+        result(f"To be filled in there: {', '.join(map(printable, gaps))}")
+    result(f"Next: edit it, then balance prompts --check --pack {shlex.quote(shown_path(path))}")
 
 
 def _draw_samples(shown: Sequence[tuple[str, Prompt]], model: str | None) -> Path:

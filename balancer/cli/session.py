@@ -71,10 +71,10 @@ def save_report(session: Session, name: str, picture: Image) -> Path:
     return session.state.reports / name
 
 
-def choose_templates(pack: str | None, labels: Sequence[str]) -> dict[str, TemplatePack]:
+def choose_templates(pack: str | None, labels: Sequence[str], *, quiet: bool = False) -> dict[str, TemplatePack]:
     """The template pack of each class: the one that the user named, else the packaged one that knows it.
 
-    Says which classes no pack knows, and what to edit.
+    Says, unless `quiet`, which classes no pack knows, and what to edit.
     """
     from balancer.prompts import PACKS, choose_pack, load_pack, unknown_labels
 
@@ -82,19 +82,12 @@ def choose_templates(pack: str | None, labels: Sequence[str]) -> dict[str, Templ
     packs = [usual] if pack else [usual, *map(load_pack, PACKS)]
     templates = {label: next((each for each in packs if each.find(label)), usual) for label in labels}
     unknown = [label for label in labels if unknown_labels(templates[label], [label])]
-    if unknown:
+    if unknown and not quiet:
         names = ", ".join(printable(label) for label in unknown)
         message(f"Warning: {usual.source} does not know {names}: their prompts are the bare class name.")
-        message(f"         Copy {_place_of(usual)}, add the classes with a finding, and pass it: --pack FILE.yaml")
-    if len({each.source for each in templates.values()}) > 1:
+        message("         To word them: balance prompts --new FILE.yaml, fill in, and pass it with --pack FILE.yaml")
+    if len({each.source for each in templates.values()}) > 1 and not quiet:
         message(
             "Note: the classes are worded from two packs, which may tell them apart; --pack chest or bone takes one."
         )
     return templates
-
-
-def _place_of(pack: TemplatePack) -> str:
-    """Where the file of a pack is, for a packaged one its whole path."""
-    from importlib.resources import files
-
-    return str(files("prompt_templates") / f"{pack.name}.yaml") if pack.source.startswith("prompt_") else pack.source

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,16 +78,26 @@ def require_tokens_fit(checkpoint: Checkpoint, prompts: Iterable[Prompt]) -> Non
     Raises:
         ModelError: a prompt or negative has more tokens than the encoder takes.
     """
-    tokenizer = _tokenizer(checkpoint)
-    limit = int(checkpoint.config("text_encoder").get("max_position_embeddings", 77))
+    count_tokens, limit = token_counter(checkpoint)
     for text in dict.fromkeys(text for prompt in prompts for text in (prompt.text, prompt.negative)):
-        count = len(tokenizer(text, truncation=False, verbose=False)["input_ids"])
+        count = count_tokens(text)
         if count > limit:
             raise ModelError(
                 needed=f"prompts of at most {limit} tokens, all that this model reads",
                 found=f"{count} tokens: {text!r}",
                 next_step="shorten it in the template pack, then see: balance prompts",
             )
+
+
+def token_counter(checkpoint: Checkpoint) -> tuple[Callable[[str], int], int]:
+    """A function that counts the tokens of a text as the checkpoint reads it, and how many it reads.
+
+    Raises:
+        ModelError: its tokenizer cannot be loaded.
+    """
+    tokenizer = _tokenizer(checkpoint)
+    limit = int(checkpoint.config("text_encoder").get("max_position_embeddings", 77))
+    return (lambda text: len(tokenizer(text, truncation=False, verbose=False)["input_ids"])), limit
 
 
 class StableDiffusion:

@@ -105,6 +105,50 @@ def test_prompts_are_drawn(work, checkpoint):
     assert (work / ".balance" / "reports" / "prompts.png").is_file()
 
 
+def test_wording_is_checked(work):
+    assert run(work, "prompts", "--check")[0] == 0
+    assert run(work, "prompts", "--new", "mine.yaml")[0] == 0
+    assert run(work, "prompts", "--check", "--pack", "mine.yaml")[0] == 0
+    text = (work / "mine.yaml").read_text()
+    (work / "mine.yaml").write_text(text.replace("a lung", "no lung").replace("- drawing", "- grayscale"))
+    code, output = run(work, "prompts", "--check", "--pack", "mine.yaml")
+    line = text.splitlines().index("  - drawing") + 1
+    assert code == 1
+    assert f"error: mine.yaml, line {line}: negative-fights-xrays: 'grayscale'" in output
+    code, output = run(work, "fill", "--target", "20", "--dry-run", "--pack", "mine.yaml")
+    assert code == 2
+    assert f"found:  mine.yaml, line {line}: 'grayscale'" in output
+    assert "balance prompts --check --pack mine.yaml" in output
+
+
+def test_warnings_about_wording_stop_nothing(work, checkpoint):
+    run(work, "prompts", "--new", "mine.yaml")
+    text = (work / "mine.yaml").read_text()
+    (work / "mine.yaml").write_text(text.replace("- pleural effusion", "- plueral effusion"))
+    found = run_json(work, "prompts", "--check", "--pack", "mine.yaml", "--model", str(checkpoint))
+    assert (found["errors"], found["warnings"], found["tokens"]) == (0, 1, "counted by tiny-sd, which reads 77")
+    assert found["complaints"][0]["message"] == "'plueral' looks like a typing error"
+    code, output = fill(work, checkpoint, "--target", "20", "--dry-run", "--pack", "mine.yaml")
+    assert code == 0, output
+    assert "Warning: mine.yaml, line" in output
+
+
+def test_a_prompt_that_is_too_long_for_the_model_is_told_by_a_check(work, checkpoint):
+    run(work, "prompts", "--new", "mine.yaml")
+    text = (work / "mine.yaml").read_text()
+    (work / "mine.yaml").write_text(text.replace("- pleural effusion", "- " + "pleural effusion " * 40))
+    code, output = run(work, "prompts", "--check", "--pack", "mine.yaml", "--model", str(checkpoint))
+    assert code == 1
+    assert "too-long" in output
+
+
+def test_a_new_pack_is_never_written_over(work):
+    (work / "mine.yaml").write_text("mine")
+    code, output = run(work, "prompts", "--new", "mine.yaml")
+    assert (code, (work / "mine.yaml").read_text()) == (2, "mine")
+    assert "there already" in output
+
+
 def test_fill_from_end_to_end(work, checkpoint):
     code, output = fill(work, checkpoint, "--target", "20")
     assert code == 0, output
@@ -222,6 +266,11 @@ MISTAKES = [
     (("fill", "--target", "20", "--max-ratio", "0"), "0", "--max-ratio 10"),
     (("fill", "--target", "20", "--max-ratio", "inf"), "inf", "--max-ratio 10"),
     (("fill", "--target", "20", "--out", "xrays"), "xrays", "--out"),
+    (("prompts", "--check", "--pack", "none.yaml"), "none.yaml", ""),
+    (("prompts", "--check", "--model", "no/model"), "nothing is fetched", "balance adapt"),
+    (("prompts", "--new", "xrays/mine.yaml"), "the collection", "--new FILE.yaml"),
+    (("prompts", "--new", "chest"), "chest", "chest.yaml"),
+    (("prompts", "--new", "nowhere/mine.yaml"), "no folder nowhere", "--new FILE.yaml"),
     (("adapt",), "none", "balance adapt --from-scratch"),
     (("adapt", "--from-scratch", "--size", "30"), "30", "--size 32"),
     (("adapt", "--from-scratch", "--steps", "5", "--minutes", "5"), "both", "--steps or --minutes"),
