@@ -15,6 +15,9 @@ _PART_WORD = re.compile(
     r"(?:^|[-._ 0-9/])(?:train|training|validation|valid|dev|val|test|testing|eval|evaluation)(?:[-._ 0-9/]|$)"
 )
 
+SAME_IMAGE = ("duplicate", "label-conflict", "leak", "near-duplicate", "near-label-conflict", "near-leak")
+"""Kinds of findings that name files of one image: no split may part them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:
