@@ -44,7 +44,8 @@ def read_parts(table: Path, collection: Collection) -> pd.Series:
 
 def _read(table: Path) -> pd.DataFrame:
     try:
-        separator = "\t" if "\t" in table.read_text("utf-8-sig").partition("\n")[0] else None
+        header = table.read_text("utf-8-sig").partition("\n")[0]
+        separator = max(",;\t", key=header.count)
         rows = pd.read_csv(
             table, sep=separator, engine="python", dtype=str, keep_default_na=False, encoding="utf-8-sig"
         )

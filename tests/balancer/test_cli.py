@@ -399,3 +399,14 @@ def test_help_names_every_command_and_is_documented(tmp_path):
 def test_hostile_names_are_shown_and_do_nothing(capsys):
     console.result(console.table(["class", "images"], [["\x1b[2J\u202eevil\n", 1]]))
     assert capsys.readouterr().out == "class                images\n\\x1b[2J\\u202eevil\\n       1\n"
+
+
+def test_a_split_that_was_learned_from_is_changed_by_force_alone(work):
+    ledger = Ledger(find_state(work))
+    assert run(work, "split", "--test", "0.3")[0] == 0
+    ledger.add_adapter(ledger.load_collection(), work / "sd")
+    assert "nothing changed" in run(work, "split", "--test", "0.3")[1]
+    code, output = run(work, "split", "--test", "0.2")
+    assert (code, "sd learned from the stored one" in output) == (2, True)
+    assert run(work, "split", "--test", "0.2", "--force")[0] == 0
+    assert run_json(work, "split")["exposed"] == ["sd"]
