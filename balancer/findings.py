@@ -16,6 +16,9 @@ _PART_WORD = re.compile(
 )
 _PART_STEMS = ("train", "val", "dev", "test")
 
+SAME_IMAGE = ("duplicate", "label-conflict", "leak", "near-duplicate", "near-label-conflict", "near-leak")
+"""Kinds of findings that name files of one image: no split may part them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:

@@ -85,7 +85,11 @@ def _folders(collection: Collection, split: Split | None) -> list[str]:
     """The part folder of each image, in the collection's order."""
     if collection.has_parts:
         names = {part: _folder_name(part) for part in collection.images["part"].unique()}
-        return [names[part] for part in collection.images["part"]]
+        own = collection.images["part"]
+        if split is None or "val" in map(canonical_part, names):
+            return [names[part] for part in own]
+        drawn = split.parts.reindex(own.index) == "val"  # a validation part that was drawn from the training part
+        return ["val" if moved else names[part] for part, moved in zip(own, drawn, strict=True)]
     if split is None or split.origin == "none":
         return [""] * len(collection.images)
     parts = split.parts.reindex(collection.images.index)

@@ -48,6 +48,10 @@ MIGRATIONS = (
     ALTER TABLE images ADD COLUMN age REAL;
     ALTER TABLE images ADD COLUMN view TEXT;
     """,
+    """
+    ALTER TABLE split_parts ADD COLUMN fold INTEGER;
+    CREATE TABLE exposed_adapters (collection TEXT, folder TEXT, at TEXT, PRIMARY KEY (collection, folder));
+    """,
 )
 
 _ROWS = 10_000
@@ -136,8 +140,9 @@ class Ledger:
         with self.atomic():
             self._db.execute("DELETE FROM split_parts WHERE collection = ?", (key,))
             self._db.execute("INSERT OR REPLACE INTO splits VALUES (?, ?, ?)", (key, split.origin, split.seed))
-            rows = ((key, path, part) for path, part in split.parts.items())
-            self._db.executemany("INSERT INTO split_parts VALUES (?, ?, ?)", rows)
+            folds = {path: int(fold) for path, fold in split.folds.items()}
+            rows = ((key, path, part, folds.get(path)) for path, part in split.parts.items())
+            self._db.executemany("INSERT INTO split_parts (collection, path, part, fold) VALUES (?, ?, ?, ?)", rows)
 
     def load_split(self, collection: Collection) -> Split | None:
         """The stored split of a collection."""
@@ -145,10 +150,13 @@ class Ledger:
         found = self._db.execute("SELECT origin, seed FROM splits WHERE collection = ?", (key,)).fetchone()
         if found is None:
             return None
-        query = "SELECT path, part FROM split_parts WHERE collection = ? ORDER BY path"
-        parts = dict(self._db.execute(query, (key,)))
-        index = pd.Index(list(parts), dtype=object)
-        return Split(pd.Series(list(parts.values()), index, dtype=object), *found)
+        origin, seed = found
+        query = "SELECT path, part, fold FROM split_parts WHERE collection = ? ORDER BY path"
+        rows = self._db.execute(query, (key,)).fetchall()
+        index = pd.Index([path for path, _, _ in rows], dtype=object)  # with its type: lookups are ten times as fast
+        parts = pd.Series([part for _, part, _ in rows], index, dtype=object)
+        folds = pd.Series([fold for _, _, fold in rows], index, dtype=object).dropna().astype("int64")
+        return Split(parts, origin, seed, folds)
 
     def add_candidates(self, collection: Collection, judged: Iterable[tuple[Candidate, Verdict]]) -> None:
         """Record generated images, whose files are already safe on disk, with their first verdicts."""
@@ -191,6 +199,17 @@ class Ledger:
         """What `adapt` made for a collection, the newest first."""
         query = "SELECT folder FROM adapters WHERE collection = ? ORDER BY at DESC, rowid DESC"
         return [self._state.adapters / name for (name,) in self._db.execute(query, (self._key(collection),))]
+
+    def mark_exposed(self, collection: Collection, folders: Iterable[Path]) -> None:
+        """Remember that the split was changed after these adapters had learned from it."""
+        rows = [(self._key(collection), folder.name, _now()) for folder in folders]
+        with self.atomic():
+            self._db.executemany("INSERT OR REPLACE INTO exposed_adapters VALUES (?, ?, ?)", rows)
+
+    def exposed(self, collection: Collection) -> set[Path]:
+        """The adapters that learned from a split which was changed afterwards."""
+        query = "SELECT folder FROM exposed_adapters WHERE collection = ?"
+        return {self._state.adapters / name for (name,) in self._db.execute(query, (self._key(collection),))}
 
     def setting(self, collection: Collection, name: str) -> Any:
         """A remembered decision, `None` when there is none."""

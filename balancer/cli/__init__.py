@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from balancer import __version__
-from balancer.cli import adapting, collection, filling, merged, prompting
+from balancer.cli import adapting, collection, filling, merged, prompting, splitting
 from balancer.cli.console import run
 
 app = typer.Typer(
@@ -32,7 +32,7 @@ def _options(
 
 
 for command in (
-    *(collection.scan, prompting.prompts),
+    *(collection.scan, splitting.split, prompting.prompts),
     *(adapting.adapt, filling.fill),
     *(merged.verify, merged.explain, merged.unmerge),
 ):

@@ -31,7 +31,7 @@ def scan(
     from balancer.folders import require_folder
     from balancer.ledger import Ledger
     from balancer.scan import scan as scan_folder
-    from balancer.split import draw_split, training_counts
+    from balancer.split import Shares, draw_split, training_counts
     from balancer.state import find_or_make_state, locked
 
     state = find_or_make_state(Path.cwd(), require_folder(data))
@@ -43,7 +43,9 @@ def scan(
         progress = Progress("Reading")
         collection = scan_folder(data, patient or None, deep=deep, known=earlier, progress=progress)
         progress.close()
-        split = draw_split(collection, earlier=_earlier_split(ledger, collection, earlier))
+        stored, kept = ledger.load_split(collection), _earlier_split(ledger, collection, earlier)
+        seed = 0 if stored is None else stored.seed
+        split = draw_split(collection, seed, kept, Shares(**(ledger.setting(collection, "split") or {})))
         with ledger.atomic():
             ledger.save_collection(collection)
             ledger.save_split(collection, split)
@@ -64,6 +66,11 @@ def _earlier_split(ledger: Ledger, collection: Collection, earlier: Collection |
         message(
             f"The split is kept, since {trained[0].name} was trained on it: it may have seen patients of the test part."
         )
+        return split
+    if split.origin == "file":
+        message("The split of your table is kept; patients in two of its parts go to the one that is tested.")
+        return split
+    if collection.has_parts and (split.parts == "val").any():
         return split
     if not collection.has_parts:
         message("The patients are known in another way now: the split is drawn anew.")

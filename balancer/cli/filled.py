@@ -28,7 +28,7 @@ def show_plan(counts: Mapping[str, int], plan: Plan, max_ratio: float) -> None:
             count,
             plan.target_counts[label],
             plan.deficits[label],
-            f"{plan.deficits[label] / count:.2g}x" if count else "-",
+            f"{plan.deficits[label] / count:.1f}x" if count else "-",
         ]
         for label, count in counts.items()
     ]
@@ -36,14 +36,16 @@ def show_plan(counts: Mapping[str, int], plan: Plan, max_ratio: float) -> None:
     for label, missing in plan.capped.items():
         message(
             f"{printable(label)}: {plan.deficits[label]} instead of {missing}: "
-            f"at most {max_ratio:g} for each real image (--max-ratio)"
+            f"capped at {max_ratio:g} synthetic for each real image (--max-ratio {max_ratio:g})"
         )
     much = [label for label, count in counts.items() if plan.deficits[label] > _MUCH_TOO_MANY * count]
     if much:
         names = ", ".join(map(printable, much))
         message(
             f"More than {_MUCH_TOO_MANY} synthetic for each real image of {names}: "
-            "what is published seldom finds a gain there."
+            "published ratios that were best disagree, from 0.25 to 10, mostly moderate. In our pilot, "
+            "mixing in 19 for each ruined the class. Consider fewer, --symmetric, or training on the synthetic images "
+            "first and on the real ones after; and compare on patients who were held out."
         )
     left = {label: count + plan.deficits[label] for label, count in counts.items()}
     if any(plan.deficits.values()) and min(left.values()) > 0 and max(left.values()) > 1.2 * min(left.values()):

@@ -32,7 +32,11 @@ _RECORD, _LEDGER = 10_000, 4_000_000  # bytes: what is written down about an ima
 
 
 def fill(
-    target: list[str] = typer.Option(..., help="N, max, median, or LABEL=N; may be given more than once."),
+    target: list[str] = typer.Option(None, help="N, max, median, or LABEL=N; may be given more than once."),
+    strategy: str = typer.Option(None, help='Bring to the largest class: minority, "not majority" or all.'),
+    times: list[str] = typer.Option(
+        None, help="So many synthetic images for each real one, of all classes below the largest, or LABEL=X."
+    ),
     max_ratio: float = typer.Option(10, help="At most so many synthetic images for each real one of the class."),
     symmetric: bool = typer.Option(False, "--symmetric", help="Add the same number to every class."),
     model: str = typer.Option(
@@ -69,7 +73,9 @@ def fill(
     with opened(write=not dry_run) as session:
         session = _without_holdout(session) if no_holdout else session
         counts = training_counts(session.collection, session.split)
-        plan = make_plan(counts, target, max_ratio=max_ratio, symmetric=symmetric)
+        plan = make_plan(
+            counts, target or (), strategy=strategy, times=times or (), max_ratio=max_ratio, symmetric=symmetric
+        )
         place = out or default_out(session.collection.root)
         check_out(place, session.collection.root, session.state.folder)
         show_plan(counts, plan, max_ratio)
@@ -172,7 +178,9 @@ def _exposure(session: Session, checkpoint: Checkpoint, adapter: Path | None) ->
         return "generator exposure unknown: what the model was trained on is not on record here"
     card = json.loads((checkpoint.folder / "card.json").read_text("utf-8"))
     if session.split.origin != "none" and card.get("split_sha256") != session.split.sha256:
-        return "the model was trained on an earlier split: it may have seen patients who are held out now"
+        marked = {folder.resolve() for folder in session.ledger.exposed(session.collection)}
+        changed = " (changed afterwards with --force)" if checkpoint.folder.resolve() in marked else ""
+        return f"exposed: trained on an earlier split{changed}, it may have seen patients who are held out now"
     return ""
 
 

@@ -16,18 +16,21 @@ if TYPE_CHECKING:
     from balancer.split import Split
 
 _SHOWN = 3
+_FEW_TESTED = 10  # patients; one more or less right moves the recall of fewer by over a tenth
 
 
 def show_scan(collection: Collection, split: Split, figures: Imbalance) -> None:
     """Print what a scan found, for people."""
     images, counts = collection.images, figures.counts
-    layout = "its own parts" if collection.has_parts else "no parts of its own: a split by patient was drawn and stored"
+    drawn = "the split of your table" if split.origin == "file" else "a split by patient was drawn and stored"
+    layout = "its own parts" if collection.has_parts else f"no parts of its own: {drawn}"
     result(f"{printable(collection.root.name)}: {len(images)} images, {len(counts)} classes, {layout}")
     result()
     result(table(*_table(collection, split, figures)))
     result()
     ratio = "infinite" if math.isinf(figures.ratio) else f"{figures.ratio:.1f}"
     result(f"Training images: imbalance ratio {ratio}, evenness {figures.evenness:.2f} (1 is balanced)")
+    show_small_classes(collection, split)
     _show_patients(collection)
     _show_findings(collection.findings)
     result()
@@ -49,6 +52,30 @@ def _table(collection: Collection, split: Split, figures: Imbalance) -> tuple[li
         for label in figures.counts
     ]
     return header, rows
+
+
+def show_small_classes(collection: Collection, split: Split) -> None:
+    """Say which classes the test part cannot judge, and what the folds are for."""
+    from balancer.folds import FEW, group_counts
+    from balancer.groups import stay_together
+
+    groups, labels, counts = stay_together(collection), collection.images["label"], group_counts(collection)
+    tested = split.parts == "test"
+    few = {
+        label: size
+        for label in collection.labels
+        if (size := groups[tested & (labels == label)].nunique()) < _FEW_TESTED
+    }
+    patients = "patients" if collection.images["patient"].notna().all() else "patients or images"
+    if few:
+        names = ", ".join(f"{printable(label)} ({size})" for label, size in few.items())
+        result(f"Too few {patients} in the test part to judge by it, fewer than {_FEW_TESTED}: {names}")
+    small = [f"{printable(label)} ({size})" for label, size in counts.items() if size < FEW]
+    if split.fold_count:
+        why = f", since these classes have fewer than {FEW} {patients}: {', '.join(small)}" if small else ""
+        result(f"Folds for cross-fitting: {split.fold_count}, over every image, the test part included{why}")
+    elif small and split.origin != "none":
+        result(f"Fewer than {FEW} {patients}: {', '.join(small)}. To test each of them: balance split --folds 5")
 
 
 def _show_patients(collection: Collection) -> None:
@@ -102,7 +129,7 @@ def scan_as_json(collection: Collection, split: Split, figures: Imbalance) -> di
             }
             for label in figures.counts
         },
-        "split": {"origin": split.origin, "seed": split.seed, "sha256": split.sha256},
+        "split": {"origin": split.origin, "seed": split.seed, "sha256": split.sha256, "folds": split.fold_count},
         "patients": {
             "pattern": collection.patient_pattern,
             "count": int(images["patient"].nunique()),

@@ -257,6 +257,16 @@ MISTAKES = [
     (("scan", "xrays", "--patient", "zzz"), "zzz finds none", "--patient"),
     (("fill", "--target", "20", "--device", "tpu"), "no --model", "balance adapt"),
     (("fill", "--target", "many"), "'many' in --target", "--target 500"),
+    (("fill",), "none of --target", "--times 1"),
+    (("fill", "--target", "20", "--times", "1"), "--times and --target", "--target 500"),
+    (("fill", "--strategy", "majority"), "'majority'", "not majority"),
+    (("fill", "--times", "NODULES=1"), "'NODULES' in --times", "--times NODULE=1"),
+    (("split", "--folds", "1"), "1", "--folds 5"),
+    (("split", "--test", "0.9", "--val", "0.2"), "0.9", "--test 0.2"),
+    (("split", "--test", "nan"), "nan", "--test 0.2"),
+    (("split", "--splits", "nowhere.csv"), "nowhere.csv", "--splits FILE"),
+    (("split", "--splits", "taken/thesis.txt"), "mine", "file (or patient)"),
+    (("split", "--splits", "taken/thesis.txt", "--test", "0.2"), "--splits with", "--splits FILE"),
     (("fill", "--target", "NODULES=9"), "'NODULES' in --target", "--target NODULE=500"),
     (("fill", "--target", "20", "--model", "xrays"), "xrays: EFFUSION, NODULE, NORMAL", "balance adapt"),
     (("fill", "--target", "20", "--model", "no/model"), "nothing is fetched", "balance adapt"),
@@ -294,7 +304,7 @@ def test_every_mistake_is_one_clear_message(work, arguments, found, advice):
     assert (work / "taken" / "thesis.txt").read_text() == "mine"
 
 
-@pytest.mark.parametrize("arguments", [("fill",), ("fill", "--target", "5", "--batch-size", "x"), ("nonsense",)])
+@pytest.mark.parametrize("arguments", [("fill", "--target", "5", "--batch-size", "x"), ("nonsense",)])
 def test_wrong_options_are_told_by_the_parser(work, arguments):
     code, output = run(work, *arguments)
     assert code == 2
@@ -429,7 +439,7 @@ def test_help_names_every_command_and_is_documented(tmp_path):
     code, output = run(tmp_path, "--help")
     assert code == 0
     readme = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
-    for name in ("scan", "prompts", "adapt", "fill", "verify", "explain", "unmerge"):
+    for name in ("scan", "split", "prompts", "adapt", "fill", "verify", "explain", "unmerge"):
         assert f"\n  {name} " in output
         assert f"balance {name}" in readme, f"the README does not show balance {name}"
         assert run(tmp_path, name, "--help")[0] == 0
@@ -438,3 +448,14 @@ def test_help_names_every_command_and_is_documented(tmp_path):
 def test_hostile_names_are_shown_and_do_nothing(capsys):
     console.result(console.table(["class", "images"], [["\x1b[2J\u202eevil\n", 1]]))
     assert capsys.readouterr().out == "class                images\n\\x1b[2J\\u202eevil\\n       1\n"
+
+
+def test_a_split_that_was_learned_from_is_changed_by_force_alone(work):
+    ledger = Ledger(find_state(work))
+    assert run(work, "split", "--test", "0.3")[0] == 0
+    ledger.add_adapter(ledger.load_collection(), work / "sd")
+    assert "nothing changed" in run(work, "split", "--test", "0.3")[1]
+    code, output = run(work, "split", "--test", "0.2")
+    assert (code, "sd learned from the stored one" in output) == (2, True)
+    assert run(work, "split", "--test", "0.2", "--force")[0] == 0
+    assert run_json(work, "split")["exposed"] == ["sd"]
