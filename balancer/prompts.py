@@ -6,11 +6,12 @@ import random
 import re
 import unicodedata
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from balancer.attributes import AGE_GROUPS, SEXES, VIEWS, Attributes, Wordings, slot_words
 from balancer.errors import PromptError
 
 if TYPE_CHECKING:
@@ -20,6 +21,8 @@ PACKS = ("chest", "bone")
 MAX_BYTES = 1_000_000
 MAX_DEPTH = 8  # a pack needs six, file and document counted; a thousand would end Python's recursion
 RESERVED = frozenset({"finding", "modality", "template"})
+PATIENT = "patient"
+"""What is known of a patient stands behind the modality, unless the pack has a slot of this name."""
 _PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
 _QUOTES = "put a text that has { } : or # in it between double quotes, and check the indentation"
 
@@ -54,6 +57,7 @@ class TemplatePack:
     slots: Mapping[str, tuple[str, ...]]
     negative: str
     classes: tuple[ClassTemplate, ...]
+    known: Wordings = field(default_factory=dict)
 
     def find(self, label: str) -> ClassTemplate | None:
         """The class that a label names, whatever its case and separators, or None.
@@ -65,6 +69,14 @@ class TemplatePack:
         """
         key = _key(label)
         return next((c for c in self.classes if key in map(_key, (c.name, *c.synonyms))), None)
+
+    def words(self, known: Attributes) -> dict[str, str]:
+        """The slots that sex, age group and view set, with their texts: the `known` of a prompt.
+
+        >>> load_pack("chest").words(Attributes("female", "18-39", "PA"))
+        {'view': 'posteroanterior PA projection', 'patient': 'of a young woman'}
+        """
+        return slot_words(self.known, self.slots, known)
 
 
 def load_pack(name_or_path: str | Path) -> TemplatePack:
@@ -96,8 +108,8 @@ def make_prompt(
     """Prompt number `index` of a class: a pure function of its arguments.
 
     The label takes no part in the draw, so that prompt number 7 has the same view in every class and no slot
-    can become a shortcut. `known` sets slots to what is known of a patient. Raises PromptError for a known
-    slot that the pack has not, and for a label without a letter or digit that no class names.
+    can become a shortcut. `known` sets slots to what is known, as `TemplatePack.words` gives it. Raises
+    PromptError for a known slot that the pack has not, and for a label without a letter or digit that no class names.
 
     >>> prompt = make_prompt(load_pack("chest"), "VIRAL_PNEUMONIA", index=0)
     >>> prompt.slots["view"] == make_prompt(load_pack("chest"), "NORMAL", index=0).slots["view"]
@@ -106,7 +118,8 @@ def make_prompt(
     template = _draw(pack.templates, "template", index, seed)
     values = {name: _draw(options, name, index, seed) for name, options in pack.slots.items()}
     values |= {name: _known_text(pack, name, text) for name, text in (known or {}).items()}
-    values |= {"modality": pack.modality, "finding": _draw(_findings(pack, label), "finding", index, seed)}
+    modality = pack.modality if PATIENT in pack.slots else " ".join([pack.modality, *_taken(values, PATIENT)])
+    values |= {"modality": modality, "finding": _draw(_findings(pack, label), "finding", index, seed)}
     slots = {name: values[name] for name in _PLACEHOLDER.findall(template)}
     return Prompt(_fill(template, slots), pack.negative, template, slots)
 
@@ -159,9 +172,13 @@ def _findings(pack: TemplatePack, label: str) -> tuple[str, ...]:
     raise PromptError(needed="a class name with a letter or a digit in it", found=found, next_step=fix)
 
 
+def _taken(values: dict[str, str], name: str) -> list[str]:
+    return [values.pop(name)] if name in values else []
+
+
 def _known_text(pack: TemplatePack, name: str, text: str) -> str:
     clean = " ".join(text.split())
-    if name in pack.slots and clean:
+    if (name in pack.slots or (name == PATIENT and PATIENT in pack.known)) and clean:
         return clean
     needed = f"a text for a slot of {pack.source}, which has {', '.join(pack.slots) or 'none'}"
     fix = f"leave {name!r} out, or add the slot to a copy of {pack.source}"
@@ -207,7 +224,7 @@ def _read(path: Path) -> bytes:
 def _parse(data: bytes, name: str, source: str) -> TemplatePack:
     reader = _Reader(source)
     parts = reader.entries(
-        reader.compose(data), "the pack", ("modality", "templates", "classes"), ("slots", "negative")
+        reader.compose(data), "the pack", ("modality", "templates", "classes"), ("slots", "negative", "known")
     )
     slots = reader.slots(parts["slots"]) if "slots" in parts else {}
     return TemplatePack(
@@ -218,6 +235,7 @@ def _parse(data: bytes, name: str, source: str) -> TemplatePack:
         slots=slots,
         negative=", ".join(reader.texts(parts["negative"], "negative")) if "negative" in parts else "",
         classes=reader.classes(parts["classes"]),
+        known=reader.known(parts["known"], slots) if "known" in parts else {},
     )
 
 
@@ -308,6 +326,29 @@ class _Reader:
                 needed = f"a slot name of the letters a to z and _, not {', '.join(sorted(RESERVED))}"
                 raise self.fault(key_node, needed, repr(name), "give the slot another name")
         return {name: self.texts(value, f"the slot {name}") for name, (_, value) in pairs.items()}
+
+    def known(self, node: Node, slots: Collection[str]) -> Wordings:
+        """Wordings of what a table of patients tells, each under the values that must hold."""
+        wordings: dict[str, dict[tuple[str, ...], str]] = {}
+        for slot, (key_node, value) in self.pairs(node, "known").items():
+            if slot not in (*slots, PATIENT):
+                fix = f"correct the name, or add `{slot}: [..]` under slots"
+                raise self.fault(key_node, f"one of {', '.join([*slots, PATIENT])} under known", repr(slot), fix)
+            pairs = self.pairs(value, f"the known {slot}")
+            keys = {name: self.values(name, at, slot) for name, (at, _) in pairs.items()}
+            wordings[slot] = {keys[name]: self.text(text, f"{slot} {name}") for name, (_, text) in pairs.items()}
+        return wordings
+
+    def values(self, name: str, node: Node, slot: str) -> tuple[str, ...]:
+        """The values of a wording's name: a sex, an age group, a view, or several of them with spaces between."""
+        allowed = (*SEXES, *AGE_GROUPS, *VIEWS)
+        words = tuple(name.split())
+        if set(words) <= set(allowed) and len(set(words)) == len(words):
+            return words
+        if slot == "view":
+            return (name,)  # a table may have views that only its owner knows
+        fix = "correct the name; several values are written with spaces between, such as `female 65+`"
+        raise self.fault(node, f"values out of {', '.join(allowed)}", repr(name), fix)
 
     def templates(self, node: Node, slots: Collection[str]) -> tuple[str, ...]:
         templates = tuple(self.template(item, slots) for item in self.items(node, "templates"))

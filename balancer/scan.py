@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 from pathlib import Path, PurePosixPath
 
 import pandas as pd
@@ -22,6 +22,7 @@ from balancer.findings import (
 )
 from balancer.folders import Found, labelled_files, require_folder
 from balancer.images import Header, read_grey, read_header
+from balancer.patients import PatientTable, TableRef, fill_in, take_over
 
 COLUMNS = [
     "label",
@@ -67,18 +68,25 @@ class Collection:
     `images` has one row a file, indexed by its path relative to `root` (text, `/`): label, part (the folder of a
     split layout as it is called on disk, else ""), patient (missing where unknown), format, mode, bits, width,
     height (pixels), size (bytes), mtime_ns, sha256 (missing until read), and the `ATTRIBUTES` sex, age and view
-    (missing where no table of patients tells them).
+    (missing where no table of patients tells them). `table` is the table of patients that was used.
     """
 
     root: Path
     images: pd.DataFrame
     findings: tuple[Finding, ...]
     patient_pattern: str | None = None
+    table: TableRef | None = None
 
     @property
     def labels(self) -> list[str]:
         """The classes, sorted as `ImageFolder` sorts them."""
         return sorted(self.images["label"].unique())
+
+    @property
+    def patient_source(self) -> str | None:
+        """Where the patients are known from: the expression, else the table's column; None when nowhere."""
+        column = None if self.table is None else self.table.columns.get("patient")
+        return self.patient_pattern or (None if column is None else f"column {column}")
 
     @property
     def has_parts(self) -> bool:
@@ -92,16 +100,19 @@ def scan(
     *,
     deep: bool = False,
     known: pd.DataFrame | None = None,
+    table: PatientTable | TableRef | None = None,
     progress: Progress = lambda done, total: None,
 ) -> Collection:
     """Read the headers of all images below `root`, in `CLASS/` or `train|val|test/CLASS/` folders.
 
     `patient` is a regular expression that is searched in each path below its class folder; its first group, or the
     whole match, names the patient. `deep` decodes every image too. Rows of `known`, an earlier table, are taken over
-    for files whose size and time did not change.
+    for files whose size and time did not change. `table` tells of patients; of a mere reference, to a table that is
+    gone, what `known` holds of it is kept.
 
     Raises:
         CollectionError: not a folder, or without two classes of readable images; a bad expression.
+        TableError: no row of the table fits an image.
     """
     expression = _compile(patient)
     findings: list[Finding] = []
@@ -111,10 +122,16 @@ def scan(
     images = _table(rows, files, expression)
     _require_two_classes(root, images)
     _require_some_patient(images, patient)
+    if isinstance(table, PatientTable):
+        images, about_table = fill_in(images, table)
+        findings += about_table
+    elif table is not None and known is not None:
+        images = take_over(images, known, table)
     images["sha256"] = _hash_where_sizes_agree(root, images)
     findings += [*named_like_a_part(images)] if not images["part"].any() else []
     findings += [*duplicates(images), *patients_in_two_parts(images), *unmatched(images, patient)]
-    return Collection(root, images, tuple(findings), patient)
+    ref = table.ref if isinstance(table, PatientTable) else table
+    return Collection(root, images, tuple(findings), patient, ref)
 
 
 def samples(images: pd.DataFrame) -> list[Sample]:
@@ -141,7 +158,7 @@ def with_hashes(
     images = collection.images.copy()
     found = _hash_all(collection.root, list(missing.index), progress)
     images.loc[list(found), "sha256"] = pd.Series(found, dtype=object)
-    return Collection(collection.root, images, collection.findings, collection.patient_pattern)
+    return replace(collection, images=images)
 
 
 def patient_groups(images: pd.DataFrame, count: int = 4) -> list[tuple[str, int, tuple[str, ...]]]:

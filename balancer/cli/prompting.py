@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 import typer
 
 from balancer.cli.console import Progress, message, printable, result
-from balancer.cli.session import choose_templates, opened, save_report
+from balancer.cli.session import choose_templates, known_attributes, opened, save_report
+from balancer.errors import BalanceError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from balancer.attributes import JointDistribution
     from balancer.prompts import Prompt
 
 
@@ -27,21 +29,36 @@ def prompts(
     """Show the prompts that fill would use, or draw each once."""
     from balancer.prompts import make_prompt
 
-    if label:
-        labels = [label]
-    else:
-        with opened(write=False) as session:
-            labels = session.collection.labels
+    labels, known = _labels_and_known(label)
     templates = choose_templates(pack, labels)
-    shown = [(each, make_prompt(templates[each], each, index, seed)) for each in labels for index in range(count)]
+    drawn = [known.draw(index, seed) for index in range(count)]
+    shown = [
+        (each, make_prompt(templates[each], each, index, seed, templates[each].words(drawn[index])))
+        for each in labels
+        for index in range(count)
+    ]
     if sample:
         message(f"Drawn: {_draw_samples(shown, model)}")
     for each in labels:
         result(f"{printable(each)} ({templates[each].source})")
         for number, (_, prompt) in enumerate((pair for pair in shown if pair[0] == each), start=1):
-            result(f"  {number:2}. {prompt.text}")
+            result(f"  {number:2}. {printable(prompt.text)}")
     for negative in dict.fromkeys(pack.negative for pack in templates.values()):
         result(f"negative: {negative}")
+
+
+def _labels_and_known(label: str | None) -> tuple[list[str], JointDistribution]:
+    """The classes to word, and what a table tells; a class that is named needs no scanned collection."""
+    from balancer.attributes import JointDistribution
+
+    try:
+        with opened(write=False) as session:
+            known = known_attributes(session, remember=False)
+            return [label] if label else session.collection.labels, known
+    except BalanceError:
+        if label is None:
+            raise
+    return [label], JointDistribution()
 
 
 def _draw_samples(shown: Sequence[tuple[str, Prompt]], model: str | None) -> Path:
