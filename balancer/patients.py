@@ -186,7 +186,9 @@ def _header(path: Path, text: str) -> tuple[list[str], str]:
     header = [name.strip() for name in found[separator]]
     if not any(header):
         raise TableError(
-            needed="a table of patients with a header line", found=f"{path.name}, which is empty", next_step="see FILE"
+            needed="a table of patients with a header line",
+            found=f"{path.name}, which is empty",
+            next_step="write a first line such as: file,patient,sex,age,view",
         )
     return header, separator
 
@@ -288,7 +290,7 @@ def _targets(entries: pd.Series, paths: pd.Index) -> tuple[pd.Series, set[str]]:
         found = rest.map(whole)
         targets.update(found.dropna())
         rest = rest[found.isna()]
-        rest = rest[rest.str.contains("/", regex=False)].str.partition("/")[2]
+        rest = rest[rest.str.contains("/", regex=False)].str.split("/", n=1).str[1]
     ambiguous: set[str] = set()
     taken = set(targets.dropna())
     for short in (_name, _stem):
@@ -321,14 +323,26 @@ def _stem(path: str) -> str:
 
 
 def _agreed(rows: pd.DataFrame, keys: pd.Series) -> tuple[pd.DataFrame, dict[str, list[str]]]:
-    """One row for each key; where its rows contradict each other the value is missing, and is told by name."""
+    """One row for each key; where its rows contradict each other the value is missing, and is told by name.
+
+    Values are compared by number, which a million rows need.
+    """
     rows, keys = rows[keys.notna()], keys.dropna()
-    several = keys.duplicated(keep=False)
-    groups = rows[several].groupby(keys[several], sort=False)
-    first, different = groups.first(), groups.nunique() > 1
-    told = pd.concat([rows[~several].set_axis(pd.Index(keys[~several], dtype=object)), first.mask(different)])
-    wrong = different[different.any(axis=1)]
-    return told, {str(key): list(wrong.columns[row]) for key, row in zip(wrong.index, wrong.to_numpy(), strict=True)}
+    places, names = pd.factorize(keys)
+    told, different = {}, {}
+    for name in map(str, rows):
+        codes, values = pd.factorize(rows[name])
+        groups = pd.Series(codes).where(codes >= 0).groupby(places)
+        least, most = groups.min(), groups.max()
+        told[name] = pd.Series(dict(enumerate(values)), dtype=rows[name].dtype).reindex(least.where(least == most))
+        different[name] = (least < most).to_numpy()
+    index = pd.Index(names, dtype=object)
+    wrong = pd.DataFrame(different, index=index)
+    wrong = wrong[wrong.any(axis=1)]
+    return (
+        pd.DataFrame({name: column.to_numpy() for name, column in told.items()}, index=index),
+        {str(key): list(wrong.columns[row]) for key, row in zip(wrong.index, wrong.to_numpy(), strict=True)},
+    )
 
 
 def _of_patients(rows: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, list[str]]]:
