@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+import numpy as np
 import pandas as pd
 
 from balancer.errors import TableError
@@ -334,13 +335,14 @@ def _agreed(rows: pd.DataFrame, keys: pd.Series) -> tuple[pd.DataFrame, dict[str
         codes, values = pd.factorize(rows[name])
         groups = pd.Series(codes).where(codes >= 0).groupby(places)
         least, most = groups.min(), groups.max()
-        told[name] = pd.Series(dict(enumerate(values)), dtype=rows[name].dtype).reindex(least.where(least == most))
+        choice = least.where(least == most, -1).astype(int).to_numpy()  # -1 is the last, nothing
+        told[name] = np.append(np.asarray(values, dtype=object), [None])[choice]
         different[name] = (least < most).to_numpy()
     index = pd.Index(names, dtype=object)
     wrong = pd.DataFrame(different, index=index)
     wrong = wrong[wrong.any(axis=1)]
     return (
-        pd.DataFrame({name: column.to_numpy() for name, column in told.items()}, index=index),
+        pd.DataFrame(told, index=index, dtype=object),
         {str(key): list(wrong.columns[row]) for key, row in zip(wrong.index, wrong.to_numpy(), strict=True)},
     )
 
