@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 import pandas as pd
 
+from balancer.attributes import JointDistribution
 from balancer.engines import Engine
 from balancer.files import sha256_if_there, sync_path, write_whole
 from balancer.generators import ImageGenerator
@@ -63,11 +64,13 @@ class Recipe:
     config: GenerationConfig
     look: Look
     seed: int = 0
+    attributes: JointDistribution = field(default_factory=JointDistribution)
 
     def job(self, label: str, index: int) -> Job:
         """The job of image `index` of `label`."""
         seed = job_seed(self.seed, label, index)
-        prompt = make_prompt(self.packs[label], label, index, self.seed)
+        known = self.packs[label].words(self.attributes.draw(index, self.seed))
+        prompt = make_prompt(self.packs[label], label, index, self.seed, known)
         size = self.look.output.size or random.Random(seed).choice(self._sizes(label))
         return Job(label, index, prompt, seed, self.config, Method(), replace(self.look.output, size=size))
 
@@ -128,6 +131,26 @@ def settle_look(collection: Collection, split: Split, ledger: Ledger, *, remembe
     if remember:
         ledger.save_setting(collection, "look", asdict(now))
     return now
+
+
+def settle_attributes(
+    collection: Collection, split: Split, ledger: Ledger, *, remember: bool
+) -> tuple[JointDistribution, bool]:
+    """The distribution of sex, age group and view in the training part, and whether prompts change because of it.
+
+    With the same table it is the one that the first fill saw, so that images made then remain usable.
+    """
+    table = None if collection.table is None else collection.table.sha256
+    columns = {} if collection.table is None else dict(collection.table.columns)
+    source = [table, columns, collection.patient_source, split.origin]
+    stored = ledger.setting(collection, "attributes")
+    if stored is not None and stored["source"] == source:
+        return JointDistribution.from_fields(stored["counts"]), False
+    found = JointDistribution.fit(collection.images.loc[split.paths("train")])
+    before = () if stored is None else JointDistribution.from_fields(stored["counts"]).counts
+    if remember and (stored is not None or found.counts):
+        ledger.save_setting(collection, "attributes", {"source": source, "counts": found.counts})
+    return found, found.counts != before and ledger.setting(collection, "look") is not None
 
 
 def fill(

@@ -17,6 +17,7 @@ import pandas as pd
 from balancer.errors import StateError
 from balancer.findings import Finding
 from balancer.jobs import Candidate, Job, Verdict
+from balancer.patients import TableRef
 from balancer.scan import COLUMNS, DTYPES, Collection
 from balancer.split import Split
 from balancer.state import State
@@ -51,6 +52,9 @@ MIGRATIONS = (
     """
     ALTER TABLE split_parts ADD COLUMN fold INTEGER;
     CREATE TABLE exposed_adapters (collection TEXT, folder TEXT, at TEXT, PRIMARY KEY (collection, folder));
+    """,
+    """
+    ALTER TABLE collections ADD COLUMN patients_table TEXT;
     """,
 )
 
@@ -107,8 +111,15 @@ class Ledger:
             for name in ("images", "findings"):
                 self._db.execute(f"DELETE FROM {name} WHERE collection = ?", (key,))
             self._db.execute(
-                "INSERT OR REPLACE INTO collections VALUES (?, ?, ?, ?)",
-                (key, self._portable(collection.root), collection.patient_pattern, _now()),
+                "INSERT OR REPLACE INTO collections (id, root, patient_pattern, scanned_at, patients_table)"
+                " VALUES (?, ?, ?, ?, ?)",
+                (
+                    key,
+                    self._portable(collection.root),
+                    collection.patient_pattern,
+                    _now(),
+                    self._table_to_json(collection.table),
+                ),
             )
             places = ", ".join("?" * (len(COLUMNS) + 2))
             self._db.executemany(f"INSERT INTO images VALUES ({places})", ((key, *row) for row in rows))
@@ -117,14 +128,14 @@ class Ledger:
     def load_collection(self, root: Path | None = None) -> Collection | None:
         """The collection at `root`, by default the one scanned last; `None` when there is none."""
         where, values = ("", ()) if root is None else ("WHERE id = ?", (self._key_of(root),))
-        query = (
-            f"SELECT id, root, patient_pattern FROM collections {where} ORDER BY scanned_at DESC, rowid DESC LIMIT 1"
-        )
+        columns = "id, root, patient_pattern, patients_table"
+        query = f"SELECT {columns} FROM collections {where} ORDER BY scanned_at DESC, rowid DESC LIMIT 1"
         found = self._db.execute(query, values).fetchone()
         if found is None:
             return None
-        key, stored, pattern = found
-        return Collection(self._place(stored), self._images(key), self._findings(key), pattern)
+        key, stored, pattern, table = found
+        images, findings = self._images(key), self._findings(key)
+        return Collection(self._place(stored), images, findings, pattern, self._table_of(table))
 
     def save_hashes(self, collection: Collection) -> None:
         """Remember content hashes that were found since the scan."""
@@ -261,6 +272,18 @@ class Ledger:
         """Relative to the working folder where the collection lies in it, so that both can move together."""
         home, root = self._state.folder.parent.resolve(), root.resolve()
         return root.relative_to(home).as_posix() if root.is_relative_to(home) else root.as_posix()
+
+    def _table_to_json(self, table: TableRef | None) -> str | None:
+        if table is None:
+            return None
+        fields = {"named": dict(table.named), "columns": dict(table.columns), "sha256": table.sha256}
+        return json.dumps({"path": self._portable(table.path), **fields})
+
+    def _table_of(self, stored: str | None) -> TableRef | None:
+        if stored is None:
+            return None
+        fields = json.loads(stored)
+        return TableRef(**{**fields, "path": self._place(fields["path"])})
 
     def _place(self, stored: str) -> Path:
         return self._state.folder.parent / stored

@@ -25,6 +25,7 @@ from balancer.findings import (
 from balancer.folders import FINDINGS, Files, labelled_files, require_folder
 from balancer.headers import read_headers
 from balancer.images import read_grey
+from balancer.patients import PatientTable, TableRef, fill_in, take_over
 
 COLUMNS = [
     "label",
@@ -71,18 +72,25 @@ class Collection:
     `images` has one row a file, indexed by its path relative to `root` (text, `/`): label, part (the folder of a
     split layout as it is called on disk, else ""), patient (missing where unknown), format, mode, bits, width,
     height (pixels), size (bytes), mtime_ns, sha256 (missing until read), and the `ATTRIBUTES` sex, age and view
-    (missing where no table of patients tells them).
+    (missing where no table of patients tells them). `table` is the table of patients that was used.
     """
 
     root: Path
     images: pd.DataFrame
     findings: tuple[Finding, ...]
     patient_pattern: str | None = None
+    table: TableRef | None = None
 
     @property
     def labels(self) -> list[str]:
         """The classes, sorted as `ImageFolder` sorts them."""
         return sorted(self.images["label"].unique())
+
+    @property
+    def patient_source(self) -> str | None:
+        """Where the patients are known from: the expression, else the table's column; None when nowhere."""
+        column = None if self.table is None else self.table.columns.get("patient")
+        return self.patient_pattern or (None if column is None else f"column {column}")
 
     @property
     def has_parts(self) -> bool:
@@ -96,21 +104,26 @@ def scan(
     *,
     deep: bool = False,
     known: Collection | None = None,
+    table: PatientTable | TableRef | None = None,
     progress: Progress = lambda done, total: None,
 ) -> Collection:
     """Read the headers of all images below `root`, in `CLASS/` or `train|val|test/CLASS/` folders.
 
     `patient` is a regular expression that is searched in each path below its class folder; its first group, or the
     whole match, names the patient. `deep` decodes every image too. What `known`, an earlier scan, tells of a file is
-    taken over if its size and time did not change.
+    taken over if its size and time did not change. `table` tells of patients; of a mere reference, to a table that is
+    gone, what `known` holds of it is kept.
 
     Raises:
         CollectionError: not a folder, or without two classes of readable images; a bad expression.
+        TableError: no row of the table fits an image.
     """
     expression = _compile(patient)
     findings: list[Finding] = []
     files = labelled_files(require_folder(root), findings)
-    if known is not None and not deep and known.patient_pattern == (patient or None) and _are_the_same(files, known):
+    ref = table.ref if isinstance(table, PatientTable) else table
+    asked_before = known is not None and not deep and (known.patient_pattern, known.table) == (patient or None, ref)
+    if known is not None and asked_before and _are_the_same(files, known):
         kept = (finding for finding in known.findings if finding.kind not in FINDINGS)
         return replace(known, root=root, findings=(*findings, *kept))
     images, broken = _with_headers(root, _listed(files), None if known is None else known.images, progress)
@@ -121,10 +134,15 @@ def scan(
     _require_two_classes(root, images)
     images["patient"] = pd.Series(_patients(images, expression), images.index, dtype=object)
     _require_some_patient(images, patient)
+    if isinstance(table, PatientTable):
+        images, about_table = fill_in(images, table)
+        findings += about_table
+    elif table is not None and known is not None:
+        images = take_over(images, known.images, table)
     images["sha256"] = _hash_where_sizes_agree(root, images)
     findings += [*named_like_a_part(images)] if not images["part"].any() else []
     findings += [*duplicates(images), *patients_in_two_parts(images), *unmatched(images, patient)]
-    return Collection(root, images, tuple(findings), patient or None)
+    return Collection(root, images, tuple(findings), patient or None, ref)
 
 
 def samples(images: pd.DataFrame) -> list[Sample]:
@@ -151,7 +169,7 @@ def with_hashes(
     images = collection.images.copy()
     found = _hash_all(collection.root, list(missing.index), progress)
     images.loc[list(found), "sha256"] = pd.Series(found, dtype=object)
-    return Collection(collection.root, images, collection.findings, collection.patient_pattern)
+    return replace(collection, images=images)
 
 
 def patient_groups(images: pd.DataFrame, count: int = 4) -> list[tuple[str, int, tuple[str, ...]]]:

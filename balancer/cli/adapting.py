@@ -35,6 +35,7 @@ def adapt(
         )
     from balancer.adapt.scratch import train_from_scratch
     from balancer.adapt.settings import ScratchSettings
+    from balancer.attributes import attributes_of
     from balancer.scan import samples, with_hashes
 
     settings = ScratchSettings(size=size, steps=steps, minutes=minutes, seed=seed, device=device)
@@ -49,7 +50,8 @@ def adapt(
         folder = session.state.adapters / folder_name
         known = folder.is_dir()
         show = _Phases()
-        train_from_scratch(learned, collection.root, templates, settings, folder, session.split.sha256, show)
+        told = attributes_of(collection.images.loc[paths])
+        train_from_scratch(learned, collection.root, templates, settings, folder, session.split.sha256, show, told)
         show.close()
         session.ledger.add_adapter(collection, folder)
         message(f"See what it draws: {shown(folder / 'samples.png')}")

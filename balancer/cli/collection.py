@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
-from balancer.cli.console import Progress, message, result_json
+from balancer.cli.console import Progress, message, printable, result_json
 from balancer.cli.scanned import scan_as_json, show_scan
+from balancer.errors import TableError
 
 if TYPE_CHECKING:
     from balancer.ledger import Ledger
+    from balancer.patients import PatientTable, TableRef
     from balancer.scan import Collection
     from balancer.split import Split
 
@@ -20,6 +23,8 @@ if TYPE_CHECKING:
 def scan(
     data: Path = typer.Argument(help="Folder with a folder for each class, or with train, val and test above them."),
     patient: str = typer.Option(None, help="Regular expression that finds the patient in a file name."),
+    patients: str = typer.Option(None, help="Table (CSV, TSV) of files or patients with sex, age and view."),
+    columns: list[str] = typer.Option(None, help="Its columns, 'patient=PID sex=Gender view=ViewPosition'."),
     deep: bool = typer.Option(False, "--deep", help="Decode every image, to find damaged ones."),
     as_json: bool = typer.Option(False, "--json", help="Print the result as JSON."),
 ) -> None:
@@ -40,8 +45,9 @@ def scan(
         if patient is None and earlier is not None and earlier.patient_pattern:
             patient = earlier.patient_pattern
             message(f"Patients as in the last scan: --patient {shlex.quote(patient)} (--patient '' forgets it)")
+        told = _table(patients, columns or [], None if earlier is None else earlier.table)
         progress = Progress("Reading")
-        collection = scan_folder(data, patient or None, deep=deep, known=earlier, progress=progress)
+        collection = scan_folder(data, patient or None, deep=deep, known=earlier, table=told, progress=progress)
         progress.close()
         stored, kept = ledger.load_split(collection), _earlier_split(ledger, collection, earlier)
         seed = 0 if stored is None else stored.seed
@@ -56,10 +62,33 @@ def scan(
         show_scan(collection, split, figures)
 
 
+def _table(patients: str | None, columns: list[str], last: TableRef | None) -> PatientTable | TableRef | None:
+    """The table of patients that is named, else the one of the last scan; of one that is gone, its reference."""
+    from balancer.patients import parse_columns, read_table
+
+    named = parse_columns(columns)
+    if patients is not None:
+        return read_table(Path(patients), named) if patients else None
+    if last is None:
+        if named:
+            raise TableError(
+                needed="a table for --columns",
+                found="none",
+                next_step="balance scan DATA --patients FILE.csv --columns 'patient=COLUMN'",
+            )
+        return None
+    last = replace(last, named=named or last.named)
+    if not last.path.is_file():
+        message(f"{printable(str(last.path))} is gone: what it told is kept (--patients '' forgets it)")
+        return last
+    message(f"Patients as in the last scan: {printable(last.options)} (--patients '' forgets it)")
+    return read_table(last.path, last.named)
+
+
 def _earlier_split(ledger: Ledger, collection: Collection, earlier: Collection | None) -> Split | None:
     """The stored split, unless it was drawn by other patients and nothing has learned from it."""
     split = ledger.load_split(collection)
-    if split is None or earlier is None or earlier.patient_pattern == collection.patient_pattern:
+    if split is None or earlier is None or earlier.patient_source == collection.patient_source:
         return split
     trained = ledger.adapters(collection)
     if trained:

@@ -62,7 +62,9 @@ def show_prompts(order: Order) -> None:
     result()
     for label, count in order.plan.deficits.items():
         for index in range(min(count, _SAMPLE_PROMPTS)):
-            result(f"{printable(label)}: {make_prompt(order.templates[label], label, index, order.seed).text}")
+            pack, drawn = order.templates[label], order.attributes.draw(index, order.seed)
+            text = make_prompt(pack, label, index, order.seed, pack.words(drawn)).text
+            result(f"{printable(label)}: {printable(text)}")
     for negative in dict.fromkeys(pack.negative for pack in order.templates.values()):
         result(f"negative: {negative}")
 

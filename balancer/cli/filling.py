@@ -15,10 +15,11 @@ from balancer import __version__
 from balancer.cli.console import Progress, message, printable, result, shown, size_of
 from balancer.cli.filled import Generation, show_plan, show_prompts, show_report, show_time
 from balancer.cli.linted import require_sound_wording
-from balancer.cli.session import Session, choose_templates, opened
+from balancer.cli.session import Session, choose_templates, known_attributes, opened
 from balancer.errors import OutputError, SplitError
 
 if TYPE_CHECKING:
+    from balancer.attributes import JointDistribution
     from balancer.fill import FillReport, Recipe
     from balancer.generators import ImageGenerator
     from balancer.generators.checkpoint import Checkpoint
@@ -83,7 +84,8 @@ def fill(
             result("Nothing to do: no class is below its target.")
             return
         _warn_of_removal(place, plan)
-        order = Order(session, plan, choose_templates(pack, session.collection.labels), seed, place)
+        templates = choose_templates(pack, session.collection.labels)
+        order = Order(session, plan, templates, seed, place, known_attributes(session, remember=not dry_run))
         if dry_run:
             show_prompts(order)
             _require_room(order)
@@ -111,6 +113,7 @@ class Order:
     templates: Mapping[str, TemplatePack]
     seed: int
     place: Path
+    attributes: JointDistribution
 
     @property
     def wanted(self) -> int:
@@ -142,7 +145,7 @@ def _prepare(order: Order, model: str | None, adapter: Path | None, sampling: Sa
     config = settle_config(checkpoint, ref, sampling)
     session = order.session
     look = settle_look(session.collection, session.split, session.ledger, remember=remember)
-    recipe = Recipe(order.templates, config, look, order.seed)
+    recipe = Recipe(order.templates, config, look, order.seed, order.attributes)
     few = {label: min(count, 500) for label, count in order.plan.deficits.items()}  # wordings repeat long before
     prompts = [recipe.job(label, index).prompt for label, n in few.items() for index in range(n)]
     require_sound_wording(order.templates, (label for label, n in few.items() if n), prompts)

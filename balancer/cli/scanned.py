@@ -32,6 +32,7 @@ def show_scan(collection: Collection, split: Split, figures: Imbalance) -> None:
     result(f"Training images: imbalance ratio {ratio}, evenness {figures.evenness:.2f} (1 is balanced)")
     show_small_classes(collection, split)
     _show_patients(collection)
+    _show_attributes(collection)
     _show_findings(collection.findings)
     result()
     result("Next: balance fill --target max --dry-run")
@@ -81,15 +82,52 @@ def show_small_classes(collection: Collection, split: Split) -> None:
 def _show_patients(collection: Collection) -> None:
     from balancer.scan import patient_groups
 
-    if not collection.patient_pattern:
+    if not collection.patient_source:
         result("Patients: unknown, so copies of a patient in two parts are not excluded (--patient REGEX)")
         return
     count = collection.images["patient"].nunique()
-    result(f"Patients: {count}. Some of the groups that --patient found:")
+    source = "--patient" if collection.patient_pattern else "the table"
+    result(f"Patients: {count}. Some of the groups that {source} found:")
     for patient, size, names in patient_groups(collection.images):
         files = ", ".join(printable(name) for name in names)
         more = ", ..." if size > len(names) else ""
         result(f"  {printable(patient)}: {size} image{'s' if size > 1 else ''}: {files}{more}")
+
+
+def _show_attributes(collection: Collection) -> None:
+    """Class by sex, age group and view, where a table tells them."""
+    from analysis.attributes import crosstabs
+
+    patients = collection.images["patient"].notna().any()
+    for name, by_class in crosstabs(collection.images).items():
+        result()
+        result(f"Class by {name}, images{' (patients)' if patients else ''}:")
+        values = next(iter(by_class.values()))
+        cells = [
+            [label, *(f"{images} ({count})" if patients else images for images, count in row.values())]
+            for label, row in by_class.items()
+        ]
+        result(table(["class", *values], cells))
+
+
+def _attributes_as_json(collection: Collection) -> dict[str, Any]:
+    from analysis.attributes import crosstabs
+
+    ref, known = collection.table, collection.images["patient"].notna().any()
+    return {
+        "table": None if ref is None else ref.path.name,
+        "columns": {} if ref is None else dict(ref.columns),
+        "by_class": {
+            name: {
+                label: {
+                    value: {"images": images, "patients": patients if known else None}
+                    for value, (images, patients) in row.items()
+                }
+                for label, row in by_class.items()
+            }
+            for name, by_class in crosstabs(collection.images).items()
+        },
+    }
 
 
 def _show_findings(findings: Iterable[Finding]) -> None:
@@ -100,12 +138,14 @@ def _show_findings(findings: Iterable[Finding]) -> None:
     for kind, group in by_kind.items():
         files = sum(len(finding.paths) for finding in group)
         groups = f"{len(group)} times, " if len(group) > 1 else ""
-        result(
-            f"  {kind}: {groups}{files} file{'s' if files > 1 else ''}. {printable(group[0].message)}; {group[0].fix}"
-        )
-        for finding in group[:_SHOWN]:
+        result(f"  {kind}: {groups}{_files(files)}{printable(group[0].message)}; {group[0].fix}")
+        for finding in (each for each in group[:_SHOWN] if each.paths):
             names = ", ".join(printable(str(path)) for path in finding.paths[:_SHOWN])
             result(f"    {names}{', ...' if len(finding.paths) > _SHOWN else ''}")
+
+
+def _files(count: int) -> str:
+    return f"{count} file{'s' if count > 1 else ''}. " if count else ""
 
 
 def scan_as_json(collection: Collection, split: Split, figures: Imbalance) -> dict[str, Any]:
@@ -138,6 +178,7 @@ def scan_as_json(collection: Collection, split: Split, figures: Imbalance) -> di
                 for patient, size, names in patient_groups(images)
             ],
         },
+        "attributes": _attributes_as_json(collection),
         "findings": [
             {"kind": f.kind, "paths": [str(path) for path in f.paths], "message": f.message, "fix": f.fix}
             for f in collection.findings

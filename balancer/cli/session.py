@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from PIL.Image import Image
 
+    from balancer.attributes import JointDistribution
     from balancer.ledger import Ledger
     from balancer.prompts import TemplatePack
     from balancer.scan import Collection
@@ -91,3 +92,13 @@ def choose_templates(pack: str | None, labels: Sequence[str], *, quiet: bool = F
             "Note: the classes are worded from two packs, which may tell them apart; --pack chest or bone takes one."
         )
     return templates
+
+
+def known_attributes(session: Session, *, remember: bool) -> JointDistribution:
+    """How sex, age group and view are distributed in the training part; says when prompts change because of it."""
+    from balancer.fill import settle_attributes
+
+    found, changed = settle_attributes(session.collection, session.split, session.ledger, remember=remember)
+    if changed:
+        message("The table of patients is another than at the last fill: prompts follow it, so images are made anew.")
+    return found

@@ -72,6 +72,26 @@ def test_a_second_scan_remembers_the_patients(work):
     assert "Patients: unknown" in run(work, "scan", "xrays", "--patient", "")[1]
 
 
+def test_a_table_of_patients_is_shown_remembered_kept_and_forgotten(work):
+    rows = [f"p{number}{patient:03},{'F' if patient % 2 else 'M'}" for number in range(3) for patient in range(20)]
+    (work / "meta.csv").write_text("Subject No,Gender\n" + "\n".join(rows))
+    code, output = run(work, "scan", "xrays", "--patients", "meta.csv", "--columns", "patient=Subject No")
+    assert code == 0, output
+    assert "Class by sex, images (patients):" in output
+    assert "NODULE      4 (2)    4 (2)" in output
+    found = run_json(work, "scan", "xrays")["attributes"]
+    assert found["columns"] == {"patient": "Subject No", "sex": "Gender"}
+    assert found["by_class"]["sex"]["NODULE"]["female"] == {"images": 4, "patients": 2}
+    assert "--columns 'patient=Subject No'" in run(work, "scan", "xrays")[1]
+    assert "radiograph of a female patient" in run(work, "prompts", "-n", "2")[1]
+    (work / "meta.csv").unlink()
+    output = run(work, "scan", "xrays")[1]
+    assert "is gone" in output
+    assert "NODULE      4 (2)    4 (2)" in output
+    assert "Class by" not in run(work, "scan", "xrays", "--patients", "")[1]
+    assert "patient" not in run(work, "prompts", "-n", "2")[1]
+
+
 def test_other_patients_draw_another_split_as_long_as_nothing_learned_from_it(tmp_path, xrays):
     first = run_json(tmp_path, "scan", "xrays")["split"]["sha256"]
     assert run_json(tmp_path, "scan", "xrays")["split"]["sha256"] == first
@@ -255,6 +275,10 @@ MISTAKES = [
     (("scan", "xrays/NODULE"), "no class folder", "above the class folders"),
     (("scan", "xrays", "--patient", "("), "'('", "in quotes"),
     (("scan", "xrays", "--patient", "zzz"), "zzz finds none", "--patient"),
+    (("scan", "xrays", "--patients", "none.csv"), "none.csv", "--patients FILE.csv"),
+    (("scan", "xrays", "--patients", "taken/thesis.txt"), "'mine'", "--columns"),
+    (("scan", "xrays", "--columns", "patient=PID"), "none", "--patients FILE.csv"),
+    (("scan", "xrays", "--columns", "colour=x"), "'colour=x'", "--columns 'patient=PID"),
     (("fill", "--target", "20", "--device", "tpu"), "no --model", "balance adapt"),
     (("fill", "--target", "many"), "'many' in --target", "--target 500"),
     (("fill",), "none of --target", "--times 1"),

@@ -7,14 +7,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from balancer.attributes import Attributes
 from balancer.engines import LocalEngine
 from balancer.errors import GenerationError
-from balancer.fill import FillProgress, Recipe, fill, measure_look, settle_look
+from balancer.fill import FillProgress, Recipe, fill, measure_look, settle_attributes, settle_look
 from balancer.generators.checkpoint import find_checkpoint
 from balancer.generators.stable_diffusion import Sampling, StableDiffusion, settle_config
 from balancer.images import read_grey, read_header, read_xmp
 from balancer.jobs import Verdict
 from balancer.ledger import Ledger
+from balancer.patients import read_table
 from balancer.plan import make_plan
 from balancer.prompts import load_pack
 from balancer.scan import scan
@@ -248,3 +250,51 @@ def test_a_class_without_images_of_its_own_takes_any_size(tmp_path, checkpoint):
     desk = Desk(tmp_path, root, checkpoint)
     packs = {**desk.recipe.packs, "NEW": load_pack("chest")}
     assert replace(desk.recipe, packs=packs).job("NEW", 0).output.size in {(20, 24), (21, 24), (22, 24)}
+
+
+@pytest.fixture
+def told(tmp_path, xrays):
+    """Scan with a table of patients."""
+
+    def scan_with(text):
+        (tmp_path / "meta.csv").write_text(text)
+        return scan(xrays, r"(p\d+)-", table=read_table(tmp_path / "meta.csv"))
+
+    return scan_with
+
+
+def test_the_same_table_gives_the_same_prompts_and_another_one_says_so(tmp_path, xrays, checkpoint, told):
+    desk = Desk(tmp_path, xrays, checkpoint)
+    first = told("patient,view\n" + "".join(f"p{n // 20}{n % 20:03},{'PA' if n < 20 else 'AP'}\n" for n in range(60)))
+    split = draw_split(first)
+    with Ledger(desk.state) as ledger:
+        found, changed = settle_attributes(first, split, ledger, remember=True)
+        assert dict(found.counts).keys() == {Attributes(view="PA"), Attributes(view="AP")}
+        assert not changed  # nothing was filled before
+        settle_look(first, split, ledger, remember=True)
+        assert settle_attributes(first, replace(split, parts=split.parts[5:]), ledger, remember=True) == (found, False)
+        other = told("patient,view\np0000,lateral\n")
+        assert settle_attributes(other, split, ledger, remember=False)[1]
+        assert settle_attributes(first, split, ledger, remember=True) == (found, False)
+        none, changed = settle_attributes(
+            replace(first, table=None, images=desk.collection.images), split, ledger, remember=True
+        )
+        assert (none.counts, changed) == ((), True)
+
+
+def test_a_table_words_the_jobs_alike_in_every_class_and_without_one_nothing_changes(tmp_path, xrays, checkpoint, told):
+    desk = Desk(tmp_path, xrays, checkpoint)
+    plain = [desk.recipe.job(label, index).id for label in ("NODULE", "NORMAL") for index in range(9)]
+    views = told("file,view\n" + "".join(f"p2{n:03}-{k}.png,AP\n" for n in range(4) for k in (0, 1)))
+    with Ledger(desk.state) as ledger:
+        joint, _ = settle_attributes(desk.collection, desk.split, ledger, remember=True)
+        assert [
+            replace(desk.recipe, attributes=joint).job(label, index).id
+            for label in ("NODULE", "NORMAL")
+            for index in range(9)
+        ] == plain
+        joint, _ = settle_attributes(views, draw_split(views), ledger, remember=True)
+    recipe = replace(desk.recipe, attributes=joint)
+    slots = [[recipe.job(label, index).prompt.slots["view"] for index in range(60)] for label in views.labels]
+    assert slots[0] == slots[1] == slots[2]
+    assert 0 < slots[0].count("anteroposterior AP projection") < 40

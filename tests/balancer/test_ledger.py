@@ -10,6 +10,7 @@ import pytest
 from balancer.errors import StateError
 from balancer.jobs import Candidate, Verdict
 from balancer.ledger import Ledger
+from balancer.patients import read_table
 from balancer.scan import scan
 from balancer.split import draw_split
 from balancer.state import State, find_or_make_state, find_state, locked
@@ -32,6 +33,18 @@ def test_a_collection_comes_back_as_it_was(state, xrays):
     pd.testing.assert_frame_equal(again.images, found.images.sort_index())
     assert (again.findings, again.patient_pattern) == (found.findings, found.patient_pattern)
     assert again.root.resolve() == xrays.resolve()
+
+
+def test_the_table_of_patients_is_remembered_and_moves_with_the_state(state, xrays, tmp_path):
+    (tmp_path / "meta.csv").write_text("PID,Gender,age,view\np2000,F,30,PA\np0000,M,,\n")
+    found = scan(xrays, r"(p\d+)", table=read_table(tmp_path / "meta.csv", {"sex": "Gender"}))
+    with Ledger(state) as ledger:
+        ledger.save_collection(found)
+        again = ledger.load_collection()
+    for name in ("sex", "age"):
+        assert again.images[name].dropna().to_dict() == found.images[name].dropna().to_dict() != {}
+    assert again.table == found.table
+    assert again.table.options == f"--patients {tmp_path / 'meta.csv'} --columns sex=Gender"
 
 
 def test_the_last_scanned_collection_is_the_current_one(state, tmp_path, xrays):
