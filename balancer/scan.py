@@ -15,13 +15,19 @@ from balancer.errors import CollectionError, ImageError
 from balancer.files import sha256_of
 from balancer.findings import (
     Finding,
+    alike_class_names,
+    clipped_by_loaders,
     duplicates,
     named_like_a_part,
     patients_in_two_parts,
+    small_classes,
     unmatched,
+    unreadable,
+    wrong_extensions,
 )
 from balancer.folders import Found, labelled_files, require_folder
-from balancer.images import Header, read_grey, read_header
+from balancer.images import Header, read_header
+from balancer.shortcuts import shortcuts
 
 COLUMNS = [
     "label",
@@ -90,15 +96,14 @@ def scan(
     root: Path,
     patient: str | None = None,
     *,
-    deep: bool = False,
     known: pd.DataFrame | None = None,
     progress: Progress = lambda done, total: None,
 ) -> Collection:
     """Read the headers of all images below `root`, in `CLASS/` or `train|val|test/CLASS/` folders.
 
     `patient` is a regular expression that is searched in each path below its class folder; its first group, or the
-    whole match, names the patient. `deep` decodes every image too. Rows of `known`, an earlier table, are taken over
-    for files whose size and time did not change.
+    whole match, names the patient. Rows of `known`, an earlier table, are taken over for files whose size and time did
+    not change.
 
     Raises:
         CollectionError: not a folder, or without two classes of readable images; a bad expression.
@@ -106,14 +111,16 @@ def scan(
     expression = _compile(patient)
     findings: list[Finding] = []
     files = list(labelled_files(require_folder(root), findings))
-    rows, broken = _read_rows(root, files, {} if known is None else _by_path(known), deep, progress)
-    findings += broken
+    rows, broken = _read_rows(root, files, {} if known is None else _by_path(known), progress)
+    findings += unreadable(root, ((str(each.paths[0]), each.message) for each in broken))
     images = _table(rows, files, expression)
-    _require_two_classes(root, images)
+    require_two_classes(root, images)
     _require_some_patient(images, patient)
     images["sha256"] = _hash_where_sizes_agree(root, images)
     findings += [*named_like_a_part(images)] if not images["part"].any() else []
     findings += [*duplicates(images), *patients_in_two_parts(images), *unmatched(images, patient)]
+    findings += [*wrong_extensions(images), *clipped_by_loaders(images), *alike_class_names(images)]
+    findings += [*small_classes(images), *shortcuts(images)]
     return Collection(root, images, tuple(findings), patient)
 
 
@@ -174,7 +181,6 @@ def _read_rows(
     root: Path,
     files: Sequence[Found],
     known: Mapping[str, tuple[Header, int, int, str | None]],
-    deep: bool,
     progress: Progress,
 ) -> tuple[dict[str, tuple[Header, str | None]], list[Finding]]:
     """Header and known hash of each readable file, and findings for the others."""
@@ -184,15 +190,13 @@ def _read_rows(
         header, size, mtime, sha256 = known.get(path, (None, -1, -1, None))
         fresh = header is None or (size, mtime) != (stat.st_size, stat.st_mtime_ns)
         try:
-            if deep:
-                read_grey(root / path)
             return (read_header(root / path), None) if fresh or header is None else (header, sha256)
         except ImageError as error:
             return error
 
     rows: dict[str, tuple[Header, str | None]] = {}
     broken: list[Finding] = []
-    with ThreadPoolExecutor(os.cpu_count() if deep else 1) as pool:
+    with ThreadPoolExecutor(1) as pool:
         for done, (file, result) in enumerate(zip(files, pool.map(read, files), strict=True), start=1):
             if isinstance(result, ImageError):
                 broken.append(Finding("unreadable", (PurePosixPath(file[0]),), result.found, result.next_step))
@@ -241,7 +245,8 @@ def _patient(path: str, part: str, label: str, expression: re.Pattern[str] | Non
     return None if found is None else found.group(1 if expression.groups else 0)
 
 
-def _require_two_classes(root: Path, images: pd.DataFrame) -> None:
+def require_two_classes(root: Path, images: pd.DataFrame) -> None:
+    """Raise a CollectionError where the readable images are not of two classes at least."""
     labels = sorted(images["label"].unique())
     if len(labels) >= 2:
         return
