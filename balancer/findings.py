@@ -140,7 +140,7 @@ _UNREADABLE = {
     "closed": ("it may not be read ({})", "ask its owner for permission to read it"),
 }
 _BEGINNINGS = (b"\x89PNG", b"\xff\xd8\xff", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+", b"BM", b"RIFF")
-_CUT = ("truncated", "not enough", "unexpected end", "broken data stream", "premature", "bytes not processed")
+_CUT = ("truncated", "not enough", "unexpected end", "premature")
 
 
 def _cause(path: Path, fault: str) -> str:
@@ -157,10 +157,12 @@ def _cause(path: Path, fault: str) -> str:
 
 
 def _lacks_its_end(path: Path) -> bool:
-    """Whether a PNG or JPEG does not hold the mark that ends every one."""
+    """Whether a PNG or JPEG lacks the mark that ends every one, or a WebP is shorter than it says."""
     content = path.read_bytes()
     if content.startswith(b"\x89PNG"):
         return b"IEND" not in content[-64:]
+    if content.startswith(b"RIFF"):
+        return int.from_bytes(content[4:8], "little") + 8 > len(content)
     return content.startswith(b"\xff\xd8\xff") and b"\xff\xd9" not in content[-64:]
 
 
