@@ -122,7 +122,8 @@ def read_small(path: Path, side: int) -> tuple[Image.Image, int]:
             plain = image.mode == "L" and not image.has_transparency_data
             frames = int(getattr(image, "n_frames", 1))  # a TIFF's are counted before its pixels are decoded
             grey = image if plain else Image.fromarray(_to_grey(image))
-            return grey.resize((side, side), Image.Resampling.BOX), frames
+            whole = grey.size == (side, side) and grey is not image
+            return (grey if whole else grey.resize((side, side), Image.Resampling.BOX)), frames
     except _BROKEN as error:
         raise _unreadable(path, error) from error
 
