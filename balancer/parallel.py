@@ -60,7 +60,9 @@ def _forked(
     try:
         for first in range(count):
             ours, theirs = context.Pipe(duplex=False)
-            worker: BaseProcess = context.Process(target=_serve, args=(theirs, work, chunks, first, count), daemon=True)
+            worker: BaseProcess = context.Process(
+                target=_serve, args=(theirs, [*open_ends, ours], work, chunks, first, count), daemon=True
+            )
             worker.start()
             theirs.close()  # else the end of a killed worker would never be seen
             open_ends.append(ours)
@@ -80,6 +82,7 @@ def _forked(
 
 def _serve(
     end: Connection,
+    inherited: Sequence[Connection],
     work: Callable[[Sequence[Item]], Sequence[Result]],
     chunks: Sequence[Sequence[Item]],
     first: int,
@@ -87,6 +90,8 @@ def _serve(
 ) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent too, and it ends us
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    for other in inherited:
+        other.close()  # else a pipe whose reader was killed would not break
     try:
         for number in range(first, len(chunks), step):
             end.send((number, work(chunks[number])))

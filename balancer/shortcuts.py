@@ -45,8 +45,9 @@ def shortcuts(images: pd.DataFrame, contents: Mapping[str, Contents] | None = No
     patient in a class one is counted, since they are no independent evidence; the shares in the message are of all.
     """
     told: dict[tuple[str, tuple[str, ...]], str] = {}
-    for name, values in _properties(images, contents or {}).items():
-        found = _strongest(images, values.dropna())
+    properties = _properties(images, contents or {})
+    for name, values in properties.items():
+        found = _strongest(images, values.dropna(), len(properties))
         if found is None:
             continue
         label, value, strength = found
@@ -117,8 +118,11 @@ def _binned(values: pd.Series, words: str) -> pd.Series:
     return pd.Series([names[place] for place in places], index=values.index, dtype=object)
 
 
-def _strongest(images: pd.DataFrame, values: pd.Series) -> tuple[str, str, float] | None:
-    """The class and the value that go together most, and Cramér's V of that class against all others."""
+def _strongest(images: pd.DataFrame, values: pd.Series, tried: int) -> tuple[str, str, float] | None:
+    """The class and the value that go together most, and Cramér's V of that class against all others.
+
+    The p-value is multiplied by the classes and the properties `tried` (Bonferroni).
+    """
     known = images.loc[values.index]
     once = known[~(known.duplicated(["patient", "label"]) & known["patient"].notna())].index
     table = pd.crosstab(known.loc[once, "label"], values.loc[once])
@@ -131,7 +135,7 @@ def _strongest(images: pd.DataFrame, values: pd.Series) -> tuple[str, str, float
         if pair.sum(axis=1).min() < _FEWEST:
             continue
         strength, chance = cramers_v(pair)
-        if strength >= STRONG and chance * len(labels) < CHANCE and (best is None or strength > best[2]):
+        if strength >= STRONG and chance * len(labels) * tried < CHANCE and (best is None or strength > best[2]):
             best = label, _telling(known["label"], values, label), strength
     return best
 

@@ -106,13 +106,14 @@ def _shortcut(root: Path) -> None:
 
 
 def _empty(root: Path) -> None:
-    (root / "train" / "normal" / "p7000-0.png").write_bytes(b"")
+    (root / "train" / "normal" / "p7001-0.png").write_bytes(b"")
 
 
 def _clipped(root: Path) -> None:
-    values = np.asarray(Image.open(first(root, "train", "normal")), np.uint16) * 16
-    Image.fromarray(values).save(root / "train" / "normal" / "p7000-0.png")
-    first(root, "train", "normal").unlink()
+    path = first(root, "train", "normal", 3)
+    with Image.open(path) as image:
+        values = np.asarray(image, np.uint16) * 16
+    Image.fromarray(values).save(path)
 
 
 def _alike_names(root: Path) -> None:

@@ -117,8 +117,9 @@ def test_a_later_scan_remembers_what_a_look_inside_found(tmp_path, clean):
 def test_the_worst_is_shown_first_with_its_fix_and_few_files(tmp_path, clean):
     for kind in ("ignored-file", "leak", "clipped-by-loaders"):
         PLANTS[kind](clean)
+    source = sorted((clean / "train" / "normal").iterdir())[5]
     for number in range(4):
-        shutil.copy(sorted((clean / "train" / "normal").iterdir())[5], clean / "train" / "normal" / f"c{number}.png")
+        shutil.copy(source, clean / "train" / "normal" / f"c{number}.png")
     output = run(tmp_path, "scan", "clean")[1]
     places = [output.index(f"\n  {kind} (") for kind in ("leak", "clipped-by-loaders", "duplicate", "ignored-file")]
     assert places == sorted(places)
