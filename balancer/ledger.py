@@ -5,15 +5,18 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import fields, replace
 from datetime import UTC, datetime
+from operator import attrgetter
 from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import Any, Self
 
 import pandas as pd
 
+from balancer.contents import Contents
 from balancer.errors import StateError
 from balancer.findings import Finding
 from balancer.jobs import Candidate, Job, Verdict
@@ -56,7 +59,15 @@ MIGRATIONS = (
     """
     ALTER TABLE collections ADD COLUMN patients_table TEXT;
     """,
+    """
+    CREATE TABLE contents (
+        collection TEXT, path TEXT, size INTEGER, mtime_ns INTEGER, phash BLOB, mirrored BLOB, thumb BLOB, mean REAL,
+        spread REAL, border REAL, border_grey REAL, marked INTEGER, frames INTEGER, fault TEXT,
+        PRIMARY KEY (collection, path)
+    );
+    """,
 )
+_CONTENTS = tuple(field.name for field in fields(Contents))
 
 _ROWS = 10_000
 _REPEATED = ("label", "part", "patient", "format", "mode", "sex", "view")
@@ -144,6 +155,24 @@ class Ledger:
         rows = ((sha256, key, path) for path, sha256 in known.items())
         with self.atomic():
             self._db.executemany("UPDATE images SET sha256 = ? WHERE collection = ? AND path = ?", rows)
+
+    def save_contents(self, collection: Collection, contents: Mapping[str, Contents]) -> None:
+        """Remember what is inside the images of a collection, in place of what was known of it."""
+        key, read = self._key(collection), attrgetter(*_CONTENTS)
+        with self.atomic():
+            self._db.execute("DELETE FROM contents WHERE collection = ?", (key,))
+            places = ", ".join("?" * (len(_CONTENTS) + 2))
+            rows = ((key, path, *read(each)) for path, each in contents.items())
+            self._db.executemany(f"INSERT INTO contents VALUES ({places})", rows)
+
+    def load_contents(self, root: Path, *, faults: bool = False) -> dict[str, Contents]:
+        """What is known of the inside of the images below `root`; with `faults`, of those that could not be decoded."""
+        where = "AND fault IS NOT NULL" if faults else ""
+        query = f"SELECT path, {', '.join(_CONTENTS)} FROM contents WHERE collection = ? {where}"
+        rows = self._db.execute(query, (self._key_of(root),))
+        names = _CONTENTS
+        found = {path: Contents(**dict(zip(names, row, strict=True))) for path, *row in rows}
+        return {path: replace(each, marked=bool(each.marked)) for path, each in found.items()}
 
     def save_split(self, collection: Collection, split: Split) -> None:
         """Remember where each image belongs."""

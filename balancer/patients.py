@@ -123,7 +123,7 @@ def fill_in(images: pd.DataFrame, table: PatientTable) -> tuple[pd.DataFrame, li
         TableError: not one row fits an image.
     """
     rows, findings = table.rows, list(table.findings)
-    contradicted: set[str] = set()
+    contradicted, ambiguous = set[str](), set[str]()
     found, who, result = pd.Series(False, index=images.index), images["patient"], images
     if "file" in rows:
         targets, ambiguous = _targets(rows["file"], images.index)
@@ -142,7 +142,7 @@ def fill_in(images: pd.DataFrame, table: PatientTable) -> tuple[pd.DataFrame, li
         result.loc[who.isin([patient for patient, names in wrong.items() if "sex" in names]), "sex"] = None
     _require_some(images, table, bool(found.any()))
     findings += _contradictory([path for path in images.index if path in contradicted])
-    findings += _without_row(list(images.index[~found]), table)
+    findings += _without_row([path for path in images.index[~found] if path not in ambiguous], table)
     return result, findings
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from balancer.cli.console import Progress, message, printable, result_json
+from balancer.cli.failing import failures, kinds_of, require_ratio
 from balancer.cli.scanned import scan_as_json, show_scan
 from balancer.errors import TableError
 
@@ -25,7 +26,15 @@ def scan(
     patient: str = typer.Option(None, help="Regular expression that finds the patient in a file name."),
     patients: str = typer.Option(None, help="Table (CSV, TSV) of files or patients with sex, age and view."),
     columns: list[str] = typer.Option(None, help="Its columns, 'patient=PID sex=Gender view=ViewPosition'."),
-    deep: bool = typer.Option(False, "--deep", help="Decode every image, to find damaged ones."),
+    deep: bool = typer.Option(
+        False, "--deep", help="Decode every image: finds damaged ones, near-duplicates, borders and burnt-in letters."
+    ),
+    max_imbalance: float = typer.Option(
+        None, help="Exit with 1 where the largest class has more than so many times the images of the smallest."
+    ),
+    fail_on: str = typer.Option(
+        None, help="Exit with 1 where there is a finding of these kinds, as in leak,unreadable; any is all of them."
+    ),
     as_json: bool = typer.Option(False, "--json", help="Print the result as JSON."),
 ) -> None:
     r"""Measure how imbalanced a collection is, and find what is wrong with it.
@@ -39,6 +48,8 @@ def scan(
     from balancer.split import Shares, draw_split, training_counts
     from balancer.state import find_or_make_state, locked
 
+    kinds = kinds_of(fail_on)
+    require_ratio(max_imbalance)
     state = find_or_make_state(Path.cwd(), require_folder(data))
     with locked(state), Ledger(state) as ledger:
         earlier = ledger.load_collection(data)
@@ -47,8 +58,9 @@ def scan(
             message(f"Patients as in the last scan: --patient {shlex.quote(patient)} (--patient '' forgets it)")
         told = _table(patients, columns or [], None if earlier is None else earlier.table)
         progress = Progress("Reading")
-        collection = scan_folder(data, patient or None, deep=deep, known=earlier, table=told, progress=progress)
+        collection = scan_folder(data, patient or None, known=earlier, table=told, progress=progress)
         progress.close()
+        collection = _looked_inside(ledger, collection, earlier, deep)
         stored, kept = ledger.load_split(collection), _earlier_split(ledger, collection, earlier)
         seed = 0 if stored is None else stored.seed
         split = draw_split(collection, seed, kept, Shares(**(ledger.setting(collection, "split") or {})))
@@ -60,6 +72,28 @@ def scan(
         result_json(scan_as_json(collection, split, figures))
     else:
         show_scan(collection, split, figures)
+    reasons = failures(collection.findings, figures.ratio, kinds, max_imbalance)
+    if reasons:
+        message(f"Exit code 1: {'; '.join(reasons)}")
+        raise typer.Exit(1)
+
+
+def _looked_inside(ledger: Ledger, collection: Collection, earlier: Collection | None, deep: bool) -> Collection:
+    """With what is inside the files: read now with `deep`, else what an earlier look found in unchanged ones."""
+    from balancer.contents import fresh, read_contents
+    from balancer.inside import look_inside, remembered, without_broken
+
+    if not deep:
+        faults = fresh(collection.images, ledger.load_contents(collection.root, faults=True))
+        sound = without_broken(collection, faults)
+        return sound if earlier is None else remembered(sound, earlier)
+    progress = Progress("Looking inside")
+    known = ledger.load_contents(collection.root)
+    contents = read_contents(collection.root, collection.images, known, progress)
+    progress.close()
+    if contents != known:
+        ledger.save_contents(collection, contents)
+    return look_inside(collection, contents)
 
 
 def _table(patients: str | None, columns: list[str], last: TableRef | None) -> PatientTable | TableRef | None:

@@ -131,21 +131,28 @@ def _attributes_as_json(collection: Collection) -> dict[str, Any]:
 
 
 def _show_findings(findings: Iterable[Finding]) -> None:
-    by_kind: dict[str, list[Finding]] = {}
-    for finding in findings:
-        by_kind.setdefault(finding.kind, []).append(finding)
-    result("Findings:" if by_kind else "Findings: none")
-    for kind, group in by_kind.items():
+    """The worst kinds first; what is said of many files is said once, with a few of them."""
+    from balancer.findings import KINDS
+
+    order = {kind: place for place, kind in enumerate(KINDS)}
+    alike: dict[tuple[str, str], list[Finding]] = {}
+    for finding in sorted(findings, key=lambda each: order.get(each.kind, len(order))):
+        alike.setdefault((finding.kind, finding.message), []).append(finding)
+    result("Findings, the worst first:" if alike else "Findings: none")
+    for (kind, message), group in alike.items():
         files = sum(len(finding.paths) for finding in group)
         groups = f"{len(group)} times, " if len(group) > 1 else ""
-        result(f"  {kind}: {groups}{_files(files)}{printable(group[0].message)}; {group[0].fix}")
+        result(f"  {kind} ({groups}{_files(files)}): {printable(message)}")
+        result(f"    fix: {group[0].fix}")
         for finding in (each for each in group[:_SHOWN] if each.paths):
             names = ", ".join(printable(str(path)) for path in finding.paths[:_SHOWN])
             result(f"    {names}{', ...' if len(finding.paths) > _SHOWN else ''}")
+        if len(group) > _SHOWN:
+            result(f"    and {len(group) - _SHOWN} more such groups (all of them: --json)")
 
 
 def _files(count: int) -> str:
-    return f"{count} file{'s' if count > 1 else ''}. " if count else ""
+    return f"{count} file{'' if count == 1 else 's'}"
 
 
 def scan_as_json(collection: Collection, split: Split, figures: Imbalance) -> dict[str, Any]:

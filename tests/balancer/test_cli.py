@@ -54,7 +54,7 @@ def test_scan_shows_counts_figures_and_patients(tmp_path, xrays):
     assert code == 0
     assert "xrays: 72 images, 3 classes" in output
     assert "p0000: 2 images: NORMAL/p0000-0.png, NORMAL/p0000-1.png" in output
-    assert "Findings: none" in output
+    assert "few-images (8 files): NODULE has 8 images, fewer than 10" in output
     assert (tmp_path / ".balance" / "ledger.sqlite").is_file()
 
 
@@ -274,6 +274,8 @@ MISTAKES = [
     (("scan", "nowhere"), "nothing there", "balance scan FOLDER"),
     (("scan", "xrays/NODULE"), "no class folder", "above the class folders"),
     (("scan", "xrays", "--patient", "("), "'('", "in quotes"),
+    (("scan", "xrays", "--fail-on", "leek"), "'leek'", "--fail-on any"),
+    (("scan", "xrays", "--max-imbalance", "0.5"), "0.5", "--max-imbalance 3"),
     (("scan", "xrays", "--patient", "zzz"), "zzz finds none", "--patient"),
     (("scan", "xrays", "--patients", "none.csv"), "none.csv", "--patients FILE.csv"),
     (("scan", "xrays", "--patients", "taken/thesis.txt"), "'mine'", "--columns"),

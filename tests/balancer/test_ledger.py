@@ -7,6 +7,7 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
+from balancer.contents import read_contents
 from balancer.errors import StateError
 from balancer.jobs import Candidate, Verdict
 from balancer.ledger import Ledger
@@ -158,3 +159,16 @@ def test_the_lock_of_a_dead_process_is_no_lock(state):
     subprocess.run([sys.executable, "-c", program, str(state.folder)], check=False)
     with locked(State(state.folder)):
         assert (state.folder / "lock").read_text() == str(os.getpid())
+
+
+def test_contents_come_back_as_they_were(state, xrays):
+    (xrays / "NODULE" / "cut.png").write_bytes((xrays / "NODULE" / "p2000-0.png").read_bytes()[:-300])
+    found = scan(xrays)
+    contents = read_contents(xrays, found.images, {})
+    with Ledger(state) as ledger:
+        assert ledger.load_contents(xrays) == {}
+        ledger.save_contents(found, contents)
+        assert ledger.load_contents(xrays) == contents
+        assert ledger.load_contents(xrays, faults=True).keys() == {"NODULE/cut.png"}
+        ledger.save_contents(found, {})
+        assert ledger.load_contents(xrays) == {}
