@@ -51,10 +51,13 @@ def _what_is(root: Path) -> str:
     return "a file" if root.exists() else "nothing there"
 
 
-def labelled_files(root: Path, findings: list[Finding]) -> Iterator[Found]:
-    """Yield (path relative to root, part, label, stat) of each file that may be an image, in sorted order."""
+def labelled_files(root: Path, findings: list[Finding], *, parts: bool = True) -> Iterator[Found]:
+    """Yield (path relative to root, part, label, stat) of each file that may be an image, in sorted order.
+
+    Without `parts` every folder is a class, whatever it is called.
+    """
     ignored: list[str] = []
-    for part, folder in _part_folders(root, findings):
+    for part, folder in _part_folders(root, findings) if parts else [("", root)]:
         for label, class_folder in _subfolders(folder, root, findings):
             before = len(ignored)
             found = [*_walk(class_folder, class_folder.relative_to(root).as_posix(), set(), ignored)]
