@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from balancer.cli.console import Progress, duration, message, printable, result, shown, table
+from balancer.cli.judging import unscreened
 from balancer.cli.session import save_report
 
 if TYPE_CHECKING:
@@ -81,8 +82,31 @@ def show_time(order: Order, work: Work) -> None:
 
 def show_report(order: Order, counts: Mapping[str, int], report: FillReport, merged: MergeReport) -> None:
     """The classes before and after, what was rejected, and where to look."""
+    if report.judged_anew:
+        message(f"Judged anew, without being made again: {report.judged_anew} images that another screen had judged.")
+    show_classes(counts, merged)
+    for label, reasons in report.rejected.items():
+        for reason, count in reasons.items():
+            message(f"Rejected: {printable(label)}: {count} {printable(reason)}")
+    for label, count in report.waiting.items():
+        message(f"Waiting: {printable(label)}: {count} for a person to decide: balance review, then balance merge")
+    for label, missing in report.short.items():
+        _show_short(label, missing, report.stopped_by[label])
+    for reason in unscreened([each for judged in report.accepted.values() for each in judged]):
+        message(f"Not screened: {reason}.")
+    message(f"Contact sheet, real above synthetic: {shown(_draw_sheet(order, report))}")
+    show_folder(merged)
+
+
+def _show_short(label: str, missing: int, stopped_by: Sequence[str]) -> None:
+    who = " and ".join(f"the {printable(name)}" for name in stopped_by) or "--retries"
+    message(f"Short: {printable(label)} lacks {missing}: {who} stopped it (see above). Look at what the model draws")
+    message("       (balance prompts --sample), train it longer, use another --model, or allow more --retries.")
+
+
+def show_classes(counts: Mapping[str, int], merged: MergeReport) -> None:
+    """How many images each class has after a merge; `counts` are the real ones."""
     from analysis.imbalance import measure_imbalance
-    from analysis.screening import NOT_CHECKED
 
     after = {label: count + merged.synthetic[label] for label, count in counts.items()}
     rows = [[label, count, merged.synthetic[label], after[label]] for label, count in counts.items()]
@@ -90,16 +114,10 @@ def show_report(order: Order, counts: Mapping[str, int], report: FillReport, mer
     result(table(["class", "real", "synthetic", "training images"], rows))
     before_ratio, after_ratio = measure_imbalance(counts).ratio, measure_imbalance(after).ratio
     result(f"Imbalance ratio {before_ratio:.1f} before, {after_ratio:.1f} after")
-    for label, reasons in report.rejected.items():
-        for reason, count in reasons.items():
-            message(f"Rejected: {printable(label)}: {count} {reason}")
-    for label, missing in report.short.items():
-        message(
-            f"Short: {printable(label)} lacks {missing}: the sound gate stopped it (see above). Look at what the model"
-        )
-        message("       draws (balance prompts --sample), train it longer, or use another --model.")
-    message(f"Not screened yet: {NOT_CHECKED}.")
-    message(f"Contact sheet, real above synthetic: {shown(_draw_sheet(order, report))}")
+
+
+def show_folder(merged: MergeReport) -> None:
+    """Where the balanced folder is."""
     result(f"Balanced folder: {shown(merged.folder)}")
     result(f"Next: balance verify {shown(merged.folder)}")
 
