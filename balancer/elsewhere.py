@@ -37,7 +37,8 @@ class Given:
 class Seen:
     """The same once it was read: hash of its bytes and of its grey values, its size (width, height) in pixels.
 
-    `composite`: it says itself that it was made from a real image. `fault` is why it could not be read.
+    What it says of itself: `composite`, that it was made from a real image; `job_id`, that balance made it. `fault`
+    is why it could not be read.
     """
 
     given: Given
@@ -45,6 +46,7 @@ class Seen:
     pixels: str = ""
     size: tuple[int, int] = (0, 0)
     composite: bool = False
+    job_id: str = ""
     fault: str = ""
 
     @property
@@ -88,14 +90,15 @@ def look_at(given: Sequence[Given], progress: Progress = lambda done, total: Non
 
 
 def faults(
-    seen: Sequence[Seen], real: Mapping[str, str], part_of: Callable[[str], str], others: Iterable[Candidate]
+    seen: Sequence[Seen], real: Mapping[str, str], part_of: Callable[[str], str], others: Sequence[Candidate]
 ) -> dict[str, str]:
     """Why files are refused before anything is judged, by path.
 
-    `real` are images of the collection by their grey values, `others` are images made elsewhere that are accepted
-    already.
+    `real` are images of the collection by their grey values, `others` candidates that are known already: all that
+    were generated here, and accepted ones from other folders.
     """
     earlier = {each.origin.pixels: each for each in others if each.origin is not None}
+    made_here = {each.id for each in others if each.job is not None}
     same: dict[str, list[Seen]] = defaultdict(list)
     found: dict[str, str] = {}
     for each in seen:
@@ -103,6 +106,8 @@ def faults(
             found[each.given.path] = f"unreadable: {each.fault}"
         elif each.pixels in real:
             found[each.given.path] = _as_real(real[each.pixels], part_of(real[each.pixels]))
+        elif each.job_id in made_here:
+            found[each.given.path] = f"repeated: the image {each.job_id}, which was generated here"
         else:
             same[each.pixels].append(each)
     for group in same.values():
@@ -145,7 +150,8 @@ def _look(given: Given) -> Seen:
     except OSError as error:
         return Seen(given, fault=error.strerror or str(error))
     composite = said.get("digital_source_type") == SYNTHETIC[True]
-    return Seen(given, hashlib.sha256(content).hexdigest(), pixel_digest(grey), grey.shape[::-1], composite)
+    size, job_id = grey.shape[::-1], said.get("job_id", "")
+    return Seen(given, hashlib.sha256(content).hexdigest(), pixel_digest(grey), size, composite, job_id)
 
 
 def _as_real(path: str, part: str) -> str:

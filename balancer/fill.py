@@ -26,7 +26,10 @@ from balancer.scan import Collection
 from balancer.split import Split
 from balancer.xmp import make_xmp
 
-__all__ = ["USABLE", "FillProgress", "FillReport", "Judged", "Look", "Recipe", "Screen", "fill"]
+__all__ = [
+    *("USABLE", "FillProgress", "FillReport", "Judged", "Look", "Recipe", "Screen"),
+    *("fill", "measure_look", "settle_look"),
+]
 _SIZES = 200  # sizes of a class to draw from, where no size is common
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
+import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from balancer.jobs import Candidate
 
 _SHOWN = 5
+_DAY = 86_400  # seconds
 _DECISIONS = ("accept", "unscreened", "review", "reject")
 _OF_ONE_FILE = ("unreadable:", "repeated:", "a real image:", "two classes:")
 _NO_CLASS = ("empty-class", "hidden-folder", "ignored-file", "ignored-folder")
@@ -37,7 +40,7 @@ def screen(
 
     Example: balance screen their-images/
     """
-    with opened(write=False) as session, tempfile.TemporaryDirectory(dir=session.state.folder, prefix="screen-") as own:
+    with opened(write=False) as session, _scratch(session) as own:
         outcomes = _judge_only(session, candidates, Path(own))
         sheet = save_report(session, "screened.png", _draw(outcomes))
     if as_json:
@@ -79,6 +82,14 @@ def show_outcomes(session: Session, outcomes: Sequence[Outcome]) -> None:
     for reason in unscreened([each for each in judged if each[1].decision in USABLE]):
         message(f"Not screened: {reason}.")
     message(f"Contact sheet, by class and decision: {shown(save_report(session, 'screened.png', _draw(outcomes)))}")
+
+
+def _scratch(session: Session) -> tempfile.TemporaryDirectory[str]:
+    """A folder for what is only looked at; those that a kill left behind a day ago are removed."""
+    for left in session.state.folder.glob("screen-*"):
+        if time.time() - left.stat().st_mtime > _DAY:
+            shutil.rmtree(left, ignore_errors=True)
+    return tempfile.TemporaryDirectory(dir=session.state.folder, prefix="screen-")
 
 
 def _judge_only(session: Session, folder: Path, own: Path) -> list[Outcome]:
@@ -127,9 +138,10 @@ def _at_the_door(
     part_of = session.split.parts.to_dict().__getitem__
     if no_screen:
         refuse_real(real_ones(seen, real), part_of)
-    elsewhere = (candidate for each in known.values() for candidate, _ in each.made_elsewhere())
+    generated = [c for each in known.values() for c, _ in each.judged.values() if c.job is not None]
+    elsewhere = [c for each in known.values() for c, _ in each.made_elsewhere()]
     others = [each for each in elsewhere if each.origin is not None and each.origin.folder != source]
-    return seen, faults(seen, real, part_of, others)
+    return seen, faults(seen, real, part_of, [*generated, *others])
 
 
 def _beside(session: Session, intake: Intake, seen: Sequence[Seen]) -> dict[str, list[Candidate]]:

@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from balancer import __version__
-from balancer.jobs import Verdict
 
 if TYPE_CHECKING:
     from balancer.candidates import Judged, Screen
     from balancer.cli.session import Session
-    from balancer.jobs import Candidate
+    from balancer.jobs import Candidate, Verdict
 
 BY_WORD = "screening: none, by the user's word (--no-screen)"
 ELSEWHERE = "generator exposure unknown: what made the images from elsewhere was trained on is not on record here"
@@ -33,6 +32,7 @@ class NoScreen:
     def _judge(self, candidate: Candidate) -> Verdict:
         from balancer.errors import ImageError
         from balancer.images import read_grey
+        from balancer.jobs import Verdict
 
         try:
             read_grey(candidate.path)

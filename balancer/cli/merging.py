@@ -43,7 +43,8 @@ def merge(
         raise typer.BadParameter("it needs --from: without it nothing is judged at all", param_hint="--no-screen")
     with opened(write=True) as session:
         last = LastFill.load(session.ledger, session.collection)
-        session = without_holdout(session) if last is not None and last.flat else session
+        flat = last is not None and last.flat and not session.collection.has_parts
+        session = without_holdout(session) if flat else session
         usual = default_out(session.collection.root)
         place = out or (usual if last is None else session.state.folder.parent / last.place)
         check_out(place, session.collection.root, session.state.folder)

@@ -1,7 +1,9 @@
-"""`balance screen`, `balance merge` and `--no-screen` as a user types them; in this process where no model is loaded."""
+"""`balance screen`, `merge` and `--no-screen` as a user types them; in this process where none loads a model."""
 
 import json
+import os
 import shutil
+import time
 
 import numpy as np
 import pandas as pd
@@ -325,3 +327,11 @@ def test_sizes_and_formats_of_the_collection_are_taken(tmp_path, monkeypatch):
     (path,) = (tmp_path / "xrays-balanced").rglob("syn-*")
     with Image.open(path) as image:
         assert (image.format, image.mode, image.size) == ("JPEG", "L", (24, 20))
+
+
+def test_what_a_killed_screen_left_behind_is_removed_after_a_day(work):
+    for name, age in (("screen-old", 2), ("screen-new", 0)):
+        (work / ".balance" / name).mkdir()
+        os.utime(work / ".balance" / name, (time.time() - age * 86_400,) * 2)
+    run("screen", "theirs")
+    assert sorted(path.name for path in (work / ".balance").glob("screen-*")) == ["screen-new"]

@@ -173,3 +173,11 @@ def test_an_image_that_says_it_was_made_from_a_real_one_is_believed(tmp_path, th
     seen = {each.given.path: each for each in look_at(find_given(theirs, found, {})[0])}
     assert [path for path, each in seen.items() if each.composite] == ["NODULE/composite.png"]
     assert seen["NODULE/a.png"].size == (32, 32)
+
+
+def test_what_was_generated_here_is_refused(tmp_path, theirs, found):
+    made = make(tmp_path / "store", make_job("NODULE", 0))
+    shutil.copy(made.path, theirs / "NODULE" / "ours.png")
+    _, _, why = refused(tmp_path, theirs, found, [made])
+    assert why == {"NODULE/ours.png": f"repeated: the image {made.id}, which was generated here"}
+    assert refused(tmp_path, theirs, found)[2] == {}
