@@ -1,4 +1,4 @@
-"""Whether two files show exactly the same grey values, whatever their format, depth or metadata."""
+"""Whether two files show the same image pixel for pixel, whatever their format, depth, brightness or metadata."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import hashlib
 import os
 from collections.abc import Collection as Container
 from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
 
 from balancer.errors import ImageError
 from balancer.images import GreyImage, read_grey
@@ -16,14 +18,17 @@ _AT_ONCE = 512
 
 
 def pixel_digest(grey: GreyImage) -> str:
-    """The SHA-256 of an image's size and grey values, whatever file they came from.
+    """The SHA-256 of an image's size and of the ranks of its grey values.
 
-    >>> import numpy as np
-    >>> pixel_digest(np.zeros((2, 3), np.uint8)) == pixel_digest(np.zeros((3, 2), np.uint8))
-    False
+    Ranks stay as they are when a file of 16 bits is made of one of 8, and when brightness, contrast or gamma change.
+
+    >>> grey = np.array([[10, 20, 40]], np.uint8)
+    >>> pixel_digest(grey) == pixel_digest(grey * 2 + 7) != pixel_digest(grey.T)
+    True
     """
     height, width = grey.shape
-    return hashlib.sha256(f"{width}x{height}:".encode() + grey.tobytes()).hexdigest()
+    ranks = (np.cumsum(np.bincount(grey.ravel(), minlength=256) > 0) - 1).astype(np.uint8)
+    return hashlib.sha256(f"{width}x{height}:".encode() + ranks[grey].tobytes()).hexdigest()
 
 
 def real_digests(

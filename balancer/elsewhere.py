@@ -210,9 +210,9 @@ def _require_known_classes(folder: Path, found: Sequence[str], labels: Sequence[
 
 
 def _with_near(label: str, labels: Sequence[str]) -> str:
-    plain = {_plain(known): known for known in labels}
-    near = difflib.get_close_matches(_plain(label), list(plain), 1)
-    return f"{label!r}" + (f" (near {plain[near[0]]!r})" if near else "")
+    name, plain = _plain(label), {_plain(known): known for known in labels}
+    near = difflib.get_close_matches(name, list(plain), 1) or [each for each in plain if name and name in each]
+    return f"{label!r}" + (f" (near {', '.join(repr(plain[each]) for each in near)})" if near else "")
 
 
 def _plain(label: str) -> str:

@@ -99,7 +99,8 @@ def show_report(order: Order, counts: Mapping[str, int], report: FillReport, mer
 
 
 def _show_short(label: str, missing: int, stopped_by: Sequence[str]) -> None:
-    who = " and ".join(f"the {printable(name)}" for name in stopped_by) or "--retries"
+    names = [f"the {name}" if name[:1].islower() else name for name in stopped_by]  # a gate, or a person
+    who = printable(" and ".join(names)) or "--retries"
     message(f"Short: {printable(label)} lacks {missing}: {who} stopped it (see above). Look at what the model draws")
     message("       (balance prompts --sample), train it longer, use another --model, or allow more --retries.")
 

@@ -50,7 +50,7 @@ def merge(
         check_out(place, session.collection.root, session.state.folder)
         if candidates is not None:
             show_outcomes(session, take_in(session, candidates, place, no_screen=no_screen))
-        elif last is None and not any(show_elsewhere(session).values()):
+        elif last is None and not _count_elsewhere(session):
             raise PlanError(
                 needed="something to merge",
                 found="no fill yet, and no images from elsewhere",
@@ -81,14 +81,17 @@ def merge_again(session: Session, last: LastFill | None, place: Path) -> MergeRe
 
 def show_elsewhere(session: Session) -> dict[str, int]:
     """Say how many accepted images from elsewhere are merged beside a fill's, by class; these numbers."""
+    counts = _count_elsewhere(session)
+    for label, count in counts.items():
+        message(f"{printable(label)} also has {count} accepted images from elsewhere: merged beyond the target.")
+    return counts
+
+
+def _count_elsewhere(session: Session) -> dict[str, int]:
     from balancer.remembered import known_of
 
-    known = known_of(session.ledger, session.collection)
-    counts = {label: len(judged) for label, judged in _elsewhere(session, known).items()}
-    for label, count in counts.items():
-        if count:
-            message(f"{printable(label)} also has {count} accepted images from elsewhere: merged beyond the target.")
-    return counts
+    found = _elsewhere(session, known_of(session.ledger, session.collection))
+    return {label: len(judged) for label, judged in found.items() if judged}
 
 
 def _show_short(session: Session, last: LastFill | None) -> None:

@@ -66,7 +66,13 @@ def test_what_is_no_image_is_told_and_hidden_files_are_passed_over(theirs, found
 
 @pytest.mark.parametrize(
     ("folder", "near"),
-    [("nodule", "'nodule' (near 'NODULE')"), ("NODULES", "near 'NODULE'"), ("train", "'train'"), ("xyz", "'xyz'")],
+    [
+        ("nodule", "'nodule' (near 'NODULE')"),
+        ("NODULES", "near 'NODULE'"),
+        ("OD", "'OD' (near 'NODULE')"),
+        ("train", "'train'"),
+        ("xyz", "'xyz'"),
+    ],
 )
 def test_class_folders_must_be_named_as_the_collections(theirs, found, folder, near):
     draw(theirs / folder / "x.png", 7)
