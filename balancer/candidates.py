@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -16,6 +16,8 @@ from balancer.scan import Collection
 Judged = tuple[Candidate, Verdict]
 USABLE = ("accept", "unscreened")
 """Decisions that let an image into the balanced folder; what was not screened says so in its provenance."""
+NO_SCREEN = "no screen"
+"""Who judges where the user wants no screening: what it lets pass is merged by the user's word."""
 
 
 class Screen(Protocol):
@@ -43,9 +45,16 @@ class Known:
         """All candidates of a class, by id."""
         return cls(ledger.candidates(collection, label), ledger.judges(collection, label))
 
-    def stands(self, candidate: Candidate, screen: Screen) -> bool:
-        """Whether the verdict on record is still the one to go by: the same screen's, or a person's."""
-        return candidate.id in self.judged and self.judges[candidate.id] in (None, name_of(screen))
+    def stands(self, candidate: Candidate, screen: Screen, decisions: Container[str] = USABLE) -> bool:
+        """Whether the verdict on record is still the one to go by: a person's, or the same screen's.
+
+        What it could not screen then, and must, it is to screen now.
+        """
+        key = candidate.id
+        if key not in self.judged or self.judges[key] not in (None, name_of(screen)):
+            return False
+        verdict = self.judged[key][1]
+        return self.judges[key] is None or verdict.decision != "unscreened" or is_usable(verdict, decisions)
 
     def by_person(self, candidate: Candidate) -> Verdict | None:
         """What a person decided about just this image."""
@@ -56,7 +65,7 @@ class Known:
 
     def made_elsewhere(self) -> list[Judged]:
         """Usable images of another generator, in order of their ids."""
-        return [each for each in self.judged.values() if each[0].job is None and each[1].decision in USABLE]
+        return [each for each in self.judged.values() if each[0].job is None and is_usable(each[1])]
 
 
 def keep(path: Path, content: bytes) -> str:
@@ -85,6 +94,15 @@ def judge(
         ledger.add_candidates(collection, zip(batch, said, strict=True), name_of(screen))
     found = [person or verdict for person, verdict in zip(persons, verdicts, strict=True)]
     return list(zip(batch, found, strict=True))
+
+
+def is_usable(verdict: Verdict, decisions: Container[str] = USABLE) -> bool:
+    """Whether an image may be merged: by what was decided, or because its user wanted no screening.
+
+    >>> is_usable(Verdict("unscreened", {}, (), NO_SCREEN), ["accept"])
+    True
+    """
+    return verdict.decision in decisions or (verdict.decision == "unscreened" and verdict.reviewer == NO_SCREEN)
 
 
 def name_of(screen: Screen) -> str:

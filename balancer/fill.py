@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import random
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import Any
 
 import pandas as pd
 
-from balancer.candidates import USABLE, Judged, Known, Screen, judge, keep
+from balancer.candidates import USABLE, Judged, Known, Screen, is_usable, judge, keep
 from balancer.engines import Engine
 from balancer.files import sha256_if_there, sync_path
 from balancer.generators import ImageGenerator
@@ -26,10 +26,8 @@ from balancer.scan import Collection
 from balancer.split import Split
 from balancer.xmp import make_xmp
 
-__all__ = [
-    *("USABLE", "FillProgress", "FillReport", "Judged", "Look", "Recipe", "Screen"),
-    *("fill", "measure_look", "settle_look"),
-]
+__all__ = ["USABLE", "FillProgress", "FillReport", "Judged", "Look", "Recipe", "Screen", "fill", "measure_look"]
+__all__ += ["settle_look"]
 _SIZES = 200  # sizes of a class to draw from, where no size is common
 
 
@@ -72,18 +70,16 @@ class Recipe:
 class FillReport:
     """What came of a plan: the images to merge, how many were rejected and why, and classes that stay short.
 
-    `waiting` counts those that a person is to decide about, `stopped_by` names who kept images of a short class out.
-    `jobs` are the ids of all images that were looked at, in order; `judged_anew` counts those that an earlier run
-    had made and another screen judged.
+    `review` counts those that wait for a person; `judged` holds all that were looked at, in order. `judged_anew`
+    counts those that an earlier run had made and another screen judged.
     """
 
     accepted: Mapping[str, Sequence[Judged]]
     made: int
     rejected: Mapping[str, Mapping[str, int]]
     short: Mapping[str, int]
-    waiting: Mapping[str, int] = field(default_factory=dict)
-    stopped_by: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    jobs: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    review: Mapping[str, int] = field(default_factory=dict)
+    judged: Mapping[str, Sequence[Judged]] = field(default_factory=dict)
     judged_anew: int = 0
 
 
@@ -141,10 +137,11 @@ def fill(
     engine: Engine,
     make_generator: Callable[[], ImageGenerator],
     screen: Screen,
+    usable: Container[str] = USABLE,
     retries: int = 3,
     progress: FillProgress | None = None,
 ) -> FillReport:
-    """Make and judge images until every deficit is covered, or `retries` times as many were rejected.
+    """Make and judge images until every deficit is covered by `usable` ones, or `retries` times as many were rejected.
 
     Batches that the ledger knows are not made again, so a run that was stopped goes on where it stopped and ends
     with the same images. Those that another screen judged are judged anew, but for what a person decided.
@@ -157,7 +154,7 @@ def fill(
         leftover.unlink()
     progress = progress or FillProgress()
     known = {label: Known.of(ledger, collection, label) for label, count in plan.deficits.items() if count}
-    desk = _Desk(collection, recipe, ledger, store, screen, known)
+    desk = _Desk(collection, recipe, ledger, store, screen, known, usable)
     short = {label: count for label, count in plan.deficits.items() if count}
     while short:
         rounds = {
@@ -182,6 +179,7 @@ class _Desk:
     store: Path
     screen: Screen
     known: Mapping[str, Known]
+    decisions: Container[str]
     judged: dict[str, list[Judged]] = field(default_factory=dict)
     judged_anew: int = 0
 
@@ -192,7 +190,7 @@ class _Desk:
         return list(batch_ranges(min(missing, allowed), size, start)) if allowed > 0 else []
 
     def usable(self, label: str) -> list[Judged]:
-        return [each for each in self.judged.get(label, []) if each[1].decision in USABLE]
+        return [each for each in self.judged.get(label, []) if is_usable(each[1], self.decisions)]
 
     def holds(self, jobs: Sequence[Job]) -> bool:
         """Whether the ledger holds a batch whole, and its files are as they were judged."""
@@ -203,7 +201,7 @@ class _Desk:
         """Take over a batch that the ledger holds; if another screen judged it, judge it anew."""
         label, known = jobs[0].label, self.known[jobs[0].label]
         batch = [known.judged[job.id] for job in jobs]
-        if not all(known.stands(candidate, self.screen) for candidate, _ in batch):
+        if not all(known.stands(candidate, self.screen, self.decisions) for candidate, _ in batch):
             batch = self._judge(label, [candidate for candidate, _ in batch])
             self.judged_anew += len(batch)
         self.judged.setdefault(label, []).extend(batch)
@@ -267,7 +265,7 @@ def _report(desk: _Desk, plan: Plan, made: int) -> FillReport:
     wanted = {label: count for label, count in plan.deficits.items() if count}
     judged = {label: desk.judged.get(label, []) for label in wanted}
     accepted = {label: desk.usable(label)[:count] for label, count in wanted.items()}
-    rejected = {label: _reasons(judged[label]) for label in wanted}
+    rejected = {label: _reasons(judged[label], desk.decisions) for label in wanted}
     waiting = {label: sum(v.decision == "review" for _, v in judged[label]) for label in wanted}
     short = {label: count - len(accepted[label]) for label, count in wanted.items() if len(accepted[label]) < count}
     return FillReport(
@@ -276,19 +274,15 @@ def _report(desk: _Desk, plan: Plan, made: int) -> FillReport:
         {label: why for label, why in rejected.items() if why},
         short,
         {label: count for label, count in waiting.items() if count},
-        {label: _who_refused(judged[label]) for label in short},
-        {label: [candidate.id for candidate, _ in judged[label]] for label in wanted},
+        judged,
         desk.judged_anew,
     )
 
 
-def _reasons(judged: Sequence[Judged]) -> dict[str, int]:
-    return dict(Counter(reason for _, v in judged if v.decision not in USABLE for reason in v.reasons))
-
-
-def _who_refused(judged: Sequence[Judged]) -> list[str]:
-    """Who kept images out, the busiest first."""
-    return [name for name, _ in Counter(v.reviewer for _, v in judged if v.decision not in USABLE).most_common()]
+def _reasons(judged: Sequence[Judged], decisions: Container[str]) -> dict[str, int]:
+    """How often each reason was given for keeping an image out; those in review are not decided yet."""
+    out = (v for _, v in judged if v.decision != "review" and not is_usable(v, decisions))
+    return dict(Counter(reason for v in out for reason in v.reasons))
 
 
 def _sizes(train: pd.DataFrame) -> dict[str, list[tuple[int, int]]]:

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from balancer.candidates import USABLE, Judged, Known, Screen, judge, keep
+from balancer.candidates import Judged, Known, Screen, is_usable, judge, keep
 from balancer.elsewhere import Seen
 from balancer.errors import CollectionError
 from balancer.files import sha256_if_there, sync_path
@@ -75,7 +75,7 @@ class Intake:
             for some in _chunks([each for each in welcome if each.given.label == label]):
                 for each, (candidate, verdict) in zip(some, self._batch(label, some, so_far), strict=True):
                     found[each.given.path] = Outcome(each, verdict, candidate)
-                    so_far += [candidate] if verdict.decision in USABLE else []
+                    so_far += [candidate] if is_usable(verdict) else []
                 progress(len(found), len(welcome))
         return [found.get(each.given.path) or _refused(each, refused[each.given.path]) for each in seen]
 

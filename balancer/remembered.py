@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from balancer.candidates import USABLE, Judged, Known
+from balancer.candidates import Judged, Known, is_usable
 from balancer.ledger import Ledger
 from balancer.scan import Collection
 from balancer.state import State
@@ -21,6 +21,7 @@ class LastFill:
 
     `jobs` are the ids of all images that it looked at, in order. `run` and `stamps` are what the card says of it,
     `place` is where its balanced folder is, relative to the working folder; `flat`: it was merged without parts.
+    `usable` are the decisions that let an image in.
     """
 
     deficits: Mapping[str, int]
@@ -29,6 +30,7 @@ class LastFill:
     stamps: Sequence[str]
     place: str
     flat: bool
+    usable: Sequence[str]
 
     def save(self, ledger: Ledger, collection: Collection) -> None:
         """Remember it."""
@@ -50,7 +52,7 @@ class LastFill:
 
     def _usable(self, ids: Sequence[str], known: Known) -> list[Judged]:
         found = (known.judged.get(each) for each in ids)
-        return [each for each in found if each is not None and each[1].decision in USABLE]
+        return [each for each in found if each is not None and is_usable(each[1], self.usable)]
 
 
 def known_of(ledger: Ledger, collection: Collection) -> dict[str, Known]:

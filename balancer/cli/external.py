@@ -75,11 +75,11 @@ def take_in(session: Session, folder: Path, place: Path, *, no_screen: bool) -> 
 
 def show_outcomes(session: Session, outcomes: Sequence[Outcome]) -> None:
     """What was decided, and a contact sheet of it."""
-    from balancer.candidates import USABLE
+    from balancer.candidates import is_usable
 
     _show(outcomes)
     judged = [(o.candidate, o.verdict) for o in outcomes if o.candidate is not None]
-    for reason in unscreened([each for each in judged if each[1].decision in USABLE]):
+    for reason in unscreened([each for each in judged if is_usable(each[1])]):
         message(f"Not screened: {reason}.")
     message(f"Contact sheet, by class and decision: {shown(save_report(session, 'screened.png', _draw(outcomes)))}")
 

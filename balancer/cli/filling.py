@@ -216,6 +216,7 @@ def _size_of_all(folder: Path) -> int:
 def _carry_out(order: Order, work: Work) -> tuple[FillReport, MergeReport]:
     """Generate, screen and merge; the plan is remembered, so that it can be merged again."""
     from balancer.engines import LocalEngine
+    from balancer.fill import USABLE
     from balancer.fill import fill as generate
     from balancer.remembered import LastFill, portable
 
@@ -230,14 +231,16 @@ def _carry_out(order: Order, work: Work) -> tuple[FillReport, MergeReport]:
         engine=LocalEngine(),
         make_generator=show.make_generator,
         screen=make_screen(session, no_screen=order.no_screen),
+        usable=USABLE,
         retries=order.retries,
         progress=show.progress(),
     )
     show.close()
     packs = ", ".join(sorted({pack.source for pack in order.templates.values()}))
     run = {"seed": str(order.seed), "template pack": packs}
+    jobs = {label: [candidate.id for candidate, _ in judged] for label, judged in report.judged.items()}
     place, flat = portable(order.place, session.state), session.split.origin == "none"
-    last = LastFill(order.plan.deficits, report.jobs, run, work.stamps, place, flat)
+    last = LastFill(order.plan.deficits, jobs, run, work.stamps, place, flat, USABLE)
     last.save(session.ledger, collection)
     return report, merge_again(session, last, order.place)
 

@@ -23,7 +23,7 @@ _REASONS = 5
 class NoScreen:
     """Judges nothing but that a file can be read; every verdict says by whose word."""
 
-    name: str = "no screen"
+    name: str = "no screen"  # as balancer.candidates.NO_SCREEN, which is not imported for the sake of --help
 
     def __call__(self, batch: Sequence[Candidate], accepted: Sequence[Candidate]) -> list[Verdict]:
         """Return one verdict a candidate."""

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from balancer.candidates import NO_SCREEN
 from balancer.engines import LocalEngine
 from balancer.errors import GenerationError
 from balancer.fill import FillProgress, Recipe, fill, measure_look, settle_look
@@ -329,9 +330,21 @@ def test_a_short_class_says_who_stopped_it_and_who_waits(desk):
         return [Verdict(decision, {}, ("odd",), f"{decision} gate") for decision in decisions]
 
     report = desk.fill("NODULE=8", Painter(), unsure, retries=1)
-    assert (report.short, report.waiting) == ({"NODULE": 4}, {"NODULE": 2})
-    assert report.stopped_by == {"NODULE": ["reject gate", "review gate"]}
-    assert len(report.jobs["NODULE"]) == 8
+    assert (report.short, report.review) == ({"NODULE": 4}, {"NODULE": 2})
+    assert report.rejected == {"NODULE": {"odd": 6}}
+    assert [verdict.reviewer for _, verdict in report.judged["NODULE"]] == ["review gate"] * 2 + ["reject gate"] * 6
+
+
+def test_what_could_not_be_screened_and_must_be_is_judged_again(desk):
+    def unsure(batch, accepted):
+        return [Verdict("unscreened", {}, ("too few patients",), "gate") for _ in batch]
+
+    assert desk.fill("NODULE=8", Painter(), unsure).short == {}
+    report = desk.fill("NODULE=8", Painter(), unsure, usable=("accept",), retries=0)
+    assert (report.short, report.judged_anew) == ({"NODULE": 4}, 4)
+    assert report.rejected == {"NODULE": {"too few patients": 4}}
+    by_word = lambda batch, accepted: [Verdict("unscreened", {}, (), NO_SCREEN) for _ in batch]  # noqa: E731
+    assert desk.fill("NODULE=8", Painter(), by_word, usable=("accept",), retries=0).short == {}
 
 
 def test_a_screen_sees_accepted_images_from_elsewhere_first(desk):

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from balancer.candidates import NO_SCREEN
 from balancer.jobs import Candidate, Verdict
 from balancer.ledger import Ledger
 from balancer.remembered import LastFill, known_of, made_elsewhere, portable
@@ -12,7 +13,9 @@ from balancer.state import find_or_make_state
 from tests.balanced import make_job
 
 JOBS = [make_job("NODULE", index) for index in range(4)]
-LAST = LastFill({"NODULE": 2}, {"NODULE": [job.id for job in JOBS]}, {"seed": "0"}, ["stamp"], "xrays-balanced", False)
+LAST = LastFill(
+    {"NODULE": 2}, {"NODULE": [job.id for job in JOBS]}, {"seed": "0"}, ["stamp"], "xrays-balanced", False, ["accept"]
+)
 
 
 @pytest.fixture
@@ -45,6 +48,15 @@ def test_what_is_rejected_since_gives_way_to_the_next_in_order(desk):
     assert accepted(ledger, found) == [1, 3]
     ledger.add_verdict(found, JOBS[3].id, Verdict("review", {}, (), "Dr. A"))
     assert accepted(ledger, found) == [1]
+
+
+def test_what_was_not_screened_is_merged_by_the_users_word_alone(desk):
+    ledger, found = desk
+    ledger.add_verdict(found, JOBS[0].id, Verdict("unscreened", {}, (), "gate"), "gate")
+    assert accepted(ledger, found) == [1, 2]
+    assert accepted(ledger, found, replace(LAST, usable=["accept", "unscreened"])) == [0, 1]
+    ledger.add_verdict(found, JOBS[0].id, Verdict("unscreened", {}, (), NO_SCREEN), NO_SCREEN)
+    assert accepted(ledger, found) == [0, 1]
 
 
 def test_a_class_that_the_collection_no_longer_has_is_left_out(desk):
