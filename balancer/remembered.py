@@ -60,14 +60,12 @@ def known_of(ledger: Ledger, collection: Collection) -> dict[str, Known]:
     return {label: Known.of(ledger, collection, label) for label in collection.labels}
 
 
-def made_elsewhere(known: Mapping[str, Known], form: str) -> tuple[dict[str, list[Judged]], int]:
-    """Usable images of other generators by class, and how many more were brought into another format than `form`."""
-    found = {label: each.made_elsewhere() for label, each in known.items()}
-    fits = {
-        label: [each for each in judged if each[0].origin and each[0].origin.form == form]
-        for label, judged in found.items()
+def made_elsewhere(known: Mapping[str, Known], form: str) -> dict[str, list[Judged]]:
+    """Usable images of other generators by class, as far as they are in the file format `form`."""
+    return {
+        label: [each for each in some.made_elsewhere() if each[0].origin and each[0].origin.form == form]
+        for label, some in known.items()
     }
-    return fits, sum(map(len, found.values())) - sum(map(len, fits.values()))
 
 
 def portable(path: Path, state: State) -> str:

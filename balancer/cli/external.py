@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from balancer.cli.console import Progress, message, printable, result, result_json, shown, table
-from balancer.cli.judging import make_screen, unscreened
+from balancer.cli.judging import make_screen, show_unscreened
 from balancer.cli.session import Session, opened, save_report
 
 if TYPE_CHECKING:
@@ -79,8 +79,7 @@ def show_outcomes(session: Session, outcomes: Sequence[Outcome]) -> None:
 
     _show(outcomes)
     judged = [(o.candidate, o.verdict) for o in outcomes if o.candidate is not None]
-    for reason in unscreened([each for each in judged if is_usable(each[1])]):
-        message(f"Not screened: {reason}.")
+    show_unscreened([each for each in judged if is_usable(each[1])])
     message(f"Contact sheet, by class and decision: {shown(save_report(session, 'screened.png', _draw(outcomes)))}")
 
 

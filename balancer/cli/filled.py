@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from balancer.cli.console import Progress, duration, message, printable, result, shown, table
-from balancer.cli.judging import unscreened
+from balancer.cli.judging import show_unscreened
 from balancer.cli.session import save_report
 
 if TYPE_CHECKING:
@@ -93,8 +93,7 @@ def show_report(order: Order, counts: Mapping[str, int], report: FillReport, mer
         message(f"Waiting: {printable(label)}: {count} for a person to decide: balance review, then balance merge")
     for label, missing in report.short.items():
         _show_short(label, missing, report)
-    for reason in unscreened([each for judged in report.accepted.values() for each in judged]):
-        message(f"Not screened: {reason}.")
+    show_unscreened([each for judged in report.accepted.values() for each in judged])
     message(f"Contact sheet, real above synthetic: {shown(_draw_sheet(order, report))}")
     show_folder(merged)
 

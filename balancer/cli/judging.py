@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from balancer import __version__
+from balancer.cli.console import message
 
 if TYPE_CHECKING:
     from balancer.candidates import Judged, Screen
@@ -58,6 +59,12 @@ def unscreened(judged: Sequence[Judged]) -> list[str]:
         reason if count == len(judged) else f"{reason} ({count} of {len(judged)} synthetic images)"
         for reason, count in found.most_common(_REASONS)
     ]
+
+
+def show_unscreened(judged: Sequence[Judged]) -> None:
+    """Say what was not screened, and why."""
+    for reason in unscreened(judged):
+        message(f"{reason[:1].upper()}{reason[1:]}." if reason.startswith(BY_WORD) else f"Not screened: {reason}.")
 
 
 def facts_of(

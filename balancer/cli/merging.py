@@ -50,7 +50,7 @@ def merge(
         check_out(place, session.collection.root, session.state.folder)
         if candidates is not None:
             show_outcomes(session, take_in(session, candidates, place, no_screen=no_screen))
-        elif last is None and not _count_elsewhere(session):
+        elif last is None and not _from_elsewhere(session):
             raise PlanError(
                 needed="something to merge",
                 found="no fill yet, and no images from elsewhere",
@@ -59,6 +59,7 @@ def merge(
         merged = merge_again(session, last, place)
         show_classes(training_counts(session.collection, session.split), merged)
         _show_short(session, last)
+        _show_left_out(session)
         if not merged.rebuilt:
             message("Nothing changed: the folder was already as it should be.")
         show_folder(merged)
@@ -83,7 +84,8 @@ def show_elsewhere(session: Session) -> dict[str, int]:
     """Say how many accepted images from elsewhere are merged beside a fill's, by class; these numbers."""
     counts = _count_elsewhere(session)
     for label, count in counts.items():
-        message(f"{printable(label)} also has {count} accepted images from elsewhere: merged beyond the target.")
+        message(f"{printable(label)} also gets {count} accepted from elsewhere, beyond the target.")
+    _show_left_out(session)
     return counts
 
 
@@ -92,6 +94,28 @@ def _count_elsewhere(session: Session) -> dict[str, int]:
 
     found = _elsewhere(session, known_of(session.ledger, session.collection))
     return {label: len(judged) for label, judged in found.items() if judged}
+
+
+def _from_elsewhere(session: Session) -> list[Judged]:
+    """All images from elsewhere that are on record, whatever was decided."""
+    from balancer.remembered import known_of
+
+    known = known_of(session.ledger, session.collection)
+    return [each for some in known.values() for each in some.judged.values() if each[0].job is None]
+
+
+def _show_left_out(session: Session) -> None:
+    """Which images from elsewhere are not merged though nobody rejected them."""
+    from balancer.candidates import is_usable
+
+    judged = _from_elsewhere(session)
+    undecided = sum(verdict.decision != "reject" and not is_usable(verdict) for _, verdict in judged)
+    if undecided:
+        message(f"Left out: {undecided} from elsewhere that nobody has decided about: balance review, or merge --from")
+    outdated = sum(is_usable(verdict) for _, verdict in judged) - sum(_count_elsewhere(session).values())
+    if outdated:
+        message(f"Left out: {outdated} from elsewhere, in a file format that the collection no longer has.")
+        message("          To bring them into the new one: balance merge --from FOLDER")
 
 
 def _show_short(session: Session, last: LastFill | None) -> None:
@@ -114,8 +138,4 @@ def _elsewhere(session: Session, known: Mapping[str, Known]) -> dict[str, list[J
     if not any(each.made_elsewhere() for each in known.values()):
         return {}
     look = settle_look(session.collection, session.split, session.ledger, remember=False)
-    found, others = made_elsewhere(known, form_of(look))
-    if others:
-        message(f"Left out: {others} images from elsewhere, in a file format that the collection no longer has.")
-        message(f"          To bring them into {form_of(look)}: balance merge --from FOLDER")
-    return found
+    return made_elsewhere(known, form_of(look))

@@ -166,7 +166,7 @@ def test_two_folders_are_merged_together_in_any_order(work):
 
 def test_without_screening_all_that_can_be_read_is_merged_and_says_so(work):
     done = run("merge", "--from", "theirs", "--no-screen")
-    assert f"Not screened: {BY_WORD}" in done.stderr
+    assert "Screening: none, by the user's word (--no-screen)." in done.stderr
     table = merged(work)
     assert (len(table), set(table["decision"])) == (6, {"unscreened"})
     facts = marker(work)["facts"]
@@ -197,6 +197,26 @@ def test_what_a_person_rejects_is_left_out_of_the_next_merge(work):
     run("merge", "--from", "theirs")
     assert len(merged(work)) == 4
     assert not list((work / "xrays-balanced").rglob(f"syn-{candidate.id}.png"))
+
+
+def test_what_is_left_out_is_told(work):
+    run("merge", "--from", "theirs")
+    state = find_state(work)
+    with Ledger(state) as ledger:
+        found = ledger.load_collection()
+        key = next(iter(ledger.candidates(found, "EFFUSION")))
+        ledger.add_verdict(found, key, Verdict("review", {}, (), "Dr. A"))
+    done = run("merge")
+    assert "Left out: 1 from elsewhere that nobody has decided about: balance review" in done.stderr
+    assert len(merged(work)) == 4
+    for path in (work / "xrays").rglob("*.png"):
+        Image.open(path).resize((30, 30)).save(path)
+    run("scan", "xrays")
+    done = run("merge")
+    assert "Left out: 4 from elsewhere, in a file format that the collection no longer has." in done.stderr
+    assert len(merged(work)) == 0
+    run("merge", "--from", "theirs")
+    assert {Image.open(path).size for path in (work / "xrays-balanced").rglob("syn-*")} == {(30, 30)}
 
 
 def test_out_says_where_the_folder_goes(work):
@@ -247,7 +267,7 @@ def test_fill_and_images_from_elsewhere_are_merged_together(filled):
     assert marker(work)["facts"]["seed"] == "0"
     output = finished(balance(work, "fill", *options, "--no-screen"))
     assert tree_hash(work / "xrays-balanced") == both
-    assert "NODULE also has 4 accepted images from elsewhere: merged beyond the target." in output
+    assert "NODULE also gets 4 accepted from elsewhere, beyond the target." in output
     assert "keeps" not in output
 
     rejected = {candidate.id for candidate in reject(work, "NODULE", 99)}

@@ -66,7 +66,7 @@ def test_a_class_that_the_collection_no_longer_has_is_left_out(desk):
 
 def test_generated_images_are_not_from_elsewhere(desk):
     ledger, found = desk
-    assert made_elsewhere(known_of(ledger, found), "PNG") == ({"EFFUSION": [], "NODULE": [], "NORMAL": []}, 0)
+    assert made_elsewhere(known_of(ledger, found), "PNG") == {"EFFUSION": [], "NODULE": [], "NORMAL": []}
 
 
 def test_places_are_relative_to_the_working_folder(tmp_path, xrays):
