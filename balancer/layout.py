@@ -160,7 +160,7 @@ def _synthetic(accepted: Iterable[tuple[Candidate, Verdict]], training: str, lab
 
 def _synthetic_entry(candidate: Candidate, verdict: Verdict, training: str) -> Entry:
     job = candidate.job
-    name = f"syn-{job.id if job else candidate.sha256[:20]}{candidate.path.suffix}"
+    name = f"syn-{candidate.id}{candidate.path.suffix}"
     path = "/".join(filter(None, (training, candidate.label, name)))
     try:
         stat = candidate.path.stat()
@@ -178,7 +178,7 @@ def lost(candidate: Candidate) -> StateError:
     return StateError(
         needed="the synthetic images that were made and judged",
         found=f"{candidate.path.name} of class {candidate.label!r} is gone or changed",
-        next_step="make it again: balance fill",
+        next_step="make it again: balance fill" if candidate.job else "hand it over again: balance merge --from FOLDER",
     )
 
 

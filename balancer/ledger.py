@@ -7,7 +7,7 @@ import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import fields, replace
+from dataclasses import asdict, fields, replace
 from datetime import UTC, datetime
 from operator import attrgetter
 from pathlib import Path, PurePosixPath
@@ -19,7 +19,7 @@ import pandas as pd
 from balancer.contents import Contents
 from balancer.errors import StateError
 from balancer.findings import Finding
-from balancer.jobs import Candidate, Job, Verdict
+from balancer.jobs import Candidate, Job, Origin, Verdict
 from balancer.patients import TableRef
 from balancer.scan import COLUMNS, DTYPES, Collection
 from balancer.split import Split
@@ -65,6 +65,14 @@ MIGRATIONS = (
         spread REAL, border REAL, border_grey REAL, marked INTEGER, frames INTEGER, fault TEXT,
         PRIMARY KEY (collection, path)
     );
+    """,
+    """
+    ALTER TABLE candidates ADD COLUMN origin TEXT;
+    ALTER TABLE verdicts ADD COLUMN judge TEXT;
+    UPDATE verdicts SET judge = reviewer;
+    CREATE TABLE pixels (
+        collection TEXT, path TEXT, size INTEGER, mtime_ns INTEGER, digest TEXT, PRIMARY KEY (collection, path)
+    ) WITHOUT ROWID;
     """,
 )
 _CONTENTS = tuple(field.name for field in fields(Contents))
@@ -198,36 +206,82 @@ class Ledger:
         folds = pd.Series([fold for _, _, fold in rows], index, dtype=object).dropna().astype("int64")
         return Split(parts, origin, seed, folds)
 
-    def add_candidates(self, collection: Collection, judged: Iterable[tuple[Candidate, Verdict]]) -> None:
-        """Record generated images, whose files are already safe on disk, with their first verdicts."""
-        key = self._key(collection)
+    def add_candidates(
+        self, collection: Collection, judged: Iterable[tuple[Candidate, Verdict | None]], judge: str | None = None
+    ) -> None:
+        """Record images, whose files are already safe on disk, with what `judge` says of them (default: the reviewer).
+
+        Without a verdict the one on record stays.
+        """
+        names = "collection, id, label, file, sha256, job, origin"
         with self.atomic():
             for candidate, verdict in judged:
-                job = _job_of(candidate)
-                row = (key, job.id, candidate.label, candidate.path.name, candidate.sha256, job.to_json())
-                self._db.execute("INSERT OR REPLACE INTO candidates VALUES (?, ?, ?, ?, ?, ?)", row)
-                self.add_verdict(collection, job.id, verdict)
+                job, origin = candidate.job and candidate.job.to_json(), _origin_json(candidate.origin)
+                row = (self._key(collection), candidate.id, candidate.label, candidate.path.name, candidate.sha256)
+                self._db.execute(
+                    f"INSERT OR REPLACE INTO candidates ({names}) VALUES (?, ?, ?, ?, ?, ?, ?)", (*row, job, origin)
+                )
+                if verdict is not None:
+                    self.add_verdict(collection, candidate.id, verdict, judge or verdict.reviewer)
 
-    def add_verdict(self, collection: Collection, job_id: str, verdict: Verdict) -> None:
-        """Append a verdict; the latest one counts."""
+    def add_verdict(
+        self, collection: Collection, candidate_id: str, verdict: Verdict, judge: str | None = None
+    ) -> None:
+        """Append a verdict; the latest one counts. `judge` names the screen that gave it; `None`: a person did."""
         scores, reasons = json.dumps(dict(verdict.scores), sort_keys=True), json.dumps(verdict.reasons)
-        row = (self._key(collection), job_id, verdict.decision, scores, reasons, verdict.reviewer, _now())
+        row = (self._key(collection), candidate_id, verdict.decision, scores, reasons, verdict.reviewer, _now(), judge)
+        names = "collection, candidate, decision, scores, reasons, reviewer, at, judge"
         with self.atomic():
-            self._db.execute("INSERT INTO verdicts VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+            self._db.execute(f"INSERT INTO verdicts ({names}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
 
     def candidates(self, collection: Collection, label: str) -> dict[str, tuple[Candidate, Verdict]]:
-        """All candidates of a class by job id, each with the verdict that counts."""
+        """All candidates of a class by id, each with the verdict that counts; those made elsewhere have an origin."""
         query = """
-            SELECT c.id, c.file, c.sha256, c.job, v.decision, v.scores, v.reasons, v.reviewer
+            SELECT c.id, c.file, c.sha256, c.job, c.origin, v.decision, v.scores, v.reasons, v.reviewer
             FROM candidates c JOIN verdicts v ON v.rowid = (
+                SELECT max(rowid) FROM verdicts WHERE collection = c.collection AND candidate = c.id
+            ) WHERE c.collection = ? AND c.label = ? ORDER BY c.id
+        """
+        found = {}
+        store = self._state.candidates
+        for key, file, sha256, job, origin, *verdict in self._db.execute(query, (self._key(collection), label)):
+            made = None if job is None else Job.from_json(job)
+            candidate = Candidate(label, store / file, sha256, made, _origin_from(origin, store))
+            found[key] = (candidate, _verdict(*verdict))
+        return found
+
+    def judges(self, collection: Collection, label: str) -> dict[str, str | None]:
+        """Which screen gave the verdict that counts, by candidate; `None`: a person.
+
+        A person who takes a verdict back gives the word to the screen again.
+        """
+        query = """
+            SELECT c.id, coalesce(v.judge, (
+                SELECT judge FROM verdicts WHERE collection = c.collection AND candidate = c.id
+                AND reviewer = v.reviewer AND judge IS NOT NULL ORDER BY rowid DESC LIMIT 1
+            )) FROM candidates c JOIN verdicts v ON v.rowid = (
                 SELECT max(rowid) FROM verdicts WHERE collection = c.collection AND candidate = c.id
             ) WHERE c.collection = ? AND c.label = ?
         """
-        found = {}
-        for job_id, file, sha256, job, *verdict in self._db.execute(query, (self._key(collection), label)):
-            candidate = Candidate(label, self._state.candidates / file, sha256, Job.from_json(job))
-            found[job_id] = (candidate, _verdict(*verdict))
-        return found
+        return dict(self._db.execute(query, (self._key(collection), label)).fetchall())
+
+    def pixel_digests(self, collection: Collection) -> dict[str, str]:
+        """Known hashes of the grey values of images that did not change since, by path."""
+        query = "SELECT path, size, mtime_ns, digest FROM pixels WHERE collection = ?"
+        known = {(path, *stat): digest for path, *stat, digest in self._db.execute(query, (self._key(collection),))}
+        rows = zip(collection.images.index, collection.images["size"], collection.images["mtime_ns"], strict=True)
+        return {row[0]: known[row] for row in rows if row in known}
+
+    def save_pixel_digests(self, collection: Collection, digests: Mapping[str, str]) -> None:
+        """Remember hashes of grey values, by path."""
+        images = collection.images.loc[list(digests), ["size", "mtime_ns"]].astype(object)
+        stats = zip(images["size"], images["mtime_ns"], strict=True)
+        rows = [
+            (self._key(collection), path, int(size), int(mtime), digest)
+            for (path, digest), (size, mtime) in zip(digests.items(), stats, strict=True)
+        ]
+        with self.atomic():
+            self._db.executemany("INSERT OR REPLACE INTO pixels VALUES (?, ?, ?, ?, ?)", rows)
 
     def add_adapter(self, collection: Collection, folder: Path) -> None:
         """Remember a finished adapter or checkpoint of a collection."""
@@ -318,10 +372,15 @@ class Ledger:
         return self._state.folder.parent / stored
 
 
-def _job_of(candidate: Candidate) -> Job:
-    if candidate.job is None:
-        raise ValueError("only generated candidates are recorded by their job")
-    return candidate.job
+def _origin_json(origin: Origin | None) -> str | None:
+    return None if origin is None else json.dumps({**asdict(origin), "given": origin.given.name}, sort_keys=True)
+
+
+def _origin_from(text: str | None, store: Path) -> Origin | None:
+    if text is None:
+        return None
+    fields = json.loads(text)
+    return Origin(**{**fields, "given": store / fields["given"]})
 
 
 def _verdict(decision: Any, scores: str, reasons: str, reviewer: str) -> Verdict:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from balancer.cli.console import Progress, duration, message, printable, result, shown, table
+from balancer.cli.judging import show_unscreened
 from balancer.cli.session import save_report
 
 if TYPE_CHECKING:
@@ -85,8 +87,33 @@ def show_time(order: Order, work: Work) -> None:
 
 def show_report(order: Order, counts: Mapping[str, int], report: FillReport, merged: MergeReport) -> None:
     """The classes before and after, what was rejected, and where to look."""
+    if report.judged_anew:
+        message(f"Judged anew, without being made again: {report.judged_anew} images that another screen had judged.")
+    show_classes(counts, merged)
+    for label, reasons in report.rejected.items():
+        for reason, count in reasons.items():
+            message(f"Rejected: {printable(label)}: {count} {printable(reason)}")
+    for label, count in report.review.items():
+        message(f"Waiting: {printable(label)}: {count} for a person to decide: balance review, then balance merge")
+    for label, missing in report.short.items():
+        _show_short(label, missing, report)
+    show_unscreened([each for judged in report.accepted.values() for each in judged])
+    message(f"Contact sheet, real above synthetic: {shown(_draw_sheet(order, report))}")
+    show_folder(merged)
+
+
+def _show_short(label: str, missing: int, report: FillReport) -> None:
+    usable = {candidate.id for candidate, _ in report.accepted[label]}
+    stopped = Counter(verdict.reviewer for candidate, verdict in report.judged[label] if candidate.id not in usable)
+    names = [f"the {name}" if name[:1].islower() else name for name, _ in stopped.most_common()]  # a gate, or a person
+    who = printable(" and ".join(names)) or "--retries"
+    message(f"Short: {printable(label)} lacks {missing}: {who} stopped it (see above). Look at what the model draws")
+    message("       (balance prompts --sample), train it longer, use another --model, or allow more --retries.")
+
+
+def show_classes(counts: Mapping[str, int], merged: MergeReport) -> None:
+    """How many images each class has after a merge; `counts` are the real ones."""
     from analysis.imbalance import measure_imbalance
-    from analysis.screening import NOT_CHECKED
 
     after = {label: count + merged.synthetic[label] for label, count in counts.items()}
     rows = [[label, count, merged.synthetic[label], after[label]] for label, count in counts.items()]
@@ -94,16 +121,10 @@ def show_report(order: Order, counts: Mapping[str, int], report: FillReport, mer
     result(table(["class", "real", "synthetic", "training images"], rows))
     before_ratio, after_ratio = measure_imbalance(counts).ratio, measure_imbalance(after).ratio
     result(f"Imbalance ratio {before_ratio:.1f} before, {after_ratio:.1f} after")
-    for label, reasons in report.rejected.items():
-        for reason, count in reasons.items():
-            message(f"Rejected: {printable(label)}: {count} {reason}")
-    for label, missing in report.short.items():
-        message(
-            f"Short: {printable(label)} lacks {missing}: the sound gate stopped it (see above). Look at what the model"
-        )
-        message("       draws (balance prompts --sample), train it longer, or use another --model.")
-    message(f"Not screened yet: {NOT_CHECKED}.")
-    message(f"Contact sheet, real above synthetic: {shown(_draw_sheet(order, report))}")
+
+
+def show_folder(merged: MergeReport) -> None:
+    """Where the balanced folder is."""
     result(f"Balanced folder: {shown(merged.folder)}")
     result(f"Next: balance verify {shown(merged.folder)}")
 

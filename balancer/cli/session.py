@@ -61,6 +61,30 @@ def opened(*, write: bool) -> Iterator[Session]:
         yield Session(state, ledger, collection, split)
 
 
+def without_holdout(session: Session) -> Session:
+    """The same with all of a flat collection as training data.
+
+    Raises:
+        SplitError: the collection has parts of its own, or names that a loader takes for parts.
+    """
+    from balancer.split import no_split
+
+    if session.collection.has_parts:
+        raise SplitError(
+            needed="a flat collection for --no-holdout",
+            found="one with parts of its own, which are kept",
+            next_step="leave --no-holdout out",
+        )
+    named = [finding for finding in session.collection.findings if finding.kind == "named-like-a-part"]
+    if named:
+        raise SplitError(
+            needed="file names in which no loader sees a part, for --no-holdout",
+            found=f"{printable(str(named[0].paths[0]))}: {named[0].message}",
+            next_step="rename such files and scan again, or leave --no-holdout out",
+        )
+    return Session(session.state, session.ledger, session.collection, no_split(session.collection))
+
+
 def save_report(session: Session, name: str, picture: Image) -> Path:
     """Put a picture for people into the state folder, whole or not at all."""
     from balancer.files import write_whole

@@ -310,6 +310,17 @@ MISTAKES = [
     (("adapt",), "none", "balance adapt --from-scratch"),
     (("adapt", "--from-scratch", "--size", "30"), "30", "--size 32"),
     (("adapt", "--from-scratch", "--steps", "5", "--minutes", "5"), "both", "--steps or --minutes"),
+    (("screen", "nowhere"), "nothing there", "above the class folders"),
+    (("screen", "taken/thesis.txt"), "a file", "above the class folders"),
+    (("screen", "taken"), "no class folder", "for each class"),
+    (("screen", "xrays"), "is the collection", "folder of their own"),
+    (("screen", "xrays/NODULE"), "lies in the collection", "folder of their own"),
+    (("screen", "."), "lies around the collection", "folder of their own"),
+    (("screen", ".balance"), "is the state folder", "folder of their own"),
+    (("merge", "--from", "taken", "--out", "taken/out"), "lies around the balanced folder", "of their own"),
+    (("merge", "--from", "xrays"), "is the collection", "folder of their own"),
+    (("merge",), "no fill yet", "balance merge --from FOLDER"),
+    (("merge", "--out", "taken"), "taken", "--out"),
     (("verify", "taken"), "taken", ""),
     (("verify", "nowhere"), "nowhere", ""),
     (("explain", "xrays/NODULE/p2000-0.png"), "p2000-0.png", ""),
@@ -330,7 +341,16 @@ def test_every_mistake_is_one_clear_message(work, arguments, found, advice):
     assert (work / "taken" / "thesis.txt").read_text() == "mine"
 
 
-@pytest.mark.parametrize("arguments", [("fill", "--target", "5", "--batch-size", "x"), ("nonsense",)])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("fill", "--target", "5", "--batch-size", "x"),
+        ("nonsense",),
+        ("screen",),
+        ("merge", "--no-screen"),
+        ("merge", "candidates"),
+    ],
+)
 def test_wrong_options_are_told_by_the_parser(work, arguments):
     code, output = run(work, *arguments)
     assert code == 2
@@ -465,7 +485,7 @@ def test_help_names_every_command_and_is_documented(tmp_path):
     code, output = run(tmp_path, "--help")
     assert code == 0
     readme = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
-    for name in ("scan", "split", "prompts", "adapt", "fill", "verify", "explain", "unmerge"):
+    for name in ("scan", "split", "prompts", "adapt", "fill", "screen", "merge", "verify", "explain", "unmerge"):
         assert f"\n  {name} " in output
         assert f"balance {name}" in readme, f"the README does not show balance {name}"
         assert run(tmp_path, name, "--help")[0] == 0
