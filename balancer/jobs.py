@@ -109,6 +109,17 @@ class Verdict:
     reviewer: str
 
 
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a reader took one image of a blinded study for; `answer` `None`: taken back."""
+
+    study: str
+    reader: str
+    image: str
+    truth: Literal["real", "synthetic"]
+    answer: Literal["real", "synthetic"] | None
+
+
 def job_seed(run_seed: int, label: str, index: int) -> int:
     """A 63-bit seed for image `index` of `label`.
 

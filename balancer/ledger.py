@@ -16,7 +16,7 @@ import pandas as pd
 
 from balancer.errors import StateError
 from balancer.findings import Finding
-from balancer.jobs import Candidate, Job, Verdict
+from balancer.jobs import Candidate, Job, Reading, Verdict
 from balancer.scan import COLUMNS, DTYPES, Collection
 from balancer.split import Split
 from balancer.state import State
@@ -47,6 +47,12 @@ MIGRATIONS = (
     ALTER TABLE images ADD COLUMN sex TEXT;
     ALTER TABLE images ADD COLUMN age REAL;
     ALTER TABLE images ADD COLUMN view TEXT;
+    """,
+    """
+    CREATE TABLE readings (
+        collection TEXT, study TEXT, reader TEXT, image TEXT, truth TEXT, answer TEXT, at TEXT
+    );
+    CREATE INDEX readings_of ON readings (collection, study);
     """,
 )
 
@@ -181,6 +187,26 @@ class Ledger:
             candidate = Candidate(label, self._state.candidates / file, sha256, Job.from_json(job))
             found[job_id] = (candidate, _verdict(*verdict))
         return found
+
+    def history(self, collection: Collection, job_id: str) -> list[tuple[str, Verdict]]:
+        """All verdicts on a candidate, each with its time (ISO 8601, UTC), the earliest first; the last one counts."""
+        query = """
+            SELECT at, decision, scores, reasons, reviewer FROM verdicts
+            WHERE collection = ? AND candidate = ? ORDER BY rowid
+        """
+        rows = self._db.execute(query, (self._key(collection), job_id))
+        return [(at, _verdict(*verdict)) for at, *verdict in rows]
+
+    def add_reading(self, collection: Collection, reading: Reading) -> None:
+        """Append an answer in a blinded study; a reader's latest one on an image counts."""
+        row = (self._key(collection), reading.study, reading.reader, reading.image, reading.truth, reading.answer)
+        with self.atomic():
+            self._db.execute("INSERT INTO readings VALUES (?, ?, ?, ?, ?, ?, ?)", (*row, _now()))
+
+    def readings(self, collection: Collection) -> list[Reading]:
+        """All answers in blinded studies, the earliest first."""
+        query = "SELECT study, reader, image, truth, answer FROM readings WHERE collection = ? ORDER BY rowid"
+        return [Reading(*row) for row in self._db.execute(query, (self._key(collection),))]
 
     def add_adapter(self, collection: Collection, folder: Path) -> None:
         """Remember a finished adapter or checkpoint of a collection."""

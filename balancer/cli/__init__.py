@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from balancer import __version__
-from balancer.cli import adapting, collection, filling, merged, prompting
+from balancer.cli import adapting, collection, filling, merged, prompting, reviewing
 from balancer.cli.console import run
 
 app = typer.Typer(
@@ -34,6 +34,7 @@ def _options(
 for command in (
     *(collection.scan, prompting.prompts),
     *(adapting.adapt, filling.fill),
+    reviewing.review,
     *(merged.verify, merged.explain, merged.unmerge),
 ):
     app.command()(command)
