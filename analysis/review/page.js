@@ -64,7 +64,7 @@ function showAnswers() {
   Object.assign(element("bar"), { max: cases.length, value: answered });
   element("counts").textContent = counts();
   element("label").textContent = now.label;
-  element("image-caption").textContent = now.answer ? `You: ${SAID[now.answer]}` : "";
+  element("image-caption").textContent = now.answer ? `You: ${SAID[now.answer]}` : blinded ? "" : "Synthetic";
   element("image-caption").className = now.answer ?? "";
   if (element("prompt")) element("prompt").textContent = now.prompt ? `Asked for: ${now.prompt}` : "";
   if (element("reasons")) showReasons(now.reasons);
@@ -83,14 +83,13 @@ function counts() {
 }
 
 function showReasons(reasons) {
-  const list = element("reasons");
-  list.hidden = !reasons.length;
-  list.replaceChildren(...reasons.map((reason) => textIn("li", reason)));
+  element("why").hidden = !reasons.length;
+  element("reasons").replaceChildren(...reasons.map((reason) => textIn("li", reason)));
 }
 
 function showView({ width, level, zoom }) {
-  const drag = zoom > 1 && !viewer.windowing ? "drag moves" : "drag windows";
-  element("readout").textContent = `W ${width}  L ${level}  ${Math.round(zoom * 100)}%  ${drag}`;
+  const tool = viewer.windowing ? "arrows and drag: window" : zoom > 1 ? "drag: move" : "drag: window";
+  element("readout").textContent = `W ${width}  L ${level}   zoom ${Math.round(zoom * 100)}%   ${tool}`;
 }
 
 async function showNearest() {
@@ -102,7 +101,7 @@ async function showNearest() {
     const found = await (await ask(`/nearest/${name}`)).json();
     const image = await load(found.id);
     if (question !== asked || !comparing) return;
-    caption.textContent = `Nearest real: ${found.file}, ${found.label}, correlation ${found.correlation.toFixed(3)}`;
+    caption.textContent = `Nearest real: ${found.file}, correlation ${found.correlation.toFixed(3)}`;
     viewer.show(1, image);
   } catch (error) {
     if (question === asked) caption.textContent = error.message;
