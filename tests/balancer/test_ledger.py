@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from balancer.errors import StateError
-from balancer.jobs import Candidate, Verdict
+from balancer.jobs import Candidate, Reading, Verdict
 from balancer.ledger import Ledger
 from balancer.scan import scan
 from balancer.split import draw_split
@@ -79,6 +79,33 @@ def test_candidates_come_back_with_the_latest_verdict(state, xrays):
         ledger.add_verdict(found, JOB.id, second)
         assert ledger.candidates(found, "NODULE") == {JOB.id: (candidate, second)}
         assert ledger.candidates(found, "EFFUSION") == {}
+
+
+def test_every_verdict_stays_with_its_time(state, xrays):
+    found = scan(xrays)
+    first = Verdict("review", {"contrast": 0.5}, ("near the limit",), "copy gate")
+    verdicts = [first, replace(first, decision="accept", reviewer="Dr. A"), first]
+    with Ledger(state) as ledger:
+        ledger.add_candidates(found, [(Candidate("NODULE", state.candidates / "x.png", "ab", JOB), first)])
+        for verdict in verdicts[1:]:
+            ledger.add_verdict(found, JOB.id, verdict)
+        history = ledger.history(found, JOB.id)
+        assert [verdict for _, verdict in history] == verdicts
+        assert sorted(at for at, _ in history) == [at for at, _ in history]
+        assert ledger.history(found, "unknown") == []
+
+
+def test_readings_come_back_in_order_and_apart_from_other_collections(state, tmp_path, xrays):
+    from tests.tiny import write_xrays
+
+    found, other = scan(xrays), scan(write_xrays(tmp_path / "other", {"A": 2, "B": 2}))
+    given = [Reading("seed 0", "A", "real x.png", "real", answer) for answer in ("synthetic", None, "real")]
+    with Ledger(state) as ledger:
+        for reading in given:
+            ledger.add_reading(found, reading)
+        ledger.add_reading(other, given[0])
+        assert ledger.readings(found) == given
+        assert ledger.readings(other) == given[:1]
 
 
 def test_a_block_is_written_whole_or_not_at_all(state, xrays):

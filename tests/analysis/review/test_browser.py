@@ -14,7 +14,7 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync", "--no-first-run"]
 NEXT = """key => new Promise(done => {
     const [before, canvas] = [document.getElementById("place").textContent, document.getElementById("image")];
-    const pixels = () => canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data.join();
+    const pixels = () => canvas.toDataURL();
     const seen = pixels();
     document.dispatchEvent(new KeyboardEvent("keydown", { key }));
     requestAnimationFrame(() => done([document.getElementById("place").textContent !== before, pixels() !== seen]));
@@ -37,7 +37,7 @@ class Seen:
         self.page.on("console", lambda said: self.complaints.append(said.text))
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
         self.page.goto(self.address)
-        self.page.wait_for_function("document.getElementById('place').textContent.includes(' of ')")
+        self.page.locator("#place", has_text=" of ").wait_for()
         self.page.wait_for_load_state("networkidle")
 
     def text(self, name):
