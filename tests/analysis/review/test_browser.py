@@ -110,7 +110,7 @@ def test_every_key_does_what_the_help_says(tmp_path, read):
     assert page.evaluate(NEXT, "a") == [True, True]
     assert (seen.text("place"), seen.text("counts")) == ("3 of 8", "1 accepted · 0 rejected · 0 unsure")
     keys.press("z")
-    page.get_by_text("0 accepted").wait_for()
+    page.locator("#said", has_text="Taken back.").wait_for()
     assert seen.text("place") == "2 of 8"
     keys.press("ArrowLeft")
     assert seen.text("place") == "1 of 8"
@@ -130,7 +130,7 @@ def test_every_key_does_what_the_help_says(tmp_path, read):
     keys.press("0")
     assert seen.text("readout").startswith("W 256  L 128   zoom 100%")
     keys.press("n")
-    page.get_by_text("correlation").wait_for()
+    page.locator("#real-caption", has_text="correlation").wait_for()
     assert "NODULE/p" in seen.text("real-caption")
     keys.press("n")
     assert page.locator("#real").is_hidden()
