@@ -10,6 +10,7 @@ BalanceError              needed, found, next step: the three parts of every mes
 ├── ModelError            a checkpoint or adapter that cannot be used
 ├── GenerationError       the generator failed on a batch
 │   └── OutOfMemory       the batch does not fit on the device: a smaller one may
+├── ReviewError           nothing to show to a reader, or the page cannot be served
 ├── OutputError           the balanced folder is not ours, or cannot be written
 └── StateError            `.balance` is missing, locked, damaged, or in a forbidden place
 """
@@ -67,6 +68,10 @@ class GenerationError(BalanceError):
 
 class OutOfMemory(GenerationError):
     """The batch does not fit on the device."""
+
+
+class ReviewError(BalanceError):
+    """There is nothing to show to a reader, or the page cannot be served."""
 
 
 class OutputError(BalanceError):

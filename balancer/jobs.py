@@ -140,6 +140,17 @@ class Verdict:
     reviewer: str
 
 
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a reader took one image of a blinded study for; `answer` `None`: taken back."""
+
+    study: str
+    reader: str
+    image: str
+    truth: Literal["real", "synthetic"]
+    answer: Literal["real", "synthetic"] | None
+
+
 def given_id(label: str, sha256: str) -> str:
     """The id of an image that was made elsewhere, whatever format it is brought into.
 

@@ -19,62 +19,13 @@ import pandas as pd
 from balancer.contents import Contents
 from balancer.errors import StateError
 from balancer.findings import Finding
-from balancer.jobs import Candidate, Job, Origin, Verdict
+from balancer.jobs import Candidate, Job, Origin, Reading, Verdict
 from balancer.patients import TableRef
 from balancer.scan import COLUMNS, DTYPES, Collection
+from balancer.schema import MIGRATIONS
 from balancer.split import Split
 from balancer.state import State
 
-MIGRATIONS = (
-    """
-    CREATE TABLE collections (id TEXT PRIMARY KEY, root TEXT, patient_pattern TEXT, scanned_at TEXT);
-    CREATE TABLE images (
-        collection TEXT, path TEXT, label TEXT, part TEXT, patient TEXT, format TEXT, mode TEXT, bits INTEGER,
-        width INTEGER, height INTEGER, size INTEGER, mtime_ns INTEGER, sha256 TEXT, PRIMARY KEY (collection, path)
-    ) WITHOUT ROWID;
-    CREATE TABLE findings (collection TEXT, kind TEXT, paths TEXT, message TEXT, fix TEXT);
-    CREATE TABLE splits (collection TEXT PRIMARY KEY, origin TEXT, seed INTEGER);
-    CREATE TABLE split_parts (
-        collection TEXT, path TEXT, part TEXT, PRIMARY KEY (collection, path)
-    ) WITHOUT ROWID;
-    CREATE TABLE candidates (
-        collection TEXT, id TEXT, label TEXT, file TEXT, sha256 TEXT, job TEXT, PRIMARY KEY (collection, id)
-    ) WITHOUT ROWID;
-    CREATE TABLE verdicts (
-        collection TEXT, candidate TEXT, decision TEXT, scores TEXT, reasons TEXT, reviewer TEXT, at TEXT
-    );
-    CREATE INDEX verdicts_of ON verdicts (collection, candidate);
-    CREATE TABLE adapters (collection TEXT, folder TEXT, at TEXT, PRIMARY KEY (collection, folder));
-    CREATE TABLE settings (collection TEXT, name TEXT, value TEXT, PRIMARY KEY (collection, name));
-    """,
-    """
-    ALTER TABLE images ADD COLUMN sex TEXT;
-    ALTER TABLE images ADD COLUMN age REAL;
-    ALTER TABLE images ADD COLUMN view TEXT;
-    """,
-    """
-    ALTER TABLE split_parts ADD COLUMN fold INTEGER;
-    CREATE TABLE exposed_adapters (collection TEXT, folder TEXT, at TEXT, PRIMARY KEY (collection, folder));
-    """,
-    """
-    ALTER TABLE collections ADD COLUMN patients_table TEXT;
-    """,
-    """
-    CREATE TABLE contents (
-        collection TEXT, path TEXT, size INTEGER, mtime_ns INTEGER, phash BLOB, mirrored BLOB, thumb BLOB, mean REAL,
-        spread REAL, border REAL, border_grey REAL, marked INTEGER, frames INTEGER, fault TEXT,
-        PRIMARY KEY (collection, path)
-    );
-    """,
-    """
-    ALTER TABLE candidates ADD COLUMN origin TEXT;
-    ALTER TABLE verdicts ADD COLUMN judge TEXT;
-    UPDATE verdicts SET judge = reviewer;
-    CREATE TABLE pixels (
-        collection TEXT, path TEXT, size INTEGER, mtime_ns INTEGER, digest TEXT, PRIMARY KEY (collection, path)
-    ) WITHOUT ROWID;
-    """,
-)
 _CONTENTS = tuple(field.name for field in fields(Contents))
 
 _ROWS = 10_000
@@ -282,6 +233,26 @@ class Ledger:
         ]
         with self.atomic():
             self._db.executemany("INSERT OR REPLACE INTO pixels VALUES (?, ?, ?, ?, ?)", rows)
+
+    def history(self, collection: Collection, job_id: str) -> list[tuple[str, Verdict]]:
+        """All verdicts on a candidate, each with its time (ISO 8601, UTC), the earliest first; the last one counts."""
+        query = """
+            SELECT at, decision, scores, reasons, reviewer FROM verdicts
+            WHERE collection = ? AND candidate = ? ORDER BY rowid
+        """
+        rows = self._db.execute(query, (self._key(collection), job_id))
+        return [(at, _verdict(*verdict)) for at, *verdict in rows]
+
+    def add_reading(self, collection: Collection, reading: Reading) -> None:
+        """Append an answer in a blinded study; a reader's latest one on an image counts."""
+        row = (self._key(collection), reading.study, reading.reader, reading.image, reading.truth, reading.answer)
+        with self.atomic():
+            self._db.execute("INSERT INTO readings VALUES (?, ?, ?, ?, ?, ?, ?)", (*row, _now()))
+
+    def readings(self, collection: Collection) -> list[Reading]:
+        """All answers in blinded studies, the earliest first."""
+        query = "SELECT study, reader, image, truth, answer FROM readings WHERE collection = ? ORDER BY rowid"
+        return [Reading(*row) for row in self._db.execute(query, (self._key(collection),))]
 
     def add_adapter(self, collection: Collection, folder: Path) -> None:
         """Remember a finished adapter or checkpoint of a collection."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from balancer import __version__
-from balancer.cli import adapting, collection, external, filling, merged, merging, prompting, splitting
+from balancer.cli import adapting, collection, external, filling, merged, merging, prompting, reviewing, splitting
 from balancer.cli.console import run
 
 app = typer.Typer(
@@ -34,7 +34,7 @@ def _options(
 for command in (
     *(collection.scan, splitting.split, prompting.prompts),
     *(adapting.adapt, filling.fill),
-    *(external.screen, merging.merge),
+    *(external.screen, reviewing.review, merging.merge),
     *(merged.verify, merged.explain, merged.unmerge),
 ):
     app.command()(command)

@@ -11,10 +11,11 @@ import pytest
 
 from balancer.contents import read_contents
 from balancer.errors import StateError
-from balancer.jobs import Candidate, Origin, Verdict
-from balancer.ledger import MIGRATIONS, Ledger
+from balancer.jobs import Candidate, Origin, Reading, Verdict
+from balancer.ledger import Ledger
 from balancer.patients import read_table
 from balancer.scan import scan
+from balancer.schema import MIGRATIONS
 from balancer.split import draw_split
 from balancer.state import State, find_or_make_state, find_state, locked
 from tests.balancer.test_jobs import JOB
@@ -137,6 +138,33 @@ def test_a_persons_verdict_has_no_judge_until_it_is_taken_back(state, xrays):
         assert ledger.judges(found, "NODULE") == {JOB.id: None}
         ledger.add_verdict(found, JOB.id, first)
         assert ledger.judges(found, "NODULE") == {JOB.id: "screen"}
+
+
+def test_every_verdict_stays_with_its_time(state, xrays):
+    found = scan(xrays)
+    first = Verdict("review", {"contrast": 0.5}, ("near the limit",), "copy gate")
+    verdicts = [first, replace(first, decision="accept", reviewer="Dr. A"), first]
+    with Ledger(state) as ledger:
+        ledger.add_candidates(found, [(Candidate("NODULE", state.candidates / "x.png", "ab", JOB), first)])
+        for verdict in verdicts[1:]:
+            ledger.add_verdict(found, JOB.id, verdict)
+        history = ledger.history(found, JOB.id)
+        assert [verdict for _, verdict in history] == verdicts
+        assert sorted(at for at, _ in history) == [at for at, _ in history]
+        assert ledger.history(found, "unknown") == []
+
+
+def test_readings_come_back_in_order_and_apart_from_other_collections(state, tmp_path, xrays):
+    from tests.tiny import write_xrays
+
+    found, other = scan(xrays), scan(write_xrays(tmp_path / "other", {"A": 2, "B": 2}))
+    given = [Reading("seed 0", "A", "real x.png", "real", answer) for answer in ("synthetic", None, "real")]
+    with Ledger(state) as ledger:
+        for reading in given:
+            ledger.add_reading(found, reading)
+        ledger.add_reading(other, given[0])
+        assert ledger.readings(found) == given
+        assert ledger.readings(other) == given[:1]
 
 
 def test_a_block_is_written_whole_or_not_at_all(state, xrays):
