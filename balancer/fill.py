@@ -1,4 +1,4 @@
-"""Pending jobs to judged candidates: generate, encode, keep safe, screen, top up."""
+"""Pending jobs to judged candidates: generate, harmonise, encode, keep safe, screen, top up."""
 
 from __future__ import annotations
 
@@ -18,9 +18,11 @@ from balancer.candidates import USABLE, Judged, Known, Screen, is_usable, judge,
 from balancer.engines import Engine
 from balancer.files import sha256_if_there, sync_path
 from balancer.generators import ImageGenerator
+from balancer.harmonise import References
 from balancer.images import GreyImage, Header, OutputFormat, common_format, encode, resize
-from balancer.jobs import Candidate, GenerationConfig, Job, Method, batch_ranges, job_seed
+from balancer.jobs import Candidate, GenerationConfig, Job, batch_ranges, job_seed
 from balancer.ledger import Ledger
+from balancer.methods import Methods, edit_steps
 from balancer.plan import Plan
 from balancer.prompts import TemplatePack, make_prompt
 from balancer.scan import Collection
@@ -59,6 +61,7 @@ class Recipe:
     look: Look
     seed: int = 0
     attributes: JointDistribution = field(default_factory=JointDistribution)
+    methods: Methods = field(default_factory=Methods)
 
     def job(self, label: str, index: int) -> Job:
         """The job of image `index` of `label`."""
@@ -66,7 +69,8 @@ class Recipe:
         known = self.packs[label].words(self.attributes.draw(index, self.seed))
         prompt = make_prompt(self.packs[label], label, index, self.seed, known)
         size = self.look.output.size or random.Random(seed).choice(self.look.sizes_of(label))
-        return Job(label, index, prompt, seed, self.config, Method(), replace(self.look.output, size=size))
+        method = self.methods.draw(self.seed, label, index)
+        return Job(label, index, prompt, seed, self.config, method, replace(self.look.output, size=size))
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,17 +92,22 @@ class FillReport:
 
 @dataclass(slots=True)
 class FillProgress:
-    """Where a run stands: `done` of `total` images are safe in the ledger, `made` of them by this run."""
+    """Where a run stands: `done` of `total` images are safe in the ledger, `made` of them by this run.
+
+    `steps` are the denoising steps that these took: fewer for an image that is made from another.
+    """
 
     done: int = 0
     total: int = 0
     made: int = 0
+    steps: int = 0
     notify: Callable[[FillProgress], None] = field(default=lambda progress: None)
 
-    def add(self, count: int) -> None:
+    def add(self, jobs: Sequence[Job]) -> None:
         """Count a batch that is safe."""
-        self.done += count
-        self.made += count
+        self.done += len(jobs)
+        self.made += len(jobs)
+        self.steps += sum(edit_steps(job.config.steps, job.method.strength) for job in jobs)
         self.notify(self)
 
 
@@ -171,13 +180,14 @@ def fill(
 
     Raises:
         GenerationError: the generator failed; what was finished before is kept.
+        CollectionError: a real image that one is made from, or takes its intensities from, is gone or changed.
     """
     store.mkdir(exist_ok=True)
     for leftover in store.glob(".tmp-*"):  # of a run that was killed
         leftover.unlink()
     progress = progress or FillProgress()
     known = {label: Known.of(ledger, collection, label) for label, count in plan.deficits.items() if count}
-    desk = _Desk(collection, recipe, ledger, store, screen, known, usable)
+    desk = _Desk(collection, recipe, ledger, store, screen, known, usable, References(collection.root))
     short = {label: count for label, count in plan.deficits.items() if count}
     while short:
         rounds = {
@@ -203,6 +213,7 @@ class _Desk:
     screen: Screen
     known: Mapping[str, Known]
     decisions: Container[str]
+    references: References
     judged: dict[str, list[Judged]] = field(default_factory=dict)
     judged_anew: int = 0
 
@@ -229,15 +240,15 @@ class _Desk:
             self.judged_anew += len(batch)
         self.judged.setdefault(label, []).extend(batch)
 
-    def finish(self, jobs: Sequence[Job], images: Sequence[GreyImage]) -> int:
-        """Encode, write, screen and record one batch: the files first, then, all at once, their rows."""
+    def finish(self, jobs: Sequence[Job], images: Sequence[GreyImage]) -> Sequence[Job]:
+        """Harmonise, encode, write, screen and record one batch: the files first, then, all at once, their rows."""
         with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
             batch = list(pool.map(self._write, jobs, images))
         sync_path(self.store)
         label = jobs[0].label
         judged = self._judge(label, batch)
         self.judged.setdefault(label, []).extend(judged)
-        return len(jobs)
+        return jobs
 
     def _judge(self, label: str, batch: Sequence[Candidate]) -> list[Judged]:
         known = self.known[label]
@@ -246,7 +257,10 @@ class _Desk:
 
     def _write(self, job: Job, image: GreyImage) -> Candidate:
         width, height = job.output.size or image.shape[::-1]
-        content = encode(resize(image, width, height), job.output, make_xmp(job.label, job))
+        image = resize(image, width, height)
+        if job.method.reference is not None:
+            image = self.references.lend(image, job.method.reference)
+        content = encode(image, job.output, make_xmp(job.label, job))
         path = self.store / f"{job.id}{job.output.extension}"
         return Candidate(job.label, path, keep(path, content), job)
 
@@ -271,7 +285,7 @@ def _run_round(
                 else:
                     yield jobs
 
-    in_hand: list[Future[int]] = []
+    in_hand: list[Future[Sequence[Job]]] = []
 
     def settle() -> None:
         while in_hand:

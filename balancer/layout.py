@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import pandas as pd
 
 from balancer.errors import CollectionError, PlanError, SplitError, StateError
 from balancer.folders import canonical_part
-from balancer.jobs import Candidate, Verdict
+from balancer.jobs import Candidate, Job, Verdict
 from balancer.records import Row
 from balancer.scan import Collection
 from balancer.split import Split
@@ -50,8 +51,8 @@ class Entry:
             return Row(self.path, self.label, False, self.patient, sha256)
         candidate, verdict = self.made
         job = candidate.job
-        made = (job.config.model.name, job.prompt.text, job.seed, job.id) if job else ()
-        return Row(self.path, self.label, True, self.patient, sha256, verdict.decision, *made)
+        row = Row(self.path, self.label, True, self.patient, sha256, verdict.decision)
+        return row if job is None else replace(row, **_of_job(job))
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +157,17 @@ def _synthetic(accepted: Iterable[tuple[Candidate, Verdict]], training: str, lab
         entry = _synthetic_entry(candidate, verdict, training)
         entries.setdefault(entry.path, entry)
     return list(entries.values())
+
+
+def _of_job(job: Job) -> dict[str, Any]:
+    """What the table beside the images says of how one was made."""
+    method = job.method
+    return {
+        **{"model": job.config.model.name, "prompt": job.prompt.text, "seed": job.seed, "job_id": job.id},
+        "mode": method.mode,
+        "source": method.source and method.source.path,
+        "reference": method.reference and method.reference.path,
+    }
 
 
 def _synthetic_entry(candidate: Candidate, verdict: Verdict, training: str) -> Entry:

@@ -24,6 +24,7 @@ PROVENANCE = "provenance.csv"
 CARD = "README.md"
 FORMAT = 1
 _DANGEROUS = ("=", "+", "-", "@", "\t", "\r", "\n", "'")
+_WAY = ("mode", "source", "reference")
 _COLUMNS = {
     **{
         "file_name": "string",
@@ -33,6 +34,7 @@ _COLUMNS = {
         "sha256": "string",
     },
     **{"decision": "string", "model": "string", "prompt": "string", "seed": "int64", "job_id": "string"},
+    **dict.fromkeys(_WAY, "string"),
 }
 
 
@@ -40,8 +42,10 @@ _COLUMNS = {
 class Row:
     """One image of a balanced folder.
 
-    `path` is relative to the folder. `patient` of a synthetic image is that of the real image it was made from. The
-    last five are known of synthetic images alone, and the last four not of those that were made elsewhere.
+    `path` is relative to the folder. `patient` of a synthetic image is that of the real image it was made from. What
+    follows `sha256` is known of synthetic images alone, and what follows `decision` not of those that were made
+    elsewhere. `source` and `reference` are the real images, by their paths in the collection, that it was made from
+    and has its intensities from.
     """
 
     path: str
@@ -54,6 +58,9 @@ class Row:
     prompt: str | None = None
     seed: int | None = None
     job_id: str | None = None
+    mode: str | None = None
+    source: str | None = None
+    reference: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,8 +163,10 @@ def read_table(folder: Path, part: str, marker: Marker, file_name: str | None = 
     """
     filters = None if file_name is None else [("file_name", "==", file_name)]
     try:
-        found = pq.read_table(folder / part / TABLE, columns=list(_COLUMNS), filters=filters, partitioning=None)
-        columns = [found[name].to_pylist() for name in _COLUMNS]
+        there = pq.read_schema(folder / part / TABLE).names
+        known = [name for name in _COLUMNS if name in there or name not in _WAY]  # earlier tables lack these
+        found = pq.read_table(folder / part / TABLE, columns=known, filters=filters, partitioning=None)
+        columns = [found[name].to_pylist() for name in known]
         yield from [_row(part, marker.labels, *values) for values in zip(*columns, strict=True)]
     except (OSError, ValueError, LookupError, TypeError, pa.ArrowException) as error:
         raise OutputError(
@@ -264,7 +273,7 @@ def _method(job: Job) -> dict[str, Any]:
         "mode": method.mode,
         **_sample("source", method.source),
         "strength": method.strength,
-        "reference_path": method.reference and method.reference.path,
+        **_sample("reference", method.reference),
     }
 
 
@@ -300,6 +309,7 @@ _PROVENANCE_COLUMNS = (
         "adapter_scale",
     ),
     *("scheduler", "steps", "guidance_scale", "width", "height", "dtype", "batch_size"),
-    *("mode", "source_path", "source_patient", "source_sha256", "strength", "reference_path"),
+    *("mode", "source_path", "source_patient", "source_sha256", "strength"),
+    *("reference_path", "reference_patient", "reference_sha256"),
     *("decision", "reviewer", "scores", "reasons"),
 )

@@ -93,6 +93,8 @@ def _fields(label: str, job: Job | None) -> dict[str, str]:
         "adapter": config.adapter and config.adapter.name,
         "adapter_sha256": config.adapter and config.adapter.sha256,
         "source_sha256": method.source and method.source.sha256,
+        "strength": method.strength and f"{method.strength:g}",
+        "reference_sha256": method.reference and method.reference.sha256,
     }
     return {
         "label": label,

@@ -78,7 +78,8 @@ def show_time(order: Order, work: Work) -> None:
     size = work.recipe.config.batch_size
     label = next(label for label, count in order.plan.deficits.items() if count)
     batches = sum(-(-count // size) for count in order.plan.deficits.values())
-    seconds = seconds_per_batch(work.make_generator(), [work.recipe.job(label, index) for index in range(size)])
+    steps = work.recipe.methods.mean_steps(work.recipe.config.steps)
+    seconds = seconds_per_batch(work.make_generator(), [work.recipe.job(label, index) for index in range(size)], steps)
     result(
         f"Time: about {duration(batches * seconds)} for {order.wanted} images on {work.device} (from a warm-up batch)"
     )
@@ -164,7 +165,8 @@ class Generation:
     def _show(self, progress: FillProgress) -> None:
         others = progress.total - progress.done
         if not self._announced and others:
-            left = duration(others / progress.made * self._bar.seconds)
+            each = self._work.recipe.methods.mean_steps(self._work.recipe.config.steps)
+            left = duration(others * each / progress.steps * self._bar.seconds)
             message(f"The other {others} images will take about {left}")
         self._announced = True
         self._bar(progress.done, progress.total, progress.made)

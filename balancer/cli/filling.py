@@ -15,6 +15,7 @@ from balancer.cli.console import message, printable, result, shown, size_of
 from balancer.cli.filled import Generation, show_plan, show_prompts, show_report, show_time
 from balancer.cli.judging import make_screen
 from balancer.cli.linted import require_sound_wording
+from balancer.cli.making import Making, choose_drawer, choose_methods
 from balancer.cli.merging import merge_again, show_elsewhere
 from balancer.cli.session import Session, choose_templates, known_attributes, opened, without_holdout
 from balancer.errors import OutputError
@@ -42,9 +43,22 @@ def fill(
     max_ratio: float = typer.Option(10, help="At most so many synthetic images for each real one of the class."),
     symmetric: bool = typer.Option(False, "--symmetric", help="Add the same number to every class."),
     model: str = typer.Option(
-        None, help="Stable Diffusion folder, fetched name or .safetensors; default: what adapt made."
+        None,
+        help="Stable Diffusion folder, fetched name or .safetensors, or FAMILY:WEIGHTS of an installed package; "
+        "default: what adapt made.",
     ),
     adapter: Path = typer.Option(None, help="LoRA adapter for the model."),
+    mode: str = typer.Option(
+        "text",
+        help="How images are made: text; image (from a real one of the class); mix (from one of another class, edited "
+        "to the wanted one); or shares, such as text=0.5,mix=0.5.",
+    ),
+    strength: str = typer.Option(
+        None, help="How much of a real image is made anew, drawn from these (default: 0.5,0.7,0.9)."
+    ),
+    no_harmonise: bool = typer.Option(
+        False, "--no-harmonise", help="Leave intensities as drawn; else each image takes those of a real one."
+    ),
     steps: int = typer.Option(25, min=1, help="Denoising steps."),
     guidance: float = typer.Option(3.0, min=0, help="Guidance scale: about 3 for an adapted model, 7.5 for a raw one."),
     size: int = typer.Option(None, min=1, help="Side in pixels that the model draws at (default: its own)."),
@@ -75,6 +89,7 @@ def fill(
     from balancer.split import training_counts
 
     sampling = Sampling(steps, guidance, size, _batch_size(batch_size), device)
+    making = Making.read(mode, strength, harmonised=not no_harmonise)
     with opened(write=not dry_run) as session:
         session = without_holdout(session) if no_holdout else session
         counts = training_counts(session.collection, session.split)
@@ -100,7 +115,7 @@ def fill(
                 require_sound_wording(order.templates, (label for label, n in plan.deficits.items() if n))
                 result(f"Time: not measured, since there is no model yet:\n      {WAYS}")
                 return
-        work = _prepare(order, model, adapter, sampling, remember=not dry_run)
+        work = _prepare(order, model, adapter, sampling, making, remember=not dry_run)
         if dry_run:
             show_time(order, work)
             return
@@ -140,34 +155,33 @@ class Work:
     stamps: tuple[str, ...]
 
 
-def _prepare(order: Order, model: str | None, adapter: Path | None, sampling: Sampling, *, remember: bool) -> Work:
+def _prepare(
+    order: Order, model: str | None, adapter: Path | None, sampling: Sampling, making: Making, *, remember: bool
+) -> Work:
     """Everything that can be refused before the first image is made."""
-    from balancer.devices import choose_device
     from balancer.fill import Recipe, settle_look
-    from balancer.generators.checkpoint import find_adapter, find_checkpoint
-    from balancer.generators.stable_diffusion import StableDiffusion, require_tokens_fit, settle_config
     from balancer.layout import plan_layout
 
-    plan_layout(order.session.collection, order.session.split, ())  # only looks whether all originals are there
-    checkpoint = find_checkpoint(model, order.session.ledger.adapters(order.session.collection))
-    file, ref = (None, None) if adapter is None else find_adapter(adapter)
-    config = settle_config(checkpoint, ref, sampling)
     session = order.session
+    plan_layout(session.collection, session.split, ())  # only looks whether all originals are there
+    drawer = choose_drawer(session, model, adapter, sampling)
     look = settle_look(session.collection, session.split, session.ledger, remember=remember)
-    recipe = Recipe(order.templates, config, look, order.seed, order.attributes)
-    few = {label: min(count, 500) for label, count in order.plan.deficits.items()}  # wordings repeat long before
+    few = {
+        label: min(count, 500) for label, count in order.plan.deficits.items() if count
+    }  # wordings repeat long before
+    methods = choose_methods(session, making, look.output, drawer, few, remember=remember)
+    recipe = Recipe(order.templates, drawer.config, look, order.seed, order.attributes, methods)
     prompts = [recipe.job(label, index).prompt for label, n in few.items() for index in range(n)]
-    require_sound_wording(order.templates, (label for label, n in few.items() if n), prompts)
-    require_tokens_fit(checkpoint, prompts)
-    device = choose_device(sampling.device)
+    require_sound_wording(order.templates, few, prompts)
+    drawer.require_readable(prompts)
     message(
-        f"Model: {printable(checkpoint.ref.name)}, {config.width} x {config.height} px, "
-        f"on {device}, batches of {config.batch_size}"
+        f"Model: {printable(drawer.config.model.name)}, {drawer.config.width} x {drawer.config.height} px, "
+        f"on {drawer.device}, batches of {drawer.config.batch_size}"
     )
-    stamps = tuple(filter(None, (_exposure(session, checkpoint, adapter), _enlargement(recipe))))
+    stamps = tuple(filter(None, (_exposure(session, drawer.checkpoint, adapter), _enlargement(recipe))))
     for stamp in stamps:
         message(f"Note: {stamp}")
-    return Work(recipe, lambda: StableDiffusion(checkpoint, file, config, device), device, stamps)
+    return Work(recipe, drawer.make, drawer.device, stamps)
 
 
 def _enlargement(recipe: Recipe) -> str:
@@ -183,10 +197,10 @@ def _enlargement(recipe: Recipe) -> str:
     return f"images are drawn at {drawn} px and enlarged to {wanted:.0f} px: they lack the detail of real ones"
 
 
-def _exposure(session: Session, checkpoint: Checkpoint, adapter: Path | None) -> str:
+def _exposure(session: Session, checkpoint: Checkpoint | None, adapter: Path | None) -> str:
     """What is to be said of the patients that the model may have seen; nothing when it saw the training part alone."""
     made_here = [folder.resolve() for folder in session.ledger.adapters(session.collection)]
-    if adapter is not None or checkpoint.folder.resolve() not in made_here:
+    if checkpoint is None or adapter is not None or checkpoint.folder.resolve() not in made_here:
         return "generator exposure unknown: what the model was trained on is not on record here"
     card = json.loads((checkpoint.folder / "card.json").read_text("utf-8"))
     if session.split.origin != "none" and card.get("split_sha256") != session.split.sha256:
@@ -252,7 +266,7 @@ def _carry_out(order: Order, work: Work) -> tuple[FillReport, MergeReport]:
     )
     show.close()
     packs = ", ".join(sorted({pack.source for pack in order.templates.values()}))
-    run = {"seed": str(order.seed), "template pack": packs}
+    run = {"seed": str(order.seed), "template pack": packs, **work.recipe.methods.facts}
     jobs = {label: [candidate.id for candidate, _ in judged] for label, judged in report.judged.items()}
     place, flat = portable(order.place, session.state), session.split.origin == "none"
     last = LastFill(order.plan.deficits, jobs, run, work.stamps, place, flat, USABLE)

@@ -13,6 +13,7 @@ from balancer.generators.checkpoint import find_checkpoint
 from balancer.generators.stable_diffusion import Sampling, StableDiffusion, require_tokens_fit, settle_config
 from balancer.images import GreyImage, OutputFormat
 from balancer.jobs import Job, Method, job_seed
+from balancer.methods import edit_steps, fewest_steps
 from balancer.prompts import Prompt
 
 QUICK_STEPS, LARGEST = 12, 512
@@ -45,8 +46,12 @@ def draw_prompts(
     return images
 
 
-def seconds_per_batch(generator: ImageGenerator, jobs: Sequence[Job]) -> float:
-    """Time one batch from a few steps: what a step takes and what comes on top do not depend on their number."""
+def seconds_per_batch(generator: ImageGenerator, jobs: Sequence[Job], mean_steps: float) -> float:
+    """Time one batch from a few steps: what a step takes and what comes on top do not depend on their number.
+
+    `mean_steps` is how many an image takes on average, of all that are to be made.
+    """
+    few = max(fewest_steps(job.method.strength) for job in jobs)
 
     def timed(steps: int) -> float:
         short = [replace(job, config=replace(job.config, steps=steps)) for job in jobs]
@@ -54,7 +59,10 @@ def seconds_per_batch(generator: ImageGenerator, jobs: Sequence[Job]) -> float:
         generator.generate(short)
         return time.perf_counter() - began
 
-    timed(2)  # the first batch also pays for warming up
-    few, more = timed(2), timed(6)
-    step = max(0.0, (more - few) / 4)
-    return max(few - 2 * step, 0.0) + step * jobs[0].config.steps
+    def taken(steps: int) -> int:
+        return sum(edit_steps(steps, job.method.strength) for job in jobs)
+
+    timed(few)  # the first batch also pays for warming up
+    short, longer = timed(few), timed(3 * few)
+    step = max(0.0, (longer - short) / (taken(3 * few) - taken(few)))
+    return max(short - step * taken(few), 0.0) + step * mean_steps * len(jobs)

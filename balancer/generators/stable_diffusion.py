@@ -1,4 +1,4 @@
-"""Images from text with any Stable Diffusion checkpoint of diffusers."""
+"""Images from text, or from real images, with any Stable Diffusion checkpoint of diffusers."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from balancer.devices import choose_device
 from balancer.errors import GenerationError, ModelError, OutOfMemory
 from balancer.generators.checkpoint import Checkpoint
+from balancer.generators.editing import Sources, editing_pipeline, encode_image
 from balancer.images import GreyImage
 from balancer.jobs import GenerationConfig, Job, ModelRef
 from balancer.prompts import Prompt
@@ -101,9 +102,19 @@ def token_counter(checkpoint: Checkpoint) -> tuple[Callable[[str], int], int]:
 
 
 class StableDiffusion:
-    """An `ImageGenerator`: one checkpoint with at most one adapter, on one device."""
+    """An `ImageGenerator`: one checkpoint with at most one adapter, on one device.
 
-    def __init__(self, checkpoint: Checkpoint, adapter: Path | None, config: GenerationConfig, device: str) -> None:
+    `root` is the collection that real images are read from, where jobs begin with one.
+    """
+
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        adapter: Path | None,
+        config: GenerationConfig,
+        device: str,
+        root: Path | None = None,
+    ) -> None:
         import torch
 
         self._device = device
@@ -115,28 +126,71 @@ class StableDiffusion:
         self._pipe.set_progress_bar_config(disable=True)
         self._pipe.to(device)
         self._embedded: dict[tuple[str, str], dict[str, torch.Tensor]] = {}
+        self._sources = None if root is None else Sources(root)
+        self._editing: Any = None
 
     def generate(self, jobs: Sequence[Job]) -> list[GreyImage]:
         """Return one uint8 array of shape (config.height, config.width) a job, in order.
 
+        Jobs of one strength, and those from text alone, are drawn together.
+
         Raises:
             OutOfMemory: the batch does not fit on the device.
+            CollectionError: a real image that one begins with is gone or changed.
         """
         import torch
 
-        config = jobs[0].config
+        images: dict[int, GreyImage] = {}
         with torch.inference_mode(), _translated(len(jobs)):
-            latents = self._pipe(
-                **self._embeddings([job.prompt for job in jobs]),
-                generator=[torch.Generator("cpu").manual_seed(job.seed) for job in jobs],
-                num_inference_steps=config.steps,
-                guidance_scale=config.guidance_scale,
-                width=config.width,
-                height=config.height,
-                output_type="latent",
-            ).images
-            grey = torch.cat([self._decode(part) for part in latents.split(_DECODED_AT_ONCE)])
-            return list(grey.cpu().numpy())
+            for strength in dict.fromkeys(job.method.strength for job in jobs):
+                places = [place for place, job in enumerate(jobs) if job.method.strength == strength]
+                some = [jobs[place] for place in places]
+                latents = self._from_text(some) if strength is None else self._from_images(some, strength)
+                grey = torch.cat([self._decode(part) for part in torch.split(latents, _DECODED_AT_ONCE)])
+                images.update(zip(places, grey.cpu().numpy(), strict=True))
+        return [images[place] for place in range(len(jobs))]
+
+    def _from_text(self, jobs: Sequence[Job]) -> torch.Tensor:
+        config = jobs[0].config
+        latents: torch.Tensor = self._pipe(
+            **self._embeddings([job.prompt for job in jobs]),
+            generator=_generators(jobs),
+            num_inference_steps=config.steps,
+            guidance_scale=config.guidance_scale,
+            width=config.width,
+            height=config.height,
+            output_type="latent",
+        ).images
+        return latents
+
+    def _from_images(self, jobs: Sequence[Job], strength: float) -> torch.Tensor:
+        """Begin with a real image each, noised as far as the strength says."""
+        import torch
+
+        self._editing = self._editing or editing_pipeline(self._pipe)
+        generators, config = _generators(jobs), jobs[0].config
+        begun = [
+            encode_image(self._pipe.vae, self._source(job), each) for job, each in zip(jobs, generators, strict=True)
+        ]
+        latents: torch.Tensor = self._editing(
+            **self._embeddings([job.prompt for job in jobs]),
+            image=torch.cat(begun),
+            strength=strength,
+            generator=generators,
+            num_inference_steps=config.steps,
+            guidance_scale=config.guidance_scale,
+            output_type="latent",
+        ).images
+        return latents
+
+    def _source(self, job: Job) -> GreyImage:
+        if self._sources is None or job.method.source is None:
+            raise GenerationError(
+                needed="a real image to begin with, and the collection that it is in",
+                found=f"a job of mode {job.method.mode} without",
+                next_step="use --mode text",
+            )
+        return self._sources.read(job.method.source, job.config.width, job.config.height)
 
     def _embeddings(self, prompts: Sequence[Prompt]) -> dict[str, Any]:
         import torch
@@ -181,6 +235,13 @@ class StableDiffusion:
         colour: torch.Tensor = vae.decode(latents, return_dict=False)[0].float()
         grey = (colour / 2 + 0.5).mean(dim=1)
         return (grey.clamp(0, 1) * 255).round().to(torch.uint8)
+
+
+def _generators(jobs: Sequence[Job]) -> list[torch.Generator]:
+    """A source of noise for each job, so that no image depends on what is drawn beside it."""
+    import torch
+
+    return [torch.Generator("cpu").manual_seed(job.seed) for job in jobs]
 
 
 def _load(checkpoint: Checkpoint, dtype: Any) -> Any:

@@ -1,0 +1,149 @@
+"""What `balance fill` makes images by: a model of any family, and a mode."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from balancer.cli.console import message, printable
+from balancer.errors import ModelError, PlanError
+
+if TYPE_CHECKING:
+    from balancer.cli.session import Session
+    from balancer.generators import ImageGenerator
+    from balancer.generators.checkpoint import Checkpoint
+    from balancer.generators.stable_diffusion import Sampling
+    from balancer.images import OutputFormat
+    from balancer.jobs import GenerationConfig
+    from balancer.methods import Methods, Mode
+    from balancer.prompts import Prompt
+
+
+@dataclass(frozen=True, slots=True)
+class Making:
+    """What the user wants of `--mode`, `--strength` and `--no-harmonise`."""
+
+    weights: Mapping[Mode, float]
+    strengths: Sequence[float]
+    harmonised: bool
+
+    @classmethod
+    def read(cls, mode: str, strength: str | None, *, harmonised: bool) -> Making:
+        """Check what was typed.
+
+        Raises:
+            PlanError: a mode, weight or strength that there is not.
+        """
+        from balancer.methods import STRENGTHS, read_modes, read_strengths
+
+        weights = read_modes(mode)
+        if strength is not None and set(weights) == {"text"}:
+            raise PlanError(
+                needed="a mode that begins with a real image, for --strength",
+                found=f"--mode {mode}",
+                next_step="add --mode image or --mode mix, or leave --strength out",
+            )
+        return cls(weights, STRENGTHS if strength is None else read_strengths(strength), harmonised)
+
+
+@dataclass(frozen=True, slots=True)
+class Drawer:
+    """What draws: its settings, and how to get it ready. `checkpoint` is `None` for another family."""
+
+    config: GenerationConfig
+    device: str
+    modes: Sequence[str]
+    make: Callable[[], ImageGenerator]
+    checkpoint: Checkpoint | None
+
+    def require_readable(self, prompts: Iterable[Prompt]) -> None:
+        """Refuse prompts that the model would not read to their end.
+
+        Raises:
+            ModelError: one is too long.
+        """
+        from balancer.generators.stable_diffusion import require_tokens_fit
+
+        if self.checkpoint is not None:
+            require_tokens_fit(self.checkpoint, prompts)
+
+
+def choose_drawer(session: Session, model: str | None, adapter: Path | None, sampling: Sampling) -> Drawer:
+    """The model that `--model` names, of whatever family, checked and not loaded yet.
+
+    Raises:
+        ModelError: there is none, or it does not fit the other options.
+    """
+    from balancer.devices import choose_device
+    from balancer.generators.checkpoint import find_adapter, find_checkpoint
+    from balancer.generators.families import names_family
+    from balancer.generators.stable_diffusion import StableDiffusion, settle_config
+
+    if model is not None and names_family(model):
+        return _of_a_family(session, model, adapter, sampling)
+    checkpoint = find_checkpoint(model, session.ledger.adapters(session.collection))
+    file, ref = (None, None) if adapter is None else find_adapter(adapter)
+    config, device = settle_config(checkpoint, ref, sampling), choose_device(sampling.device)
+    root = session.collection.root
+    return Drawer(
+        config,
+        device,
+        ("text", "image", "mix"),
+        lambda: StableDiffusion(checkpoint, file, config, device, root),
+        checkpoint,
+    )
+
+
+def choose_methods(
+    session: Session,
+    making: Making,
+    output: OutputFormat,
+    drawer: Drawer,
+    labels: Iterable[str],
+    *,
+    remember: bool,
+) -> Methods:
+    """How each image of these classes is made; says what is not to be had.
+
+    Raises:
+        PlanError: the model, or a class, cannot do what was asked for.
+    """
+    from balancer.material import settle_material
+    from balancer.methods import Methods
+
+    unable = [mode for mode in making.weights if mode not in drawer.modes]
+    if unable:
+        raise PlanError(
+            needed=f"a model that makes images by --mode {unable[0]}",
+            found=f"{drawer.config.model.name}, which knows {', '.join(drawer.modes)}",
+            next_step="use --mode text, or another --model",
+        )
+    if not making.harmonised and set(making.weights) == {"text"}:
+        return Methods()
+    material = settle_material(session.collection, session.split, output, session.ledger, remember=remember)
+    methods = Methods(making.weights, making.strengths, material, making.harmonised)
+    methods.require_usable(labels, drawer.config.steps)
+    without = [label for label in labels if label not in material] if making.harmonised else []
+    if without:
+        names = ", ".join(map(printable, without))
+        message(f"No real training image of {names}: intensities are left as drawn.")
+    for name, fact in methods.facts.items():
+        message(f"{name.capitalize()}: {fact}")
+    return methods
+
+
+def _of_a_family(session: Session, model: str, adapter: Path | None, sampling: Sampling) -> Drawer:
+    from balancer.devices import choose_device
+    from balancer.generators.families import family_config, open_family
+
+    if adapter is not None:
+        raise ModelError(
+            needed="a Stable Diffusion model, for --adapter",
+            found=f"--model {model}",
+            next_step="leave --adapter out, or name the model that it was trained on",
+        )
+    device = choose_device(sampling.device)
+    family = open_family(model, device, session.collection.root)
+    return Drawer(family_config(family, sampling), device, family.modes, lambda: family.generator, None)
