@@ -1,0 +1,42 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+from balancer.errors import CollectionError
+from balancer.files import sha256_of
+from balancer.harmonise import References, harmonise, histogram
+from balancer.scan import Sample
+
+CHANCE = np.random.default_rng(0)
+GREY, OTHER = (CHANCE.integers(low, high, (40, 30), np.uint8) for low, high in ((0, 100), (50, 250)))
+
+
+def test_an_image_harmonised_to_itself_stays_as_it_is():
+    np.testing.assert_array_equal(harmonise(GREY, GREY), GREY)
+
+
+def test_it_takes_the_references_intensities_and_keeps_the_order_of_brightness():
+    found = harmonise(GREY, OTHER)
+    assert np.abs(np.quantile(found, [0.1, 0.5, 0.9]) - np.quantile(OTHER, [0.1, 0.5, 0.9])).max() <= 2
+    order = np.argsort(GREY, axis=None, kind="stable")
+    assert (np.diff(found.ravel()[order].astype(int)) >= 0).all()
+
+
+@pytest.mark.parametrize("value", [0, 255])
+def test_what_is_blank_changes_nothing(value):
+    blank = np.full((5, 5), value, np.uint8)
+    np.testing.assert_array_equal(harmonise(blank, GREY), blank)
+    np.testing.assert_array_equal(harmonise(GREY, blank), GREY)
+
+
+def test_a_reference_is_read_once_and_one_that_changed_is_refused(tmp_path):
+    Image.fromarray(OTHER).save(tmp_path / "a.png")
+    sample = Sample("a.png", "A", None, sha256_of(tmp_path / "a.png"))
+    references = References(tmp_path)
+    once = references.lend(GREY, sample)
+    np.testing.assert_array_equal(once, harmonise(GREY, OTHER))
+    Image.fromarray(GREY).save(tmp_path / "a.png")
+    np.testing.assert_array_equal(references.lend(GREY, sample), once)
+    with pytest.raises(CollectionError, match="another content"):
+        References(tmp_path).lend(GREY, sample)
+    assert histogram(GREY).sum() == GREY.size
