@@ -11,12 +11,14 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from balancer.engines import LocalEngine
-from balancer.errors import ModelError, OutOfMemory
+from balancer.errors import CollectionError, GenerationError, ModelError, OutOfMemory
+from balancer.files import sha256_of
 from balancer.generators.checkpoint import find_adapter, find_checkpoint
 from balancer.generators.stable_diffusion import Sampling, StableDiffusion, require_tokens_fit, settle_config
 from balancer.images import OutputFormat
 from balancer.jobs import Job, Method, job_seed
 from balancer.prompts import load_pack, make_prompt
+from balancer.scan import Sample
 from tests.tiny import write_lora, write_pipeline, write_single_file
 
 OUTPUT = OutputFormat("PNG", ".png", "L", 8, None)
@@ -266,3 +268,45 @@ def test_a_batch_that_does_not_fit_is_halved_and_stays_halved(checkpoint):
     made = list(LocalEngine()(lambda: small, batches))
     assert [[int(image[0, 0]) for image in images] for _, images in made] == [list(range(8))] * 2
     assert small.calls == [8, 4, 2, 2, 2, 2, 2, 2, 2, 2]
+
+
+def from_images(config, root, strengths):
+    """Jobs that begin with real images of another class; `None`: from text."""
+    files = sorted((root / "NORMAL").iterdir())
+    sources = [Sample(f"NORMAL/{file.name}", "NORMAL", None, sha256_of(file)) for file in files]
+    made = zip(jobs(config, len(strengths)), strengths, sources, strict=False)
+    return [job if s is None else replace(job, method=Method("mix", source, s)) for job, s, source in made]
+
+
+@pytest.mark.parametrize("xl", [False, True], ids=["sd", "xl"])
+def test_an_image_that_begins_with_a_real_one_stays_nearer_to_it_the_lower_the_strength(tmp_path, xrays, xl):
+    found = find_checkpoint(str(write_pipeline(tmp_path / "m", xl=xl)))
+    config = settle_config(found, None, Sampling(steps=10, batch_size=4, device="cpu"))
+    maker = StableDiffusion(found, None, config, "cpu", xrays)
+    weak, strong = from_images(config, xrays, [0.1])[0], from_images(config, xrays, [0.9])[0]
+    other = replace(weak, method=from_images(config, xrays, [0.1, 0.1])[1].method)
+    images = maker.generate([weak, strong, other, jobs(config, 1)[0]])
+    assert len({image.tobytes() for image in images}) == 4
+    assert all((image.shape, image.dtype) == ((32, 32), np.uint8) for image in images)
+
+
+def test_a_batch_of_several_strengths_is_what_each_would_be_alone(checkpoint, xrays):
+    found = find_checkpoint(str(checkpoint))
+    config = settle_config(found, None, Sampling(steps=4, batch_size=4, device="cpu"))
+    maker = StableDiffusion(found, None, config, "cpu", xrays)
+    several = from_images(config, xrays, [0.5, None, 0.9, 0.5])
+    together, alone = maker.generate(several), [maker.generate([job])[0] for job in several]
+    assert all(np.abs(one.astype(int) - other).max() <= 1 for one, other in zip(together, alone, strict=True))
+    text = generator(checkpoint, sampling=Sampling(steps=4, batch_size=4, device="cpu"))[0].generate([several[1]])
+    np.testing.assert_array_equal(alone[1], text[0])
+
+
+def test_a_source_that_changed_or_a_missing_collection_is_refused(checkpoint, xrays):
+    found = find_checkpoint(str(checkpoint))
+    config = settle_config(found, None, QUICK)
+    job = from_images(config, xrays, [0.5])[0]
+    with pytest.raises(GenerationError, match="a job of mode mix without"):
+        StableDiffusion(found, None, config, "cpu").generate([job])
+    (xrays / job.method.source.path).write_bytes(b"another")
+    with pytest.raises(CollectionError, match="another content"):
+        StableDiffusion(found, None, config, "cpu", xrays).generate([job])

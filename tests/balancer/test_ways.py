@@ -1,0 +1,46 @@
+"""`fill` with modes from end to end: interrupted or not, recorded, marked and loaded."""
+
+import shutil
+
+import pandas as pd
+import pytest
+
+from balancer.xmp import read_provenance
+from tests.kills import balance, finished, tree_hash
+
+FILL = ("fill", "--target", "NODULE=14", "--steps", "3", "--batch-size", "4", "--no-screen", "--mode", "text=1,mix=3")
+
+
+@pytest.fixture
+def work(tmp_path, xrays):
+    finished(balance(tmp_path, "scan", "xrays", "--patient", r"(p\d+)-"))
+    return tmp_path
+
+
+def test_a_mix_is_recorded_marked_loaded_and_resumed(work, checkpoint):
+    fill = (*FILL, "--model", str(checkpoint))
+    finished(balance(work, *fill))
+    out = work / "xrays-balanced"
+    finished(balance(work, "verify", "xrays-balanced"))
+    table = pd.read_parquet(out / "train" / "metadata.parquet")
+    made = table[table["is_synthetic"]].set_index("file_name")
+    mixed = made[made["mode"] == "mix"]
+    assert 0 < len(mixed) < len(made) == 10
+    assert made["reference"].str.startswith("NODULE/").all()
+    assert not mixed["source"].str.startswith("NODULE/").any()
+    assert (mixed["patient"] == mixed["source"].str.extract(r"(p\d+)-")[0]).all()
+    said = read_provenance(out / "train" / mixed.index[0])
+    assert said["digital_source_type"] == "compositeWithTrainedAlgorithmicMedia"
+    plain = made.index[made["mode"] == "text"][0]
+    assert read_provenance(out / "train" / plain)["digital_source_type"] == "trainedAlgorithmicMedia"
+    told = finished(balance(work, "explain", str(out / "train" / mixed.index[0])))
+    assert all(name in told for name in ("source_path", "source_patient", "strength", "reference_path"))
+    from torchvision.datasets import ImageFolder
+
+    assert ImageFolder(out / "train").classes == ["EFFUSION", "NODULE", "NORMAL"]
+    whole = tree_hash(out)
+    for path in sorted((work / ".balance" / "candidates").iterdir())[::3]:
+        path.unlink()  # what a run that was stopped has not made yet
+    shutil.rmtree(out)
+    finished(balance(work, *fill))
+    assert tree_hash(out) == whole
