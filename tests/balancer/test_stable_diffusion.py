@@ -279,7 +279,7 @@ def from_images(config, root, strengths):
 
 
 @pytest.mark.parametrize("xl", [False, True], ids=["sd", "xl"])
-def test_an_image_that_begins_with_a_real_one_stays_nearer_to_it_the_lower_the_strength(tmp_path, xrays, xl):
+def test_source_and_strength_take_part(tmp_path, xrays, xl):
     found = find_checkpoint(str(write_pipeline(tmp_path / "m", xl=xl)))
     config = settle_config(found, None, Sampling(steps=10, batch_size=4, device="cpu"))
     maker = StableDiffusion(found, None, config, "cpu", xrays)
