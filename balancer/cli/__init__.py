@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from balancer import __version__
-from balancer.cli import adapting, collection, filling, merged, prompting
+from balancer.cli import adapting, collection, filling, merged, probing, prompting
 from balancer.cli.console import run
 
 app = typer.Typer(
@@ -35,6 +35,7 @@ for command in (
     *(collection.scan, prompting.prompts),
     *(adapting.adapt, filling.fill),
     *(merged.verify, merged.explain, merged.unmerge),
+    probing.probe,
 ):
     app.command()(command)
 
