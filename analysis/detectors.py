@@ -104,14 +104,25 @@ def pixel_areas(stack: npt.NDArray[np.integer], flags: Flags, folds: Folds, floo
     return aurocs(scores, flags), scores[:, 0]
 
 
-def joint_test(areas: Mapping[str, Values]) -> dict[str, Outcome]:
+def standard_error(flags: Flags, groups: Groups) -> float:
+    """Of the area of a figure that says nothing, with as many independent values as there are groups.
+
+    >>> round(standard_error(np.arange(20) >= 10, np.arange(20)), 3)
+    0.132
+    """
+    one, other = (len(np.unique(groups[side])) for side in (flags, ~flags))
+    return float(np.sqrt((one + other + 1) / (12 * one * other)))
+
+
+def joint_test(areas: Mapping[str, Values], errors: Mapping[str, float]) -> dict[str, Outcome]:
     """One test over all detectors, given the areas of each with true (first) and exchanged flags.
 
     A detector's p-value already counts that all the others were tried; the smallest is that of the whole test.
+    `errors` are the least standard deviations: a figure that hardly ever varies would else look extreme when it does.
     """
     names, table = list(areas), np.array(list(areas.values()))
-    spread = table.std(axis=1, keepdims=True)
-    deviations = (table - table.mean(axis=1, keepdims=True)) / np.where(spread > 1e-9, spread, np.inf)
+    spread = np.maximum(table.std(axis=1), [errors[name] for name in names])[:, None]
+    deviations = (table - table.mean(axis=1, keepdims=True)) / spread
     largest = deviations.max(axis=0)
     return {
         name: Outcome(float(area[0]), float(each[0]), float((largest >= each[0]).mean()))

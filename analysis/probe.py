@@ -11,8 +11,16 @@ import numpy.typing as npt
 
 from analysis.classifier import Classifier, ClassifierSettings, train_classifier
 from analysis.decoding import Greys, decode
-from analysis.detectors import exchange_flags, joint_test, linear_areas, make_folds, pixel_areas, single_areas
-from analysis.intervals import Flags, Groups, Interval, Values, auroc_interval, group_numbers
+from analysis.detectors import (
+    exchange_flags,
+    joint_test,
+    linear_areas,
+    make_folds,
+    pixel_areas,
+    single_areas,
+    standard_error,
+)
+from analysis.intervals import Flags, Groups, Interval, Values, auroc, auroc_interval, group_numbers
 from analysis.lean import Lean, measure_lean, minority_classes
 from analysis.merged import Images, Merged
 from analysis.traces import most_images, read_originals, spectrum, texture
@@ -110,7 +118,7 @@ def probe(
     """
     left_out = [] if merged.patients_known else ["patients are unknown: images of one patient count as independent"]
     learned = _Learned.of(merged, settings, progress)
-    areas: dict[tuple[str, str], Values] = {}
+    areas: dict[str, _Areas] = {}
     drafts = []
     for number, label in enumerate(merged.filled):
         progress("Comparing", number, len(merged.filled))
@@ -140,8 +148,16 @@ class _Learned:
         return cls(*found)
 
 
+@dataclass(frozen=True, slots=True)
+class _Areas:
+    """Areas of every detector of a class under true and exchanged flags, and their least standard error."""
+
+    by_detector: Mapping[str, Values]
+    error: float
+
+
 def _compare(
-    merged: Merged, label: str, classifier: Classifier, settings: ProbeSettings, areas: dict[tuple[str, str], Values]
+    merged: Merged, label: str, classifier: Classifier, settings: ProbeSettings, areas: dict[str, _Areas]
 ) -> ClassProbe:
     """Run every detector on one class; areas under true and exchanged flags go into `areas`."""
     sides = _sides(merged, label, settings)
@@ -154,11 +170,13 @@ def _compare(
     flags = exchange_flags(sides.flags, sides.groups, settings.permutations, settings.seed)
     folds = make_folds(sides.groups, seed=settings.seed)
     found, positions = _detect(sides, flags, folds, classifier, settings.side)
-    detectors = []
-    for name, (kind, some, scores) in found.items():
-        areas[label, name] = some
-        area = auroc_interval(scores, sides.flags, sides.groups)
-        detectors.append(Detector(name, kind, area, 1.0))
+    areas[label] = _Areas(
+        {name: some for name, (_, some, _) in found.items()}, standard_error(sides.flags, sides.groups)
+    )
+    detectors = (
+        Detector(name, kind, auroc_interval(scores, sides.flags, sides.groups), 1.0)
+        for name, (kind, _, scores) in found.items()
+    )
     return ClassProbe(label, *counts, tuple(detectors), positions)
 
 
@@ -180,7 +198,7 @@ def _detect(
     found["one pixel"] = ("position", *pixel_areas(originals.pixels, flags, folds, 1.0))
     found["one pixel against its neighbours"] = ("position", *pixel_areas(originals.residuals, flags, folds, 4.0))
     for name, values in originals.figures.items():
-        higher = values[flags[:, 0]].mean() >= values[~flags[:, 0]].mean()
+        higher = auroc(values, flags[:, 0]) >= 0.5
         found[name] = ("trace", single_areas(values, flags), values if higher else -values)
     return found, originals.positions
 
@@ -204,16 +222,19 @@ def _drawn(images: Images, most: int, seed: int) -> Images:
     return images.some(sorted(places.tolist()))
 
 
-def _judged(drafts: Sequence[ClassProbe], areas: Mapping[tuple[str, str], Values]) -> tuple[ClassProbe, ...]:
+def _judged(drafts: Sequence[ClassProbe], areas: Mapping[str, _Areas]) -> tuple[ClassProbe, ...]:
     """The joint test over all classes; the surest detectors first."""
     if not areas:
         return tuple(drafts)
-    outcomes = joint_test({"\x00".join(key): each for key, each in areas.items()})
+    keys = {(label, name): f"{label}\x00{name}" for label, some in areas.items() for name in some.by_detector}
+    outcomes = joint_test(
+        {key: areas[label].by_detector[name] for (label, name), key in keys.items()},
+        {key: areas[label].error for (label, _), key in keys.items()},
+    )
     judged = []
     for draft in drafts:
-        tested = [(outcomes[f"{draft.label}\x00{each.name}"], each) for each in draft.detectors]
-        tested.sort(key=lambda pair: (pair[0].p_value, -pair[1].area.value))
-        judged.append(replace(draft, detectors=tuple(replace(one, p_value=out.p_value) for out, one in tested)))
+        tried = [replace(each, p_value=outcomes[keys[draft.label, each.name]].p_value) for each in draft.detectors]
+        judged.append(replace(draft, detectors=tuple(sorted(tried, key=lambda each: (each.p_value, -each.area.value)))))
     return tuple(judged)
 
 

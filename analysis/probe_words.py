@@ -80,7 +80,8 @@ def _of_class(found: ClassProbe) -> str:
 
 
 def _strongest(some: Iterable[Detector]) -> Detector | None:
-    return max(some, key=lambda each: each.area.value, default=None)
+    """The one that tells best; how well pixels compress says too little to a person to be named first."""
+    return max(some, key=lambda each: (round(each.area.value, 2), each.name != "compressed size"), default=None)
 
 
 def _how_well(area: float) -> str:

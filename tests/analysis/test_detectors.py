@@ -8,11 +8,15 @@ from analysis.detectors import (
     make_folds,
     pixel_areas,
     single_areas,
+    standard_error,
 )
 
 N = 80
 GROUPS = np.arange(N) // 2
 FLAGS = np.arange(N) >= 40
+
+
+ERRORS = dict.fromkeys(("nothing", "all"), 0.1)
 
 
 def exchanged(times=99, seed=0):
@@ -94,7 +98,7 @@ def outcome(seed, flags):
     features, folds = noise(seed, 6).astype(np.float32), make_folds(GROUPS, seed=seed)
     areas = {f"figure {column}": single_areas(features[:, column], flags) for column in range(6)}
     areas["linear"] = linear_areas(features, flags, folds)[0]
-    return joint_test(areas)
+    return joint_test(areas, dict.fromkeys(areas, standard_error(FLAGS, GROUPS)))
 
 
 def test_the_joint_test_keeps_its_level_whatever_is_tried():
@@ -105,12 +109,22 @@ def test_the_joint_test_keeps_its_level_whatever_is_tried():
 
 def test_the_joint_test_names_the_detector_that_found_it():
     flags = exchanged()
-    found = joint_test({"nothing": single_areas(noise(0, 1)[:, 0], flags), "all": single_areas(FLAGS * 1.0, flags)})
+    found = joint_test(
+        {"nothing": single_areas(noise(0, 1)[:, 0], flags), "all": single_areas(FLAGS * 1.0, flags)}, ERRORS
+    )
     assert found["all"].p_value == 0.01
     assert found["all"].area == 1
     assert found["nothing"].p_value > 0.05
 
 
+def test_one_odd_image_is_no_alarm():
+    """Its flag alone makes the figure vary, so that by its own spread it would be many deviations off."""
+    odd, flags = np.zeros(N), exchanged()
+    odd[-1] = 1
+    found = joint_test({"nothing": single_areas(odd, flags), "all": single_areas(noise(0, 1)[:, 0], flags)}, ERRORS)
+    assert found["nothing"].p_value > 0.5
+
+
 def test_a_detector_that_never_varies_is_no_alarm():
-    found = joint_test({"format": np.full(100, 0.5), "size": single_areas(noise(0, 1)[:, 0], exchanged())})
-    assert found["format"].deviations == 0
+    areas = {"nothing": np.full(100, 0.5), "all": single_areas(noise(0, 1)[:, 0], exchanged())}
+    assert joint_test(areas, ERRORS)["nothing"].deviations == 0
