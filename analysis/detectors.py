@@ -98,9 +98,9 @@ def pixel_areas(stack: npt.NDArray[np.integer], flags: Flags, folds: Folds, floo
     names = np.unique(folds)
     best = _best_places(stack, flags, folds, names, floor)
     scores = np.zeros(flags.shape)
-    for fold, (place, sign, middle, spread) in zip(names, best, strict=True):
+    for fold, found in zip(names, best, strict=True):
         outside = np.flatnonzero(folds == fold)
-        scores[outside] = sign * (stack[outside][:, place] - middle) / spread
+        scores[outside] = np.sign(found.t) * (stack[outside][:, found.place] - found.middle) / found.spread
     return aurocs(scores, flags), scores[:, 0]
 
 
@@ -130,42 +130,55 @@ def joint_test(areas: Mapping[str, Values], errors: Mapping[str, float]) -> dict
     }
 
 
-_Best = tuple[npt.NDArray[np.int64], Values, Values, Values]
+@dataclass(slots=True)
+class _Best:
+    """Of every column: the place that tells best so far, how well and which way round, its mean and its spread."""
+
+    place: npt.NDArray[np.int64]
+    t: Values
+    middle: Values
+    spread: Values
+
+    @classmethod
+    def none(cls, columns: int) -> _Best:
+        return cls(np.zeros(columns, np.int64), np.zeros(columns), np.zeros(columns), np.ones(columns))
+
+    def better(self, start: int, t: Floats, middle: Floats, spread: Floats) -> None:
+        """Take over what is better among the places from `start` on."""
+        columns = np.arange(t.shape[1])
+        place = np.abs(t).argmax(axis=0)
+        new = np.abs(t[place, columns]) > np.abs(self.t)
+        chosen = place[new], columns[new]
+        self.place[new], self.t[new] = place[new] + start, t[chosen]
+        self.middle[new], self.spread[new] = middle[place[new]], spread[chosen]
 
 
 def _best_places(stack: npt.NDArray[np.integer], flags: Flags, folds: Folds, names: Folds, floor: float) -> list[_Best]:
-    """For each fold, of every column: the place, its sign, its mean and its spread among the other folds."""
-    columns = flags.shape[1]
-    empty = (np.zeros(columns, np.int64), np.zeros(columns), np.zeros(columns), np.ones(columns))
-    best = [tuple(each.copy() for each in empty) for _ in names]
-    strongest = [np.full(columns, -1.0) for _ in names]
+    """The best place among the other folds, for each fold; a block of places at a time."""
+    best = [_Best.none(flags.shape[1]) for _ in names]
     weights = flags.astype(np.float32)
     for start in range(0, stack.shape[1], _PIXELS_AT_ONCE):
         x = stack[:, start : start + _PIXELS_AT_ONCE].astype(np.float32)
         sums = np.array([x[folds == fold].T @ weights[folds == fold] for fold in names])
+        whole = sums.sum(axis=0)
         for number, fold in enumerate(names):
             inside = folds != fold
-            t, mean, spread = _differences(x[inside], sums.sum(axis=0) - sums[number], flags[inside].sum(axis=0), floor)
-            place = np.abs(t).argmax(axis=0)
-            strength = np.abs(t)[place, np.arange(columns)]
-            better = strength > strongest[number]
-            strongest[number][better] = strength[better]
-            found = (
-                place + start,
-                np.sign(t[place, np.arange(columns)]),
-                mean[place],
-                spread[place, np.arange(columns)],
-            )
-            for kept, new in zip(best[number], found, strict=True):
-                kept[better] = new[better]
-    return best  # type: ignore[return-value]  # tuples of four
+            some = x[inside]
+            t, spread = _differences(some, whole - sums[number], flags[inside].sum(axis=0), floor)
+            best[number].better(start, t, some.mean(axis=0), spread)
+    return best
 
 
-def _differences(x: Floats, sums: Values, flagged: Values, floor: float) -> tuple[Values, Values, Values]:
-    """Standardised differences of means, (P, B + 1), given sums over the flagged; means (P,) and spreads."""
-    n, total = len(x), x.sum(axis=0, dtype=np.float64)[:, None]
-    squares = np.einsum("ij,ij->j", x, x, dtype=np.float64)[:, None]
-    one, other = np.maximum(flagged, 1), np.maximum(n - flagged, 1)
-    within = (squares - sums**2 / one - (total - sums) ** 2 / other) / max(n - 2, 1)
-    spread = np.sqrt(np.maximum(within, 0)) + floor
-    return (sums / one - (total - sums) / other) / spread, total[:, 0] / n, spread
+def _differences(x: Floats, sums: Floats, flagged: npt.NDArray[np.int64], floor: float) -> tuple[Floats, Floats]:
+    """Differences of the means of flagged and others over their common spread, and that spread, each (P, B + 1).
+
+    With values less their mean m, n of them flagged, S = sums - n m and c = 1 / n + 1 / (N - n), the difference is
+    c S and the sum of squares within both kinds is that of all less c S S.
+    """
+    n = np.maximum(flagged, 1).astype(np.float32)
+    c = 1 / n + 1 / np.maximum(len(x) - flagged, 1).astype(np.float32)
+    mean = x.mean(axis=0, dtype=np.float64).astype(np.float32)[:, None]
+    squares = np.square(x - mean[:, 0]).sum(axis=0)[:, None]
+    sums = sums - mean * n
+    spread = np.sqrt(np.maximum(squares - c * np.square(sums), 0) / max(len(x) - 2, 1)) + floor
+    return (c * sums / spread).astype(np.float32), spread.astype(np.float32)

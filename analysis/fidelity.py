@@ -6,7 +6,7 @@ between halves of the real images: what it would be if the generator were perfec
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,7 +23,7 @@ LEAST, MOST = 8, 2000
 
 @dataclass(frozen=True, slots=True)
 class Fidelity:
-    """Figures between real and synthetic images, and the same between two halves of the real ones.
+    """Figures between real and synthetic images, the same between two halves of the real ones, and the differences.
 
     `images` is how many there were on each side.
     """
@@ -31,6 +31,7 @@ class Fidelity:
     images: int
     figures: Mapping[str, Interval]
     reference: Mapping[str, Interval]
+    excess: Mapping[str, Interval]
 
 
 def kid(x: Embeddings, y: Embeddings) -> float:
@@ -111,7 +112,8 @@ def measure_fidelity(
         one, other, made = (chance.permutation(each)[:images] for each in some)
         found.append(_figures(real[one], synthetic[made], k))
         reference.append(_figures(real[one], real[other], k))
-    return Fidelity(images, _summed_up(found), _summed_up(reference))
+    excess = [{name: one[name] - same[name] for name in one} for one, same in zip(found, reference, strict=True)]
+    return Fidelity(images, _summed_up(found), _summed_up(reference), _summed_up(excess))
 
 
 def _figures(real: Embeddings, other: Embeddings, k: int) -> dict[str, float]:
@@ -120,11 +122,11 @@ def _figures(real: Embeddings, other: Embeddings, k: int) -> dict[str, float]:
 
 
 def _summed_up(found: list[dict[str, float]]) -> dict[str, Interval]:
-    columns: dict[str, npt.NDArray[np.float64]] = {name: np.array([each[name] for each in found]) for name in found[0]}
-    summary: Callable[[npt.NDArray[np.float64]], Interval] = lambda values: Interval(  # noqa: E731
-        float(values.mean()), *map(float, np.quantile(values, [0.025, 0.975]))
-    )
-    return {name: summary(values) for name, values in columns.items()}
+    columns = {name: np.array([each[name] for each in found]) for name in found[0]}
+    return {
+        name: Interval(float(values.mean()), *map(float, np.quantile(values, [0.025, 0.975])))
+        for name, values in columns.items()
+    }
 
 
 def _halves(groups: Groups, chance: np.random.Generator) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:

@@ -57,7 +57,7 @@ def read_merged(folder: Path) -> Merged:
     """Read what `balance fill` wrote down about a balanced folder; a file's name says nothing here.
 
     Raises:
-        OutputError: the folder is not ours, its tables are damaged, or it has no synthetic image.
+        OutputError: the folder is not ours, its tables are damaged, or it has no synthetic or no real image.
     """
     marker = require_marker(folder)
     if marker.unmerging:
@@ -73,6 +73,12 @@ def read_merged(folder: Path) -> Merged:
             next_step="balance fill --target max",
         )
     real = [row for row in training if not row.is_synthetic]
+    if not real:
+        raise OutputError(
+            needed="real images to compare with",
+            found=f"{folder}: all {len(training)} training images are synthetic",
+            next_step="balance fill, which copies the real ones too",
+        )
     return Merged(
         folder,
         marker.labels,

@@ -137,14 +137,18 @@ class _Learned:
 
     @classmethod
     def of(cls, merged: Merged, settings: ProbeSettings, progress: Progress) -> _Learned:
+        kinds = [
+            [(path, n) for n, label in enumerate(merged.labels) for path in kind[label].paths]
+            for kind in (merged.real, merged.synthetic)
+        ]
+        pairs = [*kinds[0], *kinds[1]]
+        greys = decode([path for path, _ in pairs], settings.side, lambda done, total: progress("Reading", done, total))
+        targets = np.array([number for _, number in pairs], np.int64)
+        training = ClassifierSettings(steps=settings.steps, seed=settings.seed, device=settings.device)
         found = []
-        for what, kinds in (("Training", (merged.real, merged.synthetic)), ("Training the control", (merged.real,))):
-            pairs = [(path, n) for kind in kinds for n, label in enumerate(merged.labels) for path in kind[label].paths]
-            greys = decode([path for path, _ in pairs], settings.side)
-            targets = np.array([number for _, number in pairs], np.int64)
-            training = ClassifierSettings(steps=settings.steps, seed=settings.seed, device=settings.device)
+        for what, count in (("Training", len(pairs)), ("Training the control", len(kinds[0]))):
             show = lambda done, total, what=what: progress(what, done, total)  # noqa: E731
-            found.append(train_classifier(greys, targets, merged.labels, training, progress=show))
+            found.append(train_classifier(greys[:count], targets[:count], merged.labels, training, progress=show))
         return cls(*found)
 
 

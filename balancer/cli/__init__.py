@@ -35,7 +35,7 @@ for command in (
     *(collection.scan, prompting.prompts),
     *(adapting.adapt, filling.fill),
     *(merged.verify, merged.explain, merged.unmerge),
-    probing.probe,
+    *(probing.probe, probing.quality),
 ):
     app.command()(command)
 

@@ -14,6 +14,7 @@ from balancer.errors import BalanceError, OutputError
 if TYPE_CHECKING:
     from analysis.merged import Merged
     from analysis.probe import Probe, Retouch
+    from analysis.quality import Quality
 
 _SHOWN = 8
 
@@ -47,6 +48,36 @@ def probe(
         result_json(report(found))
         return
     _print_probe(found)
+
+
+def quality(
+    folder: Path = typer.Argument(None, help="The balanced folder (default: that of the remembered collection)."),
+    weights: Path = typer.Option(None, help="ResNet-50 or DenseNet-121 as .safetensors, to compare in its features."),
+    k: int = typer.Option(5, min=1, help="Neighbours for precision and recall."),
+    steps: int = typer.Option(600, min=1, help="Training steps of the embedding, where there are no weights."),
+    seed: int = typer.Option(0, help="Same seed, same result."),
+    device: str = typer.Option("auto", help="cuda, mps or cpu."),
+    as_json: bool = typer.Option(False, "--json", help="Print the result as JSON."),
+) -> None:
+    """Say how near synthetic images are to real ones, beside how near real ones are to each other.
+
+    These figures do not say that the images help: only a comparison on real patients does.
+
+    Example: balance quality xrays-balanced
+    """
+    from analysis.merged import read_merged
+    from analysis.quality import features_for, measure_quality, report
+    from balancer.devices import choose_device
+
+    merged = read_merged(_chosen(folder))
+    show = _Phases()
+    space = features_for(merged, weights, steps=steps, seed=seed, device=choose_device(device), progress=show)
+    found = measure_quality(merged, space, k=k, seed=seed, progress=show)
+    show.close()
+    if as_json:
+        result_json(report(found))
+        return
+    _print_quality(found)
 
 
 def _chosen(folder: Path | None) -> Path:
@@ -122,6 +153,25 @@ def _print_probe(found: Probe) -> None:
         f"Compared at {found.settings.side} px, out of fold by patient; p counts all detectors and classes, from "
         f"{found.settings.permutations} exchanges of real and synthetic. AUROC 0.5 is chance, 1 is always."
     )
+
+
+def _print_quality(found: Quality) -> None:
+    from analysis.quality import sentence
+
+    for label, each in found.classes.items():
+        result(printable(sentence(label, each)))
+    rows = [
+        [f"{label}: {name}", f"{value.value:.3g} [{value.low:.3g}, {value.high:.3g}]", f"{same.value:.3g}", each.images]
+        for label, each in found.classes.items()
+        if each is not None
+        for name, value, same in ((name, value, each.reference[name]) for name, value in each.figures.items())
+    ]
+    result()
+    result(table(["class and figure", "real to synthetic [95%]", "real to real", "a side"], rows))
+    result(f"Measured in {printable(found.space)}. KID is 0 where nothing differs; FID is biased upwards by few images")
+    result("(compare it with real to real alone); precision: looks real; recall: every kind of real image is there.")
+    if not found.patients_known:
+        result("Note: patients are unknown: halves of the real images may share some, so real to real looks nearer.")
 
 
 class _Phases:

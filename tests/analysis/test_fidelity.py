@@ -72,16 +72,16 @@ def measured(synthetic, **options):
 def test_a_perfect_generator_is_as_near_as_real_is_to_real():
     found = measured(cloud(1))
     assert found.images == 100
-    for name, value in found.figures.items():
-        assert value.low <= found.reference[name].value <= value.high, name
+    for name, value in found.excess.items():
+        assert value.low <= 0 <= value.high, name
     assert found == measured(cloud(1))
 
 
 def test_another_distribution_is_farther_away_than_real_is_from_real():
     found = measured(cloud(1, shift=1.0))
-    assert found.figures["kid"].low > found.reference["kid"].high
-    assert found.figures["fid"].low > found.reference["fid"].high
-    assert found.figures["precision"].high < found.reference["precision"].low
+    assert found.excess["kid"].low > 0
+    assert found.excess["fid"].low > 0
+    assert found.excess["precision"].high < 0
 
 
 def test_both_sides_have_equal_numbers():
