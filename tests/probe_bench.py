@@ -1,4 +1,4 @@
-"""How often the probe is right on real X-rays: `python -m tests.probe_bench FOLDER [RUNS]`.
+"""How often the probe is right on real X-rays: `python -m tests.probe_bench FOLDER [RUNS [LEVELS]]`.
 
 Halves of the real patients of a class are compared, as they are (an alarm is false) and with two pixels of every image
 of one half changed (no alarm is a miss). FOLDER holds the images of one class; patients are found as in `tests.bench`.
@@ -21,7 +21,7 @@ from analysis.probe_words import report
 from balancer.images import read_grey
 from tests.bench import PATIENT
 
-SETTINGS = ProbeSettings(steps=10, most=200)  # the network matters little here
+SETTINGS = ProbeSettings(steps=10, permutations=199, most=100)  # the network matters little here
 
 
 def halves(folder: Path, seed: int, most: int) -> tuple[Images, Images]:
@@ -47,7 +47,7 @@ def marked(images: Images, folder: Path, seed: int, levels: int) -> Images:
         rows, columns = (down * grey.shape[0]).astype(int), (across * grey.shape[1]).astype(int)
         grey[rows[0], columns[0]] += levels
         grey[rows[1], columns[1]] -= levels
-        paths.append(folder / f"{number}.png")
+        paths.append(folder / f"{number}.bmp")
         Image.fromarray(grey.clip(0, 255).astype(np.uint8)).save(paths[-1])
     return Images(tuple(paths), images.groups)
 
@@ -73,11 +73,13 @@ def runs(folder: Path, count: int, levels: int) -> int:
     return alarms
 
 
-def main(folder: Path, count: int) -> None:
-    """Print the alarms without a mark, with a plain one and with a faint one."""
+def main(folder: Path, count: int, chosen: int | None) -> None:
+    """Print the alarms without a mark, with a plain one and with a faint one, or for the chosen levels alone."""
     for levels, what in ((0, "nothing changed (goal: at most 1 of 20)"), (255, "two pixels"), (24, "two faint pixels")):
-        print(f"{what}: {runs(folder, count, levels)} alarms of {count}")
+        if chosen in (None, levels):
+            print(f"{what}: {runs(folder, count, levels)} alarms of {count}")
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 20)
+    numbers = [int(each) for each in sys.argv[2:]]
+    main(Path(sys.argv[1]), (numbers or [20])[0], numbers[1] if len(numbers) > 1 else None)
