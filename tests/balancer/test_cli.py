@@ -229,6 +229,9 @@ MISTAKES = [
     (("verify", "nowhere"), "nowhere", ""),
     (("explain", "xrays/NODULE/p2000-0.png"), "p2000-0.png", ""),
     (("unmerge", "xrays"), "xrays", ""),
+    (("probe",), "xrays-balanced", "balance fill"),
+    (("probe", "taken"), "taken", "name the balanced folder"),
+    (("quality", "nowhere"), "nowhere", "name the balanced folder"),
 ]
 
 
