@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from analysis.classifier import Classifier
 from analysis.decoding import Greys
-from analysis.intervals import Groups, Interval, mean_difference
+from analysis.intervals import Groups, Interval, mean_difference, wilson
 from analysis.merged import Merged
 
 _SAME_SHARE = 0.05
@@ -60,6 +60,9 @@ def measure_lean(
     called = [[_called(each, greys, minority) for greys, _ in (plain, traced)] for each in classifiers]
     extra = [called[0][side] - called[1][side] for side in (0, 1)]
     excess = mean_difference(extra[1], extra[0], (traced[1], plain[1]), seed=seed)
+    if excess.low == excess.high == 0:  # no image moved: resampling knows nothing of those that were not drawn
+        bound = wilson(0, len(np.unique(traced[1]))).high
+        excess = Interval(0.0, -bound, bound)
     (before, after), control = ((float(each[0].mean()), float(each[1].mean())) for each in called)
     return Lean(what, len(traced[0]), before, after, control, excess)
 

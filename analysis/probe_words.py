@@ -30,12 +30,12 @@ _SHORTCUT = "give every class the same number: balance fill --symmetric, which m
 
 def verdict(found: Probe) -> str:
     """One paragraph: can they be told apart, by what, and does a classifier lean on it?"""
-    return " ".join(filter(None, (_recognised(found), *map(_leaning, found.leans))))
+    return " ".join((_recognised(found), *(_leaning(lean, " or ".join(found.minority)) for lean in found.leans)))
 
 
 def fixes(found: Probe) -> list[str]:
     """What could be done about it, most telling first; nothing where nothing was found."""
-    names = [each.name for one in found.classes for each in one.detectors if each.alarms]
+    names = [name for one in found.classes for name in _told_by(one)]
     advice = [text for words, text in _KINDS if any(word in name for name in names for word in words)]
     return [*([_SHORTCUT] if names or any(each.leans for each in found.leans) else []), *advice]
 
@@ -68,6 +68,13 @@ def _recognised(found: Probe) -> str:
     return " ".join(map(_of_class, flagged))
 
 
+def _told_by(found: ClassProbe) -> list[str]:
+    """The detectors that raised an alarm; fixed places only where no figure of the whole image tells as well."""
+    alarms = [each for each in found.detectors if each.alarms]
+    trace = max((each.area.value for each in alarms if each.kind == "trace"), default=0.0)
+    return [each.name for each in alarms if each.kind != "position" or each.area.value > trace]
+
+
 def _of_class(found: ClassProbe) -> str:
     alarms = [each for each in found.detectors if each.alarms]
     clearest = max(alarms, key=lambda each: each.area.value)
@@ -80,8 +87,9 @@ def _of_class(found: ClassProbe) -> str:
 
 
 def _strongest(some: Iterable[Detector]) -> Detector | None:
-    """The one that tells best; how well pixels compress says too little to a person to be named first."""
-    return max(some, key=lambda each: (round(each.area.value, 2), each.name != "compressed size"), default=None)
+    """The one that tells best; of equals one that says more to a person than how well pixels compress."""
+    order = lambda each: (round(each.area.value, 2), each.kind == "trace", each.name != "compressed size")  # noqa: E731
+    return max(some, key=order, default=None)
 
 
 def _how_well(area: float) -> str:
@@ -92,13 +100,13 @@ def _how_well(area: float) -> str:
     return "often" if area >= 0.65 else "sometimes"
 
 
-def _leaning(lean: Lean) -> str:
+def _leaning(lean: Lean, minority: str) -> str:
     moved = f"{lean.plain:.0%} of plain and {lean.traced:.0%} of {lean.images} {lean.what}"
     range_ = f"[{100 * lean.excess.low:+.0f}, {100 * lean.excess.high:+.0f}]"
     against = f"{100 * lean.excess.value:+.0f} points {range_} against a classifier that saw none"
     if lean.leans:
-        return f"A classifier leans on it: it calls {moved} a minority class, {against}."
-    return f"A classifier is not seen to lean on it: it calls {moved} a minority class, {against}."
+        return f"A classifier leans on it: it calls {moved} {minority}, {against}."
+    return f"A classifier is not seen to lean on it: it calls {moved} {minority}, {against}."
 
 
 def _unknown(classes: Iterable[ClassProbe]) -> str:

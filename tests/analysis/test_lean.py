@@ -61,6 +61,12 @@ def test_what_moves_the_control_as_well_is_no_lean():
     assert not found.leans
 
 
+def test_where_nothing_moved_something_may_still_do_so_in_others():
+    plain, groups = greys(*[10] * 40), np.arange(40)
+    found = measure_lean("x", (ByBrightness(50), ByBrightness(50)), ["rare"], (plain, groups), (plain, groups))
+    assert (round(found.excess.low, 3), round(found.excess.high, 3)) == (-0.088, 0.088)
+
+
 def test_one_patient_with_many_images_is_one_patient():
     plain = greys(*[10] * 40)
     changed = plain.copy()

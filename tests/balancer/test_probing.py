@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -19,10 +20,9 @@ BALANCE = [sys.executable, "-c", "from balancer.cli import main; main()"]
 def filled(tmp_path_factory):
     """A scanned collection, filled by a model that drew for too few steps: its images are noisy."""
     folder = tmp_path_factory.mktemp("filled")
-    write_collection(folder / "xrays", {"normal": 60, "nodule": 50})
+    write_collection(folder / "xrays", {"normal": 60, "nodule": 50}, max_images=1)
     finished(balance(folder, "scan", "xrays", "--patient", r"(p\d+)"))
-    options = ("--steps", "2", "--retries", "0")
-    finished(balance(folder, "fill", "--target", "max", "--symmetric", "--model", str(POCKET), *options))
+    finished(balance(folder, "fill", "--target", "60", "--model", str(POCKET), "--steps", "2", "--retries", "0"))
     return folder
 
 
@@ -36,6 +36,7 @@ def run(folder, *arguments):
 def test_the_verdict_comes_first_then_the_fix_and_the_figures(filled):
     done = run(filled, "probe", "--steps", "10", "--size", "32", "--permutations", "199", "--model", str(POCKET))
     assert done.returncode == 0, done.stderr
+    assert "normal images through the generator's autoencoder" in done.stdout
     lines = done.stdout.splitlines()
     assert "be told from" in lines[0]
     assert "told apart by" in done.stdout
@@ -61,8 +62,6 @@ def test_quality_says_a_sentence_a_class(filled):
     assert done.returncode == 0, done.stderr
     assert "the synthetic images are" in done.stdout.splitlines()[0]
     assert "real to real" in done.stdout
-    found = json.loads(run(filled, "quality", "--steps", "5", "--json").stdout)
-    assert found["classes"].keys() <= {"normal", "nodule"}
 
 
 def test_refused_weights_are_one_message(filled):
@@ -74,15 +73,12 @@ def test_refused_weights_are_one_message(filled):
 
 
 def test_a_damaged_image_and_a_folder_without_synthetic_ones_are_one_message(filled, tmp_path):
-    write_collection(tmp_path / "xrays", {"normal": 12, "nodule": 12})
-    finished(balance(tmp_path, "scan", "xrays", "--patient", r"(p\d+)"))
-    finished(balance(tmp_path, "fill", "--target", "12", "--model", str(POCKET), "--steps", "2", "--retries", "0"))
-    out = tmp_path / "xrays-balanced" / "train"
-    table = pd.read_parquet(out / "metadata.parquet")
-    (out / table[table["is_synthetic"]]["file_name"].iloc[0]).write_bytes(b"broken")
+    out = Path(shutil.copytree(filled / "xrays-balanced", tmp_path / "out"))
+    table = pd.read_parquet(out / "train" / "metadata.parquet")
+    (out / "train" / table[table["is_synthetic"]]["file_name"].iloc[0]).write_bytes(b"broken")
     for command in ("probe", "quality"):
-        done = run(tmp_path, command, "--steps", "2")
+        done = run(tmp_path, command, "out", "--steps", "2")
         assert done.returncode == 2, command
         assert "can be decoded" in done.stderr
-    finished(balance(tmp_path, "unmerge", "xrays-balanced"))
-    assert run(tmp_path, "probe").returncode == 2
+    finished(balance(tmp_path, "unmerge", "out"))
+    assert run(tmp_path, "probe", "out").returncode == 2
