@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,9 @@ from analysis.merged import Merged
 
 Progress = Callable[[str, int, int], None]
 Embed = Callable[[Greys], npt.NDArray[np.float32]]
+
+
+_EPOCHS = 20  # at most: a network that knows its images by heart finds all others, synthetic or real, far from them
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +57,8 @@ def features_for(
 
     pairs = [(path, number) for number, label in enumerate(merged.labels) for path in merged.real[label].paths]
     greys = decode([path for path, _ in pairs], 64)
-    settings = ClassifierSettings(steps=steps, sampling="balanced", seed=seed, device=device)
+    usual = ClassifierSettings(sampling="balanced", seed=seed, device=device)
+    settings = replace(usual, steps=min(steps, 1 + _EPOCHS * len(pairs) // usual.batch_size))
     show = lambda done, total: progress("Training the embedding", done, total)  # noqa: E731
     targets = np.array([number for _, number in pairs], np.int64)
     classifier = train_classifier(greys, targets, merged.labels, settings, progress=show)

@@ -54,7 +54,9 @@ def quality(
     folder: Path = typer.Argument(None, help="The balanced folder (default: that of the remembered collection)."),
     weights: Path = typer.Option(None, help="ResNet-50 or DenseNet-121 as .safetensors, to compare in its features."),
     k: int = typer.Option(5, min=1, help="Neighbours for precision and recall."),
-    steps: int = typer.Option(600, min=1, help="Training steps of the embedding, where there are no weights."),
+    steps: int = typer.Option(
+        600, min=1, help="Training steps of the embedding, if there are no --weights (fewer for few images)."
+    ),
     seed: int = typer.Option(0, help="Same seed, same result."),
     device: str = typer.Option("auto", help="cuda, mps or cpu."),
     as_json: bool = typer.Option(False, "--json", help="Print the result as JSON."),

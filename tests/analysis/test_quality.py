@@ -71,6 +71,12 @@ def test_an_embedding_is_trained_on_real_images_alone(merged):
         measure_quality(merged, space)
 
 
+def test_an_embedding_does_not_learn_few_images_by_heart(merged):
+    seen = []
+    features_for(merged, None, steps=600, seed=0, device="cpu", progress=lambda *args: seen.append(args))
+    assert seen[-1] == ("Training the embedding", 19, 19)  # 60 real images, twenty times
+
+
 def test_no_real_image_and_one_patient_cannot_be_said(merged):
     none = measure_quality(replace(merged, real={"A": Images(), "B": Images()}), SPACE)
     assert none.classes == {"A": None, "B": None}
