@@ -45,9 +45,10 @@ class Originals:
 
 
 def most_images(paths: Sequence[Path]) -> int:
-    """How many images of such a size can be looked at pixel by pixel without filling the memory."""
-    headers = [read_header(path) for path in paths[:: max(1, len(paths) // 50)]]
-    return int(_MOST_VALUES / max(header.width * header.height for header in headers))
+    """How many such images can be looked at pixel by pixel without filling the memory; of several sizes, corners."""
+    sizes = {(header.width, header.height) for header in map(read_header, paths[:: max(1, len(paths) // 50)])}
+    width, height = sizes.pop() if len(sizes) == 1 else (2 * _CORNER, 2 * _CORNER)
+    return _MOST_VALUES // (width * height)
 
 
 def read_originals(paths: Sequence[Path]) -> Originals:

@@ -80,7 +80,8 @@ def test_another_file_format_is_a_figure(tmp_path):
 
 
 def test_large_images_are_fewer(tmp_path):
-    assert most_images(write(tmp_path / "a")) == 120_000_000 // 1024
+    assert most_images(write(tmp_path / "a")) == 120_000_000 // 32**2
+    assert most_images([*write(tmp_path / "a"), *write(tmp_path / "b", size=(64, 60))]) == 120_000_000 // 128**2
 
 
 def test_an_unreadable_file_is_told(tmp_path):
