@@ -383,7 +383,7 @@ def test_help_names_every_command_and_is_documented(tmp_path):
     code, output = run(tmp_path, "--help")
     assert code == 0
     readme = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
-    for name in ("scan", "prompts", "adapt", "fill", "verify", "explain", "unmerge"):
+    for name in ("scan", "prompts", "adapt", "fill", "verify", "explain", "unmerge", "probe", "quality"):
         assert f"\n  {name} " in output
         assert f"balance {name}" in readme, f"the README does not show balance {name}"
         assert run(tmp_path, name, "--help")[0] == 0
