@@ -332,6 +332,9 @@ MISTAKES = [
     (("verify", "nowhere"), "nowhere", ""),
     (("explain", "xrays/NODULE/p2000-0.png"), "p2000-0.png", ""),
     (("unmerge", "xrays"), "xrays", ""),
+    (("probe",), "xrays-balanced", "balance fill"),
+    (("probe", "taken"), "taken", "name the balanced folder"),
+    (("quality", "nowhere"), "nowhere", "name the balanced folder"),
 ]
 
 
@@ -492,7 +495,11 @@ def test_help_names_every_command_and_is_documented(tmp_path):
     code, output = run(tmp_path, "--help")
     assert code == 0
     readme = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
-    for name in ("scan", "split", "prompts", "adapt", "fill", "screen", "merge", "verify", "explain", "unmerge"):
+    from balancer.cli import app
+
+    commands = [command.callback.__name__ for command in app.registered_commands]
+    assert len(commands) > 12
+    for name in commands:
         assert f"\n  {name} " in output
         assert f"balance {name}" in readme, f"the README does not show balance {name}"
         assert run(tmp_path, name, "--help")[0] == 0
