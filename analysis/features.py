@@ -129,7 +129,7 @@ def train_embedding(
         optimizer.step()
         rate.step()
         progress(step + 1, steps)
-    return Embedding(network.eval())
+    return Embedding(network.to(memory_format=torch.contiguous_format).eval())  # as it will be when loaded
 
 
 def _loss(network: _Network, images: Batch, groups: torch.Tensor, chance: torch.Generator) -> torch.Tensor:

@@ -9,6 +9,7 @@ BalanceError              needed, found, next step: the three parts of every mes
 ├── ModelError            a checkpoint or adapter that cannot be used
 ├── GenerationError       the generator failed on a batch
 │   └── OutOfMemory       the batch does not fit on the device: a smaller one may
+├── ScreenError           images cannot be screened, or not by all that is needed
 ├── OutputError           the balanced folder is not ours, or cannot be written
 └── StateError            `.balance` is missing, locked, damaged, or in a forbidden place
 """
@@ -62,6 +63,10 @@ class GenerationError(BalanceError):
 
 class OutOfMemory(GenerationError):
     """The batch does not fit on the device."""
+
+
+class ScreenError(BalanceError):
+    """Images cannot be screened as asked."""
 
 
 class OutputError(BalanceError):

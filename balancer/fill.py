@@ -7,6 +7,7 @@ import os
 import random
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Collection as Collection_
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -29,8 +30,8 @@ from balancer.xmp import make_xmp
 _SIZES = 200  # sizes of a class to draw from, where no size is common
 
 Judged = tuple[Candidate, Verdict]
-USABLE = ("accept", "unscreened")
-"""Decisions that let an image into the balanced folder; what was not screened says so in its provenance."""
+USABLE = ("accept",)
+"""Decisions that let an image into the balanced folder; "review" becomes one of them when a person has looked."""
 
 
 class Screen(Protocol):
@@ -78,12 +79,17 @@ class Recipe:
 
 @dataclass(frozen=True, slots=True)
 class FillReport:
-    """What came of a plan: the images to merge, how many were rejected and why, and classes that stay short."""
+    """What came of a plan: the images to merge, how many were rejected and why, and classes that stay short.
+
+    `review` counts the images that wait for a person; `judged` holds all, whatever was decided.
+    """
 
     accepted: Mapping[str, Sequence[Judged]]
     made: int
     rejected: Mapping[str, Mapping[str, int]]
     short: Mapping[str, int]
+    review: Mapping[str, int] = field(default_factory=dict)
+    judged: Mapping[str, Sequence[Judged]] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -140,10 +146,11 @@ def fill(
     engine: Engine,
     make_generator: Callable[[], ImageGenerator],
     screen: Screen,
+    usable: Collection_[str] = USABLE,
     retries: int = 3,
     progress: FillProgress | None = None,
 ) -> FillReport:
-    """Make and judge images until every deficit is covered, or `retries` times as many were rejected.
+    """Make and judge images until every deficit is covered by `usable` ones, or `retries` times as many were rejected.
 
     Batches that the ledger knows are not made again, so a run that was stopped goes on where it stopped and ends
     with the same images.
@@ -156,7 +163,7 @@ def fill(
         leftover.unlink()
     progress = progress or FillProgress()
     known = {label: ledger.candidates(collection, label) for label, count in plan.deficits.items() if count}
-    desk = _Desk(collection, recipe, ledger, store, screen, known)
+    desk = _Desk(collection, recipe, ledger, store, screen, known, frozenset(usable))
     short = {label: count for label, count in plan.deficits.items() if count}
     while short:
         rounds = {
@@ -181,6 +188,7 @@ class _Desk:
     store: Path
     screen: Screen
     known: Mapping[str, Mapping[str, Judged]]
+    decisions: frozenset[str]
     judged: dict[str, list[Judged]] = field(default_factory=dict)
 
     def next_batches(self, label: str, missing: int, deficit: int, retries: int) -> list[range]:
@@ -190,7 +198,7 @@ class _Desk:
         return list(batch_ranges(min(missing, allowed), size, start)) if allowed > 0 else []
 
     def usable(self, label: str) -> list[Judged]:
-        return [each for each in self.judged.get(label, []) if each[1].decision in USABLE]
+        return [each for each in self.judged.get(label, []) if each[1].decision in self.decisions]
 
     def holds(self, jobs: Sequence[Job]) -> bool:
         """Whether the ledger holds a batch whole, and its files are as they were judged."""
@@ -198,9 +206,12 @@ class _Desk:
         return all(each is not None and sha256_if_there(each[0].path) == each[0].sha256 for each in found)
 
     def recall(self, jobs: Sequence[Job]) -> None:
-        """Take over a batch that the ledger holds."""
+        """Take over a batch that the ledger holds; what could not be screened then, and must be, is screened now."""
         label = jobs[0].label
-        self.judged.setdefault(label, []).extend(self.known[label][job.id] for job in jobs)
+        held = [self.known[label][job.id] for job in jobs]
+        if any(verdict.decision == "unscreened" for _, verdict in held) and "unscreened" not in self.decisions:
+            held = self._judge_again(held)
+        self.judged.setdefault(label, []).extend(held)
 
     def finish(self, jobs: Sequence[Job], images: Sequence[GreyImage]) -> int:
         """Encode, write, screen and record one batch: the files first, then, all at once, their rows."""
@@ -213,6 +224,18 @@ class _Desk:
         self.ledger.add_candidates(self.collection, judged)
         self.judged.setdefault(label, []).extend(judged)
         return len(jobs)
+
+    def _judge_again(self, held: Sequence[Judged]) -> list[Judged]:
+        batch = [candidate for candidate, _ in held]
+        fresh = self.screen(batch, [candidate for candidate, _ in self.usable(batch[0].label)])
+        judged = [
+            old if old[1].decision != "unscreened" else (old[0], new) for old, new in zip(held, fresh, strict=True)
+        ]
+        with self.ledger.atomic():
+            for (candidate, verdict), (_, before) in zip(judged, held, strict=True):
+                if verdict != before and candidate.job is not None:
+                    self.ledger.add_verdict(self.collection, candidate.job.id, verdict)
+        return judged
 
     def _write(self, job: Job, image: GreyImage) -> Candidate:
         width, height = job.output.size or image.shape[::-1]
@@ -258,13 +281,17 @@ def _run_round(
 def _report(desk: _Desk, plan: Plan, made: int) -> FillReport:
     wanted = {label: count for label, count in plan.deficits.items() if count}
     accepted = {label: desk.usable(label)[:count] for label, count in wanted.items()}
-    rejected = {label: _reasons(desk.judged.get(label, [])) for label in wanted}
+    judged = {label: tuple(desk.judged.get(label, [])) for label in wanted}
+    rejected = {label: why for label in wanted if (why := _reasons(judged[label], desk.decisions))}
     short = {label: count - len(accepted[label]) for label, count in wanted.items() if len(accepted[label]) < count}
-    return FillReport(accepted, made, {label: why for label, why in rejected.items() if why}, short)
+    waiting = {label: sum(v.decision == "review" for _, v in judged[label]) for label in wanted}
+    return FillReport(accepted, made, rejected, short, {label: n for label, n in waiting.items() if n}, judged)
 
 
-def _reasons(judged: Sequence[Judged]) -> dict[str, int]:
-    return dict(Counter(reason for _, v in judged if v.decision not in USABLE for reason in v.reasons))
+def _reasons(judged: Sequence[Judged], usable: Collection_[str]) -> dict[str, int]:
+    """How often each reason was given; what a reason says in brackets is of one image alone."""
+    out = (v for _, v in judged if v.decision not in (*usable, "review"))
+    return dict(Counter(reason.split(" (")[0] for v in out for reason in v.reasons))
 
 
 def _sizes(train: pd.DataFrame) -> dict[str, list[tuple[int, int]]]:

@@ -82,7 +82,6 @@ def show_time(order: Order, work: Work) -> None:
 def show_report(order: Order, counts: Mapping[str, int], report: FillReport, merged: MergeReport) -> None:
     """The classes before and after, what was rejected, and where to look."""
     from analysis.imbalance import measure_imbalance
-    from analysis.screening import NOT_CHECKED
 
     after = {label: count + merged.synthetic[label] for label, count in counts.items()}
     rows = [[label, count, merged.synthetic[label], after[label]] for label, count in counts.items()]
@@ -93,12 +92,6 @@ def show_report(order: Order, counts: Mapping[str, int], report: FillReport, mer
     for label, reasons in report.rejected.items():
         for reason, count in reasons.items():
             message(f"Rejected: {printable(label)}: {count} {reason}")
-    for label, missing in report.short.items():
-        message(
-            f"Short: {printable(label)} lacks {missing}: the sound gate stopped it (see above). Look at what the model"
-        )
-        message("       draws (balance prompts --sample), train it longer, or use another --model.")
-    message(f"Not screened yet: {NOT_CHECKED}.")
     message(f"Contact sheet, real above synthetic: {shown(_draw_sheet(order, report))}")
     result(f"Balanced folder: {shown(merged.folder)}")
     result(f"Next: balance verify {shown(merged.folder)}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,10 +14,12 @@ import typer
 from balancer import __version__
 from balancer.cli.console import Progress, message, printable, result, shown, size_of
 from balancer.cli.filled import Generation, show_plan, show_prompts, show_report, show_time
+from balancer.cli.screened import Gate, show_screening, stamps, trained_on
 from balancer.cli.session import Session, choose_templates, opened
 from balancer.errors import OutputError, SplitError
 
 if TYPE_CHECKING:
+    from analysis.screening import Screen
     from balancer.fill import FillReport, Recipe
     from balancer.generators import ImageGenerator
     from balancer.generators.checkpoint import Checkpoint
@@ -49,6 +51,11 @@ def fill(
     no_holdout: bool = typer.Option(
         False, "--no-holdout", help="A flat collection stays flat: nothing is kept for testing."
     ),
+    accept_unscreened: bool = typer.Option(
+        False,
+        "--accept-unscreened",
+        help="Take images that could not be screened for copies of patients, at your word.",
+    ),
     dry_run: bool = typer.Option(False, "--dry-run", help="Write nothing; show deficits, prompts, disk and time."),
     out: Path = typer.Option(None, help="The balanced folder (default: <collection>-balanced beside the collection)."),
 ) -> None:
@@ -69,6 +76,7 @@ def fill(
         session = _without_holdout(session) if no_holdout else session
         counts = training_counts(session.collection, session.split)
         plan = make_plan(counts, target, max_ratio=max_ratio, symmetric=symmetric)
+        gate = Gate(accept_unscreened)
         place = out or default_out(session.collection.root)
         check_out(place, session.collection.root, session.state.folder)
         show_plan(counts, plan, max_ratio)
@@ -84,12 +92,15 @@ def fill(
                 result(f"Time: not measured, since there is no model yet:\n      {WAYS}")
                 return
         work = _prepare(order, model, adapter, sampling, remember=not dry_run)
+        gate.require(session.collection, dry_run=dry_run)
         if dry_run:
             show_time(order, work)
             return
         _require_room(order)
-        report, merged = _carry_out(order, work, retries)
+        screen = gate.open(session, work)
+        report, merged = _carry_out(order, work, gate, screen, retries)
         show_report(order, counts, report, merged)
+        show_screening(screen, report)
         if report.short:
             raise typer.Exit(1)
 
@@ -118,6 +129,7 @@ class Work:
     make_generator: Callable[[], ImageGenerator]
     device: str
     stamps: tuple[str, ...]
+    exposed: frozenset[str] = frozenset()
 
 
 def _prepare(order: Order, model: str | None, adapter: Path | None, sampling: Sampling, *, remember: bool) -> Work:
@@ -145,7 +157,8 @@ def _prepare(order: Order, model: str | None, adapter: Path | None, sampling: Sa
     stamps = tuple(filter(None, (_exposure(session, checkpoint, adapter), _enlargement(recipe))))
     for stamp in stamps:
         message(f"Note: {stamp}")
-    return Work(recipe, lambda: StableDiffusion(checkpoint, file, config, device), device, stamps)
+    exposed = trained_on(checkpoint.folder)
+    return Work(recipe, lambda: StableDiffusion(checkpoint, file, config, device), device, stamps, exposed)
 
 
 def _enlargement(recipe: Recipe) -> str:
@@ -204,15 +217,13 @@ def _size_of_all(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
-def _carry_out(order: Order, work: Work, retries: int) -> tuple[FillReport, MergeReport]:
+def _carry_out(order: Order, work: Work, gate: Gate, screen: Screen, retries: int) -> tuple[FillReport, MergeReport]:
     """Generate, screen and merge."""
-    from analysis.screening import Soundness
     from balancer.engines import LocalEngine
     from balancer.fill import fill as generate
     from balancer.merge import merge
 
     session, collection = order.session, order.session.collection
-    known = [collection.root / path for path in session.split.paths("train")]
     show = Generation(work)
     report = generate(
         collection,
@@ -222,35 +233,41 @@ def _carry_out(order: Order, work: Work, retries: int) -> tuple[FillReport, Merg
         store=session.state.candidates,
         engine=LocalEngine(),
         make_generator=show.make_generator,
-        screen=Soundness.fit(known),
+        screen=screen,
+        usable=gate.usable,
         retries=retries,
         progress=show.progress(),
     )
     show.close()
     accepted = [each for judged in report.accepted.values() for each in judged]
     copying = Progress("Merging")
-    merged = merge(collection, session.split, accepted, order.place, facts=_facts(order, work), progress=copying)
+    merged = merge(
+        collection,
+        session.split,
+        accepted,
+        order.place,
+        facts=_facts(order, work, stamps(screen, report)),
+        progress=copying,
+    )
     copying.close()
     return report, merged
 
 
-def _facts(order: Order, work: Work) -> dict[str, str]:
+def _facts(order: Order, work: Work, screened: Sequence[str]) -> dict[str, str]:
     """What the balanced folder says of the run that made it; the same on every run."""
-    from analysis.screening import NOT_CHECKED
-
     split, collection = order.session.split, order.session.collection
-    stamps = [NOT_CHECKED]
+    said = [*screened]
     if collection.images["patient"].isna().any():
-        stamps.append("patient leakage not excluded: patients unknown")
-    stamps += work.stamps
+        said.append("patient leakage not excluded: patients unknown")
+    said += work.stamps
     if split.origin == "none":
-        stamps.append("nothing was held out: whether these images help cannot be shown")
+        said.append("nothing was held out: whether these images help cannot be shown")
     return {
         "tool": f"balance {__version__}",
         "seed": str(order.seed),
         "template pack": ", ".join(sorted({pack.source for pack in order.templates.values()})),
         "split": f"{split.origin}, seed {split.seed}, sha256 {split.sha256}",
-        "stamps": "; ".join(stamps),
+        "stamps": "; ".join(said),
     }
 
 

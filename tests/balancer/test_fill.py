@@ -39,7 +39,7 @@ class Painter:
 
 
 def accept_all(batch, accepted):
-    return [Verdict("unscreened", {"place": len(accepted)}, (), "nobody") for _ in batch]
+    return [Verdict("accept", {"place": len(accepted)}, (), "nobody") for _ in batch]
 
 
 class Desk:
