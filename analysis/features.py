@@ -149,4 +149,4 @@ def _loss(network: _Network, images: Batch, groups: torch.Tensor, chance: torch.
 
 
 def _batch(greys: Greys) -> Batch:
-    return torch.from_numpy(greys).unsqueeze(1).float() / 255
+    return torch.tensor(greys).unsqueeze(1).float() / 255

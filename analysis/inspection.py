@@ -61,7 +61,7 @@ def inspect_one(path: Path) -> tuple[GreyImage, Measures]:
         ImageError: the file cannot be decoded.
     """
     grey = read_grey(path)
-    small = resize(grey, SIDE, SIDE)
+    small = np.array(resize(grey, SIDE, SIDE))
     known = {**measure_soundness(grey), **_measure_small(small), "tint": colour_spread(path)}
     return small, np.array([known[name] for name in MEASURES])
 

@@ -54,7 +54,12 @@ class Reals:
 
 
 def load_reals(
-    collection: Xrays, split: Split, cache: Path, exposed: Collection[str] = (), watch: Watch = lambda what: _silent
+    collection: Xrays,
+    split: Split,
+    cache: Path,
+    exposed: Collection[str] = (),
+    steps: int | None = None,
+    watch: Watch = lambda what: _silent,
 ) -> tuple[Reals, tuple[str, ...]]:
     """Training and holdout part, and whatever else of the collection has a hash in `exposed`; and what is to be said.
 
@@ -74,7 +79,7 @@ def load_reals(
             next_step="balance scan FOLDER --deep",
         )
     groups = patient_groups(rows)
-    embedding, key = _embedding(read, train, groups, list(rows["sha256"]), cache, watch)
+    embedding, key = _embedding(read, train, groups, list(rows["sha256"]), steps, cache, watch)
     vectors, features = _described(read, embedding, key, cache)
     whole = _hash([key, list(rows["sha256"]), list(rows["label"]), groups.tolist(), list(rows["role"])])
     found = Reals(
@@ -138,12 +143,13 @@ def _embedding(
     train: npt.NDArray[np.bool_],
     groups: npt.NDArray[np.int64],
     hashes: list[str],
+    steps: int | None,
     cache: Path,
     watch: Watch,
 ) -> tuple[Embedding | None, str]:
     """The embedding of this training part, from the cache or learned now, and the hash of all that decides it."""
     count = int(train.sum())
-    steps = usual_steps(count)
+    steps = usual_steps(count) if steps is None else steps
     own = [sha256 for sha256, is_train in zip(hashes, train, strict=True) if is_train]
     people = np.where(groups[train] < 0, -1 - np.arange(count), pd.factorize(groups[train])[0])
     key = _hash([_VERSION, own, people.tolist(), steps])

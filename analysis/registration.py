@@ -190,7 +190,7 @@ def _motions() -> torch.Tensor:
 
 def _bandpassed(greys: Greys, side: int) -> torch.Tensor:
     """Anatomy without exposure and grain: a difference of Gaussians, evened in contrast, (N, 1, side, side)."""
-    images = torch.from_numpy(greys).unsqueeze(1).float() / 255
+    images = torch.tensor(greys).unsqueeze(1).float() / 255
     if side != images.shape[-1]:
         images = F.interpolate(images, (side, side), mode="area")
     band = blurred(images, _GRAIN) - blurred(images, _EXPOSURE)

@@ -215,17 +215,18 @@ def fit_screen(
     cache: Path,
     *,
     exposed: Collection[str] = (),
+    steps: int | None = None,
     watch: Watch = lambda what: lambda done, total: None,
 ) -> Screen:
     """Fit all gates on the training part; `exposed` are hashes of whatever else the generator was trained on.
 
-    What takes long is kept in `cache`, and found again while nothing that it was made from has changed.
+    `steps` of training make the embedding, by default a number that suits the collection. What takes long is kept in `cache`, and found again while nothing that it was made from has changed.
 
     Raises:
         ImageError: no training image can be read.
         CollectionError: an image has changed since the scan.
     """
-    reals, notes = load_reals(collection, split, cache, exposed, watch)
+    reals, notes = load_reals(collection, split, cache, exposed, steps, watch)
     vectors = reals.vectors
     pool = Views.of(reals.images.greys, None)
     pool = Views(pool.pixels, vectors, vectors)

@@ -12,7 +12,7 @@ from analysis.augmentations import apply_edits, draw_edits
 from analysis.decoding import Greys
 from analysis.registration import Coarse, Pixels, registered
 
-_EDITED, _FOUND = 100, 0.02  # real images that are edited; the share of edits that may pass as different
+_EDITED, _FOUND = 100, 0.05  # real images that are edited; the share of edits that may pass as different
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +40,13 @@ class SourceGate:
 
 
 def likeness(image: Greys, source: Greys) -> float:
-    """How alike two images of shape (64, 64) are in structure: the lesser of two registered correlations.
+    """How alike two images of shape (64, 64) are in structure: the mean of two registered correlations.
 
     One is of the ranks of the grey values, which no monotone edit of intensities changes, the other of their edges.
     """
     pairs = [(equalised(image), equalised(source))]
     pairs.append((_edges(pairs[0][0]), _edges(pairs[0][1])))
-    return round(min(_correlation(a, b) for a, b in pairs), 5)
+    return round(sum(_correlation(a, b) for a, b in pairs) / len(pairs), 5)
 
 
 def equalised(grey: Greys) -> Greys:
@@ -65,8 +65,11 @@ def edit_intensities(greys: Greys, seed: int = 0) -> Greys:
     """Images (N, 64, 64) that stay where they are and only change in light, grain and sharpness."""
     chance = torch.Generator().manual_seed(seed)
     drawn, still = draw_edits(len(greys), chance), torch.zeros(len(greys))
-    edits = replace(drawn, angle=still, zoom=still + 1, right=still, down=still, mirror=still + 1, blur=drawn.blur / 2)
-    images = torch.from_numpy(greys).unsqueeze(1).float() / 255
+    moved = {"angle": still, "zoom": still + 1, "right": still, "down": still, "mirror": still + 1}
+    softer = {"blur": drawn.blur / 2, "noise": drawn.noise / 4, "step": drawn.step / 4}
+    softer |= {"contrast": (drawn.contrast + 1) / 2, "brightness": drawn.brightness / 3}  # what is clipped is lost
+    edits = replace(drawn, **moved, **softer)
+    images = torch.tensor(greys).unsqueeze(1).float() / 255
     edited = apply_edits(images, edits, chance).squeeze(1).numpy()
     levels: Greys = np.rint(255 * edited).astype(np.uint8)
     return levels
@@ -75,7 +78,7 @@ def edit_intensities(greys: Greys, seed: int = 0) -> Greys:
 def _edges(grey: Greys) -> Greys:
     """Magnitude of the Sobel gradient, 0 to 255."""
     ways = torch.tensor([[[[1.0, 0, -1], [2, 0, -2], [1, 0, -1]]], [[[1, 2, 1], [0, 0, 0], [-1, -2, -1]]]]) / 8
-    wide = F.pad(torch.from_numpy(grey).float()[None, None], (1, 1, 1, 1), mode="replicate")
+    wide = F.pad(torch.tensor(grey).float()[None, None], (1, 1, 1, 1), mode="replicate")
     size = F.conv2d(wide, ways).square().sum(1).sqrt()[0]
     levels: Greys = np.rint((255 * size / size.max().clamp(min=1)).numpy()).astype(np.uint8)
     return levels
