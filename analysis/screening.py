@@ -220,7 +220,8 @@ def fit_screen(
 ) -> Screen:
     """Fit all gates on the training part; `exposed` are hashes of whatever else the generator was trained on.
 
-    `steps` of training make the embedding, by default a number that suits the collection. What takes long is kept in `cache`, and found again while nothing that it was made from has changed.
+    `steps` of training make the embedding, by default as many as suit the collection. What takes long is kept in
+    `cache`, and found again while nothing that it was made from has changed.
 
     Raises:
         ImageError: no training image can be read.

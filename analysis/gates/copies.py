@@ -105,7 +105,7 @@ def search(query: Views, pool: Views, allowed: npt.NDArray[np.bool_] | None = No
 
 def _shortlist(alike: torch.Tensor, cosines: npt.NDArray[np.float64] | None) -> torch.Tensor:
     """The images worth registering finely: the most alike coarsely, and in the embedding."""
-    count = min(len(alike), max(10, min(48, len(alike) // 40)))
+    count = min(len(alike), max(24, min(48, len(alike) // 40)))
     chosen = alike.topk(count).indices
     if cosines is not None:
         chosen = torch.cat([chosen, torch.from_numpy(cosines).topk(max(1, count // 2)).indices])

@@ -12,7 +12,7 @@ from analysis.augmentations import apply_edits, draw_edits
 from analysis.decoding import Greys
 from analysis.registration import Coarse, Pixels, registered
 
-_EDITED, _FOUND = 100, 0.05  # real images that are edited; the share of edits that may pass as different
+_EDITED, _FOUND = 60, 0.05  # real images that are edited; the share of edits that may pass as different
 
 
 @dataclass(frozen=True, slots=True)

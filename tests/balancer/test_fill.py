@@ -248,3 +248,43 @@ def test_a_class_without_images_of_its_own_takes_any_size(tmp_path, checkpoint):
     desk = Desk(tmp_path, root, checkpoint)
     packs = {**desk.recipe.packs, "NEW": load_pack("chest")}
     assert replace(desk.recipe, packs=packs).job("NEW", 0).output.size in {(20, 24), (21, 24), (22, 24)}
+
+
+def test_what_waits_for_a_person_is_counted_and_not_taken(desk):
+    def every_other(batch, accepted):
+        return [Verdict("review" if c.job.index % 2 else "accept", {}, ("copy: near (x.png)",), "t") for c in batch]
+
+    report = desk.fill("NODULE=10", Painter(), every_other)
+    assert (report.review, report.rejected, len(report.accepted["NODULE"])) == ({"NODULE": 6}, {}, 6)
+    assert len(report.judged["NODULE"]) == 12
+    assert desk.fill("NODULE=10", Painter()).made == 0
+
+
+def test_reasons_are_counted_without_what_is_of_one_image(desk):
+    def never(batch, accepted):
+        return [Verdict("reject", {}, (f"copy: too near (nearest: {c.job.index}.png)",), "test") for c in batch]
+
+    report = desk.fill("NODULE=8", Painter(), never, retries=0)
+    assert report.rejected == {"NODULE": {"copy: too near": 4}}
+
+
+def test_what_is_unscreened_is_taken_only_at_the_users_word(desk):
+    def unable(batch, accepted):
+        return [Verdict("unscreened", {}, ("copy: not screened: few",), "test") for _ in batch]
+
+    refused = desk.fill("NODULE=8", Painter(), unable, retries=0)
+    assert (refused.short, refused.rejected) == ({"NODULE": 4}, {"NODULE": {"copy: not screened: few": 4}})
+    taken = desk.fill("NODULE=8", Painter(), unable, usable=("accept", "unscreened"), retries=0)
+    assert (taken.short, taken.made, len(taken.accepted["NODULE"])) == ({}, 0, 4)
+
+
+def test_what_could_not_be_screened_is_screened_when_it_can_be(desk):
+    def unable(batch, accepted):
+        return [Verdict("unscreened", {}, ("copy: not screened: few",), "test") for _ in batch]
+
+    desk.fill("NODULE=8", Painter(), unable, usable=("accept", "unscreened"))
+    report = desk.fill("NODULE=8", Painter())
+    assert (report.made, [v.decision for _, v in report.accepted["NODULE"]]) == (0, ["accept"] * 4)
+    with Ledger(desk.state) as ledger:
+        found = ledger.candidates(desk.collection, "NODULE").values()
+    assert {verdict.decision for _, verdict in found} == {"accept"}
