@@ -27,7 +27,7 @@ SIDE, WIDTH = 64, 128
 """Pixels a side that images are embedded at; numbers in an embedding."""
 Vectors = npt.NDArray[np.float32]
 _PAIRS, _RATE, _TEMPERATURE, _ENTROPY = 96, 2e-3, 0.1, 0.1
-_CHUNK = 64  # embedded at once, always so many, so that an image's embedding does not depend on its company
+_CHUNK = 8  # embedded at once, always so many, so that an image's embedding does not depend on its company
 
 
 class _Network(nn.Module):

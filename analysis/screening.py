@@ -88,10 +88,10 @@ class Screen:
     sound: SoundGate
     label: LabelGate | None
     calibration: Calibration | None
-    source: SourceGate
     unscreened: str
     notes: tuple[str, ...]
     _seen: dict[str, _Seen] = field(default_factory=dict)
+    _structure: SourceGate | None = None  # fitted when the first image made from another is judged
 
     def __call__(self, batch: Sequence[Candidate], accepted: Sequence[Candidate]) -> list[Verdict]:
         """Return one verdict a candidate; each must also be new beside those accepted before it."""
@@ -123,10 +123,16 @@ class Screen:
                 grey, measures = inspect_one(candidate.path)
             except ImageError as error:
                 return error
-            embedding = self.reals.embedding
-            features = np.zeros((1, 0), np.float32) if embedding is None else embedding.describe(grey[None])[1]
-            self._seen[candidate.sha256] = _Seen(grey, measures, Views.of(grey[None], embedding), features)
+            views, features = self._views(grey)
+            self._seen[candidate.sha256] = _Seen(grey, measures, views, features)
         return self._seen[candidate.sha256]
+
+    def _views(self, grey: GreyImage) -> tuple[Views, Vectors]:
+        views = Views.of(grey[None], None)
+        if self.reals.embedding is None:
+            return views, np.zeros((1, 0), np.float32)
+        vectors, features = self.reals.embedding.describe(np.stack([grey, grey[:, ::-1]]))
+        return Views(views.pixels, vectors[:1], vectors[1:]), features[:1]
 
     def _judge(self, candidate: Candidate, seen: _Seen | ImageError, others: Sequence[_Seen]) -> Verdict:
         if isinstance(seen, ImageError):
@@ -163,7 +169,8 @@ class Screen:
         place = self._source(candidate)
         if place is not None:
             scores["source_likeness"] = value = likeness(seen.grey, self.reals.images.greys[place])
-            if self.source.same(value):
+            self._structure = self._structure or SourceGate.fit(self.reals.images.greys)
+            if self._structure.same(value):
                 reject.append("copy: it differs from its source image in no more than the intensities")
         nearest = search(seen.views, self.pool, None if place is None else self._strangers(place))
         if nearest is None:
@@ -246,7 +253,7 @@ def fit_screen(
         notes += ("label: not checked: too few training images to learn from",)
     own = join(zip(reals.images.greys[known], reals.images.measures[known], strict=True))
     sound = SoundGate.fit(own, reals.train[known])
-    return Screen(reals, pool, sound, label, calibration, SourceGate.fit(reals.images.greys), unscreened, notes)
+    return Screen(reals, pool, sound, label, calibration, unscreened, notes)
 
 
 def _calibrated(reals: Reals, pool: Views, cache: Path, watch: Watch) -> tuple[Calibration | None, tuple[str, ...]]:

@@ -42,7 +42,7 @@ def nearest(queries: Vectors, pool: Vectors, count: int = 1) -> tuple[Vectors, P
         some = torch.from_numpy(queries[rows])
         for columns in _blocks(len(pool)):
             alike = some @ torch.from_numpy(pool[columns]).T
-            top, place = alike.topk(min(count, alike.shape[1]), dim=1)
+            top, place = alike.max(1, keepdim=True) if count == 1 else alike.topk(min(count, alike.shape[1]), dim=1)
             values, places = torch.cat([best[rows], top], 1), torch.cat([where[rows], place + columns.start], 1)
             best[rows], order = values.topk(count, dim=1)
             where[rows] = places.gather(1, order)
