@@ -157,7 +157,7 @@ def _prepare(order: Order, model: str | None, adapter: Path | None, sampling: Sa
     stamps = tuple(filter(None, (_exposure(session, checkpoint, adapter), _enlargement(recipe))))
     for stamp in stamps:
         message(f"Note: {stamp}")
-    exposed = trained_on(checkpoint.folder)
+    exposed = trained_on(checkpoint.folder) | (frozenset() if file is None else trained_on(file.parent))
     return Work(recipe, lambda: StableDiffusion(checkpoint, file, config, device), device, stamps, exposed)
 
 
