@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -94,21 +93,10 @@ def show_report(order: Order, counts: Mapping[str, int], report: FillReport, mer
         for reason, count in reasons.items():
             message(f"Rejected: {printable(label)}: {count} {printable(reason)}")
     for label, count in report.review.items():
-        message(f"Waiting: {printable(label)}: {count} for a person to decide: balance review, then balance merge")
-    for label, missing in report.short.items():
-        _show_short(label, missing, report)
+        message(f"Waiting: {printable(label)}: {count} for a person to decide: balance review --reader NAME")
     show_unscreened([each for judged in report.accepted.values() for each in judged])
     message(f"Contact sheet, real above synthetic: {shown(_draw_sheet(order, report))}")
     show_folder(merged)
-
-
-def _show_short(label: str, missing: int, report: FillReport) -> None:
-    usable = {candidate.id for candidate, _ in report.accepted[label]}
-    stopped = Counter(verdict.reviewer for candidate, verdict in report.judged[label] if candidate.id not in usable)
-    names = [f"the {name}" if name[:1].islower() else name for name, _ in stopped.most_common()]  # a gate, or a person
-    who = printable(" and ".join(names)) or "--retries"
-    message(f"Short: {printable(label)} lacks {missing}: {who} stopped it (see above). Look at what the model draws")
-    message("       (balance prompts --sample), train it longer, use another --model, or allow more --retries.")
 
 
 def show_classes(counts: Mapping[str, int], merged: MergeReport) -> None:

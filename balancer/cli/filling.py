@@ -13,13 +13,15 @@ import typer
 
 from balancer.cli.console import message, printable, result, shown, size_of
 from balancer.cli.filled import Generation, show_plan, show_prompts, show_report, show_time
-from balancer.cli.judging import make_screen
+from balancer.cli.judging import Word, choose_screen, fit_gates
 from balancer.cli.linted import require_sound_wording
 from balancer.cli.merging import merge_again, show_elsewhere
+from balancer.cli.screened import show_screening, show_short, stamps, trained_on
 from balancer.cli.session import Session, choose_templates, known_attributes, opened, without_holdout
 from balancer.errors import OutputError
 
 if TYPE_CHECKING:
+    from analysis.screening import Screen
     from balancer.attributes import JointDistribution
     from balancer.fill import FillReport, Recipe
     from balancer.generators import ImageGenerator
@@ -59,6 +61,11 @@ def fill(
     no_holdout: bool = typer.Option(
         False, "--no-holdout", help="A flat collection stays flat: nothing is kept for testing."
     ),
+    accept_unscreened: bool = typer.Option(
+        False,
+        "--accept-unscreened",
+        help="Take images that could not be screened for copies of patients, at your word.",
+    ),
     dry_run: bool = typer.Option(False, "--dry-run", help="Write nothing; show deficits, prompts, disk and time."),
     out: Path = typer.Option(None, help="The balanced folder (default: <collection>-balanced beside the collection)."),
 ) -> None:
@@ -88,11 +95,9 @@ def fill(
             result("Nothing to do: no class is below its target.")
             return
         _warn_of_removal(place, plan, show_elsewhere(session))
-        if no_screen:
-            message("Screening: none, by your word (--no-screen). Provenance and card will say so.")
         templates = choose_templates(pack, session.collection.labels)
         attributes = known_attributes(session, remember=not dry_run)
-        order = Order(session, plan, templates, seed, place, attributes, retries, no_screen)
+        order = Order(session, plan, templates, seed, place, attributes, retries, Word(no_screen, accept_unscreened))
         if dry_run:
             show_prompts(order)
             _require_room(order)
@@ -101,12 +106,17 @@ def fill(
                 result(f"Time: not measured, since there is no model yet:\n      {WAYS}")
                 return
         work = _prepare(order, model, adapter, sampling, remember=not dry_run)
+        order.word.require(session.collection, dry_run=dry_run)
         if dry_run:
             show_time(order, work)
             return
         _require_room(order)
-        report, merged = _carry_out(order, work)
+        gates = None if order.word.no_screen else fit_gates(session, work.exposed)
+        report, merged = _carry_out(order, work, gates)
         show_report(order, counts, report, merged)
+        if gates is not None:
+            show_screening(gates, report)
+        show_short(report)
         if report.short:
             raise typer.Exit(1)
 
@@ -121,8 +131,8 @@ class Order:
     seed: int
     place: Path
     attributes: JointDistribution
-    retries: int = 3
-    no_screen: bool = False
+    retries: int
+    word: Word
 
     @property
     def wanted(self) -> int:
@@ -138,6 +148,7 @@ class Work:
     make_generator: Callable[[], ImageGenerator]
     device: str
     stamps: tuple[str, ...]
+    exposed: frozenset[str] = frozenset()
 
 
 def _prepare(order: Order, model: str | None, adapter: Path | None, sampling: Sampling, *, remember: bool) -> Work:
@@ -167,7 +178,8 @@ def _prepare(order: Order, model: str | None, adapter: Path | None, sampling: Sa
     stamps = tuple(filter(None, (_exposure(session, checkpoint, adapter), _enlargement(recipe))))
     for stamp in stamps:
         message(f"Note: {stamp}")
-    return Work(recipe, lambda: StableDiffusion(checkpoint, file, config, device), device, stamps)
+    exposed = trained_on(checkpoint.folder) | (frozenset() if file is None else trained_on(file.parent))
+    return Work(recipe, lambda: StableDiffusion(checkpoint, file, config, device), device, stamps, exposed)
 
 
 def _enlargement(recipe: Recipe) -> str:
@@ -228,7 +240,7 @@ def _size_of_all(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
-def _carry_out(order: Order, work: Work) -> tuple[FillReport, MergeReport]:
+def _carry_out(order: Order, work: Work, gates: Screen | None) -> tuple[FillReport, MergeReport]:
     """Generate, screen and merge; the plan is remembered, so that it can be merged again."""
     from balancer.engines import LocalEngine
     from balancer.fill import USABLE
@@ -245,8 +257,7 @@ def _carry_out(order: Order, work: Work) -> tuple[FillReport, MergeReport]:
         store=session.state.candidates,
         engine=LocalEngine(),
         make_generator=show.make_generator,
-        screen=make_screen(session, no_screen=order.no_screen),
-        usable=USABLE,
+        screen=choose_screen(gates, order.word),
         retries=order.retries,
         progress=show.progress(),
     )
@@ -255,7 +266,8 @@ def _carry_out(order: Order, work: Work) -> tuple[FillReport, MergeReport]:
     run = {"seed": str(order.seed), "template pack": packs}
     jobs = {label: [candidate.id for candidate, _ in judged] for label, judged in report.judged.items()}
     place, flat = portable(order.place, session.state), session.split.origin == "none"
-    last = LastFill(order.plan.deficits, jobs, run, work.stamps, place, flat, USABLE)
+    said = (*([] if gates is None else stamps(gates, report)), *work.stamps)
+    last = LastFill(order.plan.deficits, jobs, run, said, place, flat, USABLE)
     last.save(session.ledger, collection)
     return report, merge_again(session, last, order.place)
 

@@ -46,7 +46,8 @@ def run_json(folder, *arguments):
 
 
 def fill(folder, checkpoint, *options):
-    return run(folder, "fill", "--model", str(checkpoint), "--steps", "2", "--batch-size", "4", *options)
+    command = ("fill", "--model", str(checkpoint), "--steps", "2", "--batch-size", "4", "--accept-unscreened")
+    return run(folder, *command, *options)
 
 
 def test_scan_shows_counts_figures_and_patients(tmp_path, xrays):
@@ -236,8 +237,29 @@ def test_a_class_that_stays_short_is_told_by_the_exit_code(tmp_path, checkpoint)
     run(tmp_path, "scan", "d")
     code, output = fill(tmp_path, checkpoint, "--target", "12", "--retries", "1")
     assert code == 1, output
-    assert "the sound gate stopped it" in output
+    assert "Stopped most by the sound gate" in output
     assert "no detail" in output
+
+
+def test_what_cannot_be_screened_is_refused_before_the_first_image(work, checkpoint):
+    code, output = run(work, "fill", "--target", "20", "--model", str(checkpoint))
+    assert code == 2
+    assert "found:  only 36 patients are known" in output
+    assert "--accept-unscreened" in output
+    assert not (work / ".balance" / "candidates").exists()
+    code, output = run(work, "fill", "--target", "20", "--model", str(checkpoint), "--dry-run")
+    assert code == 0, output
+    assert "fill will ask for --accept-unscreened" in output
+
+
+def test_unscreened_images_say_whose_word_let_them_in(work, checkpoint):
+    code, output = fill(work, checkpoint, "--target", "NODULE=8")
+    assert code == 0, output
+    assert "Not screened for copies of patients: only 36 patients are known" in output
+    assert "accepted at the user's word: only 36 patients" in (work / "xrays-balanced" / "balance.json").read_text()
+    rows = pd.read_csv(work / "xrays-balanced" / "provenance.csv")
+    assert set(rows["decision"]) == {"unscreened"}
+    assert rows["reasons"].str.contains("copy: not screened").all()
 
 
 def test_a_dry_run_needs_no_model(work):
@@ -373,7 +395,7 @@ def test_an_adapt_that_could_not_begin_blocks_no_other(work):
     assert code == 0, output
     assert "Trained only on your" in output
     assert (work / ".balance" / "adapters" / "scratch" / "samples.png").is_file()
-    code, output = run(work, "fill", "--target", "NODULE=6", "--steps", "2", "--batch-size", "4", "--retries", "0")
+    code, output = run(work, "fill", "--target", "NODULE=6", "--steps", "2", "--retries", "0", "--accept-unscreened")
     assert "Model: scratch, 32 x 32 px" in output
     assert "exposure" not in output
 
@@ -407,7 +429,8 @@ def test_an_empty_class_is_a_finding(tmp_path, xrays):
 
 
 def test_a_second_fill_at_the_same_time_is_refused(work, checkpoint):
-    first = balance(work, "fill", "--target", "24", "--model", str(checkpoint), "--steps", "50")
+    model = ("--model", str(checkpoint), "--accept-unscreened")
+    first = balance(work, "fill", "--target", "24", "--steps", "50", *model)
     lock = work / ".balance" / "lock"
     while not (lock.is_file() and lock.read_text() == str(first.pid)):
         time.sleep(0.05)
@@ -420,6 +443,7 @@ def test_a_second_fill_at_the_same_time_is_refused(work, checkpoint):
 @pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
 def test_stopped_it_says_how_to_go_on_and_goes_on(work, checkpoint, sign):
     options = ("fill", "--target", "24", "--model", str(checkpoint), "--steps", "30", "--batch-size", "4")
+    options = (*options, "--accept-unscreened")
     process = balance(work, *options)
     while not list((work / ".balance").glob("candidates/[0-9a-f]*")):
         time.sleep(0.05)
@@ -476,6 +500,7 @@ def test_a_full_disk_is_refused_beforehand(work, checkpoint, small_disk):
 def test_a_disk_that_fills_up_meanwhile_is_a_message_and_loses_nothing(tmp_path, xrays, checkpoint, small_disk):
     out = str(tmp_path / "balanced")
     command = ("fill", "--target", "40", "--model", str(checkpoint), "--batch-size", "4", "--steps", "5", "--out", out)
+    command = (*command, "--accept-unscreened")
     run(small_disk, "scan", str(xrays))
     process = balance(small_disk, *command)
     while not list((small_disk / ".balance").glob("candidates/[0-9a-f]*")):
