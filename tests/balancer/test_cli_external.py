@@ -94,7 +94,7 @@ def test_screen_judges_and_writes_nothing_beside_its_report(work):
     assert "Not read: EFFUSION/notes.txt" in done.stderr
     assert (tree_hash(work / "theirs"), tree_hash(work / "xrays")) == before
     state = work / ".balance"
-    assert sorted(path.name for path in state.iterdir() if path.is_dir()) == ["reports"]
+    assert sorted(path.name for path in state.iterdir() if path.is_dir()) == ["cache", "reports"]
     assert Image.open(state / "reports" / "screened.png").height > 300
     assert not (work / "xrays-balanced").exists()
 
