@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 import pandas as pd
 
@@ -13,6 +14,30 @@ from balancer.scan import Collection
 
 STRATA = ("sex", "view")
 """Columns of the collection by which each class is stratified further, where they are known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Groups:
+    """What a split is drawn from: the label and the group of each image, and the stratum of each group.
+
+    `names` are those of `stay_together`, `strata` those of `strata_of`. Both are found once for all draws of a split.
+    """
+
+    labels: pd.Series
+    names: pd.Series
+    strata: Mapping[str, str]
+
+    @classmethod
+    def of(cls, collection: Collection) -> Groups:
+        """The groups of a collection."""
+        names = stay_together(collection)
+        return cls(collection.images["label"], names, strata_of(collection, names))
+
+    def counts(self, among: pd.Series | None = None) -> dict[str, int]:
+        """Groups of each class, `among` these images (a mask) or all; an unknown patient's image is one of its own."""
+        labels, names = (self.labels, self.names) if among is None else (self.labels[among], self.names[among])
+        members = groups_by_class(labels, names)
+        return {label: len(members.get(label, ())) for label in sorted(self.labels.unique())}
 
 
 def stay_together(collection: Collection) -> pd.Series:

@@ -57,26 +57,22 @@ def _table(collection: Collection, split: Split, figures: Imbalance) -> tuple[li
 
 def show_small_classes(collection: Collection, split: Split) -> None:
     """Say which classes the test part cannot judge, and what the folds are for."""
-    from balancer.folds import FEW, group_counts
-    from balancer.groups import stay_together
+    from balancer.folds import FEW, small_classes
+    from balancer.groups import Groups
 
-    groups, labels, counts = stay_together(collection), collection.images["label"], group_counts(collection)
-    tested = split.parts == "test"
-    few = {
-        label: size
-        for label in collection.labels
-        if (size := groups[tested & (labels == label)].nunique()) < _FEW_TESTED
-    }
+    groups = Groups.of(collection)
+    few = {label: n for label, n in groups.counts(split.parts == "test").items() if n < _FEW_TESTED}
     patients = "patients" if collection.images["patient"].notna().all() else "patients or images"
     if few:
         names = ", ".join(f"{printable(label)} ({size})" for label, size in few.items())
         result(f"Too few {patients} in the test part to judge by it, fewer than {_FEW_TESTED}: {names}")
-    small = [f"{printable(label)} ({size})" for label, size in counts.items() if size < FEW]
+    small = ", ".join(f"{printable(label)} ({size})" for label, size in small_classes(groups, split.parts).items())
+    few_to_train = f"fewer than {FEW} {patients} to train on: {small}"
     if split.fold_count:
-        why = f", since these classes have fewer than {FEW} {patients}: {', '.join(small)}" if small else ""
+        why = f", since these classes have {few_to_train}" if small else ""
         result(f"Folds for cross-fitting: {split.fold_count}, over every image, the test part included{why}")
     elif small and split.origin != "none":
-        result(f"Fewer than {FEW} {patients}: {', '.join(small)}. To test each of them: balance split --folds 5")
+        result(f"F{few_to_train[1:]}. To test on each of their patients: balance split --folds 5")
 
 
 def _show_patients(collection: Collection) -> None:

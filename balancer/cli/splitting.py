@@ -51,6 +51,7 @@ def split(
 
 def _wanted(session: Session, shares: Shares, asked: dict[str, Any], splits: Path | None, seed: int | None) -> Split:
     """The split that the options ask for."""
+    from balancer.groups import Groups
     from balancer.split import Shares, Split, complete_split, draw_split, draw_validation
     from balancer.split_file import read_parts
 
@@ -70,7 +71,7 @@ def _wanted(session: Session, shares: Shares, asked: dict[str, Any], splits: Pat
             next_step="leave them out, or put all its class folders into one folder and scan that",
         )
     if splits is not None:
-        return complete_split(collection, read_parts(splits, collection), "file", number, None, shares.folds)
+        return complete_split(Groups.of(collection), read_parts(splits, collection), "file", number, None, shares.folds)
     if collection.has_parts and asked["val"] is not None:
         return draw_validation(collection, shares.val, number, shares.folds)
     if drawing or (seed is not None and not collection.has_parts and stored.origin != "file"):
