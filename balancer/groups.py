@@ -46,8 +46,10 @@ def stay_together(collection: Collection) -> pd.Series:
     Exact copies, and files that a finding calls the same image, join the groups that they are in.
     """
     images = collection.images
-    own = pd.Series(images.index, index=images.index)
-    names = ("patient " + images["patient"]).fillna("image " + own)
+    texts = zip(images["patient"].tolist(), images.index.tolist(), strict=True)
+    same: dict[str, str] = {}  # one text for all images of a patient
+    named = [same.setdefault(who, f"patient {who}") if isinstance(who, str) else f"image {path}" for who, path in texts]
+    names = pd.Series(named, images.index, dtype=object)
     copies = images["sha256"].notna() & images["sha256"].duplicated(keep=False)
     contents = images["sha256"][copies]
     bundles = [list(paths) for paths in contents.groupby(contents).groups.values()]
@@ -66,11 +68,14 @@ def _joined(names: pd.Series, bundles: Iterable[Sequence[str]]) -> pd.Series:
             name = root[name]
         return name
 
-    name_of = names.to_dict()
+    bundles = list(bundles)
+    name_of = names.to_dict() if bundles else {}
     for paths in bundles:
         first, *others = sorted({find(name_of[path]) for path in paths})
         root.update(dict.fromkeys(others, first))
-    return names.map(find) if root else names
+    if not root:
+        return names
+    return pd.Series([find(name) for name in names.tolist()], names.index, dtype=object)
 
 
 def groups_by_class(labels: pd.Series, groups: pd.Series) -> dict[str, list[str]]:

@@ -161,8 +161,8 @@ def _parts_of_groups(groups: pd.Series, earlier: Split, parts: Sequence[str]) ->
     """The part that each group had; of several, the last one named in `parts`, so that test images stay unseen."""
     found: dict[str, str] = {}
     for part in parts:
-        known = earlier.paths(part)
-        found.update(dict.fromkeys(groups.loc[known[known.isin(groups.index)]], part))
+        there = groups.index.get_indexer(earlier.paths(part))
+        found.update(dict.fromkeys(groups.to_numpy()[there[there >= 0]].tolist(), part))
     return found
 
 
@@ -180,11 +180,11 @@ def _assign(
     """
     part_of = {group: ("train" if part == "holdout" else part) for group, part in fixed.items()}
     for members in groups_by_class(groups.labels, groups.names).values():
-        fresh = [group for group in drawn_order(members, seed) if group not in part_of]
+        fresh = drawn_order((group for group in members if group not in part_of), seed)
         if not fixed or keep:
             part_of.update(_draw(fresh, shares, groups.strata))
         part_of.update({group: "train" for group in fresh if group not in part_of})
-    return groups.names.map(part_of).astype(object)
+    return pd.Series([part_of[name] for name in groups.names.tolist()], groups.names.index, dtype=object)
 
 
 def _draw(members: Sequence[str], shares: Mapping[str, float], strata: Mapping[str, str]) -> dict[str, str]:
@@ -206,11 +206,11 @@ def _draw(members: Sequence[str], shares: Mapping[str, float], strata: Mapping[s
 def _hold_out(groups: Groups, train: pd.Series, seed: int, fixed: Mapping[str, str]) -> pd.Series:
     part_of = dict(fixed)
     for members in groups_by_class(groups.labels[train], groups.names[train]).values():
-        fresh = [group for group in drawn_order(members, seed + 1) if group not in part_of]
+        fresh = drawn_order((group for group in members if group not in part_of), seed + 1)
         if len(members) >= SPARED and not fixed:
             part_of.update(_draw(fresh, {"holdout": HOLDOUT_SHARE}, groups.strata))
         part_of.update({group: "train" for group in fresh if group not in part_of})
-    return groups.names.map(part_of).astype(object)
+    return pd.Series([part_of.get(name) for name in groups.names.tolist()], groups.names.index, dtype=object)
 
 
 def _require_training(parts: pd.Series) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from balancer import __version__
 from balancer.cli.console import Progress, message, printable, result, shown, size_of
 from balancer.cli.filled import Generation, show_plan, show_prompts, show_report, show_time
 from balancer.cli.linted import require_sound_wording
-from balancer.cli.session import Session, choose_templates, known_attributes, opened
+from balancer.cli.session import Session, choose_templates, exposure_of, known_attributes, opened
 from balancer.errors import OutputError, SplitError
 
 if TYPE_CHECKING:
@@ -179,12 +178,7 @@ def _exposure(session: Session, checkpoint: Checkpoint, adapter: Path | None) ->
     made_here = [folder.resolve() for folder in session.ledger.adapters(session.collection)]
     if adapter is not None or checkpoint.folder.resolve() not in made_here:
         return "generator exposure unknown: what the model was trained on is not on record here"
-    card = json.loads((checkpoint.folder / "card.json").read_text("utf-8"))
-    if session.split.origin != "none" and card.get("split_sha256") != session.split.sha256:
-        marked = {folder.resolve() for folder in session.ledger.exposed(session.collection)}
-        changed = " (changed afterwards with --force)" if checkpoint.folder.resolve() in marked else ""
-        return f"exposed: trained on an earlier split{changed}, it may have seen patients who are held out now"
-    return ""
+    return exposure_of(session, checkpoint.folder) or ""
 
 
 def _require_room(order: Order) -> None:
