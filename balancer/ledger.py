@@ -136,6 +136,12 @@ class Ledger:
             self._db.executemany(f"INSERT INTO images VALUES ({places})", ((key, *row) for row in rows))
             self._db.executemany("INSERT INTO findings VALUES (?, ?, ?, ?, ?)", findings)
 
+    def make_current(self, collection: Collection) -> None:
+        """Remember that a collection that is as it was saved was scanned again; it becomes the current one."""
+        with self.atomic():
+            row = (_now(), self._key(collection))
+            self._db.execute("UPDATE collections SET scanned_at = ? WHERE id = ?", row)
+
     def load_collection(self, root: Path | None = None) -> Collection | None:
         """The collection at `root`, by default the one scanned last; `None` when there is none."""
         where, values = ("", ()) if root is None else ("WHERE id = ?", (self._key_of(root),))
