@@ -12,7 +12,7 @@ import typer
 
 from balancer import __version__
 from balancer.cli.console import Progress, message, printable, result, shown, size_of
-from balancer.cli.filled import Generation, show_plan, show_prompts, show_report, show_time
+from balancer.cli.filled import Generation, show_excess, show_plan, show_prompts, show_report, show_time
 from balancer.cli.linted import require_sound_wording
 from balancer.cli.session import Session, choose_templates, exposure_of, known_attributes, opened
 from balancer.errors import OutputError, SplitError
@@ -35,7 +35,9 @@ def fill(
     target: list[str] = typer.Option(None, help="N, max, median, or LABEL=N; may be given more than once."),
     strategy: str = typer.Option(None, help='Bring to the largest class: minority, "not majority" or all.'),
     times: list[str] = typer.Option(
-        None, help="So many synthetic images for each real one, of all classes below the largest, or LABEL=X."
+        None,
+        help="So many synthetic images for each real one, in every class below the largest however little it lacks, "
+        "or LABEL=X; with --strategy minority in the smallest alone.",
     ),
     max_ratio: float = typer.Option(10, help="At most so many synthetic images for each real one of the class."),
     symmetric: bool = typer.Option(False, "--symmetric", help="Add the same number to every class."),
@@ -79,6 +81,8 @@ def fill(
         place = out or default_out(session.collection.root)
         check_out(place, session.collection.root, session.state.folder)
         show_plan(counts, plan, max_ratio)
+        if times:
+            show_excess(counts, plan)
         if not any(plan.deficits.values()):
             result("Nothing to do: no class is below its target.")
             return

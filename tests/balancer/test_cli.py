@@ -517,3 +517,10 @@ def test_new_patients_expose_nobody(learned):
     code, output = run(learned, *FILL_FROM_MINE, "--dry-run")
     assert (code, "exposed" in output) == (0, False), output
     assert run_json(learned, "split")["exposed"] == []
+
+
+def test_multiples_of_a_class_that_lacks_little_are_told(work):
+    output = run(work, "fill", "--times", "2", "--dry-run")[1]
+    assert "EFFUSION gets 32, though it lacks 10 of the largest class" in output
+    assert "NODULE gets" not in output
+    assert "though" not in run(work, "fill", "--target", "30", "--dry-run")[1]
