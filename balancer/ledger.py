@@ -164,12 +164,17 @@ class Ledger:
 
     def save_contents(self, collection: Collection, contents: Mapping[str, Contents]) -> None:
         """Remember what is inside the images of a collection, in place of what was known of it."""
+        with self.atomic():
+            self._db.execute("DELETE FROM contents WHERE collection = ?", (self._key(collection),))
+            self.add_contents(collection, contents)
+
+    def add_contents(self, collection: Collection, contents: Mapping[str, Contents]) -> None:
+        """Remember what is inside some more images of a collection."""
         key, read = self._key(collection), attrgetter(*_CONTENTS)
         with self.atomic():
-            self._db.execute("DELETE FROM contents WHERE collection = ?", (key,))
             places = ", ".join("?" * (len(_CONTENTS) + 2))
             rows = ((key, path, *read(each)) for path, each in contents.items())
-            self._db.executemany(f"INSERT INTO contents VALUES ({places})", rows)
+            self._db.executemany(f"INSERT OR REPLACE INTO contents VALUES ({places})", rows)
 
     def load_contents(self, root: Path, *, faults: bool = False) -> dict[str, Contents]:
         """What is known of the inside of the images below `root`; with `faults`, of those that could not be decoded."""

@@ -89,9 +89,11 @@ def _looked_inside(ledger: Ledger, collection: Collection, earlier: Collection |
         return sound if earlier is None else remembered(sound, earlier)
     progress = Progress("Looking inside")
     known = ledger.load_contents(collection.root)
-    contents = read_contents(collection.root, collection.images, known, progress)
+    contents = read_contents(
+        collection.root, collection.images, known, progress, lambda some: ledger.add_contents(collection, some)
+    )
     progress.close()
-    if contents != known:
+    if known.keys() - contents.keys():  # of files that are gone
         ledger.save_contents(collection, contents)
     return look_inside(collection, contents)
 
