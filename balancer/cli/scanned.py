@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from balancer.split import Split
 
 _SHOWN = 3
+_LINE = 90  # letters
 _FEW_TESTED = 10  # patients; one more or less right moves the recall of fewer by over a tenth
 
 
@@ -85,8 +86,9 @@ def _show_patients(collection: Collection) -> None:
     source = "--patient" if collection.patient_pattern else "the table"
     result(f"Patients: {count}. Some of the groups that {source} found:")
     for patient, size, names in patient_groups(collection.images):
-        files = ", ".join(printable(name) for name in names)
-        more = ", ..." if size > len(names) else ""
+        fitting = names[:1] if len(", ".join(names)) > _LINE else names
+        files = ", ".join(printable(name) for name in fitting)
+        more = ", ..." if size > len(fitting) else ""
         result(f"  {printable(patient)}: {size} image{'s' if size > 1 else ''}: {files}{more}")
 
 
@@ -134,11 +136,13 @@ def _show_findings(findings: Iterable[Finding]) -> None:
     alike: dict[tuple[str, str], list[Finding]] = {}
     for finding in sorted(findings, key=lambda each: order.get(each.kind, len(order))):
         alike.setdefault((finding.kind, finding.message), []).append(finding)
+    result()
     result("Findings, the worst first:" if alike else "Findings: none")
     for (kind, message), group in alike.items():
         files = sum(len(finding.paths) for finding in group)
-        groups = f"{len(group)} times, " if len(group) > 1 else ""
-        result(f"  {kind} ({groups}{_files(files)}): {printable(message)}")
+        counts = [*([f"{len(group)} times"] if len(group) > 1 else []), *([_files(files)] if files else [])]
+        many = f" ({', '.join(counts)})" if counts else ""
+        result(f"  {kind}{many}: {printable(message)}")
         result(f"    fix: {group[0].fix}")
         for finding in (each for each in group[:_SHOWN] if each.paths):
             names = ", ".join(printable(str(path)) for path in finding.paths[:_SHOWN])
