@@ -63,7 +63,7 @@ def show_excess(counts: Mapping[str, int], plan: Plan) -> None:
         made, lacking = plan.deficits[label], largest - counts[label]
         message(
             f"{printable(label)} gets {made}, though it lacks {lacking} of the largest class: --times counts from what "
-            'a class has. To add no more than is lacking: --strategy "not majority" without --times, or --target max'
+            "a class has. For the smallest class alone add --strategy minority; for what is lacking: --target max"
         )
 
 
