@@ -524,3 +524,14 @@ def test_multiples_of_a_class_that_lacks_little_are_told(work):
     assert "EFFUSION gets 32, though it lacks 10 of the largest class" in output
     assert "NODULE gets" not in output
     assert "though" not in run(work, "fill", "--target", "30", "--dry-run")[1]
+
+
+def test_a_scan_that_finds_nothing_new_keeps_all_and_makes_the_collection_the_current_one(work):
+    before = run_json(work, "split")
+    write_xrays(work / "other", {"A": 12, "B": 12})
+    assert run(work, "scan", "other")[0] == 0
+    assert run_json(work, "split")["sha256"] != before["sha256"]
+    assert run(work, "scan", "xrays")[0] == 0
+    assert run_json(work, "split") == before
+    assert run(work, "scan", "xrays", "--patient", r"(p\d)")[0] == 0
+    assert run_json(work, "split")["sha256"] != before["sha256"]
