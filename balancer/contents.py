@@ -24,6 +24,7 @@ _FRAME = 2  # pixels of SIDE
 _THIN, _CONTRAST, _BRIGHT = 3, 50, 120  # pixels of SIDE to both sides of a stroke; grey levels above them; at least
 _EDGE = 24  # pixels of SIDE in which marks are looked for
 _CELL, _STROKES = 8, 4  # pixels of SIDE; pixels of strokes that make a letter
+_KEPT = 1000  # files, decoded in some seconds
 Greys = npt.NDArray[np.uint8]
 Stat = tuple[str, int, int]
 """A file's path relative to the collection, its size in bytes and its time in nanoseconds."""
@@ -61,15 +62,23 @@ def read_contents(
     images: pd.DataFrame,
     known: Mapping[str, Contents],
     progress: Callable[[int, int], None] = lambda done, total: None,
+    keep: Callable[[Mapping[str, Contents]], None] = lambda some: None,
 ) -> dict[str, Contents]:
-    """The contents of every row of `images`; files that did not change since `known` are not decoded again."""
+    """The contents of every row of `images`; files that did not change since `known` are not decoded again.
+
+    `keep` is called with what was decoded every now and then, so that a run that is stopped can go on there.
+    """
     stats = list(zip(images.index, images["size"].tolist(), images["mtime_ns"].tolist(), strict=True))
     found = {path: known[path] for path, *stat in stats if _is_fresh(known.get(path), *stat)}
     missing = [stat for stat in stats if stat[0] not in found]
-    done = 0
+    done, new = 0, dict[str, Contents]()
     for chunk in in_parallel(partial(_read, root), missing):
-        found |= {path: Contents(*row) for (path, _, _), row in chunk}
+        new |= {path: Contents(*row) for (path, _, _), row in chunk}
         done += len(chunk)
+        if len(new) >= _KEPT or done == len(missing):
+            keep(new)
+            found |= new
+            new = {}
         progress(done, len(missing))
     return {path: found[path] for path, _, _ in stats}
 

@@ -56,6 +56,18 @@ def show_plan(counts: Mapping[str, int], plan: Plan, max_ratio: float) -> None:
         )
 
 
+def show_excess(counts: Mapping[str, int], plan: Plan) -> None:
+    """Which classes get more than they lack, since multiples count from what a class has."""
+    largest = max(counts.values())
+    more = [label for label, count in counts.items() if plan.deficits[label] and count + plan.deficits[label] > largest]
+    for label in more:
+        made, lacking = plan.deficits[label], largest - counts[label]
+        message(
+            f"{printable(label)} gets {made}, though it lacks {lacking} of the largest class: --times counts from what "
+            "a class has. For the smallest class alone add --strategy minority; for what is lacking: --target max"
+        )
+
+
 def show_prompts(order: Order) -> None:
     """Some prompts of each class that gets images."""
     from balancer.prompts import make_prompt

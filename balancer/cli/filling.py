@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -12,12 +11,12 @@ from typing import TYPE_CHECKING
 import typer
 
 from balancer.cli.console import message, printable, result, shown, size_of
-from balancer.cli.filled import Generation, show_plan, show_prompts, show_report, show_time
+from balancer.cli.filled import Generation, show_excess, show_plan, show_prompts, show_report, show_time
 from balancer.cli.judging import Word, choose_screen, fit_gates
 from balancer.cli.linted import require_sound_wording
 from balancer.cli.merging import merge_again, show_elsewhere
 from balancer.cli.screened import show_screening, show_short, stamps, trained_on
-from balancer.cli.session import Session, choose_templates, known_attributes, opened, without_holdout
+from balancer.cli.session import Session, choose_templates, exposure_of, known_attributes, opened, without_holdout
 from balancer.errors import OutputError
 
 if TYPE_CHECKING:
@@ -39,7 +38,9 @@ def fill(
     target: list[str] = typer.Option(None, help="N, max, median, or LABEL=N; may be given more than once."),
     strategy: str = typer.Option(None, help='Bring to the largest class: minority, "not majority" or all.'),
     times: list[str] = typer.Option(
-        None, help="So many synthetic images for each real one, of all classes below the largest, or LABEL=X."
+        None,
+        help="So many synthetic images for each real one, in every class below the largest however little it lacks, "
+        "or LABEL=X; with --strategy minority in the smallest alone.",
     ),
     max_ratio: float = typer.Option(10, help="At most so many synthetic images for each real one of the class."),
     symmetric: bool = typer.Option(False, "--symmetric", help="Add the same number to every class."),
@@ -91,6 +92,8 @@ def fill(
         place = out or default_out(session.collection.root)
         check_out(place, session.collection.root, session.state.folder)
         show_plan(counts, plan, max_ratio)
+        if times:
+            show_excess(counts, plan)
         if not any(plan.deficits.values()):
             result("Nothing to do: no class is below its target.")
             return
@@ -200,12 +203,7 @@ def _exposure(session: Session, checkpoint: Checkpoint, adapter: Path | None) ->
     made_here = [folder.resolve() for folder in session.ledger.adapters(session.collection)]
     if adapter is not None or checkpoint.folder.resolve() not in made_here:
         return "generator exposure unknown: what the model was trained on is not on record here"
-    card = json.loads((checkpoint.folder / "card.json").read_text("utf-8"))
-    if session.split.origin != "none" and card.get("split_sha256") != session.split.sha256:
-        marked = {folder.resolve() for folder in session.ledger.exposed(session.collection)}
-        changed = " (changed afterwards with --force)" if checkpoint.folder.resolve() in marked else ""
-        return f"exposed: trained on an earlier split{changed}, it may have seen patients who are held out now"
-    return ""
+    return exposure_of(session, checkpoint.folder) or ""
 
 
 def _require_room(order: Order) -> None:

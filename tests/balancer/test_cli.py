@@ -18,6 +18,7 @@ from PIL import Image
 
 from balancer.cli import console
 from balancer.ledger import Ledger
+from balancer.scan import samples, with_hashes
 from balancer.state import find_state
 from tests.kills import Arena, balance, finished
 from tests.tiny import write_xrays
@@ -535,12 +536,61 @@ def test_hostile_names_are_shown_and_do_nothing(capsys):
     assert capsys.readouterr().out == "class                images\n\\x1b[2J\\u202eevil\\n       1\n"
 
 
-def test_a_split_that_was_learned_from_is_changed_by_force_alone(work):
+@pytest.fixture
+def learned(work, checkpoint):
+    """A scanned collection and a model that learned from its training part, as `adapt` leaves it."""
     ledger = Ledger(find_state(work))
-    assert run(work, "split", "--test", "0.3")[0] == 0
-    ledger.add_adapter(ledger.load_collection(), work / "sd")
-    assert "nothing changed" in run(work, "split", "--test", "0.3")[1]
-    code, output = run(work, "split", "--test", "0.2")
-    assert (code, "sd learned from the stored one" in output) == (2, True)
-    assert run(work, "split", "--test", "0.2", "--force")[0] == 0
-    assert run_json(work, "split")["exposed"] == ["sd"]
+    collection = ledger.load_collection()
+    train = ledger.load_split(collection).paths("train")
+    files = {each.path: each.sha256 for each in samples(with_hashes(collection, train).images.loc[train])}
+    folder = find_state(work).adapters / "mine"
+    shutil.copytree(checkpoint, folder)
+    (folder / "card.json").write_text(json.dumps({"training_files": files}))
+    ledger.add_adapter(collection, folder)
+    return work
+
+
+FILL_FROM_MINE = ("fill", "--times", "NODULE=1", "--steps", "2", "--batch-size", "2", "--device", "cpu")
+
+
+def test_a_split_that_was_learned_from_is_changed_by_force_alone(learned):
+    assert "nothing changed" in run(learned, "split", "--test", "0.2")[1]
+    assert run(learned, "split", "--folds", "3")[0] == 0  # tests nobody whom it saw
+    assert run_json(learned, "split")["exposed"] == []
+    code, output = run(learned, "split", "--seed", "1")
+    assert (code, "mine learned from patients whom this one would hold out" in output) == (2, True)
+    assert run(learned, "split", "--seed", "1", "--force")[0] == 0
+    assert run_json(learned, "split")["exposed"] == ["mine"]
+    code, output = run(learned, *FILL_FROM_MINE)
+    assert (code, "that are held out now" in output, "with --force" in output) == (0, True, True), output
+    assert "the model learned from" in (learned / "xrays-balanced" / "README.md").read_text("utf-8")
+    assert run(learned, "split", "--seed", "0")[0] == 0  # back to what it learned from
+    assert run_json(learned, "split")["exposed"] == []
+
+
+def test_new_patients_expose_nobody(learned):
+    write_xrays(learned / "more", {"NODULE": 6})
+    for path in (learned / "more" / "NODULE").iterdir():
+        path.rename(learned / "xrays" / "NODULE" / f"p9{path.name}")
+    assert "78 images" in run(learned, "scan", "xrays")[1]
+    code, output = run(learned, *FILL_FROM_MINE, "--dry-run")
+    assert (code, "exposed" in output) == (0, False), output
+    assert run_json(learned, "split")["exposed"] == []
+
+
+def test_multiples_of_a_class_that_lacks_little_are_told(work):
+    output = run(work, "fill", "--times", "2", "--dry-run")[1]
+    assert "EFFUSION gets 32, though it lacks 10 of the largest class" in output
+    assert "NODULE gets" not in output
+    assert "though" not in run(work, "fill", "--target", "30", "--dry-run")[1]
+
+
+def test_a_scan_that_finds_nothing_new_keeps_all_and_makes_the_collection_the_current_one(work):
+    before = run_json(work, "split")
+    write_xrays(work / "other", {"A": 12, "B": 12})
+    assert run(work, "scan", "other")[0] == 0
+    assert run_json(work, "split")["sha256"] != before["sha256"]
+    assert run(work, "scan", "xrays")[0] == 0
+    assert run_json(work, "split") == before
+    assert run(work, "scan", "xrays", "--patient", r"(p\d)")[0] == 0
+    assert run_json(work, "split")["sha256"] != before["sha256"]

@@ -70,6 +70,24 @@ def test_an_unchanged_file_is_not_decoded_again(tmp_path):
     assert contents.fresh(images, known).keys() == known.keys() - {"A/p0000-0.png"}
 
 
+def test_what_was_decoded_before_a_stop_is_kept(tmp_path, monkeypatch):
+    monkeypatch.setattr(contents, "_KEPT", 2)
+    images = scan(write_xrays(tmp_path / "d", {"A": 8, "B": 8})).images
+    kept, seen = {}, []
+
+    def stop(done, total):
+        if done * 2 >= total:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        read_contents(tmp_path / "d", images, {}, stop, kept.update)
+    assert 0 < len(kept) < 16
+    before = len(kept)
+    whole = read_contents(tmp_path / "d", images, dict(kept), lambda done, total: seen.append(total), kept.update)
+    assert set(seen) == {16 - before}
+    assert whole == kept
+
+
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".bmp", ".webp", ".tif"])
 @pytest.mark.parametrize("kept", [0.3, 0.6, 0.95])
 def test_a_truncated_file_is_found_though_it_is_decoded_at_reduced_scale(tmp_path, suffix, kept):
