@@ -38,12 +38,17 @@ def real_above_synthetic(
     real: Mapping[str, Sequence[Path]], synthetic: Mapping[str, Sequence[Path]], columns: int = 8
 ) -> Image.Image:
     """Draw for every class a row of real images and, where there are any, a row of synthetic ones below it."""
-    rows = []
+    rows: list[tuple[str, Sequence[Path]]] = []
     for label in real:
-        rows.append((f"{label}: real", _read_some(real[label], columns)))
+        rows.append((f"{label}: real", real[label]))
         if synthetic.get(label):
-            rows.append((f"{label}: synthetic", _read_some(synthetic[label], columns)))
-    return contact_sheet(rows, columns)
+            rows.append((f"{label}: synthetic", synthetic[label]))
+    return sheet_of_files(rows, columns)
+
+
+def sheet_of_files(rows: Sequence[tuple[str, Sequence[Path]]], columns: int = 8) -> Image.Image:
+    """Draw rows of files, each under its caption: images spread evenly over them, passing over unreadable ones."""
+    return contact_sheet([(caption, _read_some(paths, columns)) for caption, paths in rows], columns)
 
 
 def _tile(image: GreyImage) -> Image.Image:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
@@ -25,6 +26,7 @@ class Soundness:
     difference of neighbouring pixels, relative to contrast).
     """
 
+    name: ClassVar[str] = "sound gate"
     contrast: float
     largest_level: float
     detail: float
@@ -58,8 +60,8 @@ class Soundness:
         scores = measure_soundness(read_grey(candidate.path))
         faults = tuple(self._faults(scores))
         if faults:
-            return Verdict("reject", scores, faults, "sound gate")
-        return Verdict("unscreened", scores, (NOT_CHECKED,), "sound gate")
+            return Verdict("reject", scores, faults, self.name)
+        return Verdict("unscreened", scores, (NOT_CHECKED,), self.name)
 
     def _faults(self, scores: Mapping[str, float]) -> Iterable[str]:
         if scores["contrast"] < self.contrast:

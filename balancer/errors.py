@@ -2,6 +2,7 @@
 
 BalanceError              needed, found, next step: the three parts of every message; exit 2
 ├── CollectionError       the folder is not a labelled collection, or changed since it was scanned
+├── TableError            a table of patients that cannot be read, or does not fit the images
 ├── ImageError            a file that cannot be read as an X-ray
 ├── SplitError            the parts train, holdout, val and test cannot be made, or do not fit
 ├── PlanError             a target that names no class, or no number
@@ -34,6 +35,10 @@ class BalanceError(Exception):
 
 class CollectionError(BalanceError):
     """The folder is not a labelled collection, or it changed since it was scanned."""
+
+
+class TableError(BalanceError):
+    """A table of patients that cannot be read, or does not fit the images."""
 
 
 class ImageError(BalanceError):

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import random
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import pandas as pd
 
+from balancer.attributes import JointDistribution
+from balancer.candidates import USABLE, Judged, Known, Screen, is_usable, judge, keep
 from balancer.engines import Engine
-from balancer.files import sha256_if_there, sync_path, write_whole
+from balancer.files import sha256_if_there, sync_path
 from balancer.generators import ImageGenerator
 from balancer.images import GreyImage, Header, OutputFormat, common_format, encode, resize
-from balancer.jobs import Candidate, GenerationConfig, Job, Method, Verdict, batch_ranges, job_seed
+from balancer.jobs import Candidate, GenerationConfig, Job, Method, batch_ranges, job_seed
 from balancer.ledger import Ledger
 from balancer.plan import Plan
 from balancer.prompts import TemplatePack, make_prompt
@@ -26,19 +27,9 @@ from balancer.scan import Collection
 from balancer.split import Split
 from balancer.xmp import make_xmp
 
+__all__ = ["USABLE", "FillProgress", "FillReport", "Judged", "Look", "Recipe", "Screen", "fill", "measure_look"]
+__all__ += ["settle_look"]
 _SIZES = 200  # sizes of a class to draw from, where no size is common
-
-Judged = tuple[Candidate, Verdict]
-USABLE = ("accept", "unscreened")
-"""Decisions that let an image into the balanced folder; what was not screened says so in its provenance."""
-
-
-class Screen(Protocol):
-    """Judges a batch, given what is accepted of its class so far; a pure function of the two."""
-
-    def __call__(self, batch: Sequence[Candidate], accepted: Sequence[Candidate]) -> Sequence[Verdict]:
-        """Return one verdict a candidate."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +45,10 @@ class Look:
         sizes = {label: [(width, height) for width, height in pairs] for label, pairs in fields["sizes"].items()}
         return cls(OutputFormat.from_fields(fields["output"]), sizes)
 
+    def sizes_of(self, label: str) -> Sequence[tuple[int, int]]:
+        """Sizes of a class's own images; of all images where it has none."""
+        return self.sizes.get(label) or [size for sizes in self.sizes.values() for size in sizes]
+
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
@@ -63,27 +58,32 @@ class Recipe:
     config: GenerationConfig
     look: Look
     seed: int = 0
+    attributes: JointDistribution = field(default_factory=JointDistribution)
 
     def job(self, label: str, index: int) -> Job:
         """The job of image `index` of `label`."""
         seed = job_seed(self.seed, label, index)
-        prompt = make_prompt(self.packs[label], label, index, self.seed)
-        size = self.look.output.size or random.Random(seed).choice(self._sizes(label))
+        known = self.packs[label].words(self.attributes.draw(index, self.seed))
+        prompt = make_prompt(self.packs[label], label, index, self.seed, known)
+        size = self.look.output.size or random.Random(seed).choice(self.look.sizes_of(label))
         return Job(label, index, prompt, seed, self.config, Method(), replace(self.look.output, size=size))
-
-    def _sizes(self, label: str) -> Sequence[tuple[int, int]]:
-        """Sizes of the class's own images; of all images where it has none."""
-        return self.look.sizes.get(label) or [size for sizes in self.look.sizes.values() for size in sizes]
 
 
 @dataclass(frozen=True, slots=True)
 class FillReport:
-    """What came of a plan: the images to merge, how many were rejected and why, and classes that stay short."""
+    """What came of a plan: the images to merge, how many were rejected and why, and classes that stay short.
+
+    `review` counts those that wait for a person; `judged` holds all that were looked at, in order. `judged_anew`
+    counts those that an earlier run had made and another screen judged.
+    """
 
     accepted: Mapping[str, Sequence[Judged]]
     made: int
     rejected: Mapping[str, Mapping[str, int]]
     short: Mapping[str, int]
+    review: Mapping[str, int] = field(default_factory=dict)
+    judged: Mapping[str, Sequence[Judged]] = field(default_factory=dict)
+    judged_anew: int = 0
 
 
 @dataclass(slots=True)
@@ -130,6 +130,26 @@ def settle_look(collection: Collection, split: Split, ledger: Ledger, *, remembe
     return now
 
 
+def settle_attributes(
+    collection: Collection, split: Split, ledger: Ledger, *, remember: bool
+) -> tuple[JointDistribution, bool]:
+    """The distribution of sex, age group and view in the training part, and whether prompts change because of it.
+
+    With the same table it is the one that the first fill saw, so that images made then remain usable.
+    """
+    table = None if collection.table is None else collection.table.sha256
+    columns = {} if collection.table is None else dict(collection.table.columns)
+    source = [table, columns, collection.patient_source, split.origin]
+    stored = ledger.setting(collection, "attributes")
+    if stored is not None and stored["source"] == source:
+        return JointDistribution.from_fields(stored["counts"]), False
+    found = JointDistribution.fit(collection.images.loc[split.paths("train")])
+    before = () if stored is None else JointDistribution.from_fields(stored["counts"]).counts
+    if remember and (stored is not None or found.counts):
+        ledger.save_setting(collection, "attributes", {"source": source, "counts": found.counts})
+    return found, found.counts != before and ledger.setting(collection, "look") is not None
+
+
 def fill(
     collection: Collection,
     plan: Plan,
@@ -140,13 +160,14 @@ def fill(
     engine: Engine,
     make_generator: Callable[[], ImageGenerator],
     screen: Screen,
+    usable: Container[str] = USABLE,
     retries: int = 3,
     progress: FillProgress | None = None,
 ) -> FillReport:
-    """Make and judge images until every deficit is covered, or `retries` times as many were rejected.
+    """Make and judge images until every deficit is covered by `usable` ones, or `retries` times as many were rejected.
 
     Batches that the ledger knows are not made again, so a run that was stopped goes on where it stopped and ends
-    with the same images.
+    with the same images. Those that another screen judged are judged anew, but for what a person decided.
 
     Raises:
         GenerationError: the generator failed; what was finished before is kept.
@@ -155,8 +176,8 @@ def fill(
     for leftover in store.glob(".tmp-*"):  # of a run that was killed
         leftover.unlink()
     progress = progress or FillProgress()
-    known = {label: ledger.candidates(collection, label) for label, count in plan.deficits.items() if count}
-    desk = _Desk(collection, recipe, ledger, store, screen, known)
+    known = {label: Known.of(ledger, collection, label) for label, count in plan.deficits.items() if count}
+    desk = _Desk(collection, recipe, ledger, store, screen, known, usable)
     short = {label: count for label, count in plan.deficits.items() if count}
     while short:
         rounds = {
@@ -180,8 +201,10 @@ class _Desk:
     ledger: Ledger
     store: Path
     screen: Screen
-    known: Mapping[str, Mapping[str, Judged]]
+    known: Mapping[str, Known]
+    decisions: Container[str]
     judged: dict[str, list[Judged]] = field(default_factory=dict)
+    judged_anew: int = 0
 
     def next_batches(self, label: str, missing: int, deficit: int, retries: int) -> list[range]:
         """Batches after those already judged that may cover what is missing; none when `retries` is used up."""
@@ -190,17 +213,21 @@ class _Desk:
         return list(batch_ranges(min(missing, allowed), size, start)) if allowed > 0 else []
 
     def usable(self, label: str) -> list[Judged]:
-        return [each for each in self.judged.get(label, []) if each[1].decision in USABLE]
+        return [each for each in self.judged.get(label, []) if is_usable(each[1], self.decisions)]
 
     def holds(self, jobs: Sequence[Job]) -> bool:
         """Whether the ledger holds a batch whole, and its files are as they were judged."""
-        found = [self.known[jobs[0].label].get(job.id) for job in jobs]
+        found = [self.known[jobs[0].label].judged.get(job.id) for job in jobs]
         return all(each is not None and sha256_if_there(each[0].path) == each[0].sha256 for each in found)
 
     def recall(self, jobs: Sequence[Job]) -> None:
-        """Take over a batch that the ledger holds."""
-        label = jobs[0].label
-        self.judged.setdefault(label, []).extend(self.known[label][job.id] for job in jobs)
+        """Take over a batch that the ledger holds; if another screen judged it, judge it anew."""
+        label, known = jobs[0].label, self.known[jobs[0].label]
+        batch = [known.judged[job.id] for job in jobs]
+        if not all(known.stands(candidate, self.screen, self.decisions) for candidate, _ in batch):
+            batch = self._judge(label, [candidate for candidate, _ in batch])
+            self.judged_anew += len(batch)
+        self.judged.setdefault(label, []).extend(batch)
 
     def finish(self, jobs: Sequence[Job], images: Sequence[GreyImage]) -> int:
         """Encode, write, screen and record one batch: the files first, then, all at once, their rows."""
@@ -208,18 +235,20 @@ class _Desk:
             batch = list(pool.map(self._write, jobs, images))
         sync_path(self.store)
         label = jobs[0].label
-        verdicts = self.screen(batch, [candidate for candidate, _ in self.usable(label)])
-        judged = list(zip(batch, verdicts, strict=True))
-        self.ledger.add_candidates(self.collection, judged)
+        judged = self._judge(label, batch)
         self.judged.setdefault(label, []).extend(judged)
         return len(jobs)
+
+    def _judge(self, label: str, batch: Sequence[Candidate]) -> list[Judged]:
+        known = self.known[label]
+        accepted = [candidate for candidate, _ in (*known.made_elsewhere(), *self.usable(label))]
+        return judge(batch, accepted, self.screen, known=known, collection=self.collection, ledger=self.ledger)
 
     def _write(self, job: Job, image: GreyImage) -> Candidate:
         width, height = job.output.size or image.shape[::-1]
         content = encode(resize(image, width, height), job.output, make_xmp(job.label, job))
         path = self.store / f"{job.id}{job.output.extension}"
-        write_whole(path, content)
-        return Candidate(job.label, path, hashlib.sha256(content).hexdigest(), job)
+        return Candidate(job.label, path, keep(path, content), job)
 
 
 def _run_round(
@@ -257,14 +286,26 @@ def _run_round(
 
 def _report(desk: _Desk, plan: Plan, made: int) -> FillReport:
     wanted = {label: count for label, count in plan.deficits.items() if count}
+    judged = {label: desk.judged.get(label, []) for label in wanted}
     accepted = {label: desk.usable(label)[:count] for label, count in wanted.items()}
-    rejected = {label: _reasons(desk.judged.get(label, [])) for label in wanted}
+    rejected = {label: _reasons(judged[label], desk.decisions) for label in wanted}
+    waiting = {label: sum(v.decision == "review" for _, v in judged[label]) for label in wanted}
     short = {label: count - len(accepted[label]) for label, count in wanted.items() if len(accepted[label]) < count}
-    return FillReport(accepted, made, {label: why for label, why in rejected.items() if why}, short)
+    return FillReport(
+        accepted,
+        made,
+        {label: why for label, why in rejected.items() if why},
+        short,
+        {label: count for label, count in waiting.items() if count},
+        judged,
+        desk.judged_anew,
+    )
 
 
-def _reasons(judged: Sequence[Judged]) -> dict[str, int]:
-    return dict(Counter(reason for _, v in judged if v.decision not in USABLE for reason in v.reasons))
+def _reasons(judged: Sequence[Judged], decisions: Container[str]) -> dict[str, int]:
+    """How often each reason was given for keeping an image out; those in review are not decided yet."""
+    out = (v for _, v in judged if v.decision != "review" and not is_usable(v, decisions))
+    return dict(Counter(reason for v in out for reason in v.reasons))
 
 
 def _sizes(train: pd.DataFrame) -> dict[str, list[tuple[int, int]]]:

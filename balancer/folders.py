@@ -69,10 +69,13 @@ def _what_is(root: Path) -> str:
     return "a file" if root.exists() else "nothing there"
 
 
-def labelled_files(root: Path, findings: list[Finding]) -> Files:
-    """Every file that may be an image; what else is there goes to `findings`."""
+def labelled_files(root: Path, findings: list[Finding], *, parts: bool = True) -> Files:
+    """Every file that may be an image; what else is there goes to `findings`.
+
+    Without `parts` every folder is a class, whatever it is called.
+    """
     files, ignored = Files(), list[str]()
-    for part, folder in _part_folders(root, findings):
+    for part, folder in _part_folders(root, findings) if parts else [("", root)]:
         for label, class_folder in _subfolders(folder, root, findings):
             others = len(ignored)
             _walk(class_folder, class_folder.relative_to(root).as_posix(), set(), files, ignored)

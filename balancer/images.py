@@ -107,6 +107,27 @@ def read_grey(path: Path) -> GreyImage:
         raise _unreadable(path, error) from error
 
 
+def read_small(path: Path, side: int) -> tuple[Image.Image, int]:
+    """Decode a file to a grey Pillow image of (side, side) pixels, stretched, and count its frames.
+
+    A JPEG is decoded at the smallest scale that is not below `side`, its brightness alone: much faster, and still
+    every byte of it is read, so that a truncated file is found.
+
+    Raises:
+        ImageError: the file cannot be decoded, or holds values that are not numbers.
+    """
+    try:
+        with Image.open(path, formats=CODECS) as image:
+            image.draft("L" if image.mode in ("L", "RGB") else None, (side, side))
+            plain = image.mode == "L" and not image.has_transparency_data
+            frames = int(getattr(image, "n_frames", 1))  # a TIFF's are counted before its pixels are decoded
+            grey = image if plain else Image.fromarray(_to_grey(image))
+            whole = grey.size == (side, side) and grey is not image
+            return (grey if whole else grey.resize((side, side), Image.Resampling.BOX)), frames
+    except _BROKEN as error:
+        raise _unreadable(path, error) from error
+
+
 def resize(grey: GreyImage, width: int, height: int) -> GreyImage:
     """Stretch to (height, width), antialiased.
 

@@ -90,13 +90,44 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
+class Origin:
+    """What is known of an image that another generator made.
+
+    `file` is its path in the folder `folder` that it was handed over in, `sha256` the hash of its bytes there and
+    `pixels` that of its grey values; `given` is a copy of those bytes, colours and all. `form` names the file format
+    that it was brought into; `composite`: it says itself that it was made from a real image.
+    """
+
+    file: str
+    sha256: str
+    pixels: str
+    folder: str
+    given: Path
+    form: str
+    composite: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Candidate:
-    """A generated image on disk; `job` is `None` when it was made elsewhere."""
+    """A synthetic image on disk; `job` is `None` when it was made elsewhere, and then `origin` tells what is known."""
 
     label: str
     path: Path
     sha256: str
     job: Job | None
+    origin: Origin | None = None
+
+    @property
+    def id(self) -> str:
+        """20 hexadecimal digits of the SHA-256 of the job; made elsewhere: of its class and its bytes as given."""
+        if self.job is not None:
+            return self.job.id
+        return self.sha256[:20] if self.origin is None else given_id(self.label, self.origin.sha256)
+
+    @property
+    def as_made(self) -> Path:
+        """The file as its generator made it, where that is not what is merged: the place to look for colours."""
+        return self.path if self.origin is None else self.origin.given
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +138,15 @@ class Verdict:
     scores: Mapping[str, float]
     reasons: tuple[str, ...]
     reviewer: str
+
+
+def given_id(label: str, sha256: str) -> str:
+    """The id of an image that was made elsewhere, whatever format it is brought into.
+
+    >>> given_id("nodule", "ab") == given_id("nodule", "ab") != given_id("normal", "ab")
+    True
+    """
+    return hashlib.sha256(f"{label}\x00{sha256}".encode()).hexdigest()[:20]
 
 
 def job_seed(run_seed: int, label: str, index: int) -> int:

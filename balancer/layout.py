@@ -85,7 +85,11 @@ def _folders(collection: Collection, split: Split | None) -> list[str]:
     """The part folder of each image, in the collection's order."""
     if collection.has_parts:
         names = {part: _folder_name(part) for part in collection.images["part"].unique()}
-        return [names[part] for part in collection.images["part"]]
+        own = collection.images["part"]
+        if split is None or "val" in map(canonical_part, names):
+            return [names[part] for part in own]
+        drawn = split.parts.reindex(own.index) == "val"  # a validation part that was drawn from the training part
+        return ["val" if moved else names[part] for part, moved in zip(own, drawn, strict=True)]
     if split is None or split.origin == "none":
         return [""] * len(collection.images)
     parts = split.parts.reindex(collection.images.index)
@@ -156,7 +160,7 @@ def _synthetic(accepted: Iterable[tuple[Candidate, Verdict]], training: str, lab
 
 def _synthetic_entry(candidate: Candidate, verdict: Verdict, training: str) -> Entry:
     job = candidate.job
-    name = f"syn-{job.id if job else candidate.sha256[:20]}{candidate.path.suffix}"
+    name = f"syn-{candidate.id}{candidate.path.suffix}"
     path = "/".join(filter(None, (training, candidate.label, name)))
     try:
         stat = candidate.path.stat()
@@ -174,7 +178,7 @@ def lost(candidate: Candidate) -> StateError:
     return StateError(
         needed="the synthetic images that were made and judged",
         found=f"{candidate.path.name} of class {candidate.label!r} is gone or changed",
-        next_step="make it again: balance fill",
+        next_step="make it again: balance fill" if candidate.job else "hand it over again: balance merge --from FOLDER",
     )
 
 

@@ -5,18 +5,22 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict, fields, replace
 from datetime import UTC, datetime
+from operator import attrgetter
 from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import Any, Self
 
 import pandas as pd
 
+from balancer.contents import Contents
 from balancer.errors import StateError
 from balancer.findings import Finding
-from balancer.jobs import Candidate, Job, Verdict
+from balancer.jobs import Candidate, Job, Origin, Verdict
+from balancer.patients import TableRef
 from balancer.scan import COLUMNS, DTYPES, Collection
 from balancer.split import Split
 from balancer.state import State
@@ -48,7 +52,30 @@ MIGRATIONS = (
     ALTER TABLE images ADD COLUMN age REAL;
     ALTER TABLE images ADD COLUMN view TEXT;
     """,
+    """
+    ALTER TABLE split_parts ADD COLUMN fold INTEGER;
+    CREATE TABLE exposed_adapters (collection TEXT, folder TEXT, at TEXT, PRIMARY KEY (collection, folder));
+    """,
+    """
+    ALTER TABLE collections ADD COLUMN patients_table TEXT;
+    """,
+    """
+    CREATE TABLE contents (
+        collection TEXT, path TEXT, size INTEGER, mtime_ns INTEGER, phash BLOB, mirrored BLOB, thumb BLOB, mean REAL,
+        spread REAL, border REAL, border_grey REAL, marked INTEGER, frames INTEGER, fault TEXT,
+        PRIMARY KEY (collection, path)
+    );
+    """,
+    """
+    ALTER TABLE candidates ADD COLUMN origin TEXT;
+    ALTER TABLE verdicts ADD COLUMN judge TEXT;
+    UPDATE verdicts SET judge = reviewer;
+    CREATE TABLE pixels (
+        collection TEXT, path TEXT, size INTEGER, mtime_ns INTEGER, digest TEXT, PRIMARY KEY (collection, path)
+    ) WITHOUT ROWID;
+    """,
 )
+_CONTENTS = tuple(field.name for field in fields(Contents))
 
 _ROWS = 10_000
 _REPEATED = ("label", "part", "patient", "format", "mode", "sex", "view")
@@ -103,8 +130,15 @@ class Ledger:
             for name in ("images", "findings"):
                 self._db.execute(f"DELETE FROM {name} WHERE collection = ?", (key,))
             self._db.execute(
-                "INSERT OR REPLACE INTO collections VALUES (?, ?, ?, ?)",
-                (key, self._portable(collection.root), collection.patient_pattern, _now()),
+                "INSERT OR REPLACE INTO collections (id, root, patient_pattern, scanned_at, patients_table)"
+                " VALUES (?, ?, ?, ?, ?)",
+                (
+                    key,
+                    self._portable(collection.root),
+                    collection.patient_pattern,
+                    _now(),
+                    self._table_to_json(collection.table),
+                ),
             )
             places = ", ".join("?" * (len(COLUMNS) + 2))
             self._db.executemany(f"INSERT INTO images VALUES ({places})", ((key, *row) for row in rows))
@@ -113,14 +147,14 @@ class Ledger:
     def load_collection(self, root: Path | None = None) -> Collection | None:
         """The collection at `root`, by default the one scanned last; `None` when there is none."""
         where, values = ("", ()) if root is None else ("WHERE id = ?", (self._key_of(root),))
-        query = (
-            f"SELECT id, root, patient_pattern FROM collections {where} ORDER BY scanned_at DESC, rowid DESC LIMIT 1"
-        )
+        columns = "id, root, patient_pattern, patients_table"
+        query = f"SELECT {columns} FROM collections {where} ORDER BY scanned_at DESC, rowid DESC LIMIT 1"
         found = self._db.execute(query, values).fetchone()
         if found is None:
             return None
-        key, stored, pattern = found
-        return Collection(self._place(stored), self._images(key), self._findings(key), pattern)
+        key, stored, pattern, table = found
+        images, findings = self._images(key), self._findings(key)
+        return Collection(self._place(stored), images, findings, pattern, self._table_of(table))
 
     def save_hashes(self, collection: Collection) -> None:
         """Remember content hashes that were found since the scan."""
@@ -130,14 +164,33 @@ class Ledger:
         with self.atomic():
             self._db.executemany("UPDATE images SET sha256 = ? WHERE collection = ? AND path = ?", rows)
 
+    def save_contents(self, collection: Collection, contents: Mapping[str, Contents]) -> None:
+        """Remember what is inside the images of a collection, in place of what was known of it."""
+        key, read = self._key(collection), attrgetter(*_CONTENTS)
+        with self.atomic():
+            self._db.execute("DELETE FROM contents WHERE collection = ?", (key,))
+            places = ", ".join("?" * (len(_CONTENTS) + 2))
+            rows = ((key, path, *read(each)) for path, each in contents.items())
+            self._db.executemany(f"INSERT INTO contents VALUES ({places})", rows)
+
+    def load_contents(self, root: Path, *, faults: bool = False) -> dict[str, Contents]:
+        """What is known of the inside of the images below `root`; with `faults`, of those that could not be decoded."""
+        where = "AND fault IS NOT NULL" if faults else ""
+        query = f"SELECT path, {', '.join(_CONTENTS)} FROM contents WHERE collection = ? {where}"
+        rows = self._db.execute(query, (self._key_of(root),))
+        names = _CONTENTS
+        found = {path: Contents(**dict(zip(names, row, strict=True))) for path, *row in rows}
+        return {path: replace(each, marked=bool(each.marked)) for path, each in found.items()}
+
     def save_split(self, collection: Collection, split: Split) -> None:
         """Remember where each image belongs."""
         key = self._key(collection)
         with self.atomic():
             self._db.execute("DELETE FROM split_parts WHERE collection = ?", (key,))
             self._db.execute("INSERT OR REPLACE INTO splits VALUES (?, ?, ?)", (key, split.origin, split.seed))
-            rows = ((key, path, part) for path, part in split.parts.items())
-            self._db.executemany("INSERT INTO split_parts VALUES (?, ?, ?)", rows)
+            folds = {path: int(fold) for path, fold in split.folds.items()}
+            rows = ((key, path, part, folds.get(path)) for path, part in split.parts.items())
+            self._db.executemany("INSERT INTO split_parts (collection, path, part, fold) VALUES (?, ?, ?, ?)", rows)
 
     def load_split(self, collection: Collection) -> Split | None:
         """The stored split of a collection."""
@@ -145,41 +198,90 @@ class Ledger:
         found = self._db.execute("SELECT origin, seed FROM splits WHERE collection = ?", (key,)).fetchone()
         if found is None:
             return None
-        query = "SELECT path, part FROM split_parts WHERE collection = ? ORDER BY path"
-        parts = dict(self._db.execute(query, (key,)))
-        index = pd.Index(list(parts), dtype=object)
-        return Split(pd.Series(list(parts.values()), index, dtype=object), *found)
+        origin, seed = found
+        query = "SELECT path, part, fold FROM split_parts WHERE collection = ? ORDER BY path"
+        rows = self._db.execute(query, (key,)).fetchall()
+        index = pd.Index([path for path, _, _ in rows], dtype=object)  # with its type: lookups are ten times as fast
+        parts = pd.Series([part for _, part, _ in rows], index, dtype=object)
+        folds = pd.Series([fold for _, _, fold in rows], index, dtype=object).dropna().astype("int64")
+        return Split(parts, origin, seed, folds)
 
-    def add_candidates(self, collection: Collection, judged: Iterable[tuple[Candidate, Verdict]]) -> None:
-        """Record generated images, whose files are already safe on disk, with their first verdicts."""
-        key = self._key(collection)
+    def add_candidates(
+        self, collection: Collection, judged: Iterable[tuple[Candidate, Verdict | None]], judge: str | None = None
+    ) -> None:
+        """Record images, whose files are already safe on disk, with what `judge` says of them (default: the reviewer).
+
+        Without a verdict the one on record stays.
+        """
+        names = "collection, id, label, file, sha256, job, origin"
         with self.atomic():
             for candidate, verdict in judged:
-                job = _job_of(candidate)
-                row = (key, job.id, candidate.label, candidate.path.name, candidate.sha256, job.to_json())
-                self._db.execute("INSERT OR REPLACE INTO candidates VALUES (?, ?, ?, ?, ?, ?)", row)
-                self.add_verdict(collection, job.id, verdict)
+                job, origin = candidate.job and candidate.job.to_json(), _origin_json(candidate.origin)
+                row = (self._key(collection), candidate.id, candidate.label, candidate.path.name, candidate.sha256)
+                self._db.execute(
+                    f"INSERT OR REPLACE INTO candidates ({names}) VALUES (?, ?, ?, ?, ?, ?, ?)", (*row, job, origin)
+                )
+                if verdict is not None:
+                    self.add_verdict(collection, candidate.id, verdict, judge or verdict.reviewer)
 
-    def add_verdict(self, collection: Collection, job_id: str, verdict: Verdict) -> None:
-        """Append a verdict; the latest one counts."""
+    def add_verdict(
+        self, collection: Collection, candidate_id: str, verdict: Verdict, judge: str | None = None
+    ) -> None:
+        """Append a verdict; the latest one counts. `judge` names the screen that gave it; `None`: a person did."""
         scores, reasons = json.dumps(dict(verdict.scores), sort_keys=True), json.dumps(verdict.reasons)
-        row = (self._key(collection), job_id, verdict.decision, scores, reasons, verdict.reviewer, _now())
+        row = (self._key(collection), candidate_id, verdict.decision, scores, reasons, verdict.reviewer, _now(), judge)
+        names = "collection, candidate, decision, scores, reasons, reviewer, at, judge"
         with self.atomic():
-            self._db.execute("INSERT INTO verdicts VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+            self._db.execute(f"INSERT INTO verdicts ({names}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
 
     def candidates(self, collection: Collection, label: str) -> dict[str, tuple[Candidate, Verdict]]:
-        """All candidates of a class by job id, each with the verdict that counts."""
+        """All candidates of a class by id, each with the verdict that counts; those made elsewhere have an origin."""
         query = """
-            SELECT c.id, c.file, c.sha256, c.job, v.decision, v.scores, v.reasons, v.reviewer
+            SELECT c.id, c.file, c.sha256, c.job, c.origin, v.decision, v.scores, v.reasons, v.reviewer
             FROM candidates c JOIN verdicts v ON v.rowid = (
+                SELECT max(rowid) FROM verdicts WHERE collection = c.collection AND candidate = c.id
+            ) WHERE c.collection = ? AND c.label = ? ORDER BY c.id
+        """
+        found = {}
+        store = self._state.candidates
+        for key, file, sha256, job, origin, *verdict in self._db.execute(query, (self._key(collection), label)):
+            made = None if job is None else Job.from_json(job)
+            candidate = Candidate(label, store / file, sha256, made, _origin_from(origin, store))
+            found[key] = (candidate, _verdict(*verdict))
+        return found
+
+    def judges(self, collection: Collection, label: str) -> dict[str, str | None]:
+        """Which screen gave the verdict that counts, by candidate; `None`: a person.
+
+        A person who takes a verdict back gives the word to the screen again.
+        """
+        query = """
+            SELECT c.id, coalesce(v.judge, (
+                SELECT judge FROM verdicts WHERE collection = c.collection AND candidate = c.id
+                AND reviewer = v.reviewer AND judge IS NOT NULL ORDER BY rowid DESC LIMIT 1
+            )) FROM candidates c JOIN verdicts v ON v.rowid = (
                 SELECT max(rowid) FROM verdicts WHERE collection = c.collection AND candidate = c.id
             ) WHERE c.collection = ? AND c.label = ?
         """
-        found = {}
-        for job_id, file, sha256, job, *verdict in self._db.execute(query, (self._key(collection), label)):
-            candidate = Candidate(label, self._state.candidates / file, sha256, Job.from_json(job))
-            found[job_id] = (candidate, _verdict(*verdict))
-        return found
+        return dict(self._db.execute(query, (self._key(collection), label)).fetchall())
+
+    def pixel_digests(self, collection: Collection) -> dict[str, str]:
+        """Known hashes of the grey values of images that did not change since, by path."""
+        query = "SELECT path, size, mtime_ns, digest FROM pixels WHERE collection = ?"
+        known = {(path, *stat): digest for path, *stat, digest in self._db.execute(query, (self._key(collection),))}
+        rows = zip(collection.images.index, collection.images["size"], collection.images["mtime_ns"], strict=True)
+        return {row[0]: known[row] for row in rows if row in known}
+
+    def save_pixel_digests(self, collection: Collection, digests: Mapping[str, str]) -> None:
+        """Remember hashes of grey values, by path."""
+        images = collection.images.loc[list(digests), ["size", "mtime_ns"]].astype(object)
+        stats = zip(images["size"], images["mtime_ns"], strict=True)
+        rows = [
+            (self._key(collection), path, int(size), int(mtime), digest)
+            for (path, digest), (size, mtime) in zip(digests.items(), stats, strict=True)
+        ]
+        with self.atomic():
+            self._db.executemany("INSERT OR REPLACE INTO pixels VALUES (?, ?, ?, ?, ?)", rows)
 
     def add_adapter(self, collection: Collection, folder: Path) -> None:
         """Remember a finished adapter or checkpoint of a collection."""
@@ -191,6 +293,17 @@ class Ledger:
         """What `adapt` made for a collection, the newest first."""
         query = "SELECT folder FROM adapters WHERE collection = ? ORDER BY at DESC, rowid DESC"
         return [self._state.adapters / name for (name,) in self._db.execute(query, (self._key(collection),))]
+
+    def mark_exposed(self, collection: Collection, folders: Iterable[Path]) -> None:
+        """Remember that the split was changed after these adapters had learned from it."""
+        rows = [(self._key(collection), folder.name, _now()) for folder in folders]
+        with self.atomic():
+            self._db.executemany("INSERT OR REPLACE INTO exposed_adapters VALUES (?, ?, ?)", rows)
+
+    def exposed(self, collection: Collection) -> set[Path]:
+        """The adapters that learned from a split which was changed afterwards."""
+        query = "SELECT folder FROM exposed_adapters WHERE collection = ?"
+        return {self._state.adapters / name for (name,) in self._db.execute(query, (self._key(collection),))}
 
     def setting(self, collection: Collection, name: str) -> Any:
         """A remembered decision, `None` when there is none."""
@@ -243,14 +356,31 @@ class Ledger:
         home, root = self._state.folder.parent.resolve(), root.resolve()
         return root.relative_to(home).as_posix() if root.is_relative_to(home) else root.as_posix()
 
+    def _table_to_json(self, table: TableRef | None) -> str | None:
+        if table is None:
+            return None
+        fields = {"named": dict(table.named), "columns": dict(table.columns), "sha256": table.sha256}
+        return json.dumps({"path": self._portable(table.path), **fields})
+
+    def _table_of(self, stored: str | None) -> TableRef | None:
+        if stored is None:
+            return None
+        fields = json.loads(stored)
+        return TableRef(**{**fields, "path": self._place(fields["path"])})
+
     def _place(self, stored: str) -> Path:
         return self._state.folder.parent / stored
 
 
-def _job_of(candidate: Candidate) -> Job:
-    if candidate.job is None:
-        raise ValueError("only generated candidates are recorded by their job")
-    return candidate.job
+def _origin_json(origin: Origin | None) -> str | None:
+    return None if origin is None else json.dumps({**asdict(origin), "given": origin.given.name}, sort_keys=True)
+
+
+def _origin_from(text: str | None, store: Path) -> Origin | None:
+    if text is None:
+        return None
+    fields = json.loads(text)
+    return Origin(**{**fields, "given": store / fields["given"]})
 
 
 def _verdict(decision: Any, scores: str, reasons: str, reviewer: str) -> Verdict:

@@ -349,4 +349,4 @@ def _require_writable(out: Path) -> None:
 
 
 def _refused(needed: str, found: str, first: str) -> OutputError:
-    return OutputError(needed=needed, found=found, next_step=f"{first}choose another place: balance fill --out FOLDER")
+    return OutputError(needed=needed, found=found, next_step=f"{first}choose another place with --out FOLDER")

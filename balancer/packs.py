@@ -9,6 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from balancer.attributes import AGE_GROUPS, SEXES, VIEWS, Attributes, Wordings, slot_words
 from balancer.errors import PromptError
 from balancer.labels import find_loosely, words_of
 
@@ -21,6 +22,8 @@ MAX_DEPTH = 8  # a pack needs six, file and document counted; a thousand would e
 Place = tuple[str | int, ...]
 """Where a text stands in a pack's file: the keys, and the numbers in lists, that lead to it."""
 RESERVED = frozenset({"finding", "modality", "template"})
+PATIENT = "patient"
+"""What is known of a patient stands behind the modality, unless the pack has a slot of this name."""
 PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
 _QUOTES = "put a text that has { } : or # in it between double quotes, and check the indentation"
 
@@ -45,6 +48,7 @@ class TemplatePack:
     slots: Mapping[str, tuple[str, ...]]
     negative: str
     classes: tuple[ClassTemplate, ...]
+    known: Wordings = field(default_factory=dict)
     lines: Mapping[Place, int] = field(default_factory=dict, repr=False, compare=False)
 
     def find(self, label: str) -> ClassTemplate | None:
@@ -63,6 +67,14 @@ class TemplatePack:
         key = key_of(label)
         exact = next((c for c in self.classes if key in map(key_of, (c.name, *c.synonyms))), None)
         return exact or find_loosely(label, {c: (c.name, *c.synonyms) for c in self.classes})
+
+    def words(self, known: Attributes) -> dict[str, str]:
+        """The slots that sex, age group and view set, with their texts: the `known` of a prompt.
+
+        >>> load_pack("chest").words(Attributes("female", "18-39", "PA"))
+        {'view': 'posteroanterior PA projection', 'patient': 'of a young woman'}
+        """
+        return slot_words(self.known, self.slots, known)
 
     def line(self, *place: str | int) -> int | None:
         """The line of a part of the file, `("classes", "normal", "findings", 0)` for one; None if it is not there."""
@@ -137,7 +149,7 @@ def _read(path: Path) -> bytes:
 def _parse(data: bytes, name: str, source: str) -> TemplatePack:
     reader = _Reader(source)
     root = reader.compose(data)
-    parts = reader.entries(root, "the pack", ("modality", "templates", "classes"), ("slots", "negative"))
+    parts = reader.entries(root, "the pack", ("modality", "templates", "classes"), ("slots", "negative", "known"))
     slots = reader.slots(parts["slots"]) if "slots" in parts else {}
     return TemplatePack(
         name=name,
@@ -147,6 +159,7 @@ def _parse(data: bytes, name: str, source: str) -> TemplatePack:
         slots=slots,
         negative=", ".join(reader.texts(parts["negative"], "negative")) if "negative" in parts else "",
         classes=reader.classes(parts["classes"]),
+        known=reader.known(parts["known"], slots) if "known" in parts else {},
         lines=dict(_places(root)),
     )
 
@@ -250,6 +263,29 @@ class _Reader:
                 needed = f"a slot name of the letters a to z and _, not {', '.join(sorted(RESERVED))}"
                 raise self.fault(key_node, needed, repr(name), "give the slot another name")
         return {name: self.texts(value, f"the slot {name}") for name, (_, value) in pairs.items()}
+
+    def known(self, node: Node, slots: Collection[str]) -> Wordings:
+        """Wordings of what a table of patients tells, each under the values that must hold."""
+        wordings: dict[str, dict[tuple[str, ...], str]] = {}
+        for slot, (key_node, value) in self.pairs(node, "known").items():
+            if slot not in (*slots, PATIENT):
+                fix = f"correct the name, or add `{slot}: [..]` under slots"
+                raise self.fault(key_node, f"one of {', '.join([*slots, PATIENT])} under known", repr(slot), fix)
+            pairs = self.pairs(value, f"the known {slot}")
+            keys = {name: self.values(name, at, slot) for name, (at, _) in pairs.items()}
+            wordings[slot] = {keys[name]: self.text(text, f"{slot} {name}") for name, (_, text) in pairs.items()}
+        return wordings
+
+    def values(self, name: str, node: Node, slot: str) -> tuple[str, ...]:
+        """The values of a wording's name: a sex, an age group, a view, or several of them with spaces between."""
+        allowed = (*SEXES, *AGE_GROUPS, *VIEWS)
+        words = tuple(name.split())
+        if set(words) <= set(allowed) and len(set(words)) == len(words):
+            return words
+        if slot == "view":
+            return (name,)  # a table may have views that only its owner knows
+        fix = "correct the name; several values are written with spaces between, such as `female 65+`"
+        raise self.fault(node, f"values out of {', '.join(allowed)}", repr(name), fix)
 
     def templates(self, node: Node, slots: Collection[str]) -> tuple[str, ...]:
         templates = tuple(self.template(item, slots) for item in self.items(node, "templates"))

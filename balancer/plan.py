@@ -10,6 +10,9 @@ from statistics import median
 
 from balancer.errors import PlanError
 
+STRATEGIES = ("minority", "not majority", "all")
+"""imbalanced-learn's words for the classes that are resampled."""
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -24,36 +27,122 @@ class Plan:
 
 
 def make_plan(
-    counts: Mapping[str, int], targets: Sequence[str], *, max_ratio: float = 10, symmetric: bool = False
+    counts: Mapping[str, int],
+    targets: Sequence[str] = (),
+    *,
+    strategy: str | None = None,
+    times: Sequence[str] = (),
+    max_ratio: float = 10,
+    symmetric: bool = False,
 ) -> Plan:
-    """Turn `--target` values into deficits.
+    """Turn `--target`, `--strategy` and `--times` values into deficits.
 
     `counts` are real training images of each class. A target is a number for every class, `max`, `median`, or
-    `LABEL=N` for one class; later ones overrule earlier ones. No class gets more than `max_ratio` synthetic images
-    for each real one. `symmetric` gives every class the same number, the largest deficit that the cap leaves, so that
-    being synthetic says nothing about the label.
+    `LABEL=N` for one class; later ones overrule earlier ones. `strategy` is imbalanced-learn's `sampling_strategy`:
+    "minority" brings the smallest class up to the largest (all of them, where several are smallest), "not majority"
+    all but the largest, "all" every class, which is the same when nothing is taken away. `times` are synthetic images
+    in multiples of a class's real ones: a number for the classes that `strategy` selects (default: all below the
+    largest), or `LABEL=X`. One class's value overrules one for all. No class gets more than `max_ratio` synthetic
+    images for each real one. `symmetric` gives every class the same number, the largest deficit that the cap leaves,
+    so that being synthetic says nothing about the label.
 
     >>> make_plan({"normal": 90, "nodule": 10}, ["50"]).deficits
     {'normal': 0, 'nodule': 40}
     >>> make_plan({"normal": 90, "nodule": 10}, ["max"], max_ratio=3).capped
     {'nodule': 80}
+    >>> make_plan({"normal": 90, "nodule": 10}, times=["1.5"]).deficits
+    {'normal': 0, 'nodule': 15}
 
     Raises:
-        PlanError: a target that is no number, or names no class.
+        PlanError: nothing asked or a contradiction; a value that is no number, or names no class.
     """
     if not 0 < max_ratio < math.inf:
         advice = "use --max-ratio 10, or a large number for hardly any cap"
         raise PlanError(needed="a finite ratio above 0", found=f"{max_ratio:g}", next_step=advice)
-    wanted: dict[str, int] = {}
-    for target in targets:
-        wanted |= _parse(target, counts)
-    missing = {label: max(0, wanted.get(label, 0) - count) for label, count in counts.items()}
+    missing = _missing(counts, targets, strategy, times)
     deficits = {label: min(missing[label], int(max_ratio * count)) for label, count in counts.items()}
     if symmetric:
         deficits = dict.fromkeys(counts, min(max(deficits.values()), *(int(max_ratio * n) for n in counts.values())))
     capped = {label: missing[label] for label in counts if deficits[label] < missing[label]}
-    totals = {label: count + deficits[label] for label, count in counts.items()}
-    return Plan({label: max(wanted.get(label, 0), totals[label]) for label in counts}, deficits, capped)
+    wanted = {label: count + max(missing[label], deficits[label]) for label, count in counts.items()}
+    return Plan(wanted, deficits, capped)
+
+
+def _missing(
+    counts: Mapping[str, int], targets: Sequence[str], strategy: str | None, times: Sequence[str]
+) -> dict[str, int]:
+    """What each class lacks before the cap."""
+    single_targets = {target.rpartition("=")[0] for target in targets if "=" in target}
+    single_times = {value.rpartition("=")[0] for value in times if "=" in value}
+    plain_target = any("=" not in target for target in targets)
+    plain_times = [value for value in times if "=" not in value]
+    _require_one_meaning(strategy, plain_target, plain_times, single_targets & single_times, bool(targets or times))
+    selected = _selected(counts, strategy or "not majority")
+    missing = dict.fromkeys(counts, 0)
+    if strategy:
+        missing |= {label: max(counts.values()) - counts[label] for label in selected}
+    wanted: dict[str, int] = {}
+    for target in targets:
+        wanted |= _parse(target, counts)
+    for value in plain_times:
+        missing |= {label: _multiple(value, value, counts[label]) for label in selected}
+    missing |= {label: max(0, number - counts[label]) for label, number in wanted.items()}
+    for value in times:
+        name, equals, number = value.rpartition("=")
+        if equals:
+            label = _label(name, counts, "--times", "1")
+            missing[label] = _multiple(number, value, counts[label])
+    return missing
+
+
+def _selected(counts: Mapping[str, int], strategy: str) -> list[str]:
+    smallest, largest = min(counts.values()), max(counts.values())
+    if strategy not in STRATEGIES:
+        raise PlanError(
+            needed='minority, "not majority" or all, as in imbalanced-learn',
+            found=f"{strategy!r} in --strategy",
+            next_step='use, for example: --strategy "not majority"',
+        )
+    return [
+        label for label, count in counts.items() if count < largest and (strategy != "minority" or count == smallest)
+    ]
+
+
+def _require_one_meaning(
+    strategy: str | None, plain_target: bool, plain_times: Sequence[str], both: set[str], anything: bool
+) -> None:
+    """Refuse nothing asked, and two answers to how many."""
+    found = ""
+    if not anything and strategy is None:
+        found = "none of --target, --strategy and --times"
+    elif plain_target and strategy is not None:
+        found = "--strategy and a --target for every class"
+    elif plain_target and plain_times:
+        found = "--times and --target, each for every class"
+    elif len(plain_times) > 1:
+        found = "more than one --times for every class"
+    elif both:
+        found = f"--times and --target for {', '.join(sorted(both))}"
+    if found:
+        raise PlanError(
+            needed="one way to say how many images each class should get",
+            found=found,
+            next_step='use --target 500, --strategy "not majority" or --times 1; LABEL=NUMBER for single classes',
+        )
+
+
+def _multiple(text: str, value: str, count: int) -> int:
+    try:
+        number = float(text) if text.isascii() else math.nan
+    except ValueError:
+        number = math.nan
+    if not 0 < number < math.inf:
+        raise PlanError(
+            needed="a number above 0, or LABEL=NUMBER",
+            found=f"{value!r} in --times",
+            next_step="use, for example: --times 1",
+        )
+    return max(1, math.floor(number * count + 0.5)) if count else 0
 
 
 def _parse(target: str, counts: Mapping[str, int]) -> dict[str, int]:
@@ -67,15 +156,15 @@ def _parse(target: str, counts: Mapping[str, int]) -> dict[str, int]:
     return dict.fromkeys(counts, _number(target, target))
 
 
-def _label(label: str, counts: Mapping[str, int]) -> str:
+def _label(label: str, counts: Mapping[str, int], option: str = "--target", example: str = "500") -> str:
     if label in counts:
         return label
     near = difflib.get_close_matches(label.casefold(), [known.casefold() for known in counts], 1)
     likely = next((known for known in counts if near and known.casefold() == near[0]), next(iter(counts)))
     raise PlanError(
         needed=f"a class of the collection: {', '.join(counts)}",
-        found=f"{label!r} in --target",
-        next_step=f"use, for example: --target {likely}=500",
+        found=f"{label!r} in {option}",
+        next_step=f"use, for example: {option} {likely}={example}",
     )
 
 

@@ -11,6 +11,7 @@ from balancer.labels import words_of
 from balancer.packs import (
     MAX_BYTES,
     PACKS,
+    PATIENT,
     PLACEHOLDER,
     ClassTemplate,
     TemplatePack,
@@ -49,8 +50,8 @@ def make_prompt(
     """Prompt number `index` of a class: a pure function of its arguments.
 
     The label takes no part in the draw, so that prompt number 7 has the same view in every class and no slot
-    can become a shortcut. `known` sets slots to what is known of a patient. Raises PromptError for a known
-    slot that the pack has not, and for a label without a letter or digit that no class names.
+    can become a shortcut. `known` sets slots to what is known, as `TemplatePack.words` gives it. Raises
+    PromptError for a known slot that the pack has not, and for a label without a letter or digit that no class names.
 
     >>> prompt = make_prompt(load_pack("chest"), "VIRAL_PNEUMONIA", index=0)
     >>> prompt.slots["view"] == make_prompt(load_pack("chest"), "NORMAL", index=0).slots["view"]
@@ -59,7 +60,8 @@ def make_prompt(
     template = _draw(pack.templates, "template", index, seed)
     values = {name: _draw(options, name, index, seed) for name, options in pack.slots.items()}
     values |= {name: _known_text(pack, name, text) for name, text in (known or {}).items()}
-    values |= {"modality": pack.modality, "finding": _draw(findings_of(pack, label), "finding", index, seed)}
+    modality = pack.modality if PATIENT in pack.slots else " ".join([pack.modality, *_taken(values, PATIENT)])
+    values |= {"modality": modality, "finding": _draw(findings_of(pack, label), "finding", index, seed)}
     slots = {name: values[name] for name in PLACEHOLDER.findall(template)}
     return Prompt(_fill(template, slots), pack.negative, template, slots)
 
@@ -107,9 +109,13 @@ def _fill(template: str, values: Mapping[str, str]) -> str:
     return PLACEHOLDER.sub(lambda match: values[match[1]], template)
 
 
+def _taken(values: dict[str, str], name: str) -> list[str]:
+    return [values.pop(name)] if name in values else []
+
+
 def _known_text(pack: TemplatePack, name: str, text: str) -> str:
     clean = " ".join(text.split())
-    if name in pack.slots and clean:
+    if (name in pack.slots or (name == PATIENT and PATIENT in pack.known)) and clean:
         return clean
     needed = f"a text for a slot of {pack.source}, which has {', '.join(pack.slots) or 'none'}"
     fix = f"leave {name!r} out, or add the slot to a copy of {pack.source}"

@@ -27,7 +27,7 @@ from balancer.trees import files_below
 from balancer.xmp import read_provenance
 
 _AT_ONCE = 1024
-_AGAIN = "make the folder again: balance fill"
+_AGAIN = "make the folder again: balance merge"
 _WITHOUT_MARK = (".bmp",)  # the format has no room for one
 
 

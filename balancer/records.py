@@ -218,12 +218,17 @@ def _provenance(path: str, sha256: str, candidate: Candidate, verdict: Verdict) 
     return {
         **dict.fromkeys(_PROVENANCE_COLUMNS, ""),
         **{"file": path, "label": candidate.label, "sha256": sha256},
-        "generator": "external" if job is None else "balance",
+        **{"generator": "external" if job is None else "balance", **_origin(candidate)},
         **{name: "" if value is None else str(value) for name, value in known.items()},
         **{"decision": verdict.decision, "reviewer": verdict.reviewer},
         "scores": json.dumps(dict(verdict.scores), sort_keys=True),
         "reasons": json.dumps(list(verdict.reasons), ensure_ascii=False),
     }
+
+
+def _origin(candidate: Candidate) -> dict[str, str]:
+    origin = candidate.origin
+    return {} if origin is None else {"original_file": origin.file, "original_sha256": origin.sha256}
 
 
 def _job(job: Job) -> dict[str, Any]:
@@ -275,6 +280,8 @@ _PROVENANCE_COLUMNS = (
         "label",
         "sha256",
         "generator",
+        "original_file",
+        "original_sha256",
         "job_id",
         "index",
         "seed",

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,15 +16,22 @@ import pandas as pd
 from balancer.errors import CollectionError, ImageError
 from balancer.files import sha256_of
 from balancer.findings import (
+    INSIDE,
     Finding,
+    alike_class_names,
+    clipped_by_loaders,
     duplicates,
     named_like_a_part,
     patients_in_two_parts,
+    small_classes,
     unmatched,
+    unreadable,
+    wrong_extensions,
 )
 from balancer.folders import FINDINGS, Files, labelled_files, require_folder
 from balancer.headers import read_headers
-from balancer.images import read_grey
+from balancer.patients import PatientTable, TableRef, fill_in, take_over
+from balancer.shortcuts import SEEN_INSIDE, shortcuts
 
 COLUMNS = [
     "label",
@@ -71,18 +78,25 @@ class Collection:
     `images` has one row a file, indexed by its path relative to `root` (text, `/`): label, part (the folder of a
     split layout as it is called on disk, else ""), patient (missing where unknown), format, mode, bits, width,
     height (pixels), size (bytes), mtime_ns, sha256 (missing until read), and the `ATTRIBUTES` sex, age and view
-    (missing where no table of patients tells them).
+    (missing where no table of patients tells them). `table` is the table of patients that was used.
     """
 
     root: Path
     images: pd.DataFrame
     findings: tuple[Finding, ...]
     patient_pattern: str | None = None
+    table: TableRef | None = None
 
     @property
     def labels(self) -> list[str]:
         """The classes, sorted as `ImageFolder` sorts them."""
         return sorted(self.images["label"].unique())
+
+    @property
+    def patient_source(self) -> str | None:
+        """Where the patients are known from: the expression, else the table's column; None when nowhere."""
+        column = None if self.table is None else self.table.columns.get("patient")
+        return self.patient_pattern or (None if column is None else f"column {column}")
 
     @property
     def has_parts(self) -> bool:
@@ -94,37 +108,44 @@ def scan(
     root: Path,
     patient: str | None = None,
     *,
-    deep: bool = False,
     known: Collection | None = None,
+    table: PatientTable | TableRef | None = None,
     progress: Progress = lambda done, total: None,
 ) -> Collection:
     """Read the headers of all images below `root`, in `CLASS/` or `train|val|test/CLASS/` folders.
 
     `patient` is a regular expression that is searched in each path below its class folder; its first group, or the
-    whole match, names the patient. `deep` decodes every image too. What `known`, an earlier scan, tells of a file is
-    taken over if its size and time did not change.
+    whole match, names the patient. What `known`, an earlier scan, tells of a file is taken over if its size and time
+    did not change. `table` tells of patients; of a mere reference, to a table that is gone, what `known` holds of it is
+    kept.
 
     Raises:
         CollectionError: not a folder, or without two classes of readable images; a bad expression.
+        TableError: no row of the table fits an image.
     """
     expression = _compile(patient)
     findings: list[Finding] = []
     files = labelled_files(require_folder(root), findings)
-    if known is not None and not deep and known.patient_pattern == (patient or None) and _are_the_same(files, known):
-        kept = (finding for finding in known.findings if finding.kind not in FINDINGS)
-        return replace(known, root=root, findings=(*findings, *kept))
-    images, broken = _with_headers(root, _listed(files), None if known is None else known.images, progress)
-    if deep:
-        images, damaged = _decoded(root, images, progress)
-        broken += damaged
-    findings += sorted(broken, key=lambda finding: finding.paths)
-    _require_two_classes(root, images)
+    ref = table.ref if isinstance(table, PatientTable) else table
+    asked_before = known is not None and (known.patient_pattern, known.table) == (patient or None, ref)
+    if known is not None and asked_before and _are_the_same(files, known):
+        return replace(known, root=root, findings=(*findings, *filter(_comes_from_files, known.findings)))
+    images, faults = _with_headers(root, _listed(files), None if known is None else known.images, progress)
+    findings += unreadable(root, faults)
+    require_two_classes(root, images)
     images["patient"] = pd.Series(_patients(images, expression), images.index, dtype=object)
     _require_some_patient(images, patient)
+    if isinstance(table, PatientTable):
+        images, about_table = fill_in(images, table)
+        findings += about_table
+    elif table is not None and known is not None:
+        images = take_over(images, known.images, table)
     images["sha256"] = _hash_where_sizes_agree(root, images)
     findings += [*named_like_a_part(images)] if not images["part"].any() else []
     findings += [*duplicates(images), *patients_in_two_parts(images), *unmatched(images, patient)]
-    return Collection(root, images, tuple(findings), patient or None)
+    findings += [*wrong_extensions(images), *clipped_by_loaders(images), *alike_class_names(images)]
+    findings += [*small_classes(images), *shortcuts(images)]
+    return Collection(root, images, tuple(findings), patient or None, ref)
 
 
 def samples(images: pd.DataFrame) -> list[Sample]:
@@ -151,7 +172,7 @@ def with_hashes(
     images = collection.images.copy()
     found = _hash_all(collection.root, list(missing.index), progress)
     images.loc[list(found), "sha256"] = pd.Series(found, dtype=object)
-    return Collection(collection.root, images, collection.findings, collection.patient_pattern)
+    return replace(collection, images=images)
 
 
 def patient_groups(images: pd.DataFrame, count: int = 4) -> list[tuple[str, int, tuple[str, ...]]]:
@@ -190,6 +211,11 @@ def _are_the_same(files: Files, known: Collection) -> bool:
     )
 
 
+def _comes_from_files(finding: Finding) -> bool:
+    """Whether a scan finds it in names and headers: neither in the folders nor inside the images."""
+    return finding.kind not in (*FINDINGS, *INSIDE) and finding.fix not in SEEN_INSIDE
+
+
 def _listed(files: Files) -> pd.DataFrame:
     """A table of the files with what their folder and name tell; the rest is missing."""
     index = pd.Index(files.paths, dtype=object, name="path")  # with its type: pandas would look at each text for one
@@ -203,8 +229,8 @@ def _listed(files: Files) -> pd.DataFrame:
 
 def _with_headers(
     root: Path, images: pd.DataFrame, known: pd.DataFrame | None, progress: Progress
-) -> tuple[pd.DataFrame, list[Finding]]:
-    """The table with headers, taken over where a file did not change, else read; and findings for the unreadable."""
+) -> tuple[pd.DataFrame, list[tuple[str, str]]]:
+    """The table with headers, taken over where a file did not change, else read; and what is wrong with the others."""
     fresh = np.ones(len(images), bool)
     told = {name: np.full(len(images), None, object) for name in _HEADER}
     columns = tuple(told.values())
@@ -218,10 +244,10 @@ def _with_headers(
     shared = images["size"].duplicated(keep=False).to_numpy()  # only these can be exact duplicates
     paths = images.index.to_numpy()[fresh].tolist()
     rows = read_headers(root, zip(paths, shared[fresh].tolist(), strict=True))
-    known_already, broken = len(images) - len(paths), list[Finding]()
+    known_already, broken = len(images) - len(paths), list[tuple[str, str]]()
     for done, (place, path, row) in enumerate(zip(np.flatnonzero(fresh).tolist(), paths, rows, strict=True), start=1):
         if isinstance(row, ImageError):
-            broken.append(_unreadable(path, row))
+            broken.append((path, row.found))
         else:
             for values, value in zip(columns, row, strict=True):
                 values[place] = value
@@ -230,29 +256,6 @@ def _with_headers(
     images = images.assign(**{name: pd.Series(values, images.index, dtype=object) for name, values in told.items()})
     images = images[images["format"].notna()] if broken else images
     return images.astype({"bits": np.int64, "width": np.int64, "height": np.int64}), broken
-
-
-def _decoded(root: Path, images: pd.DataFrame, progress: Progress) -> tuple[pd.DataFrame, list[Finding]]:
-    """The table without images whose pixels cannot be decoded, and findings for those."""
-
-    def fault(path: str) -> ImageError | None:
-        try:
-            read_grey(root / path)
-        except ImageError as error:
-            return error
-        return None
-
-    broken: dict[str, Finding] = {}
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for done, (path, error) in enumerate(zip(images.index, pool.map(fault, images.index), strict=True), start=1):
-            if error is not None:
-                broken[path] = _unreadable(path, error)
-            progress(done, len(images))
-    return images.drop(index=list(broken)), list(broken.values())
-
-
-def _unreadable(path: str, error: ImageError) -> Finding:
-    return Finding("unreadable", (PurePosixPath(path),), error.found, error.next_step)
 
 
 def _patients(images: pd.DataFrame, expression: re.Pattern[str] | None) -> list[str | None]:
@@ -269,7 +272,8 @@ def _columns(images: pd.DataFrame, *names: str) -> Iterator[tuple[Any, ...]]:
     return zip(*(images[name].tolist() for name in names), strict=True)
 
 
-def _require_two_classes(root: Path, images: pd.DataFrame) -> None:
+def require_two_classes(root: Path, images: pd.DataFrame) -> None:
+    """Raise a CollectionError where the readable images are not of two classes at least."""
     labels = sorted(images["label"].unique())
     if len(labels) >= 2:
         return

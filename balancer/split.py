@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import hashlib
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import pandas as pd
 
 from balancer.errors import SplitError
 from balancer.folders import canonical_part
+from balancer.folds import NO_FOLDS, draw_folds, usual_folds
+from balancer.groups import apportioned, drawn_order, groups_by_class, stay_together, strata_of, stratified
 from balancer.scan import Collection
 
 TEST_SHARE, VAL_SHARE, HOLDOUT_SHARE = 0.2, 0.15, 0.1
 SPARED = 20
 """A class with fewer training patients than this gives none to the holdout part: it cannot spare them."""
+PARTS = ("train", "holdout", "val", "test")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,45 +28,122 @@ class Split:
 
     `parts` maps an image's path to train, holdout, val or test. Holdout images are training images in the balanced
     folder, but nothing that makes synthetic images learns from them: they are what it can be measured by. `origin`
-    is "collection" (its own folders), "drawn" (here, by `seed`) or "none" (all is train); `sha256` is over all of it.
+    is "collection" (its own folders), "drawn" (here, by `seed`), "file" (the user's table) or "none" (all is train).
+    `folds` maps a path to its fold for cross-fitting, 0 to K - 1, and is empty where there are none. `sha256` is over
+    all of it.
     """
 
     parts: pd.Series
     origin: str
     seed: int
+    folds: pd.Series = field(default_factory=NO_FOLDS.copy)
 
     @property
     def sha256(self) -> str:
-        """Hash over every path and its part."""
-        lines = (f"{path}\x00{part}\n" for path, part in sorted(self.parts.items()))
+        """Hash over every path and its part, and over the folds where there are any."""
+        lines = [f"{path}\x00{part}\n" for path, part in sorted(self.parts.items())]
+        lines += [f"{path}\x00fold {fold}\n" for path, fold in sorted(self.folds.items())]
         return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+    @property
+    def fold_count(self) -> int:
+        """How many folds there are: 0 for none."""
+        return 0 if self.folds.empty else int(self.folds.max()) + 1
 
     def paths(self, *parts: str) -> pd.Index:
         """The images of one or more parts, in the collection's order."""
         return self.parts.index[self.parts.isin(parts)]
 
 
-def draw_split(collection: Collection, seed: int = 0, earlier: Split | None = None) -> Split:
+@dataclass(frozen=True, slots=True)
+class Shares:
+    """What is asked of a split: the shares of test and val (0: none) and the folds (`None`: as the classes need)."""
+
+    test: float = TEST_SHARE
+    val: float = VAL_SHARE
+    folds: int | None = None
+
+    def __post_init__(self) -> None:
+        if not (self.test >= 0 and self.val >= 0 and math.isfinite(total := self.test + self.val) and total <= 0.9):
+            raise SplitError(
+                needed="shares of 0 or more for test and validation, together no more than 0.9",
+                found=f"--test {self.test:g} --val {self.val:g}",
+                next_step="use, for example: balance split --test 0.2 --val 0.15",
+            )
+
+
+USUAL = Shares()
+
+
+def draw_split(collection: Collection, seed: int = 0, earlier: Split | None = None, shares: Shares = USUAL) -> Split:
     """Draw train, holdout, val and test by patient, class by class; a collection's own folders are kept.
 
-    Images without a known patient count as patients of their own; exact duplicates stay together. What `earlier`
-    decided stays as it is: new patients go to train.
+    Where sex and view are known, each class is stratified by them too. Images without a known patient count as
+    patients of their own; copies of an image stay together. What `earlier` decided stays as it is: new patients go to
+    train, and there are as many folds as there were. A collection with parts of its own but none for validation keeps
+    the one that was drawn by `draw_validation`.
 
     Raises:
-        SplitError: a class has no training images left.
+        SplitError: there are no training images.
     """
-    groups = _groups(collection)
-    fixed = {} if earlier is None else _parts_of_groups(groups, earlier, ("train", "holdout", "val", "test"))
+    groups = stay_together(collection)
+    fixed = {} if earlier is None else _parts_of_groups(groups, earlier, PARTS)
     if collection.has_parts:
-        parts = collection.images["part"].map(lambda part: canonical_part(part) or "train").astype(object)
+        parts = _own_parts(collection)
+        if earlier is not None and not (parts == "val").any():
+            drawn = earlier.parts.reindex(parts.index) == "val"
+            parts = parts.mask((parts == "train") & groups.isin(groups[drawn]), "val")
     else:
-        parts = _assign(collection, groups, {"test": TEST_SHARE, "val": VAL_SHARE}, seed, fixed)
+        asked = {part: share for part, share in (("test", shares.test), ("val", shares.val)) if share}
+        parts = _assign(collection, groups, asked, seed, fixed)
+    return complete_split(collection, parts, _origin(collection, earlier), seed, earlier, shares.folds)
+
+
+def complete_split(
+    collection: Collection, parts: pd.Series, origin: str, seed: int, earlier: Split | None, folds: int | None
+) -> Split:
+    """Add the holdout part and the folds to train, val and test.
+
+    Raises:
+        SplitError: there are no training images.
+    """
+    groups = stay_together(collection)
     train = parts == "train"
     trained = {} if earlier is None else _parts_of_groups(groups, earlier, ("train", "holdout"))
-    held = _hold_out(collection, groups, train, seed, trained)
-    parts = parts.where(~train, held)
+    parts = parts.where(~train, _hold_out(collection, groups, train, seed, trained))
     _require_training(collection, parts)
-    return Split(parts, "collection" if collection.has_parts else "drawn", seed)
+    wanted = folds if folds is not None else usual_folds(collection) if earlier is None else earlier.fold_count
+    known = earlier.folds if earlier is not None and earlier.fold_count == wanted else NO_FOLDS
+    return Split(parts, origin, seed, draw_folds(collection, wanted, seed, known))
+
+
+def draw_validation(collection: Collection, share: float, seed: int = 0, folds: int | None = None) -> Split:
+    """Draw a validation part from the training part of a collection that has parts of its own, but none for it.
+
+    Raises:
+        SplitError: it has no parts, or one for validation.
+    """
+    own = _own_parts(collection)
+    if not collection.has_parts or (own == "val").any():
+        raise SplitError(
+            needed="a collection with parts of its own, but none for validation",
+            found="one with validation images" if collection.has_parts else "one without parts",
+            next_step="leave --val out",
+        )
+    groups, train = stay_together(collection), own == "train"
+    beyond = dict.fromkeys(groups[~train], "train")  # who is in the test part too is no one to validate by
+    drawn = _assign(collection, groups, {"val": share} if share else {}, seed, beyond, keep=True)
+    return complete_split(collection, own.mask(train & (drawn == "val"), "val"), "collection", seed, None, folds)
+
+
+def _own_parts(collection: Collection) -> pd.Series:
+    return collection.images["part"].map(lambda part: canonical_part(part) or "train").astype(object)
+
+
+def _origin(collection: Collection, earlier: Split | None) -> str:
+    if collection.has_parts:
+        return "collection"
+    return "file" if earlier is not None and earlier.origin == "file" else "drawn"
 
 
 def no_split(collection: Collection) -> Split:
@@ -75,30 +156,6 @@ def training_counts(collection: Collection, split: Split) -> dict[str, int]:
     labels = collection.images.loc[split.paths("train", "holdout"), "label"]
     found = Counter(labels)
     return {label: found[label] for label in collection.labels}
-
-
-def _groups(collection: Collection) -> pd.Series:
-    """A name for what must stay together: the patient, else the content, else the file itself."""
-    images = collection.images
-    own = pd.Series(images.index, index=images.index)
-    names = ("patient " + images["patient"]).fillna("image " + own)
-    copies = images["sha256"].notna() & images["sha256"].duplicated(keep=False)
-    return _joined(names, images["sha256"][copies])
-
-
-def _joined(names: pd.Series, contents: pd.Series) -> pd.Series:
-    """Join groups that share an exact duplicate."""
-    root: dict[str, str] = {}
-
-    def find(name: str) -> str:
-        while name in root:
-            name = root[name]
-        return name
-
-    for _, paths in contents.groupby(contents).groups.items():
-        first, *others = sorted({find(names[path]) for path in paths})
-        root.update(dict.fromkeys(others, first))
-    return names.map(find) if root else names
 
 
 def _parts_of_groups(groups: pd.Series, earlier: Split, parts: Sequence[str]) -> dict[str, str]:
@@ -116,50 +173,50 @@ def _assign(
     shares: Mapping[str, float],
     seed: int,
     fixed: Mapping[str, str],
+    *,
+    keep: bool = False,
 ) -> pd.Series:
-    """Give each group of images a part: whole groups, in an order drawn by `seed`, class by class."""
+    """Give each group of images a part: whole groups, in an order drawn by `seed`, class by class.
+
+    Beside `fixed` groups new ones go to train, unless `keep` says that they are to be drawn all the same.
+    """
     part_of = {group: ("train" if part == "holdout" else part) for group, part in fixed.items()}
-    for members in _groups_by_class(collection.images["label"], groups).values():
-        fresh = [group for group in _drawn_order(members, seed) if group not in part_of]
-        if fixed:
-            part_of.update(dict.fromkeys(fresh, "train"))
-            continue
-        start = 0
-        for part, share in shares.items():
-            count = max(1, round(share * len(members))) if len(members) > len(shares) else 0
-            part_of.update(dict.fromkeys(fresh[start : start + count], part))
-            start += count
-        part_of.update(dict.fromkeys(fresh[start:], "train"))
+    strata = strata_of(collection, groups)
+    for members in groups_by_class(collection.images["label"], groups).values():
+        fresh = [group for group in drawn_order(members, seed) if group not in part_of]
+        if not fixed or keep:
+            part_of.update(_draw(fresh, shares, strata))
+        part_of.update({group: "train" for group in fresh if group not in part_of})
     return groups.map(part_of).astype(object)
+
+
+def _draw(members: Sequence[str], shares: Mapping[str, float], strata: Mapping[str, str]) -> dict[str, str]:
+    """Draw the parts of one class; one group at least is left for training."""
+    part_of: dict[str, str] = {}
+    if len(members) <= len(shares):
+        return part_of
+    ordered = stratified(members, strata)
+    sizes, start = [len(stratum) for stratum in ordered], [0] * len(ordered)
+    for part, share in shares.items():
+        count = min(max(1, round(share * len(members))), len(members) - len(part_of) - 1)
+        free = [size - begin for size, begin in zip(sizes, start, strict=True)]
+        for at, taken in enumerate(apportioned([share * size for size in sizes], free, count)):
+            part_of.update(dict.fromkeys(ordered[at][start[at] : start[at] + taken], part))
+            start[at] += taken
+    return part_of
 
 
 def _hold_out(
     collection: Collection, groups: pd.Series, train: pd.Series, seed: int, fixed: Mapping[str, str]
 ) -> pd.Series:
-    part_of = dict(fixed)
+    part_of, strata = dict(fixed), strata_of(collection, groups)
     labels = collection.images["label"][train]
-    for members in _groups_by_class(labels, groups[train]).values():
-        fresh = [group for group in _drawn_order(members, seed + 1) if group not in part_of]
-        count = round(HOLDOUT_SHARE * len(members)) if len(members) >= SPARED and not fixed else 0
-        part_of.update(dict.fromkeys(fresh[:count], "holdout"))
-        part_of.update(dict.fromkeys(fresh[count:], "train"))
+    for members in groups_by_class(labels, groups[train]).values():
+        fresh = [group for group in drawn_order(members, seed + 1) if group not in part_of]
+        if len(members) >= SPARED and not fixed:
+            part_of.update(_draw(fresh, {"holdout": HOLDOUT_SHARE}, strata))
+        part_of.update({group: "train" for group in fresh if group not in part_of})
     return groups.map(part_of).astype(object)
-
-
-def _groups_by_class(labels: pd.Series, groups: pd.Series) -> dict[str, list[str]]:
-    """The groups of each class, rarest class first; a group with images of several classes counts for its rarest."""
-    order = [label for label, _ in sorted(Counter(labels).items(), key=lambda item: (item[1], item[0]))]
-    members: dict[str, list[str]] = defaultdict(list)
-    seen: set[str] = set()
-    for label in order:
-        members[label] = [group for group in groups[labels == label].unique() if group not in seen]
-        seen.update(members[label])
-    return members
-
-
-def _drawn_order(names: Iterable[str], seed: int) -> list[str]:
-    """A shuffle that depends on each name and the seed alone, not on the others."""
-    return sorted(names, key=lambda name: hashlib.sha256(f"{seed}\x00{name}".encode()).digest())
 
 
 def _require_training(collection: Collection, parts: pd.Series) -> None:

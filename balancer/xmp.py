@@ -32,8 +32,10 @@ _NOT_XML = re.compile("[^\t\n\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _FRAME = '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>\n{}\n<?xpacket end="r"?>'
 
 
-def make_xmp(candidate_label: str, job: Job | None) -> bytes:
+def make_xmp(candidate_label: str, job: Job | None, *, composite: bool = False) -> bytes:
     """The packet for a synthetic image of a class; `job` is `None` for one that was made elsewhere.
+
+    `composite`: it was made from a real image, which is known without a job too.
 
     It is the same at any time on any machine. It names no file and no patient: whoever gets the image alone may not
     be meant to know them.
@@ -41,7 +43,7 @@ def make_xmp(candidate_label: str, job: Job | None) -> bytes:
     >>> b"trainedAlgorithmicMedia" in make_xmp("<script>", None), b"<script>" in make_xmp("<script>", None)
     (True, False)
     """
-    composite = job is not None and job.method.source is not None
+    composite = composite or (job is not None and job.method.source is not None)
     meta = ET.Element("{adobe:ns:meta/}xmpmeta")
     about = ET.SubElement(ET.SubElement(meta, f"{{{RDF}}}RDF"), f"{{{RDF}}}Description", {f"{{{RDF}}}about": ""})
     _add(about, f"{{{_NAMESPACES['xmp']}}}CreatorTool", f"balance {__version__}")

@@ -67,6 +67,35 @@ def bench_scan(folder: Path) -> None:
     print(f"balance scan of {count} files, as a whole process: {median_seconds(anew, 3):.2f} s (goal: at most 3)")
 
 
+def bench_deep(folder: Path) -> None:
+    """What `scan --deep` adds, against one thread that only decodes; in turns, since other work disturbs both."""
+    import numpy as np
+    from PIL import Image
+
+    from balancer.contents import read_contents
+    from balancer.inside import look_inside
+    from balancer.scan import scan
+
+    root = XRAYS if XRAYS.is_dir() else write_xrays(folder / "deep", {"A": 2000, "B": 920}, (224, 224), ".jpg")
+    collection = scan(root)
+
+    def decode() -> None:
+        for path in collection.images.index:
+            with Image.open(root / path) as image:
+                np.asarray(image.convert("L"))
+
+    def deep() -> None:
+        look_inside(collection, read_contents(root, collection.images, {}))
+
+    decode()
+    turns = [(seconds(decode), seconds(deep)) for _ in range(5)]
+    alone, ours = (statistics.median(column) for column in zip(*turns, strict=True))
+    print(
+        f"look inside {len(collection.images)} files (scan --deep): {ours:.2f} s; one thread that only decodes them: "
+        f"{alone:.2f} s; {alone / ours:.2f} times as fast (goal: at least 1.7)"
+    )
+
+
 def bench_fill(folder: Path, images: int = 128) -> None:
     """What `fill` adds to the time inside the pipeline, with the pocket checkpoint as it is used by default."""
     from analysis.screening import Soundness
@@ -126,6 +155,7 @@ def main() -> None:
     bench_help()
     with tempfile.TemporaryDirectory() as folder:
         bench_scan(Path(folder))
+        bench_deep(Path(folder))
     with tempfile.TemporaryDirectory() as folder:
         bench_fill(Path(folder))
 

@@ -29,7 +29,8 @@ def train_denoiser(run: Run, autoencoder: Any, tokenizer: Any, latents: Tensor) 
         times = draws.draw_timesteps(len(chosen), TIMESTEPS, chance)
         noise = torch.randn(latents[chosen].shape, generator=chance)
         labels = [run.samples[i].label for i in chosen]
-        tokens = text.tokenize(tokenizer, text.draw_captions(run.packs, labels, step, run.settings))
+        known = [run.known(run.samples[i]) for i in chosen]
+        tokens = text.tokenize(tokenizer, text.draw_captions(run.packs, labels, step, run.settings, known))
         batch = latents[chosen], noise, times, tokens, alpha_bars[times]
         return tuple(tensor.to(run.machine.device) for tensor in batch)
 

@@ -23,6 +23,7 @@ from balancer.adapt.pictures import Pictures, read_pictures
 from balancer.adapt.settings import MACHINE_FIELDS, ScratchSettings
 from balancer.adapt.training import AUTOENCODER, DENOISER, Progress, Run
 from balancer.adapt.work import begin, is_finished, work_folder
+from balancer.attributes import Attributes
 from balancer.errors import CollectionError
 from balancer.files import write_whole
 from balancer.prompts import TemplatePack
@@ -37,10 +38,12 @@ def train_from_scratch(
     folder: Path,
     split_sha256: str,
     progress: Progress = lambda *_: None,
+    attributes: Mapping[str, Attributes] | None = None,
 ) -> Path:
     """Train on `samples` under `root` and save a `StableDiffusionPipeline` as `folder`, which it gives back.
 
-    `pack` words all labels, or maps each label to its own pack. The unfinished work lies in
+    `pack` words all labels, or maps each label to its own pack; `attributes` are what is known of images, by path, and
+    their captions say so. The unfinished work lies in
     `<folder>.training`; run again with the same arguments it goes on there, and on a CPU a run of so many `steps`
     ends with the weights of one that was never stopped. A finished folder of the same arguments is left as it is.
 
@@ -52,11 +55,13 @@ def train_from_scratch(
     samples = sorted(samples, key=lambda sample: sample.path)
     refuse_nothing(samples)
     packs = {label: pack[label] if isinstance(pack, Mapping) else pack for label in card.class_counts(samples)}
-    fingerprint = _fingerprint(samples, packs, settings, split_sha256)
+    known = {path: each for path, each in (attributes or {}).items() if any(each)}
+    known = {sample.path: known[sample.path] for sample in samples if sample.path in known}
+    fingerprint = _fingerprint(samples, packs, settings, split_sha256, known)
     if not is_finished(folder, fingerprint):
         machine = find_machine(settings.device)
         begin(folder, fingerprint, AUTOENCODER)
-        run = Run(samples, packs, settings, work_folder(folder), machine, progress)
+        run = Run(samples, packs, settings, work_folder(folder), machine, progress, known)
         _train(run, root, folder, {"fingerprint": fingerprint, "split_sha256": split_sha256})
     shutil.rmtree(work_folder(folder), ignore_errors=True)
     return folder
@@ -89,18 +94,29 @@ def _facts(done: Done) -> dict[str, Any]:
     return {"steps": done.step, "seconds": round(done.seconds, 1), "loss": round(done.loss, 5)}
 
 
-def _fingerprint(samples: Sequence[Sample], packs: text.Packs, settings: ScratchSettings, split_sha256: str) -> str:
+def _fingerprint(
+    samples: Sequence[Sample],
+    packs: text.Packs,
+    settings: ScratchSettings,
+    split_sha256: str,
+    known: Mapping[str, Attributes],
+) -> str:
     """The hash of all that decides what is learnt."""
     kept = {name: value for name, value in settings.to_json().items() if name not in MACHINE_FIELDS}
-    words = {label: [pack.name, *text.texts({label: pack})] for label, pack in packs.items()}
+    told = _distinct(known)
+    words = {label: [pack.name, *text.texts({label: pack}, told)] for label, pack in packs.items()}
     files = [(sample.path, sample.label, sample.sha256) for sample in samples]
-    return hashlib.sha256(to_json([kept, words, files, split_sha256]).encode()).hexdigest()
+    return hashlib.sha256(to_json([kept, words, files, split_sha256, *([known] if known else [])]).encode()).hexdigest()
+
+
+def _distinct(known: Mapping[str, Attributes]) -> list[Attributes]:
+    return sorted(set(known.values()), key=str)
 
 
 def _vocabulary(run: Run) -> Any:
     path = run.work / "vocabulary.json"
     if not path.exists():
-        vocabulary, merges = text.train_vocabulary(run.packs, run.settings.vocabulary)
+        vocabulary, merges = text.train_vocabulary(run.packs, run.settings.vocabulary, _distinct(run.attributes))
         write_whole(path, to_json({"vocabulary": vocabulary, "merges": merges}).encode())
     kept = json.loads(path.read_text(encoding="utf-8"))
     return text.build_tokenizer(kept["vocabulary"], [(a, b) for a, b in kept["merges"]])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from torch import Tensor
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from balancer.adapt.settings import ScratchSettings
+from balancer.attributes import Attributes
 from balancer.prompts import TemplatePack, make_prompt, pack_texts
 
 MAX_TOKENS = 77
@@ -25,7 +26,9 @@ Packs = Mapping[str, TemplatePack]
 """The template pack of each label."""
 
 
-def train_vocabulary(packs: Packs, size: int) -> tuple[dict[str, int], list[tuple[str, str]]]:
+def train_vocabulary(
+    packs: Packs, size: int, known: Collection[Attributes] = ()
+) -> tuple[dict[str, int], list[tuple[str, str]]]:
     """A byte-pair vocabulary of at most `size` entries from all prompts, and its merges (Sennrich et al. 2016).
 
     Every byte is in it, alone and at a word's end, so that any text can be read; the two special words come
@@ -33,7 +36,7 @@ def train_vocabulary(packs: Packs, size: int) -> tuple[dict[str, int], list[tupl
     """
     letters = sorted(pre_tokenizers.ByteLevel.alphabet())
     singles = [*letters, *(letter + _WORD_END for letter in letters)]
-    merges = learn_merges(_count_words(packs), size - len(singles) - len(_SPECIAL))
+    merges = learn_merges(_count_words(packs, known), size - len(singles) - len(_SPECIAL))
     words = dict.fromkeys([*singles, *(left + right for left, right in merges), *_SPECIAL])
     return {word: i for i, word in enumerate(words)}, merges
 
@@ -70,20 +73,21 @@ def _joined(pieces: tuple[str, ...], pair: tuple[str, str]) -> tuple[str, ...]:
     return tuple(joined)
 
 
-def _count_words(packs: Packs) -> Counter[str]:
+def _count_words(packs: Packs, known: Collection[Attributes]) -> Counter[str]:
     """How often each word stands in the prompts, split exactly as the tokenizer will split it."""
     plain = CLIPTokenizer().backend_tokenizer
     counts: Counter[str] = Counter()
-    for text in texts(packs):
+    for text in texts(packs, known):
         clean = plain.normalizer.normalize_str(text)
         counts.update(word for word, _ in plain.pre_tokenizer.pre_tokenize_str(clean))
     return counts
 
 
-def texts(packs: Packs) -> Iterator[str]:
-    """Texts that hold every word of every label's prompts."""
+def texts(packs: Packs, known: Collection[Attributes] = ()) -> Iterator[str]:
+    """Texts that hold every word of every label's prompts, and of what is `known` of images."""
     for label, pack in packs.items():
         yield from pack_texts(pack, [label])
+        yield from (make_prompt(pack, label, 0, known=pack.words(each)).text for each in known)
 
 
 def build_tokenizer(vocabulary: Mapping[str, int], merges: Sequence[tuple[str, str]]) -> Any:
@@ -113,8 +117,16 @@ def build_text_encoder(settings: ScratchSettings, tokenizer: Any) -> Any:
     return CLIPTextModel(config)
 
 
-def draw_captions(packs: Packs, labels: Sequence[str], step: int, settings: ScratchSettings) -> list[str]:
+def draw_captions(
+    packs: Packs,
+    labels: Sequence[str],
+    step: int,
+    settings: ScratchSettings,
+    known: Sequence[Attributes] | None = None,
+) -> list[str]:
     """A caption for each image of a batch, another each time the image is seen.
+
+    `known` is what is known of each image: its caption says that, and what is not known is drawn.
 
     A share of them is dropped, half to nothing and half to the pack's negative text: guidance starts from
     either, so both must mean "any radiograph".
@@ -123,7 +135,8 @@ def draw_captions(packs: Packs, labels: Sequence[str], step: int, settings: Scra
     first = step * settings.batch_size
     captions = []
     for place, label in enumerate(labels):
-        prompt = make_prompt(packs[label], label, first + place, settings.seed)
+        words = None if known is None else packs[label].words(known[place])
+        prompt = make_prompt(packs[label], label, first + place, settings.seed, words)
         dropped, to_negative = chance.random() < settings.caption_dropout, chance.random() < 0.5
         captions.append(prompt.text if not dropped else prompt.negative if to_negative else "")
     return captions

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from balancer.adapt.draws import generator
 from balancer.adapt.machine import Machine
 from balancer.adapt.settings import ScratchSettings
 from balancer.adapt.text import Packs
+from balancer.attributes import Attributes
 from balancer.errors import ModelError
 from balancer.scan import Sample
 
@@ -26,7 +27,10 @@ Progress = Callable[[str, int, int, str], None]
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What all phases of one training need; `work` is the folder of its unfinished work."""
+    """What all phases of one training need.
+
+    `work` is the folder of its unfinished work, `attributes` what is known of images, by path.
+    """
 
     samples: Sequence[Sample]
     packs: Packs
@@ -34,6 +38,11 @@ class Run:
     work: Path
     machine: Machine
     progress: Progress
+    attributes: Mapping[str, Attributes] = field(default_factory=dict)
+
+    def known(self, sample: Sample) -> Attributes:
+        """What a table of patients tells of a sample."""
+        return self.attributes.get(sample.path, Attributes())
 
     @property
     def labels(self) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from balancer import __version__
-from balancer.cli import adapting, collection, filling, merged, prompting
+from balancer.cli import adapting, collection, external, filling, merged, merging, prompting, splitting
 from balancer.cli.console import run
 
 app = typer.Typer(
@@ -32,8 +32,9 @@ def _options(
 
 
 for command in (
-    *(collection.scan, prompting.prompts),
+    *(collection.scan, splitting.split, prompting.prompts),
     *(adapting.adapt, filling.fill),
+    *(external.screen, merging.merge),
     *(merged.verify, merged.explain, merged.unmerge),
 ):
     app.command()(command)

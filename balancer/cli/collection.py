@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
-from balancer.cli.console import Progress, message, result_json
+from balancer.cli.console import Progress, message, printable, result_json
+from balancer.cli.failing import failures, kinds_of, require_ratio
 from balancer.cli.scanned import scan_as_json, show_scan
+from balancer.errors import TableError
 
 if TYPE_CHECKING:
     from balancer.ledger import Ledger
+    from balancer.patients import PatientTable, TableRef
     from balancer.scan import Collection
     from balancer.split import Split
 
@@ -20,7 +24,17 @@ if TYPE_CHECKING:
 def scan(
     data: Path = typer.Argument(help="Folder with a folder for each class, or with train, val and test above them."),
     patient: str = typer.Option(None, help="Regular expression that finds the patient in a file name."),
-    deep: bool = typer.Option(False, "--deep", help="Decode every image, to find damaged ones."),
+    patients: str = typer.Option(None, help="Table (CSV, TSV) of files or patients with sex, age and view."),
+    columns: list[str] = typer.Option(None, help="Its columns, 'patient=PID sex=Gender view=ViewPosition'."),
+    deep: bool = typer.Option(
+        False, "--deep", help="Decode every image: finds damaged ones, near-duplicates, borders and burnt-in letters."
+    ),
+    max_imbalance: float = typer.Option(
+        None, help="Exit with 1 where the largest class has more than so many times the images of the smallest."
+    ),
+    fail_on: str = typer.Option(
+        None, help="Exit with 1 where there is a finding of these kinds, as in leak,unreadable; any is all of them."
+    ),
     as_json: bool = typer.Option(False, "--json", help="Print the result as JSON."),
 ) -> None:
     r"""Measure how imbalanced a collection is, and find what is wrong with it.
@@ -31,19 +45,25 @@ def scan(
     from balancer.folders import require_folder
     from balancer.ledger import Ledger
     from balancer.scan import scan as scan_folder
-    from balancer.split import draw_split, training_counts
+    from balancer.split import Shares, draw_split, training_counts
     from balancer.state import find_or_make_state, locked
 
+    kinds = kinds_of(fail_on)
+    require_ratio(max_imbalance)
     state = find_or_make_state(Path.cwd(), require_folder(data))
     with locked(state), Ledger(state) as ledger:
         earlier = ledger.load_collection(data)
         if patient is None and earlier is not None and earlier.patient_pattern:
             patient = earlier.patient_pattern
             message(f"Patients as in the last scan: --patient {shlex.quote(patient)} (--patient '' forgets it)")
+        told = _table(patients, columns or [], None if earlier is None else earlier.table)
         progress = Progress("Reading")
-        collection = scan_folder(data, patient or None, deep=deep, known=earlier, progress=progress)
+        collection = scan_folder(data, patient or None, known=earlier, table=told, progress=progress)
         progress.close()
-        split = draw_split(collection, earlier=_earlier_split(ledger, collection, earlier))
+        collection = _looked_inside(ledger, collection, earlier, deep)
+        stored, kept = ledger.load_split(collection), _earlier_split(ledger, collection, earlier)
+        seed = 0 if stored is None else stored.seed
+        split = draw_split(collection, seed, kept, Shares(**(ledger.setting(collection, "split") or {})))
         with ledger.atomic():
             ledger.save_collection(collection)
             ledger.save_split(collection, split)
@@ -52,18 +72,68 @@ def scan(
         result_json(scan_as_json(collection, split, figures))
     else:
         show_scan(collection, split, figures)
+    reasons = failures(collection.findings, figures.ratio, kinds, max_imbalance)
+    if reasons:
+        message(f"Exit code 1: {'; '.join(reasons)}")
+        raise typer.Exit(1)
+
+
+def _looked_inside(ledger: Ledger, collection: Collection, earlier: Collection | None, deep: bool) -> Collection:
+    """With what is inside the files: read now with `deep`, else what an earlier look found in unchanged ones."""
+    from balancer.contents import fresh, read_contents
+    from balancer.inside import look_inside, remembered, without_broken
+
+    if not deep:
+        faults = fresh(collection.images, ledger.load_contents(collection.root, faults=True))
+        sound = without_broken(collection, faults)
+        return sound if earlier is None else remembered(sound, earlier)
+    progress = Progress("Looking inside")
+    known = ledger.load_contents(collection.root)
+    contents = read_contents(collection.root, collection.images, known, progress)
+    progress.close()
+    if contents != known:
+        ledger.save_contents(collection, contents)
+    return look_inside(collection, contents)
+
+
+def _table(patients: str | None, columns: list[str], last: TableRef | None) -> PatientTable | TableRef | None:
+    """The table of patients that is named, else the one of the last scan; of one that is gone, its reference."""
+    from balancer.patients import parse_columns, read_table
+
+    named = parse_columns(columns)
+    if patients is not None:
+        return read_table(Path(patients), named) if patients else None
+    if last is None:
+        if named:
+            raise TableError(
+                needed="a table for --columns",
+                found="none",
+                next_step="balance scan DATA --patients FILE.csv --columns 'patient=COLUMN'",
+            )
+        return None
+    last = replace(last, named=named or last.named)
+    if not last.path.is_file():
+        message(f"{printable(str(last.path))} is gone: what it told is kept (--patients '' forgets it)")
+        return last
+    message(f"Patients as in the last scan: {printable(last.options)} (--patients '' forgets it)")
+    return read_table(last.path, last.named)
 
 
 def _earlier_split(ledger: Ledger, collection: Collection, earlier: Collection | None) -> Split | None:
     """The stored split, unless it was drawn by other patients and nothing has learned from it."""
     split = ledger.load_split(collection)
-    if split is None or earlier is None or earlier.patient_pattern == collection.patient_pattern:
+    if split is None or earlier is None or earlier.patient_source == collection.patient_source:
         return split
     trained = ledger.adapters(collection)
     if trained:
         message(
             f"The split is kept, since {trained[0].name} was trained on it: it may have seen patients of the test part."
         )
+        return split
+    if split.origin == "file":
+        message("The split of your table is kept; patients in two of its parts go to the one that is tested.")
+        return split
+    if collection.has_parts and (split.parts == "val").any():
         return split
     if not collection.has_parts:
         message("The patients are known in another way now: the split is drawn anew.")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -11,17 +10,19 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from balancer import __version__
-from balancer.cli.console import Progress, message, printable, result, shown, size_of
+from balancer.cli.console import message, printable, result, shown, size_of
 from balancer.cli.filled import Generation, show_plan, show_prompts, show_report, show_time
+from balancer.cli.judging import make_screen
 from balancer.cli.linted import require_sound_wording
-from balancer.cli.session import Session, choose_templates, opened
-from balancer.errors import OutputError, SplitError
+from balancer.cli.merging import merge_again, show_elsewhere
+from balancer.cli.models import chosen_model, exposure, with_adapter
+from balancer.cli.session import Session, choose_templates, known_attributes, opened, without_holdout
+from balancer.errors import OutputError
 
 if TYPE_CHECKING:
+    from balancer.attributes import JointDistribution
     from balancer.fill import FillReport, Recipe
     from balancer.generators import ImageGenerator
-    from balancer.generators.checkpoint import Checkpoint
     from balancer.generators.stable_diffusion import Sampling
     from balancer.merge import MergeReport
     from balancer.plan import Plan
@@ -32,7 +33,11 @@ _RECORD, _LEDGER = 10_000, 4_000_000  # bytes: what is written down about an ima
 
 
 def fill(
-    target: list[str] = typer.Option(..., help="N, max, median, or LABEL=N; may be given more than once."),
+    target: list[str] = typer.Option(None, help="N, max, median, or LABEL=N; may be given more than once."),
+    strategy: str = typer.Option(None, help='Bring to the largest class: minority, "not majority" or all.'),
+    times: list[str] = typer.Option(
+        None, help="So many synthetic images for each real one, of all classes below the largest, or LABEL=X."
+    ),
     max_ratio: float = typer.Option(10, help="At most so many synthetic images for each real one of the class."),
     symmetric: bool = typer.Option(False, "--symmetric", help="Add the same number to every class."),
     model: str = typer.Option(
@@ -47,6 +52,9 @@ def fill(
     seed: int = typer.Option(0, help="Same seed, same images."),
     pack: str = typer.Option(None, help="Template pack: chest, bone, or your own YAML file."),
     retries: int = typer.Option(3, min=0, help="Make at most so many times the deficit again for what is rejected."),
+    no_screen: bool = typer.Option(
+        False, "--no-screen", help="Judge nothing but that images can be read; provenance and card say so."
+    ),
     no_holdout: bool = typer.Option(
         False, "--no-holdout", help="A flat collection stays flat: nothing is kept for testing."
     ),
@@ -67,17 +75,23 @@ def fill(
 
     sampling = Sampling(steps, guidance, size, _batch_size(batch_size), device)
     with opened(write=not dry_run) as session:
-        session = _without_holdout(session) if no_holdout else session
+        session = without_holdout(session) if no_holdout else session
         counts = training_counts(session.collection, session.split)
-        plan = make_plan(counts, target, max_ratio=max_ratio, symmetric=symmetric)
+        plan = make_plan(
+            counts, target or (), strategy=strategy, times=times or (), max_ratio=max_ratio, symmetric=symmetric
+        )
         place = out or default_out(session.collection.root)
         check_out(place, session.collection.root, session.state.folder)
         show_plan(counts, plan, max_ratio)
         if not any(plan.deficits.values()):
             result("Nothing to do: no class is below its target.")
             return
-        _warn_of_removal(place, plan)
-        order = Order(session, plan, choose_templates(pack, session.collection.labels), seed, place)
+        _warn_of_removal(place, plan, show_elsewhere(session))
+        if no_screen:
+            message("Screening: none, by your word (--no-screen). Provenance and card will say so.")
+        templates = choose_templates(pack, session.collection.labels)
+        attributes = known_attributes(session, remember=not dry_run)
+        order = Order(session, plan, templates, seed, place, attributes, retries, no_screen)
         if dry_run:
             show_prompts(order)
             _require_room(order)
@@ -90,7 +104,7 @@ def fill(
             show_time(order, work)
             return
         _require_room(order)
-        report, merged = _carry_out(order, work, retries)
+        report, merged = _carry_out(order, work)
         show_report(order, counts, report, merged)
         if report.short:
             raise typer.Exit(1)
@@ -105,6 +119,9 @@ class Order:
     templates: Mapping[str, TemplatePack]
     seed: int
     place: Path
+    attributes: JointDistribution
+    retries: int = 3
+    no_screen: bool = False
 
     @property
     def wanted(self) -> int:
@@ -126,30 +143,29 @@ def _prepare(order: Order, model: str | None, adapter: Path | None, sampling: Sa
     """Everything that can be refused before the first image is made."""
     from balancer.devices import choose_device
     from balancer.fill import Recipe, settle_look
-    from balancer.generators.checkpoint import find_adapter, find_checkpoint
     from balancer.generators.stable_diffusion import StableDiffusion, require_tokens_fit, settle_config
     from balancer.layout import plan_layout
 
     plan_layout(order.session.collection, order.session.split, ())  # only looks whether all originals are there
-    checkpoint = find_checkpoint(model, order.session.ledger.adapters(order.session.collection))
-    file, ref = (None, None) if adapter is None else find_adapter(adapter)
-    config = settle_config(checkpoint, ref, sampling)
     session = order.session
+    choice = chosen_model(session, model, adapter)
+    checkpoint = choice.checkpoint
+    config = settle_config(checkpoint, choice.adapter, sampling)
     look = settle_look(session.collection, session.split, session.ledger, remember=remember)
-    recipe = Recipe(order.templates, config, look, order.seed)
+    recipe = Recipe(order.templates, config, look, order.seed, order.attributes)
     few = {label: min(count, 500) for label, count in order.plan.deficits.items()}  # wordings repeat long before
     prompts = [recipe.job(label, index).prompt for label, n in few.items() for index in range(n)]
     require_sound_wording(order.templates, (label for label, n in few.items() if n), prompts)
     require_tokens_fit(checkpoint, prompts)
     device = choose_device(sampling.device)
     message(
-        f"Model: {printable(checkpoint.ref.name)}, {config.width} x {config.height} px, "
+        f"Model: {printable(checkpoint.ref.name)}{with_adapter(choice)}, {config.width} x {config.height} px, "
         f"on {device}, batches of {config.batch_size}"
     )
-    stamps = tuple(filter(None, (_exposure(session, checkpoint, adapter), _enlargement(recipe))))
+    stamps = tuple(filter(None, (exposure(session, choice), _enlargement(recipe))))
     for stamp in stamps:
         message(f"Note: {stamp}")
-    return Work(recipe, lambda: StableDiffusion(checkpoint, file, config, device), device, stamps)
+    return Work(recipe, lambda: StableDiffusion(checkpoint, choice.file, config, device), device, stamps)
 
 
 def _enlargement(recipe: Recipe) -> str:
@@ -163,17 +179,6 @@ def _enlargement(recipe: Recipe) -> str:
     if wanted <= _ENLARGED * drawn:
         return ""
     return f"images are drawn at {drawn} px and enlarged to {wanted:.0f} px: they lack the detail of real ones"
-
-
-def _exposure(session: Session, checkpoint: Checkpoint, adapter: Path | None) -> str:
-    """What is to be said of the patients that the model may have seen; nothing when it saw the training part alone."""
-    made_here = [folder.resolve() for folder in session.ledger.adapters(session.collection)]
-    if adapter is not None or checkpoint.folder.resolve() not in made_here:
-        return "generator exposure unknown: what the model was trained on is not on record here"
-    card = json.loads((checkpoint.folder / "card.json").read_text("utf-8"))
-    if session.split.origin != "none" and card.get("split_sha256") != session.split.sha256:
-        return "the model was trained on an earlier split: it may have seen patients who are held out now"
-    return ""
 
 
 def _require_room(order: Order) -> None:
@@ -208,15 +213,14 @@ def _size_of_all(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
-def _carry_out(order: Order, work: Work, retries: int) -> tuple[FillReport, MergeReport]:
-    """Generate, screen and merge."""
-    from analysis.screening import Soundness
+def _carry_out(order: Order, work: Work) -> tuple[FillReport, MergeReport]:
+    """Generate, screen and merge; the plan is remembered, so that it can be merged again."""
     from balancer.engines import LocalEngine
+    from balancer.fill import USABLE
     from balancer.fill import fill as generate
-    from balancer.merge import merge
+    from balancer.remembered import LastFill, portable
 
     session, collection = order.session, order.session.collection
-    known = [collection.root / path for path in session.split.paths("train")]
     show = Generation(work)
     report = generate(
         collection,
@@ -226,65 +230,29 @@ def _carry_out(order: Order, work: Work, retries: int) -> tuple[FillReport, Merg
         store=session.state.candidates,
         engine=LocalEngine(),
         make_generator=show.make_generator,
-        screen=Soundness.fit(known),
-        retries=retries,
+        screen=make_screen(session, no_screen=order.no_screen),
+        usable=USABLE,
+        retries=order.retries,
         progress=show.progress(),
     )
     show.close()
-    accepted = [each for judged in report.accepted.values() for each in judged]
-    copying = Progress("Merging")
-    merged = merge(collection, session.split, accepted, order.place, facts=_facts(order, work), progress=copying)
-    copying.close()
-    return report, merged
+    packs = ", ".join(sorted({pack.source for pack in order.templates.values()}))
+    run = {"seed": str(order.seed), "template pack": packs}
+    jobs = {label: [candidate.id for candidate, _ in judged] for label, judged in report.judged.items()}
+    place, flat = portable(order.place, session.state), session.split.origin == "none"
+    last = LastFill(order.plan.deficits, jobs, run, work.stamps, place, flat, USABLE)
+    last.save(session.ledger, collection)
+    return report, merge_again(session, last, order.place)
 
 
-def _facts(order: Order, work: Work) -> dict[str, str]:
-    """What the balanced folder says of the run that made it; the same on every run."""
-    from analysis.screening import NOT_CHECKED
-
-    split, collection = order.session.split, order.session.collection
-    stamps = [NOT_CHECKED]
-    if collection.images["patient"].isna().any():
-        stamps.append("patient leakage not excluded: patients unknown")
-    stamps += work.stamps
-    if split.origin == "none":
-        stamps.append("nothing was held out: whether these images help cannot be shown")
-    return {
-        "tool": f"balance {__version__}",
-        "seed": str(order.seed),
-        "template pack": ", ".join(sorted({pack.source for pack in order.templates.values()})),
-        "split": f"{split.origin}, seed {split.seed}, sha256 {split.sha256}",
-        "stamps": "; ".join(stamps),
-    }
-
-
-def _warn_of_removal(place: Path, plan: Plan) -> None:
+def _warn_of_removal(place: Path, plan: Plan, elsewhere: Mapping[str, int]) -> None:
     """Say which classes lose synthetic images of an earlier fill, because this plan asks for fewer."""
     from balancer.merge import synthetic_counts
 
     for label, count in synthetic_counts(place).items():
-        if plan.deficits.get(label, 0) < count:
-            left = plan.deficits.get(label, 0)
+        left = plan.deficits.get(label, 0) + elsewhere.get(label, 0)
+        if left < count:
             message(f"{printable(label)} keeps {left} of its {count} synthetic images: this plan asks for no more.")
-
-
-def _without_holdout(session: Session) -> Session:
-    from balancer.split import no_split
-
-    if session.collection.has_parts:
-        raise SplitError(
-            needed="a flat collection for --no-holdout",
-            found="one with parts of its own, which are kept",
-            next_step="leave --no-holdout out",
-        )
-    named = [finding for finding in session.collection.findings if finding.kind == "named-like-a-part"]
-    if named:
-        raise SplitError(
-            needed="file names in which no loader sees a part, for --no-holdout",
-            found=f"{printable(str(named[0].paths[0]))}: {named[0].message}",
-            next_step="rename such files and scan again, or leave --no-holdout out",
-        )
-    return Session(session.state, session.ledger, session.collection, no_split(session.collection))
 
 
 def _batch_size(text: str) -> int | None:

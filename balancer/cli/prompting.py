@@ -12,11 +12,13 @@ import typer
 
 from balancer.cli.console import Progress, message, printable, result, result_json
 from balancer.cli.console import shown as shown_path
-from balancer.cli.session import choose_templates, opened, save_report
+from balancer.cli.session import choose_templates, known_attributes, opened, save_report
+from balancer.errors import BalanceError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from balancer.attributes import JointDistribution
     from balancer.prompts import Prompt, TemplatePack
 
 
@@ -42,16 +44,17 @@ def prompts(
     if new:
         _write_new(new, pack)
         return
-    if label:
-        labels = [label]
-    else:
-        with opened(write=False) as session:
-            labels = session.collection.labels
+    labels, known = _labels_and_known(label)
     templates = choose_templates(pack, labels)
     if check:
         _check(templates, model, alone=bool(label), as_json=as_json)
         return
-    shown = [(each, make_prompt(templates[each], each, index, seed)) for each in labels for index in range(count)]
+    drawn = [known.draw(index, seed) for index in range(count)]
+    shown = [
+        (each, make_prompt(templates[each], each, index, seed, templates[each].words(drawn[index])))
+        for each in labels
+        for index in range(count)
+    ]
     if sample:
         message(f"Drawn: {_draw_samples(shown, model)}")
     if as_json:
@@ -60,7 +63,7 @@ def prompts(
     for each in labels:
         result(f"{printable(each)} ({templates[each].source})")
         for number, (_, prompt) in enumerate((pair for pair in shown if pair[0] == each), start=1):
-            result(f"  {number:2}. {prompt.text}")
+            result(f"  {number:2}. {printable(prompt.text)}")
     for negative in dict.fromkeys(pack.negative for pack in templates.values()):
         result(f"negative: {negative}")
 
@@ -93,15 +96,29 @@ def _write_new(path: Path, pack: str | None) -> None:
     result(f"Next: edit it, then balance prompts --check --pack {shlex.quote(shown_path(path))}")
 
 
+def _labels_and_known(label: str | None) -> tuple[list[str], JointDistribution]:
+    """The classes to word, and what a table tells; a class that is named needs no scanned collection."""
+    from balancer.attributes import JointDistribution
+
+    try:
+        with opened(write=False) as session:
+            known = known_attributes(session, remember=False)
+            return [label] if label else session.collection.labels, known
+    except BalanceError:
+        if label is None:
+            raise
+    return [label], JointDistribution()
+
+
 def _draw_samples(shown: Sequence[tuple[str, Prompt]], model: str | None) -> Path:
     """Draw one quick image for each prompt onto a contact sheet, a row for each class."""
     from analysis.figures import contact_sheet
+    from balancer.cli.models import chosen_model
     from balancer.generators.drawing import draw_prompts
 
     with opened(write=False) as session:
-        made_here = session.ledger.adapters(session.collection)
         progress = Progress("Drawing")
-        drawn = draw_prompts([prompt for _, prompt in shown], model, made_here, progress)
+        drawn = draw_prompts([prompt for _, prompt in shown], chosen_model(session, model), progress)
         progress.close()
         labels = list(dict.fromkeys(label for label, _ in shown))
         rows = [

@@ -16,19 +16,23 @@ if TYPE_CHECKING:
     from balancer.split import Split
 
 _SHOWN = 3
+_FEW_TESTED = 10  # patients; one more or less right moves the recall of fewer by over a tenth
 
 
 def show_scan(collection: Collection, split: Split, figures: Imbalance) -> None:
     """Print what a scan found, for people."""
     images, counts = collection.images, figures.counts
-    layout = "its own parts" if collection.has_parts else "no parts of its own: a split by patient was drawn and stored"
+    drawn = "the split of your table" if split.origin == "file" else "a split by patient was drawn and stored"
+    layout = "its own parts" if collection.has_parts else f"no parts of its own: {drawn}"
     result(f"{printable(collection.root.name)}: {len(images)} images, {len(counts)} classes, {layout}")
     result()
     result(table(*_table(collection, split, figures)))
     result()
     ratio = "infinite" if math.isinf(figures.ratio) else f"{figures.ratio:.1f}"
     result(f"Training images: imbalance ratio {ratio}, evenness {figures.evenness:.2f} (1 is balanced)")
+    show_small_classes(collection, split)
     _show_patients(collection)
+    _show_attributes(collection)
     _show_findings(collection.findings)
     result()
     result("Next: balance fill --target max --dry-run")
@@ -51,34 +55,104 @@ def _table(collection: Collection, split: Split, figures: Imbalance) -> tuple[li
     return header, rows
 
 
+def show_small_classes(collection: Collection, split: Split) -> None:
+    """Say which classes the test part cannot judge, and what the folds are for."""
+    from balancer.folds import FEW, group_counts
+    from balancer.groups import stay_together
+
+    groups, labels, counts = stay_together(collection), collection.images["label"], group_counts(collection)
+    tested = split.parts == "test"
+    few = {
+        label: size
+        for label in collection.labels
+        if (size := groups[tested & (labels == label)].nunique()) < _FEW_TESTED
+    }
+    patients = "patients" if collection.images["patient"].notna().all() else "patients or images"
+    if few:
+        names = ", ".join(f"{printable(label)} ({size})" for label, size in few.items())
+        result(f"Too few {patients} in the test part to judge by it, fewer than {_FEW_TESTED}: {names}")
+    small = [f"{printable(label)} ({size})" for label, size in counts.items() if size < FEW]
+    if split.fold_count:
+        why = f", since these classes have fewer than {FEW} {patients}: {', '.join(small)}" if small else ""
+        result(f"Folds for cross-fitting: {split.fold_count}, over every image, the test part included{why}")
+    elif small and split.origin != "none":
+        result(f"Fewer than {FEW} {patients}: {', '.join(small)}. To test each of them: balance split --folds 5")
+
+
 def _show_patients(collection: Collection) -> None:
     from balancer.scan import patient_groups
 
-    if not collection.patient_pattern:
+    if not collection.patient_source:
         result("Patients: unknown, so copies of a patient in two parts are not excluded (--patient REGEX)")
         return
     count = collection.images["patient"].nunique()
-    result(f"Patients: {count}. Some of the groups that --patient found:")
+    source = "--patient" if collection.patient_pattern else "the table"
+    result(f"Patients: {count}. Some of the groups that {source} found:")
     for patient, size, names in patient_groups(collection.images):
         files = ", ".join(printable(name) for name in names)
         more = ", ..." if size > len(names) else ""
         result(f"  {printable(patient)}: {size} image{'s' if size > 1 else ''}: {files}{more}")
 
 
+def _show_attributes(collection: Collection) -> None:
+    """Class by sex, age group and view, where a table tells them."""
+    from analysis.attributes import crosstabs
+
+    patients = collection.images["patient"].notna().any()
+    for name, by_class in crosstabs(collection.images).items():
+        result()
+        result(f"Class by {name}, images{' (patients)' if patients else ''}:")
+        values = next(iter(by_class.values()))
+        cells = [
+            [label, *(f"{images} ({count})" if patients else images for images, count in row.values())]
+            for label, row in by_class.items()
+        ]
+        result(table(["class", *values], cells))
+
+
+def _attributes_as_json(collection: Collection) -> dict[str, Any]:
+    from analysis.attributes import crosstabs
+
+    ref, known = collection.table, collection.images["patient"].notna().any()
+    return {
+        "table": None if ref is None else ref.path.name,
+        "columns": {} if ref is None else dict(ref.columns),
+        "by_class": {
+            name: {
+                label: {
+                    value: {"images": images, "patients": patients if known else None}
+                    for value, (images, patients) in row.items()
+                }
+                for label, row in by_class.items()
+            }
+            for name, by_class in crosstabs(collection.images).items()
+        },
+    }
+
+
 def _show_findings(findings: Iterable[Finding]) -> None:
-    by_kind: dict[str, list[Finding]] = {}
-    for finding in findings:
-        by_kind.setdefault(finding.kind, []).append(finding)
-    result("Findings:" if by_kind else "Findings: none")
-    for kind, group in by_kind.items():
+    """The worst kinds first; what is said of many files is said once, with a few of them."""
+    from balancer.findings import KINDS
+
+    order = {kind: place for place, kind in enumerate(KINDS)}
+    alike: dict[tuple[str, str], list[Finding]] = {}
+    for finding in sorted(findings, key=lambda each: order.get(each.kind, len(order))):
+        alike.setdefault((finding.kind, finding.message), []).append(finding)
+    result("Findings, the worst first:" if alike else "Findings: none")
+    for (kind, message), group in alike.items():
         files = sum(len(finding.paths) for finding in group)
         groups = f"{len(group)} times, " if len(group) > 1 else ""
-        result(
-            f"  {kind}: {groups}{files} file{'s' if files > 1 else ''}. {printable(group[0].message)}; {group[0].fix}"
-        )
-        for finding in group[:_SHOWN]:
+        result(f"  {kind} ({groups}{_files(files)}): {printable(message)}")
+        result(f"    fix: {group[0].fix}")
+        for finding in (each for each in group[:_SHOWN] if each.paths):
             names = ", ".join(printable(str(path)) for path in finding.paths[:_SHOWN])
             result(f"    {names}{', ...' if len(finding.paths) > _SHOWN else ''}")
+        if len(group) > _SHOWN:
+            result(f"    and {len(group) - _SHOWN} more such groups (all of them: --json)")
+
+
+def _files(count: int) -> str:
+    return f"{count} file{'' if count == 1 else 's'}"
 
 
 def scan_as_json(collection: Collection, split: Split, figures: Imbalance) -> dict[str, Any]:
@@ -102,7 +176,7 @@ def scan_as_json(collection: Collection, split: Split, figures: Imbalance) -> di
             }
             for label in figures.counts
         },
-        "split": {"origin": split.origin, "seed": split.seed, "sha256": split.sha256},
+        "split": {"origin": split.origin, "seed": split.seed, "sha256": split.sha256, "folds": split.fold_count},
         "patients": {
             "pattern": collection.patient_pattern,
             "count": int(images["patient"].nunique()),
@@ -111,6 +185,7 @@ def scan_as_json(collection: Collection, split: Split, figures: Imbalance) -> di
                 for patient, size, names in patient_groups(images)
             ],
         },
+        "attributes": _attributes_as_json(collection),
         "findings": [
             {"kind": f.kind, "paths": [str(path) for path in f.paths], "message": f.message, "fix": f.fix}
             for f in collection.findings

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from PIL.Image import Image
 
+    from balancer.attributes import JointDistribution
     from balancer.ledger import Ledger
     from balancer.prompts import TemplatePack
     from balancer.scan import Collection
@@ -60,6 +61,30 @@ def opened(*, write: bool) -> Iterator[Session]:
         yield Session(state, ledger, collection, split)
 
 
+def without_holdout(session: Session) -> Session:
+    """The same with all of a flat collection as training data.
+
+    Raises:
+        SplitError: the collection has parts of its own, or names that a loader takes for parts.
+    """
+    from balancer.split import no_split
+
+    if session.collection.has_parts:
+        raise SplitError(
+            needed="a flat collection for --no-holdout",
+            found="one with parts of its own, which are kept",
+            next_step="leave --no-holdout out",
+        )
+    named = [finding for finding in session.collection.findings if finding.kind == "named-like-a-part"]
+    if named:
+        raise SplitError(
+            needed="file names in which no loader sees a part, for --no-holdout",
+            found=f"{printable(str(named[0].paths[0]))}: {named[0].message}",
+            next_step="rename such files and scan again, or leave --no-holdout out",
+        )
+    return Session(session.state, session.ledger, session.collection, no_split(session.collection))
+
+
 def save_report(session: Session, name: str, picture: Image) -> Path:
     """Put a picture for people into the state folder, whole or not at all."""
     from balancer.files import write_whole
@@ -91,3 +116,13 @@ def choose_templates(pack: str | None, labels: Sequence[str], *, quiet: bool = F
             "Note: the classes are worded from two packs, which may tell them apart; --pack chest or bone takes one."
         )
     return templates
+
+
+def known_attributes(session: Session, *, remember: bool) -> JointDistribution:
+    """How sex, age group and view are distributed in the training part; says when prompts change because of it."""
+    from balancer.fill import settle_attributes
+
+    found, changed = settle_attributes(session.collection, session.split, session.ledger, remember=remember)
+    if changed:
+        message("The table of patients is another than at the last fill: prompts follow it, so images are made anew.")
+    return found

@@ -54,7 +54,7 @@ def test_scan_shows_counts_figures_and_patients(tmp_path, xrays):
     assert code == 0
     assert "xrays: 72 images, 3 classes" in output
     assert "p0000: 2 images: NORMAL/p0000-0.png, NORMAL/p0000-1.png" in output
-    assert "Findings: none" in output
+    assert "few-images (8 files): NODULE has 8 images, fewer than 10" in output
     assert (tmp_path / ".balance" / "ledger.sqlite").is_file()
 
 
@@ -70,6 +70,26 @@ def test_scan_as_json(tmp_path, xrays):
 def test_a_second_scan_remembers_the_patients(work):
     assert "Patients as in the last scan" in run(work, "scan", "xrays")[1]
     assert "Patients: unknown" in run(work, "scan", "xrays", "--patient", "")[1]
+
+
+def test_a_table_of_patients_is_shown_remembered_kept_and_forgotten(work):
+    rows = [f"p{number}{patient:03},{'F' if patient % 2 else 'M'}" for number in range(3) for patient in range(20)]
+    (work / "meta.csv").write_text("Subject No,Gender\n" + "\n".join(rows))
+    code, output = run(work, "scan", "xrays", "--patients", "meta.csv", "--columns", "patient=Subject No")
+    assert code == 0, output
+    assert "Class by sex, images (patients):" in output
+    assert "NODULE      4 (2)    4 (2)" in output
+    found = run_json(work, "scan", "xrays")["attributes"]
+    assert found["columns"] == {"patient": "Subject No", "sex": "Gender"}
+    assert found["by_class"]["sex"]["NODULE"]["female"] == {"images": 4, "patients": 2}
+    assert "--columns 'patient=Subject No'" in run(work, "scan", "xrays")[1]
+    assert "radiograph of a female patient" in run(work, "prompts", "-n", "2")[1]
+    (work / "meta.csv").unlink()
+    output = run(work, "scan", "xrays")[1]
+    assert "is gone" in output
+    assert "NODULE      4 (2)    4 (2)" in output
+    assert "Class by" not in run(work, "scan", "xrays", "--patients", "")[1]
+    assert "patient" not in run(work, "prompts", "-n", "2")[1]
 
 
 def test_other_patients_draw_another_split_as_long_as_nothing_learned_from_it(tmp_path, xrays):
@@ -254,9 +274,25 @@ MISTAKES = [
     (("scan", "nowhere"), "nothing there", "balance scan FOLDER"),
     (("scan", "xrays/NODULE"), "no class folder", "above the class folders"),
     (("scan", "xrays", "--patient", "("), "'('", "in quotes"),
+    (("scan", "xrays", "--fail-on", "leek"), "'leek'", "--fail-on any"),
+    (("scan", "xrays", "--max-imbalance", "0.5"), "0.5", "--max-imbalance 3"),
     (("scan", "xrays", "--patient", "zzz"), "zzz finds none", "--patient"),
+    (("scan", "xrays", "--patients", "none.csv"), "none.csv", "--patients FILE.csv"),
+    (("scan", "xrays", "--patients", "taken/thesis.txt"), "'mine'", "--columns"),
+    (("scan", "xrays", "--columns", "patient=PID"), "none", "--patients FILE.csv"),
+    (("scan", "xrays", "--columns", "colour=x"), "'colour=x'", "--columns 'patient=PID"),
     (("fill", "--target", "20", "--device", "tpu"), "no --model", "balance adapt"),
     (("fill", "--target", "many"), "'many' in --target", "--target 500"),
+    (("fill",), "none of --target", "--times 1"),
+    (("fill", "--target", "20", "--times", "1"), "--times and --target", "--target 500"),
+    (("fill", "--strategy", "majority"), "'majority'", "not majority"),
+    (("fill", "--times", "NODULES=1"), "'NODULES' in --times", "--times NODULE=1"),
+    (("split", "--folds", "1"), "1", "--folds 5"),
+    (("split", "--test", "0.9", "--val", "0.2"), "0.9", "--test 0.2"),
+    (("split", "--test", "nan"), "nan", "--test 0.2"),
+    (("split", "--splits", "nowhere.csv"), "nowhere.csv", "--splits FILE"),
+    (("split", "--splits", "taken/thesis.txt"), "mine", "file (or patient)"),
+    (("split", "--splits", "taken/thesis.txt", "--test", "0.2"), "--splits with", "--splits FILE"),
     (("fill", "--target", "NODULES=9"), "'NODULES' in --target", "--target NODULE=500"),
     (("fill", "--target", "20", "--model", "xrays"), "xrays: EFFUSION, NODULE, NORMAL", "balance adapt"),
     (("fill", "--target", "20", "--model", "no/model"), "nothing is fetched", "balance adapt"),
@@ -274,6 +310,17 @@ MISTAKES = [
     (("adapt",), "none", "balance adapt --from-scratch"),
     (("adapt", "--from-scratch", "--size", "30"), "30", "--size 32"),
     (("adapt", "--from-scratch", "--steps", "5", "--minutes", "5"), "both", "--steps or --minutes"),
+    (("screen", "nowhere"), "nothing there", "above the class folders"),
+    (("screen", "taken/thesis.txt"), "a file", "above the class folders"),
+    (("screen", "taken"), "no class folder", "for each class"),
+    (("screen", "xrays"), "is the collection", "folder of their own"),
+    (("screen", "xrays/NODULE"), "lies in the collection", "folder of their own"),
+    (("screen", "."), "lies around the collection", "folder of their own"),
+    (("screen", ".balance"), "is the state folder", "folder of their own"),
+    (("merge", "--from", "taken", "--out", "taken/out"), "lies around the balanced folder", "of their own"),
+    (("merge", "--from", "xrays"), "is the collection", "folder of their own"),
+    (("merge",), "no fill yet", "balance merge --from FOLDER"),
+    (("merge", "--out", "taken"), "taken", "--out"),
     (("verify", "taken"), "taken", ""),
     (("verify", "nowhere"), "nowhere", ""),
     (("explain", "xrays/NODULE/p2000-0.png"), "p2000-0.png", ""),
@@ -294,7 +341,16 @@ def test_every_mistake_is_one_clear_message(work, arguments, found, advice):
     assert (work / "taken" / "thesis.txt").read_text() == "mine"
 
 
-@pytest.mark.parametrize("arguments", [("fill",), ("fill", "--target", "5", "--batch-size", "x"), ("nonsense",)])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("fill", "--target", "5", "--batch-size", "x"),
+        ("nonsense",),
+        ("screen",),
+        ("merge", "--no-screen"),
+        ("merge", "candidates"),
+    ],
+)
 def test_wrong_options_are_told_by_the_parser(work, arguments):
     code, output = run(work, *arguments)
     assert code == 2
@@ -429,7 +485,7 @@ def test_help_names_every_command_and_is_documented(tmp_path):
     code, output = run(tmp_path, "--help")
     assert code == 0
     readme = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
-    for name in ("scan", "prompts", "adapt", "fill", "verify", "explain", "unmerge"):
+    for name in ("scan", "split", "prompts", "adapt", "fill", "screen", "merge", "verify", "explain", "unmerge"):
         assert f"\n  {name} " in output
         assert f"balance {name}" in readme, f"the README does not show balance {name}"
         assert run(tmp_path, name, "--help")[0] == 0
@@ -438,3 +494,14 @@ def test_help_names_every_command_and_is_documented(tmp_path):
 def test_hostile_names_are_shown_and_do_nothing(capsys):
     console.result(console.table(["class", "images"], [["\x1b[2J\u202eevil\n", 1]]))
     assert capsys.readouterr().out == "class                images\n\\x1b[2J\\u202eevil\\n       1\n"
+
+
+def test_a_split_that_was_learned_from_is_changed_by_force_alone(work):
+    ledger = Ledger(find_state(work))
+    assert run(work, "split", "--test", "0.3")[0] == 0
+    ledger.add_adapter(ledger.load_collection(), work / "sd")
+    assert "nothing changed" in run(work, "split", "--test", "0.3")[1]
+    code, output = run(work, "split", "--test", "0.2")
+    assert (code, "sd learned from the stored one" in output) == (2, True)
+    assert run(work, "split", "--test", "0.2", "--force")[0] == 0
+    assert run_json(work, "split")["exposed"] == ["sd"]

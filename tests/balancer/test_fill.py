@@ -7,14 +7,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from balancer.attributes import Attributes
+from balancer.candidates import NO_SCREEN
 from balancer.engines import LocalEngine
 from balancer.errors import GenerationError
-from balancer.fill import FillProgress, Recipe, fill, measure_look, settle_look
+from balancer.fill import FillProgress, Recipe, fill, measure_look, settle_attributes, settle_look
 from balancer.generators.checkpoint import find_checkpoint
 from balancer.generators.stable_diffusion import Sampling, StableDiffusion, settle_config
 from balancer.images import read_grey, read_header, read_xmp
-from balancer.jobs import Verdict
+from balancer.jobs import Candidate, Origin, Verdict
 from balancer.ledger import Ledger
+from balancer.patients import read_table
 from balancer.plan import make_plan
 from balancer.prompts import load_pack
 from balancer.scan import scan
@@ -248,3 +251,157 @@ def test_a_class_without_images_of_its_own_takes_any_size(tmp_path, checkpoint):
     desk = Desk(tmp_path, root, checkpoint)
     packs = {**desk.recipe.packs, "NEW": load_pack("chest")}
     assert replace(desk.recipe, packs=packs).job("NEW", 0).output.size in {(20, 24), (21, 24), (22, 24)}
+
+
+@pytest.fixture
+def told(tmp_path, xrays):
+    """Scan with a table of patients."""
+
+    def scan_with(text):
+        (tmp_path / "meta.csv").write_text(text)
+        return scan(xrays, r"(p\d+)-", table=read_table(tmp_path / "meta.csv"))
+
+    return scan_with
+
+
+def test_the_same_table_gives_the_same_prompts_and_another_one_says_so(tmp_path, xrays, checkpoint, told):
+    desk = Desk(tmp_path, xrays, checkpoint)
+    first = told("patient,view\n" + "".join(f"p{n // 20}{n % 20:03},{'PA' if n < 20 else 'AP'}\n" for n in range(60)))
+    split = draw_split(first)
+    with Ledger(desk.state) as ledger:
+        found, changed = settle_attributes(first, split, ledger, remember=True)
+        assert dict(found.counts).keys() == {Attributes(view="PA"), Attributes(view="AP")}
+        assert not changed  # nothing was filled before
+        settle_look(first, split, ledger, remember=True)
+        assert settle_attributes(first, replace(split, parts=split.parts[5:]), ledger, remember=True) == (found, False)
+        other = told("patient,view\np0000,lateral\n")
+        assert settle_attributes(other, split, ledger, remember=False)[1]
+        assert settle_attributes(first, split, ledger, remember=True) == (found, False)
+        none, changed = settle_attributes(
+            replace(first, table=None, images=desk.collection.images), split, ledger, remember=True
+        )
+        assert (none.counts, changed) == ((), True)
+
+
+def test_a_table_words_the_jobs_alike_in_every_class_and_without_one_nothing_changes(tmp_path, xrays, checkpoint, told):
+    desk = Desk(tmp_path, xrays, checkpoint)
+    plain = [desk.recipe.job(label, index).id for label in ("NODULE", "NORMAL") for index in range(9)]
+    views = told("file,view\n" + "".join(f"p2{n:03}-{k}.png,AP\n" for n in range(4) for k in (0, 1)))
+    with Ledger(desk.state) as ledger:
+        joint, _ = settle_attributes(desk.collection, desk.split, ledger, remember=True)
+        assert [
+            replace(desk.recipe, attributes=joint).job(label, index).id
+            for label in ("NODULE", "NORMAL")
+            for index in range(9)
+        ] == plain
+        joint, _ = settle_attributes(views, draw_split(views), ledger, remember=True)
+    recipe = replace(desk.recipe, attributes=joint)
+    slots = [[recipe.job(label, index).prompt.slots["view"] for index in range(60)] for label in views.labels]
+    assert slots[0] == slots[1] == slots[2]
+    assert 0 < slots[0].count("anteroposterior AP projection") < 40
+
+
+class Judge:
+    """Rejects some indices, and remembers what it was asked."""
+
+    def __init__(self, name, rejects=()):
+        self.name, self.rejects, self.asked = name, rejects, []
+
+    def __call__(self, batch, accepted):
+        self.asked.append(([each.job and each.job.index for each in batch], [each.job is None for each in accepted]))
+        decisions = ["reject" if each.job.index in self.rejects else "accept" for each in batch]
+        return [Verdict(decision, {}, (f"{self.name} said so",), self.name) for decision in decisions]
+
+
+def indices(report):
+    return [candidate.job.index for candidate, _ in report.accepted["NODULE"]]
+
+
+def reviewers(report):
+    return [verdict.reviewer for _, verdict in report.accepted["NODULE"]]
+
+
+def test_what_another_screen_judged_is_judged_anew_and_not_made_again(desk):
+    desk.fill("NODULE=10", Painter(), Judge("no screen"))
+    before, painter, judge = desk.files(), Painter(), Judge("gate", rejects=[1, 2])
+    report = desk.fill("NODULE=10", painter, judge)
+    assert judge.asked == [([0, 1, 2, 3], []), ([4, 5, 6, 7], [False] * 2)]
+    assert (painter.made, report.judged_anew, desk.files()) == ([], 8, before)
+    assert indices(report) == [0, 3, 4, 5, 6, 7]
+    assert reviewers(report) == ["gate"] * 6
+    again = Judge("gate")
+    assert desk.fill("NODULE=10", Painter(), again).judged_anew == 0
+    assert again.asked == []
+
+
+def test_the_way_there_leaves_no_trace(tmp_path, xrays, checkpoint):
+    """Screened, then unscreened and back: the same images and verdicts as of a run that was screened from the start."""
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    straight, around = Desk(tmp_path / "a", xrays, checkpoint), Desk(tmp_path / "b", xrays, checkpoint)
+    wanted = straight.fill("NODULE=10", Painter(), Judge("gate", rejects=[1, 2, 5]))
+    for name in ("gate", "no screen", "gate"):
+        found = around.fill("NODULE=10", Painter(), Judge(name, rejects=[1, 2, 5] if name == "gate" else []))
+    assert indices(found) == indices(wanted) == [0, 3, 4, 6, 7, 8]
+    assert [v for _, v in found.accepted["NODULE"]] == [v for _, v in wanted.accepted["NODULE"]]
+
+
+def test_without_a_screen_what_was_rejected_counts_and_nothing_more_is_made(desk):
+    assert desk.fill("NODULE=8", Painter(), Judge("gate", rejects=range(99)), retries=0).short == {"NODULE": 4}
+    painter = Painter()
+    report = desk.fill("NODULE=8", painter, Judge("no screen"), retries=0)
+    assert (indices(report), painter.made, report.short) == ([0, 1, 2, 3], [], {})
+
+
+def test_what_a_person_decided_stands_whoever_judges(desk):
+    report = desk.fill("NODULE=8", Painter(), Judge("gate"))
+    ids = {candidate.job.index: candidate.id for candidate, _ in report.accepted["NODULE"]}
+    with Ledger(desk.state) as ledger:
+        ledger.add_verdict(desk.collection, ids[0], Verdict("reject", {}, (), "Dr. A"))
+        ledger.add_verdict(desk.collection, ids[1], Verdict("accept", {}, (), "Dr. A"))
+    report = desk.fill("NODULE=8", Painter(), Judge("other", rejects=[1, 2]))
+    assert (indices(report), reviewers(report)) == ([1, 3, 4, 5], ["Dr. A", "other", "other", "other"])
+    next(desk.state.candidates.iterdir()).unlink()
+    assert indices(desk.fill("NODULE=8", Painter(), Judge("other", rejects=[1, 2]))) == [1, 3, 4, 5]
+
+
+def test_what_a_person_takes_back_is_the_screens_word_again(desk):
+    report = desk.fill("NODULE=8", Painter(), Judge("gate"))
+    candidate, verdict = report.accepted["NODULE"][0]
+    with Ledger(desk.state) as ledger:
+        ledger.add_verdict(desk.collection, candidate.id, Verdict("reject", {}, (), "Dr. A"))
+        ledger.add_verdict(desk.collection, candidate.id, verdict)
+    assert desk.fill("NODULE=8", Painter(), Judge("other")).judged_anew == 4
+
+
+def test_a_short_class_says_who_stopped_it_and_who_waits(desk):
+    def unsure(batch, accepted):
+        decisions = ("review" if each.job.index < 2 else "reject" for each in batch)
+        return [Verdict(decision, {}, ("odd",), f"{decision} gate") for decision in decisions]
+
+    report = desk.fill("NODULE=8", Painter(), unsure, retries=1)
+    assert (report.short, report.review) == ({"NODULE": 4}, {"NODULE": 2})
+    assert report.rejected == {"NODULE": {"odd": 6}}
+    assert [verdict.reviewer for _, verdict in report.judged["NODULE"]] == ["review gate"] * 2 + ["reject gate"] * 6
+
+
+def test_what_could_not_be_screened_and_must_be_is_judged_again(desk):
+    def unsure(batch, accepted):
+        return [Verdict("unscreened", {}, ("too few patients",), "gate") for _ in batch]
+
+    assert desk.fill("NODULE=8", Painter(), unsure).short == {}
+    report = desk.fill("NODULE=8", Painter(), unsure, usable=("accept",), retries=0)
+    assert (report.short, report.judged_anew) == ({"NODULE": 4}, 4)
+    assert report.rejected == {"NODULE": {"too few patients": 4}}
+    by_word = lambda batch, accepted: [Verdict("unscreened", {}, (), NO_SCREEN) for _ in batch]  # noqa: E731
+    assert desk.fill("NODULE=8", Painter(), by_word, usable=("accept",), retries=0).short == {}
+
+
+def test_a_screen_sees_accepted_images_from_elsewhere_first(desk):
+    path = desk.state.candidates / "x.png"
+    candidate = Candidate("NODULE", path, "ab", None, Origin("x.png", "cd", "ef", "theirs", path, "PNG"))
+    with Ledger(desk.state) as ledger:
+        ledger.add_candidates(desk.collection, [(candidate, Verdict("accept", {}, (), "gate"))])
+    judge = Judge("gate")
+    desk.fill("NODULE=10", Painter(), judge)
+    assert [accepted for _, accepted in judge.asked] == [[True], [True, *[False] * 4]]

@@ -1,5 +1,7 @@
 import contextlib
+import hashlib
 import os
+import sqlite3
 import subprocess
 import sys
 from dataclasses import replace
@@ -7,9 +9,11 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
+from balancer.contents import read_contents
 from balancer.errors import StateError
-from balancer.jobs import Candidate, Verdict
-from balancer.ledger import Ledger
+from balancer.jobs import Candidate, Origin, Verdict
+from balancer.ledger import MIGRATIONS, Ledger
+from balancer.patients import read_table
 from balancer.scan import scan
 from balancer.split import draw_split
 from balancer.state import State, find_or_make_state, find_state, locked
@@ -32,6 +36,18 @@ def test_a_collection_comes_back_as_it_was(state, xrays):
     pd.testing.assert_frame_equal(again.images, found.images.sort_index())
     assert (again.findings, again.patient_pattern) == (found.findings, found.patient_pattern)
     assert again.root.resolve() == xrays.resolve()
+
+
+def test_the_table_of_patients_is_remembered_and_moves_with_the_state(state, xrays, tmp_path):
+    (tmp_path / "meta.csv").write_text("PID,Gender,age,view\np2000,F,30,PA\np0000,M,,\n")
+    found = scan(xrays, r"(p\d+)", table=read_table(tmp_path / "meta.csv", {"sex": "Gender"}))
+    with Ledger(state) as ledger:
+        ledger.save_collection(found)
+        again = ledger.load_collection()
+    for name in ("sex", "age"):
+        assert again.images[name].dropna().to_dict() == found.images[name].dropna().to_dict() != {}
+    assert again.table == found.table
+    assert again.table.options == f"--patients {tmp_path / 'meta.csv'} --columns sex=Gender"
 
 
 def test_the_last_scanned_collection_is_the_current_one(state, tmp_path, xrays):
@@ -79,6 +95,48 @@ def test_candidates_come_back_with_the_latest_verdict(state, xrays):
         ledger.add_verdict(found, JOB.id, second)
         assert ledger.candidates(found, "NODULE") == {JOB.id: (candidate, second)}
         assert ledger.candidates(found, "EFFUSION") == {}
+
+
+def test_candidates_from_elsewhere_come_back_with_their_origin(state, xrays):
+    found = scan(xrays)
+    origin = Origin("NODULE/a.tif", "ab" * 32, "cd" * 32, "theirs", state.candidates / "y.tif", "PNG L", True)
+    candidate = Candidate("NODULE", state.candidates / "x.png", "ef" * 32, None, origin)
+    verdict = Verdict("accept", {}, (), "gate")
+    with Ledger(state) as ledger:
+        ledger.add_candidates(found, [(candidate, verdict)], "screen 1")
+        assert ledger.candidates(found, "NODULE") == {candidate.id: (candidate, verdict)}
+        assert ledger.judges(found, "NODULE") == {candidate.id: "screen 1"}
+        ledger.add_candidates(found, [(replace(candidate, sha256="99"), None)])
+        assert ledger.candidates(found, "NODULE")[candidate.id] == (replace(candidate, sha256="99"), verdict)
+
+
+def test_a_ledger_of_an_earlier_version_knows_that_screens_judged(state, xrays):
+    """Before, no verdict said whether a person gave it, and none did."""
+    found = scan(xrays)
+    database = sqlite3.connect(state.ledger, isolation_level=None)
+    before = next(number for number, script in enumerate(MIGRATIONS) if "ADD COLUMN judge" in script)
+    for script in MIGRATIONS[:before]:
+        database.executescript(script)
+    database.execute(f"PRAGMA user_version = {before}")
+    candidate = Candidate("NODULE", state.candidates / "x.png", "ab", JOB)
+    with contextlib.closing(database):
+        row = (hashlib.sha256(b"xrays").hexdigest()[:16], JOB.id, "NODULE", "x.png", "ab", JOB.to_json())
+        database.execute("INSERT INTO candidates VALUES (?, ?, ?, ?, ?, ?)", row)
+        database.execute("INSERT INTO verdicts VALUES (?, ?, 'accept', '{}', '[]', 'sound gate', '')", row[:2])
+    with Ledger(state) as ledger:
+        assert ledger.judges(found, "NODULE") == {JOB.id: "sound gate"}
+        assert ledger.candidates(found, "NODULE")[JOB.id][0] == candidate
+
+
+def test_a_persons_verdict_has_no_judge_until_it_is_taken_back(state, xrays):
+    found = scan(xrays)
+    first = Verdict("unscreened", {}, (), "sound gate")
+    with Ledger(state) as ledger:
+        ledger.add_candidates(found, [(Candidate("NODULE", state.candidates / "x.png", "ab", JOB), first)], "screen")
+        ledger.add_verdict(found, JOB.id, replace(first, reviewer="Dr. A"))
+        assert ledger.judges(found, "NODULE") == {JOB.id: None}
+        ledger.add_verdict(found, JOB.id, first)
+        assert ledger.judges(found, "NODULE") == {JOB.id: "screen"}
 
 
 def test_a_block_is_written_whole_or_not_at_all(state, xrays):
@@ -145,3 +203,16 @@ def test_the_lock_of_a_dead_process_is_no_lock(state):
     subprocess.run([sys.executable, "-c", program, str(state.folder)], check=False)
     with locked(State(state.folder)):
         assert (state.folder / "lock").read_text() == str(os.getpid())
+
+
+def test_contents_come_back_as_they_were(state, xrays):
+    (xrays / "NODULE" / "cut.png").write_bytes((xrays / "NODULE" / "p2000-0.png").read_bytes()[:-300])
+    found = scan(xrays)
+    contents = read_contents(xrays, found.images, {})
+    with Ledger(state) as ledger:
+        assert ledger.load_contents(xrays) == {}
+        ledger.save_contents(found, contents)
+        assert ledger.load_contents(xrays) == contents
+        assert ledger.load_contents(xrays, faults=True).keys() == {"NODULE/cut.png"}
+        ledger.save_contents(found, {})
+        assert ledger.load_contents(xrays) == {}

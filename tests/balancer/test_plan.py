@@ -58,3 +58,58 @@ def test_an_unknown_class_is_refused_with_the_likely_one():
 def test_a_cap_that_is_none_is_refused(ratio):
     with pytest.raises(PlanError, match="above 0"):
         make_plan(COUNTS, ["max"], max_ratio=ratio)
+
+
+@pytest.mark.parametrize(
+    ("strategy", "deficits"),
+    [
+        ("minority", {"A": 0, "B": 0, "C": 80}),
+        ("not majority", {"A": 0, "B": 40, "C": 80}),
+        ("all", {"A": 0, "B": 40, "C": 80}),
+    ],
+)
+def test_strategies_are_those_of_imbalanced_learn(strategy, deficits):
+    assert make_plan({"A": 100, "B": 60, "C": 20}, strategy=strategy).deficits == deficits
+
+
+def test_several_smallest_classes_are_all_the_minority():
+    assert make_plan({"A": 9, "B": 3, "C": 3}, strategy="minority").deficits == {"A": 0, "B": 6, "C": 6}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "deficits"),
+    [
+        ({"times": ["1"]}, {"NORMAL": 0, "BACTERIAL": 400, "VIRAL": 50}),
+        ({"times": ["0.25"]}, {"NORMAL": 0, "BACTERIAL": 100, "VIRAL": 13}),
+        ({"times": ["VIRAL=2"]}, {"NORMAL": 0, "BACTERIAL": 0, "VIRAL": 100}),
+        ({"times": ["1", "VIRAL=2"]}, {"NORMAL": 0, "BACTERIAL": 400, "VIRAL": 100}),
+        ({"times": ["2"], "strategy": "minority"}, {"NORMAL": 0, "BACTERIAL": 0, "VIRAL": 100}),
+        ({"times": ["1"], "targets": ["VIRAL=60"]}, {"NORMAL": 0, "BACTERIAL": 400, "VIRAL": 10}),
+        ({"times": ["VIRAL=1"], "targets": ["max"]}, {"NORMAL": 0, "BACTERIAL": 600, "VIRAL": 50}),
+        ({"times": ["20"], "strategy": "minority"}, {"NORMAL": 0, "BACTERIAL": 0, "VIRAL": 500}),
+        ({"times": ["VIRAL=1"], "symmetric": True}, {"NORMAL": 50, "BACTERIAL": 50, "VIRAL": 50}),
+    ],
+)
+def test_times_are_multiples_of_the_real_images(arguments, deficits):
+    assert make_plan(COUNTS, **arguments).deficits == deficits
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {},
+        {"targets": ["max"], "strategy": "minority"},
+        {"targets": ["500"], "times": ["1"]},
+        {"times": ["1", "2"]},
+        {"targets": ["VIRAL=60"], "times": ["VIRAL=1"]},
+    ],
+)
+def test_nothing_asked_and_contradictions_are_refused(arguments):
+    with pytest.raises(PlanError, match="one way to say"):
+        make_plan(COUNTS, **arguments)
+
+
+@pytest.mark.parametrize("times", ["0", "-1", "nan", "inf", "x", "", "VIRAL="])
+def test_times_that_are_no_number_are_refused(times):
+    with pytest.raises(PlanError, match="in --times"):
+        make_plan(COUNTS, times=[times])

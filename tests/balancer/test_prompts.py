@@ -306,6 +306,31 @@ def test_known_values_that_do_not_fit_are_refused(hand, known):
     assert repr(next(iter(known))) in caught.value.found
 
 
+KNOWN = "known:\n  view:\n    PA: front\n    AP lateral: odd\n  patient:\n    female 65+: of her\nclasses:"
+
+
+def test_a_pack_words_what_is_known(write):
+    pack = load_pack(write(PACK.replace("classes:", KNOWN)))
+    assert pack.known == {
+        "view": {("PA",): "front", ("AP", "lateral"): "odd"},
+        "patient": {("female", "65+"): "of her"},
+    }
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "found"),
+    [
+        ("  patient:", "  patients:", 13, "'patients'"),
+        ("female 65+", "femal 65+", 14, "'femal 65+'"),
+        ("of her", "of {her}", 14, "of {her}"),
+        ("  patient:\n    female 65+: of her", "  patient: x", 13, "none"),
+    ],
+)
+def test_faults_in_what_is_known_are_told_with_their_line(write, old, new, line, found):
+    error = fault(write(PACK.replace("classes:", KNOWN).replace(old, new)))
+    assert error.found == f"hand.yaml, line {line}: {found}"
+
+
 def test_pack_texts_cover_every_word(hand):
     texts = list(pack_texts(hand, iter(["normal", "odd_one"])))
     assert texts[0] == "drawing, text"

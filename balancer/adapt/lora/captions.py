@@ -13,6 +13,7 @@ from torch import Tensor
 
 from balancer.adapt.settings import ScratchSettings
 from balancer.adapt.text import Packs, draw_captions
+from balancer.attributes import Attributes
 from balancer.errors import ModelError, PromptError
 from balancer.files import write_whole
 from balancer.generators.checkpoint import Checkpoint
@@ -44,8 +45,12 @@ class Book:
         return Book(texts, torch.cat([self.chosen, moved.expand(self.variants, -1)], dim=1))
 
 
-def make_book(packs: Packs, samples: Sequence[Sample], seed: int, dropout: float | None) -> Book:
+def make_book(
+    packs: Packs, samples: Sequence[Sample], known: Sequence[Attributes], seed: int, dropout: float | None
+) -> Book:
     """Several captions for each image, a share of them dropped; without `dropout` one, and none dropped.
+
+    `known` is what is known of each image.
 
     Raises:
         PromptError: a label has no pack.
@@ -59,7 +64,7 @@ def make_book(packs: Packs, samples: Sequence[Sample], seed: int, dropout: float
         )
     variants = 1 if dropout is None else max(1, min(MOST_VARIANTS, _TEXTS // max(1, len(labels))))
     wording = ScratchSettings(batch_size=max(1, len(labels)), seed=seed, caption_dropout=dropout or _NEVER)
-    rows = [draw_captions(packs, labels, variant, wording) for variant in range(variants)]
+    rows = [draw_captions(packs, labels, variant, wording, known) for variant in range(variants)]
     texts = {text: place for place, text in enumerate(dict.fromkeys(text for row in rows for text in row))}
     return Book(tuple(texts), torch.tensor([[texts[text] for text in row] for row in rows]).reshape(variants, -1))
 

@@ -23,7 +23,6 @@ from balancer.adapt.lora.looks import Diary, Look, reason_to_stop
 from balancer.adapt.lora.material import Material
 from balancer.adapt.lora.memory import no_room
 from balancer.adapt.lora.settings import LoraSettings
-from balancer.adapt.text import Packs
 from balancer.adapt.training import Progress
 from balancer.adapt.watch import Observation, Seen, Watch
 from balancer.errors import ModelError
@@ -205,11 +204,11 @@ class Lesson:
         return (*words, sizes.float()) if len(self.desk.readers.encoders) == 2 else words
 
 
-def make_books(train: Sequence[Sample], holdout: Sequence[Sample], packs: Packs, settings: LoraSettings) -> Book:
+def make_books(material: Material, settings: LoraSettings) -> Book:
     """The captions of the training images, and one for each holdout image that is judged."""
-    judged = judged_of(holdout)
-    book = make_book(packs, train, settings.seed, settings.caption_dropout)
-    return book.joined(make_book(packs, judged, settings.seed, None)) if judged else book
+    train, judged, packs = material.train, judged_of(material.holdout), material.packs
+    book = make_book(packs, train, material.known(train), settings.seed, settings.caption_dropout)
+    return book.joined(make_book(packs, judged, material.known(judged), settings.seed, None)) if judged else book
 
 
 def judged_of(holdout: Sequence[Sample]) -> list[Sample]:

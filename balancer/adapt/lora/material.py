@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from balancer.adapt.card import class_counts
 from balancer.adapt.text import Packs
+from balancer.attributes import Attributes
 from balancer.errors import CollectionError
 from balancer.scan import Sample
 
 
 @dataclass(frozen=True, slots=True)
 class Material:
-    """What is learnt from (`train`) and judged by (`holdout`), and how it is worded; paths are relative to `root`."""
+    """What is learnt from (`train`) and judged by (`holdout`), and how it is worded; paths are relative to `root`.
+
+    `attributes` are what a table tells of images, by path; their captions say so.
+    """
 
     train: Sequence[Sample]
     holdout: Sequence[Sample]
     root: Path
     packs: Packs
     split_sha256: str
+    attributes: Mapping[str, Attributes] = field(default_factory=dict)
+
+    def known(self, samples: Sequence[Sample]) -> list[Attributes]:
+        """What is known of each sample."""
+        return [self.attributes.get(sample.path, Attributes()) for sample in samples]
 
     def prepared(self) -> tuple[Material, list[str]]:
         """The same in a fixed order, without classes of a single image, and the labels of those.

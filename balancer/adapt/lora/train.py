@@ -57,7 +57,7 @@ def train_lora(
     wanted = {sample.label for sample in material.train}
     packs = {label: pack for label, pack in sorted(material.packs.items()) if label in wanted}
     material = replace(material, packs=packs)
-    books = make_books(material.train, material.holdout, packs, settings)
+    books = make_books(material, settings)
     require_texts_fit(checkpoint, books.texts)
     fingerprint = _fingerprint(material, checkpoint, settings)
     if not is_finished(folder, fingerprint):
@@ -130,12 +130,13 @@ def _finish(
         known = {**facts, "device": _device_name(device), "cost": {"seconds": cost["seconds"], "energy": energy}}
         write = card.make_card(checkpoint, material.train, settings, looks, best, change, partial, known)
         card.write_card(write, partial)
-    progress("samples", 1, 1, _verdict(looks, best, facts["ended"]))
+    progress("samples", 1, 1, verdict(looks, best, facts["ended"]))
     differs = f"{change.grey_levels:.1f} grey levels of 255 (latents: {change.latents:.2f} standard deviations)"
     progress("samples", 1, 1, f"The same {change.images} seeds with and without it differ by {differs}.")
 
 
-def _verdict(looks: Sequence[Look], best: Look, ended: str) -> str:
+def verdict(looks: Sequence[Look], best: Look, ended: str) -> str:
+    """What is to be said of what was kept, in words."""
     kept = f"Kept: the averaged weights after step {best.step}; {ended}."
     if best.loss is None or looks[0].loss is None:
         return f"{kept} There are no holdout images: overfitting could not be watched by their loss."
@@ -160,5 +161,6 @@ def _fingerprint(material: Material, checkpoint: Checkpoint, settings: LoraSetti
     kept = {name: value for name, value in settings.to_json().items() if name not in MACHINE_FIELDS}
     words = {label: [pack.name, *text.texts({label: pack})] for label, pack in material.packs.items()}
     parts = [[(each.path, each.label, each.sha256) for each in part] for part in (material.train, material.holdout)]
-    whole = [kept, words, parts, material.split_sha256, checkpoint.ref.sha256]
+    known = [material.known(part) for part in (material.train, material.holdout)]
+    whole = [kept, words, parts, known, material.split_sha256, checkpoint.ref.sha256]
     return hashlib.sha256(to_json(whole).encode()).hexdigest()

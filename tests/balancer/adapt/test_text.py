@@ -5,6 +5,7 @@ from transformers import CLIPTokenizer
 
 from balancer.adapt import text
 from balancer.adapt.settings import ScratchSettings
+from balancer.attributes import Attributes
 from balancer.prompts import load_pack, make_prompt
 
 PACKS = {"nodule": load_pack("chest"), "odd_name": load_pack("chest")}
@@ -56,3 +57,21 @@ def test_a_tenth_of_the_captions_is_dropped_to_nothing_or_to_the_negative_text()
     assert 60 < captions.count(negative) < 140
     assert captions[:20] == text.draw_captions(PACKS, ["nodule"] * 2000, 0, settings)[:20]
     assert captions != text.draw_captions(PACKS, ["nodule"] * 2000, 1, settings)
+
+
+def test_each_caption_says_what_is_known_of_its_own_image() -> None:
+    settings = ScratchSettings(batch_size=400, caption_dropout=1e-9)
+    girl, unknown = Attributes("female", "5-17", "AP"), Attributes()
+    plain = text.draw_captions(PACKS, ["nodule"] * 400, 0, settings)
+    captions = text.draw_captions(PACKS, ["nodule"] * 400, 0, settings, [girl, unknown] * 200)
+    assert all("radiograph of a girl" in each and "AP projection" in each for each in captions[::2])
+    assert captions[1::2] == plain[1::2]  # what is not known is drawn as ever
+    views = [sum(view in each for each in captions[1::2]) for view in ("frontal", "PA projection", "AP projection")]
+    assert max(views) - min(views) < 30
+
+
+def test_the_vocabulary_knows_the_words_of_what_is_known() -> None:
+    known = [Attributes("female", "65+", "lateral")]
+    assert not any("elderly" in each for each in text.texts(PACKS))
+    assert any("elderly woman" in each and "lateral projection" in each for each in text.texts(PACKS, known))
+    assert text.train_vocabulary(PACKS, 900) == text.train_vocabulary(PACKS, 900, [])

@@ -13,9 +13,10 @@ from diffusers import StableDiffusionPipeline, StableDiffusionXLPipeline
 from PIL import Image
 from safetensors.torch import load_file
 
+from balancer.adapt.lora.looks import Look
 from balancer.adapt.lora.material import Material
 from balancer.adapt.lora.settings import LoraSettings
-from balancer.adapt.lora.train import train_lora
+from balancer.adapt.lora.train import train_lora, verdict
 from balancer.adapt.watch import Observation
 from balancer.errors import CollectionError, ModelError, OutOfMemory, PromptError
 from balancer.generators.checkpoint import find_checkpoint
@@ -175,7 +176,7 @@ def test_an_adapter_that_changes_nothing_is_an_error(material, base, tmp_path):
 
 
 def test_a_holdout_loss_that_turns_ends_it_and_the_best_is_kept(material, base, tmp_path):
-    wild = replace(QUICK, steps=40, look_every=0.05, patience=2, learning_rate=300.0)
+    wild = replace(QUICK, steps=40, look_every=0.05, patience=2, learning_rate=20.0)
     said = []
     made = train_lora(material, base, wild, tmp_path / "mine", progress=lambda *each: said.append(each[3]))
     card = json.loads((made / "card.json").read_text())
@@ -183,7 +184,14 @@ def test_a_holdout_loss_that_turns_ends_it_and_the_best_is_kept(material, base, 
     assert card["ended"] == f"stopped there: the holdout loss has not fallen since step {card['kept']['step']}"
     losses = {look["step"]: look["loss"] for look in card["looks"] if look["step"]}
     assert card["kept"]["holdout_loss"] == min(losses.values())
-    assert any("the holdout loss never fell below the base's" in line for line in said)
+    assert any(line.startswith(f"Kept: the averaged weights after step {card['kept']['step']}") for line in said)
+
+
+def test_a_loss_that_never_fell_is_a_warning():
+    looks = [Look(0, 0, 1.0), Look(1, 4, 1.5)]
+    assert "Warning: the holdout loss never fell below the base's 1.0000 (1.5000)" in verdict(looks, looks[1], "over")
+    looks = [Look(0, 0, 1.0), Look(1, 4, 0.5)]
+    assert "Holdout loss 1.0000 before, 0.5000 there" in verdict(looks, looks[1], "over")
 
 
 def test_the_watch_sees_samples_and_training_images_and_can_stop(material, base, tmp_path):
@@ -194,7 +202,7 @@ def test_the_watch_sees_samples_and_training_images_and_can_stop(material, base,
         return Observation({"copies": 1.0}, ("a copy",), "it copies")
 
     card = json.loads((train_lora(material, base, QUICK, tmp_path / "mine", watch) / "card.json").read_text())
-    assert seen_by == [({"normal": 1, "nodule": 1}, (11, 64, 64), ["normal"] * 8 + ["nodule"] * 3)]
+    assert seen_by == [({"normal": 1, "nodule": 1}, (11, 64, 64), ["nodule"] * 3 + ["normal"] * 8)]
     assert card["ended"] == "stopped there: it copies"
     assert card["looks"][-1]["figures"] == {"copies": 1.0}
 
@@ -240,7 +248,9 @@ def test_a_class_without_a_pack_is_an_error(material, base, tmp_path):
 def test_captions_that_the_base_would_cut_are_an_error(material, base, tmp_path):
     pack = tmp_path / "long.yaml"
     pack.write_text(
-        (Path("prompt_templates") / "chest.yaml").read_text().replace("- pulmonary nodule", "- " + "nodule " * 200)
+        (Path("prompt_templates") / "chest.yaml")
+        .read_text()
+        .replace("- a solitary pulmonary nodule", "- " + "nodule " * 200)
     )
     long = dict.fromkeys(("normal", "nodule"), load_pack(str(pack)))
     with pytest.raises(ModelError, match="captions of at most 77 tokens"):

@@ -1,0 +1,110 @@
+"""What happens to every synthetic image, whoever made it: kept safe, judged, and its verdict remembered."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from balancer.files import write_whole
+from balancer.jobs import Candidate, Verdict
+from balancer.ledger import Ledger
+from balancer.scan import Collection
+
+Judged = tuple[Candidate, Verdict]
+USABLE = ("accept", "unscreened")
+"""Decisions that let an image into the balanced folder; what was not screened says so in its provenance."""
+NO_SCREEN = "no screen"
+"""Who judges where the user wants no screening: what it lets pass is merged by the user's word."""
+
+
+class Screen(Protocol):
+    """Judges a batch, given what is accepted of its class so far; a pure function of the two."""
+
+    @property
+    def name(self) -> str:
+        """Who judges. What another screen has judged is judged anew, but for what a person decided."""
+        ...
+
+    def __call__(self, batch: Sequence[Candidate], accepted: Sequence[Candidate]) -> Sequence[Verdict]:
+        """Return one verdict a candidate."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the ledger holds of a class: candidates with the verdict that counts, and who gave it (`None`: a person)."""
+
+    judged: Mapping[str, Judged]
+    judges: Mapping[str, str | None]
+
+    @classmethod
+    def of(cls, ledger: Ledger, collection: Collection, label: str) -> Known:
+        """All candidates of a class, by id."""
+        return cls(ledger.candidates(collection, label), ledger.judges(collection, label))
+
+    def stands(self, candidate: Candidate, screen: Screen, decisions: Container[str] = USABLE) -> bool:
+        """Whether the verdict on record is still the one to go by: a person's, or the same screen's.
+
+        What it could not screen then, and must, it is to screen now.
+        """
+        key = candidate.id
+        if key not in self.judged or self.judges[key] not in (None, name_of(screen)):
+            return False
+        verdict = self.judged[key][1]
+        return self.judges[key] is None or verdict.decision != "unscreened" or is_usable(verdict, decisions)
+
+    def by_person(self, candidate: Candidate) -> Verdict | None:
+        """What a person decided about just this image."""
+        earlier = self.judged.get(candidate.id)
+        if earlier is None or self.judges[candidate.id] is not None or earlier[0].sha256 != candidate.sha256:
+            return None
+        return earlier[1]
+
+    def made_elsewhere(self) -> list[Judged]:
+        """Usable images of another generator, in order of their ids."""
+        return [each for each in self.judged.values() if each[0].job is None and is_usable(each[1])]
+
+
+def keep(path: Path, content: bytes) -> str:
+    """Put an image into the store, whole; its SHA-256."""
+    write_whole(path, content)
+    return hashlib.sha256(content).hexdigest()
+
+
+def judge(
+    batch: Sequence[Candidate],
+    accepted: Sequence[Candidate],
+    screen: Screen,
+    *,
+    known: Known,
+    collection: Collection,
+    ledger: Ledger | None,
+) -> list[Judged]:
+    """Judge a batch whose files are safe on disk and record all of it at once; what a person decided stands.
+
+    Without a ledger nothing is recorded.
+    """
+    persons = [known.by_person(candidate) for candidate in batch]
+    verdicts = screen(batch, accepted)
+    if ledger is not None:
+        said = [None if person else verdict for person, verdict in zip(persons, verdicts, strict=True)]
+        ledger.add_candidates(collection, zip(batch, said, strict=True), name_of(screen))
+    found = [person or verdict for person, verdict in zip(persons, verdicts, strict=True)]
+    return list(zip(batch, found, strict=True))
+
+
+def is_usable(verdict: Verdict, decisions: Container[str] = USABLE) -> bool:
+    """Whether an image may be merged: by what was decided, or because its user wanted no screening.
+
+    >>> is_usable(Verdict("unscreened", {}, (), NO_SCREEN), ["accept"])
+    True
+    """
+    return verdict.decision in decisions or (verdict.decision == "unscreened" and verdict.reviewer == NO_SCREEN)
+
+
+def name_of(screen: Screen) -> str:
+    """Who judges; a plain function may do so too."""
+    return str(getattr(screen, "name", None) or getattr(screen, "__name__", type(screen).__name__))

@@ -1,0 +1,111 @@
+"""Work on many items over all processor cores: in forked processes where that is safe, else in threads."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from typing import Any, TypeVar
+
+from balancer.errors import StateError
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+_CHUNK = 64
+_WORTH_A_PROCESS = 256
+
+
+def cores() -> int:
+    """How many processor cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def in_parallel(
+    work: Callable[[Sequence[Item]], Sequence[Result]], items: Sequence[Item]
+) -> Iterator[Sequence[tuple[Item, Result]]]:
+    """Yield what `work` makes of each chunk of `items`, as (item, result) pairs, in whatever order they are ready.
+
+    `work` gets a list and gives a list of the same length. Short calls into C, as to decode a small image, wait for
+    each other in threads; processes do not.
+
+    >>> sorted(pair for chunk in in_parallel(lambda numbers: [n * n for n in numbers], [1, 2, 3]) for pair in chunk)
+    [(1, 1), (2, 4), (3, 9)]
+    """
+    count = cores()
+    size = max(1, min(_CHUNK, -(-len(items) // (4 * count))))
+    chunks = [items[start : start + size] for start in range(0, len(items), size)]
+    forks = sys.platform == "linux" and threading.active_count() == 1  # a fork beside other threads may hang
+    if forks and count > 1 and len(items) >= _WORTH_A_PROCESS:
+        for number, found in _forked(work, chunks, count):
+            yield list(zip(chunks[number], found, strict=True))
+        return
+    with ThreadPoolExecutor(count) as pool:
+        for chunk, found in zip(chunks, pool.map(work, chunks), strict=True):
+            yield list(zip(chunk, found, strict=True))
+
+
+def _forked(
+    work: Callable[[Sequence[Item]], Sequence[Result]], chunks: Sequence[Sequence[Item]], count: int
+) -> Iterator[tuple[int, Sequence[Result]]]:
+    """(number of the chunk, its results), from `count` processes that end when this one does."""
+    context = multiprocessing.get_context("fork")
+    open_ends: list[Connection] = []
+    workers: list[BaseProcess] = []
+    try:
+        for first in range(count):
+            ours, theirs = context.Pipe(duplex=False)
+            worker: BaseProcess = context.Process(
+                target=_serve, args=(theirs, [*open_ends, ours], work, chunks, first, count), daemon=True
+            )
+            worker.start()
+            theirs.close()  # else the end of a killed worker would never be seen
+            open_ends.append(ours)
+            workers.append(worker)
+        while open_ends:
+            for end in [each for each in wait(open_ends) if isinstance(each, Connection)]:
+                found: tuple[int, Sequence[Result]] | None = _received(end)
+                if found is None:
+                    open_ends.remove(end)
+                else:
+                    yield found
+    finally:
+        for worker in workers:
+            worker.terminate()
+            worker.join()
+
+
+def _serve(
+    end: Connection,
+    inherited: Sequence[Connection],
+    work: Callable[[Sequence[Item]], Sequence[Result]],
+    chunks: Sequence[Sequence[Item]],
+    first: int,
+    step: int,
+) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent too, and it ends us
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    for other in inherited:
+        other.close()  # else a pipe whose reader was killed would not break
+    try:
+        for number in range(first, len(chunks), step):
+            end.send((number, work(chunks[number])))
+        end.send(None)
+    except BrokenPipeError:  # the parent was killed
+        os._exit(1)
+
+
+def _received(end: Connection) -> Any:
+    try:
+        return end.recv()
+    except EOFError as error:
+        raise StateError(
+            needed="processes that decode images to the end",
+            found="one of them was ended, perhaps for want of memory",
+            next_step="close other programs and run the command again",
+        ) from error

@@ -1,0 +1,56 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from balancer.errors import StateError
+from balancer.parallel import in_parallel
+
+ROOT = Path(__file__).parents[2]
+
+
+def squares(numbers):
+    return [number * number for number in numbers]
+
+
+@pytest.mark.parametrize("count", [0, 1, 255, 1000])
+def test_every_item_comes_back_with_its_result(count):
+    pairs = [pair for chunk in in_parallel(squares, range(count)) for pair in chunk]
+    assert sorted(pairs) == [(number, number * number) for number in range(count)]
+
+
+def test_a_worker_that_is_ended_is_a_message():
+    def die(numbers):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    with pytest.raises(StateError, match="ended"):
+        list(in_parallel(die, range(1000)))
+
+
+def test_no_worker_outlives_a_killed_parent(tmp_path):
+    program = (
+        "import os, sys, time\nfrom pathlib import Path\nfrom balancer.parallel import in_parallel\n"
+        "def work(numbers):\n"
+        "    Path(sys.argv[1], str(os.getpid())).touch(); time.sleep(0.1); return [bytes(100_000)] * len(numbers)\n"
+        "for _ in in_parallel(work, range(100_000)): time.sleep(0.05)"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", program, str(tmp_path)], cwd=ROOT)
+    while len(list(tmp_path.iterdir())) < 2:
+        time.sleep(0.05)
+    parent.kill()
+    parent.wait()
+    end = time.monotonic() + 20
+    while any(_lives(int(path.name)) for path in tmp_path.iterdir()):
+        assert time.monotonic() < end
+        time.sleep(0.1)
+
+
+def _lives(process):
+    try:
+        return Path(f"/proc/{process}/stat").read_text().split()[2] != "Z"
+    except FileNotFoundError:
+        return False

@@ -1,0 +1,57 @@
+import io
+
+import numpy as np
+import pytest
+from PIL import Image, ImageEnhance
+
+from balancer.contents import read_contents
+from balancer.scan import scan
+from balancer.twins import SAME, likeness, near_pairs, twins
+from examples.phantoms import draw_radiograph
+from tests.planted import altered
+
+
+def test_pairs_are_those_that_counting_all_bits_gives():
+    chance = np.random.default_rng(0)
+    bits = np.repeat(chance.integers(0, 2, (300, 256), np.uint8), 5, axis=0) ^ (chance.random((1500, 256)) < 0.11)
+    hashes = np.packbits(bits.astype(np.uint8), axis=1).view(np.uint64)
+    others = hashes[chance.permutation(len(hashes))]
+    apart = np.bitwise_count(hashes[:, None] ^ others[None]).sum(axis=2)
+    first, second = np.nonzero(apart <= 56)
+    wanted = {(i, j) for i, j in zip(first.tolist(), second.tolist(), strict=True) if i < j}
+    assert {tuple(pair) for pair in near_pairs(hashes, others, 56).tolist()} == wanted
+    assert len(wanted) > 1000
+    assert near_pairs(hashes[:1], others[:1], 256).tolist() == []
+
+
+def grey(image):
+    return np.asarray(image.convert("L").resize((64, 64), Image.Resampling.BOX), np.float32)
+
+
+@pytest.mark.parametrize("way", ["re-encoded", "resized", "brightened", "cropped"])
+def test_copies_agree_and_other_patients_do_not(way):
+    originals = [Image.fromarray(draw_radiograph("normal", patient, size=128, seed=9)) for patient in range(12)]
+    copies = []
+    for image in originals:
+        buffer = io.BytesIO()
+        altered(image, way).save(buffer, "JPEG", quality=50)
+        copies.append(grey(Image.open(buffer)))
+    left, right = np.stack([grey(image) for image in originals]), np.stack(copies)
+    assert (likeness(left, right) >= SAME).all()
+    assert (likeness(left, np.roll(right, 1, axis=0)) < SAME).all()
+
+
+def test_groups_hold_all_copies_in_order(tmp_path):
+    for number, label in enumerate(("A", "A", "A", "B", "B", "B")):
+        (tmp_path / label).mkdir(exist_ok=True)
+        image = Image.fromarray(draw_radiograph("normal", number, size=128, seed=9))
+        image.save(tmp_path / label / f"{number}.png")
+        if number == 4:
+            ImageEnhance.Brightness(image).enhance(0.9).save(tmp_path / "A" / "dark.jpg", quality=60)
+            altered(image, "mirrored").save(tmp_path / "A" / "mirrored.png")
+            image.save(tmp_path / "A" / "same.bmp")
+    for number in range(3):
+        Image.new("L", (50, 50), 10).save(tmp_path / "A" / f"blank{number}.png")
+    found = read_contents(tmp_path, scan(tmp_path).images, {})
+    assert twins(found) == [["A/dark.jpg", "A/mirrored.png", "A/same.bmp", "B/4.png"]]
+    assert twins({}) == []
