@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from balancer.adapt import draws, learning
+from balancer.adapt.checkpoint import state_folder
 from balancer.adapt.energy import Meter
 from balancer.adapt.lora.captions import Book, embedded, make_book
 from balancer.adapt.lora.change import draw_rows, sample_jobs, sheet
@@ -105,6 +106,8 @@ class Lesson:
                 with self.desk.layers.replaced(learner.average):
                     looks.append(self._look(now, watch))
                 self.diary.write(looks[-1], learner.average.state_dict())
+                if now.step and not state_folder(states, now.step).exists():
+                    learning.keep(learner, states, now)
                 meter.note()
             return bool(reason_to_stop(looks, self.settings.patience))
 
@@ -187,7 +190,6 @@ class Lesson:
 
     def _samples(self, step: int) -> Mapping[str, Sequence[GreyImage]]:
         packs = dict(list(self.material.packs.items())[:_WATCHED_CLASSES])
-        self.progress("samples", 0, 1, "")
         jobs = sample_jobs(packs, self.desk.config, self.settings.look_columns, self.settings.seed)
         rows = draw_rows(self.desk.generator, jobs)
         write_whole(self.work / "samples" / f"{step:06d}.png", sheet(rows))
