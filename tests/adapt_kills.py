@@ -28,7 +28,7 @@ class Arena:
 
     def __init__(self, folder: Path, steps: int = STEPS) -> None:
         self.folder, self._scanned = folder / "now", folder / "scanned"
-        self._adapt = ("adapt", "--base", "base", "--steps", str(steps), "--device", "cpu")
+        self._adapt = ("adapt", "--base", "base", "--steps", str(steps), "--device", "cpu", "--learning-rate", "0.01")
         self._scanned.mkdir(parents=True)
         write_xrays(self._scanned / "xrays", {"NORMAL": 60, "EFFUSION": 30, "NODULE": 8})
         write_pipeline(self._scanned / "base")

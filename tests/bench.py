@@ -16,6 +16,7 @@ from pathlib import Path
 from balancer.generators import ImageGenerator
 from balancer.images import GreyImage
 from balancer.jobs import Job
+from tests.bench_lora import bench_lora
 from tests.kills import POCKET, balance, finished
 from tests.tiny import write_xrays
 
@@ -158,6 +159,7 @@ def main() -> None:
         bench_deep(Path(folder))
     with tempfile.TemporaryDirectory() as folder:
         bench_fill(Path(folder))
+    bench_lora()
 
 
 if __name__ == "__main__":

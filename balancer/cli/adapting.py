@@ -20,6 +20,7 @@ def adapt(
         False, "--from-scratch", help="Train a small Stable Diffusion on your images alone."
     ),
     rank: int = typer.Option(None, min=1, help="With --base: rank of the adapter (default: 16)."),
+    learning_rate: float = typer.Option(None, help="With --base: peak learning rate (default: 0.0001)."),
     text_encoder: bool = typer.Option(False, "--text-encoder", help="With --base: adapt the text encoder too."),
     batch_size: int = typer.Option(None, min=1, help="Images a step (default: 8 with --base, 32 from scratch)."),
     size: int = typer.Option(None, help="Side of its images in pixels (default: the base's own, 64 from scratch)."),
@@ -46,15 +47,16 @@ def adapt(
             found="both" if from_scratch else "none",
             next_step="balance adapt --base FOLDER, or: balance adapt --from-scratch",
         )
-    given = {"size": size, "steps": steps, "minutes": minutes, "batch_size": batch_size, "rank": rank}
+    given = {"size": size, "steps": steps, "minutes": minutes, "batch_size": batch_size}
+    given |= {"rank": rank, "learning_rate": learning_rate}
     chosen = {name: value for name, value in given.items() if value is not None} | {"seed": seed, "device": device}
     folder_name = _plain_name(name or ("scratch" if from_scratch else "lora"))
     if base is not None:
         _adapt_base(base, {**chosen, "text_encoder": text_encoder}, folder_name, pack, accept_licence)
         return
-    if text_encoder or rank is not None:
+    if text_encoder or rank is not None or learning_rate is not None:
         raise ModelError(
-            needed="a base for --rank and --text-encoder",
+            needed="a base for --rank, --learning-rate and --text-encoder",
             found="--from-scratch, which trains all there is",
             next_step="leave them out, or: balance adapt --base FOLDER",
         )

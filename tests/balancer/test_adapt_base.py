@@ -10,7 +10,7 @@ from tests.adapt_kills import Arena
 from tests.kills import balance, finished
 from tests.tiny import write_pipeline
 
-QUICK = ("--steps", "40", "--batch-size", "2", "--rank", "4")
+QUICK = ("--steps", "4", "--batch-size", "2", "--rank", "4", "--learning-rate", "0.5")
 
 
 def run(folder, *arguments):
@@ -57,7 +57,7 @@ def test_a_licence_is_accepted_once(work):
     assert code == 0, output
     card = json.loads((work / ".balance" / "adapters" / "lora" / "card.json").read_text())
     assert card["base"]["licence"] == "openrail"
-    assert run(work, "adapt", "--base", "base", "--steps", "10", "--name", "lora")[1].count("--accept-licence") == 0
+    assert run(work, "adapt", "--base", "base", *QUICK)[0] == 0  # the word is remembered
 
 
 @pytest.mark.parametrize(
@@ -68,6 +68,7 @@ def test_a_licence_is_accepted_once(work):
         (("--base", "xrays"), "xrays: EFFUSION, NODULE, NORMAL"),
         (("--base", "no/model"), "nothing is fetched"),
         (("--base", "base", "--size", "33"), "--size 33"),
+        (("--base", "base", "--learning-rate", "0"), "--learning-rate 0"),
         (("--base", "base", "--steps", "5", "--minutes", "5"), "both"),
         (("--base", "base", "--device", "tpu"), "--device tpu"),
         (("--base", "pickled"), "pickled holds diffusion_pytorch_model.bin"),
@@ -86,14 +87,14 @@ def test_every_mistake_is_one_clear_message(work, arguments, found):
 
 def test_a_pack_that_lacks_a_class_is_told(work):
     (work / "mine.yaml").write_text(
-        "name: mine\nmodality: chest radiograph\nnegative: text\ntemplates: ['{modality} of {finding}']\nslots: {}\n"
+        "modality: chest radiograph\nnegative: [text]\ntemplates: ['{modality} of {finding}']\n"
         "classes:\n  normal:\n    synonyms: []\n    findings: [clear lungs]\n"
     )
     code, output = run(work, "adapt", "--base", "base", *QUICK, "--pack", "mine.yaml")
-    assert "does not know EFFUSION, NODULE" in output or "NODULE" in output, output
-    assert code in (0, 2)
+    assert code == 0, output
+    assert "Warning: mine.yaml does not know EFFUSION, NODULE: their prompts are the bare class name." in output
 
 
 def test_killed_by_the_system_it_ends_with_the_same_weights(tmp_path):
-    arena = Arena(tmp_path / "arena", steps=40)
+    arena = Arena(tmp_path / "arena", steps=30)
     assert arena.kill_and_resume(1, random.Random(1)) >= 1

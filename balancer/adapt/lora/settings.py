@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from balancer.adapt.settings import DEFAULT_MINUTES, refuse_both, refuse_fraction, refuse_small
+from balancer.errors import ModelError
 
 BATCH_SIZE = 8
 MACHINE_FIELDS = ("minutes", "device", "checkpoint_every_seconds")
@@ -51,6 +53,7 @@ class LoraSettings:
         for name in ("rank", "batch_size", "augmentations", "repetitions", "look_columns", "patience"):
             refuse_small(name, getattr(self, name), 1)
         refuse_small("steps", self.steps, 2)
+        _refuse_rate(self.learning_rate)
         refuse_small("minutes", self.minutes, 0.01)
         for name in ("look_every", "caption_dropout"):
             refuse_fraction(name, getattr(self, name))
@@ -63,3 +66,10 @@ class LoraSettings:
     def to_json(self) -> dict[str, Any]:
         """The fields by name, as JSON knows them."""
         return asdict(self)
+
+
+def _refuse_rate(rate: float) -> None:
+    if not 0 < rate < math.inf:
+        raise ModelError(
+            needed="a learning rate above 0", found=f"--learning-rate {rate:g}", next_step="use --learning-rate 0.0001"
+        )
