@@ -88,7 +88,7 @@ def test_every_mistake_is_one_clear_message(work, arguments, found):
 def test_a_pack_that_lacks_a_class_is_told(work):
     (work / "mine.yaml").write_text(
         "modality: chest radiograph\nnegative: [text]\ntemplates: ['{modality} of {finding}']\n"
-        "classes:\n  normal:\n    synonyms: []\n    findings: [clear lungs]\n"
+        "classes:\n  normal:\n    synonyms: [healthy]\n    findings: [clear lungs]\n"
     )
     code, output = run(work, "adapt", "--base", "base", *QUICK, "--pack", "mine.yaml")
     assert code == 0, output
