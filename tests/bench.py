@@ -16,6 +16,7 @@ from pathlib import Path
 from balancer.generators import ImageGenerator
 from balancer.images import GreyImage
 from balancer.jobs import Job
+from tests.bench_lora import bench_lora
 from tests.kills import POCKET, balance, finished
 from tests.tiny import write_xrays
 
@@ -198,6 +199,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         bench_fill(Path(folder))
     bench_classifier()
+    bench_lora()
 
 
 if __name__ == "__main__":

@@ -15,8 +15,9 @@ from balancer.cli.filled import Generation, show_excess, show_plan, show_prompts
 from balancer.cli.judging import Word, choose_screen, fit_gates
 from balancer.cli.linted import require_sound_wording
 from balancer.cli.merging import merge_again, show_elsewhere
+from balancer.cli.models import chosen_model, exposure, with_adapter
 from balancer.cli.screened import show_screening, show_short, stamps, trained_on
-from balancer.cli.session import Session, choose_templates, exposure_of, known_attributes, opened, without_holdout
+from balancer.cli.session import Session, choose_templates, known_attributes, opened, without_holdout
 from balancer.errors import OutputError
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from balancer.attributes import JointDistribution
     from balancer.fill import FillReport, Recipe
     from balancer.generators import ImageGenerator
-    from balancer.generators.checkpoint import Checkpoint
     from balancer.generators.stable_diffusion import Sampling
     from balancer.merge import MergeReport
     from balancer.plan import Plan
@@ -158,15 +158,14 @@ def _prepare(order: Order, model: str | None, adapter: Path | None, sampling: Sa
     """Everything that can be refused before the first image is made."""
     from balancer.devices import choose_device
     from balancer.fill import Recipe, settle_look
-    from balancer.generators.checkpoint import find_adapter, find_checkpoint
     from balancer.generators.stable_diffusion import StableDiffusion, require_tokens_fit, settle_config
     from balancer.layout import plan_layout
 
     plan_layout(order.session.collection, order.session.split, ())  # only looks whether all originals are there
-    checkpoint = find_checkpoint(model, order.session.ledger.adapters(order.session.collection))
-    file, ref = (None, None) if adapter is None else find_adapter(adapter)
-    config = settle_config(checkpoint, ref, sampling)
     session = order.session
+    choice = chosen_model(session, model, adapter)
+    checkpoint = choice.checkpoint
+    config = settle_config(checkpoint, choice.adapter, sampling)
     look = settle_look(session.collection, session.split, session.ledger, remember=remember)
     recipe = Recipe(order.templates, config, look, order.seed, order.attributes)
     few = {label: min(count, 500) for label, count in order.plan.deficits.items()}  # wordings repeat long before
@@ -175,14 +174,14 @@ def _prepare(order: Order, model: str | None, adapter: Path | None, sampling: Sa
     require_tokens_fit(checkpoint, prompts)
     device = choose_device(sampling.device)
     message(
-        f"Model: {printable(checkpoint.ref.name)}, {config.width} x {config.height} px, "
+        f"Model: {printable(checkpoint.ref.name)}{with_adapter(choice)}, {config.width} x {config.height} px, "
         f"on {device}, batches of {config.batch_size}"
     )
-    stamps = tuple(filter(None, (_exposure(session, checkpoint, adapter), _enlargement(recipe))))
+    stamps = tuple(filter(None, (exposure(session, choice), _enlargement(recipe))))
     for stamp in stamps:
         message(f"Note: {stamp}")
-    exposed = trained_on(checkpoint.folder) | (frozenset() if file is None else trained_on(file.parent))
-    return Work(recipe, lambda: StableDiffusion(checkpoint, file, config, device), device, stamps, exposed)
+    exposed = trained_on(checkpoint.folder) | (frozenset() if choice.folder is None else trained_on(choice.folder))
+    return Work(recipe, lambda: StableDiffusion(checkpoint, choice.file, config, device), device, stamps, exposed)
 
 
 def _enlargement(recipe: Recipe) -> str:
@@ -196,14 +195,6 @@ def _enlargement(recipe: Recipe) -> str:
     if wanted <= _ENLARGED * drawn:
         return ""
     return f"images are drawn at {drawn} px and enlarged to {wanted:.0f} px: they lack the detail of real ones"
-
-
-def _exposure(session: Session, checkpoint: Checkpoint, adapter: Path | None) -> str:
-    """What is to be said of the patients that the model may have seen; nothing when it saw the training part alone."""
-    made_here = [folder.resolve() for folder in session.ledger.adapters(session.collection)]
-    if adapter is not None or checkpoint.folder.resolve() not in made_here:
-        return "generator exposure unknown: what the model was trained on is not on record here"
-    return exposure_of(session, checkpoint.folder) or ""
 
 
 def _require_room(order: Order) -> None:
