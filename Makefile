@@ -16,7 +16,7 @@ setup: .venv/done
 demo: setup
 	@mkdir -p demo
 	$(BIN)/python -m examples.phantoms demo/xrays \
-		normal=120 consolidation=60 pleural_effusion=40 cardiomegaly=24 nodule=12 --seed 1
+		normal=120 consolidation=60 pleural_effusion=40 cardiomegaly=24 nodule=12 --seed 1 --images 1
 	cd demo && $(BALANCE) scan xrays --patient '(p\d+)'
 	cd demo && $(BALANCE) fill --target max --model ../examples/pocket
 	cd demo && $(BALANCE) verify xrays-balanced

@@ -14,10 +14,10 @@ from balancer.ledger import Ledger
 from balancer.scan import Collection
 
 Judged = tuple[Candidate, Verdict]
-USABLE = ("accept", "unscreened")
-"""Decisions that let an image into the balanced folder; what was not screened says so in its provenance."""
-NO_SCREEN = "no screen"
-"""Who judges where the user wants no screening: what it lets pass is merged by the user's word."""
+USABLE = ("accept",)
+"""Decisions that let an image into the balanced folder; "review" becomes one of them when a person has looked."""
+NO_SCREEN, BY_WORD = "no screen", "user's word"
+"""Who lets an unscreened image in: the user, who wants no screening at all, or takes what cannot be screened."""
 
 
 class Screen(Protocol):
@@ -97,12 +97,14 @@ def judge(
 
 
 def is_usable(verdict: Verdict, decisions: Container[str] = USABLE) -> bool:
-    """Whether an image may be merged: by what was decided, or because its user wanted no screening.
+    """Whether an image may be merged: by what was decided, or by the user's word where nothing could be.
 
     >>> is_usable(Verdict("unscreened", {}, (), NO_SCREEN), ["accept"])
     True
     """
-    return verdict.decision in decisions or (verdict.decision == "unscreened" and verdict.reviewer == NO_SCREEN)
+    return verdict.decision in decisions or (
+        verdict.decision == "unscreened" and verdict.reviewer in (NO_SCREEN, BY_WORD)
+    )
 
 
 def name_of(screen: Screen) -> str:

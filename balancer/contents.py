@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from PIL import Image
 
+from balancer.drafts import read_draft
 from balancer.errors import ImageError
-from balancer.images import read_small
 from balancer.parallel import in_parallel
 
 SIDE, THUMB, HASH = 112, 64, 16
@@ -23,9 +24,12 @@ _FRAME = 2  # pixels of SIDE
 _THIN, _CONTRAST, _BRIGHT = 3, 50, 120  # pixels of SIDE to both sides of a stroke; grey levels above them; at least
 _EDGE = 24  # pixels of SIDE in which marks are looked for
 _CELL, _STROKES = 8, 4  # pixels of SIDE; pixels of strokes that make a letter
+_KEPT = 1000  # files, decoded in some seconds
 Greys = npt.NDArray[np.uint8]
 Stat = tuple[str, int, int]
 """A file's path relative to the collection, its size in bytes and its time in nanoseconds."""
+Row = tuple[Any, ...]
+"""The fields of a `Contents`: tuples go from one process to another in a fraction of the time of dataclasses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,15 +62,23 @@ def read_contents(
     images: pd.DataFrame,
     known: Mapping[str, Contents],
     progress: Callable[[int, int], None] = lambda done, total: None,
+    keep: Callable[[Mapping[str, Contents]], None] = lambda some: None,
 ) -> dict[str, Contents]:
-    """The contents of every row of `images`; files that did not change since `known` are not decoded again."""
+    """The contents of every row of `images`; files that did not change since `known` are not decoded again.
+
+    `keep` is called with what was decoded every now and then, so that a run that is stopped can go on there.
+    """
     stats = list(zip(images.index, images["size"].tolist(), images["mtime_ns"].tolist(), strict=True))
     found = {path: known[path] for path, *stat in stats if _is_fresh(known.get(path), *stat)}
     missing = [stat for stat in stats if stat[0] not in found]
-    done = 0
+    done, new = 0, dict[str, Contents]()
     for chunk in in_parallel(partial(_read, root), missing):
-        found |= {path: contents for (path, _, _), contents in chunk}
+        new |= {path: Contents(*row) for (path, _, _), row in chunk}
         done += len(chunk)
+        if len(new) >= _KEPT or done == len(missing):
+            keep(new)
+            found |= new
+            new = {}
         progress(done, len(missing))
     return {path: found[path] for path, _, _ in stats}
 
@@ -83,8 +95,9 @@ def perceptual_hashes(thumbs: Greys) -> tuple[Greys, Greys]:
     They are the bits of `imagehash.phash(image, hash_size=16)`: whether each of the 16 x 16 lowest coefficients of
     the cosine transform is above their median. Mirroring an image turns the sign of every odd column.
     """
-    low = _cosines() @ thumbs.astype(np.float64) @ _cosines().T
-    turned = low * np.where(np.arange(HASH) % 2, -1.0, 1.0)
+    cosines = _cosines()
+    low = cosines @ (thumbs.reshape(-1, THUMB).astype(np.float32) @ cosines.T).reshape(-1, THUMB, HASH)
+    turned = low * np.where(np.arange(HASH) % 2, -1, 1).astype(np.float32)
     return _above_median(low), _above_median(turned)
 
 
@@ -92,48 +105,71 @@ def _is_fresh(known: Contents | None, size: int, mtime_ns: int) -> bool:
     return known is not None and (known.size, known.mtime_ns) == (size, mtime_ns)
 
 
-def _read(root: Path, files: Sequence[Stat]) -> list[Contents]:
-    pictures: dict[int, tuple[Image.Image, int]] = {}
-    found: list[Contents] = []
+def _read(root: Path, files: Sequence[Stat]) -> list[Row]:
+    folder, frames = str(root), dict[int, int]()
+    pictures: list[Image.Image] = []
+    found: list[Row] = []
     for place, (path, size, mtime_ns) in enumerate(files):
         fault = None
         try:
-            pictures[place] = read_small(root / path, SIDE)
+            picture, frames[place] = read_draft(f"{folder}/{path}", SIDE)
+            pictures.append(picture)
         except ImageError as error:
             fault = error.found
-        found.append(Contents(size, mtime_ns, fault=fault))
-    for place, contents in zip(pictures, _measured([picture for picture, _ in pictures.values()]), strict=True):
-        _, size, mtime_ns = files[place]
-        found[place] = Contents(size, mtime_ns, *contents, frames=pictures[place][1])
+        found.append((size, mtime_ns, b"", b"", b"", 0.0, 0.0, 0.0, -1.0, False, 1, fault))
+    for place, row in zip(frames, _measured(pictures), strict=True):
+        found[place] = (*found[place][:2], *row, frames[place], None)
     return found
 
 
-def _measured(pictures: Sequence[Image.Image]) -> list[tuple[bytes, bytes, bytes, float, float, float, float, bool]]:
+def _measured(pictures: Sequence[Image.Image]) -> Iterator[Row]:
+    """The fields of `Contents` from `phash` to `marked`."""
     if not pictures:
-        return []
-    greys = _stacked(pictures, SIDE)
+        return iter(())
+    strip = _strip(pictures)
+    greys = np.asarray(strip).reshape(-1, SIDE, SIDE)
     sides = frames_of(greys)
-    thumbs = _stacked([_thumb(*each) for each in zip(pictures, sides.tolist(), strict=True)], THUMB)
+    thumbs = _thumbs(strip, pictures, sides)
     hashes, mirrored = perceptual_hashes(thumbs)
     flat = thumbs.reshape(len(thumbs), -1).astype(np.float32)
     borders, levels = _framed(greys, sides)
     columns = (flat.mean(1).tolist(), flat.std(1).tolist(), borders.tolist(), levels.tolist(), marked(greys).tolist())
-    blobs = ((a.tobytes(), b.tobytes(), c.tobytes()) for a, b, c in zip(hashes, mirrored, thumbs, strict=True))
-    return [(*blob, *row) for blob, row in zip(blobs, zip(*columns, strict=True), strict=True)]
+    return zip(*(_blobs(each) for each in (hashes, mirrored, thumbs)), *columns, strict=True)
 
 
-def _stacked(pictures: Sequence[Image.Image], side: int) -> Greys:
-    return np.frombuffer(b"".join([picture.tobytes() for picture in pictures]), np.uint8).reshape(-1, side, side)
+def _strip(pictures: Sequence[Image.Image]) -> Image.Image:
+    """All pictures below each other in one, since many small calls take longer than one large."""
+    strip = Image.new("L", (SIDE, SIDE * len(pictures)))
+    for place, picture in enumerate(pictures):
+        strip.paste(picture, (0, SIDE * place))
+    return strip
+
+
+def _thumbs(strip: Image.Image, pictures: Sequence[Image.Image], sides: npt.NDArray[np.int64]) -> Greys:
+    """What is inside the frames, (N, 64, 64): all pictures in the same frame would look alike."""
+    narrow = strip.resize((THUMB, strip.height), Image.Resampling.BOX)  # first: Pillow's own order goes by the shape
+    small = narrow.resize((THUMB, THUMB * len(pictures)), Image.Resampling.BOX)
+    for place in np.flatnonzero(sides.any(axis=1)).tolist():
+        top, bottom, left, right = sides[place].tolist()
+        inner = (left and left + 1, top and top + 1, SIDE - (right and right + 1), SIDE - (bottom and bottom + 1))
+        inside = pictures[place].resize((THUMB, THUMB), Image.Resampling.BOX, box=inner)
+        small.paste(inside, (0, THUMB * place))
+    return np.asarray(small).reshape(-1, THUMB, THUMB)
+
+
+def _blobs(rows: Greys) -> list[bytes]:
+    whole, size = rows.tobytes(), rows[0].size
+    return [whole[start : start + size] for start in range(0, len(whole), size)]
 
 
 @cache
-def _cosines() -> npt.NDArray[np.float64]:
+def _cosines() -> npt.NDArray[np.float32]:
     """The lowest rows of the type II cosine transform of `THUMB` values, shape (16, 64)."""
     angle = np.pi * np.arange(HASH)[:, None] * (2 * np.arange(THUMB)[None] + 1) / (2 * THUMB)
-    return np.asarray(2 * np.cos(angle))
+    return np.asarray(2 * np.cos(angle), np.float32)
 
 
-def _above_median(low: npt.NDArray[np.float64]) -> Greys:
+def _above_median(low: npt.NDArray[np.float32]) -> Greys:
     flat = low.reshape(len(low), -1)
     middle = np.partition(flat, (flat.shape[1] // 2 - 1, flat.shape[1] // 2), axis=1)  # np.median is slower
     median = (middle[:, flat.shape[1] // 2 - 1] + middle[:, flat.shape[1] // 2]) / 2
@@ -145,9 +181,22 @@ def frames_of(greys: Greys) -> npt.NDArray[np.int64]:
 
     A frame is at least two pixels of one grey level along two opposite sides.
     """
-    sides = np.stack([*_runs(greys), *_runs(greys.transpose(0, 2, 1))], axis=1).reshape(-1, 2, 2)
+    found = np.zeros((len(greys), 4), np.int64)
+    some = np.flatnonzero(_may_be_framed(greys))  # a few, mostly: the look at all rows and columns takes longer
+    inner = greys[some]
+    sides = np.stack([*_runs(inner), *_runs(inner.transpose(0, 2, 1))], axis=1).reshape(-1, 2, 2)
     both = (sides.min(axis=2) >= _FRAME) & (sides.max(axis=2) < greys.shape[1] // 2)
-    return np.where(both[:, :, None], sides, 0).reshape(-1, 4)
+    found[some] = np.where(both[:, :, None], sides, 0).reshape(-1, 4)
+    return found
+
+
+def _may_be_framed(greys: Greys) -> npt.NDArray[np.bool_]:
+    """Whether the outermost pixels along two opposite sides are of one grey level."""
+    w = _FRAME
+    edges = (greys[:, :w], greys[:, -w:], greys[:, :, :w], greys[:, :, -w:])
+    flat = (np.ascontiguousarray(edge.reshape(len(greys), -1).T) for edge in edges)  # the images in the inner loop
+    top, bottom, left, right = (edge.max(axis=0) - edge.min(axis=0) <= _UNIFORM for edge in flat)
+    return np.asarray((top & bottom) | (left & right))
 
 
 def _framed(greys: Greys, sides: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
@@ -156,13 +205,6 @@ def _framed(greys: Greys, sides: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.
     upright, lying = sides[:, :2].sum(axis=1), sides[:, 2:].sum(axis=1)
     level = np.where(upright > 0, greys[:, 0, whole // 2], greys[:, whole // 2, 0]).astype(float)
     return 1 - (1 - upright / whole) * (1 - lying / whole), np.where(upright + lying > 0, level, -1.0)
-
-
-def _thumb(picture: Image.Image, sides: Sequence[int]) -> Image.Image:
-    """What is inside the frame: all pictures in the same frame would look alike."""
-    top, bottom, left, right = sides
-    inner = (left and left + 1, top and top + 1, SIDE - (right and right + 1), SIDE - (bottom and bottom + 1))
-    return picture.resize((THUMB, THUMB), Image.Resampling.BOX, box=inner if any(sides) else None)
 
 
 def _runs(greys: Greys) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
@@ -182,21 +224,38 @@ def marked(greys: Greys) -> npt.NDArray[np.bool_]:
     A heuristic: bright strokes, thin and far brighter than what is beside them, in a small group with nothing of the
     kind around it. A clip or the end of a lead at the edge counts too; faint or very small letters do not.
     """
-    d = _THIN
-    level = np.maximum(greys, _CONTRAST) - np.uint8(_CONTRAST)  # both neighbours must be below it
-    strokes = np.zeros(greys.shape, bool)
-    strokes[:, :, d:-d] = np.maximum(greys[:, :, 2 * d :], greys[:, :, : -2 * d]) < level[:, :, d:-d]
-    strokes[:, d:-d] |= np.maximum(greys[:, 2 * d :], greys[:, : -2 * d]) < level[:, d:-d]
-    strokes &= greys >= _BRIGHT
-    strokes[:, _EDGE:-_EDGE, _EDGE:-_EDGE] = False
-    cells = strokes.view(np.uint8).reshape(len(greys), SIDE // _CELL, _CELL, SIDE // _CELL, _CELL)
-    counts = np.pad(cells.sum(axis=2, dtype=np.uint8).sum(axis=3, dtype=np.int32), ((0, 0), (2, 2), (2, 2)))
-    inner, outer = _windows(counts, 2)[:, 1:-1, 1:-1], _windows(counts, 4)
+    across, down = _where_strokes_are()
+    strokes = _thin(greys, _THIN) & across | _thin(greys, _THIN * SIDE) & down
+    packed = strokes.view(np.uint64).reshape(len(greys), SIDE // _CELL, _CELL, SIDE // _CELL)  # a row of a cell in each
+    counts = (packed.sum(axis=2) * np.uint64(0x0101010101010101)) >> np.uint64(56)  # of its eight bytes
+    inner = _squares(np.pad(counts.astype(np.int16), ((0, 0), (2, 2), (2, 2))), 1)
+    outer, inner = _squares(inner, 2), inner[:, 1:-1, 1:-1]
     return np.asarray(((inner >= _STROKES) & ((outer - inner) * 4 <= inner)).any(axis=(1, 2)))
 
 
-def _windows(counts: npt.NDArray[np.int32], width: int) -> npt.NDArray[np.int32]:
-    """Sums over all windows of `width` cells squared."""
-    whole = np.cumsum(np.cumsum(np.pad(counts, ((0, 0), (1, 0), (1, 0))), axis=1), axis=2)
-    w = width
-    return whole[:, w:, w:] - whole[:, :-w, w:] - whole[:, w:, :-w] + whole[:, :-w, :-w]
+def _thin(greys: Greys, step: int) -> npt.NDArray[np.bool_]:
+    """Which pixels of (N, 112, 112) are bright, and far brighter than those `step` before and after: (N, 112 * 112).
+
+    All in one row, which is fastest; neighbours beyond an edge are those of another row or image.
+    """
+    flat = greys.reshape(-1)
+    level = (flat - np.uint8(_CONTRAST)) * (flat >= _BRIGHT).view(np.uint8)  # both neighbours must be below it
+    found = np.zeros(flat.shape, bool)
+    np.less(np.maximum(flat[2 * step :], flat[: -2 * step]), level[step:-step], out=found[step:-step])
+    return found.reshape(len(greys), -1)
+
+
+@cache
+def _where_strokes_are() -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+    """Near the edges, and where both neighbours across, or down, are in the image: (112 * 112,) each."""
+    near = np.ones((SIDE, SIDE), bool)
+    near[_EDGE:-_EDGE, _EDGE:-_EDGE] = False
+    inside = np.zeros((SIDE, SIDE), bool)
+    inside[:, _THIN:-_THIN] = True
+    return (near & inside).ravel(), (near & inside.T).ravel()
+
+
+def _squares(counts: npt.NDArray[np.int16], step: int) -> npt.NDArray[np.int16]:
+    """Sums of the four corners of all squares that are `step` wide."""
+    rows = counts[:, step:] + counts[:, :-step]
+    return np.asarray(rows[:, :, step:] + rows[:, :, :-step])

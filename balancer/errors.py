@@ -11,6 +11,7 @@ BalanceError              needed, found, next step: the three parts of every mes
 ├── GenerationError       the generator failed on a batch
 │   └── OutOfMemory       the batch does not fit on the device: a smaller one may
 ├── ReviewError           nothing to show to a reader, or the page cannot be served
+├── ScreenError           images cannot be screened, or not by all that is needed
 ├── OutputError           the balanced folder is not ours, or cannot be written
 └── StateError            `.balance` is missing, locked, damaged, or in a forbidden place
 """
@@ -72,6 +73,10 @@ class OutOfMemory(GenerationError):
 
 class ReviewError(BalanceError):
     """There is nothing to show to a reader, or the page cannot be served."""
+
+
+class ScreenError(BalanceError):
+    """Images cannot be screened as asked."""
 
 
 class OutputError(BalanceError):

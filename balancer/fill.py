@@ -317,9 +317,9 @@ def _report(desk: _Desk, plan: Plan, made: int) -> FillReport:
 
 
 def _reasons(judged: Sequence[Judged], decisions: Container[str]) -> dict[str, int]:
-    """How often each reason was given for keeping an image out; those in review are not decided yet."""
+    """How often each reason was given for keeping an image out, without what it says of one image in brackets."""
     out = (v for _, v in judged if v.decision != "review" and not is_usable(v, decisions))
-    return dict(Counter(reason for v in out for reason in v.reasons))
+    return dict(Counter(reason.split(" (")[0] for v in out for reason in v.reasons))
 
 
 def _sizes(train: pd.DataFrame) -> dict[str, list[tuple[int, int]]]:

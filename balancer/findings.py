@@ -80,14 +80,17 @@ def duplicates(images: pd.DataFrame) -> Iterator[Finding]:
 def near_duplicates(images: pd.DataFrame, groups: Iterable[Sequence[str]]) -> Iterator[Finding]:
     """Groups of files that show the same picture, where their bytes are not all the same."""
     for group in groups:
-        rows = images.loc[list(group)]
-        if rows["sha256"].notna().all() and rows["sha256"].nunique() == 1:
+        places = images.index.get_indexer(
+            pd.Index(group, dtype=object)
+        )  # a table of each group would take longer than to find it
+        hashes, labels, parts = (set(images[name].to_numpy()[places]) for name in ("sha256", "label", "part"))
+        if len(hashes) == 1 and not pd.isna(next(iter(hashes))):
             continue
         paths = tuple(map(PurePosixPath, group))
-        if rows["label"].nunique() > 1:
+        if len(labels) > 1:
             fix = "keep it in the right class alone"
             yield Finding("near-label-conflict", paths, "nearly the same image in two classes", fix)
-        elif rows["part"].nunique() > 1:
+        elif len(parts) > 1:
             yield Finding("near-leak", paths, "nearly the same image in two parts", "keep it in one part alone")
         else:
             yield Finding("near-duplicate", paths, "nearly the same image more than once", "keep the best of them")

@@ -7,26 +7,28 @@ from collections import Counter
 import pandas as pd
 
 from balancer.errors import SplitError
-from balancer.groups import drawn_order, groups_by_class, stay_together, strata_of, stratified
-from balancer.scan import Collection
+from balancer.groups import Groups, drawn_order, groups_by_class, stratified
 
 FOLDS, FEW, MOST = 5, 100, 20
-"""A class of fewer than `FEW` patients makes `FOLDS` folds the default; more than `MOST` are too many to train."""
+"""A class of fewer than `FEW` patients to train on makes `FOLDS` folds the default; more than `MOST` take too long."""
 NO_FOLDS = pd.Series(dtype="int64")
 
 
-def group_counts(collection: Collection) -> dict[str, int]:
-    """Patients of each class, an image without a known patient counting as one of its own."""
-    members = groups_by_class(collection.images["label"], stay_together(collection))
-    return {label: len(members[label]) for label in collection.labels}
+def small_classes(groups: Groups, parts: pd.Series) -> dict[str, int]:
+    """The classes with fewer than 100 patients to train on, and how many they have."""
+    counts = groups.counts(parts.isin(["train", "holdout"]))
+    return {label: count for label, count in counts.items() if count < FEW}
 
 
-def usual_folds(collection: Collection) -> int:
-    """5 where a class is too small to be judged by one test part alone, else 0."""
-    return FOLDS if 1 < min(group_counts(collection).values()) < FEW else 0
+def usual_folds(groups: Groups, parts: pd.Series) -> int:
+    """5 where a class has so few patients to train on that none should be kept away from it for good, else 0.
+
+    A class of one patient cannot be in training and be tested, so there are no folds then.
+    """
+    return FOLDS if small_classes(groups, parts) and min(groups.counts().values()) > 1 else 0
 
 
-def draw_folds(collection: Collection, count: int, seed: int = 0, earlier: pd.Series = NO_FOLDS) -> pd.Series:
+def draw_folds(groups: Groups, count: int, seed: int = 0, earlier: pd.Series = NO_FOLDS) -> pd.Series:
     """The fold, 0 to `count` - 1, of each image of the collection, its own test part included.
 
     Groups are dealt in an order that depends on their names and the seed alone, each to the fold that has the fewest
@@ -40,14 +42,13 @@ def draw_folds(collection: Collection, count: int, seed: int = 0, earlier: pd.Se
     if not 2 <= count <= MOST:
         advice = "use, for example: balance split --folds 5"
         raise SplitError(needed=f"2 to {MOST} folds, or 0 for none", found=str(count), next_step=advice)
-    groups = stay_together(collection)
-    strata = strata_of(collection, groups)
-    known = earlier.reindex(collection.images.index).dropna()
-    fold_of = dict(zip(groups[known.index], (int(fold) % count for fold in known), strict=True))
+    names = groups.names
+    known = earlier.reindex(names.index).dropna()
+    fold_of = dict(zip(names[known.index], (int(fold) % count for fold in known), strict=True))
     total = Counter(fold_of.values())
-    for members in groups_by_class(collection.images["label"], groups).values():
-        _deal(stratified(drawn_order(members, seed + 2), strata), fold_of, total, count)
-    return groups.map(fold_of).astype("int64")
+    for members in groups_by_class(groups.labels, names).values():
+        _deal(stratified(drawn_order(members, seed + 2), groups.strata), fold_of, total, count)
+    return names.map(fold_of).astype("int64")
 
 
 def _deal(strata: list[list[str]], fold_of: dict[str, int], total: Counter[int], count: int) -> None:

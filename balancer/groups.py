@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 import pandas as pd
 
@@ -15,14 +16,40 @@ STRATA = ("sex", "view")
 """Columns of the collection by which each class is stratified further, where they are known."""
 
 
+@dataclass(frozen=True, slots=True)
+class Groups:
+    """What a split is drawn from: the label and the group of each image, and the stratum of each group.
+
+    `names` are those of `stay_together`, `strata` those of `strata_of`. Both are found once for all draws of a split.
+    """
+
+    labels: pd.Series
+    names: pd.Series
+    strata: Mapping[str, str]
+
+    @classmethod
+    def of(cls, collection: Collection) -> Groups:
+        """The groups of a collection."""
+        names = stay_together(collection)
+        return cls(collection.images["label"], names, strata_of(collection, names))
+
+    def counts(self, among: pd.Series | None = None) -> dict[str, int]:
+        """Groups of each class, `among` these images (a mask) or all; an unknown patient's image is one of its own."""
+        labels, names = (self.labels, self.names) if among is None else (self.labels[among], self.names[among])
+        members = groups_by_class(labels, names)
+        return {label: len(members.get(label, ())) for label in sorted(self.labels.unique())}
+
+
 def stay_together(collection: Collection) -> pd.Series:
     """A name for what must stay together: the patient, else the content, else the file itself.
 
     Exact copies, and files that a finding calls the same image, join the groups that they are in.
     """
     images = collection.images
-    own = pd.Series(images.index, index=images.index)
-    names = ("patient " + images["patient"]).fillna("image " + own)
+    texts = zip(images["patient"].tolist(), images.index.tolist(), strict=True)
+    same: dict[str, str] = {}  # one text for all images of a patient
+    named = [same.setdefault(who, f"patient {who}") if isinstance(who, str) else f"image {path}" for who, path in texts]
+    names = pd.Series(named, images.index, dtype=object)
     copies = images["sha256"].notna() & images["sha256"].duplicated(keep=False)
     contents = images["sha256"][copies]
     bundles = [list(paths) for paths in contents.groupby(contents).groups.values()]
@@ -41,11 +68,14 @@ def _joined(names: pd.Series, bundles: Iterable[Sequence[str]]) -> pd.Series:
             name = root[name]
         return name
 
-    name_of = names.to_dict()
+    bundles = list(bundles)
+    name_of = names.to_dict() if bundles else {}
     for paths in bundles:
         first, *others = sorted({find(name_of[path]) for path in paths})
         root.update(dict.fromkeys(others, first))
-    return names.map(find) if root else names
+    if not root:
+        return names
+    return pd.Series([find(name) for name in names.tolist()], names.index, dtype=object)
 
 
 def groups_by_class(labels: pd.Series, groups: pd.Series) -> dict[str, list[str]]:

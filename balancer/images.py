@@ -30,6 +30,7 @@ EXTENSIONS = {
 }
 _DEEP_MODES = ("I", "F")  # and all that begin with "I;": more than 8 bits a pixel
 _FORMATS_SAMPLED = 64
+_BAND = 256  # rows that are rescaled at once
 _BROKEN = (OSError, SyntaxError, ValueError, EOFError, TypeError, IndexError, Image.DecompressionBombError)
 # what Pillow's decoders raise on damaged files: it has no error class of its own for them
 
@@ -200,20 +201,22 @@ def _is_deep(mode: str) -> bool:
 
 def _to_grey(image: Image.Image) -> GreyImage:
     if _is_deep(image.mode):
-        return _rescale(np.asarray(image).astype(np.float64))
+        return _rescale(np.asarray(image))
     if image.has_transparency_data:
         black = Image.new("RGBA", image.size, (0, 0, 0, 255))
         image = Image.alpha_composite(black, image.convert("RGBA"))
     return np.array(image if image.mode == "L" else image.convert("L"))
 
 
-def _rescale(values: npt.NDArray[np.float64]) -> GreyImage:
-    if not np.isfinite(values).all():
+def _rescale(values: npt.NDArray[Any]) -> GreyImage:
+    low, high = float(values.min()), float(values.max())
+    if not np.isfinite(low) or not np.isfinite(high):  # a NaN is its own minimum
         raise ValueError("it holds values that are not finite numbers")
-    low, high = values.min(), values.max()
-    if low == high:
-        return np.zeros(values.shape, np.uint8)
-    scaled: GreyImage = np.rint((values - low) * (255 / (high - low))).astype(np.uint8)
+    scaled = np.zeros(values.shape, np.uint8)
+    if low < high:
+        for start in range(0, len(values), _BAND):  # the whole in 64 bits would take eight times the file's memory
+            band = values[start : start + _BAND].astype(np.float64)
+            scaled[start : start + _BAND] = np.rint((band - low) * (255 / (high - low)))
     return scaled
 
 

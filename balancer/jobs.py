@@ -132,10 +132,10 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What was decided about a candidate, why, and by whom."""
+    """What was decided about a candidate, why, and by whom; a score that is text names an image."""
 
     decision: Literal["accept", "review", "reject", "unscreened"]
-    scores: Mapping[str, float]
+    scores: Mapping[str, float | str]
     reasons: tuple[str, ...]
     reviewer: str
 

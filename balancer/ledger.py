@@ -95,6 +95,12 @@ class Ledger:
             self._db.executemany(f"INSERT INTO images VALUES ({places})", ((key, *row) for row in rows))
             self._db.executemany("INSERT INTO findings VALUES (?, ?, ?, ?, ?)", findings)
 
+    def make_current(self, collection: Collection) -> None:
+        """Remember that a collection that is as it was saved was scanned again; it becomes the current one."""
+        with self.atomic():
+            row = (_now(), self._key(collection))
+            self._db.execute("UPDATE collections SET scanned_at = ? WHERE id = ?", row)
+
     def load_collection(self, root: Path | None = None) -> Collection | None:
         """The collection at `root`, by default the one scanned last; `None` when there is none."""
         where, values = ("", ()) if root is None else ("WHERE id = ?", (self._key_of(root),))
@@ -117,12 +123,17 @@ class Ledger:
 
     def save_contents(self, collection: Collection, contents: Mapping[str, Contents]) -> None:
         """Remember what is inside the images of a collection, in place of what was known of it."""
+        with self.atomic():
+            self._db.execute("DELETE FROM contents WHERE collection = ?", (self._key(collection),))
+            self.add_contents(collection, contents)
+
+    def add_contents(self, collection: Collection, contents: Mapping[str, Contents]) -> None:
+        """Remember what is inside some more images of a collection."""
         key, read = self._key(collection), attrgetter(*_CONTENTS)
         with self.atomic():
-            self._db.execute("DELETE FROM contents WHERE collection = ?", (key,))
             places = ", ".join("?" * (len(_CONTENTS) + 2))
             rows = ((key, path, *read(each)) for path, each in contents.items())
-            self._db.executemany(f"INSERT INTO contents VALUES ({places})", rows)
+            self._db.executemany(f"INSERT OR REPLACE INTO contents VALUES ({places})", rows)
 
     def load_contents(self, root: Path, *, faults: bool = False) -> dict[str, Contents]:
         """What is known of the inside of the images below `root`; with `faults`, of those that could not be decoded."""

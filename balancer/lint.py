@@ -19,7 +19,7 @@ from balancer.lint_rules import (
     TEXT_RULES,
     Rule,
 )
-from balancer.packs import PLACEHOLDER, TemplatePack
+from balancer.packs import PATIENT, PLACEHOLDER, TemplatePack
 from balancer.prompts import Prompt, findings_of
 from balancer.spelling import misspelt
 
@@ -161,6 +161,9 @@ def _pieces(packs: Packs) -> Iterator[Piece]:
         for name, texts in pack.slots.items():
             for number, text in enumerate(texts):
                 yield Piece("slot", text, pack.source, pack.line("slots", name, number))
+        for name, wordings in pack.known.items():
+            for values, text in wordings.items():
+                yield Piece("slot", text, pack.source, pack.line("known", name, " ".join(values)))
         yield from _negatives(pack)
     for label, pack in packs.items():
         yield from _findings(pack, label)
@@ -187,6 +190,7 @@ def _findings(pack: TemplatePack, label: str) -> Iterator[Piece]:
 def _foreign_values(packs: Packs, prompts: Iterable[Prompt]) -> Iterator[Piece]:
     """Values of slots that none of the packs has."""
     own = {(name, text) for pack in packs.values() for name, texts in pack.slots.items() for text in texts}
+    own |= {(name, text) for pack in packs.values() for name, words in pack.known.items() for text in words.values()}
     for name, text in dict.fromkeys(pair for prompt in prompts for pair in prompt.slots.items()):
         if name not in ("finding", "modality") and (name, text) not in own:
             yield Piece("slot", text, f"the value of {name} in the table")
@@ -247,7 +251,7 @@ def _has_wording(pack: TemplatePack, label: str) -> bool:
 
 def _different_packs(packs: Packs) -> Iterator[Complaint]:
     sources = list(dict.fromkeys(pack.source for pack in packs.values()))
-    parts = ("modality", "templates", "slots", "negative")
+    parts = ("modality", "templates", "slots", "known", "negative")
     differing = [part for part in parts if len({repr(getattr(pack, part)) for pack in packs.values()}) > 1]
     if differing:
         message = f"the classes differ in {', '.join(differing)} and not in the finding alone: a shortcut"
@@ -259,8 +263,10 @@ def _longest_texts(
     pack: TemplatePack, label: str, count: Callable[[str], int]
 ) -> Iterator[tuple[tuple[str | int, ...], str]]:
     """For each template the longest text that it makes of a label, and for the negative itself; with their places."""
-    values = {name: max(texts, key=count) for name, texts in pack.slots.items()}
-    values |= {"modality": pack.modality, "finding": max(findings_of(pack, label), key=count)}
+    told = {name: tuple(wordings.values()) for name, wordings in pack.known.items()}
+    values = {name: max((*texts, *told.get(name, ())), key=count) for name, texts in pack.slots.items()}
+    patient = [] if PATIENT in pack.slots else [max(told[PATIENT], key=count)] if told.get(PATIENT) else []
+    values |= {"modality": " ".join([pack.modality, *patient]), "finding": max(findings_of(pack, label), key=count)}
     for number, template in enumerate(pack.templates):
         yield ("templates", number), PLACEHOLDER.sub(lambda match: values[match[1]], template)
     yield ("negative",), pack.negative

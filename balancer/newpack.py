@@ -18,11 +18,10 @@ _HEADER = """\
 #   templates   sentences, each between quotes; {finding} must be in every one, {modality} and slots may be
 #   slots       lists of wordings that are drawn evenly, in the same order for every class, so that no class is
 #               told by its view; a wording written twice is drawn twice as often. A slot must be true of every
-#               patient. For adults one may add
-#
-#                 patient: [adult man, adult woman]
-#
-#               and write {patient} into the templates
+#               patient, as nobody knows which one is drawn
+#   known       how a table of patients (balance scan --patients) is worded, slot by slot: each text under the values
+#               that must hold, out of female, male, 0-4, 5-17, 18-39, 40-64, 65+ (years), PA, AP, lateral, with
+#               spaces between several. The patient is put behind the modality
 #   negative    what no image should look like; never the absence of colour, since radiographs have none
 #   classes     for each class the names that its folder may have (upper or lower case, "-", "_" and spaces make
 #               no difference) and several wordings of the same finding
@@ -58,6 +57,7 @@ def draft_pack(packs: Mapping[str, TemplatePack]) -> str:
             "\ntemplates:",
             *(f"  - {_quoted(text, always=True)}" for text in frame.templates),
             *_slots(frame),
+            *_known(frame),
             *_negative(frame),
             "\nclasses:",
             "\n\n".join(_classes(packs)) + "\n",
@@ -94,6 +94,14 @@ def _slots(frame: TemplatePack) -> Iterator[str]:
         yield "\nslots:"
     for name, texts in frame.slots.items():
         yield f"  {name}: [{', '.join(_quoted(text) for text in texts)}]"
+
+
+def _known(frame: TemplatePack) -> Iterator[str]:
+    if frame.known:
+        yield "\nknown:"
+    for name, wordings in frame.known.items():
+        yield f"  {name}:"
+        yield from (f"    {_quoted(' '.join(values))}: {_quoted(text)}" for values, text in wordings.items())
 
 
 def _negative(frame: TemplatePack) -> Iterator[str]:

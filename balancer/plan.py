@@ -159,8 +159,10 @@ def _parse(target: str, counts: Mapping[str, int]) -> dict[str, int]:
 def _label(label: str, counts: Mapping[str, int], option: str = "--target", example: str = "500") -> str:
     if label in counts:
         return label
-    near = difflib.get_close_matches(label.casefold(), [known.casefold() for known in counts], 1)
-    likely = next((known for known in counts if near and known.casefold() == near[0]), next(iter(counts)))
+    plain = label.casefold()
+    near = difflib.get_close_matches(plain, [known.casefold() for known in counts], 1)
+    alike = (known for known in counts if known.casefold() in near or (len(plain) > 1 and plain in known.casefold()))
+    likely = next(alike, next(iter(counts)))
     raise PlanError(
         needed=f"a class of the collection: {', '.join(counts)}",
         found=f"{label!r} in {option}",

@@ -30,7 +30,8 @@ from balancer.findings import (
 )
 from balancer.folders import FINDINGS, Files, labelled_files, require_folder
 from balancer.headers import read_headers
-from balancer.patients import PatientTable, TableRef, fill_in, take_over
+from balancer.joining import fill_in, take_over
+from balancer.patients import PatientTable, TableRef
 from balancer.shortcuts import SEEN_INSIDE, shortcuts
 
 COLUMNS = [

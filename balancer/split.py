@@ -13,7 +13,7 @@ import pandas as pd
 from balancer.errors import SplitError
 from balancer.folders import canonical_part
 from balancer.folds import NO_FOLDS, draw_folds, usual_folds
-from balancer.groups import apportioned, drawn_order, groups_by_class, stay_together, strata_of, stratified
+from balancer.groups import Groups, apportioned, drawn_order, groups_by_class, stratified
 from balancer.scan import Collection
 
 TEST_SHARE, VAL_SHARE, HOLDOUT_SHARE = 0.2, 0.15, 0.1
@@ -86,35 +86,34 @@ def draw_split(collection: Collection, seed: int = 0, earlier: Split | None = No
     Raises:
         SplitError: there are no training images.
     """
-    groups = stay_together(collection)
-    fixed = {} if earlier is None else _parts_of_groups(groups, earlier, PARTS)
+    groups = Groups.of(collection)
+    fixed = {} if earlier is None else _parts_of_groups(groups.names, earlier, PARTS)
     if collection.has_parts:
         parts = _own_parts(collection)
         if earlier is not None and not (parts == "val").any():
             drawn = earlier.parts.reindex(parts.index) == "val"
-            parts = parts.mask((parts == "train") & groups.isin(groups[drawn]), "val")
+            parts = parts.mask((parts == "train") & groups.names.isin(groups.names[drawn]), "val")
     else:
         asked = {part: share for part, share in (("test", shares.test), ("val", shares.val)) if share}
-        parts = _assign(collection, groups, asked, seed, fixed)
-    return complete_split(collection, parts, _origin(collection, earlier), seed, earlier, shares.folds)
+        parts = _assign(groups, asked, seed, fixed)
+    return complete_split(groups, parts, _origin(collection, earlier), seed, earlier, shares.folds)
 
 
 def complete_split(
-    collection: Collection, parts: pd.Series, origin: str, seed: int, earlier: Split | None, folds: int | None
+    groups: Groups, parts: pd.Series, origin: str, seed: int, earlier: Split | None, folds: int | None
 ) -> Split:
     """Add the holdout part and the folds to train, val and test.
 
     Raises:
         SplitError: there are no training images.
     """
-    groups = stay_together(collection)
     train = parts == "train"
-    trained = {} if earlier is None else _parts_of_groups(groups, earlier, ("train", "holdout"))
-    parts = parts.where(~train, _hold_out(collection, groups, train, seed, trained))
-    _require_training(collection, parts)
-    wanted = folds if folds is not None else usual_folds(collection) if earlier is None else earlier.fold_count
+    trained = {} if earlier is None else _parts_of_groups(groups.names, earlier, ("train", "holdout"))
+    parts = parts.where(~train, _hold_out(groups, train, seed, trained))
+    _require_training(parts)
+    wanted = folds if folds is not None else usual_folds(groups, parts) if earlier is None else earlier.fold_count
     known = earlier.folds if earlier is not None and earlier.fold_count == wanted else NO_FOLDS
-    return Split(parts, origin, seed, draw_folds(collection, wanted, seed, known))
+    return Split(parts, origin, seed, draw_folds(groups, wanted, seed, known))
 
 
 def draw_validation(collection: Collection, share: float, seed: int = 0, folds: int | None = None) -> Split:
@@ -130,10 +129,10 @@ def draw_validation(collection: Collection, share: float, seed: int = 0, folds: 
             found="one with validation images" if collection.has_parts else "one without parts",
             next_step="leave --val out",
         )
-    groups, train = stay_together(collection), own == "train"
-    beyond = dict.fromkeys(groups[~train], "train")  # who is in the test part too is no one to validate by
-    drawn = _assign(collection, groups, {"val": share} if share else {}, seed, beyond, keep=True)
-    return complete_split(collection, own.mask(train & (drawn == "val"), "val"), "collection", seed, None, folds)
+    groups, train = Groups.of(collection), own == "train"
+    beyond = dict.fromkeys(groups.names[~train], "train")  # who is in the test part too is no one to validate by
+    drawn = _assign(groups, {"val": share} if share else {}, seed, beyond, keep=True)
+    return complete_split(groups, own.mask(train & (drawn == "val"), "val"), "collection", seed, None, folds)
 
 
 def _own_parts(collection: Collection) -> pd.Series:
@@ -162,14 +161,13 @@ def _parts_of_groups(groups: pd.Series, earlier: Split, parts: Sequence[str]) ->
     """The part that each group had; of several, the last one named in `parts`, so that test images stay unseen."""
     found: dict[str, str] = {}
     for part in parts:
-        known = earlier.paths(part)
-        found.update(dict.fromkeys(groups.loc[known[known.isin(groups.index)]], part))
+        there = groups.index.get_indexer(earlier.paths(part))
+        found.update(dict.fromkeys(groups.to_numpy()[there[there >= 0]].tolist(), part))
     return found
 
 
 def _assign(
-    collection: Collection,
-    groups: pd.Series,
+    groups: Groups,
     shares: Mapping[str, float],
     seed: int,
     fixed: Mapping[str, str],
@@ -181,13 +179,12 @@ def _assign(
     Beside `fixed` groups new ones go to train, unless `keep` says that they are to be drawn all the same.
     """
     part_of = {group: ("train" if part == "holdout" else part) for group, part in fixed.items()}
-    strata = strata_of(collection, groups)
-    for members in groups_by_class(collection.images["label"], groups).values():
-        fresh = [group for group in drawn_order(members, seed) if group not in part_of]
+    for members in groups_by_class(groups.labels, groups.names).values():
+        fresh = drawn_order((group for group in members if group not in part_of), seed)
         if not fixed or keep:
-            part_of.update(_draw(fresh, shares, strata))
+            part_of.update(_draw(fresh, shares, groups.strata))
         part_of.update({group: "train" for group in fresh if group not in part_of})
-    return groups.map(part_of).astype(object)
+    return pd.Series([part_of[name] for name in groups.names.tolist()], groups.names.index, dtype=object)
 
 
 def _draw(members: Sequence[str], shares: Mapping[str, float], strata: Mapping[str, str]) -> dict[str, str]:
@@ -206,22 +203,18 @@ def _draw(members: Sequence[str], shares: Mapping[str, float], strata: Mapping[s
     return part_of
 
 
-def _hold_out(
-    collection: Collection, groups: pd.Series, train: pd.Series, seed: int, fixed: Mapping[str, str]
-) -> pd.Series:
-    part_of, strata = dict(fixed), strata_of(collection, groups)
-    labels = collection.images["label"][train]
-    for members in groups_by_class(labels, groups[train]).values():
-        fresh = [group for group in drawn_order(members, seed + 1) if group not in part_of]
+def _hold_out(groups: Groups, train: pd.Series, seed: int, fixed: Mapping[str, str]) -> pd.Series:
+    part_of = dict(fixed)
+    for members in groups_by_class(groups.labels[train], groups.names[train]).values():
+        fresh = drawn_order((group for group in members if group not in part_of), seed + 1)
         if len(members) >= SPARED and not fixed:
-            part_of.update(_draw(fresh, {"holdout": HOLDOUT_SHARE}, strata))
+            part_of.update(_draw(fresh, {"holdout": HOLDOUT_SHARE}, groups.strata))
         part_of.update({group: "train" for group in fresh if group not in part_of})
-    return groups.map(part_of).astype(object)
+    return pd.Series([part_of.get(name) for name in groups.names.tolist()], groups.names.index, dtype=object)
 
 
-def _require_training(collection: Collection, parts: pd.Series) -> None:
-    training = set(collection.images["label"][parts.isin(["train", "holdout"])])
-    if training:
+def _require_training(parts: pd.Series) -> None:
+    if parts.isin(["train", "holdout"]).any():
         return
     raise SplitError(
         needed="images in the training part",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
@@ -46,12 +47,15 @@ def _read(table: Path) -> pd.DataFrame:
     try:
         header = table.read_text("utf-8-sig").partition("\n")[0]
         separator = max(",;\t", key=header.count)
-        rows = pd.read_csv(
-            table, sep=separator, engine="python", dtype=str, keep_default_na=False, encoding="utf-8-sig"
-        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", pd.errors.ParserWarning)  # of cells beyond the header's
+            rows = pd.read_csv(
+                table, sep=separator, index_col=False, dtype=str, keep_default_na=False, encoding="utf-8-sig"
+            )
     except (OSError, UnicodeError, ValueError) as error:  # pandas' own errors of parsing are ValueErrors
         advice = "give a CSV or TSV file with a header: balance split --splits FILE"
-        raise _wrong("a table that can be read", f"{table.name}: {str(error).splitlines()[0]}", advice) from error
+        why = error.strerror if isinstance(error, OSError) else str(error).splitlines()[0]
+        raise _wrong("a table that can be read", f"{table}: {why}", advice) from error
     return pd.DataFrame({name: rows[name].str.strip() for name in rows.columns})
 
 

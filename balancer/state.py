@@ -37,6 +37,11 @@ class State:
         return self.folder / "adapters"
 
     @property
+    def cache(self) -> Path:
+        """What can be computed again: embeddings, decoded images, thresholds."""
+        return self.folder / "cache"
+
+    @property
     def reports(self) -> Path:
         """Pictures and pages for people."""
         return self.folder / "reports"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -24,7 +25,7 @@ SAME = 0.94
 Of the same radiographs, 0.887 was the highest of two that differ (all pairs up to 64 bits were tried), and all copies
 were above 0.94, crops by 4% included.
 """
-_ROWS, _TILE, _PAIRS = 128, 1024, 64  # compared at once
+_ROWS, _TILE, _PAIRS = 128, 1024, 32  # compared at once
 _LETTERS = 2.5  # times the mean detail
 _MARGIN = THUMB // 16
 _FLOORS = (0.3, 0.65, 0.9, 0.9, 0.9)  # a pair below these after so many steps is given up: no copy was
@@ -79,7 +80,7 @@ def _near(hashes: Words, columns: Words, radius: int, start: int) -> Pairs:
         bits = np.bitwise_count(rows[:, 0] ^ others[0])
         bits += np.bitwise_count(rows[:, 1] ^ others[1])
         bits += np.bitwise_count(rows[:, 2] ^ others[2])
-        first, second = np.nonzero(bits <= radius)
+        first, second = np.divmod(np.flatnonzero(bits <= radius), bits.shape[1])  # np.nonzero is slower
         rest = np.bitwise_count(rows[first, 3, 0] ^ others[3, second])
         near = (bits[first, second].astype(np.int64) + rest <= radius) & (second + left > first + start)
         found.append(np.stack([first[near] + start, second[near] + left], axis=1))
@@ -99,8 +100,7 @@ def likeness(left: Floats, right: Floats) -> Floats:
     wanted = _details(right)
     still = np.arange(len(left))
     for floor in _FLOORS:
-        across = _sampler(edges[still, 2:]).transpose(0, 2, 1)
-        moved = _details(np.asarray(_sampler(edges[still, :2]) @ left[still] @ across, np.float32))
+        moved = _details(_sampled(left[still], edges[still]))
         reached = _correlation(moved, wanted[still])
         best[still] = np.maximum(best[still], reached)
         open_still = (reached >= floor) & (reached < SAME)
@@ -118,11 +118,17 @@ def _confirmed_pairs(images: Sequence[Contents]) -> Iterator[tuple[int, int]]:
     mirrored = _words([each.mirrored for each in images])
     for others, step in ((hashes, 1), (mirrored, -1)):
         pairs = near_pairs(hashes, others, RADIUS)
-        for start in range(0, len(pairs), _PAIRS):
-            some = pairs[start : start + _PAIRS]
-            left = _thumbs([images[i] for i in some[:, 0]])
-            right = _thumbs([images[j] for j in some[:, 1]])[:, :, ::step]
-            yield from map(tuple, some[likeness(left, right) >= SAME].tolist())
+        blocks = [pairs[start : start + _PAIRS] for start in range(0, len(pairs), _PAIRS)]
+        with ThreadPoolExecutor(cores()) as pool:
+            for same in pool.map(partial(_confirmed, images, step), blocks):
+                yield from map(tuple, same.tolist())
+
+
+def _confirmed(images: Sequence[Contents], step: int, pairs: Pairs) -> Pairs:
+    """Those of the pairs that are the same picture; with a `step` of -1 the second is mirrored."""
+    left = _thumbs([images[i] for i in pairs[:, 0]])
+    right = _thumbs([images[j] for j in pairs[:, 1]])[:, :, ::step]
+    return np.asarray(pairs[likeness(left, right) >= SAME])
 
 
 def _words(blobs: Sequence[bytes]) -> Words:
@@ -132,6 +138,13 @@ def _words(blobs: Sequence[bytes]) -> Words:
 def _thumbs(images: Sequence[Contents]) -> Floats:
     flat = np.frombuffer(b"".join(each.thumb for each in images), np.uint8)
     return flat.reshape(-1, THUMB, THUMB).astype(np.float32)
+
+
+def _sampled(images: Floats, edges: npt.NDArray[np.float64]) -> Floats:
+    """The part of each image between its four edges, stretched to the whole."""
+    if (edges == _WHOLE).all():
+        return images
+    return np.asarray(_sampler(edges[:, :2]) @ images @ _sampler(edges[:, 2:]).transpose(0, 2, 1), np.float32)
 
 
 def _sampler(edges: npt.NDArray[np.float64]) -> Floats:
@@ -178,10 +191,13 @@ def _tamed(details: Floats) -> Floats:
 def _step(moved: Floats, wanted: Floats) -> npt.NDArray[np.float64]:
     """By how much each of the four edges should move: the linear least squares of what is left, shape (N, 4)."""
     share = ((np.arange(THUMB) + 0.5) / THUMB).astype(np.float32)
-    down, across = (slope * THUMB for slope in np.gradient(moved, axis=(1, 2)))
-    y, x = share[None, :, None], share[None, None, :]
-    parts = [down * (1 - y), down * y, across * (1 - x), across * x, moved, np.ones_like(moved)]
-    slopes = np.stack([_core(part) for part in parts], axis=1).astype(np.float64)
+    core, half = slice(_MARGIN, -_MARGIN), THUMB / 2  # of the difference of both neighbours
+    before, after = slice(_MARGIN - 1, -_MARGIN - 1), slice(_MARGIN + 1, -_MARGIN + 1)
+    down = (moved[:, after, core] - moved[:, before, core]) * half
+    across = (moved[:, core, after] - moved[:, core, before]) * half
+    y, x = share[core, None], share[None, core]
+    parts = [down * (1 - y), down * y, across * (1 - x), across * x, moved[:, core, core], np.ones_like(down)]
+    slopes = np.stack(parts, axis=1, dtype=np.float64).reshape(len(moved), len(parts), -1)
     normal = slopes @ slopes.transpose(0, 2, 1) + 1e-6 * np.eye(len(parts))
     answer = np.linalg.solve(normal, slopes @ _core(wanted)[:, :, None].astype(np.float64))[:, :, 0]
     contrast = np.maximum(np.abs(answer[:, 4:5]), 1e-3)

@@ -519,5 +519,6 @@ if __name__ == "__main__":
     parser.add_argument("counts", nargs="+", type=_count, help="label=number, such as normal=120 nodule=12")
     parser.add_argument("--size", type=int, default=64)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--images", type=int, default=3, help="of each patient, at most")
     args = parser.parse_args()
-    write_collection(args.out, dict(args.counts), args.size, args.seed)
+    write_collection(args.out, dict(args.counts), args.size, args.seed, max_images=args.images)

@@ -16,6 +16,7 @@ from pathlib import Path
 from balancer.generators import ImageGenerator
 from balancer.images import GreyImage
 from balancer.jobs import Job
+from tests.bench_lora import bench_lora
 from tests.kills import POCKET, balance, finished
 from tests.tiny import write_xrays
 
@@ -98,7 +99,7 @@ def bench_deep(folder: Path) -> None:
 
 def bench_fill(folder: Path, images: int = 128) -> None:
     """What `fill` adds to the time inside the pipeline, with the pocket checkpoint as it is used by default."""
-    from analysis.screening import Soundness
+    from analysis.screening import fit_screen
     from balancer.devices import choose_device
     from balancer.engines import LocalEngine
     from balancer.fill import Recipe, fill, measure_look
@@ -113,7 +114,7 @@ def bench_fill(folder: Path, images: int = 128) -> None:
     from balancer.state import find_or_make_state
     from examples.phantoms import write_collection
 
-    write_collection(folder / "xrays", {"normal": 300, "nodule": 40})
+    write_collection(folder / "xrays", {"normal": 300, "nodule": 40}, max_images=1)
     collection = scan(folder / "xrays", r"(p\d+)")
     split = draw_split(collection)
     checkpoint, device = find_checkpoint(str(POCKET)), choose_device("auto")
@@ -126,8 +127,11 @@ def bench_fill(folder: Path, images: int = 128) -> None:
     plan = make_plan(counts, [f"nodule={counts['nodule'] + images}"])
     state = find_or_make_state(folder, collection.root)
 
+    began = time.perf_counter()
+    screen = fit_screen(collection, split, state.cache)
+    print(f"fitting the gates, once: {time.perf_counter() - began:.0f} s for {len(screen.reals.paths)} images")
+
     def whole() -> None:
-        screen = Soundness.fit([collection.root / path for path in split.paths("train")])
         with Ledger(state) as ledger:
             report = fill(
                 collection,
@@ -138,6 +142,7 @@ def bench_fill(folder: Path, images: int = 128) -> None:
                 engine=LocalEngine(),
                 make_generator=lambda: timed,
                 screen=screen,
+                usable=("accept", "review"),
             )
         merge(collection, split, [each for rows in report.accepted.values() for each in rows], folder / "out", facts={})
 
@@ -150,14 +155,51 @@ def bench_fill(folder: Path, images: int = 128) -> None:
     )
 
 
+def bench_classifier() -> None:
+    """One training of the quick classifier as `compare` does it many times, and the share of it spent on batches."""
+    import numpy as np
+
+    from analysis.augmentation import Augmentation
+    from analysis.classifier import ClassifierSettings, train_classifier
+
+    greys = np.random.default_rng(0).integers(0, 256, (2050, 64, 64), np.uint8)
+    targets = np.arange(2050, dtype=np.int64) % 3
+    short = ClassifierSettings(steps=60)
+    train_classifier(greys, targets, ("a", "b", "c"), short)
+    plain = ClassifierSettings(steps=60, augmentation=Augmentation.none())
+    without = seconds(lambda: train_classifier(greys, targets, ("a", "b", "c"), plain))
+    taken = seconds(lambda: train_classifier(greys, targets, ("a", "b", "c"), short))
+    whole = seconds(lambda: train_classifier(greys, targets, ("a", "b", "c"), ClassifierSettings()))
+    print(
+        f"one training of the quick classifier, 2,050 images at 64 px, 600 steps: {whole:.0f} s (goal: at most 40); "
+        f"augmentation is {(taken - without) / taken:.0%} of a step"
+    )
+
+
+def bench_neighbours(real: int = 100_000, candidates: int = 10_000, width: int = 128) -> None:
+    """Nearest neighbours of candidates among real images, once both are embedded: random vectors will do."""
+    import numpy as np
+
+    from analysis.similarity import nearest
+
+    chance = np.random.default_rng(0)
+    sets = [chance.standard_normal((count, width), np.float32) for count in (candidates, real)]
+    queries, pool = (each / np.linalg.norm(each, axis=1, keepdims=True) for each in sets)
+    taken = seconds(lambda: nearest(queries, pool))
+    print(f"nearest of {real} real images for {candidates} candidates, exact: {taken:.1f} s (goal: at most 60)")
+
+
 def main() -> None:
     """Measure everything; takes a few minutes."""
     bench_help()
+    bench_neighbours()
     with tempfile.TemporaryDirectory() as folder:
         bench_scan(Path(folder))
         bench_deep(Path(folder))
     with tempfile.TemporaryDirectory() as folder:
         bench_fill(Path(folder))
+    bench_classifier()
+    bench_lora()
 
 
 if __name__ == "__main__":

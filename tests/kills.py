@@ -58,7 +58,8 @@ class Arena:
 
     def __init__(self, folder: Path, model: Path) -> None:
         self.folder, self._scanned = folder / "now", folder / "scanned"
-        self._fill = ("fill", "--target", "24", "--steps", "2", "--batch-size", "4", "--model", str(model))
+        how = ("--steps", "2", "--batch-size", "4", "--accept-unscreened")
+        self._fill = ("fill", "--target", "24", "--model", str(model), *how)
         self._scanned.mkdir(parents=True)
         write_xrays(self._scanned / "xrays", {"NORMAL": 30, "EFFUSION": 12, "NODULE": 6})
         finished(balance(self._scanned, "scan", "xrays", "--patient", r"(p\d+)-"))

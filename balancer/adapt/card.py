@@ -80,13 +80,13 @@ def write_card(card: Mapping[str, Any], folder: Path) -> None:
 
 
 def _page(card: Mapping[str, Any]) -> str:
-    rows = "\n".join(f"| {_escaped(label)} | {count} |" for label, count in card["classes"].items())
+    rows = "\n".join(f"| {escaped(label)} | {count} |" for label, count in card["classes"].items())
     training = ", ".join(f"{name} {part['steps']} steps" for name, part in card["training"].items())
     minutes = sum(part["seconds"] for part in card["training"].values()) / 60
     versions = ", ".join(f"{name} {number}" for name, number in card["versions"].items())
     return f"""# A small Stable Diffusion, trained from scratch
 
-{_escaped(card["statement"])}
+{escaped(card["statement"])}
 
 | class | training images |
 | --- | --- |
@@ -105,7 +105,7 @@ pipeline = StableDiffusionPipeline.from_pretrained("FOLDER", use_safetensors=Tru
 """
 
 
-def _escaped(text: str) -> str:
+def escaped(text: str) -> str:
     """Text as it is, whatever Markdown or HTML it looks like."""
     plain = " ".join(text.split())
     for letter, name in (

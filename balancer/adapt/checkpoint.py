@@ -39,13 +39,18 @@ def to_json(value: Any) -> str:
     return json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
 
+def state_folder(root: Path, step: int) -> Path:
+    """Where the state after `step` steps is kept."""
+    return root / f"{step:08d}"
+
+
 def save_state(root: Path, step: int, tensors: Mapping[str, Mapping[str, Tensor]], facts: Mapping[str, Any]) -> None:
     """Keep the state after `step` steps as `root/<step>`, and then drop the older ones.
 
     `tensors` become one safetensors file each, `facts` become `state.json`.
     """
     older = _states(root)
-    with whole_folder(root / f"{step:08d}") as folder:
+    with whole_folder(state_folder(root, step)) as folder:
         for name, group in tensors.items():
             save_file(
                 {key: t.detach().cpu().contiguous() for key, t in group.items()},

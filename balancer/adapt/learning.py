@@ -21,7 +21,7 @@ _FINAL_RATE = 0.02
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """When learning ends: after so many steps, or after so many seconds."""
+    """When learning ends: after so many steps or so many seconds, whichever is first."""
 
     steps: int | None
     seconds: float | None
@@ -32,15 +32,17 @@ class Limit:
         >>> Limit(steps=10, seconds=None).fraction(5, 99.0)
         0.5
         """
-        done = step / self.steps if self.steps is not None else seconds / (self.seconds or 1.0)
-        return min(1.0, done)
+        by_steps = 0.0 if self.steps is None else step / self.steps
+        by_time = 0.0 if self.seconds is None else seconds / self.seconds
+        return min(1.0, max(by_steps, by_time))
 
 
 @dataclass(slots=True)
 class Learner:
     """Networks that learn together, their running average, and what they learn from.
 
-    `draw` gives the batch of a step, the same whenever it is asked; `loss` judges a batch, or a part of one.
+    `draw` gives the batch of a step, the same whenever it is asked; `loss` judges a batch, or a part of one. A batch
+    that does not fit is learnt in parts; before that, `spare` may find memory and says whether it did.
     """
 
     networks: nn.ModuleDict
@@ -51,6 +53,7 @@ class Learner:
     average: nn.ModuleDict = field(init=False)
     optimizer: torch.optim.AdamW = field(init=False)
     parts: int = 1
+    spare: Callable[[], bool] = lambda: False
 
     def __post_init__(self) -> None:
         self.average = deepcopy(self.networks).requires_grad_(False).eval()
@@ -73,11 +76,12 @@ class Learner:
         try:
             return sum(self._part_gradients(part, len(batch[0])) for part in _parts(batch, self.parts))
         except torch.cuda.OutOfMemoryError:
-            if self.parts >= len(batch[0]):
+            spared = self.spare()
+            if not spared and self.parts >= len(batch[0]):
                 raise
         self.optimizer.zero_grad(set_to_none=True)
         torch.cuda.empty_cache()
-        self.parts *= 2  # the same batch in smaller parts
+        self.parts *= 1 if spared else 2  # the same batch in smaller parts
         return self._gradients(batch)
 
     def _part_gradients(self, part: Batch, whole: int) -> float:
@@ -146,10 +150,11 @@ def resume(learner: Learner, root: Path) -> Done:
     return Done(facts["step"], facts["seconds"], facts["fraction"], loss)
 
 
-def learn(learner: Learner, limit: Limit, root: Path, every_seconds: float, watch: Callable[[Done], None]) -> Done:
+def learn(learner: Learner, limit: Limit, root: Path, every_seconds: float, watch: Callable[[Done], object]) -> Done:
     """Learn up to the limit from the newest state under `root`, keeping one there every so many seconds.
 
-    `watch` is called after every step. A loss that is no number ends it with ArithmeticError.
+    `watch` is called after every step, and ends it by saying True. A loss that is no number ends it with
+    ArithmeticError.
     """
     done = resume(learner, root)
     saved, start = time.monotonic(), time.monotonic() - done.seconds
@@ -159,7 +164,8 @@ def learn(learner: Learner, limit: Limit, root: Path, every_seconds: float, watc
         if done.fraction >= 1 or time.monotonic() - saved >= every_seconds:
             keep(learner, root, done)
             saved = time.monotonic()
-        watch(done)
+        if watch(done) is True:
+            break
     return done
 
 

@@ -96,12 +96,13 @@ def contact_sheet(rows: dict[str, npt.NDArray[np.uint8]]) -> bytes:
 
 def _read(sample: Sample, root: Path, size: int) -> tuple[npt.NDArray[np.uint8], float]:
     path = root / sample.path
-    _check_unchanged(path, sample)
+    check_unchanged(path, sample)
     grey = read_grey(path)
     return resize(grey, size, size), max(grey.shape) / size
 
 
-def _check_unchanged(path: Path, sample: Sample) -> None:
+def check_unchanged(path: Path, sample: Sample) -> None:
+    """Raise a CollectionError where a file is gone or has another content than when it was scanned."""
     try:
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError as exc:

@@ -22,8 +22,9 @@ from balancer.adapt.networks import build_pipeline
 from balancer.adapt.pictures import Pictures, read_pictures
 from balancer.adapt.settings import MACHINE_FIELDS, ScratchSettings
 from balancer.adapt.training import AUTOENCODER, DENOISER, Progress, Run
+from balancer.adapt.work import begin, is_finished, work_folder
 from balancer.attributes import Attributes
-from balancer.errors import CollectionError, ModelError
+from balancer.errors import CollectionError
 from balancer.files import write_whole
 from balancer.prompts import TemplatePack
 from balancer.scan import Sample
@@ -52,27 +53,18 @@ def train_from_scratch(
         ModelError: the folder holds another training, there is no such device, or the loss is no number any more.
     """
     samples = sorted(samples, key=lambda sample: sample.path)
-    _refuse_nothing(samples)
+    refuse_nothing(samples)
     packs = {label: pack[label] if isinstance(pack, Mapping) else pack for label in card.class_counts(samples)}
     known = {path: each for path, each in (attributes or {}).items() if any(each)}
     known = {sample.path: known[sample.path] for sample in samples if sample.path in known}
     fingerprint = _fingerprint(samples, packs, settings, split_sha256, known)
-    if not _is_finished(folder, fingerprint):
+    if not is_finished(folder, fingerprint):
         machine = find_machine(settings.device)
-        _begin(folder, fingerprint)
+        begin(folder, fingerprint, AUTOENCODER)
         run = Run(samples, packs, settings, work_folder(folder), machine, progress, known)
         _train(run, root, folder, {"fingerprint": fingerprint, "split_sha256": split_sha256})
     shutil.rmtree(work_folder(folder), ignore_errors=True)
     return folder
-
-
-def work_folder(folder: Path) -> Path:
-    """Where the unfinished work for `folder` lies.
-
-    >>> work_folder(Path("adapters/mine")).name
-    'mine.training'
-    """
-    return folder.with_name(folder.name + ".training")
 
 
 def _train(run: Run, root: Path, folder: Path, origin: Mapping[str, str]) -> None:
@@ -121,29 +113,6 @@ def _distinct(known: Mapping[str, Attributes]) -> list[Attributes]:
     return sorted(set(known.values()), key=str)
 
 
-def _begin(folder: Path, fingerprint: str) -> None:
-    work = work_folder(folder)
-    begun = work / "begun.json"
-    if begun.exists() and json.loads(begun.read_text(encoding="utf-8"))["fingerprint"] != fingerprint:
-        if (work / AUTOENCODER).exists():
-            raise _another_training(work)
-        shutil.rmtree(work)  # nothing was learnt there yet
-    (work / "samples").mkdir(parents=True, exist_ok=True)
-    write_whole(begun, to_json({"fingerprint": fingerprint}).encode())
-
-
-def _is_finished(folder: Path, fingerprint: str) -> bool:
-    if not folder.exists():
-        return False
-    try:
-        finished = json.loads((folder / card.CARD).read_text(encoding="utf-8"))["fingerprint"]
-    except (OSError, ValueError, KeyError):
-        finished = None
-    if finished != fingerprint:
-        raise _another_training(folder)
-    return True
-
-
 def _vocabulary(run: Run) -> Any:
     path = run.work / "vocabulary.json"
     if not path.exists():
@@ -179,18 +148,11 @@ def _edit(path: Path, change: Mapping[str, Any], drop: Sequence[str]) -> None:
     path.write_text(to_json(kept), encoding="utf-8")
 
 
-def _refuse_nothing(samples: Sequence[Sample]) -> None:
+def refuse_nothing(samples: Sequence[Sample]) -> None:
+    """Raise a CollectionError where there is nothing to learn from."""
     if not samples:
         raise CollectionError(
             needed="images in the training part to learn from",
             found="none",
             next_step="look at the parts with: balance scan FOLDER",
         )
-
-
-def _another_training(folder: Path) -> ModelError:
-    return ModelError(
-        needed="a new name, or the folder of the same training",
-        found=f"{folder.name}, which holds something else or was begun with other images or settings",
-        next_step="give another --name, or delete that folder",
-    )

@@ -49,15 +49,15 @@ class ScratchSettings:
     sample_every: float = 0.25
 
     def __post_init__(self) -> None:
-        _refuse_both(self.steps, self.minutes)
+        refuse_both(self.steps, self.minutes)
         _refuse_size(self.size, self.factor * 2 ** (len(self.unet_channels) - 1))
-        _refuse_small("steps", self.steps, 2)
-        _refuse_small("batch_size", self.batch_size, 1)
-        _refuse_small("autoencoder_batch_size", self.autoencoder_batch_size, 1)
-        _refuse_small("minutes", self.minutes, 0.01)
-        _refuse_fraction("autoencoder_share", self.autoencoder_share)
-        _refuse_fraction("sample_every", self.sample_every)
-        _refuse_fraction("caption_dropout", self.caption_dropout)
+        refuse_small("steps", self.steps, 2)
+        refuse_small("batch_size", self.batch_size, 1)
+        refuse_small("autoencoder_batch_size", self.autoencoder_batch_size, 1)
+        refuse_small("minutes", self.minutes, 0.01)
+        refuse_fraction("autoencoder_share", self.autoencoder_share)
+        refuse_fraction("sample_every", self.sample_every)
+        refuse_fraction("caption_dropout", self.caption_dropout)
 
     @property
     def factor(self) -> int:
@@ -79,7 +79,8 @@ class ScratchSettings:
         return {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(self).items()}
 
 
-def _refuse_both(steps: int | None, minutes: float | None) -> None:
+def refuse_both(steps: int | None, minutes: float | None) -> None:
+    """Raise a ModelError where steps and minutes are given."""
     if steps is not None and minutes is not None:
         raise ModelError(
             needed="a number of steps or of minutes to train for",
@@ -97,7 +98,8 @@ def _refuse_size(size: int, multiple: int) -> None:
         )
 
 
-def _refuse_small(name: str, value: float | None, least: float) -> None:
+def refuse_small(name: str, value: float | None, least: float) -> None:
+    """Raise a ModelError where a setting is given and below the least it may be."""
     if value is not None and not value >= least:
         raise ModelError(
             needed=f"{name} of at least {least:g}",
@@ -106,7 +108,8 @@ def _refuse_small(name: str, value: float | None, least: float) -> None:
         )
 
 
-def _refuse_fraction(name: str, value: float) -> None:
+def refuse_fraction(name: str, value: float) -> None:
+    """Raise a ModelError where a share is not between 0 and 1."""
     if not 0 < value < 1:
         raise ModelError(
             needed=f"{name} between 0 and 1",

@@ -5,7 +5,18 @@ from __future__ import annotations
 import typer
 
 from balancer import __version__
-from balancer.cli import adapting, collection, external, filling, merged, merging, prompting, reviewing, splitting
+from balancer.cli import (
+    adapting,
+    collection,
+    external,
+    filling,
+    merged,
+    merging,
+    probing,
+    prompting,
+    reviewing,
+    splitting,
+)
 from balancer.cli.console import run
 
 app = typer.Typer(
@@ -35,6 +46,7 @@ for command in (
     *(collection.scan, splitting.split, prompting.prompts),
     *(adapting.adapt, filling.fill),
     *(external.screen, reviewing.review, merging.merge),
+    *(probing.probe, probing.quality),
     *(merged.verify, merged.explain, merged.unmerge),
 ):
     app.command()(command)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import typer
 
@@ -12,34 +13,74 @@ from balancer.errors import ModelError
 
 
 def adapt(
+    base: str = typer.Option(
+        None, help="Stable Diffusion 1.x, 2.x or XL to adapt by LoRA: a folder, fetched name or .safetensors."
+    ),
     from_scratch: bool = typer.Option(
         False, "--from-scratch", help="Train a small Stable Diffusion on your images alone."
     ),
-    size: int = typer.Option(64, help="Side of its images in pixels."),
+    rank: int = typer.Option(None, min=1, help="With --base: rank of the adapter (default: 16)."),
+    learning_rate: float = typer.Option(None, help="With --base: peak learning rate (default: 0.0001)."),
+    text_encoder: bool = typer.Option(False, "--text-encoder", help="With --base: adapt the text encoder too."),
+    batch_size: int = typer.Option(None, min=1, help="Images a step (default: 8 with --base, 32 from scratch)."),
+    size: int = typer.Option(None, help="Side of its images in pixels (default: the base's own, 64 from scratch)."),
     steps: int = typer.Option(None, min=2, help="Train for so many steps."),
     minutes: float = typer.Option(None, help="Train for so many minutes (default: 30)."),
-    name: str = typer.Option("scratch", help="What to call it."),
+    name: str = typer.Option(None, help="What to call it (default: lora, or scratch)."),
     pack: str = typer.Option(None, help="Template pack: chest, bone, or your own YAML file."),
     seed: int = typer.Option(0, help="Same seed, same training."),
     device: str = typer.Option("auto", help="cuda, mps or cpu."),
+    accept_licence: bool = typer.Option(
+        False, "--accept-licence", help="With --base: you accept its licence; remembered."
+    ),
 ) -> None:
     """Teach a generator your collection, from its training part alone.
 
-    Example: balance adapt --from-scratch --minutes 60
+    With --base, the same seeds are drawn with and without the adapter, the holdout part is judged on the way, and
+    the best checkpoint is kept.
+
+    Example: balance adapt --base ./sd15 --minutes 60
     """
-    if not from_scratch:
+    if from_scratch == (base is not None):
         raise ModelError(
-            needed="a way to adapt",
-            found="none",
-            next_step="balance adapt --from-scratch (another base cannot be adapted yet)",
+            needed="one way to adapt: a base, or from scratch",
+            found="both" if from_scratch else "none",
+            next_step="balance adapt --base FOLDER, or: balance adapt --from-scratch",
         )
+    given = {"size": size, "steps": steps, "minutes": minutes, "batch_size": batch_size}
+    given |= {"rank": rank, "learning_rate": learning_rate}
+    chosen = {name: value for name, value in given.items() if value is not None} | {"seed": seed, "device": device}
+    folder_name = _plain_name(name or ("scratch" if from_scratch else "lora"))
+    if base is not None:
+        _adapt_base(base, {**chosen, "text_encoder": text_encoder}, folder_name, pack, accept_licence)
+        return
+    if text_encoder or rank is not None or learning_rate is not None:
+        raise ModelError(
+            needed="a base for --rank, --learning-rate and --text-encoder",
+            found="--from-scratch, which trains all there is",
+            next_step="leave them out, or: balance adapt --base FOLDER",
+        )
+    _adapt_from_scratch(chosen, folder_name, pack)
+
+
+def _adapt_base(base: str, chosen: dict[str, Any], folder_name: str, pack: str | None, accept_licence: bool) -> None:
+    from balancer.adapt.lora.settings import LoraSettings
+    from balancer.cli.adapting_base import adapt_base
+
+    settings = LoraSettings(**chosen)
+    show = _Phases()
+    with opened(write=True) as session:
+        adapt_base(session, base, settings, folder_name, pack, show, accept_licence=accept_licence)
+    show.close()
+
+
+def _adapt_from_scratch(chosen: dict[str, Any], folder_name: str, pack: str | None) -> None:
     from balancer.adapt.scratch import train_from_scratch
     from balancer.adapt.settings import ScratchSettings
     from balancer.attributes import attributes_of
     from balancer.scan import samples, with_hashes
 
-    settings = ScratchSettings(size=size, steps=steps, minutes=minutes, seed=seed, device=device)
-    folder_name = _plain_name(name)
+    settings = ScratchSettings(**chosen)
     with opened(write=True) as session:
         paths = session.split.paths("train")
         collection = with_hashes(session.collection, paths)

@@ -45,7 +45,7 @@ def scan(
     from balancer.folders import require_folder
     from balancer.ledger import Ledger
     from balancer.scan import scan as scan_folder
-    from balancer.split import Shares, draw_split, training_counts
+    from balancer.split import training_counts
     from balancer.state import find_or_make_state, locked
 
     kinds = kinds_of(fail_on)
@@ -61,12 +61,12 @@ def scan(
         collection = scan_folder(data, patient or None, known=earlier, table=told, progress=progress)
         progress.close()
         collection = _looked_inside(ledger, collection, earlier, deep)
-        stored, kept = ledger.load_split(collection), _earlier_split(ledger, collection, earlier)
-        seed = 0 if stored is None else stored.seed
-        split = draw_split(collection, seed, kept, Shares(**(ledger.setting(collection, "split") or {})))
         with ledger.atomic():
-            ledger.save_collection(collection)
-            ledger.save_split(collection, split)
+            split = _split(ledger, collection, earlier)
+            if _is_as_before(collection, earlier):
+                ledger.make_current(collection)
+            else:
+                ledger.save_collection(collection)
     figures = measure_imbalance(training_counts(collection, split))
     if as_json:
         result_json(scan_as_json(collection, split, figures))
@@ -89,9 +89,11 @@ def _looked_inside(ledger: Ledger, collection: Collection, earlier: Collection |
         return sound if earlier is None else remembered(sound, earlier)
     progress = Progress("Looking inside")
     known = ledger.load_contents(collection.root)
-    contents = read_contents(collection.root, collection.images, known, progress)
+    contents = read_contents(
+        collection.root, collection.images, known, progress, lambda some: ledger.add_contents(collection, some)
+    )
     progress.close()
-    if contents != known:
+    if known.keys() - contents.keys():  # of files that are gone
         ledger.save_contents(collection, contents)
     return look_inside(collection, contents)
 
@@ -119,9 +121,32 @@ def _table(patients: str | None, columns: list[str], last: TableRef | None) -> P
     return read_table(last.path, last.named)
 
 
-def _earlier_split(ledger: Ledger, collection: Collection, earlier: Collection | None) -> Split | None:
+def _split(ledger: Ledger, collection: Collection, earlier: Collection | None) -> Split:
+    """The stored split, with what came since; drawn where there is none, and stored where it changed."""
+    from balancer.split import Shares, draw_split
+
+    stored = ledger.load_split(collection)
+    if stored is not None and _is_as_before(collection, earlier):
+        return stored
+    kept = _kept_split(ledger, collection, earlier, stored)
+    shares = Shares(**(ledger.setting(collection, "split") or {}))
+    split = draw_split(collection, 0 if stored is None else stored.seed, kept, shares)
+    ledger.save_split(collection, split)
+    return split
+
+
+def _is_as_before(collection: Collection, earlier: Collection | None) -> bool:
+    """Whether the ledger holds it already; a scan that finds nothing new gives back the table that it was given."""
+    if earlier is None or collection.images is not earlier.images:
+        return False
+    now, before = ((each.patient_pattern, each.table, set(each.findings)) for each in (collection, earlier))
+    return now == before
+
+
+def _kept_split(
+    ledger: Ledger, collection: Collection, earlier: Collection | None, split: Split | None
+) -> Split | None:
     """The stored split, unless it was drawn by other patients and nothing has learned from it."""
-    split = ledger.load_split(collection)
     if split is None or earlier is None or earlier.patient_source == collection.patient_source:
         return split
     trained = ledger.adapters(collection)

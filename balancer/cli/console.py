@@ -51,7 +51,7 @@ def run(app: Callable[[], object]) -> NoReturn:
         found = f"needed: {needed} for {place}\nfound:  {error.strerror or error}\nnext:   {advice}, then {_again()}"
         _fail(f"balance: this cannot go on\n{found}")
     except _Stopped:
-        message(f"\nStopped. What is finished is kept: to go on, {_again()}")
+        message(f"\nStopped; nothing is half-written. To go on, {_again()}")
         sys.exit(INTERRUPTED)
     sys.exit(0)
 

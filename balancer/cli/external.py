@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from balancer.cli.console import Progress, message, printable, result, result_json, shown, table
-from balancer.cli.judging import make_screen, show_unscreened
+from balancer.cli.judging import Word, choose_screen, fit_gates, show_unscreened
 from balancer.cli.session import Session, opened, save_report
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def screen(
     result(f"Next: balance merge --from {shown(candidates)}")
 
 
-def take_in(session: Session, folder: Path, place: Path, *, no_screen: bool) -> list[Outcome]:
+def take_in(session: Session, folder: Path, place: Path, word: Word) -> list[Outcome]:
     """Judge the images of a folder and remember them; what came from it earlier and is gone is taken out again."""
     from balancer.fill import settle_look
     from balancer.intake import Intake
@@ -61,9 +61,9 @@ def take_in(session: Session, folder: Path, place: Path, *, no_screen: bool) -> 
     known = known_of(session.ledger, session.collection)
     source = portable(folder, session.state)
     seen, refused = _at_the_door(
-        session, folder, known, {"the balanced folder": place}, source=source, no_screen=no_screen
+        session, folder, known, {"the balanced folder": place}, source=source, no_screen=word.no_screen
     )
-    judge = make_screen(session, no_screen=no_screen)
+    judge = choose_screen(None if word.no_screen else fit_gates(session), word)
     store = session.state.candidates
     intake = Intake(session.collection, look, judge, store, source, known, session.ledger)
     outcomes = _take(intake, session, seen, refused)
@@ -102,7 +102,7 @@ def _judge_only(session: Session, folder: Path, own: Path) -> list[Outcome]:
     source = portable(folder, session.state)
     seen, refused = _at_the_door(session, folder, known, {}, source=source)
     nothing = {label: Known({}, {}) for label in known}
-    return _take(Intake(session.collection, look, make_screen(session), own, source, nothing), session, seen, refused)
+    return _take(Intake(session.collection, look, fit_gates(session), own, source, nothing), session, seen, refused)
 
 
 def _take(intake: Intake, session: Session, seen: Sequence[Seen], refused: Mapping[str, str]) -> list[Outcome]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -57,6 +56,18 @@ def show_plan(counts: Mapping[str, int], plan: Plan, max_ratio: float) -> None:
         )
 
 
+def show_excess(counts: Mapping[str, int], plan: Plan) -> None:
+    """Which classes get more than they lack, since multiples count from what a class has."""
+    largest = max(counts.values())
+    more = [label for label, count in counts.items() if plan.deficits[label] and count + plan.deficits[label] > largest]
+    for label in more:
+        made, lacking = plan.deficits[label], largest - counts[label]
+        message(
+            f"{printable(label)} gets {made}, though it lacks {lacking} of the largest class: --times counts from what "
+            "a class has. For the smallest class alone add --strategy minority; for what is lacking: --target max"
+        )
+
+
 def show_prompts(order: Order) -> None:
     """Some prompts of each class that gets images."""
     from balancer.prompts import make_prompt
@@ -95,21 +106,10 @@ def show_report(order: Order, counts: Mapping[str, int], report: FillReport, mer
         for reason, count in reasons.items():
             message(f"Rejected: {printable(label)}: {count} {printable(reason)}")
     for label, count in report.review.items():
-        message(f"Waiting: {printable(label)}: {count} for a person to decide: balance review, then balance merge")
-    for label, missing in report.short.items():
-        _show_short(label, missing, report)
+        message(f"Waiting: {printable(label)}: {count} for a person to decide: balance review --reader NAME")
     show_unscreened([each for judged in report.accepted.values() for each in judged])
     message(f"Contact sheet, real above synthetic: {shown(_draw_sheet(order, report))}")
     show_folder(merged)
-
-
-def _show_short(label: str, missing: int, report: FillReport) -> None:
-    usable = {candidate.id for candidate, _ in report.accepted[label]}
-    stopped = Counter(verdict.reviewer for candidate, verdict in report.judged[label] if candidate.id not in usable)
-    names = [f"the {name}" if name[:1].islower() else name for name, _ in stopped.most_common()]  # a gate, or a person
-    who = printable(" and ".join(names)) or "--retries"
-    message(f"Short: {printable(label)} lacks {missing}: {who} stopped it (see above). Look at what the model draws")
-    message("       (balance prompts --sample), train it longer, use another --model, or allow more --retries.")
 
 
 def show_classes(counts: Mapping[str, int], merged: MergeReport) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -12,19 +11,21 @@ from typing import TYPE_CHECKING
 import typer
 
 from balancer.cli.console import message, printable, result, shown, size_of
-from balancer.cli.filled import Generation, show_plan, show_prompts, show_report, show_time
-from balancer.cli.judging import make_screen
+from balancer.cli.filled import Generation, show_excess, show_plan, show_prompts, show_report, show_time
+from balancer.cli.judging import Word, choose_screen, fit_gates
 from balancer.cli.linted import require_sound_wording
 from balancer.cli.making import Making, choose_drawer, choose_methods
 from balancer.cli.merging import merge_again, show_elsewhere
+from balancer.cli.models import exposure, learned_by, with_adapter
+from balancer.cli.screened import show_screening, show_short, stamps
 from balancer.cli.session import Session, choose_templates, known_attributes, opened, without_holdout
 from balancer.errors import OutputError
 
 if TYPE_CHECKING:
+    from analysis.screening import Screen
     from balancer.attributes import JointDistribution
     from balancer.fill import FillReport, Recipe
     from balancer.generators import ImageGenerator
-    from balancer.generators.checkpoint import Checkpoint
     from balancer.generators.stable_diffusion import Sampling
     from balancer.merge import MergeReport
     from balancer.plan import Plan
@@ -38,7 +39,9 @@ def fill(
     target: list[str] = typer.Option(None, help="N, max, median, or LABEL=N; may be given more than once."),
     strategy: str = typer.Option(None, help='Bring to the largest class: minority, "not majority" or all.'),
     times: list[str] = typer.Option(
-        None, help="So many synthetic images for each real one, of all classes below the largest, or LABEL=X."
+        None,
+        help="So many synthetic images for each real one, in every class below the largest however little it lacks, "
+        "or LABEL=X; with --strategy minority in the smallest alone.",
     ),
     max_ratio: float = typer.Option(10, help="At most so many synthetic images for each real one of the class."),
     symmetric: bool = typer.Option(False, "--symmetric", help="Add the same number to every class."),
@@ -56,8 +59,8 @@ def fill(
     strength: str = typer.Option(
         None, help="How much of a real image is made anew, drawn from these (default: 0.5,0.7,0.9)."
     ),
-    no_harmonise: bool = typer.Option(
-        False, "--no-harmonise", help="Leave intensities as drawn; else each image takes those of a real one."
+    harmonise: bool = typer.Option(
+        False, "--harmonise", help="Give each image the intensities of a random real training image of its class."
     ),
     steps: int = typer.Option(25, min=1, help="Denoising steps."),
     guidance: float = typer.Option(3.0, min=0, help="Guidance scale: about 3 for an adapted model, 7.5 for a raw one."),
@@ -72,6 +75,11 @@ def fill(
     ),
     no_holdout: bool = typer.Option(
         False, "--no-holdout", help="A flat collection stays flat: nothing is kept for testing."
+    ),
+    accept_unscreened: bool = typer.Option(
+        False,
+        "--accept-unscreened",
+        help="Take images that could not be screened for copies of patients, at your word.",
     ),
     dry_run: bool = typer.Option(False, "--dry-run", help="Write nothing; show deficits, prompts, disk and time."),
     out: Path = typer.Option(None, help="The balanced folder (default: <collection>-balanced beside the collection)."),
@@ -89,7 +97,7 @@ def fill(
     from balancer.split import training_counts
 
     sampling = Sampling(steps, guidance, size, _batch_size(batch_size), device)
-    making = Making.read(mode, strength, harmonised=not no_harmonise)
+    making = Making.read(mode, strength, harmonised=harmonise)
     with opened(write=not dry_run) as session:
         session = without_holdout(session) if no_holdout else session
         counts = training_counts(session.collection, session.split)
@@ -99,15 +107,15 @@ def fill(
         place = out or default_out(session.collection.root)
         check_out(place, session.collection.root, session.state.folder)
         show_plan(counts, plan, max_ratio)
+        if times:
+            show_excess(counts, plan)
         if not any(plan.deficits.values()):
             result("Nothing to do: no class is below its target.")
             return
         _warn_of_removal(place, plan, show_elsewhere(session))
-        if no_screen:
-            message("Screening: none, by your word (--no-screen). Provenance and card will say so.")
         templates = choose_templates(pack, session.collection.labels)
         attributes = known_attributes(session, remember=not dry_run)
-        order = Order(session, plan, templates, seed, place, attributes, retries, no_screen)
+        order = Order(session, plan, templates, seed, place, attributes, retries, Word(no_screen, accept_unscreened))
         if dry_run:
             show_prompts(order)
             _require_room(order)
@@ -116,12 +124,17 @@ def fill(
                 result(f"Time: not measured, since there is no model yet:\n      {WAYS}")
                 return
         work = _prepare(order, model, adapter, sampling, making, remember=not dry_run)
+        order.word.require(session.collection, dry_run=dry_run)
         if dry_run:
             show_time(order, work)
             return
         _require_room(order)
-        report, merged = _carry_out(order, work)
+        gates = None if order.word.no_screen else fit_gates(session, work.exposed)
+        report, merged = _carry_out(order, work, gates)
         show_report(order, counts, report, merged)
+        if gates is not None:
+            show_screening(gates, report)
+        show_short(report)
         if report.short:
             raise typer.Exit(1)
 
@@ -136,8 +149,8 @@ class Order:
     seed: int
     place: Path
     attributes: JointDistribution
-    retries: int = 3
-    no_screen: bool = False
+    retries: int
+    word: Word
 
     @property
     def wanted(self) -> int:
@@ -153,6 +166,7 @@ class Work:
     make_generator: Callable[[], ImageGenerator]
     device: str
     stamps: tuple[str, ...]
+    exposed: frozenset[str] = frozenset()
 
 
 def _prepare(
@@ -175,13 +189,13 @@ def _prepare(
     require_sound_wording(order.templates, few, prompts)
     drawer.require_readable(prompts)
     message(
-        f"Model: {printable(drawer.config.model.name)}, {drawer.config.width} x {drawer.config.height} px, "
-        f"on {drawer.device}, batches of {drawer.config.batch_size}"
+        f"Model: {printable(drawer.config.model.name)}{with_adapter(drawer.config)}, {drawer.config.width} x "
+        f"{drawer.config.height} px, on {drawer.device}, batches of {drawer.config.batch_size}"
     )
-    stamps = tuple(filter(None, (_exposure(session, drawer.checkpoint, adapter), _enlargement(recipe))))
+    stamps = tuple(filter(None, (exposure(session, drawer.choice), _enlargement(recipe))))
     for stamp in stamps:
         message(f"Note: {stamp}")
-    return Work(recipe, drawer.make, drawer.device, stamps)
+    return Work(recipe, drawer.make, drawer.device, stamps, learned_by(drawer.choice))
 
 
 def _enlargement(recipe: Recipe) -> str:
@@ -195,19 +209,6 @@ def _enlargement(recipe: Recipe) -> str:
     if wanted <= _ENLARGED * drawn:
         return ""
     return f"images are drawn at {drawn} px and enlarged to {wanted:.0f} px: they lack the detail of real ones"
-
-
-def _exposure(session: Session, checkpoint: Checkpoint | None, adapter: Path | None) -> str:
-    """What is to be said of the patients that the model may have seen; nothing when it saw the training part alone."""
-    made_here = [folder.resolve() for folder in session.ledger.adapters(session.collection)]
-    if checkpoint is None or adapter is not None or checkpoint.folder.resolve() not in made_here:
-        return "generator exposure unknown: what the model was trained on is not on record here"
-    card = json.loads((checkpoint.folder / "card.json").read_text("utf-8"))
-    if session.split.origin != "none" and card.get("split_sha256") != session.split.sha256:
-        marked = {folder.resolve() for folder in session.ledger.exposed(session.collection)}
-        changed = " (changed afterwards with --force)" if checkpoint.folder.resolve() in marked else ""
-        return f"exposed: trained on an earlier split{changed}, it may have seen patients who are held out now"
-    return ""
 
 
 def _require_room(order: Order) -> None:
@@ -242,7 +243,7 @@ def _size_of_all(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
-def _carry_out(order: Order, work: Work) -> tuple[FillReport, MergeReport]:
+def _carry_out(order: Order, work: Work, gates: Screen | None) -> tuple[FillReport, MergeReport]:
     """Generate, screen and merge; the plan is remembered, so that it can be merged again."""
     from balancer.engines import LocalEngine
     from balancer.fill import USABLE
@@ -259,8 +260,7 @@ def _carry_out(order: Order, work: Work) -> tuple[FillReport, MergeReport]:
         store=session.state.candidates,
         engine=LocalEngine(),
         make_generator=show.make_generator,
-        screen=make_screen(session, no_screen=order.no_screen),
-        usable=USABLE,
+        screen=choose_screen(gates, order.word),
         retries=order.retries,
         progress=show.progress(),
     )
@@ -269,7 +269,8 @@ def _carry_out(order: Order, work: Work) -> tuple[FillReport, MergeReport]:
     run = {"seed": str(order.seed), "template pack": packs, **work.recipe.methods.facts}
     jobs = {label: [candidate.id for candidate, _ in judged] for label, judged in report.judged.items()}
     place, flat = portable(order.place, session.state), session.split.origin == "none"
-    last = LastFill(order.plan.deficits, jobs, run, work.stamps, place, flat, USABLE)
+    said = (*([] if gates is None else stamps(gates, report)), *work.stamps)
+    last = LastFill(order.plan.deficits, jobs, run, said, place, flat, USABLE)
     last.save(session.ledger, collection)
     return report, merge_again(session, last, order.place)
 

@@ -31,10 +31,11 @@ def check_prompts(
         complaints = [*lint(templates), *lint_length(templates)]
         measured = "estimated: no model here yet, name one with --model"
     else:
+        from balancer.cli.models import chosen_model
         from balancer.generators.checkpoint import find_checkpoint
         from balancer.generators.stable_diffusion import token_counter
 
-        checkpoint = find_checkpoint(model, made_here)
+        checkpoint = chosen_model(session, model).checkpoint if session else find_checkpoint(model)
         count, limit = token_counter(checkpoint)
         complaints = [*lint(templates), *lint_length(templates, limit, count)]
         measured = f"counted by {printable(checkpoint.ref.name)}, which reads {limit}"

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from balancer.cli.console import message, printable
+from balancer.cli.models import chosen_model
 from balancer.errors import ModelError, PlanError
 
 if TYPE_CHECKING:
     from balancer.cli.session import Session
     from balancer.generators import ImageGenerator
-    from balancer.generators.checkpoint import Checkpoint
+    from balancer.generators.choice import Choice
     from balancer.generators.stable_diffusion import Sampling
     from balancer.images import OutputFormat
     from balancer.jobs import GenerationConfig
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Making:
-    """What the user wants of `--mode`, `--strength` and `--no-harmonise`."""
+    """What the user wants of `--mode`, `--strength` and `--harmonise`."""
 
     weights: Mapping[Mode, float]
     strengths: Sequence[float]
@@ -50,13 +51,13 @@ class Making:
 
 @dataclass(frozen=True, slots=True)
 class Drawer:
-    """What draws: its settings, and how to get it ready. `checkpoint` is `None` for another family."""
+    """What draws: its settings, and how to get it ready. `choice` is `None` for another family."""
 
     config: GenerationConfig
     device: str
     modes: Sequence[str]
     make: Callable[[], ImageGenerator]
-    checkpoint: Checkpoint | None
+    choice: Choice | None
 
     def require_readable(self, prompts: Iterable[Prompt]) -> None:
         """Refuse prompts that the model would not read to their end.
@@ -66,8 +67,8 @@ class Drawer:
         """
         from balancer.generators.stable_diffusion import require_tokens_fit
 
-        if self.checkpoint is not None:
-            require_tokens_fit(self.checkpoint, prompts)
+        if self.choice is not None:
+            require_tokens_fit(self.choice.checkpoint, prompts)
 
 
 def choose_drawer(session: Session, model: str | None, adapter: Path | None, sampling: Sampling) -> Drawer:
@@ -77,22 +78,20 @@ def choose_drawer(session: Session, model: str | None, adapter: Path | None, sam
         ModelError: there is none, or it does not fit the other options.
     """
     from balancer.devices import choose_device
-    from balancer.generators.checkpoint import find_adapter, find_checkpoint
     from balancer.generators.families import names_family
     from balancer.generators.stable_diffusion import StableDiffusion, settle_config
 
     if model is not None and names_family(model):
         return _of_a_family(session, model, adapter, sampling)
-    checkpoint = find_checkpoint(model, session.ledger.adapters(session.collection))
-    file, ref = (None, None) if adapter is None else find_adapter(adapter)
-    config, device = settle_config(checkpoint, ref, sampling), choose_device(sampling.device)
+    choice = chosen_model(session, model, adapter)
+    config, device = settle_config(choice.checkpoint, choice.adapter, sampling), choose_device(sampling.device)
     root = session.collection.root
     return Drawer(
         config,
         device,
         ("text", "image", "mix"),
-        lambda: StableDiffusion(checkpoint, file, config, device, root),
-        checkpoint,
+        lambda: StableDiffusion(choice.checkpoint, choice.file, config, device, root),
+        choice,
     )
 
 

@@ -10,7 +10,7 @@ import typer
 
 from balancer.cli.console import Progress, message, printable
 from balancer.cli.filled import show_classes, show_folder
-from balancer.cli.judging import facts_of
+from balancer.cli.judging import Word, facts_of
 from balancer.cli.session import Session, opened, without_holdout
 from balancer.errors import PlanError
 
@@ -26,6 +26,11 @@ def merge(
     no_screen: bool = typer.Option(
         False, "--no-screen", help="With --from: judge nothing but that images can be read; the card says so."
     ),
+    accept_unscreened: bool = typer.Option(
+        False,
+        "--accept-unscreened",
+        help="With --from: take images that could not be screened for copies of patients, at your word.",
+    ),
 ) -> None:
     """Merge again what is accepted by now, with images of another generator if you name their folder.
 
@@ -39,8 +44,10 @@ def merge(
     from balancer.remembered import LastFill
     from balancer.split import training_counts
 
-    if no_screen and candidates is None:
-        raise typer.BadParameter("it needs --from: without it nothing is judged at all", param_hint="--no-screen")
+    word = Word(no_screen, accept_unscreened)
+    if candidates is None and word != Word():
+        hint = "--no-screen" if no_screen else "--accept-unscreened"
+        raise typer.BadParameter("it needs --from: without it nothing is judged at all", param_hint=hint)
     with opened(write=True) as session:
         last = LastFill.load(session.ledger, session.collection)
         flat = last is not None and last.flat and not session.collection.has_parts
@@ -49,7 +56,8 @@ def merge(
         place = out or (usual if last is None else session.state.folder.parent / last.place)
         check_out(place, session.collection.root, session.state.folder)
         if candidates is not None:
-            show_outcomes(session, take_in(session, candidates, place, no_screen=no_screen))
+            word.require(session.collection)
+            show_outcomes(session, take_in(session, candidates, place, word))
         elif last is None and not _from_elsewhere(session):
             raise PlanError(
                 needed="something to merge",

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from balancer.split import Split
 
 _SHOWN = 3
+_LINE = 90  # letters
 _FEW_TESTED = 10  # patients; one more or less right moves the recall of fewer by over a tenth
 
 
@@ -57,26 +58,22 @@ def _table(collection: Collection, split: Split, figures: Imbalance) -> tuple[li
 
 def show_small_classes(collection: Collection, split: Split) -> None:
     """Say which classes the test part cannot judge, and what the folds are for."""
-    from balancer.folds import FEW, group_counts
-    from balancer.groups import stay_together
+    from balancer.folds import FEW, small_classes
+    from balancer.groups import Groups
 
-    groups, labels, counts = stay_together(collection), collection.images["label"], group_counts(collection)
-    tested = split.parts == "test"
-    few = {
-        label: size
-        for label in collection.labels
-        if (size := groups[tested & (labels == label)].nunique()) < _FEW_TESTED
-    }
+    groups = Groups.of(collection)
+    few = {label: n for label, n in groups.counts(split.parts == "test").items() if n < _FEW_TESTED}
     patients = "patients" if collection.images["patient"].notna().all() else "patients or images"
     if few:
         names = ", ".join(f"{printable(label)} ({size})" for label, size in few.items())
         result(f"Too few {patients} in the test part to judge by it, fewer than {_FEW_TESTED}: {names}")
-    small = [f"{printable(label)} ({size})" for label, size in counts.items() if size < FEW]
+    small = ", ".join(f"{printable(label)} ({size})" for label, size in small_classes(groups, split.parts).items())
+    few_to_train = f"fewer than {FEW} {patients} to train on: {small}"
     if split.fold_count:
-        why = f", since these classes have fewer than {FEW} {patients}: {', '.join(small)}" if small else ""
+        why = f", since these classes have {few_to_train}" if small else ""
         result(f"Folds for cross-fitting: {split.fold_count}, over every image, the test part included{why}")
     elif small and split.origin != "none":
-        result(f"Fewer than {FEW} {patients}: {', '.join(small)}. To test each of them: balance split --folds 5")
+        result(f"F{few_to_train[1:]}. To test on each of their patients: balance split --folds 5")
 
 
 def _show_patients(collection: Collection) -> None:
@@ -89,8 +86,9 @@ def _show_patients(collection: Collection) -> None:
     source = "--patient" if collection.patient_pattern else "the table"
     result(f"Patients: {count}. Some of the groups that {source} found:")
     for patient, size, names in patient_groups(collection.images):
-        files = ", ".join(printable(name) for name in names)
-        more = ", ..." if size > len(names) else ""
+        fitting = names[:1] if len(", ".join(names)) > _LINE else names
+        files = ", ".join(printable(name) for name in fitting)
+        more = ", ..." if size > len(fitting) else ""
         result(f"  {printable(patient)}: {size} image{'s' if size > 1 else ''}: {files}{more}")
 
 
@@ -138,11 +136,13 @@ def _show_findings(findings: Iterable[Finding]) -> None:
     alike: dict[tuple[str, str], list[Finding]] = {}
     for finding in sorted(findings, key=lambda each: order.get(each.kind, len(order))):
         alike.setdefault((finding.kind, finding.message), []).append(finding)
+    result()
     result("Findings, the worst first:" if alike else "Findings: none")
     for (kind, message), group in alike.items():
         files = sum(len(finding.paths) for finding in group)
-        groups = f"{len(group)} times, " if len(group) > 1 else ""
-        result(f"  {kind} ({groups}{_files(files)}): {printable(message)}")
+        counts = [*([f"{len(group)} times"] if len(group) > 1 else []), *([_files(files)] if files else [])]
+        many = f" ({', '.join(counts)})" if counts else ""
+        result(f"  {kind}{many}: {printable(message)}")
         result(f"    fix: {group[0].fix}")
         for finding in (each for each in group[:_SHOWN] if each.paths):
             names = ", ".join(printable(str(path)) for path in finding.paths[:_SHOWN])

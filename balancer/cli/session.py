@@ -126,3 +126,19 @@ def known_attributes(session: Session, *, remember: bool) -> JointDistribution:
     if changed:
         message("The table of patients is another than at the last fill: prompts follow it, so images are made anew.")
     return found
+
+
+def exposure_of(session: Session, folder: Path, split: Split | None = None) -> str:
+    """What is to be said of the held-out patients that a model may have seen; nothing when it saw none of them."""
+    from balancer.exposure import exposed_images, learned_files
+
+    learned, split = learned_files(folder), split or session.split
+    if learned is None:
+        return "generator exposure unknown: its card does not say which files it learned from"
+    known = exposed_images(session.collection, split, learned)
+    if known.empty:
+        return ""
+    by_force = folder in session.ledger.exposed(session.collection)
+    changed = " (the split was changed afterwards with --force)" if by_force else ""
+    images = f"{len(known)} image{'s' if len(known) > 1 else ''}"
+    return f"exposed: the model learned from {images} that are held out now, or from others of their patients{changed}"

@@ -9,7 +9,7 @@ import typer
 
 from balancer.cli.console import message, printable, result, result_json, table
 from balancer.cli.scanned import show_small_classes
-from balancer.cli.session import Session, opened
+from balancer.cli.session import Session, exposure_of, opened
 from balancer.errors import SplitError
 
 if TYPE_CHECKING:
@@ -42,15 +42,16 @@ def split(
         if any(value is not None for value in (*asked.values(), splits, seed)):
             wanted = _wanted(session, shares, asked, splits, seed)
             _store(session, wanted, shares, force=force)
-        exposed = sorted(folder.name for folder in session.ledger.exposed(session.collection))
+        exposed = _exposed(session, wanted)
     if as_json:
-        result_json(_as_json(session.collection, wanted) | {"exposed": exposed})
+        result_json(_as_json(session.collection, wanted) | {"exposed": [folder.name for folder in exposed]})
     else:
         _show(session.collection, wanted)
 
 
 def _wanted(session: Session, shares: Shares, asked: dict[str, Any], splits: Path | None, seed: int | None) -> Split:
     """The split that the options ask for."""
+    from balancer.groups import Groups
     from balancer.split import Shares, Split, complete_split, draw_split, draw_validation
     from balancer.split_file import read_parts
 
@@ -70,7 +71,7 @@ def _wanted(session: Session, shares: Shares, asked: dict[str, Any], splits: Pat
             next_step="leave them out, or put all its class folders into one folder and scan that",
         )
     if splits is not None:
-        return complete_split(collection, read_parts(splits, collection), "file", number, None, shares.folds)
+        return complete_split(Groups.of(collection), read_parts(splits, collection), "file", number, None, shares.folds)
     if collection.has_parts and asked["val"] is not None:
         return draw_validation(collection, shares.val, number, shares.folds)
     if drawing or (seed is not None and not collection.has_parts and stored.origin != "file"):
@@ -81,27 +82,33 @@ def _wanted(session: Session, shares: Shares, asked: dict[str, Any], splits: Pat
 
 
 def _store(session: Session, wanted: Split, shares: Shares, *, force: bool) -> None:
-    """Remember the split, unless something was trained on another; with `force` its adapters count as exposed."""
+    """Remember the split, unless a model learned from what it holds out; with `force` such models count as exposed."""
     ledger, collection = session.ledger, session.collection
     changed = wanted.sha256 != session.split.sha256
-    trained = ledger.adapters(collection) if changed else ()
-    names = ", ".join(printable(folder.name) for folder in trained)
-    if trained and not force:
+    exposed = _exposed(session, wanted) if changed else []
+    names = ", ".join(printable(folder.name) for folder in exposed)
+    if exposed and not force:
         raise SplitError(
-            needed="a split that nothing was trained on, to change it",
-            found=f"{names} learned from the stored one, and may have seen patients whom a new one would test",
-            next_step="keep it, or change it and have these models marked as exposed: balance split ... --force",
+            needed="a split that holds out no patient whom a model has seen",
+            found=f"{names} learned from patients whom this one would hold out",
+            next_step="keep the split, or change it and have these models marked as exposed: balance split ... --force",
         )
     with ledger.atomic():
-        if trained:
-            ledger.mark_exposed(collection, trained)
+        if exposed:
+            ledger.mark_exposed(collection, exposed)
         ledger.save_split(collection, wanted)
         kept = {"test": shares.test, "val": shares.val, "folds": shares.folds}
         ledger.save_setting(collection, "split", kept)
-    if trained:
+    if exposed:
         message(f"Exposed from now on: {names}. What they make says so; better train anew: balance adapt")
     elif not changed:
         message("The split is the stored one already: nothing changed.")
+
+
+def _exposed(session: Session, split: Split) -> list[Path]:
+    """The models made here that have seen, or may have seen, what a split holds out."""
+    made = session.ledger.adapters(session.collection)
+    return sorted(folder for folder in made if folder.is_dir() and exposure_of(session, folder, split))
 
 
 def _counts(collection: Collection, split: Split, by: str = "label") -> dict[str, dict[str, dict[str, int]]]:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from balancer.devices import choose_device
 from balancer.generators import ImageGenerator
-from balancer.generators.checkpoint import find_checkpoint
+from balancer.generators.choice import Choice
 from balancer.generators.stable_diffusion import Sampling, StableDiffusion, require_tokens_fit, settle_config
 from balancer.images import GreyImage, OutputFormat
 from balancer.jobs import Job, Method, job_seed
@@ -22,19 +21,19 @@ _NO_FILE = OutputFormat("PNG", ".png", "L", 8, None)
 
 def draw_prompts(
     prompts: Sequence[Prompt],
-    model: str | None,
-    made_here: Iterable[Path],
+    choice: Choice,
     progress: Callable[[int, int], None],
 ) -> list[GreyImage]:
     """One image a prompt, in a few steps, at the model's own size or 512 pixels.
 
     Raises:
-        ModelError: there is no usable model.
+        ModelError: the model cannot be loaded, or a prompt is too long for it.
     """
-    checkpoint = find_checkpoint(model, made_here)
+    checkpoint = choice.checkpoint
     require_tokens_fit(checkpoint, prompts)
-    config = settle_config(checkpoint, None, Sampling(steps=QUICK_STEPS, size=min(checkpoint.native_size, LARGEST)))
-    generator = StableDiffusion(checkpoint, None, config, choose_device("auto"))
+    sampling = Sampling(steps=QUICK_STEPS, size=min(checkpoint.native_size, LARGEST))
+    config = settle_config(checkpoint, choice.adapter, sampling)
+    generator = StableDiffusion(checkpoint, choice.file, config, choose_device("auto"))
     jobs = [
         Job("sample", index, prompt, job_seed(0, "sample", index), config, Method(), _NO_FILE)
         for index, prompt in enumerate(prompts)

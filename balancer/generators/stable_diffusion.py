@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,6 +28,8 @@ SCHEDULER = "DPMSolverMultistep, Karras sigmas"
 _DECODED_AT_ONCE = 8
 _CPU_BATCHES = ((128, 16), (256, 8), (512, 4))
 _GIB = 2**30
+_LAYER = re.compile(r"(lora_A|lora_down|lora\.down|_lora\.down|lora_linear_layer\.down)(\.|$)")
+_LOADED = (".lora_A.balance", ".lora_embedding_A.balance")
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,9 +149,35 @@ class StableDiffusion:
                 places = [place for place, job in enumerate(jobs) if job.method.strength == strength]
                 some = [jobs[place] for place in places]
                 latents = self._from_text(some) if strength is None else self._from_images(some, strength)
-                grey = torch.cat([self._decode(part) for part in torch.split(latents, _DECODED_AT_ONCE)])
-                images.update(zip(places, grey.cpu().numpy(), strict=True))
+                images.update(zip(places, self.decode(latents).cpu().numpy(), strict=True))
         return [images[place] for place in range(len(jobs))]
+
+    def draw(self, jobs: Sequence[Job]) -> tuple[torch.Tensor, list[GreyImage]]:
+        """The latents of each job from text, (n, channels, h, w) in float32 on the CPU, and its image.
+
+        Raises:
+            OutOfMemory: the batch does not fit on the device.
+        """
+        import torch
+
+        with torch.inference_mode(), _translated(len(jobs)):
+            latents = self._from_text(jobs)
+            return latents.float().cpu(), list(self.decode(latents).cpu().numpy())
+
+    @property
+    def pipe(self) -> Any:
+        """The pipeline of diffusers that draws, for those who teach its networks."""
+        return self._pipe
+
+    def forget(self) -> None:
+        """Encode prompts anew: the text encoder has changed."""
+        self._embedded.clear()
+
+    def decode(self, latents: torch.Tensor) -> torch.Tensor:
+        """Latents to uint8 of shape (n, height, width), a few at a time, on the device."""
+        import torch
+
+        return torch.cat([self._decode(part) for part in torch.split(latents, _DECODED_AT_ONCE)])
 
     def _from_text(self, jobs: Sequence[Job]) -> torch.Tensor:
         config = jobs[0].config
@@ -300,8 +329,7 @@ def _fuse(pipe: Any, adapter: Path, scale: float) -> None:
             use_safetensors=True,
             local_files_only=True,
         )
-        if not any("balance" in names for names in pipe.get_list_adapters().values()):
-            raise ValueError("none of its layers are layers of this model")
+        _require_all_layers(pipe, adapter)
         pipe.fuse_lora(lora_scale=scale)
         pipe.unload_lora_weights()
     except Exception as error:  # whatever a foreign file makes diffusers raise
@@ -310,6 +338,21 @@ def _fuse(pipe: Any, adapter: Path, scale: float) -> None:
             found=f"{adapter.name}: {str(error).splitlines()[0]}",
             next_step="use the model that the adapter was trained on: balance fill --model BASE --adapter ADAPTER",
         ) from error
+
+
+def _require_all_layers(pipe: Any, adapter: Path) -> None:
+    """Refuse what diffusers only warns of in its log: layers of the file that the model has not got."""
+    from safetensors import safe_open
+
+    with safe_open(adapter, "pt") as file:
+        wanted = sum(1 for name in file.keys() if _LAYER.search(name))  # noqa: SIM118  # it is no dict
+    parts = [getattr(pipe, part, None) for part in ("unet", "text_encoder", "text_encoder_2")]
+    names = [name for part in parts if part is not None for name, _ in part.named_modules()]
+    found = sum(1 for name in names if name.endswith(_LOADED))
+    if found == 0:
+        raise ValueError("none of its layers are layers of this model")
+    if found < wanted:
+        raise ValueError(f"{wanted - found} of its {wanted} layers are no layers of this model")
 
 
 def _use_our_scheduler(pipe: Any) -> None:

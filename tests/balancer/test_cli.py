@@ -18,6 +18,7 @@ from PIL import Image
 
 from balancer.cli import console
 from balancer.ledger import Ledger
+from balancer.scan import samples, with_hashes
 from balancer.state import find_state
 from tests.kills import Arena, balance, finished
 from tests.tiny import write_xrays
@@ -46,7 +47,8 @@ def run_json(folder, *arguments):
 
 
 def fill(folder, checkpoint, *options):
-    return run(folder, "fill", "--model", str(checkpoint), "--steps", "2", "--batch-size", "4", *options)
+    command = ("fill", "--model", str(checkpoint), "--steps", "2", "--batch-size", "4", "--accept-unscreened")
+    return run(folder, *command, *options)
 
 
 def test_scan_shows_counts_figures_and_patients(tmp_path, xrays):
@@ -236,8 +238,29 @@ def test_a_class_that_stays_short_is_told_by_the_exit_code(tmp_path, checkpoint)
     run(tmp_path, "scan", "d")
     code, output = fill(tmp_path, checkpoint, "--target", "12", "--retries", "1")
     assert code == 1, output
-    assert "the sound gate stopped it" in output
+    assert "Stopped most by the sound gate" in output
     assert "no detail" in output
+
+
+def test_what_cannot_be_screened_is_refused_before_the_first_image(work, checkpoint):
+    code, output = run(work, "fill", "--target", "20", "--model", str(checkpoint))
+    assert code == 2
+    assert "found:  only 36 patients are known" in output
+    assert "--accept-unscreened" in output
+    assert not (work / ".balance" / "candidates").exists()
+    code, output = run(work, "fill", "--target", "20", "--model", str(checkpoint), "--dry-run")
+    assert code == 0, output
+    assert "fill will ask for --accept-unscreened" in output
+
+
+def test_unscreened_images_say_whose_word_let_them_in(work, checkpoint):
+    code, output = fill(work, checkpoint, "--target", "NODULE=8")
+    assert code == 0, output
+    assert "Not screened for copies of patients: only 36 patients are known" in output
+    assert "accepted at the user's word: only 36 patients" in (work / "xrays-balanced" / "balance.json").read_text()
+    rows = pd.read_csv(work / "xrays-balanced" / "provenance.csv")
+    assert set(rows["decision"]) == {"unscreened"}
+    assert rows["reasons"].str.contains("copy: not screened").all()
 
 
 def test_a_dry_run_needs_no_model(work):
@@ -337,6 +360,9 @@ MISTAKES = [
     (("verify", "nowhere"), "nowhere", ""),
     (("explain", "xrays/NODULE/p2000-0.png"), "p2000-0.png", ""),
     (("unmerge", "xrays"), "xrays", ""),
+    (("probe",), "xrays-balanced", "balance fill"),
+    (("probe", "taken"), "taken", "name the balanced folder"),
+    (("quality", "nowhere"), "nowhere", "name the balanced folder"),
 ]
 
 
@@ -375,7 +401,7 @@ def test_an_adapt_that_could_not_begin_blocks_no_other(work):
     assert code == 0, output
     assert "Trained only on your" in output
     assert (work / ".balance" / "adapters" / "scratch" / "samples.png").is_file()
-    code, output = run(work, "fill", "--target", "NODULE=6", "--steps", "2", "--batch-size", "4", "--retries", "0")
+    code, output = run(work, "fill", "--target", "NODULE=6", "--steps", "2", "--retries", "0", "--accept-unscreened")
     assert "Model: scratch, 32 x 32 px" in output
     assert "exposure" not in output
 
@@ -409,7 +435,8 @@ def test_an_empty_class_is_a_finding(tmp_path, xrays):
 
 
 def test_a_second_fill_at_the_same_time_is_refused(work, checkpoint):
-    first = balance(work, "fill", "--target", "24", "--model", str(checkpoint), "--steps", "50")
+    model = ("--model", str(checkpoint), "--accept-unscreened")
+    first = balance(work, "fill", "--target", "24", "--steps", "50", *model)
     lock = work / ".balance" / "lock"
     while not (lock.is_file() and lock.read_text() == str(first.pid)):
         time.sleep(0.05)
@@ -422,6 +449,7 @@ def test_a_second_fill_at_the_same_time_is_refused(work, checkpoint):
 @pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
 def test_stopped_it_says_how_to_go_on_and_goes_on(work, checkpoint, sign):
     options = ("fill", "--target", "24", "--model", str(checkpoint), "--steps", "30", "--batch-size", "4")
+    options = (*options, "--accept-unscreened")
     process = balance(work, *options)
     while not list((work / ".balance").glob("candidates/[0-9a-f]*")):
         time.sleep(0.05)
@@ -478,6 +506,7 @@ def test_a_full_disk_is_refused_beforehand(work, checkpoint, small_disk):
 def test_a_disk_that_fills_up_meanwhile_is_a_message_and_loses_nothing(tmp_path, xrays, checkpoint, small_disk):
     out = str(tmp_path / "balanced")
     command = ("fill", "--target", "40", "--model", str(checkpoint), "--batch-size", "4", "--steps", "5", "--out", out)
+    command = (*command, "--accept-unscreened")
     run(small_disk, "scan", str(xrays))
     process = balance(small_disk, *command)
     while not list((small_disk / ".balance").glob("candidates/[0-9a-f]*")):
@@ -497,7 +526,11 @@ def test_help_names_every_command_and_is_documented(tmp_path):
     code, output = run(tmp_path, "--help")
     assert code == 0
     readme = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
-    for name in ("scan", "split", "prompts", "adapt", "fill", "screen", "merge", "verify", "explain", "unmerge"):
+    from balancer.cli import app
+
+    commands = [command.callback.__name__ for command in app.registered_commands]
+    assert len(commands) > 12
+    for name in commands:
         assert f"\n  {name} " in output
         assert f"balance {name}" in readme, f"the README does not show balance {name}"
         assert run(tmp_path, name, "--help")[0] == 0
@@ -508,12 +541,61 @@ def test_hostile_names_are_shown_and_do_nothing(capsys):
     assert capsys.readouterr().out == "class                images\n\\x1b[2J\\u202eevil\\n       1\n"
 
 
-def test_a_split_that_was_learned_from_is_changed_by_force_alone(work):
+@pytest.fixture
+def learned(work, checkpoint):
+    """A scanned collection and a model that learned from its training part, as `adapt` leaves it."""
     ledger = Ledger(find_state(work))
-    assert run(work, "split", "--test", "0.3")[0] == 0
-    ledger.add_adapter(ledger.load_collection(), work / "sd")
-    assert "nothing changed" in run(work, "split", "--test", "0.3")[1]
-    code, output = run(work, "split", "--test", "0.2")
-    assert (code, "sd learned from the stored one" in output) == (2, True)
-    assert run(work, "split", "--test", "0.2", "--force")[0] == 0
-    assert run_json(work, "split")["exposed"] == ["sd"]
+    collection = ledger.load_collection()
+    train = ledger.load_split(collection).paths("train")
+    files = {each.path: each.sha256 for each in samples(with_hashes(collection, train).images.loc[train])}
+    folder = find_state(work).adapters / "mine"
+    shutil.copytree(checkpoint, folder)
+    (folder / "card.json").write_text(json.dumps({"training_files": files}))
+    ledger.add_adapter(collection, folder)
+    return work
+
+
+FILL_FROM_MINE = ("fill", "--times", "NODULE=1", "--steps", "2", "--batch-size", "2", "--device", "cpu")
+
+
+def test_a_split_that_was_learned_from_is_changed_by_force_alone(learned):
+    assert "nothing changed" in run(learned, "split", "--test", "0.2")[1]
+    assert run(learned, "split", "--folds", "3")[0] == 0  # tests nobody whom it saw
+    assert run_json(learned, "split")["exposed"] == []
+    code, output = run(learned, "split", "--seed", "1")
+    assert (code, "mine learned from patients whom this one would hold out" in output) == (2, True)
+    assert run(learned, "split", "--seed", "1", "--force")[0] == 0
+    assert run_json(learned, "split")["exposed"] == ["mine"]
+    code, output = run(learned, *FILL_FROM_MINE)
+    assert (code, "that are held out now" in output, "with --force" in output) == (0, True, True), output
+    assert "the model learned from" in (learned / "xrays-balanced" / "README.md").read_text("utf-8")
+    assert run(learned, "split", "--seed", "0")[0] == 0  # back to what it learned from
+    assert run_json(learned, "split")["exposed"] == []
+
+
+def test_new_patients_expose_nobody(learned):
+    write_xrays(learned / "more", {"NODULE": 6})
+    for path in (learned / "more" / "NODULE").iterdir():
+        path.rename(learned / "xrays" / "NODULE" / f"p9{path.name}")
+    assert "78 images" in run(learned, "scan", "xrays")[1]
+    code, output = run(learned, *FILL_FROM_MINE, "--dry-run")
+    assert (code, "exposed" in output) == (0, False), output
+    assert run_json(learned, "split")["exposed"] == []
+
+
+def test_multiples_of_a_class_that_lacks_little_are_told(work):
+    output = run(work, "fill", "--times", "2", "--dry-run")[1]
+    assert "EFFUSION gets 32, though it lacks 10 of the largest class" in output
+    assert "NODULE gets" not in output
+    assert "though" not in run(work, "fill", "--target", "30", "--dry-run")[1]
+
+
+def test_a_scan_that_finds_nothing_new_keeps_all_and_makes_the_collection_the_current_one(work):
+    before = run_json(work, "split")
+    write_xrays(work / "other", {"A": 12, "B": 12})
+    assert run(work, "scan", "other")[0] == 0
+    assert run_json(work, "split")["sha256"] != before["sha256"]
+    assert run(work, "scan", "xrays")[0] == 0
+    assert run_json(work, "split") == before
+    assert run(work, "scan", "xrays", "--patient", r"(p\d)")[0] == 0
+    assert run_json(work, "split")["sha256"] != before["sha256"]

@@ -12,7 +12,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from balancer.cli import app
-from balancer.cli.judging import BY_WORD
+from balancer.cli.judging import NONE
 from balancer.errors import BalanceError
 from balancer.jobs import Verdict
 from balancer.ledger import Ledger
@@ -60,6 +60,11 @@ def merged(work, folder="xrays-balanced"):
     return table[table["is_synthetic"]]
 
 
+def synthetic_files(work):
+    """Their names and contents; their scores tell how near they are to those that came before them."""
+    return {path.name: path.read_bytes() for path in (work / "xrays-balanced").rglob("syn-*")}
+
+
 def reject(work, label, count):
     state = find_state(work)
     with Ledger(state) as ledger:
@@ -82,14 +87,14 @@ def test_screen_judges_and_writes_nothing_beside_its_report(work):
     assert all(each.keys() == {"path", "label", "decision", "reasons", "scores"} for each in images)
     said = {each["path"]: (each["decision"], each["reasons"][0].split(":")[0]) for each in images}
     assert said["NODULE/0.png"][0] == "unscreened"
-    assert said["NODULE/blank.png"] == ("reject", "blank or flat")
+    assert said["NODULE/blank.png"] == ("reject", "sound")
     assert said["NODULE/copy.png"] == ("reject", "repeated")
     assert said["EFFUSION/bad.png"] == ("reject", "unreadable")
     assert said["EFFUSION/real.png"] == ("reject", "a real image")
     assert "Not read: EFFUSION/notes.txt" in done.stderr
     assert (tree_hash(work / "theirs"), tree_hash(work / "xrays")) == before
     state = work / ".balance"
-    assert sorted(path.name for path in state.iterdir() if path.is_dir()) == ["reports"]
+    assert sorted(path.name for path in state.iterdir() if path.is_dir()) == ["cache", "reports"]
     assert Image.open(state / "reports" / "screened.png").height > 300
     assert not (work / "xrays-balanced").exists()
 
@@ -102,28 +107,29 @@ def test_screen_shows_people_a_table_and_the_reasons(work):
         ["EFFUSION", "0", "1", "0", "1"],
         ["NODULE", "0", "4", "0", "2"],
     ]
-    assert "reject: NODULE: 1 blank or flat: hardly any contrast: NODULE/blank.png" in done.stdout
+    assert "sound: saturated: one grey value fills too much of the image: NODULE/blank.png" in done.stdout
     assert "reject: EFFUSION: 1 unreadable: EFFUSION/bad.png" in done.stdout
     assert "Next: balance merge --from theirs" in done.stdout
 
 
 def test_screen_and_merge_agree(work):
     said = {each["path"]: each["decision"] for each in json.loads(run("screen", "theirs", "--json").stdout)["images"]}
-    run("merge", "--from", "theirs")
+    run("merge", "--from", "theirs", "--accept-unscreened")
     assert len(merged(work)) == sum(decision == "unscreened" for decision in said.values()) == 5
     again = {each["path"]: each["decision"] for each in json.loads(run("screen", "theirs", "--json").stdout)["images"]}
     assert again == said
 
 
 def test_merge_from_adds_what_passes(work):
-    done = run("merge", "--from", "theirs")
+    done = run("merge", "--from", "theirs", "--accept-unscreened")
     table = merged(work)
     assert sorted(table["label"].map(["EFFUSION", "NODULE", "NORMAL"].__getitem__)) == ["EFFUSION"] + ["NODULE"] * 4
     assert table[["job_id", "model", "prompt", "seed"]].isna().all(axis=None)
     assert verify(work / "xrays-balanced") == ()
     stamps = marker(work)["facts"]["stamps"]
-    assert stamps.startswith("label, repetition and copies of patients were not checked; generator exposure unknown")
-    assert marker(work)["facts"]["screening"] == "sound gate: 5 unscreened"
+    assert stamps.startswith("copy: not screened: only 36 patients are known")
+    assert "generator exposure unknown" in stamps
+    assert marker(work)["facts"]["screening"] == "user's word: 5 unscreened"
     assert "made elsewhere, by a generator that is not known here: 5" in (
         work / "xrays-balanced" / "README.md"
     ).read_text(encoding="utf-8")
@@ -134,17 +140,17 @@ def test_merge_from_adds_what_passes(work):
 
 
 def test_merging_the_same_folder_again_changes_nothing(work):
-    run("merge", "--from", "theirs")
+    run("merge", "--from", "theirs", "--accept-unscreened")
     before = tree_hash(work / "xrays-balanced"), (work / "xrays-balanced").stat().st_ino
-    assert "Nothing changed" in run("merge", "--from", "theirs").stderr
+    assert "Nothing changed" in run("merge", "--from", "theirs", "--accept-unscreened").stderr
     assert "Nothing changed" in run("merge").stderr
     assert (tree_hash(work / "xrays-balanced"), (work / "xrays-balanced").stat().st_ino) == before
 
 
 def test_images_that_are_gone_from_the_folder_are_taken_out(work):
-    run("merge", "--from", "theirs")
+    run("merge", "--from", "theirs", "--accept-unscreened")
     (work / "theirs" / "NODULE" / "2.png").unlink()
-    done = run("merge", "--from", "theirs")
+    done = run("merge", "--from", "theirs", "--accept-unscreened")
     assert "Taken out again: 1 images of an earlier merge that are no longer in theirs" in done.stderr
     assert len(merged(work)) == 4
     assert verify(work / "xrays-balanced") == ()
@@ -153,15 +159,15 @@ def test_images_that_are_gone_from_the_folder_are_taken_out(work):
 def test_two_folders_are_merged_together_in_any_order(work):
     draw(work / "more" / "NODULE" / "9.png", 9)
     for folder in ("theirs", "more"):
-        run("merge", "--from", folder)
-    first = tree_hash(work / "xrays-balanced")
+        run("merge", "--from", folder, "--accept-unscreened")
+    first = synthetic_files(work)
     shutil.rmtree(work / ".balance")
     shutil.rmtree(work / "xrays-balanced")
     run("scan", "xrays", "--patient", r"(p\d+)-")
     for folder in ("more", "theirs"):
-        run("merge", "--from", folder)
-    assert tree_hash(work / "xrays-balanced") == first
-    assert len(merged(work)) == 6
+        run("merge", "--from", folder, "--accept-unscreened")
+    assert synthetic_files(work) == first
+    assert len(first) == len(merged(work)) == 6
 
 
 def test_without_screening_all_that_can_be_read_is_merged_and_says_so(work):
@@ -171,17 +177,17 @@ def test_without_screening_all_that_can_be_read_is_merged_and_says_so(work):
     assert (len(table), set(table["decision"])) == (6, {"unscreened"})
     facts = marker(work)["facts"]
     assert facts["screening"] == "none, by the user's word (--no-screen): 6 unscreened"
-    assert facts["stamps"].startswith(BY_WORD)
+    assert facts["stamps"].startswith(NONE)
     provenance = pd.read_csv(work / "xrays-balanced" / "provenance.csv")
-    assert set(provenance["reasons"]) == {json.dumps([BY_WORD])}
+    assert set(provenance["reasons"]) == {json.dumps([NONE])}
     assert set(provenance["reviewer"]) == {"no screen"}
-    run("merge", "--from", "theirs")
-    assert (len(merged(work)), marker(work)["facts"]["screening"]) == (5, "sound gate: 5 unscreened")
+    run("merge", "--from", "theirs", "--accept-unscreened")
+    assert (len(merged(work)), marker(work)["facts"]["screening"]) == (5, "user's word: 5 unscreened")
 
 
 def test_a_real_image_is_never_merged(work):
     make_real(work)
-    run("merge", "--from", "theirs")
+    run("merge", "--from", "theirs", "--accept-unscreened")
     assert len(merged(work)) == 5
     before = tree_hash(work / "xrays-balanced")
     with pytest.raises(BalanceError, match=r"EFFUSION/real.png is NORMAL/p0000-0.png \(\w+ part\)"):
@@ -190,17 +196,17 @@ def test_a_real_image_is_never_merged(work):
 
 
 def test_what_a_person_rejects_is_left_out_of_the_next_merge(work):
-    run("merge", "--from", "theirs")
+    run("merge", "--from", "theirs", "--accept-unscreened")
     (candidate,) = reject(work, "NODULE", 1)
     run("merge")
     assert len(merged(work)) == 4
-    run("merge", "--from", "theirs")
+    run("merge", "--from", "theirs", "--accept-unscreened")
     assert len(merged(work)) == 4
     assert not list((work / "xrays-balanced").rglob(f"syn-{candidate.id}.png"))
 
 
 def test_what_is_left_out_is_told(work):
-    run("merge", "--from", "theirs")
+    run("merge", "--from", "theirs", "--accept-unscreened")
     state = find_state(work)
     with Ledger(state) as ledger:
         found = ledger.load_collection()
@@ -215,12 +221,12 @@ def test_what_is_left_out_is_told(work):
     done = run("merge")
     assert "Left out: 4 from elsewhere, in a file format that the collection no longer has." in done.stderr
     assert len(merged(work)) == 0
-    run("merge", "--from", "theirs")
+    run("merge", "--from", "theirs", "--accept-unscreened")
     assert {Image.open(path).size for path in (work / "xrays-balanced").rglob("syn-*")} == {(30, 30)}
 
 
 def test_out_says_where_the_folder_goes(work):
-    run("merge", "--from", "theirs", "--out", "other")
+    run("merge", "--from", "theirs", "--accept-unscreened", "--out", "other")
     assert len(merged(work, "other")) == 5
     assert not (work / "xrays-balanced").exists()
 
@@ -229,7 +235,7 @@ def test_nothing_that_passes_is_a_merge_of_the_originals(work):
     shutil.rmtree(work / "theirs")
     (work / "theirs" / "NODULE").mkdir(parents=True)
     Image.fromarray(np.zeros((32, 32), np.uint8)).save(work / "theirs" / "NODULE" / "blank.png")
-    run("merge", "--from", "theirs")
+    run("merge", "--from", "theirs", "--accept-unscreened")
     assert len(merged(work)) == 0
     assert verify(work / "xrays-balanced") == ()
 
@@ -256,14 +262,14 @@ def test_fill_and_images_from_elsewhere_are_merged_together(filled):
     before = tree_hash(work / "xrays-balanced")
     facts = marker(work)["facts"]
     assert facts["screening"] == "none, by the user's word (--no-screen): 5 unscreened"
-    assert facts["stamps"].startswith(BY_WORD)
+    assert facts["stamps"].startswith(NONE)
     assert "Nothing changed" in run("merge").stderr
     assert tree_hash(work / "xrays-balanced") == before
 
-    run("merge", "--from", "theirs")
+    run("merge", "--from", "theirs", "--accept-unscreened")
     both = tree_hash(work / "xrays-balanced")
     assert len(merged(work)) == 5 + 5
-    assert marker(work)["facts"]["screening"].startswith("none, by the user's word (--no-screen): 5 unscreened; sound")
+    assert marker(work)["facts"]["screening"].endswith("(--no-screen): 5 unscreened; user's word: 5 unscreened")
     assert marker(work)["facts"]["seed"] == "0"
     output = finished(balance(work, "fill", *options, "--no-screen"))
     assert tree_hash(work / "xrays-balanced") == both
@@ -284,7 +290,7 @@ def test_fill_and_images_from_elsewhere_are_merged_together(filled):
 def test_screened_after_all_nothing_is_made_again(filled):
     work, options = filled
     candidates = tree_hash(work / ".balance" / "candidates")
-    process = balance(work, "fill", *options, "--retries", "0")
+    process = balance(work, "fill", *options, "--retries", "0", "--accept-unscreened")
     output, _ = process.communicate()
     assert process.returncode in (0, 1), output
     assert "Judged anew, without being made again: 8 images that another screen had judged." in output
@@ -303,18 +309,18 @@ def test_a_flat_folder_stays_flat(work, checkpoint):
 @pytest.mark.parametrize("stop", range(3))
 def test_a_killed_merge_ends_with_the_same_folder(work, stop):
     """Killed after a file of the store, of the staging folder, or anywhere: run again, it is as if nobody had."""
-    run("merge", "--from", "theirs")
+    run("merge", "--from", "theirs", "--accept-unscreened")
     wanted = tree_hash(work / "xrays-balanced"), tree_hash(work / ".balance" / "candidates")
     shutil.rmtree(work / ".balance")
     shutil.rmtree(work / "xrays-balanced")
     run("scan", "xrays", "--patient", r"(p\d+)-")
     waits = (".balance/candidates/*.png", ".xrays-balanced.partial/*", "xrays-balanced/balance.json")
-    process = balance(work, "merge", "--from", "theirs")
+    process = balance(work, "merge", "--from", "theirs", "--accept-unscreened")
     while not list(work.glob(waits[stop])) and process.poll() is None:
         pass
     process.kill()
     process.communicate()
-    finished(balance(work, "merge", "--from", "theirs"))
+    finished(balance(work, "merge", "--from", "theirs", "--accept-unscreened"))
     assert (tree_hash(work / "xrays-balanced"), tree_hash(work / ".balance" / "candidates")) == wanted
 
 

@@ -7,6 +7,9 @@ from PIL import Image
 
 from balancer import contents
 from balancer.contents import SIDE, frames_of, marked, perceptual_hashes, read_contents
+from balancer.drafts import read_draft
+from balancer.errors import ImageError
+from balancer.images import read_small
 from balancer.inside import look_inside
 from balancer.scan import scan
 from tests.planted import framed, lettered
@@ -67,6 +70,24 @@ def test_an_unchanged_file_is_not_decoded_again(tmp_path):
     assert contents.fresh(images, known).keys() == known.keys() - {"A/p0000-0.png"}
 
 
+def test_what_was_decoded_before_a_stop_is_kept(tmp_path, monkeypatch):
+    monkeypatch.setattr(contents, "_KEPT", 2)
+    images = scan(write_xrays(tmp_path / "d", {"A": 8, "B": 8})).images
+    kept, seen = {}, []
+
+    def stop(done, total):
+        if done * 2 >= total:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        read_contents(tmp_path / "d", images, {}, stop, kept.update)
+    assert 0 < len(kept) < 16
+    before = len(kept)
+    whole = read_contents(tmp_path / "d", images, dict(kept), lambda done, total: seen.append(total), kept.update)
+    assert set(seen) == {16 - before}
+    assert whole == kept
+
+
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".bmp", ".webp", ".tif"])
 @pytest.mark.parametrize("kept", [0.3, 0.6, 0.95])
 def test_a_truncated_file_is_found_though_it_is_decoded_at_reduced_scale(tmp_path, suffix, kept):
@@ -93,3 +114,28 @@ def test_colours_and_depths_are_read_as_grey(tmp_path):
         assert np.abs(np.frombuffer(found[f"A/{name}"].thumb, np.uint8) - plain).mean() < 3
     deep = np.frombuffer(found["A/deep.png"].thumb, np.uint8).astype(int)
     assert np.corrcoef(deep, plain)[0, 1] > 0.999
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+@pytest.mark.parametrize("progressive", [False, True])
+def test_a_jpeg_cut_within_or_after_any_section_is_found(tmp_path, mode, progressive):
+    """Behind every marker, within every header and scan, and before the two bytes that end the file."""
+    path = tmp_path / "a.jpg"
+    smooth(3, 300).convert(mode).save(path, quality=80, progressive=progressive)
+    whole = path.read_bytes()
+    picture, frames = read_draft(str(path), SIDE)
+    assert (picture.tobytes(), frames) == (read_small(path, SIDE)[0].tobytes(), 1)
+    starts = [at for at in range(len(whole) - 1) if whole[at] == 0xFF and 0xC0 <= whole[at + 1] <= 0xFE]
+    ends = [*starts[1:], len(whole)]
+    cuts = {at + 2 for at in starts[:-1]} | {(a + b) // 2 for a, b in zip(starts[:-1], ends, strict=False)}
+    for cut in sorted(cuts | {len(whole) - 3}):
+        path.write_bytes(whole[:cut])
+        with pytest.raises(ImageError):
+            read_draft(str(path), SIDE)
+
+
+def test_a_file_is_the_same_alone_and_among_others(tmp_path):
+    root = write_xrays(tmp_path / "d", {"A": 9, "B": 9}, size=(150, 140), suffix=".jpg")
+    images = scan(root).images
+    together = read_contents(root, images, {})
+    assert {path: read_contents(root, images.loc[[path]], {})[path] for path in images.index} == together

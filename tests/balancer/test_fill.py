@@ -8,7 +8,6 @@ import pytest
 from PIL import Image
 
 from balancer.attributes import Attributes
-from balancer.candidates import NO_SCREEN
 from balancer.engines import LocalEngine
 from balancer.errors import GenerationError
 from balancer.fill import FillProgress, Recipe, fill, measure_look, settle_attributes, settle_look
@@ -42,7 +41,7 @@ class Painter:
 
 
 def accept_all(batch, accepted):
-    return [Verdict("unscreened", {"place": len(accepted)}, (), "nobody") for _ in batch]
+    return [Verdict("accept", {"place": len(accepted)}, (), "nobody") for _ in batch]
 
 
 class Desk:
@@ -385,18 +384,6 @@ def test_a_short_class_says_who_stopped_it_and_who_waits(desk):
     assert [verdict.reviewer for _, verdict in report.judged["NODULE"]] == ["review gate"] * 2 + ["reject gate"] * 6
 
 
-def test_what_could_not_be_screened_and_must_be_is_judged_again(desk):
-    def unsure(batch, accepted):
-        return [Verdict("unscreened", {}, ("too few patients",), "gate") for _ in batch]
-
-    assert desk.fill("NODULE=8", Painter(), unsure).short == {}
-    report = desk.fill("NODULE=8", Painter(), unsure, usable=("accept",), retries=0)
-    assert (report.short, report.judged_anew) == ({"NODULE": 4}, 4)
-    assert report.rejected == {"NODULE": {"too few patients": 4}}
-    by_word = lambda batch, accepted: [Verdict("unscreened", {}, (), NO_SCREEN) for _ in batch]  # noqa: E731
-    assert desk.fill("NODULE=8", Painter(), by_word, usable=("accept",), retries=0).short == {}
-
-
 def test_a_screen_sees_accepted_images_from_elsewhere_first(desk):
     path = desk.state.candidates / "x.png"
     candidate = Candidate("NODULE", path, "ab", None, Origin("x.png", "cd", "ef", "theirs", path, "PNG"))
@@ -405,3 +392,43 @@ def test_a_screen_sees_accepted_images_from_elsewhere_first(desk):
     judge = Judge("gate")
     desk.fill("NODULE=10", Painter(), judge)
     assert [accepted for _, accepted in judge.asked] == [[True], [True, *[False] * 4]]
+
+
+def test_what_waits_for_a_person_is_counted_and_not_taken(desk):
+    def every_other(batch, accepted):
+        return [Verdict("review" if c.job.index % 2 else "accept", {}, ("copy: near (x.png)",), "t") for c in batch]
+
+    report = desk.fill("NODULE=10", Painter(), every_other)
+    assert (report.review, report.rejected, len(report.accepted["NODULE"])) == ({"NODULE": 6}, {}, 6)
+    assert len(report.judged["NODULE"]) == 12
+    assert desk.fill("NODULE=10", Painter()).made == 0
+
+
+def test_reasons_are_counted_without_what_is_of_one_image(desk):
+    def never(batch, accepted):
+        return [Verdict("reject", {}, (f"copy: too near (nearest: {c.job.index}.png)",), "test") for c in batch]
+
+    report = desk.fill("NODULE=8", Painter(), never, retries=0)
+    assert report.rejected == {"NODULE": {"copy: too near": 4}}
+
+
+def test_what_is_unscreened_is_taken_only_at_the_users_word(desk):
+    def unable(batch, accepted):
+        return [Verdict("unscreened", {}, ("copy: not screened: few",), "test") for _ in batch]
+
+    refused = desk.fill("NODULE=8", Painter(), unable, retries=0)
+    assert (refused.short, refused.rejected) == ({"NODULE": 4}, {"NODULE": {"copy: not screened: few": 4}})
+    taken = desk.fill("NODULE=8", Painter(), unable, usable=("accept", "unscreened"), retries=0)
+    assert (taken.short, taken.made, len(taken.accepted["NODULE"])) == ({}, 0, 4)
+
+
+def test_what_could_not_be_screened_is_screened_when_it_can_be(desk):
+    def unable(batch, accepted):
+        return [Verdict("unscreened", {}, ("copy: not screened: few",), "test") for _ in batch]
+
+    desk.fill("NODULE=8", Painter(), unable, usable=("accept", "unscreened"))
+    report = desk.fill("NODULE=8", Painter())
+    assert (report.made, [v.decision for _, v in report.accepted["NODULE"]]) == (0, ["accept"] * 4)
+    with Ledger(desk.state) as ledger:
+        found = ledger.candidates(desk.collection, "NODULE").values()
+    assert {verdict.decision for _, verdict in found} == {"accept"}

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from balancer.errors import SplitError
 from balancer.findings import Finding
-from balancer.folds import draw_folds, usual_folds
-from balancer.groups import stay_together
+from balancer.folds import draw_folds, small_classes, usual_folds
+from balancer.groups import Groups, stay_together
 from balancer.scan import COLUMNS, Collection
 from balancer.split import Shares, draw_split
 
@@ -64,7 +64,7 @@ def test_shares_hold_in_each_stratum_of_each_class(sizes, seed, test, val):
 @given(TWO, st.booleans(), st.integers(2, 9))
 def test_folds_are_even_in_each_class(sizes, attributes, count):
     found = collection(sizes, attributes=attributes)
-    folds = draw_folds(found, count)
+    folds = draw_folds(Groups.of(found), count)
     for label in found.labels:
         dealt = folds[found.images["label"] == label].value_counts().reindex(range(count), fill_value=0) // 2
         assert dealt.max() - dealt.min() <= 1
@@ -94,14 +94,26 @@ def test_the_extreme_and_the_single_patient():
     found = collection([2000, 1], each=1)
     split = draw_split(found)
     assert Counter(split.parts[found.images["label"] == "C1"]) == {"train": 1}
-    assert usual_folds(found) == split.fold_count == 0
+    assert usual_folds(Groups.of(found), split.parts) == split.fold_count == 0
     one = collection([1, 1])
     assert set(draw_split(one).parts) == {"train"}
 
 
-def test_a_class_below_a_hundred_patients_makes_five_folds_and_the_hash_knows_them():
-    assert usual_folds(collection([200, 99])) == 5
-    assert usual_folds(collection([200, 100])) == 0
+def test_a_class_below_a_hundred_patients_to_train_on_makes_five_folds():
+    assert draw_split(collection([200, 99], each=1)).fold_count == 5
+    assert draw_split(collection([200, 153], each=1)).fold_count == 5  # 31 tested, 23 to validate
+    assert draw_split(collection([200, 154], each=1)).fold_count == 0
+
+
+def test_the_test_part_of_a_collection_is_none_to_train_on():
+    found = collection([300, 150], each=1)
+    found.images["part"] = ["train"] * 300 + ["train"] * 60 + ["test"] * 90
+    split = draw_split(found)
+    assert small_classes(Groups.of(found), split.parts) == {"C1": 60}
+    assert split.fold_count == 5
+
+
+def test_the_hash_knows_the_folds():
     found = collection([50, 20])
     hashes = {draw_split(found, shares=Shares(folds=count)).sha256 for count in (0, 4, 5)}
     assert len(hashes) == 3
@@ -110,4 +122,4 @@ def test_a_class_below_a_hundred_patients_makes_five_folds_and_the_hash_knows_th
 @pytest.mark.parametrize("count", [-1, 1, 21])
 def test_a_number_of_folds_that_is_none_is_refused(count):
     with pytest.raises(SplitError, match="2 to 20 folds"):
-        draw_folds(collection([9, 9]), count)
+        draw_folds(Groups.of(collection([9, 9])), count)

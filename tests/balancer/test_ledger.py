@@ -244,3 +244,63 @@ def test_contents_come_back_as_they_were(state, xrays):
         assert ledger.load_contents(xrays, faults=True).keys() == {"NODULE/cut.png"}
         ledger.save_contents(found, {})
         assert ledger.load_contents(xrays) == {}
+
+
+def test_a_ledger_of_the_first_version_keeps_its_data(tmp_path, xrays):
+    """Each migration alone on what the first version wrote: nothing is lost, and the newest code reads it."""
+    state = find_or_make_state(tmp_path, xrays)
+    found = scan(xrays, r"(p\d+)")
+    split = draw_split(found)
+    key = hashlib.sha256(b"xrays").hexdigest()[:16]
+    with contextlib.closing(sqlite3.connect(state.ledger)) as old:
+        old.executescript(f"{MIGRATIONS[0]}; PRAGMA user_version = 1;")
+        old.execute("INSERT INTO collections VALUES (?, 'xrays', '(p\\d+)', '2026-01-01')", (key,))
+        columns = [
+            "label",
+            "part",
+            "patient",
+            "format",
+            "mode",
+            "bits",
+            "width",
+            "height",
+            "size",
+            "mtime_ns",
+            "sha256",
+        ]
+        table = found.images[columns].astype(object).where(found.images[columns].notna(), None)
+        rows = [(key, path, *row) for path, row in zip(table.index, table.to_numpy().tolist(), strict=True)]
+        old.executemany(f"INSERT INTO images VALUES ({', '.join('?' * 13)})", rows)
+        old.execute("INSERT INTO findings VALUES (?, 'leak', '[\"NODULE/p2000-0.png\"]', 'm', 'f')", (key,))
+        old.execute("INSERT INTO splits VALUES (?, 'drawn', 7)", (key,))
+        parts = [(key, path, part) for path, part in split.parts.items()]
+        old.executemany("INSERT INTO split_parts VALUES (?, ?, ?)", parts)
+        old.execute("INSERT INTO candidates VALUES (?, ?, 'NODULE', 'a.png', '00', ?)", (key, JOB.id, JOB.to_json()))
+        old.execute("INSERT INTO verdicts VALUES (?, ?, 'accept', '{}', '[]', 'soundness', 'x')", (key, JOB.id))
+        old.execute("INSERT INTO adapters VALUES (?, 'mine', 'x')", (key,))
+        old.execute("INSERT INTO settings VALUES (?, 'look', '1')", (key,))
+        old.commit()
+    with Ledger(state) as ledger:
+        again = ledger.load_collection()
+        assert again.patient_pattern == r"(p\d+)"
+        pd.testing.assert_frame_equal(again.images, found.images.sort_index())
+        assert [finding.kind for finding in again.findings] == ["leak"]
+        stored = ledger.load_split(again)
+        assert stored.parts.to_dict() == split.parts.to_dict()
+        assert (stored.origin, stored.seed, stored.fold_count) == ("drawn", 7, 0)
+        assert list(ledger.candidates(again, "NODULE")) == [JOB.id]
+        assert [folder.name for folder in ledger.adapters(again)] == ["mine"]
+        assert ledger.setting(again, "look") == 1
+        assert (ledger.exposed(again), ledger.load_contents(again.root)) == (set(), {})
+
+
+def test_contents_are_added_and_replaced(state, xrays):
+    found = scan(xrays)
+    contents = read_contents(xrays, found.images, {})
+    some = dict(list(contents.items())[:5])
+    with Ledger(state) as ledger:
+        ledger.add_contents(found, some)
+        ledger.add_contents(found, some)
+        assert ledger.load_contents(xrays) == some
+        ledger.save_contents(found, contents)
+        assert ledger.load_contents(xrays) == contents

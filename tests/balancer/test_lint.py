@@ -2,6 +2,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from balancer.attributes import Attributes
 from balancer.errors import PromptError
 from balancer.lint import Piece, estimate_tokens, lint, lint_length, lint_piece, refuse_errors
 from balancer.packs import PACKS, load_pack
@@ -173,7 +174,7 @@ def test_what_every_class_says_is_no_shortcut(packs):
 def test_classes_of_two_packs_differ_in_more_than_the_finding():
     (complaint,) = lint({"nodule": load_pack("chest"), "greenstick fracture": load_pack("bone")})
     assert (complaint.severity, complaint.kind) == ("warning", "shortcut")
-    assert "modality, templates, slots, negative" in complaint.message
+    assert "modality, templates, slots, known, negative" in complaint.message
 
 
 def test_values_of_the_table_of_patients_are_looked_through(packs):
@@ -231,3 +232,38 @@ def test_a_class_of_which_nothing_can_be_said_is_refused():
 @given(st.text(min_size=1))
 def test_no_class_name_makes_it_crash(label):
     lint({label: load_pack("chest"), "normal": load_pack("chest")})
+
+
+def known_pack(tmp_path, wording):
+    text = f"""modality: radiograph
+templates:
+  - "{{modality}} showing {{finding}}"
+known:
+  patient:
+    female: of a woman
+    female 65+: {wording}
+classes:
+  nodule:
+    findings: [a coin lesion]
+  normal:
+    findings: [clear lungs]
+"""
+    (tmp_path / "own.yaml").write_text(text)
+    return dict.fromkeys(["nodule", "normal"], load_pack(tmp_path / "own.yaml"))
+
+
+@pytest.mark.parametrize(
+    ("wording", "kind"),
+    [("of a radiografh", "modality-misspelt"), ("of TODO", "placeholder"), ('"of [**name**]"', "de-identified")],
+)
+def test_wordings_of_what_the_table_tells_are_looked_through(tmp_path, wording, kind):
+    (complaint,) = lint(known_pack(tmp_path, wording))
+    assert (complaint.kind, complaint.line, complaint.source) == (kind, 7, "own.yaml")
+
+
+def test_wordings_of_what_the_table_tells_count_for_the_length_and_are_told_once(tmp_path):
+    packs = known_pack(tmp_path, "of a " + "very " * 20 + "old woman")
+    assert found(lint_length(packs, 20, lambda text: len(text.split()))) == [("error", "too-long", 3)] * 2
+    packs = known_pack(tmp_path, "of a radiografh")
+    known = packs["nodule"].words(Attributes("female", "65+", None))
+    assert len(lint(packs, prompts=[make_prompt(packs["nodule"], "nodule", 0, 0, known)])) == 1

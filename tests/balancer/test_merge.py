@@ -18,7 +18,7 @@ from balancer.jobs import Verdict
 from balancer.merge import check_out, default_out, merge, unmerge
 from balancer.provenance import verify
 from balancer.scan import Sample, scan
-from balancer.split import draw_split, no_split
+from balancer.split import draw_split, draw_validation, no_split
 from tests.balanced import FACTS, accepted, balanced, collection, make_candidate, make_job, split_collection, with_label
 from tests.kills import tree_hash
 from tests.tiny import write_xrays
@@ -115,6 +115,25 @@ def test_a_collections_own_parts_are_kept(tmp_path, load_dataset, parts, folders
     for part, folder in zip(parts, folders, strict=True):
         originals = [path for path in files(out / folder) if "/" in path and "syn-" not in path]
         assert originals == files(tmp_path / "xrays" / part)
+    assert verify(out) == ()
+
+
+def test_a_validation_part_that_was_drawn_from_the_training_part_has_a_folder_of_its_own(tmp_path, load_dataset):
+    write_xrays(tmp_path / "xrays" / "Training", {"NODULE": 12, "NORMAL": 24})
+    write_xrays(tmp_path / "xrays" / "Testing", {"NODULE": 4, "NORMAL": 6}, size=(40, 32))
+    for path in (tmp_path / "xrays" / "Testing").rglob("*.png"):
+        path.rename(path.with_name(f"t{path.name}"))  # other patients
+    found = scan(tmp_path / "xrays", r"(t?p\d+)-")
+    split = draw_validation(found, 0.25)
+    drawn = split.paths("val")
+    out = tmp_path / "out"
+    report = merge(found, split, accepted(tmp_path / "store", "NODULE", 3), out, facts=FACTS)
+    assert report.training == out / "train"
+    loaded = load_dataset(out)
+    assert {name: len(loaded[name]) for name in loaded} == {"train": 26 + 3, "validation": 10, "test": 10}
+    validating = {path for path in files(out / "val") if "/" in path}
+    assert validating == {path.removeprefix("Training/") for path in drawn}
+    assert not set(files(out / "train")) & validating
     assert verify(out) == ()
 
 

@@ -154,3 +154,10 @@ def test_nothing_is_overwritten_and_nothing_put_into_the_collection(tmp_path):
     assert (tmp_path / "there.yaml").read_text() == "mine"
     assert not list(inside.iterdir())
     assert sorted(path.name for path in tmp_path.iterdir()) == ["collection", "link.yaml", "there.yaml", "way"]
+
+
+def test_the_wordings_of_what_a_table_tells_are_taken_over(tmp_path):
+    chest = load_pack("chest")
+    path = tmp_path / "mine.yaml"
+    write_new_pack(path, {"normal": chest, "nodule": chest}, tmp_path / "xrays")
+    assert load_pack(path).known == chest.known != {}

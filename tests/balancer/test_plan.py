@@ -113,3 +113,9 @@ def test_nothing_asked_and_contradictions_are_refused(arguments):
 def test_times_that_are_no_number_are_refused(times):
     with pytest.raises(PlanError, match="in --times"):
         make_plan(COUNTS, times=[times])
+
+
+def test_a_part_of_a_class_s_name_leads_to_it():
+    with pytest.raises(PlanError) as caught:
+        make_plan({"BACTERIAL_PNEUMONIA": 9, "NORMAL": 9, "VIRAL_PNEUMONIA": 3}, times=["VIRAL=1"])
+    assert caught.value.next_step == "use, for example: --times VIRAL_PNEUMONIA=1"

@@ -8,7 +8,19 @@ import pytest
 from balancer.xmp import read_provenance
 from tests.kills import balance, finished, tree_hash
 
-FILL = ("fill", "--target", "NODULE=14", "--steps", "3", "--batch-size", "4", "--no-screen", "--mode", "text=1,mix=3")
+FILL = (
+    "fill",
+    "--target",
+    "NODULE=14",
+    "--steps",
+    "3",
+    "--batch-size",
+    "4",
+    "--no-screen",
+    "--mode",
+    "text=1,mix=3",
+    "--harmonise",
+)
 
 
 @pytest.fixture

@@ -1,0 +1,1 @@
+"""The gates, one a module: sound, label, copies (and new), batch."""

@@ -1,0 +1,55 @@
+"""What an adapter learns from and is judged by."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from balancer.adapt.card import class_counts
+from balancer.adapt.text import Packs
+from balancer.attributes import Attributes
+from balancer.errors import CollectionError
+from balancer.scan import Sample
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """What is learnt from (`train`) and judged by (`holdout`), and how it is worded; paths are relative to `root`.
+
+    `attributes` are what a table tells of images, by path; their captions say so.
+    """
+
+    train: Sequence[Sample]
+    holdout: Sequence[Sample]
+    root: Path
+    packs: Packs
+    split_sha256: str
+    attributes: Mapping[str, Attributes] = field(default_factory=dict)
+
+    def known(self, samples: Sequence[Sample]) -> list[Attributes]:
+        """What is known of each sample."""
+        return [self.attributes.get(sample.path, Attributes()) for sample in samples]
+
+    def prepared(self) -> tuple[Material, list[str]]:
+        """The same in a fixed order, without classes of a single image, and the labels of those.
+
+        From one image nothing but a copy of it can be learnt.
+
+        Raises:
+            CollectionError: nothing is left to learn from.
+        """
+        counts = class_counts(self.train)
+        single = sorted(label for label, count in counts.items() if count == 1)
+        train, holdout = (
+            sorted((each for each in part if each.label not in single), key=lambda each: each.path)
+            for part in (self.train, self.holdout)
+        )
+        if not train:
+            raise CollectionError(
+                needed="a class with at least two images in the training part, to learn from",
+                found="none" if not counts else f"one image each of {', '.join(single)}",
+                next_step="look at the parts with: balance scan FOLDER",
+            )
+        holdout = [each for each in holdout if each.label in {sample.label for sample in train}]
+        return replace(self, train=train, holdout=holdout), single

@@ -1,0 +1,95 @@
+"""`balance adapt --base`: a LoRA adapter for a large base, its licence accepted once."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import typer
+
+from balancer.cli.console import message, printable, result, shown
+from balancer.cli.models import remember_base
+from balancer.cli.session import Session, choose_templates
+from balancer.errors import ModelError
+
+if TYPE_CHECKING:
+    from balancer.adapt.lora.settings import LoraSettings
+    from balancer.adapt.training import Progress
+    from balancer.generators.checkpoint import Checkpoint
+
+_ACCEPTED = "accepted licences"
+
+
+def adapt_base(
+    session: Session,
+    base: str,
+    settings: LoraSettings,
+    folder_name: str,
+    pack: str | None,
+    progress: Progress,
+    *,
+    accept_licence: bool,
+) -> None:
+    """Adapt a base to the training part, watched by who knows copies.
+
+    Raises:
+        ModelError: the base cannot be used, or its licence is not accepted.
+    """
+    from analysis.watch import CopyWatch
+    from balancer.adapt.lora.material import Material
+    from balancer.adapt.lora.train import train_lora
+    from balancer.attributes import attributes_of
+    from balancer.generators.checkpoint import find_checkpoint
+    from balancer.scan import samples, with_hashes
+
+    checkpoint = find_checkpoint(base)
+    _require_licence(session, checkpoint, accept_licence=accept_licence)
+    paths = session.split.paths("train", "holdout")
+    collection = with_hashes(session.collection, paths)
+    session.ledger.save_hashes(collection)
+    train, held = (samples(collection.images.loc[session.split.paths(part)]) for part in ("train", "holdout"))
+    templates = choose_templates(pack, sorted({sample.label for sample in train}))
+    known = attributes_of(collection.images.loc[paths])
+    material = Material(train, held, collection.root, templates, session.split.sha256, known)
+    folder = session.state.adapters / folder_name
+    session.state.adapters.mkdir(exist_ok=True)
+    message(
+        f"Base: {printable(checkpoint.ref.name)}, {settings.size or checkpoint.native_size} px; {len(train)} images"
+    )
+    message(f"Looks on the way: {shown(folder.with_name(folder.name + '.training') / 'samples')}")
+    there = folder.is_dir()
+    train_lora(material, checkpoint, settings, folder, CopyWatch(), progress)
+    session.ledger.add_adapter(collection, folder)
+    remember_base(session, folder, base)
+    message(f"See what it changes, base above adapter: {shown(folder / 'samples.png')}")
+    again = ", and not again: for a longer training give another --name" if there else ""
+    result(f"Trained: {shown(folder)}{again}")
+    result("Next: balance fill --target max --dry-run")
+
+
+def _require_licence(session: Session, checkpoint: Checkpoint, *, accept_licence: bool) -> None:
+    """Show the base's licence and have it accepted, once for these weights."""
+    from balancer.generators.licence import find_licence, is_from_scratch
+
+    name, licence = printable(checkpoint.ref.name), find_licence(checkpoint)
+    if is_from_scratch(checkpoint):
+        message(f"Licence of {name}: its training images' terms; balance trained it from scratch.")
+        return
+    if not licence.is_stated:
+        message(f"Licence of {name}: none is stated in its folder. Whether you may use it is for you to find out.")
+        return
+    accepted = session.ledger.setting(session.collection, _ACCEPTED) or {}
+    message(f"Licence of {name}: {printable(licence.name)} ({printable(licence.where)})")
+    if accepted.get(checkpoint.ref.sha256) == licence.name:
+        return
+    if not (accept_licence or _asked(name)):
+        raise ModelError(
+            needed=f"your word that you accept the licence of {name}: {printable(licence.name)}",
+            found="no --accept-licence" + ("" if sys.stdin.isatty() else ", and no terminal to ask on"),
+            next_step="read it, then add --accept-licence; it is remembered",
+        )
+    session.ledger.save_setting(session.collection, _ACCEPTED, {**accepted, checkpoint.ref.sha256: licence.name})
+
+
+def _asked(name: str) -> bool:
+    return sys.stdin.isatty() and typer.confirm(f"Do you accept the licence of {name}?", err=True)

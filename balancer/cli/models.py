@@ -1,0 +1,89 @@
+"""Which model the commands draw with, and where the bases of adapters are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from balancer.cli.console import printable
+from balancer.cli.screened import trained_on
+from balancer.cli.session import exposure_of
+
+if TYPE_CHECKING:
+    from balancer.cli.session import Session
+    from balancer.generators.choice import Choice
+    from balancer.jobs import GenerationConfig
+
+UNKNOWN = "generator exposure unknown: what the model was trained on is not on record here"
+
+
+def chosen_model(session: Session, model: str | None, adapter: Path | None = None) -> Choice:
+    """The model and adapter that the user named, by default the newest that `adapt` made for this collection.
+
+    Raises:
+        ModelError: there is none, or they do not fit each other.
+    """
+    from balancer.generators.choice import choose_model
+
+    made_here = session.ledger.adapters(session.collection)
+    named = adapter and _in_the_state_folder(session, adapter)
+    return choose_model(model, named, made_here, lambda folder: base_of(session, folder))
+
+
+def remember_base(session: Session, folder: Path, base: str) -> None:
+    """Keep where an adapter's base is: in the state folder alone, relative to the working folder."""
+    from balancer.remembered import portable
+
+    place = portable(Path(base), session.state) if Path(base).exists() else base
+    session.ledger.save_setting(session.collection, _setting(folder), {"place": place})
+
+
+def base_of(session: Session, folder: Path) -> str | None:
+    """Where the base of an adapter that was made here is: a path, or the name of a fetched model."""
+    found = session.ledger.setting(session.collection, _setting(folder))
+    if found is None:
+        return None
+    path = session.state.folder.parent / found["place"]
+    return str(path) if path.exists() else str(found["place"])
+
+
+def _setting(folder: Path) -> str:
+    return f"base of {folder.name}"
+
+
+def _in_the_state_folder(session: Session, adapter: Path) -> Path:
+    """An adapter made here may be called by its name alone."""
+    own = session.state.adapters / adapter.name
+    return own if not adapter.exists() and adapter.name == str(adapter) and own.is_dir() else adapter
+
+
+def with_adapter(config: GenerationConfig) -> str:
+    """The adapter's name after its base's, where there is one."""
+    return "" if config.adapter is None else f" with {printable(config.adapter.name)}"
+
+
+def learned_by(choice: Choice | None) -> frozenset[str]:
+    """The hashes of all images that a model and its adapter say they learned from."""
+    if choice is None:
+        return frozenset()
+    base = trained_on(choice.checkpoint.folder)
+    return base if choice.folder is None else base | trained_on(choice.folder)
+
+
+def exposure(session: Session, choice: Choice | None) -> str:
+    """What is to be said of the patients that the model may have seen; nothing when it saw the training part alone."""
+    if choice is None:
+        return UNKNOWN
+    made_here = {folder.resolve(): folder for folder in session.ledger.adapters(session.collection)}
+    checkpoint = choice.checkpoint.folder.resolve()
+    parts = [checkpoint] if choice.folder is None else [choice.folder.resolve(), checkpoint]
+    if parts[0] not in made_here:
+        return UNKNOWN
+    said = [exposure_of(session, made_here[part]) for part in parts if part in made_here]
+    if checkpoint not in made_here:
+        base = printable(choice.checkpoint.ref.name)
+        said.append(
+            f"base exposure unknown: the adapter learned here, but what its base {base} was trained on before is not "
+            "on record"
+        )
+    return "; ".join(filter(None, said))

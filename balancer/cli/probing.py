@@ -1,0 +1,195 @@
+"""`balance probe` and `balance quality`: what can be said of the synthetic images without a test set."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from balancer.cli.console import Progress, message, printable, result, result_json, shown, table
+from balancer.cli.session import opened
+from balancer.errors import BalanceError, OutputError
+
+if TYPE_CHECKING:
+    from analysis.merged import Merged
+    from analysis.probe import Probe, Retouch
+    from analysis.quality import Quality
+
+_SHOWN = 8
+
+
+def probe(
+    folder: Path = typer.Argument(None, help="The balanced folder (default: that of the remembered collection)."),
+    model: str = typer.Option(None, help="The model that made the images (default: what adapt made here)."),
+    steps: int = typer.Option(600, min=1, help="Training steps of the quick classifier."),
+    size: int = typer.Option(64, min=16, help="Side in pixels that classifiers will be trained at."),
+    permutations: int = typer.Option(399, min=199, help="Random exchanges of real and synthetic to compare with."),
+    seed: int = typer.Option(0, help="Same seed, same result."),
+    device: str = typer.Option("auto", help="cuda, mps or cpu."),
+    as_json: bool = typer.Option(False, "--json", help="Print the result as JSON."),
+) -> None:
+    """Say how well real can be told from synthetic inside a class, by what, and whether a classifier leans on it.
+
+    Example: balance probe xrays-balanced
+    """
+    from analysis.merged import read_merged
+    from analysis.probe import ProbeSettings
+    from analysis.probe import probe as look
+    from analysis.probe_words import report
+    from balancer.devices import choose_device
+
+    merged = read_merged(_chosen(folder))
+    settings = ProbeSettings(size, steps, permutations, seed=seed, device=choose_device(device))
+    show = _Phases()
+    found = look(merged, settings, _autoencoder(merged, model, settings.device, show), show)
+    show.close()
+    if as_json:
+        result_json(report(found))
+        return
+    _print_probe(found)
+
+
+def quality(
+    folder: Path = typer.Argument(None, help="The balanced folder (default: that of the remembered collection)."),
+    weights: Path = typer.Option(None, help="ResNet-50 or DenseNet-121 as .safetensors, to compare in its features."),
+    k: int = typer.Option(5, min=1, help="Neighbours for precision and recall."),
+    steps: int = typer.Option(
+        600, min=1, help="Training steps of the embedding, if there are no --weights (fewer for few images)."
+    ),
+    seed: int = typer.Option(0, help="Same seed, same result."),
+    device: str = typer.Option("auto", help="cuda, mps or cpu."),
+    as_json: bool = typer.Option(False, "--json", help="Print the result as JSON."),
+) -> None:
+    """Say how near synthetic images are to real ones, beside how near real ones are to each other.
+
+    These figures do not say that the images help: only a comparison on real patients does.
+
+    Example: balance quality xrays-balanced
+    """
+    from analysis.merged import read_merged
+    from analysis.quality import features_for, measure_quality, report
+    from balancer.devices import choose_device
+
+    merged = read_merged(_chosen(folder))
+    show = _Phases()
+    space = features_for(merged, weights, steps=steps, seed=seed, device=choose_device(device), progress=show)
+    found = measure_quality(merged, space, k=k, seed=seed, progress=show)
+    show.close()
+    if as_json:
+        result_json(report(found))
+        return
+    _print_quality(found)
+
+
+def _chosen(folder: Path | None) -> Path:
+    """The folder that was named, else the usual one of the remembered collection."""
+    from balancer.merge import default_out
+
+    if folder is not None:
+        return folder
+    with opened(write=False) as session:
+        usual = default_out(session.collection.root)
+    if not usual.is_dir():
+        raise OutputError(
+            needed="a balanced folder",
+            found=f"none at its usual place, {shown(usual)}",
+            next_step="make one: balance fill --target max, or name the one that fill --out made",
+        )
+    return usual
+
+
+def _autoencoder(merged: Merged, model: str | None, device: str, show: _Phases) -> Retouch | None:
+    """That of the checkpoint which the records name, by its hash; none where it is not at hand."""
+    from analysis.autoencoder import Autoencoder
+    from balancer.generators.checkpoint import find_checkpoint
+    from balancer.records import read_provenance_row
+
+    first = next(path for label in merged.filled for path in merged.synthetic[label].paths)
+    known = read_provenance_row(merged.folder, first.relative_to(merged.folder).as_posix())
+    try:
+        candidates = [find_checkpoint(model)] if model else [find_checkpoint(str(f)) for f in _adapted()]
+    except BalanceError:
+        if model:
+            raise
+        return None
+    same = [each for each in candidates if each.ref.sha256 == known.get("model_sha256") and not each.single_file]
+    if not same:
+        if model:
+            message("Note: --model is not the one that made these images, or a single file: left out.")
+        return None
+    size = (int(known.get("width") or same[0].native_size), int(known.get("height") or same[0].native_size))
+    return Autoencoder(same[0], size, device, lambda done, total: show("Through the autoencoder", done, total))
+
+
+def _adapted() -> list[Path]:
+    """What `adapt` made for the remembered collection, if there is one."""
+    try:
+        with opened(write=False) as session:
+            return [path for path in session.ledger.adapters(session.collection) if path.is_dir()]
+    except BalanceError:
+        return []
+
+
+def _print_probe(found: Probe) -> None:
+    from analysis.probe_words import fixes, verdict
+
+    result(printable(verdict(found)))
+    for advice in fixes(found):
+        result(f"Fix: {advice}")
+    for each in found.classes:
+        result()
+        if each.unknown:
+            result(f"{printable(each.label)}: {each.unknown}")
+            continue
+        result(f"{printable(each.label)}: {each.real} real and {each.synthetic} synthetic images ({each.positions})")
+        rows = [
+            [one.name, str(one.area), f"{one.p_value:.3f}", "yes" if one.alarms else "-"]
+            for one in each.detectors[:_SHOWN]
+        ]
+        result(table(["told apart by", "AUROC [95%]", "p", "alarm"], rows))
+    result()
+    for note in found.left_out:
+        result(f"Left out: {printable(note)}" if "unknown" not in note else f"Note: {printable(note)}")
+    result(
+        f"Compared at {found.settings.side} px, out of fold by patient; p counts all detectors and classes, from "
+        f"{found.settings.permutations} exchanges of real and synthetic. AUROC 0.5 is chance, 1 is always."
+    )
+
+
+def _print_quality(found: Quality) -> None:
+    from analysis.quality import sentence
+
+    for label, each in found.classes.items():
+        result(printable(sentence(label, each)))
+    rows = [
+        [f"{label}: {name}", f"{value.value:.3g} [{value.low:.3g}, {value.high:.3g}]", f"{same.value:.3g}", each.images]
+        for label, each in found.classes.items()
+        if each is not None
+        for name, value, same in ((name, value, each.reference[name]) for name, value in each.figures.items())
+    ]
+    result()
+    result(table(["class and figure", "real to synthetic [95%]", "real to real", "a side"], rows))
+    result(f"Measured in {printable(found.space)}. KID is 0 where nothing differs; FID is biased upwards by few images")
+    result("(compare it with real to real alone); precision: looks real; recall: every kind of real image is there.")
+    if not found.patients_known:
+        result("Note: patients are unknown: halves of the real images may share some, so real to real looks nearer.")
+
+
+class _Phases:
+    """A line of progress for each phase."""
+
+    def __init__(self) -> None:
+        self._bars: dict[str, Progress] = {}
+
+    def __call__(self, what: str, done: int, total: int) -> None:
+        """Show where a phase stands."""
+        if what not in self._bars:
+            self.close()
+            self._bars[what] = Progress(what)
+        self._bars[what](done, total)
+
+    def close(self) -> None:
+        """End the line."""
+        for bar in self._bars.values():
+            bar.close()
