@@ -276,6 +276,8 @@ def _calibrated(reals: Reals, pool: Views, cache: Path, watch: Watch) -> tuple[C
         groups = np.where(reals.searched, -1, reals.groups)
         stored = calibrate(views, reals.groups[asked], pool, groups, watch("Comparing patients"))
         write_whole(place, json.dumps(stored).encode())
+    if len(stored) < _LEAST_QUERIES:  # where all images are one, no patient has another to be compared with
+        return None, ()
     return Calibration.of(stored), notes
 
 

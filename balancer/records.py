@@ -118,7 +118,7 @@ def require_marker(folder: Path) -> Marker:
     raise OutputError(
         needed="a balanced folder, made by: balance fill",
         found=f"{folder}: {what}",
-        next_step="name the balanced folder",
+        next_step="name the balanced folder, or make one: balance fill --target max",
     )
 
 

@@ -28,8 +28,9 @@ class Neighbour:
     correlation: float
 
 
-NearestReal = Callable[[Path, str], Neighbour | None]
-"""From an image file and its class to its nearest real image; `None` where there is nothing to search."""
+NearestReal = Callable[[Path, str, str | None], Neighbour | None]
+"""From an image file, its class, and the nearest real image that screening named, to the one to show beside it;
+`None` where there is nothing to search."""
 
 
 class ByCorrelation:
@@ -45,12 +46,16 @@ class ByCorrelation:
         self._known: dict[str, tuple[list[str], Vectors]] = {}
         self._turn = Lock()
 
-    def __call__(self, path: Path, label: str) -> Neighbour | None:
-        """The real image with the highest correlation of grey values, at 32 x 32 pixels.
+    def __call__(self, path: Path, label: str, named: str | None = None) -> Neighbour | None:
+        """The image that screening `named`, else that with the highest correlation of grey values, at 32 x 32 pixels.
+
+        A name that is not among the training and holdout images (any more) is passed over.
 
         Raises:
             ImageError: this image, or one of those to search, cannot be decoded.
         """
+        if named in self._labels.index:
+            return self._named(path, str(named))
         with self._turn:
             names, vectors = self._class(label)
         if not names:
@@ -59,6 +64,11 @@ class ByCorrelation:
         best = int(correlations.argmax())
         found = str(self._labels[names[best]])
         return Neighbour(names[best], self._collection.root / names[best], found, float(correlations[best]))
+
+    def _named(self, path: Path, name: str) -> Neighbour:
+        place = self._collection.root / name
+        one, other = unit_vectors(decode([path, place], _SIDE))
+        return Neighbour(name, place, str(self._labels[name]), float(one @ other))
 
     def _class(self, label: str) -> tuple[list[str], Vectors]:
         if label not in self._known:

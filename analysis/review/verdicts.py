@@ -59,14 +59,15 @@ class ReviewDesk:
         return to_bytes(read_grey(candidate.path))
 
     def nearest(self, name: str) -> dict[str, Any]:
-        """The real image that looks most like it, under a name of its own.
+        """The real image that screening found nearest, else that which looks most like it, under a name of its own.
 
         Raises:
             Refusal: there is no such candidate, or no real image.
             ImageError: an image cannot be decoded.
         """
-        candidate = self._case(name).candidate
-        found = self._nearest(candidate.path, candidate.label)
+        case = self._case(name)
+        named = case.verdict.scores.get("copy_nearest")
+        found = self._nearest(case.candidate.path, case.candidate.label, named if isinstance(named, str) else None)
         if found is None:
             raise Refusal(404, "There is no real training image to compare with.")
         known = next((each for each, path in self._reals.items() if path == found.path), None)

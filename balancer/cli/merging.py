@@ -135,7 +135,7 @@ def _show_short(session: Session, last: LastFill | None) -> None:
         wanted = 0 if last is None else last.deficits[label]
         if len(judged) < wanted:
             missing = f"{wanted - len(judged)} of {wanted}"
-            message(f"Short: {printable(label)} lacks {missing}: balance fill with the same options makes more.")
+            message(f"Short: {printable(label)} lacks {missing} that fill was to make: the same fill again makes more.")
 
 
 def _elsewhere(session: Session, known: Mapping[str, Known]) -> dict[str, list[Judged]]:

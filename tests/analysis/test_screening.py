@@ -1,3 +1,5 @@
+import shutil
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -212,3 +214,16 @@ def test_patients_unknown_is_said(tmp_path):
     write_collection(tmp_path / "xrays", {"normal": 4, "nodule": 4})
     collection = scan(tmp_path / "xrays")
     assert why_unscreened(collection) == "patients are unknown, so no threshold for copies can be estimated"
+
+
+def test_a_collection_of_one_image_under_many_names_calibrates_nothing_and_says_so(tmp_path):
+    from tests.tiny import write_xrays
+
+    write_xrays(tmp_path / "xrays", {"NODULE": 1, "NORMAL": 1})
+    one, other = sorted((tmp_path / "xrays").rglob("*.png"))
+    for number in range(1, 210):
+        shutil.copy(one, one.with_name(f"p{number + 500:05}-0.png"))
+    other.write_bytes(one.read_bytes())
+    collection = scan(tmp_path / "xrays", r"(p\d+)-")
+    screen = fit_screen(collection, draw_split(collection), tmp_path / "cache", steps=1)
+    assert screen.unscreened == "too few patients in the training part to estimate a threshold for copies"

@@ -361,8 +361,8 @@ MISTAKES = [
     (("explain", "xrays/NODULE/p2000-0.png"), "p2000-0.png", ""),
     (("unmerge", "xrays"), "xrays", ""),
     (("probe",), "xrays-balanced", "balance fill"),
-    (("probe", "taken"), "taken", "name the balanced folder"),
-    (("quality", "nowhere"), "nowhere", "name the balanced folder"),
+    (("probe", "taken"), "taken", "or make one: balance fill"),
+    (("quality", "nowhere"), "nowhere", "or make one: balance fill"),
 ]
 
 

@@ -278,7 +278,7 @@ def test_fill_and_images_from_elsewhere_are_merged_together(filled):
 
     rejected = {candidate.id for candidate in reject(work, "NODULE", 99)}
     done = run("merge")
-    assert "Short: NODULE lacks 5 of 5: balance fill with the same options makes more." in done.stderr
+    assert "Short: NODULE lacks 5 of 5 that fill was to make: the same fill again makes more." in done.stderr
     assert rejected.isdisjoint(path.stem[4:] for path in (work / "xrays-balanced").rglob("syn-*"))
     assert len(merged(work)) == 1
 

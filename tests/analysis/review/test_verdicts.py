@@ -114,6 +114,21 @@ def test_the_nearest_real_image_is_found_and_shown_by_a_name_of_its_own(work, tm
     assert shown == np.asarray(Image.open(collection.root / told["file"])).tobytes()
 
 
+def test_the_image_that_screening_named_is_the_one_beside_it(work):
+    journal, split = work
+    key, (candidate, _) = next(iter(judged(journal).items()))
+    plain = ByCorrelation(journal.collection, split)(candidate.path, candidate.label)
+    named = next(name for name in split.paths("train") if name != plain.name)
+    for known, expected in ((named, named), ("NODULE/gone.png", plain.name)):
+        verdict = Verdict("review", {"copy_nearest": known}, ("near the limit",), "gates")
+        journal.ledger.add_verdict(journal.collection, key, verdict)
+        desk = review_desk(journal, split)
+        page_id = next(case.id for case in desk._cases.values() if case.key == key)
+        told = client(desk).get(f"/nearest/{page_id}").json()
+        assert told["file"] == expected
+        assert told["label"] == journal.collection.images.at[expected, "label"]
+
+
 def test_sixteen_bits_are_shown_from_dark_to_bright(work):
     journal, split = work
     candidate = next(iter(judged(journal).values()))[0]
