@@ -41,6 +41,9 @@ _LEAST_QUERIES, _HELD_QUERIES = 100, 200
 Scores = dict[str, float | str]
 
 
+_NAME_THEM = "name the patients: balance scan FOLDER --patient EXPRESSION; or "
+
+
 def why_unscreened(collection: Xrays) -> str:
     """Why copies of patients cannot be looked for in this collection; "" when they can."""
     patients = collection.images["patient"].nunique()
@@ -61,8 +64,8 @@ def require_patients(collection: Xrays) -> None:
         raise ScreenError(
             needed=f"{PATIENTS} known patients, to screen for copies of them",
             found=why.split(",")[0].split(":")[0],
-            next_step="name the patients: balance scan FOLDER --patient EXPRESSION; or take the images "
-            "without this gate, at your word: balance fill ... --accept-unscreened",
+            next_step=("" if collection.images["patient"].notna().any() else _NAME_THEM)
+            + "take the images without this gate, at your word: the same command with --accept-unscreened",
         )
 
 

@@ -58,7 +58,7 @@ class Arena:
 
     def __init__(self, folder: Path, model: Path) -> None:
         self.folder, self._scanned = folder / "now", folder / "scanned"
-        how = ("--steps", "2", "--batch-size", "4", "--accept-unscreened")
+        how = ("--steps", "2", "--batch-size", "4", "--no-screen")
         self._fill = ("fill", "--target", "24", "--model", str(model), *how)
         self._scanned.mkdir(parents=True)
         write_xrays(self._scanned / "xrays", {"NORMAL": 30, "EFFUSION": 12, "NODULE": 6})

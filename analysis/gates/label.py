@@ -44,8 +44,10 @@ class LabelGate:
         mean, spread = features.mean(0), features.std(0) + 1e-3
         inputs = (features - mean) / spread
         train = np.flatnonzero(~held)
-        if len(classes) < 2 or len(set(labels[train])) < len(classes):
-            reasons = dict.fromkeys(classes, "there is nothing to tell it from in the training part")
+        apart = len(set(groups[train]) - {-1}) + int((groups[train] < 0).sum())
+        if len(classes) < 2 or len(set(labels[train])) < len(classes) or apart < _FOLDS:
+            why = f"only {apart} patients to learn from" if apart < _FOLDS else "there is nothing to tell it from"
+            reasons = dict.fromkeys(classes, f"{why} in the training part")
             nothing = np.zeros((len(classes), features.shape[1]))
             return cls(classes, mean, spread, nothing, np.zeros(len(classes)), {}, {}, reasons)
         outside = _out_of_fold(inputs[train], labels[train], groups[train], classes)

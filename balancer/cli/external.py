@@ -63,6 +63,7 @@ def take_in(session: Session, folder: Path, place: Path, word: Word) -> list[Out
     seen, refused = _at_the_door(
         session, folder, known, {"the balanced folder": place}, source=source, no_screen=word.no_screen
     )
+    word.require(session.collection)
     judge = choose_screen(None if word.no_screen else fit_gates(session), word)
     store = session.state.candidates
     intake = Intake(session.collection, look, judge, store, source, known, session.ledger)

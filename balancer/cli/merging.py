@@ -56,7 +56,6 @@ def merge(
         place = out or (usual if last is None else session.state.folder.parent / last.place)
         check_out(place, session.collection.root, session.state.folder)
         if candidates is not None:
-            word.require(session.collection)
             show_outcomes(session, take_in(session, candidates, place, word))
         elif last is None and not _from_elsewhere(session):
             raise PlanError(
