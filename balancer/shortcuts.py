@@ -13,7 +13,7 @@ import pandas as pd
 from balancer.contents import Contents
 from balancer.findings import Finding
 
-STRONG, CHANCE = 0.3, 0.001
+STRONG, CHANCE = 0.2, 0.001
 """Cramér's V from which an association is told, and the probability below which it is no chance."""
 _FEWEST = 5  # images of a class, or with a value, below which nothing can be said
 _SIZES = 12  # different sizes up to which each is taken for itself
