@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 NONE = "screening: none, by the user's word (--no-screen)"
 ELSEWHERE = "generator exposure unknown: what made the images from elsewhere was trained on is not on record here"
+_COPY = "copy: not screened: "
+_WORD = "copies of patients not screened, accepted at the user's word: "
 _REASONS = 5
 
 
@@ -143,17 +145,24 @@ class Watch:
 
 def unscreened(judged: Sequence[Judged]) -> list[str]:
     """Why images were merged without being screened, each reason once with the number of images."""
-    found = Counter(reason for _, v in judged if v.decision == "unscreened" for reason in v.reasons)
+    found = Counter(_told(reason, v) for _, v in judged if v.decision == "unscreened" for reason in v.reasons)
     return [
         reason if count == len(judged) else f"{reason} ({count} of {len(judged)} synthetic images)"
         for reason, count in found.most_common(_REASONS)
     ]
 
 
+def _told(reason: str, verdict: Verdict) -> str:
+    """A reason with whose word let the image in all the same."""
+    return f"{_WORD}{reason.removeprefix(_COPY)}" if verdict.reviewer == "user's word" else reason
+
+
 def show_unscreened(judged: Sequence[Judged]) -> None:
     """Say what was not screened, and why."""
     for reason in unscreened(judged):
-        message(f"{reason[:1].upper()}{reason[1:]}." if reason.startswith(NONE) else f"Not screened: {reason}.")
+        message(
+            f"{reason[:1].upper()}{reason[1:]}." if reason.startswith((NONE, _WORD)) else f"Not screened: {reason}."
+        )
 
 
 def facts_of(

@@ -127,7 +127,7 @@ def test_merge_from_adds_what_passes(work):
     assert table[["job_id", "model", "prompt", "seed"]].isna().all(axis=None)
     assert verify(work / "xrays-balanced") == ()
     stamps = marker(work)["facts"]["stamps"]
-    assert stamps.startswith("copy: not screened: only 36 patients are known")
+    assert stamps.startswith("copies of patients not screened, accepted at the user's word: only 36 patients are known")
     assert "generator exposure unknown" in stamps
     assert marker(work)["facts"]["screening"] == "user's word: 5 unscreened"
     assert "made elsewhere, by a generator that is not known here: 5" in (
