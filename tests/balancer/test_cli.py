@@ -555,7 +555,7 @@ def learned(work, checkpoint):
     return work
 
 
-FILL_FROM_MINE = ("fill", "--times", "NODULE=1", "--steps", "2", "--batch-size", "2", "--device", "cpu")
+FILL_FROM_MINE = ("fill", "--no-screen", "--times", "NODULE=1", "--steps", "2", "--batch-size", "2", "--device", "cpu")
 
 
 def test_a_split_that_was_learned_from_is_changed_by_force_alone(learned):

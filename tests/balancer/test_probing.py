@@ -22,7 +22,7 @@ def filled(tmp_path_factory):
     folder = tmp_path_factory.mktemp("filled")
     write_collection(folder / "xrays", {"normal": 60, "nodule": 50}, max_images=1)
     finished(balance(folder, "scan", "xrays", "--patient", r"(p\d+)"))
-    finished(balance(folder, "fill", "--target", "60", "--model", str(POCKET), "--steps", "2", "--retries", "0"))
+    finished(balance(folder, "fill", "--target", "60", "--model", str(POCKET), "--steps", "2", "--no-screen"))
     return folder
 
 
