@@ -181,7 +181,8 @@ def _lacks_its_end(path: Path) -> bool:
 
 def wrong_extensions(images: pd.DataFrame) -> Iterator[Finding]:
     """Files whose content is of another format than their extension says."""
-    extensions = images.index.to_series().map(lambda path: PurePosixPath(path).suffix.lower())
+    names = [path[path.rfind(".") :].lower() for path in images.index.tolist()]  # a Path takes ten times as long
+    extensions = pd.Series(names, images.index, dtype=object)
     formats = images["format"].replace("MPO", "JPEG")  # a JPEG with a second one behind it
     wrong = formats[formats != extensions.map(EXTENSIONS)]
     if len(wrong):
@@ -222,12 +223,13 @@ def alike_class_names(images: pd.DataFrame) -> Iterator[Finding]:
 def small_classes(images: pd.DataFrame) -> Iterator[Finding]:
     """Classes of too few images, or of too few patients where those of all its images are known."""
     for label, rows in images.groupby("label"):
-        paths = tuple(map(PurePosixPath, rows.index))
         if len(rows) < FEW_IMAGES:
+            paths = tuple(map(PurePosixPath, rows.index))
             message = f"{label} has {len(rows)} image{'s' if len(rows) > 1 else ''}, fewer than {FEW_IMAGES}"
             yield Finding("few-images", paths, message, "collect more: neither learning nor a test can rest on them")
         patients = rows["patient"].nunique()
         if rows["patient"].notna().all() and patients < FEW_PATIENTS:
+            paths = tuple(map(PurePosixPath, rows.index))
             message = f"{label} has {patients} patient{'s' if patients > 1 else ''}, fewer than {FEW_PATIENTS}"
             fix = "collect more: no test by patient is possible, and a network learns these patients"
             yield Finding("few-patients", paths, message, fix)
