@@ -19,7 +19,6 @@ from analysis.decoding import Greys
 from analysis.features import Embedding, Vectors
 from analysis.registration import Coarse, Pixels, Places, registered
 
-SPACES = ("pixels", "embedding")
 REJECT, REVIEW = 99.5, 95.0
 """Percentiles of the nearest distances between real images of different patients."""
 QUERIES = 600

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from balancer.cli.console import printable
-from balancer.cli.screened import trained_on
 from balancer.cli.session import exposure_of
 
 if TYPE_CHECKING:
@@ -64,10 +63,10 @@ def with_adapter(config: GenerationConfig) -> str:
 
 def learned_by(choice: Choice | None) -> frozenset[str]:
     """The hashes of all images that a model and its adapter say they learned from."""
-    if choice is None:
-        return frozenset()
-    base = trained_on(choice.checkpoint.folder)
-    return base if choice.folder is None else base | trained_on(choice.folder)
+    from balancer.exposure import learned_files
+
+    folders = () if choice is None else filter(None, (choice.checkpoint.folder, choice.folder))
+    return frozenset(sha256 for folder in folders for sha256 in (learned_files(folder) or {}).values())
 
 
 def exposure(session: Session, choice: Choice | None) -> str:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from balancer.cli.console import message, printable
@@ -22,15 +20,6 @@ _ADVICE = {
     "new": "the model repeats itself: lower --guidance, ask for fewer images, or use another --model",
 }
 _WAITING = "a person must look at those in review; until then a higher --retries makes others"
-
-
-def trained_on(checkpoint: Path) -> frozenset[str]:
-    """The hashes of the images that a checkpoint says it was trained on; none where it says nothing."""
-    try:
-        card = json.loads((checkpoint / "card.json").read_text("utf-8"))
-        return frozenset(card["training_files"].values())
-    except (OSError, ValueError, KeyError, AttributeError, TypeError):
-        return frozenset()
 
 
 def stamps(gates: Screen, report: FillReport) -> list[str]:
