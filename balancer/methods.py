@@ -26,8 +26,8 @@ class Methods:
     """What each image's method is drawn from: modes by weight, strengths, and real images of the training part.
 
     "text": from the prompt alone. "image": a real image of the class, changed (DA-Fusion). "mix": a real image of
-    another class, edited to the wanted one (Diff-Mix). `harmonised`: each takes the intensities of a real image of
-    its class.
+    another class, edited to the wanted one (Diff-Mix). `harmonised`: each takes the exposure and contrast of a
+    real image of its class.
     """
 
     weights: Mapping[Mode, float] = field(default_factory=lambda: {"text": 1.0})

@@ -7,12 +7,14 @@ from typing import Any
 
 import typer
 
+from balancer.cli.again import remembered
 from balancer.cli.console import Progress, message, result, shown
 from balancer.cli.session import choose_templates, opened
 from balancer.errors import ModelError
 
 
 def adapt(
+    context: typer.Context,
     base: str = typer.Option(
         None, help="Stable Diffusion 1.x, 2.x or XL to adapt by LoRA: a folder, fetched name or .safetensors."
     ),
@@ -52,7 +54,7 @@ def adapt(
     chosen = {name: value for name, value in given.items() if value is not None} | {"seed": seed, "device": device}
     folder_name = _plain_name(name or ("scratch" if from_scratch else "lora"))
     if base is not None:
-        _adapt_base(base, {**chosen, "text_encoder": text_encoder}, folder_name, pack, accept_licence)
+        _adapt_base(context, base, {**chosen, "text_encoder": text_encoder}, folder_name, pack, accept_licence)
         return
     if text_encoder or rank is not None or learning_rate is not None:
         raise ModelError(
@@ -60,28 +62,35 @@ def adapt(
             found="--from-scratch, which trains all there is",
             next_step="leave them out, or: balance adapt --base FOLDER",
         )
-    _adapt_from_scratch(chosen, folder_name, pack)
+    _adapt_from_scratch(context, chosen, folder_name, pack)
 
 
-def _adapt_base(base: str, chosen: dict[str, Any], folder_name: str, pack: str | None, accept_licence: bool) -> None:
+def _adapt_base(
+    context: typer.Context,
+    base: str,
+    chosen: dict[str, Any],
+    folder_name: str,
+    pack: str | None,
+    accept_licence: bool,
+) -> None:
     from balancer.adapt.lora.settings import LoraSettings
     from balancer.cli.adapting_base import adapt_base
 
     settings = LoraSettings(**chosen)
     show = _Phases()
-    with opened(write=True) as session:
+    with opened(write=True) as session, remembered(session, context):
         adapt_base(session, base, settings, folder_name, pack, show, accept_licence=accept_licence)
     show.close()
 
 
-def _adapt_from_scratch(chosen: dict[str, Any], folder_name: str, pack: str | None) -> None:
+def _adapt_from_scratch(context: typer.Context, chosen: dict[str, Any], folder_name: str, pack: str | None) -> None:
     from balancer.adapt.scratch import train_from_scratch
     from balancer.adapt.settings import ScratchSettings
     from balancer.attributes import attributes_of
     from balancer.scan import samples, with_hashes
 
     settings = ScratchSettings(**chosen)
-    with opened(write=True) as session:
+    with opened(write=True) as session, remembered(session, context):
         paths = session.split.paths("train")
         collection = with_hashes(session.collection, paths)
         session.ledger.save_hashes(collection)

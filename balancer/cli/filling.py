@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from balancer.cli.again import remembered
 from balancer.cli.console import message, printable, result, shown, size_of
 from balancer.cli.filled import Generation, show_excess, show_plan, show_prompts, show_report, show_time
 from balancer.cli.judging import Word, choose_screen, fit_gates
@@ -36,6 +37,7 @@ _RECORD, _LEDGER = 10_000, 4_000_000  # bytes: what is written down about an ima
 
 
 def fill(
+    context: typer.Context,
     target: list[str] = typer.Option(None, help="N, max, median, or LABEL=N; may be given more than once."),
     strategy: str = typer.Option(None, help='Bring to the largest class: minority, "not majority" or all.'),
     times: list[str] = typer.Option(
@@ -60,7 +62,9 @@ def fill(
         None, help="How much of a real image is made anew, drawn from these (default: 0.5,0.7,0.9)."
     ),
     harmonise: bool = typer.Option(
-        False, "--harmonise", help="Give each image the intensities of a random real training image of its class."
+        True,
+        "--harmonise/--as-drawn",
+        help="Give each image the exposure and contrast of a random real training image of its class, or leave it.",
     ),
     steps: int = typer.Option(25, min=1, help="Denoising steps."),
     guidance: float = typer.Option(3.0, min=0, help="Guidance scale: about 3 for an adapted model, 7.5 for a raw one."),
@@ -130,7 +134,8 @@ def fill(
             return
         _require_room(order)
         gates = None if order.word.no_screen else fit_gates(session, work.exposed)
-        report, merged = _carry_out(order, work, gates)
+        with remembered(session, context):
+            report, merged = _carry_out(order, work, gates)
         show_report(order, counts, report, merged)
         if gates is not None:
             show_screening(gates, report)

@@ -15,11 +15,29 @@ def test_an_image_harmonised_to_itself_stays_as_it_is():
     np.testing.assert_array_equal(harmonise(GREY, GREY), GREY)
 
 
-def test_it_takes_the_references_intensities_and_keeps_the_order_of_brightness():
-    found = harmonise(GREY, OTHER)
-    assert np.abs(np.quantile(found, [0.1, 0.5, 0.9]) - np.quantile(OTHER, [0.1, 0.5, 0.9])).max() <= 2
-    order = np.argsort(GREY, axis=None, kind="stable")
+def test_it_takes_the_references_exposure_and_keeps_the_order_of_brightness():
+    here, there = (100 + GREY, 60 + (GREY * 1.4).astype(np.uint8))
+    found = harmonise(here, there)
+    assert np.abs(np.quantile(found, [0.2, 0.5, 0.8]) - np.quantile(there, [0.2, 0.5, 0.8])).max() <= 2
+    order = np.argsort(here, axis=None, kind="stable")
     assert (np.diff(found.ravel()[order].astype(int)) >= 0).all()
+
+
+def test_a_dark_border_stays_dark_whatever_the_reference():
+    bordered = np.full((40, 40), 120, np.uint8)
+    bordered[:, :20] = np.arange(40, dtype=np.uint8)[:, None] % 6  # what an autoencoder makes of black
+    bordered[10:30, 25:35] = 180
+    found = harmonise(bordered, np.full((40, 40), 200, np.uint8) - np.arange(40, dtype=np.uint8))
+    assert found[:, :20].max() <= 10
+    assert len(np.unique(found)) == len(np.unique(bordered))
+
+
+def test_no_grey_step_becomes_more_than_twice_what_it_was():
+    ramp = np.arange(256, dtype=np.uint8)[None]
+    for reference in (OTHER, 255 - OTHER, np.uint8([[9, 250]])):
+        steps = np.diff(harmonise(ramp, reference)[0].astype(int))
+        assert steps.min() >= 0
+        assert steps.max() <= 3  # 2, and the rounding
 
 
 @pytest.mark.parametrize("value", [0, 255])

@@ -1,0 +1,101 @@
+"""The legs that a comparison stands on: one study, or one for each fold or redraw, put together to one test."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from analysis.comparison.arms import Arm
+from analysis.comparison.running import RunSettings, Which, load, run_all, study_key
+from analysis.comparison.study import Chances, Outcomes, Part, Study
+
+Watch = Callable[[str], Callable[[int, int], None]]
+"""Begins a phase of the work and gives back what its progress goes to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Leg:
+    """A study and the seeds that are trained on it; `name` says which fold or redraw it is."""
+
+    name: str
+    study: Study
+    seeds: tuple[int, ...]
+
+    def settings(self, settings: RunSettings) -> RunSettings:
+        """The run of this leg."""
+        return replace(settings, seeds=self.seeds)
+
+
+def run_legs(
+    legs: Sequence[Leg],
+    arms: Sequence[Arm],
+    settings: RunSettings,
+    home: Path,
+    watch: Watch,
+    *,
+    workers: int | None = None,
+) -> None:
+    """Run every arm on every leg, each in a folder below `home` that is named by what it learns from.
+
+    Raises:
+        BalanceError: a run has no memory, or its process was killed.
+    """
+    for leg in legs:
+        title = f"Training {leg.name}".rstrip()
+        own = leg.settings(settings)
+        looking, training = watch(f"{title}: features"), watch(title)
+        run_all(leg.study, arms, own, _folder(leg, own, home), progress=training, looking=looking, workers=workers)
+
+
+def across_folds(legs: Sequence[Leg], arms: Sequence[Arm], settings: RunSettings, home: Path, part: Which) -> Outcomes:
+    """What the arms said out of fold: the parts of all legs one after the other, the same seeds in each."""
+    said = [_said(leg, arms, settings, home, part) for leg in legs]
+    parts = [_part(leg.study, part) for leg in legs]
+    return Outcomes(
+        legs[0].study.classes,
+        legs[0].study.rare,
+        np.concatenate([each.targets for each in parts]),
+        np.concatenate([each.groups for each in parts]),
+        pd.concat([each.attributes for each in parts], ignore_index=True),
+        {arm.name: np.concatenate([each[arm.name] for each in said], axis=1) for arm in arms},
+    )
+
+
+def across_redraws(
+    legs: Sequence[Leg], arms: Sequence[Arm], settings: RunSettings, home: Path, part: Which
+) -> Outcomes:
+    """What the arms said of one part, which all legs share: the seeds of all legs one after the other."""
+    said = [_said(leg, arms, settings, home, part) for leg in legs]
+    chances = {arm.name: np.concatenate([each[arm.name] for each in said]) for arm in arms}
+    return Outcomes.of(legs[0].study, _part(legs[0].study, part), chances)
+
+
+def deal_seeds(seeds: Sequence[int], redraws: int) -> list[tuple[int, ...]]:
+    """The seeds of each redraw, dealt like cards.
+
+    >>> deal_seeds(range(5), 2)
+    [(0, 2, 4), (1, 3)]
+    """
+    return [tuple(seeds[place::redraws]) for place in range(redraws)]
+
+
+def keys(legs: Sequence[Leg], settings: RunSettings) -> list[str]:
+    """What a comparison is known by: the folder of each leg."""
+    return [study_key(leg.study, leg.settings(settings)) for leg in legs]
+
+
+def _folder(leg: Leg, settings: RunSettings, home: Path) -> Path:
+    return home / study_key(leg.study, settings)
+
+
+def _said(leg: Leg, arms: Sequence[Arm], settings: RunSettings, home: Path, part: Which) -> dict[str, Chances]:
+    own = leg.settings(settings)
+    return load(leg.study, arms, own, _folder(leg, own, home), part)
+
+
+def _part(study: Study, part: Which) -> Part:
+    return study.test if part == "test" else study.validation

@@ -1,0 +1,79 @@
+"""What a command was asked for and how long it took, so that it can be asked again in another workplace."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from balancer.cli.session import Session
+
+_PLACES = ("base", "model", "adapter", "pack")
+"""Options that may name a file or folder: kept relative to the working folder, and asked again by their whole path."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One command's options, as far as they are not the usual ones, and the seconds that it took."""
+
+    options: Mapping[str, Any]
+    seconds: float
+
+    def arguments(self, home: Path, changes: Mapping[str, Any]) -> list[str]:
+        """What to type after the command's name, with some options changed (`None`: left out).
+
+        >>> Asked({"target": ["max"], "no_screen": True, "seed": 3}, 1.0).arguments(Path(), {"seed": 4})
+        ['--target', 'max', '--no-screen', '--seed', '4']
+        """
+        found: list[str] = []
+        for name, value in {**self.options, **changes}.items():
+            option = f"--{name.replace('_', '-')}"
+            if value is True:
+                found.append(option)
+            elif isinstance(value, list | tuple):
+                found += [word for each in value for word in (option, str(each))]
+            elif value is not None and value is not False:
+                placed = name in _PLACES and name not in changes and (home / str(value)).exists()
+                found += [option, str((home / str(value)).resolve()) if placed else str(value)]
+        return found
+
+
+@contextmanager
+def remembered(session: Session, context: typer.Context) -> Iterator[None]:
+    """Remember what the present command was asked for, once the block has come to its end."""
+    began = time.monotonic()
+    yield
+    usual = {each.name: each for each in context.command.params}
+    options = {
+        _option(usual[name], value): value is False or _portable(session, name, value)
+        for name, value in context.params.items()
+        if value not in (None, usual[name].default, []) and name not in ("out", "dry_run")
+    }
+    asked = Asked(options, round(time.monotonic() - began, 1))
+    session.ledger.save_setting(session.collection, f"asked of {context.info_name}", asdict(asked))
+
+
+def asked_of(session: Session, command: str) -> Asked | None:
+    """What a command was last asked for, for this collection."""
+    found = session.ledger.setting(session.collection, f"asked of {command}")
+    return None if found is None else Asked(**found)
+
+
+def _option(parameter: Any, value: Any) -> str:
+    """The name by which a value is asked for: what is switched off has a name of its own."""
+    name: str = parameter.secondary_opts[0] if value is False else parameter.opts[0]
+    return name.removeprefix("--").replace("-", "_")
+
+
+def _portable(session: Session, name: str, value: Any) -> Any:
+    from balancer.remembered import portable
+
+    if isinstance(value, Path) or (name in _PLACES and Path(str(value)).exists()):
+        return portable(Path(value), session.state)
+    return value

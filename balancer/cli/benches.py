@@ -1,0 +1,165 @@
+"""What a comparison stands on: the balanced folder, or one for each redraw or fold, gathered and looked at first."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from balancer.cli.console import message, printable, shown
+from balancer.cli.judging import Watch
+from balancer.cli.models import autoencoder_of
+from balancer.cli.session import Session
+from balancer.cli.workplaces import Errand, done, forget_balanced
+
+if TYPE_CHECKING:
+    from analysis.comparison.arms import Arm
+    from analysis.comparison.material import Material, Wanted
+    from analysis.comparison.running import RunSettings, Which
+
+    from analysis.comparison.legs import Leg
+    from analysis.comparison.study import Outcomes, Study
+    from balancer.ledger import Ledger
+    from balancer.workplace import Workplace
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What is to be compared, and how: which arms (`only` those, if any is named), and what to do about a breach."""
+
+    session: Session
+    wanted: Wanted
+    settings: RunSettings
+    quick: bool
+    only: tuple[str, ...]
+    workers: int | None
+    force: bool
+
+    @property
+    def home(self) -> Path:
+        """Where finished runs are kept."""
+        return self.session.state.folder / "comparisons"
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """The legs that the comparison stands on, what its figures are stamped with, and whether the legs are folds."""
+
+    legs: tuple[Leg, ...]
+    stamps: tuple[str, ...]
+    folds: bool
+
+    @property
+    def study(self) -> Study:
+        """The first leg's."""
+        return self.legs[0].study
+
+    def outcomes(self, order: Order, arms: Sequence[Arm], part: Which) -> Outcomes:
+        """What the arms said of a part of all legs."""
+        from analysis.comparison.legs import across_folds, across_redraws
+
+        together = across_folds if self.folds else across_redraws
+        return together(self.legs, arms, order.settings, order.home, part)
+
+
+def redrawn(order: Order, folder: Path | None, errands: Sequence[Errand]) -> Bench:
+    """The balanced folder as it is, and beside it, with `--redraw`, the same from other generator seeds."""
+    from analysis.comparison.legs import Leg, deal_seeds
+
+    session = order.session
+    seeds = deal_seeds(order.settings.seeds, len(errands) + 1)
+    material, stamps = _gather(order, session, _balanced(session, folder), session.ledger)
+    legs, said = [Leg("", material.study, seeds[0])], [stamps]
+    for (errand, place), own in zip(done(errands), seeds[1:], strict=True):
+        material, stamps = _in_workplace(order, errand, place)
+        legs.append(Leg(errand.name, material.study, own))
+        said.append(stamps)
+    return Bench(tuple(legs), _once(said), folds=False)
+
+
+def cross_fitted(order: Order, errands: Sequence[Errand]) -> Bench:
+    """One leg for each fold, whose generator, screen and classifiers have seen none of its test patients."""
+    from analysis.comparison.legs import Leg
+
+    legs, said = [], []
+    for errand, place in done(errands):
+        material, stamps = _in_workplace(order, errand, place)
+        legs.append(Leg(errand.name, material.study, order.settings.seeds))
+        said.append(stamps)
+    return Bench(tuple(legs), _once(said), folds=True)
+
+
+def _in_workplace(order: Order, errand: Errand, place: Workplace) -> tuple[Material, tuple[str, ...]]:
+    from balancer.ledger import Ledger
+
+    with Ledger(place.state) as ledger:
+        session = Session(place.state, ledger, place.collection, place.split)
+        found = _gather(order, session, errand.balanced, ledger, order.session)
+    forget_balanced(errand)
+    return found
+
+
+def _gather(
+    order: Order, session: Session, folder: Path | None, ledger: Ledger, lender: Session | None = None
+) -> tuple[Material, tuple[str, ...]]:
+    """The images of one leg, and its stamps; refuses what could not be concluded from.
+
+    `lender` is the session whose models may have drawn the images of another workplace.
+
+    Raises:
+        ComparisonError: the test part was seen by what is to be tested, or too little is there.
+    """
+    from analysis.comparison.honesty import check, require_honest, stamps
+    from analysis.comparison.material import gather
+
+    watch = Watch()
+    models = [] if lender is None else list(lender.ledger.adapters(lender.collection))
+    retouch = None
+    if folder is not None and "reconstructed" in order.wanted.needs:
+        made_here = [*ledger.adapters(session.collection), *models]
+        retouch = autoencoder_of(folder, made_here, order.settings.learner.device, watch.begin("Reconstructing"))
+    cache = session.state.cache
+    cache.mkdir(exist_ok=True)
+    material = gather(
+        session.collection,
+        session.split,
+        folder,
+        order.wanted,
+        ledger=ledger,
+        cache=cache,
+        reconstruct=retouch,
+        watch=watch.begin,
+    )
+    watch.close()
+    for note in material.notes:
+        message(printable(note))
+    breaches = check(material, ledger, models=models)
+    found = (*require_honest(breaches, force=order.force), *stamps(material, ledger, models=models))
+    return material, found
+
+
+def _balanced(session: Session, folder: Path | None) -> Path | None:
+    """The folder that was named, else that of the last fill; none where there is none yet."""
+    from balancer.merge import default_out
+    from balancer.remembered import LastFill
+
+    if folder is not None:
+        return folder
+    last = LastFill.load(session.ledger, session.collection)
+    home = session.state.folder.parent
+    usual = default_out(session.collection.root) if last is None else home / last.place
+    if usual.is_dir():
+        return usual
+    message(f"No balanced folder at {shown(usual)}: only what needs no synthetic image is compared.")
+    return None
+
+
+def _once(said: Sequence[Sequence[str]]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(stamp for each in said for stamp in each))
+
+
+def counts_of(bench: Bench) -> Mapping[str, int]:
+    """Real training images of each class; of folds, the mean."""
+    classes = bench.study.classes
+    return {label: round(sum(leg.study.counts[label] for leg in bench.legs) / len(bench.legs)) for label in classes}

@@ -1,0 +1,181 @@
+"""`balance compare`: did it help?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from balancer import __version__
+from balancer.cli.benches import Bench, Order, counts_of, cross_fitted, redrawn
+from balancer.cli.compared import save_metrics, show_comparison, show_left_out, show_validation
+from balancer.cli.console import message, printable, result_json
+from balancer.cli.judging import Watch
+from balancer.cli.session import opened
+from balancer.cli.workplaces import fold_errands, redraw_errands, show_cost
+from balancer.errors import ComparisonError
+
+if TYPE_CHECKING:
+    from analysis.comparison.arms import Arm
+    from analysis.comparison.result import Comparison
+
+_NEEDS = ("synthetic", "unscreened", "reconstructed")
+_STEP_SECONDS = 0.08  # of a training step of the small network on one core: for the estimate beforehand alone
+_ARMS = 12  # about so many, for the same estimate
+
+
+def compare(
+    folder: Path = typer.Argument(None, help="The balanced folder (default: that of the last fill)."),
+    quick: bool = typer.Option(False, "--quick", help="A sensible few of the arms."),
+    arm: list[str] = typer.Option(None, help="Only this arm, and real; may be given more than once."),
+    seeds: int = typer.Option(5, min=1, help="Trainings of each arm; fewer than 5 say little."),
+    steps: int = typer.Option(600, min=1, help="Training steps, the same in every arm."),
+    backbone: str = typer.Option("small", help="small, frozen, or a network of torchvision with its --weights."),
+    weights: Path = typer.Option(None, help="Its weights, as .safetensors."),
+    size: int = typer.Option(None, min=16, help="Side in pixels (default: 64; 224 with --weights)."),
+    recipe: str = typer.Option("strong", help="How arms with synthetic images train: strong augmentation, or plain."),
+    label: str = typer.Option(None, help="The class whose AUPRC decides, named beforehand (default: the rarest)."),
+    extra: list[str] = typer.Option(None, help="NAME=FOLDER: other real images, as an arm of their own."),
+    cross_fit: int = typer.Option(None, min=2, help="Adapt, fill and train anew in each of so many folds by patient."),
+    redraw: int = typer.Option(1, min=1, help="Fill with so many generator seeds, so that their luck counts too."),
+    validation_only: bool = typer.Option(
+        False, "--validation-only", help="Train and choose, and leave the test part closed."
+    ),
+    force: bool = typer.Option(False, "--force", help="Go on where nothing can be concluded; every figure is INVALID."),
+    dry_run: bool = typer.Option(False, "--dry-run", help="Train nothing; say what the test part can show, and cost."),
+    workers: int = typer.Option(None, min=1, help="Trainings at once (default: as many as there are cores)."),
+    seed: int = typer.Option(0, help="Same seed, same result."),
+    device: str = typer.Option("auto", help="cuda, mps or cpu."),
+    as_json: bool = typer.Option(False, "--json", help="Print the result as JSON."),
+) -> None:
+    """Train a quick classifier with and without the synthetic images: do they help on unseen patients?
+
+    Every arm has the same number of training steps. The best free remedy and the best use of the synthetic images are
+    chosen on the validation part; the test part decides between the two. Stopped, it goes on where it was.
+
+    Example: balance compare --quick
+    """
+    from analysis.comparison.learners import find_learner
+    from analysis.comparison.material import Wanted
+    from analysis.comparison.running import RunSettings
+    from analysis.power import measure_power
+
+    if cross_fit and redraw > 1:
+        raise ComparisonError(needed="--cross-fit or --redraw", found="both", next_step="leave one of them out")
+    learner = find_learner(backbone, weights=weights, side=size, device=device)
+    settings = RunSettings(learner, steps, tuple(range(seed, seed + seeds)), _recipe(recipe))
+    needs = [each for each in _NEEDS if each == "synthetic" or (each in arm if arm else not quick)]
+    wanted = Wanted(learner.side, needs, _extras(extra or ()), label, insist=force)
+    with opened(write=not dry_run) as session:
+        order = Order(session, wanted, settings, quick, tuple(arm or ()), workers, force)
+        power = measure_power(session.collection, session.split, label)
+        message(printable(power.sentence))
+        errands = fold_errands(session, cross_fit) if cross_fit else redraw_errands(session, redraw)
+        show_cost(session, errands, (cross_fit or 1) * _ARMS * seeds * learner.units(steps) * _STEP_SECONDS)
+        if dry_run:
+            return
+        bench = cross_fitted(order, errands) if cross_fit else redrawn(order, folder, errands)
+        arms, left_out = _train(order, bench)
+        if validation_only:
+            show_validation(_on_validation(order, bench, arms), f"auprc:{bench.study.rare}")
+            return
+        found = _conclude(order, bench, arms, left_out, power.as_json)
+        place = save_metrics(session, found)
+    _show(found, place, as_json=as_json)
+
+
+def _train(order: Order, bench: Bench) -> tuple[tuple[Arm, ...], Mapping[str, str]]:
+    """Train what is not trained yet; gives back the arms, and of those that are left out, why."""
+    from analysis.comparison.arms import choose_arms
+
+    from analysis.comparison.legs import run_legs
+
+    try:
+        chosen = [
+            choose_arms(leg.study, order.settings.learner, quick=order.quick, only=order.only or None)
+            for leg in bench.legs
+        ]
+    except ValueError as error:
+        raise ComparisonError(needed="names of arms", found=str(error), next_step="balance compare --quick") from error
+    left_out = {name: why for _, some in chosen for name, why in some.items()}
+    arms = tuple(each for each in chosen[0][0] if each.name not in left_out)
+    show_left_out(left_out)
+    watch = Watch()
+    run_legs(bench.legs, arms, order.settings, order.home, watch.begin, workers=order.workers)
+    watch.close()
+    return arms, left_out
+
+
+def _on_validation(order: Order, bench: Bench, arms: Sequence[Arm]) -> Any:
+    from analysis.comparison.result import choose
+
+    outcomes = bench.outcomes(order, arms, "validation")
+    return choose(outcomes, {each.name: each.kind for each in arms}, f"auprc:{bench.study.rare}")
+
+
+def _conclude(
+    order: Order, bench: Bench, arms: Sequence[Arm], left_out: Mapping[str, str], power: Mapping[str, Any]
+) -> Comparison:
+    """Open the test part, which is counted, and say what it comes to."""
+    from analysis.comparison.result import Facts, conclude
+
+    from analysis.comparison.legs import keys
+
+    session, split = order.session, order.session.split.sha256
+    session.ledger.add_opening(session.collection, split, _known_by(keys(bench.legs, order.settings), arms))
+    facts = Facts(
+        stamps=(*bench.stamps, *order.settings.learner.stamps),
+        left_out=left_out,
+        train=counts_of(bench),
+        power=power,
+        exchange=None,
+        openings=session.ledger.openings(session.collection, split),
+        settings={**order.settings.facts(), "seeds": list(order.settings.seeds), "split_sha256": split},
+        version=__version__,
+    )
+    validation, test = (bench.outcomes(order, arms, part) for part in ("validation", "test"))
+    watch = Watch()
+    measuring: dict[str, Any] = {}
+    found = conclude(
+        validation,
+        test,
+        {each.name: each.kind for each in arms},
+        facts,
+        progress=lambda what, done, total: measuring.setdefault(what, watch.begin(what))(done, total),
+    )
+    watch.close()
+    return found
+
+
+def _known_by(keys: Sequence[str], arms: Sequence[Arm]) -> str:
+    """The name of a comparison: the same images, settings and arms, looked at again, open nothing new."""
+    import hashlib
+
+    return hashlib.sha256("\n".join([*keys, *(each.name for each in arms)]).encode()).hexdigest()[:16]
+
+
+def _show(found: Comparison, place: Path, *, as_json: bool) -> None:
+    from analysis.comparison.result import as_json as to_json
+
+    if as_json:
+        result_json(to_json(found))
+    else:
+        show_comparison(found, place)
+
+
+def _recipe(text: str) -> Any:
+    if text in ("strong", "plain"):
+        return text
+    raise typer.BadParameter("strong or plain", param_hint="--recipe")
+
+
+def _extras(texts: Sequence[str]) -> dict[str, Path]:
+    found = {}
+    for text in texts:
+        name, equals, folder = text.partition("=")
+        if not (name and equals and folder):
+            raise typer.BadParameter("NAME=FOLDER, as in: --extra hospital-b=../b/train", param_hint="--extra")
+        found[name] = Path(folder)
+    return found

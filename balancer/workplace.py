@@ -1,0 +1,62 @@
+"""A workplace of its own for one fold or one redraw: the same collection, another split, a state folder for both.
+
+What is adapted and filled there knows nothing of what was made elsewhere, and the usual commands do it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pandas as pd
+
+from balancer.errors import SplitError
+from balancer.groups import Groups
+from balancer.ledger import Ledger
+from balancer.scan import Collection
+from balancer.split import Split, complete_split
+from balancer.state import NAME, State
+
+
+@dataclass(frozen=True, slots=True)
+class Workplace:
+    """A folder to run commands in, and what is remembered there."""
+
+    folder: Path
+    state: State
+    collection: Collection
+    split: Split
+
+
+def fold_of(collection: Collection, split: Split, fold: int) -> tuple[Collection, Split]:
+    """The collection as one fold sees it: that fold is the test part, and all the others are trained on.
+
+    The collection's own parts are laid aside: every patient is tested once, in the fold that they are in.
+
+    Raises:
+        SplitError: there are no such folds.
+    """
+    if not 0 <= fold < split.fold_count:
+        raise SplitError(
+            needed=f"fold {fold} of the stored split",
+            found=f"{split.fold_count} folds",
+            next_step="balance split --folds 5",
+        )
+    flat = replace(collection, images=collection.images.assign(part=pd.Series("", collection.images.index, object)))
+    tested = split.folds.reindex(flat.images.index) == fold
+    parts = pd.Series("train", flat.images.index, dtype=object).mask(tested, "test")
+    return flat, complete_split(Groups.of(flat), parts, "drawn", split.seed, None, 0)
+
+
+def make_workplace(folder: Path, collection: Collection, split: Split) -> Workplace:
+    """Make it, or find it as it was left; `folder` is inside a state folder, never inside the collection."""
+    state = State(folder / NAME)
+    state.folder.mkdir(parents=True, exist_ok=True)
+    with Ledger(state) as ledger:
+        known = ledger.load_collection(collection.root)
+        stored = None if known is None else ledger.load_split(known)
+        if stored is None or stored.sha256 != split.sha256:
+            with ledger.atomic():
+                ledger.save_collection(collection)
+                ledger.save_split(collection, split)
+    return Workplace(folder, state, collection, split)
