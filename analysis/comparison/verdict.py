@@ -1,0 +1,204 @@
+"""The verdict of a comparison, in words: which arm to use, what it helps and hurts, or that this cannot be told."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from analysis.comparison.inference import Estimates
+
+Judgement = Literal["helps", "harms", "no use", "cannot tell", "nothing synthetic", "invalid"]
+
+WORTH = 0.02
+"""A gain of the primary endpoint below which synthetic images are not worth their trouble."""
+
+LEAST_SEEDS = 2
+"""With one seed nothing is known of the luck of a training."""
+
+LEAST_PATIENTS = 6
+"""Of five patients even all five better is not significant (sign test, two-sided: p = 2 / 2**5 = 0.06)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What the verdict rests on, all of it from the test part; the two arms were chosen on validation.
+
+    `reference` needs no synthetic images, `synthetic` does, and is None where there are none. `differences` are those
+    of the synthetic arm to the reference, by metric; where there is no synthetic arm, of the reference to `real`.
+    `needed` says what a test part would take that could tell more.
+    """
+
+    rare: str
+    primary: str
+    secondary: str
+    reference: str
+    synthetic: str | None
+    levels: Mapping[str, Estimates]
+    differences: Estimates
+    patients: Mapping[str, int]
+    seeds: int
+    stamps: Sequence[str] = ()
+    needed: str = ""
+    worth: float = WORTH
+
+    @property
+    def whom(self) -> str:
+        """Of whom the primary endpoint speaks."""
+        return self.rare if ":" in self.primary else "the classes on the whole"
+
+
+def judge(evidence: Evidence) -> Judgement:
+    """One planned contrast, the chosen synthetic arm less the chosen free one, at its 95% interval.
+
+    It needs no correction for many arms: both were chosen on other images.
+    """
+    if any(map(_is_invalid, evidence.stamps)):
+        return "invalid"
+    if evidence.synthetic is None:
+        return "nothing synthetic"
+    found = evidence.differences[evidence.primary]
+    if evidence.seeds < LEAST_SEEDS or evidence.patients[evidence.rare] < LEAST_PATIENTS:
+        return "cannot tell"
+    if found.low > 0 or found.high < 0:
+        return "helps" if found.low > 0 else "harms"
+    return "no use" if found.high < evidence.worth else "cannot tell"  # neither holds of what is not a number
+
+
+def best_arm(evidence: Evidence, judgement: Judgement) -> str | None:
+    """The arm to use; None where this cannot be told."""
+    if judgement in ("invalid", "cannot tell"):
+        return None
+    return evidence.synthetic if judgement == "helps" else evidence.reference
+
+
+def in_words(evidence: Evidence, judgement: Judgement) -> str:
+    """One paragraph, the verdict first and the stamps last."""
+    say = {
+        "helps": _helps,
+        "harms": _harms,
+        "no use": _no_use,
+        "cannot tell": _cannot_tell,
+        "nothing synthetic": _nothing_synthetic,
+        "invalid": _invalid,
+    }[judgement]
+    others = [stamp for stamp in evidence.stamps if not _is_invalid(stamp)]
+    rest = [f"Mind: {'; '.join(others)}."] if others else []
+    return " ".join([*say(evidence), *rest])
+
+
+def metric_in_words(metric: str) -> str:
+    """A metric as people write it.
+
+    >>> metric_in_words("auprc:EDEMA"), metric_in_words("macro_f1")
+    ('AUPRC of EDEMA', 'macro F1')
+    """
+    name, _, label = metric.partition(":")
+    words = {"auprc": "AUPRC", "auroc": "AUROC", "macro_f1": "macro F1", "mcc": "MCC", "brier": "Brier score"}
+    return words.get(name, name.replace("_", " ")) + (f" of {label}" if label else "")
+
+
+def hurt(evidence: Evidence) -> list[str]:
+    """Recall and AUPRC that the synthetic arm lowers, by metric; each judged alone, as a warning should be."""
+    return [name for name in _of_classes(evidence) if evidence.differences[name].high < 0]
+
+
+def helped(evidence: Evidence) -> list[str]:
+    """Recall and AUPRC that the synthetic arm raises, by metric; each judged alone."""
+    return [name for name in _of_classes(evidence) if evidence.differences[name].low > 0]
+
+
+def _of_classes(evidence: Evidence) -> list[str]:
+    names = [f"{what}:{label}" for label in evidence.patients for what in ("recall", "auprc")]
+    return [name for name in names if name != evidence.primary]
+
+
+def _helps(evidence: Evidence) -> list[str]:
+    opening = f"Use {evidence.synthetic}: synthetic images help {evidence.whom}."
+    return [opening, _contrast(evidence), _second(evidence), *_beside(evidence)]
+
+
+def _harms(evidence: Evidence) -> list[str]:
+    opening = f"Do not use these: synthetic images hurt {evidence.whom}. Use {evidence.reference}."
+    return [opening, _contrast(evidence), _second(evidence), *_beside(evidence)]
+
+
+def _no_use(evidence: Evidence) -> list[str]:
+    opening = f"Do not use these: synthetic images are of no use for {evidence.whom}. Use {evidence.reference}."
+    excluded = f"A gain of {evidence.worth:g} or more is excluded."
+    return [opening, _contrast(evidence), excluded, _second(evidence), *_beside(evidence)]
+
+
+def _cannot_tell(evidence: Evidence) -> list[str]:
+    known = [_contrast(evidence), _second(evidence), *_beside(evidence)] if evidence.patients[evidence.rare] else []
+    return [
+        f"Cannot tell whether synthetic images help {evidence.whom}: {_why_not(evidence)}.",
+        *known,
+        *([_sentence(evidence.needed)] if evidence.needed else []),
+        f"Until it is known use {evidence.reference}, which needs none.",
+    ]
+
+
+def _why_not(evidence: Evidence) -> str:
+    patients = evidence.patients[evidence.rare]
+    if patients == 0:
+        return f"the test part has no patient with {evidence.rare}"
+    if evidence.seeds < LEAST_SEEDS:
+        return "one seed says nothing of the luck of a training; use 5 (--seeds 5)"
+    return f"this test set is too small ({patients} {'patient' if patients == 1 else 'patients'} with {evidence.rare})"
+
+
+def _nothing_synthetic(evidence: Evidence) -> list[str]:
+    level = evidence.levels[evidence.reference][evidence.primary]
+    said = [
+        "There are no synthetic images to judge.",
+        f"Of the arms that need none use {evidence.reference}, chosen on validation: "
+        f"{metric_in_words(evidence.primary)} {level} on the test part.",
+    ]
+    if evidence.reference != "real" and "real" in evidence.levels:
+        gain = evidence.differences[evidence.primary]
+        shown = "" if gain.low > 0 else ", which does not show that it is better"
+        said.append(f"Against the real images alone that is {gain.signed}{shown}.")
+    return said
+
+
+def _invalid(evidence: Evidence) -> list[str]:
+    reasons = [stamp.removeprefix("INVALID").lstrip(": ") for stamp in evidence.stamps if _is_invalid(stamp)]
+    return [
+        f"INVALID: {'; '.join(reason or 'not honest' for reason in reasons)}.",
+        "Nothing can be concluded from this comparison: its figures are shown, and mean nothing for unseen patients.",
+    ]
+
+
+def _is_invalid(stamp: str) -> bool:
+    return stamp.startswith("INVALID")
+
+
+def _contrast(evidence: Evidence) -> str:
+    assert evidence.synthetic is not None
+    ours, theirs = (evidence.levels[arm][evidence.primary] for arm in (evidence.synthetic, evidence.reference))
+    return (
+        f"{_sentence(metric_in_words(evidence.primary), '')} is {ours} with {evidence.synthetic} and {theirs} with "
+        f"{evidence.reference}, the best arm that needs no synthetic images: a difference of "
+        f"{evidence.differences[evidence.primary].signed}."
+    )
+
+
+def _second(evidence: Evidence) -> str:
+    found = evidence.differences[evidence.secondary]
+    verb = "changes" if found.low > 0 or found.high < 0 else "is not shown to change"
+    return f"{_sentence(metric_in_words(evidence.secondary), '')} {verb}: {found.signed}."
+
+
+def _beside(evidence: Evidence) -> list[str]:
+    """What else of the classes moved, the harm first."""
+    told = ((hurt(evidence), "It hurts"), (helped(evidence), "It helps"))
+    return [
+        f"{verb} " + ", ".join(f"{metric_in_words(each)} ({evidence.differences[each].signed})" for each in names) + "."
+        for names, verb in told
+        if names
+    ]
+
+
+def _sentence(words: str, end: str = ".") -> str:
+    return words[:1].upper() + words[1:] + ("" if words.endswith(".") else end)
