@@ -51,7 +51,22 @@ class ClassifierSettings:
     device: str = "cpu"
 
 
-class Network(nn.Module):
+class HeadedNetwork(nn.Module):
+    """A network whose `body` makes (N, D) features of (N, 1, side, side) images; its `head` makes logits of them."""
+
+    head: nn.Linear
+
+    def body(self, images: Tensor) -> Tensor:
+        """(N, 1, side, side) images to (N, D) features."""
+        raise NotImplementedError
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(N, C) logits."""
+        logits: Tensor = self.head(self.body(images))
+        return logits
+
+
+class Network(HeadedNetwork):
     """Three residual blocks (He et al. 2016), each at half the resolution; `body` gives (N, D) features."""
 
     def __init__(self, n_classes: int, width: int) -> None:
@@ -72,11 +87,6 @@ class Network(nn.Module):
         features: Tensor = self.blocks(self.stem(images)).mean(dim=(2, 3))
         return features
 
-    def forward(self, images: Tensor) -> Tensor:
-        """(N, C) logits."""
-        logits: Tensor = self.head(self.body(images))
-        return logits
-
 
 class _Block(nn.Module):
     def __init__(self, inside: int, outside: int) -> None:
@@ -95,7 +105,7 @@ class _Block(nn.Module):
 class Classifier:
     """A trained network, the names of its outputs, and where it runs."""
 
-    network: Network
+    network: HeadedNetwork
     classes: tuple[str, ...]
     machine: Machine
 
@@ -128,33 +138,41 @@ def train_classifier(
     settings: ClassifierSettings,
     sample_weights: Floats | None = None,
     *,
+    rows: Numbers | None = None,
     start: Classifier | None = None,
+    head_only: bool = False,
     loss: Loss = F.cross_entropy,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Classifier:
     """Train on (N, side, side) images whose classes are `targets`, numbers of `classes`.
 
-    With `start` the training goes on from a copy of that classifier, its normalisation included. `loss` is where
-    class weights or adjusted logits go in. The same arguments give the same weights on the same machine.
+    With `rows` only these images are used, in that order and as often as they are named; `targets` are then theirs.
+    With `start` the training goes on from a copy of that classifier, its normalisation included. With `head_only` its
+    body stays as it is, the statistics of batch normalisation too, and a new head is trained (the second stage of
+    Kang et al. 2020, arXiv:1910.09217). `loss` is where class weights or adjusted logits go in. The same arguments
+    give the same weights on the same machine.
 
     Raises:
         ModelError: the device is not there.
-        ValueError: there is no image, a number is of no class, or "weighted" came without weights.
+        ValueError: there is no image, a number is of no class, "weighted" came without weights, or `head_only`
+            without a `start`.
     """
-    _check(greys, targets, classes, settings, sample_weights)
+    rows = np.arange(len(greys)) if rows is None else rows
+    _check(rows, targets, classes, settings, sample_weights)
     machine = find_machine(settings.device)
-    network = _new_network(greys, len(classes), settings) if start is None else copy.deepcopy(start.network)
+    network = _first_network(greys, rows, len(classes), settings, start, head_only)
     machine.place(network)
-    network.train()
-    optimiser = torch.optim.AdamW(network.parameters(), settings.learning_rate, weight_decay=settings.weight_decay)
-    images, wanted = torch.from_numpy(greys), torch.from_numpy(targets)
+    network.train(not head_only)
+    learning = (network.head if head_only else network).parameters()
+    optimiser = torch.optim.AdamW(learning, settings.learning_rate, weight_decay=settings.weight_decay)
+    images, places, wanted = torch.from_numpy(greys), torch.from_numpy(rows), torch.from_numpy(targets)
     for step, indices in enumerate(_batches(wanted, len(classes), settings, sample_weights)):
-        batch = images[indices].to(machine.device).float().div(255).unsqueeze(1)
+        batch = images[places[indices]].to(machine.device).float().div(255).unsqueeze(1)
         batch = augment(batch, settings.augmentation, generator(settings.seed, "augmentation", step))
         for group in optimiser.param_groups:
             group["lr"] = settings.learning_rate * _schedule(step, settings.steps)
         with machine.autocast():
-            logits = network(batch)
+            logits = _judge(network, batch, head_only)
         optimiser.zero_grad(set_to_none=True)
         loss(logits.float(), wanted[indices].to(machine.device)).backward()  # type: ignore[no-untyped-call]
         optimiser.step()
@@ -162,22 +180,55 @@ def train_classifier(
     return Classifier(network.eval(), tuple(classes), machine)
 
 
+def _judge(network: HeadedNetwork, batch: Tensor, head_only: bool) -> Tensor:
+    with torch.set_grad_enabled(not head_only):
+        features = network.body(batch)
+    logits: Tensor = network.head(features)
+    return logits
+
+
 def _check(
-    greys: Greys, targets: Numbers, classes: Sequence[str], settings: ClassifierSettings, weights: Floats | None
+    rows: Numbers, targets: Numbers, classes: Sequence[str], settings: ClassifierSettings, weights: Floats | None
 ) -> None:
-    if not len(greys) or len(greys) != len(targets):
-        raise ValueError(f"as many targets as images, and at least one; got {len(targets)} for {len(greys)}")
+    if not len(rows) or len(rows) != len(targets):
+        raise ValueError(f"as many targets as images, and at least one; got {len(targets)} for {len(rows)}")
     if targets.min() < 0 or targets.max() >= len(classes):
         raise ValueError(f"targets from 0 to {len(classes) - 1}; got {targets.min()} to {targets.max()}")
-    if settings.sampling == "weighted" and (weights is None or len(weights) != len(greys)):
+    if settings.sampling == "weighted" and (weights is None or len(weights) != len(rows)):
         raise ValueError("weighted sampling needs one weight an image")
 
 
-def _new_network(greys: Greys, n_classes: int, settings: ClassifierSettings) -> Network:
+def _first_network(
+    greys: Greys,
+    rows: Numbers,
+    n_classes: int,
+    settings: ClassifierSettings,
+    start: Classifier | None,
+    head_only: bool,
+) -> HeadedNetwork:
+    """What the training begins with."""
+    if start is None and head_only:
+        raise ValueError("a head alone can only be trained on the body of another classifier")
+    if start is None:
+        return _new_network(greys, rows, n_classes, settings)
+    network = copy.deepcopy(start.network)
+    if head_only:
+        network.head = new_head(network.head.in_features, n_classes, settings.seed)
+    return network
+
+
+def new_head(width: int, n_classes: int, seed: int) -> nn.Linear:
+    """A last layer with weights of its own for each seed."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(generator(seed, "classifier head", 0).initial_seed())
+        return nn.Linear(width, n_classes)
+
+
+def _new_network(greys: Greys, rows: Numbers, n_classes: int, settings: ClassifierSettings) -> Network:
     with torch.random.fork_rng(devices=[]):  # torch's own generator is left alone
         torch.manual_seed(generator(settings.seed, "classifier weights", 0).initial_seed())
         network = Network(n_classes, settings.width)
-    some = greys[:: max(1, len(greys) // 1000)].astype(np.float32) / 255
+    some = greys[rows[:: max(1, len(rows) // 1000)]].astype(np.float32) / 255
     network.mean.fill_(float(some.mean()))
     network.scale.fill_(max(float(some.std()), 1e-3))
     return network

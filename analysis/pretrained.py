@@ -1,4 +1,6 @@
-"""Embeddings from weights that the user has: ResNet-50 or DenseNet-121 of torchvision, DenseNet-121 of TorchXRayVision.
+"""Networks with weights that the user has: ResNets or DenseNet-121 of torchvision, DenseNet-121 of TorchXRayVision.
+
+As embeddings, or to be trained on.
 
 Only safetensors are read: loading a pickle can run any program. A state_dict is turned into such a file with
 `safetensors.torch.save_file(model.state_dict(), "FILE.safetensors")`.
@@ -7,6 +9,7 @@ Only safetensors are read: loading a pickle can run any program. A state_dict is
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +18,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from analysis.classifier import HeadedNetwork, new_head
 from analysis.decoding import Greys
 from balancer.errors import ModelError
 
@@ -23,7 +27,43 @@ Floats = npt.NDArray[np.float32]
 SIDE = 224
 _BATCH = 16
 _MEAN, _SCALE = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet
-_NEXT = "save a state_dict with safetensors.torch.save_file, then: balance quality --weights FILE.safetensors"
+_NEXT = "save a state_dict with safetensors.torch.save_file, then hand it in: --weights FILE.safetensors"
+
+
+_MARKS = {  # the first name that is there tells the network
+    "densenet121": "features.denseblock4.denselayer16.conv2.weight",
+    "resnet50": "layer4.2.conv3.weight",
+    "resnet34": "layer4.2.conv2.weight",
+    "resnet18": "layer4.1.conv2.weight",
+}
+BACKBONES = tuple(sorted(_MARKS))
+"""The networks that are known here, by torchvision's names."""
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """A network of torchvision without its last layer: its name, the width of its features, and what it is to see."""
+
+    name: str
+    network: nn.Module
+    width: int
+    prepare: Callable[[Tensor], Tensor]
+
+
+class PretrainedNetwork(HeadedNetwork):
+    """The body of such a network with a new head, to be trained on as a whole."""
+
+    def __init__(self, body: Body, n_classes: int, seed: int) -> None:
+        super().__init__()
+        self.trunk = body.network
+        self.head = new_head(body.width, n_classes, seed)
+        self._prepare = body.prepare
+
+    def body(self, images: Tensor) -> Tensor:
+        """(N, 1, side, side) images, 0 to 1, to (N, D) features."""
+        seen = self._prepare(images * 255).contiguous(memory_format=torch.channels_last)
+        features: Tensor = self.trunk(seen)
+        return features
 
 
 def load_pretrained(file: Path, device: str = "cpu") -> Callable[[Greys], Floats]:
@@ -32,16 +72,28 @@ def load_pretrained(file: Path, device: str = "cpu") -> Callable[[Greys], Floats
     Raises:
         ModelError: it is no safetensors file, or its weights are of no network that is known here.
     """
+    body = load_body(file)
+    body.network.eval().to(device)
+    return lambda greys: _embed(body.network, greys, body.prepare, device)
+
+
+def load_body(file: Path) -> Body:
+    """The network that a file has the weights of.
+
+    Raises:
+        ModelError: it is no safetensors file, or its weights are of no network that is known here.
+    """
     state = _read(file)
-    network, head = _network(state, file)
+    name, network = _network(state, file)
+    head = "fc" if name.startswith("resnet") else "classifier"
     result = network.load_state_dict({name: value for name, value in state.items() if _belongs(name, head)}, False)
     missing = [name for name in result.missing_keys if not name.startswith(head) and "num_batches" not in name]
     if missing or result.unexpected_keys:
         raise _unknown(file, f"{(missing or result.unexpected_keys)[0]} does not fit")
+    width = getattr(network, head).in_features
     setattr(network, head, nn.Identity())
-    network.eval().to(device)
     grey = next(value for name, value in state.items() if name.endswith(("conv0.weight", "conv1.weight"))).shape[1] == 1
-    return lambda greys: _embed(network, greys, _as_xray_vision if grey else _as_torchvision, device)
+    return Body(name, network, width, _as_xray_vision if grey else _as_torchvision)
 
 
 def _read(file: Path) -> dict[str, Tensor]:
@@ -59,19 +111,18 @@ def _read(file: Path) -> dict[str, Tensor]:
         ) from error
 
 
-def _network(state: dict[str, Tensor], file: Path) -> tuple[Any, str]:
-    """The network that these weights are of, and the name of its last layer."""
+def _network(state: dict[str, Tensor], file: Path) -> tuple[str, Any]:
+    """The network that these weights are of, and its name."""
     from torchvision import models
 
+    name = next((name for name, mark in _MARKS.items() if mark in state), None)
+    if name is None:
+        raise _unknown(file, "none of these")
     with torch.random.fork_rng(devices=[]):
-        if "layer4.2.conv3.weight" in state:
-            return models.resnet50(), "fc"
-        if "features.denseblock4.denselayer16.conv2.weight" not in state:
-            raise _unknown(file, "neither")
-        network = models.densenet121()
-        if state["features.conv0.weight"].shape[1] == 1:
+        network = getattr(models, name)()
+        if name == "densenet121" and state["features.conv0.weight"].shape[1] == 1:
             network.features.conv0 = nn.Conv2d(1, 64, 7, 2, 3, bias=False)
-        return network, "classifier"
+    return name, network
 
 
 def _belongs(name: str, head: str) -> bool:
@@ -80,9 +131,9 @@ def _belongs(name: str, head: str) -> bool:
 
 def _unknown(file: Path, found: str) -> ModelError:
     return ModelError(
-        needed="weights of ResNet-50 or DenseNet-121 under torchvision's names",
+        needed=f"weights of {', '.join(BACKBONES)} under torchvision's names",
         found=f"{file.name}: {found}",
-        next_step="leave --weights out: an embedding is then trained on the collection",
+        next_step="leave --weights out: what is needed is then trained on the collection",
     )
 
 

@@ -57,7 +57,7 @@ def written(path, content):
         (lambda folder: written(folder / "w.pth", b"a pickle"), "no safetensors file"),
         (lambda folder: folder / "w.safetensors", "no such file"),
         (lambda folder: written(folder / "w.safetensors", b"nonsense"), "damaged"),
-        (lambda folder: save(folder / "w.safetensors", nn.Linear(2, 2)), "neither"),
+        (lambda folder: save(folder / "w.safetensors", nn.Linear(2, 2)), "none of these"),
         (lambda folder: cut(folder / "w.safetensors"), "does not fit"),
     ],
 )

@@ -1,0 +1,271 @@
+"""Arms x seeds, each run kept in files as soon as it is finished, so that a stopped comparison goes on where it was.
+
+What an arm says of the validation part and of the test part is kept apart: the second is not read before the test part
+is opened.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, Literal
+from urllib.parse import quote
+
+import numpy as np
+import numpy.typing as npt
+
+from analysis.comparison.arms import Arm, Recipe, Rows
+from analysis.comparison.crew import Job, Layout, one_thread, run_here, run_in_processes
+from analysis.comparison.learners import Learner, Progress, Seen, SmallNetwork
+from analysis.comparison.study import Added, Chances, Part, Study
+from balancer.errors import StateError
+from balancer.files import write_whole
+from balancer.parallel import cores
+
+Which = Literal["validation", "test"]
+_PARTS: tuple[Which, ...] = ("test", "validation")  # the order in which they are written: with the last, a run is done
+_MEANING = 1  # to be raised when the same name of an arm comes to mean something else
+_WORTH_PROCESSES = 400  # steps, about as long as it takes to start them
+_TEMPORARY = ".seen-"
+
+
+@dataclass(frozen=True, slots=True)
+class RunSettings:
+    """How every arm is run: with which backbone, for how many optimiser steps, with which seeds.
+
+    `recipe` is how arms train on synthetic images: "strong" evens the classes out and augments strongly.
+    """
+
+    learner: Learner
+    steps: int = 600
+    seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
+    recipe: Recipe = "strong"
+
+    @classmethod
+    def usual(cls) -> RunSettings:
+        """Five seeds of the small network."""
+        return cls(SmallNetwork())
+
+    def facts(self) -> dict[str, object]:
+        """Everything but the seeds that a run depends on, as JSON has it."""
+        return {**self.learner.facts(), "steps": self.steps, "recipe": self.recipe}
+
+
+def study_key(study: Study, settings: RunSettings) -> str:
+    """16 hexadecimal digits of the real images, their classes and the settings: the name of a folder of runs.
+
+    What else an arm adds, and the seed, is in the names of its files: another extra folder repeats no run.
+    """
+    parts = [_digest(part) for part in (study.train, study.validation, study.test)]
+    return _hash([_MEANING, list(study.classes), parts, settings.facts()])[:16]
+
+
+def run_all(
+    study: Study,
+    arms: Sequence[Arm],
+    settings: RunSettings,
+    folder: Path,
+    *,
+    progress: Progress = lambda done, total: None,
+    looking: Progress = lambda done, total: None,
+    workers: int | None = None,
+) -> None:
+    """Run each arm with each seed, unless its files are in `folder`, which belongs to this study and these settings.
+
+    `progress` hears of training steps over all runs that are left to do, `looking` of features that are computed
+    before. `workers` processes train at once, as many as there are cores and memory for if it is `None`; the results
+    do not depend on it. A run that is finished is kept, whatever stops the others.
+
+    Raises:
+        BalanceError: a run has no memory, or its process was killed.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    shelf = _Shelf(study, settings, folder)
+    jobs = [(each, seed) for seed in settings.seeds for each in arms if not shelf.has(each, seed)]
+    training = [job for job in jobs if job[0].learn is not None]
+    if training:
+        with _laid_out(study, [each for each, _ in training], settings, folder, looking) as layout:
+            for (each, seed), said in _runs(layout, training, settings, progress, workers):
+                shelf.put(each, seed, said)
+    for each, seed in jobs:
+        if each.adjust is not None:
+            shelf.put(each, seed, _adjusted(each, seed, shelf, study))
+
+
+def load(study: Study, arms: Sequence[Arm], settings: RunSettings, folder: Path, part: Which) -> dict[str, Chances]:
+    """What each arm says of one part, by its name: (S, N, C), in the order of the seeds.
+
+    Raises:
+        StateError: a run is missing.
+    """
+    shelf = _Shelf(study, settings, folder)
+    return {each.name: np.stack([shelf.get(each, seed, part) for seed in settings.seeds]) for each in arms}
+
+
+class _Shelf:
+    """The files of the runs: ARM-KEY/SEED.validation.npy, where KEY is of what the arm adds."""
+
+    def __init__(self, study: Study, settings: RunSettings, folder: Path) -> None:
+        self._study, self._folder = study, folder
+        self._digests: dict[str, str] = {}
+
+    def has(self, each: Arm, seed: int) -> bool:
+        return all(self._path(each, seed, part).is_file() for part in _PARTS)
+
+    def get(self, each: Arm, seed: int, part: Which) -> Chances:
+        path = self._path(each, seed, part)
+        try:
+            found: Chances = np.load(path, allow_pickle=False)
+        except (OSError, ValueError, EOFError) as error:
+            raise StateError(
+                needed=f"what {each.name} with seed {seed} says of the {part} images",
+                found=f"{path.name}: {'damaged' if path.exists() else 'not there'}",
+                next_step="run the comparison again: what is finished is not repeated",
+            ) from error
+        return found
+
+    def put(self, each: Arm, seed: int, said: tuple[Chances, Chances]) -> None:
+        for part, chances in zip(_PARTS, reversed(said), strict=True):
+            path = self._path(each, seed, part)
+            path.parent.mkdir(exist_ok=True)
+            held = io.BytesIO()
+            np.save(held, chances, allow_pickle=False)
+            write_whole(path, held.getvalue())
+
+    def _path(self, each: Arm, seed: int, part: Which) -> Path:
+        name = each.adds or ""
+        if name not in self._digests:
+            self._digests[name] = _digest(self._study.added[name]) if name else _hash(["real"])
+        return self._folder / f"{quote(each.name, safe='')}-{self._digests[name][:12]}" / f"{seed}.{part}.npy"
+
+
+def _runs(
+    layout: Layout, jobs: Sequence[Job], settings: RunSettings, progress: Progress, workers: int | None
+) -> Iterator[tuple[Job, tuple[Chances, Chances]]]:
+    unit = settings.learner.units(settings.steps)
+    done, total = 0, unit * len(jobs)
+
+    def stepped(steps: int) -> None:
+        nonlocal done
+        done = min(done + steps, total)
+        progress(done, total)
+
+    count = _usual_workers(settings.learner, total) if workers is None else workers
+    progress(0, total)
+    if min(count, len(jobs)) <= 1:
+        yield from run_here(layout, jobs, stepped)
+    else:
+        yield from run_in_processes(layout, jobs, count, stepped)
+    progress(total, total)
+
+
+def _usual_workers(learner: Learner, steps: int) -> int:
+    """As many as there are cores and memory for; one for a GPU, and for what is done before processes have started."""
+    if learner.device != "cpu" or steps < _WORTH_PROCESSES:
+        return 1
+    return max(1, min(cores(), _free_memory() // learner.memory))
+
+
+def _free_memory() -> int:
+    """Bytes that programs can still have; plenty where the system does not say."""
+    try:
+        lines = Path("/proc/meminfo").read_text("ascii").splitlines()
+    except OSError:
+        return 10**12
+    found = [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")]
+    return found[0] if found else 10**12
+
+
+def _adjusted(each: Arm, seed: int, shelf: _Shelf, study: Study) -> tuple[Chances, Chances]:
+    """What another arm with the same seed said, each class times its factor."""
+    from analysis.comparison.arms import ARMS
+
+    if each.adjust is None or each.after is None:
+        raise ValueError(f"{each.name} adjusts nothing")
+    before = ARMS[each.after]
+    counts = np.bincount(study.train.targets, minlength=len(study.classes))
+    validation = shelf.get(before, seed, "validation")
+    factors = each.adjust(validation, study.validation.targets, counts)
+    first, second = (_times(chances, factors) for chances in (validation, shelf.get(before, seed, "test")))
+    return first, second
+
+
+def _times(chances: Chances, factors: npt.NDArray[np.float64]) -> Chances:
+    moved = chances * factors
+    shares: Chances = (moved / np.maximum(moved.sum(axis=1, keepdims=True), 1e-300)).astype(np.float32)
+    return shares
+
+
+@contextmanager
+def _laid_out(
+    study: Study, arms: Sequence[Arm], settings: RunSettings, folder: Path, looking: Progress
+) -> Iterator[Layout]:
+    """All images, or their features, in one file for the time of the runs."""
+    for left in folder.glob(f"{_TEMPORARY}*"):  # by a command that was killed
+        shutil.rmtree(left, ignore_errors=True)
+    names = sorted({each.adds for each in arms if each.adds is not None})
+    pieces: list[Part | Added] = [study.train, *(study.added[name] for name in names), study.validation, study.test]
+    ends = np.cumsum([0, *map(len, pieces)])
+    rows = [Rows(np.arange(ends[at], ends[at + 1]), piece.targets) for at, piece in enumerate(pieces)]
+    with tempfile.TemporaryDirectory(dir=folder, prefix=_TEMPORARY, ignore_cleanup_errors=True) as place:
+        yield Layout(
+            file=_written(pieces, rows[0], study.classes, settings.learner, Path(place), looking),
+            classes=study.classes,
+            real=rows[0],
+            added=dict(zip(names, rows[1:-2], strict=True)),
+            validation=(int(ends[-3]), int(ends[-2])),
+            test=(int(ends[-2]), int(ends[-1])),
+            learner=settings.learner,
+            steps=settings.steps,
+            recipe=settings.recipe,
+        )
+
+
+def _written(
+    pieces: Sequence[Part | Added],
+    real: Rows,
+    classes: tuple[str, ...],
+    learner: Learner,
+    place: Path,
+    looking: Progress,
+) -> Path:
+    """What the learner sees of all images, as a file of numpy's."""
+    images = place / "images.npy"
+    with images.open("wb") as file:
+        _write_arrays(file, [piece.images for piece in pieces])
+    mapped = np.load(images, mmap_mode="c")
+    with one_thread():
+        seen = learner.look(mapped, real.rows, real.targets, classes, looking)
+    if seen is mapped:
+        return images
+    features = place / "features.npy"
+    np.save(features, seen, allow_pickle=False)
+    return features
+
+
+def _write_arrays(file: BinaryIO, arrays: Sequence[Seen]) -> None:
+    """One array after the other under one header: nothing is held twice, and a full disk is an error, not a crash."""
+    shape = (sum(map(len, arrays)), *arrays[0].shape[1:])
+    header = {"descr": np.lib.format.dtype_to_descr(arrays[0].dtype), "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(file, header)
+    for array in arrays:
+        file.write(np.ascontiguousarray(array).data)
+
+
+def _digest(images: Part | Added) -> str:
+    """A hash of the images and of their classes."""
+    found = hashlib.sha256(repr((images.images.shape, images.images.dtype.str)).encode())
+    found.update(np.ascontiguousarray(images.images).data)
+    found.update(np.ascontiguousarray(images.targets).data)
+    return found.hexdigest()
+
+
+def _hash(facts: Any) -> str:
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
