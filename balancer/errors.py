@@ -12,6 +12,7 @@ BalanceError              needed, found, next step: the three parts of every mes
 │   └── OutOfMemory       the batch does not fit on the device: a smaller one may
 ├── ReviewError           nothing to show to a reader, or the page cannot be served
 ├── ScreenError           images cannot be screened, or not by all that is needed
+├── ComparisonError       what is there cannot be compared, or not honestly
 ├── OutputError           the balanced folder is not ours, or cannot be written
 └── StateError            `.balance` is missing, locked, damaged, or in a forbidden place
 """
@@ -77,6 +78,10 @@ class ReviewError(BalanceError):
 
 class ScreenError(BalanceError):
     """Images cannot be screened as asked."""
+
+
+class ComparisonError(BalanceError):
+    """What is there cannot be compared, or not honestly."""
 
 
 class OutputError(BalanceError):

@@ -265,6 +265,17 @@ class Ledger:
         query = "SELECT study, reader, image, truth, answer FROM readings WHERE collection = ? ORDER BY rowid"
         return [Reading(*row) for row in self._db.execute(query, (self._key(collection),))]
 
+    def add_opening(self, collection: Collection, split_sha256: str, comparison: str) -> None:
+        """Remember that a comparison, named by a key of its own, looked at the test part; once for each key."""
+        row = (self._key(collection), split_sha256, comparison, _now())
+        with self.atomic():
+            self._db.execute("INSERT OR IGNORE INTO openings VALUES (?, ?, ?, ?)", row)
+
+    def openings(self, collection: Collection, split_sha256: str) -> int:
+        """How many different comparisons looked at the test part of a split."""
+        query = "SELECT count(*) FROM openings WHERE collection = ? AND split = ?"
+        return int(self._db.execute(query, (self._key(collection), split_sha256)).fetchone()[0])
+
     def add_adapter(self, collection: Collection, folder: Path) -> None:
         """Remember a finished adapter or checkpoint of a collection."""
         row = (self._key(collection), folder.name, _now())

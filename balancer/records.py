@@ -191,14 +191,17 @@ def provenance_bytes(entries: Iterable[tuple[str, str, Candidate, Verdict]]) -> 
 
 def read_provenance_row(folder: Path, path: str) -> dict[str, str]:
     """The row of `provenance.csv` for one file, as it was before it was guarded; empty where there is none."""
+    return next((row for row in provenance_rows(folder) if row.get("file") == path), {})
+
+
+def provenance_rows(folder: Path) -> Iterator[dict[str, str]]:
+    """The rows of `provenance.csv` as they were before they were guarded, as far as they can be read."""
     try:
         with (folder / PROVENANCE).open(encoding="utf-8", newline="") as file:
             for row in csv.DictReader(file):
-                if unguard(row.get("file") or "") == path:
-                    return {name: unguard(value) for name, value in row.items() if name and isinstance(value, str)}
+                yield {name: unguard(value) for name, value in row.items() if name and isinstance(value, str)}
     except (OSError, ValueError, csv.Error):
         pass  # the table beside the images is the authority; this only adds to it
-    return {}
 
 
 def guard(cell: str) -> str:

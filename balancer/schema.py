@@ -55,4 +55,9 @@ MIGRATIONS = (
     );
     CREATE INDEX readings_of ON readings (collection, study);
     """,
+    """
+    CREATE TABLE openings (
+        collection TEXT, split TEXT, comparison TEXT, at TEXT, PRIMARY KEY (collection, split, comparison)
+    ) WITHOUT ROWID;
+    """,
 )

@@ -25,6 +25,8 @@ SAME = 0.94
 Of the same radiographs, 0.887 was the highest of two that differ (all pairs up to 64 bits were tried), and all copies
 were above 0.94, crops by 4% included.
 """
+MOST = 20_000
+"""Pairs whose pixels are compared at most: some seconds."""
 _ROWS, _TILE, _PAIRS = 128, 1024, 32  # compared at once
 _LETTERS = 2.5  # times the mean detail
 _MARGIN = THUMB // 16
@@ -52,6 +54,32 @@ def twins(contents: Mapping[str, Contents]) -> list[list[str]]:
         groups[joined[place]] += paths
     order = {path: number for number, path in enumerate(contents)}
     return [sorted(group, key=order.__getitem__) for group in groups.values() if len(group) > 1]
+
+
+def likenesses_between(
+    some: Sequence[Contents], others: Sequence[Contents], most: int = MOST
+) -> list[tuple[int, int, float]]:
+    """How alike the pairs (i, j) of one of `some` and one of `others` are that may show the same picture.
+
+    Each is (i, j, correlation), mirrored ones too; from `SAME` on they show the same picture, unless images of the
+    collection that differ come as near. Where more than `most` pairs may, the nearest by their hashes are compared.
+    """
+    images = [*some, *others]
+    if not some or not others:
+        return []
+    hashes = _words([each.phash for each in images])
+    mirrored = _words([each.mirrored for each in images])
+    found: list[tuple[int, int, float]] = []
+    for second, step in ((hashes, 1), (mirrored, -1)):
+        pairs = near_pairs(hashes[: len(some)], second, RADIUS)
+        pairs = _nearest(pairs[pairs[:, 1] >= len(some)], hashes, second, most)
+        blocks = [pairs[start : start + _PAIRS] for start in range(0, len(pairs), _PAIRS)]
+        with ThreadPoolExecutor(cores()) as pool:
+            for block, alike in zip(blocks, pool.map(partial(_likeness, images, step), blocks), strict=True):
+                found += [
+                    (i, j - len(some), value) for (i, j), value in zip(block.tolist(), alike.tolist(), strict=True)
+                ]
+    return found
 
 
 def is_blank(contents: Contents) -> bool:
@@ -124,11 +152,23 @@ def _confirmed_pairs(images: Sequence[Contents]) -> Iterator[tuple[int, int]]:
                 yield from map(tuple, same.tolist())
 
 
+def _nearest(pairs: Pairs, hashes: Words, others: Words, most: int) -> Pairs:
+    """The pairs whose hashes differ least, at most so many."""
+    if len(pairs) <= most:
+        return pairs
+    bits = np.bitwise_count(hashes[pairs[:, 0]] ^ others[pairs[:, 1]]).sum(axis=1)
+    return np.asarray(pairs[np.argsort(bits, kind="stable")[:most]])
+
+
+def _likeness(images: Sequence[Contents], step: int, pairs: Pairs) -> Floats:
+    """How alike the pairs are; with a `step` of -1 the second is mirrored."""
+    left = _thumbs([images[i] for i in pairs[:, 0]])
+    return likeness(left, _thumbs([images[j] for j in pairs[:, 1]])[:, :, ::step])
+
+
 def _confirmed(images: Sequence[Contents], step: int, pairs: Pairs) -> Pairs:
     """Those of the pairs that are the same picture; with a `step` of -1 the second is mirrored."""
-    left = _thumbs([images[i] for i in pairs[:, 0]])
-    right = _thumbs([images[j] for j in pairs[:, 1]])[:, :, ::step]
-    return np.asarray(pairs[likeness(left, right) >= SAME])
+    return np.asarray(pairs[_likeness(images, step, pairs) >= SAME])
 
 
 def _words(blobs: Sequence[bytes]) -> Words:

@@ -1,0 +1,37 @@
+"""What one breach of honesty is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+_SHOWN = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Breach:
+    """Why a test part cannot be trusted: a kind, what was found, examples of it (all of them), and what to do.
+
+    Kinds: synthetic, patient, duplicate, near-duplicate, generator, split, screening, source, extra.
+
+    >>> print(Breach("patient", "2 patients are in training and test part", ("p1", "p2"), "move them"))
+    2 patients are in training and test part (p1, p2)
+    """
+
+    kind: str
+    found: str
+    examples: tuple[str, ...]
+    advice: str
+
+    def __str__(self) -> str:
+        more = len(self.examples) - _SHOWN
+        shown = ", ".join(self.examples[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
+        return f"{self.found} ({shown})" if shown else self.found
+
+
+def many(count: int, what: str) -> str:
+    """A count with its noun; a verb may follow it.
+
+    >>> many(1, "test image"), many(2, "test image")
+    ('1 test image', '2 test images')
+    """
+    return f"{count} {what}{'' if count == 1 else 's'}"

@@ -1,0 +1,96 @@
+"""Is there enough to conclude anything from, and what can still be concluded where there is not."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from balancer.errors import ComparisonError
+
+FEW = 10
+"""With fewer test images of a class little can be concluded of it."""
+_OUT_OF_FOLD = "balance compare --cross-fit 5"
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Real images of each class in each part."""
+
+    classes: tuple[str, ...]
+    train: Mapping[str, int]
+    validation: Mapping[str, int]
+    test: Mapping[str, int]
+
+    @classmethod
+    def of(cls, classes: Sequence[str], labels: Mapping[str, Iterable[str]]) -> Counts:
+        """From the labels of the images in each part: train, validation and test."""
+        found = {name: Counter(labels.get(name, ())) for name in ("train", "validation", "test")}
+        return cls(tuple(classes), found["train"], found["validation"], found["test"])
+
+
+def require_sufficient(counts: Counts, rare: str, *, insist: bool = False) -> tuple[str, ...]:
+    """Stamps for classes of which little can be concluded; `rare` is the class of the primary endpoint.
+
+    >>> enough = {"nodule": 20, "normal": 90}
+    >>> require_sufficient(Counts(("nodule", "normal"), enough, enough, {"nodule": 20, "normal": 4}), "nodule")
+    ('only 4 test images of normal: hardly anything is concluded of it',)
+
+    Raises:
+        ComparisonError: nothing can be concluded of `rare`, and the user does not `insist`; or nothing at all.
+    """
+    _require_two_classes(counts)
+    if rare not in counts.classes:
+        raise ComparisonError(
+            needed=f"a class of the collection: {', '.join(counts.classes)}",
+            found=f"{rare!r} as the primary endpoint",
+            next_step=f"balance compare --endpoint auprc:{counts.classes[0]}",
+        )
+    if not counts.train.get(rare, 0):
+        raise _refused(counts, rare, "a real training image", "none, so that there is nothing to remedy or to imitate")
+    few = counts.test.get(rare, 0)
+    if not few or (few < FEW and not insist):
+        raise _refused(counts, rare, f"{FEW} test images", f"{few or 'none'}")
+    if not counts.validation.get(rare, 0):
+        raise ComparisonError(
+            needed=f"validation images of {rare}, by which the best arm is chosen",
+            found="none: the arms could be measured, but the best would be chosen by luck",
+            next_step=f"draw a validation part, then fill again: balance split --val 0.15; or {_OUT_OF_FOLD}",
+        )
+    return tuple(_stamps(counts))
+
+
+def _stamps(counts: Counts) -> Iterable[str]:
+    for label in counts.classes:
+        tested, trained = counts.test.get(label, 0), counts.train.get(label, 0)
+        if not tested:
+            yield f"no test image of {label}: nothing is concluded of it, what is said of the others stands"
+        elif tested < FEW:
+            yield f"only {tested} test image{'s' if tested > 1 else ''} of {label}: hardly anything is concluded of it"
+        if not trained:
+            yield f"no real training image of {label}: no arm can learn it, what is said of the others stands"
+        elif not counts.validation.get(label, 0):
+            yield f"no validation image of {label}: the best arm is chosen without it"
+
+
+def _require_two_classes(counts: Counts) -> None:
+    for part, found in (("test", counts.test), ("training", counts.train)):
+        there = [label for label in counts.classes if found.get(label, 0)]
+        if len(there) < 2:
+            which = f"{there[0]} alone ({found[there[0]]} images)" if there else "none"
+            raise ComparisonError(
+                needed=f"two classes in the {part} part",
+                found=f"{which}: nothing can be concluded of how well classes are told apart",
+                next_step=f"draw another split, then fill again: balance split --test 0.2; or {_OUT_OF_FOLD}",
+            )
+
+
+def _refused(counts: Counts, rare: str, needed: str, found: str) -> ComparisonError:
+    others = [label for label in counts.classes if label != rare and counts.test.get(label, 0) >= FEW]
+    told = ", ".join(f"{label} ({counts.test[label]} test images)" for label in others) or "no class"
+    endpoint = f"; or name another endpoint: balance compare --endpoint auprc:{others[0]}" if others else ""
+    return ComparisonError(
+        needed=f"{needed} of {rare}, the class of the primary endpoint",
+        found=f"{found}; something can still be concluded of {told}",
+        next_step=f"test all of its images out of fold: {_OUT_OF_FOLD}{endpoint}",
+    )
