@@ -8,6 +8,7 @@ from balancer import __version__
 from balancer.cli import (
     adapting,
     collection,
+    comparing,
     external,
     filling,
     merged,
@@ -46,7 +47,7 @@ for command in (
     *(collection.scan, splitting.split, prompting.prompts),
     *(adapting.adapt, filling.fill),
     *(external.screen, reviewing.review, merging.merge),
-    *(probing.probe, probing.quality),
+    *(probing.probe, probing.quality, comparing.compare),
     *(merged.verify, merged.explain, merged.unmerge),
 ):
     app.command()(command)

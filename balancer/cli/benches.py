@@ -15,10 +15,9 @@ from balancer.cli.workplaces import Errand, done, forget_balanced
 
 if TYPE_CHECKING:
     from analysis.comparison.arms import Arm
+    from analysis.comparison.legs import Leg
     from analysis.comparison.material import Material, Wanted
     from analysis.comparison.running import RunSettings, Which
-
-    from analysis.comparison.legs import Leg
     from analysis.comparison.study import Outcomes, Study
     from balancer.ledger import Ledger
     from balancer.workplace import Workplace

@@ -11,7 +11,6 @@ from balancer.cli.console import message, printable, result, shown, table
 
 if TYPE_CHECKING:
     from analysis.comparison.result import Choice, Comparison
-
     from balancer.cli.session import Session
 
 METRICS = "metrics.json"
@@ -20,7 +19,6 @@ METRICS = "metrics.json"
 def save_metrics(session: Session, found: Comparison) -> Path:
     """Keep the result for programs and for the report, whole or not at all."""
     from analysis.comparison.result import as_json
-
     from balancer.files import write_whole
 
     session.state.reports.mkdir(exist_ok=True)

@@ -57,10 +57,11 @@ def compare(
 
     Example: balance compare --quick
     """
+    from analysis.power import measure_power
+
     from analysis.comparison.learners import find_learner
     from analysis.comparison.material import Wanted
     from analysis.comparison.running import RunSettings
-    from analysis.power import measure_power
 
     if cross_fit and redraw > 1:
         raise ComparisonError(needed="--cross-fit or --redraw", found="both", next_step="leave one of them out")
@@ -89,7 +90,6 @@ def compare(
 def _train(order: Order, bench: Bench) -> tuple[tuple[Arm, ...], Mapping[str, str]]:
     """Train what is not trained yet; gives back the arms, and of those that are left out, why."""
     from analysis.comparison.arms import choose_arms
-
     from analysis.comparison.legs import run_legs
 
     try:
@@ -119,9 +119,8 @@ def _conclude(
     order: Order, bench: Bench, arms: Sequence[Arm], left_out: Mapping[str, str], power: Mapping[str, Any]
 ) -> Comparison:
     """Open the test part, which is counted, and say what it comes to."""
-    from analysis.comparison.result import Facts, conclude
-
     from analysis.comparison.legs import keys
+    from analysis.comparison.result import Facts, conclude
 
     session, split = order.session, order.session.split.sha256
     session.ledger.add_opening(session.collection, split, _known_by(keys(bench.legs, order.settings), arms))

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from balancer.cli.console import printable
+from balancer.cli.console import message, printable
 from balancer.cli.session import exposure_of
+from balancer.errors import BalanceError
 
 if TYPE_CHECKING:
+    from analysis.autoencoder import Autoencoder
     from balancer.cli.session import Session
     from balancer.generators.choice import Choice
     from balancer.jobs import GenerationConfig
@@ -86,3 +89,37 @@ def exposure(session: Session, choice: Choice | None) -> str:
             "on record"
         )
     return "; ".join(filter(None, said))
+
+
+def autoencoder_of(
+    folder: Path,
+    made_here: Sequence[Path],
+    device: str,
+    progress: Callable[[int, int], None],
+    model: str | None = None,
+) -> Autoencoder | None:
+    """That of the checkpoint which a balanced folder's records name, by its hash; none where it is not at hand.
+
+    It is looked for among what `adapt` made here, or it is `model`, as the user named it.
+
+    Raises:
+        ModelError: there is no such model.
+    """
+    from analysis.autoencoder import Autoencoder
+    from balancer.generators.checkpoint import find_checkpoint
+    from balancer.records import provenance_rows
+
+    try:
+        candidates = [find_checkpoint(model)] if model else [find_checkpoint(str(each)) for each in made_here]
+    except BalanceError:
+        if model:
+            raise
+        return None
+    known = next((row for row in provenance_rows(folder) if row.get("model_sha256")), {})
+    same = [each for each in candidates if each.ref.sha256 == known.get("model_sha256") and not each.single_file]
+    if not same:
+        if model:
+            message("Note: --model is not the one that made these images, or a single file: left out.")
+        return None
+    size = (int(known.get("width") or same[0].native_size), int(known.get("height") or same[0].native_size))
+    return Autoencoder(same[0], size, device, progress)

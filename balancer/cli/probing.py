@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
-from balancer.cli.console import Progress, message, printable, result, result_json, shown, table
+from balancer.cli.console import Progress, printable, result, result_json, shown, table
+from balancer.cli.models import autoencoder_of
 from balancer.cli.session import opened
 from balancer.errors import BalanceError, OutputError
 
 if TYPE_CHECKING:
-    from analysis.merged import Merged
-    from analysis.probe import Probe, Retouch
+    from analysis.probe import Probe
     from analysis.quality import Quality
 
 _SHOWN = 8
@@ -42,7 +43,9 @@ def probe(
     merged = read_merged(_chosen(folder))
     settings = ProbeSettings(size, steps, permutations, seed=seed, device=choose_device(device))
     show = _Phases()
-    found = look(merged, settings, _autoencoder(merged, model, settings.device, show), show)
+    through = partial(show, "Through the autoencoder")
+    autoencoder = autoencoder_of(merged.folder, _adapted(), settings.device, through, model)
+    found = look(merged, settings, autoencoder, show)
     show.close()
     if as_json:
         result_json(report(found))
@@ -97,29 +100,6 @@ def _chosen(folder: Path | None) -> Path:
             next_step="make one: balance fill --target max, or name the one that fill --out made",
         )
     return usual
-
-
-def _autoencoder(merged: Merged, model: str | None, device: str, show: _Phases) -> Retouch | None:
-    """That of the checkpoint which the records name, by its hash; none where it is not at hand."""
-    from analysis.autoencoder import Autoencoder
-    from balancer.generators.checkpoint import find_checkpoint
-    from balancer.records import read_provenance_row
-
-    first = next(path for label in merged.filled for path in merged.synthetic[label].paths)
-    known = read_provenance_row(merged.folder, first.relative_to(merged.folder).as_posix())
-    try:
-        candidates = [find_checkpoint(model)] if model else [find_checkpoint(str(f)) for f in _adapted()]
-    except BalanceError:
-        if model:
-            raise
-        return None
-    same = [each for each in candidates if each.ref.sha256 == known.get("model_sha256") and not each.single_file]
-    if not same:
-        if model:
-            message("Note: --model is not the one that made these images, or a single file: left out.")
-        return None
-    size = (int(known.get("width") or same[0].native_size), int(known.get("height") or same[0].native_size))
-    return Autoencoder(same[0], size, device, lambda done, total: show("Through the autoencoder", done, total))
 
 
 def _adapted() -> list[Path]:
