@@ -13,6 +13,7 @@ from balancer.cli import (
     filling,
     merged,
     merging,
+    powering,
     probing,
     prompting,
     reviewing,
@@ -44,7 +45,7 @@ def _options(
 
 
 for command in (
-    *(collection.scan, splitting.split, prompting.prompts),
+    *(collection.scan, splitting.split, powering.power, prompting.prompts),
     *(adapting.adapt, filling.fill),
     *(external.screen, reviewing.review, merging.merge),
     *(probing.probe, probing.quality, comparing.compare),

@@ -18,6 +18,7 @@ from balancer.cli.linted import require_sound_wording
 from balancer.cli.making import Making, choose_drawer, choose_methods
 from balancer.cli.merging import merge_again, show_elsewhere
 from balancer.cli.models import exposure, learned_by, with_adapter
+from balancer.cli.powering import say_power
 from balancer.cli.screened import show_screening, show_short, stamps
 from balancer.cli.session import Session, choose_templates, known_attributes, opened, without_holdout
 from balancer.errors import OutputError
@@ -113,6 +114,7 @@ def fill(
         show_plan(counts, plan, max_ratio)
         if times:
             show_excess(counts, plan)
+        say_power(session)
         if not any(plan.deficits.values()):
             result("Nothing to do: no class is below its target.")
             return

@@ -310,6 +310,8 @@ MISTAKES = [
     (("fill", "--target", "20", "--times", "1"), "--times and --target", "--target 500"),
     (("fill", "--strategy", "majority"), "'majority'", "not majority"),
     (("fill", "--times", "NODULES=1"), "'NODULES' in --times", "--times NODULE=1"),
+    (("power", "--label", "NODULES"), "'NODULES' in --label", "--label NODULE"),
+    (("power", "--difference", "2"), "--difference 2", "--difference 0.05"),
     (("split", "--folds", "1"), "1", "--folds 5"),
     (("split", "--test", "0.9", "--val", "0.2"), "0.9", "--test 0.2"),
     (("split", "--test", "nan"), "nan", "--test 0.2"),
