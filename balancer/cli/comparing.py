@@ -57,11 +57,10 @@ def compare(
 
     Example: balance compare --quick
     """
-    from analysis.power import measure_power
-
     from analysis.comparison.learners import find_learner
     from analysis.comparison.material import Wanted
     from analysis.comparison.running import RunSettings
+    from analysis.power import measure_power
 
     if cross_fit and redraw > 1:
         raise ComparisonError(needed="--cross-fit or --redraw", found="both", next_step="leave one of them out")
