@@ -80,6 +80,8 @@ def redraw_errands(session: Session, redraws: int) -> list[Errand]:
     Raises:
         ComparisonError: nothing was filled yet, so that it is not known how.
     """
+    if redraws == 1:
+        return []
     filled = _asked(session, "fill")
     first = int(filled.options.get("seed", 0))
     model = {} if "model" in filled.options else _own_model(session)
@@ -95,12 +97,16 @@ def redraw_errands(session: Session, redraws: int) -> list[Errand]:
 
 def show_cost(session: Session, errands: Sequence[Errand], training_seconds: float) -> None:
     """Say what it takes before anything is done."""
+    if not errands:
+        message(
+            f"Cost: at most about {duration(training_seconds)} of training on one core. What is done is not repeated."
+        )
+        return
     size = float(session.collection.images["size"].sum())
     seconds = sum(each.seconds for each in errands) + training_seconds
-    first = " + ".join(errands[0].commands) if errands else ""
     message(
-        f"Cost: {len(errands)} times {first} ({duration(errands[0].seconds)} each, as the last ones took) and "
-        f"{duration(training_seconds)} of training: about {duration(seconds)}; "
+        f"Cost: {len(errands)} times {' + '.join(errands[0].commands)} ({duration(errands[0].seconds)} each, as the "
+        f"last ones took) and {duration(training_seconds)} of training: about {duration(seconds)}; "
         f"{size_of(1.5 * size)} of disk at a time. What is done is not repeated."
     )
 
