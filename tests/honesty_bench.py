@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
 
 from analysis.comparison.result import Comparison, Facts, conclude
@@ -28,6 +29,7 @@ from tests.bench import PATIENT
 
 SEEDS = 5
 DRAWS = 400
+KEPT = 0.1  # of the patients of the rare class, where the others are held back
 CLASSES = ("A", "B", "RARE")
 
 
@@ -52,7 +54,7 @@ class Pool:
         return np.isin(self.groups, chosen)
 
 
-def drawn_pool(seed: int, patients: Sequence[int] = (300, 270, 80), width: int = 12) -> Pool:
+def drawn_pool(seed: int, patients: Sequence[int] = (300, 270, 120), width: int = 24) -> Pool:
     """Gaussian features by class, a patient's own deviation and one to three images each."""
     chance = np.random.default_rng(seed)
     centres = chance.normal(0, 1, (len(patients), width))
@@ -80,8 +82,8 @@ def xray_pool(folder: Path, side: int = 64, steps: int = 300, seed: int = 0) -> 
     seen = pool.drawn(0.4, np.random.default_rng(seed))
     settings = ClassifierSettings(steps=steps, sampling="balanced", seed=seed)
     network = train_classifier(greys[seen], targets[seen], classes, settings)
-    features = network.features(greys[~seen])
-    return replace(pool.some(~seen), features=(features - features.mean(axis=0)) / (features.std(axis=0) + 1e-6))
+    features = PCA(32, whiten=True, random_state=0).fit_transform(network.features(greys[~seen]))
+    return replace(pool.some(~seen), features=features)
 
 
 def chances(train: Pool, unseen: Pool, weights: Any = None, balanced: bool = False) -> Any:
@@ -91,18 +93,15 @@ def chances(train: Pool, unseen: Pool, weights: Any = None, balanced: bool = Fal
 
 
 def compared(parts: Sequence[Pool], kinds: Any, train: Callable[[str, int, Pool], Any], seed: int) -> Comparison:
-    """Arms trained by `train(arm, seed, part)`, judged on validation and test part."""
-    outcomes = [
-        Outcomes(
-            part.classes,
-            part.classes[-1],
-            part.targets,
-            part.groups,
-            pd.DataFrame(index=range(len(part.targets))),
-            {arm: np.stack([train(arm, each, part) for each in range(SEEDS)]) for arm in kinds},
-        )
-        for part in parts
-    ]
+    """Arms trained by `train(arm, seed, unseen)`, judged on validation and test part."""
+    first = len(parts[0].targets)
+    unseen = replace(parts[0], features=np.concatenate([part.features for part in parts]))
+    said = {arm: np.stack([train(arm, each, unseen) for each in range(SEEDS)]) for arm in kinds}
+    outcomes = []
+    for part, place in zip(parts, (slice(first), slice(first, None)), strict=True):
+        chances = {arm: some[:, place] for arm, some in said.items()}
+        unknown = pd.DataFrame(index=range(len(part.targets)))
+        outcomes.append(Outcomes(part.classes, part.classes[-1], part.targets, part.groups, unknown, chances))
     return conclude(*outcomes, kinds, Facts(), times=DRAWS, seed=seed)
 
 
@@ -117,27 +116,30 @@ def with_itself(pool: Pool, seed: int, free: int = 1, synthetic: int = 1, same_h
     kinds |= {f"synthetic-{number}": "synthetic" for number in range(synthetic)}
     places = {arm: place for place, arm in enumerate(kinds)}
 
-    def learn(arm: str, each: int, part: Pool) -> Any:
+    def learn(arm: str, each: int, unseen: Pool) -> Any:
         pair, side = divmod(places[arm], 2)
         drawn = np.random.default_rng([seed, pair, 0 if same_halves else each])
         half = train.drawn(0.5, drawn) ^ bool(side)
         weights = _patient_weights(train, [seed, places[arm], each])[half] if same_halves else None
-        return chances(train.some(half), part, weights)
+        return chances(train.some(half), unseen, weights)
 
     return compared(parts, kinds, learn, seed)
 
 
 def with_held_back(pool: Pool, seed: int, shuffled: bool = False) -> Comparison:
-    """Most real images of the rare class are held back and then passed off as synthetic; or images of any class are."""
+    """Most real images of the rare class are held back, then passed off as synthetic.
+
+    Shuffled they come with as many of each other class, and none keeps its label: there is nothing right to learn.
+    """
     train, *parts = _parts(pool, seed)
     rare, chance = len(pool.classes) - 1, np.random.default_rng([seed, 9])
-    held = ~train.drawn(0.25, chance) & (train.targets == rare)
+    held = ~train.drawn(KEPT, chance) & (train.targets == rare)
     real, added = train.some(~held), train.some(held)
-    if shuffled:  # images of all classes alike, and every one called rare
-        places = np.concatenate(
-            [chance.choice(np.flatnonzero(train.targets == each), int(held.sum())) for each in range(rare)]
-        )
-        added = replace(train.some(places), targets=np.full(len(places), rare))
+    if shuffled:
+        others = [chance.choice(np.flatnonzero(train.targets == each), int(held.sum())) for each in range(rare)]
+        added = train.some(np.concatenate([*others, np.flatnonzero(held)]))
+        moved = added.targets + chance.integers(1, rare + 1, len(added.targets))
+        added = replace(added, targets=moved % (rare + 1))
     mixed = replace(
         real,
         features=np.concatenate((real.features, added.features)),
@@ -145,10 +147,10 @@ def with_held_back(pool: Pool, seed: int, shuffled: bool = False) -> Comparison:
         groups=np.concatenate((real.groups, added.groups)),
     )
 
-    def learn(arm: str, each: int, part: Pool) -> Any:
+    def learn(arm: str, each: int, unseen: Pool) -> Any:
         mine = mixed if arm == "synthetic-all" else real
         weights = _patient_weights(train, [seed, each], pool)[np.searchsorted(np.unique(pool.groups), mine.groups)]
-        return chances(mine, part, weights, balanced=arm == "class-weights")
+        return chances(mine, unseen, weights, balanced=arm == "class-weights")
 
     return compared(parts, {"real": "real", "class-weights": "free", "synthetic-all": "synthetic"}, learn, seed)
 
