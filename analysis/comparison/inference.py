@@ -92,7 +92,7 @@ def draw_patients(targets: Numbers, groups: Groups, times: int, seed: int) -> We
     """(N, B) weights of images: in each column n - 1 of n patients drawn, in strata of their rarest class.
 
     >>> draw_patients(np.array([0, 0, 0, 1, 1]), np.array([0, 0, 1, 2, 3]), 1, seed=0)[:, 0].tolist()
-    [2.0, 2.0, 0.0, 0.0, 2.0]
+    [0.0, 0.0, 2.0, 2.0, 0.0]
     """
     numbers = np.unique(groups, return_inverse=True)[1]
     strata, chance = _rarest_classes(targets, numbers), np.random.default_rng(seed)
@@ -116,7 +116,7 @@ def estimate(measured: Measured, patients: Mapping[str, int], *, difference: boo
     errors, freedom = _errors(measured, np.array([_units(name, patients) for name in measured.names]))
     found = {}
     for place, name in enumerate(measured.names):
-        still = errors[place] < _STILL and not name.startswith("prevalence:")
+        still = errors[place] == 0 and not name.startswith("prevalence:")
         least = _least_half_width(_units(name, patients)) if still else 0.0
         bounds = (-np.inf, np.inf) if difference else metric_range(name)
         found[name] = _interval(float(measured.found[place].mean()), errors[place], freedom[place], least, bounds)
@@ -175,7 +175,8 @@ def _errors(measured: Measured, units: npt.NDArray[np.int64]) -> tuple[Floats, F
     spread = seeds**2 / max(1, n_seeds - 1) + patients**2 / np.maximum(1, units - 1)
     with np.errstate(invalid="ignore", divide="ignore"):
         freedom = np.where(spread > 0, (seeds + patients) ** 2 / spread, 1)
-    return np.sqrt(seeds + patients), freedom
+    errors = np.sqrt(seeds + patients)
+    return np.where(errors < _STILL, 0, errors), freedom
 
 
 def _usable(measured: Measured) -> Floats:
@@ -188,7 +189,7 @@ def _interval(value: float, error: float, freedom: float, least: float, bounds: 
     if np.isnan(value) or np.isnan(error):
         return Estimate(value, np.nan, np.nan)
     half = max(least, float(student.ppf((1 + _LEVEL) / 2, freedom)) * error)
-    p_value = 2 * student.sf(abs(value) / error, freedom) if error > _STILL else 1.0
+    p_value = 2 * student.sf(abs(value) / error, freedom) if error > 0 else 1.0
     return Estimate(value, float(max(bounds[0], value - half)), float(min(bounds[1], value + half)), float(p_value))
 
 

@@ -1,0 +1,113 @@
+from dataclasses import replace
+
+import pytest
+
+from analysis.comparison.inference import Estimate
+from analysis.comparison.verdict import Evidence, best_arm, helped, hurt, in_words, judge, metric_in_words
+
+STILL = Estimate(0.0, -0.1, 0.1)
+
+
+def evidence(primary=STILL, **changes):
+    metrics = {f"{name}:{label}": STILL for label in ("N", "V") for name in ("auprc", "recall")} | {"macro_f1": STILL}
+    level = {name: Estimate(0.6, 0.5, 0.7) for name in metrics}
+    found = Evidence(
+        rare="V",
+        primary="auprc:V",
+        secondary="macro_f1",
+        reference="oversampling",
+        synthetic="synthetic-1",
+        levels={"real": level, "oversampling": level, "synthetic-1": level | {"auprc:V": Estimate(0.7, 0.6, 0.8)}},
+        differences=metrics | {"auprc:V": primary},
+        patients={"N": 40, "V": 12},
+        seeds=5,
+    )
+    return replace(found, **changes)
+
+
+@pytest.mark.parametrize(
+    ("difference", "judgement", "arm", "begins"),
+    [
+        (Estimate(0.1, 0.02, 0.18), "helps", "synthetic-1", "Use synthetic-1: synthetic images help V."),
+        (Estimate(-0.1, -0.18, -0.02), "harms", "oversampling", "Do not use these: synthetic images hurt V. Use ov"),
+        (Estimate(0.0, -0.02, 0.019), "no use", "oversampling", "Do not use these: synthetic images are of no use"),
+        (Estimate(0.0, -0.02, 0.02), "cannot tell", None, "Cannot tell whether synthetic images help V: this test"),
+        (Estimate(float("nan"), float("nan"), float("nan")), "cannot tell", None, "Cannot tell whether"),
+    ],
+)
+def test_the_interval_decides(difference, judgement, arm, begins):
+    found = evidence(difference)
+    assert judge(found) == judgement
+    assert best_arm(found, judgement) == arm
+    assert in_words(found, judgement).startswith(begins)
+
+
+def test_the_whole_paragraph():
+    found = evidence(Estimate(0.1, 0.02, 0.18), stamps=("weak baseline",))
+    changed = {**found.differences, "recall:N": Estimate(-0.05, -0.08, -0.02), "recall:V": Estimate(0.2, 0.1, 0.3)}
+    assert in_words(replace(found, differences=changed), "helps") == (
+        "Use synthetic-1: synthetic images help V. AUPRC of V is 0.700 [0.600, 0.800] with synthetic-1 and "
+        "0.600 [0.500, 0.700] with oversampling, the best arm that needs no synthetic images: a difference of "
+        "+0.100 [+0.020, +0.180]. Macro F1 is not shown to change: +0.000 [-0.100, +0.100]. It hurts recall of N "
+        "(-0.050 [-0.080, -0.020]). It helps recall of V (+0.200 [+0.100, +0.300]). Mind: weak baseline."
+    )
+
+
+def test_classes_that_are_hurt_or_helped_are_named_and_the_endpoint_not_twice():
+    found = evidence(Estimate(-0.1, -0.18, -0.02))
+    assert (hurt(found), helped(found)) == ([], [])
+    moved = {**found.differences, "auprc:N": Estimate(-0.1, -0.2, -0.001), "recall:N": Estimate(0.1, 0.001, 0.2)}
+    assert (hurt(replace(found, differences=moved)), helped(replace(found, differences=moved))) == (
+        ["auprc:N"],
+        ["recall:N"],
+    )
+
+
+def test_a_small_test_set_is_told_what_it_would_take():
+    words = in_words(evidence(needed="80 patients with V would show 0.05"), "cannot tell")
+    assert "this test set is too small (12 patients with V)." in words
+    assert "80 patients with V would show 0.05." in words
+    assert words.endswith("Until it is known use oversampling, which needs none.")
+
+
+@pytest.mark.parametrize("few", [{"seeds": 1}, {"patients": {"N": 40, "V": 5}}, {"patients": {"N": 40, "V": 0}}])
+def test_one_seed_or_five_patients_call_no_winner(few):
+    found = evidence(Estimate(0.3, 0.2, 0.4), **few)
+    assert judge(found) == "cannot tell"
+    assert ("one seed" in in_words(found, "cannot tell")) == ("seeds" in few)
+    assert "nan" not in in_words(found, "cannot tell")
+
+
+def test_invalid_says_so_first_and_names_no_arm():
+    found = evidence(
+        Estimate(0.3, 0.2, 0.4), stamps=("INVALID: a patient is in training and test part", "weak baseline")
+    )
+    assert judge(found) == "invalid"
+    assert best_arm(found, "invalid") is None
+    words = in_words(found, "invalid")
+    assert words.startswith("INVALID: a patient is in training and test part. Nothing can be concluded")
+    assert words.endswith("Mind: weak baseline.")
+
+
+@pytest.mark.parametrize(("low", "shown"), [(0.01, False), (-0.01, True)])
+def test_without_synthetic_images_the_best_free_arm_is_named(low, shown):
+    found = evidence(Estimate(0.1, low, 0.2), synthetic=None)
+    assert judge(found) == "nothing synthetic"
+    assert best_arm(found, "nothing synthetic") == "oversampling"
+    words = in_words(found, "nothing synthetic")
+    assert words.startswith("There are no synthetic images to judge. Of the arms that need none use oversampling")
+    assert ("does not show that it is better" in words) == shown
+    assert "Against" not in in_words(evidence(synthetic=None, reference="real"), "nothing synthetic")
+
+
+def test_an_endpoint_of_all_classes_speaks_of_all():
+    found = evidence(primary=STILL, differences=evidence().differences | {"macro_f1": Estimate(0.1, 0.05, 0.2)})
+    found = replace(found, primary="macro_f1")
+    assert in_words(found, judge(found)).startswith("Use synthetic-1: synthetic images help the classes on the whole.")
+
+
+def test_metrics_in_words():
+    assert [metric_in_words(name) for name in ("recall:A:B", "balanced_accuracy")] == [
+        "recall of A:B",
+        "balanced accuracy",
+    ]
