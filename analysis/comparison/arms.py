@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from analysis.augmentation import Augmentation
-from analysis.comparison.learners import Ability, Learner, Lesson, Model
+from analysis.comparison.lessons import Ability, Learner, Lesson, Model
 from analysis.comparison.study import Chances, Numbers, Study
 
 Kind = Literal["real", "free", "synthetic", "control"]
