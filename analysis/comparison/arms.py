@@ -148,7 +148,7 @@ def oversampling(task: Task) -> Model:
     return task.train(task.real, sampling="balanced")
 
 
-@arm("strong-augmentation", "free", asks=("sampling", "augmentation"), quick=True)
+@arm("strong-augmentation", "free", asks=("augmentation", "sampling"), quick=True)
 def strong_augmentation(task: Task) -> Model:
     """Oversampling, and each image changed twice as much as usual."""
     return task.train(task.real, **RECIPES["strong"])
