@@ -176,6 +176,43 @@ def bench_classifier() -> None:
     )
 
 
+def bench_comparison(folder: Path) -> None:
+    """One training of a comparison and five of them, as `compare` runs them, and how long a step waits for images."""
+    import numpy as np
+    import pandas as pd
+    import torch
+
+    from analysis.comparison.arms import ARMS
+    from analysis.comparison.learners import SmallNetwork
+    from analysis.comparison.running import RunSettings, run_all
+    from analysis.comparison.study import Part, Study
+    from balancer.adapt.draws import draw_indices, generator
+
+    chance = np.random.default_rng(0)
+
+    def part(count: int) -> Part:
+        greys, targets = chance.integers(0, 256, (count, 64, 64), np.uint8), np.arange(count, dtype=np.int64) % 3
+        return Part(greys, targets, np.arange(count), tuple(map(str, range(count))), pd.DataFrame(index=range(count)))
+
+    study = Study(("a", "b", "c"), "c", part(2050), part(200), part(200))
+
+    def run(seeds: int) -> float:
+        settings = RunSettings(SmallNetwork(), seeds=tuple(range(seeds)))
+        with tempfile.TemporaryDirectory(dir=folder) as place:
+            return seconds(lambda: run_all(study, (ARMS["oversampling"],), settings, Path(place)))
+
+    one, five = run(1), run(5)
+    print(f"one training of a comparison, 2,050 images at 64 px, 600 steps: {one:.0f} s (goal: at most 40)")
+    print(f"five seeds: {five:.0f} s, {five / one:.1f} times one (goal: at most 4.5)")
+    images, evenly = torch.from_numpy(study.train.images), torch.ones(2050)
+
+    def fetch() -> None:
+        for step in range(600):
+            images[draw_indices(evenly, 64, generator(0, "bench", step))].float().div(255)
+
+    print(f"waiting for images: {seconds(fetch) / one:.1%} of a training (goal: at most 5%)")
+
+
 def bench_neighbours(real: int = 100_000, candidates: int = 10_000, width: int = 128) -> None:
     """Nearest neighbours of candidates among real images, once both are embedded: random vectors will do."""
     import numpy as np
@@ -199,6 +236,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         bench_fill(Path(folder))
     bench_classifier()
+    with tempfile.TemporaryDirectory() as folder:
+        bench_comparison(Path(folder))
     bench_lora()
 
 

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from analysis.augmentation import Augmentation
-from analysis.comparison.learners import Ability, Learner, Lesson, Model
+from analysis.comparison.lessons import Ability, Learner, Lesson, Model
 from analysis.comparison.study import Chances, Numbers, Study
 
 Kind = Literal["real", "free", "synthetic", "control"]
@@ -148,7 +148,7 @@ def oversampling(task: Task) -> Model:
     return task.train(task.real, sampling="balanced")
 
 
-@arm("strong-augmentation", "free", asks=("sampling", "augmentation"), quick=True)
+@arm("strong-augmentation", "free", asks=("augmentation", "sampling"), quick=True)
 def strong_augmentation(task: Task) -> Model:
     """Oversampling, and each image changed twice as much as usual."""
     return task.train(task.real, **RECIPES["strong"])

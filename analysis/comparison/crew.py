@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from analysis.comparison.arms import Arm, Recipe, Rows, Task
-from analysis.comparison.learners import Learner, Seen
+from analysis.comparison.lessons import Learner, Seen
 from analysis.comparison.study import Chances
 from balancer.errors import BalanceError, OutOfMemory, StateError
 

@@ -7,15 +7,15 @@ one of them that are computed once, with logistic regression.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from analysis.augmentation import Augmentation
 from analysis.classifier import Classifier, ClassifierSettings, Loss, train_classifier
+from analysis.comparison.lessons import Ability, Floats, Learner, Lesson, Model, Progress, Seen
 from analysis.comparison.study import Chances, Numbers
 from analysis.decoding import Greys
 from analysis.pretrained import BACKBONES, SIDE, PretrainedNetwork, load_body, load_pretrained
@@ -23,84 +23,8 @@ from balancer.devices import choose_device
 from balancer.errors import ModelError
 from balancer.files import sha256_of
 
-Floats = npt.NDArray[np.float32]
-Seen = npt.NDArray[Any]
-"""What a learner sees of N images: (N, side, side) greys, or (N, D) features."""
-Progress = Callable[[int, int], None]
-Sampling = Literal["plain", "balanced"]
-Ability = Literal["augmentation", "sampling", "head", "pretraining"]
 _AT_ONCE = 64
 _WEAK = "weak baseline"
-
-
-class Model(Protocol):
-    """What was learned."""
-
-    def chances(self, seen: Seen) -> Chances:
-        """(N, C) chances of the classes."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Lesson:
-    """What is to be learned, and how: which rows of the images, (M,), of which classes, (M,), for how many steps.
-
-    `class_weights` (C,) weigh the loss; `log_prior` (C,) is added to the logits in the loss alone (balanced softmax,
-    Ren et al. 2020, arXiv:2007.10740; logit adjustment, Menon et al. 2021, arXiv:2007.07314). The training goes on
-    from `start`; with `head_only` its body stays as it is and a new last layer is trained.
-    """
-
-    rows: Numbers
-    targets: Numbers
-    classes: tuple[str, ...]
-    steps: int
-    seed: int
-    sampling: Sampling = "plain"
-    augmentation: Augmentation = field(default_factory=Augmentation)
-    class_weights: Floats | None = None
-    log_prior: Floats | None = None
-    start: Model | None = None
-    head_only: bool = False
-
-
-class Learner(Protocol):
-    """A backbone.
-
-    `side`: the pixels that images are decoded at. `steps`: what it usually takes. `stamps`: what must be said of its
-    results. `unable`: what it cannot do, and why; arms that need it are left out. `memory`: bytes that one training
-    takes beside the images. `device`: "cpu", or one that trainings have to take turns on.
-    """
-
-    @property
-    def side(self) -> int: ...  # noqa: D102
-    @property
-    def steps(self) -> int: ...  # noqa: D102
-    @property
-    def stamps(self) -> tuple[str, ...]: ...  # noqa: D102
-    @property
-    def unable(self) -> Mapping[Ability, str]: ...  # noqa: D102
-    @property
-    def memory(self) -> int: ...  # noqa: D102
-    @property
-    def device(self) -> str: ...  # noqa: D102
-
-    def facts(self) -> dict[str, object]:
-        """Everything that its results depend on, as JSON has it."""
-        ...
-
-    def units(self, steps: int) -> int:
-        """How often a training of so many steps reports progress."""
-        ...
-
-    def look(
-        self, images: Greys, real: Numbers, targets: Numbers, classes: tuple[str, ...], progress: Progress
-    ) -> Seen:
-        """What it sees of every image; `real` are the rows of the real training images, of the classes `targets`."""
-        ...
-
-    def learn(self, seen: Seen, lesson: Lesson, progress: Progress) -> Model:
-        """Train; `progress` hears of each step."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

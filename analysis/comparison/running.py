@@ -23,7 +23,8 @@ import numpy.typing as npt
 
 from analysis.comparison.arms import Arm, Recipe, Rows
 from analysis.comparison.crew import Job, Layout, one_thread, run_here, run_in_processes
-from analysis.comparison.learners import Learner, Progress, Seen, SmallNetwork
+from analysis.comparison.learners import SmallNetwork
+from analysis.comparison.lessons import Learner, Progress, Seen
 from analysis.comparison.study import Added, Chances, Part, Study
 from balancer.errors import StateError
 from balancer.files import write_whole
