@@ -81,7 +81,7 @@ def _decode(files: Sequence[Path], side: int, progress: Callable[[int, int], Non
 
 def _loaded(place: Path, count: int, side: int) -> tuple[Greys, list[int]] | None:
     try:
-        with np.load(place, allow_pickle=False) as found:
+        with place.open("rb") as file, np.load(file, allow_pickle=False) as found:
             greys, readable = found["greys"], found["readable"].tolist()
         place.touch()
     except Exception:  # whatever is wrong with a cached file, the answer is to make it again

@@ -119,8 +119,8 @@ def _marked_training_images(material: Material) -> Iterable[str]:
     count = sum(says_synthetic(collection.root / path) for path in paths)
     if count:
         yield (
-            f"{count} of {len(paths)} training images of the collection say themselves that they are synthetic: "
-            "what is called real only is not"
+            f"{count} of {len(paths)} training and validation images of the collection say themselves that they are "
+            "synthetic: what is called real only is not"
         )
 
 

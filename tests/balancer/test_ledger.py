@@ -304,3 +304,14 @@ def test_contents_are_added_and_replaced(state, xrays):
         assert ledger.load_contents(xrays) == some
         ledger.save_contents(found, contents)
         assert ledger.load_contents(xrays) == contents
+
+
+def test_openings_of_a_test_part_are_counted_once_for_each_comparison(state, xrays):
+    found = scan(xrays)
+    with Ledger(state) as ledger:
+        assert ledger.openings(found, "one") == 0
+        for key in ("first", "first", "second"):
+            ledger.add_opening(found, "one", key)
+        ledger.add_opening(found, "other", "first")
+    with Ledger(state) as ledger:
+        assert (ledger.openings(found, "one"), ledger.openings(found, "other")) == (2, 1)

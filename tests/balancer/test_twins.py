@@ -6,7 +6,7 @@ from PIL import Image, ImageEnhance
 
 from balancer.contents import read_contents
 from balancer.scan import scan
-from balancer.twins import SAME, likeness, near_pairs, twins
+from balancer.twins import SAME, likeness, likenesses_between, near_pairs, twins
 from examples.phantoms import draw_radiograph
 from tests.planted import altered
 
@@ -55,3 +55,38 @@ def test_groups_hold_all_copies_in_order(tmp_path):
     found = read_contents(tmp_path, scan(tmp_path).images, {})
     assert twins(found) == [["A/dark.jpg", "A/mirrored.png", "A/same.bmp", "B/4.png"]]
     assert twins({}) == []
+
+
+def test_pairs_between_two_sides_are_told_with_their_likeness(tmp_path):
+    (tmp_path / "x").mkdir()
+    (tmp_path / "y").mkdir()
+    for number in range(6):
+        Image.fromarray(np.random.default_rng(number).integers(0, 256, (9, 9), np.uint8)).resize((96, 96)).save(
+            tmp_path / "xy"[number % 2] / f"{number}.png"
+        )
+    with Image.open(tmp_path / "x" / "4.png") as image:
+        altered(image, "mirrored").save(tmp_path / "y" / "copy.png")
+        altered(image, "brightened").save(tmp_path / "x" / "own.png")
+    contents = read_contents(tmp_path, scan(tmp_path).images, {})
+    some, others = ([path for path in contents if path[0] == side] for side in "xy")
+    found = likenesses_between([contents[path] for path in some], [contents[path] for path in others])
+    assert {(some[i], others[j]) for i, j, alike in found if alike >= SAME} == {
+        ("x/4.png", "y/copy.png"),
+        ("x/own.png", "y/copy.png"),
+    }
+    assert likenesses_between([], list(contents.values())) == []
+
+
+def test_where_there_are_too_many_pairs_the_nearest_are_compared(tmp_path):
+    (tmp_path / "x").mkdir()
+    (tmp_path / "y").mkdir()
+    picture = np.random.default_rng(0).integers(0, 256, (9, 9), np.uint8)
+    for number in range(4):
+        changed = picture.copy()
+        changed[number, : 2 * number] = 0
+        Image.fromarray(changed).resize((96, 96)).save(tmp_path / "xy"[number > 0] / f"{number}.png")
+    Image.fromarray(picture).resize((96, 96)).save(tmp_path / "y" / "same.png")
+    contents = read_contents(tmp_path, scan(tmp_path).images, {})
+    some, others = ([path for path in contents if path[0] == side] for side in "xy")
+    found = likenesses_between([contents[path] for path in some], [contents[path] for path in others], 1)
+    assert [(others[j], round(alike, 3)) for _, j, alike in found] == [("y/same.png", 1.0)]
