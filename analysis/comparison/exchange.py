@@ -1,8 +1,8 @@
 """The exchange rate: how many more real images of the rare class the synthetic ones are worth.
 
 A learning curve of the reference arm, trained on fractions of the real images of the rare class, tells how its AUPRC
-rises with them. Where the synthetic arm's AUPRC lies on that curve is what it is worth. Beyond the real images that there
-are the curve is a continuation, meant to err towards too little: an arm with 50 more real images is called worth less.
+rises with them. Where the synthetic arm's AUPRC lies on that curve is what it is worth. Beyond the real images that
+there are the curve is continued, not measured, and meant to err towards too little worth.
 """
 
 from __future__ import annotations
