@@ -46,8 +46,8 @@ def notes(found: Power) -> list[str]:
     told = [*_about_few(found), *_about_auprc(found)]
     if crossed is None:
         told.append("To test on every patient once, by models that never saw them: balance split --folds 5")
-    elif min(one.prevalence, crossed.prevalence) * _OTHER_SCALE < max(one.prevalence, crossed.prevalence):
-        told.append("The class has another share of the test part than of all images: their AUPRC do not compare.")
+    elif one.images and max(ratio := one.prevalence / crossed.prevalence, 1 / ratio) > _OTHER_SCALE:
+        told.append("The class has another share of the test part than of all images: the two AUPRC do not compare.")
     if not found.patients_known:
         told.append(
             "Patients are unknown, so each image counts as one: where patients have several, less can be shown."
@@ -82,18 +82,17 @@ def _about_few(found: Power) -> list[str]:
     from analysis.power import FEWEST
 
     one, best, label = found.one_split, found.cross_fitted or found.one_split, found.label
+    tested, nothing = f"{_counted(one.images, 'test image')} of {label}", "no difference is significant, however large"
     if best.patients < FEWEST:
         return [
-            f"With {best.patients} patients of {label} no difference is significant, however large: even five better "
-            "out of five have p = 0.06. A comparison can only say that it cannot tell."
+            f"With {_counted(best.patients, 'patient')} of {label} {nothing}: even five better of five have p = 0.06. "
+            "A comparison can only say that it cannot tell; of a larger class (--label) it may say more."
         ]
-    if not one.images:
-        return [f"The test part has no image of {label}: only cross-fitting can say anything of it."]
+    if one.patients < FEWEST:
+        return [f"With {tested} {nothing}: only cross-fitting can say anything of it."]
     if one.images < FEW_IMAGES:
-        return [
-            f"The test part has only {one.images} images of {label}: each moves its recall by {1 / one.images:.2f}. "
-            "Only very large differences can be concluded from it."
-        ]
+        each = f"one image moves its recall by {1 / one.images:.2f}"
+        return [f"With {tested} {each}: only very large differences can be concluded from the test part."]
     return []
 
 
@@ -122,4 +121,9 @@ def _differences(measure: str, span: tuple[float, float] | None) -> str:
 
 
 def _size(images: int, patients: int, known: bool) -> str:
-    return f"{images} images of {patients} patients" if known else f"{images} images"
+    counted = _counted(images, "image")
+    return f"{counted} of {_counted(patients, 'patient')}" if known else counted
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"

@@ -92,9 +92,15 @@ def test_a_test_part_of_one_class_allows_recall_alone():
     assert "only recall can be compared" in notes(found)[0]
 
 
+def test_shares_of_the_class_that_differ_are_named():
+    ways = [power(Sample((1,) * 20, (1,) * count)) for count in (40, 200)]
+    assert "the two AUPRC do not compare" in notes(Power("C", 0.05, *ways, 5))[0]
+    assert notes(Power("C", 0.05, ways[1], ways[1], 5)) == []
+
+
 def test_few_images_are_named():
     found = Power("C", 0.05, power(Sample((1,) * 8, (1,) * 50)), None, 0)
-    assert "only 8 images of C: each moves its recall by 0.12" in notes(found)[0]
+    assert "With 8 test images of C one image moves its recall by 0.12" in notes(found)[0]
 
 
 def test_the_stored_split_and_the_folds_are_measured(collection):
@@ -136,7 +142,8 @@ def test_a_class_without_test_images_is_for_the_folds(collection):
     found = measure_power(collection, split)
     assert found.one_split.auprc is None
     assert found.cross_fitted.auprc is not None
-    assert "only cross-fitting can say anything" in notes(found)[0]
+    assert notes(found)[0].startswith("With 0 test images of C no difference is significant, however large: only cross")
+    assert len(notes(found)) == 1
     bare = type(split)(split.parts, split.origin, split.seed)
     with pytest.raises(SplitError, match="differences of A, B can still be shown"):
         measure_power(collection, bare)
