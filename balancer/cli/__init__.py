@@ -14,6 +14,7 @@ from balancer.cli import (
     merging,
     probing,
     prompting,
+    reporting,
     reviewing,
     splitting,
 )
@@ -46,7 +47,7 @@ for command in (
     *(collection.scan, splitting.split, prompting.prompts),
     *(adapting.adapt, filling.fill),
     *(external.screen, reviewing.review, merging.merge),
-    *(probing.probe, probing.quality),
+    *(probing.probe, probing.quality, reporting.report),
     *(merged.verify, merged.explain, merged.unmerge),
 ):
     app.command()(command)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from balancer.cli.console import Progress, message, printable, result, result_json, shown, table
+from balancer.cli.reporting import keep_result
 from balancer.cli.session import opened
 from balancer.errors import BalanceError, OutputError
 
@@ -39,11 +40,13 @@ def probe(
     from analysis.probe_words import report
     from balancer.devices import choose_device
 
-    merged = read_merged(_chosen(folder))
+    place = _chosen(folder)
+    merged = read_merged(place)
     settings = ProbeSettings(size, steps, permutations, seed=seed, device=choose_device(device))
     show = _Phases()
     found = look(merged, settings, _autoencoder(merged, model, settings.device, show), show)
     show.close()
+    keep_result(place, "probe.json", report(found))
     if as_json:
         result_json(report(found))
         return
@@ -71,11 +74,13 @@ def quality(
     from analysis.quality import features_for, measure_quality, report
     from balancer.devices import choose_device
 
-    merged = read_merged(_chosen(folder))
+    place = _chosen(folder)
+    merged = read_merged(place)
     show = _Phases()
     space = features_for(merged, weights, steps=steps, seed=seed, device=choose_device(device), progress=show)
     found = measure_quality(merged, space, k=k, seed=seed, progress=show)
     show.close()
+    keep_result(place, "quality.json", report(found))
     if as_json:
         result_json(report(found))
         return
