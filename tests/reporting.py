@@ -16,7 +16,7 @@ KINDS = {
 
 def interval(mean: float, half: float) -> dict[str, float]:
     """A figure with an interval around it."""
-    return {"mean": mean, "low": mean - half, "high": mean + half}
+    return {"mean": mean, "low": mean - half, "high": min(1.0, mean + half)}
 
 
 def metrics(labels: Sequence[str], rare: str, **changes: Any) -> dict[str, Any]:

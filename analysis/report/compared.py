@@ -31,7 +31,11 @@ _NAMES = {
     **{"macro_f1": "macro F1", "balanced_accuracy": "balanced accuracy", "mcc": "MCC", "brier": "Brier score"},
     "calibration_error": "calibration error",
 }
-_SERIES = {"free": 0, "real": 0, "synthetic": 1, "control": 4}
+_SERIES = {"free": 0, "synthetic": 1, "real": 2, "control": 4}
+_LEGEND = (
+    *(("triangle", "real images alone"), ("circle", "needs nothing generated")),
+    *(("square", "with synthetic images"), ("ring", "control")),
+)
 _FOLDER_STAMP = re.compile(r"; (?!that )")  # one stamp has a semicolon of its own
 
 
@@ -131,20 +135,23 @@ def _differences(results: Results) -> list[Block]:
     blocks: list[Block] = []
     for metric in filter(None, (results.primary, results.secondary)):
         rows = [
-            Row(name, results.differences[name][metric], _SERIES.get(results.kinds.get(name, ""), 2))
+            Row(name, results.differences[name][metric], _series(results, name))
             for name in sorted(results.differences, key=_place_in(results.ordered))
             if metric in results.differences[name] and name != results.reference
         ]
         if rows:
             words = metric_name(metric)
             svg = forest(rows, f"Differences of {words} to {results.reference}", words, reference=0, signed=True)
-            legend = (("circle", "needs nothing generated"), ("square", "with synthetic images"), ("ring", "control"))
             told = f"{words}: each arm minus {results.reference or 'the reference'}; right of the line is better."
-            blocks.append(Plot(svg, told, legend))
+            blocks.append(Plot(svg, told, _LEGEND))
     if blocks:
         blocks.append(_difference_table(results))
         blocks.insert(0, Heading(f"Differences to {results.reference or 'the reference'}"))
     return blocks
+
+
+def _series(results: Results, name: str) -> int:
+    return _SERIES.get(results.kinds.get(name, ""), 3)
 
 
 def _place_in(order: Sequence[str]) -> Any:
@@ -199,10 +206,10 @@ def _recall(results: Results) -> list[Block]:
         found = [(name, results.arms[name].get(f"recall:{label}")) for name in results.shown]
         if any(each for _, each in found):
             rows.append(Row(label))
-            rows += [Row(name, each, place) for place, (name, each) in enumerate(found) if each]
+            rows += [Row(name, each, _series(results, name)) for name, each in found if each]
     if not rows:
         return []
-    svg = forest(rows, "Recall of each class by arm", "recall", limits=(0, 1))
+    svg = forest(rows, "Recall of each class by arm", "recall", limits=(0, 1), digits=2)
     return [Heading("Recall by class"), Plot(svg, "Which class an arm finds: recall with 95% intervals.")]
 
 
@@ -210,7 +217,7 @@ def _reliability(results: Results) -> list[Block]:
     chosen = [name for name in results.shown if results.reliability.get(name)] or [*results.reliability][:3]
     lines = [
         Line(name, [(predicted, observed) for predicted, observed, _ in results.reliability[name]], place)
-        for place, name in enumerate(chosen)
+        for place, name in zip(_unlike([_series(results, name) for name in chosen]), chosen, strict=True)
         if results.reliability[name]
     ]
     if not lines:
@@ -222,6 +229,11 @@ def _reliability(results: Results) -> list[Block]:
     size = next((count for _, _, count in results.reliability[chosen[0]] if count), 0)
     told = f"Whether a chance means what it says, for {rare or 'the rare class'}: on the diagonal it does."
     return [Heading("Reliability"), Plot(svg, told + (f" About {many(size, 'image')} a point." if size else ""))]
+
+
+def _unlike(series: Sequence[int]) -> Sequence[int]:
+    """The same, unless two are alike."""
+    return series if len(set(series)) == len(series) else range(len(series))
 
 
 def _strata(results: Results) -> list[Block]:
@@ -261,7 +273,7 @@ def _exchange(results: Results) -> list[Block]:
     blocks += [Words(said)] if said else []
     if curve:
         ends = [(each.low, each.high) for _, each in curve]
-        line = Line("real images alone", [(size, each.value) for size, each in curve], 0, bars=ends)
+        line = Line("real images alone", [(size, each.value) for size, each in curve], 2, bars=ends)
         reached = results.arms.get(results.synthetic, {}).get(results.primary)
         level = [] if reached is None else [(reached.value, results.synthetic)]
         axes = ("real training images of the class", metric_name(results.primary))

@@ -122,7 +122,9 @@ def _result(facts: Facts) -> str:
     if results is None:
         return "Whether the synthetic images help was not tested."
     stamps = f" Reservations: {'; '.join(stamps_of(facts))}." if stamps_of(facts) else ""
-    opened = "" if results.openings is None else f" The test partition was opened {results.openings} time(s)."
+    opened = {None: "", 1: " The test partition was opened once."}.get(
+        results.openings, f" The test partition was opened {results.openings} times."
+    )
     return f"{results.verdict}{opened}{stamps}"
 
 

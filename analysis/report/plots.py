@@ -10,7 +10,7 @@ from analysis.intervals import Interval
 from analysis.report.blocks import figure
 from analysis.report.svg import LETTER, SHAPES, WIDTH, Drawing, Point, Scale, shown
 
-_ROW, _BAR, _LETTERS = 20, 13, 20
+_ROW, _BAR, _LETTERS = 20, 13, 24
 _MARGIN = 6
 
 
@@ -82,9 +82,12 @@ def forest(
     reference: float | None = None,
     limits: tuple[float, float] | None = None,
     signed: bool = False,
+    digits: int = 3,
 ) -> str:
     """Points with intervals, one under the other, their figures at the right; `reference` is a line through all."""
-    left, right = _left([row.label for row in rows if row.interval]), WIDTH - (166 if signed else 150)
+    shown_figures = {row: figure(row.interval, digits, signed=signed) for row in rows if row.interval}
+    left = _left([row.label for row in shown_figures])
+    right = WIDTH - _right(list(shown_figures.values()))
     scale = Scale(*(limits or _limits([row.interval for row in rows if row.interval], reference)), left, right)
     bottom = _MARGIN + _ROW * len(rows) + 4
     drawing = Drawing(bottom + 34, told)
@@ -96,11 +99,12 @@ def forest(
     drawing.line((left, bottom), (right, bottom), "axis")
     drawing.text((left + right) / 2, bottom + 28, axis, "middle", "tick")
     for place, row in enumerate(rows):
-        _forest_row(drawing, scale, left, _MARGIN + _ROW * (place + 0.5), row, signed=signed)
+        _forest_row(drawing, scale, left, _MARGIN + _ROW * (place + 0.5), row)
+        drawing.text(WIDTH, _MARGIN + _ROW * (place + 0.5) + 4, shown_figures.get(row, ""), "end", "figure")
     return str(drawing)
 
 
-def _forest_row(drawing: Drawing, scale: Scale, left: float, y: float, row: Row, *, signed: bool) -> None:
+def _forest_row(drawing: Drawing, scale: Scale, left: float, y: float, row: Row) -> None:
     if row.interval is None:
         drawing.text(0, y + 4, row.label, kind="strong", letters=2 * _LETTERS)
         return
@@ -111,7 +115,6 @@ def _forest_row(drawing: Drawing, scale: Scale, left: float, y: float, row: Row,
         if inside:  # an interval without an end goes on beyond the edge
             drawing.line((end, y - 3.5), (end, y + 3.5), f"whisker series-{_series(row.series)}")
     drawing.mark(scale(row.interval.value), y, _shape(row.series), f"mark series-{_series(row.series)}")
-    drawing.text(WIDTH, y + 4, figure(row.interval, 3, signed=signed), "end", "figure")
 
 
 def xy(
@@ -130,7 +133,7 @@ def xy(
     xs = x_limits or _span([x for line in lines for x, _ in line.points])
     tops = [end for line in lines for bar in line.bars for end in bar]
     ys = y_limits or _span([*(y for line in lines for _, y in line.points), *tops, *(y for y, _ in horizontals)])
-    top = _MARGIN + (14 if verticals else 4)
+    top = _MARGIN + (32 if verticals else 18)
     drawing = Drawing(height + 40 + 18 * len(lines), told)
     across, down = Scale(*xs, 52, WIDTH - 14), Scale(*ys, height, top)
     _frame(drawing, across, down, axes)
@@ -138,7 +141,7 @@ def xy(
         drawing.line((across(xs[0]), down(xs[0])), (across(xs[1]), down(xs[1])), "reference")
     for x, name in verticals:
         drawing.line((across(x), top), (across(x), height), "reference")
-        drawing.text(across(x), top - 5, name, "end" if across(x) > WIDTH - 60 else "middle", "tick")
+        drawing.text(across(x), top - 4, name, "end" if across(x) > WIDTH - 60 else "middle", "tick")
     for y, name in horizontals:
         drawing.line((52, down(y)), (WIDTH - 14, down(y)), "reference")
         drawing.text(WIDTH - 16, down(y) - 4, name, "end", "tick")
@@ -158,7 +161,7 @@ def _frame(drawing: Drawing, across: Scale, down: Scale, axes: tuple[str, str]) 
     drawing.line((across.start, down.start), (across.end, down.start), "axis")
     drawing.line((across.start, down.start), (across.start, down.end), "axis")
     drawing.text((across.start + across.end) / 2, down.start + 31, axes[0], "middle", "tick")
-    drawing.text(across.start + 6, down.end + 8, axes[1], kind="tick strong")
+    drawing.text(0, _MARGIN + 5, axes[1], kind="tick strong", letters=60)
 
 
 def _draw_line(drawing: Drawing, across: Scale, down: Scale, line: Line) -> None:

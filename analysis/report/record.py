@@ -32,7 +32,9 @@ def record(facts: Facts) -> Section:
     rows += [[f"fill: {name}", portable(value)] for name, value in sorted(known.items()) if name not in _OWN]
     if facts.results is not None:
         rows += [[f"compare: {name}", in_words(value)] for name, value in sorted(facts.results.settings.items())]
-    blocks: list[Block] = [Table("Settings and hashes", ["what", "value"], rows, prose=True)]
+    blocks: list[Block] = [
+        Table("From the ledger, the balanced folder and the comparison", ["what", "value"], rows, prose=True)
+    ]
     blocks += [] if facts.balanced is None else origins(facts.balanced)
     if facts.learned:
         blocks += [Heading("The model that was trained here"), Bullets(facts.learned)]

@@ -152,7 +152,7 @@ def screening(facts: Facts) -> Section:
     title, found = "Screening", facts.screened
     if not found.total:
         return Section("screening", title, missing("Nothing was made, so nothing was screened.", _FILL))
-    by = f", {many(found.persons, 'verdict')} by a person" if found.persons else ", none by a person"
+    by = f", {many(found.persons, 'verdict')} of them by a person" if found.persons else ", all judged by gates alone"
     rows = [
         Bar(label, dict(counts), f"{counts['accept'] + counts['unscreened']:,} of {counts.total():,}")
         for label, counts in found.decisions.items()
@@ -199,7 +199,8 @@ def copies(facts: Facts) -> Section:
 
 def _copy_blocks(found: Copies) -> list[Block]:
     all_made = [value for values in found.synthetic.values() for value in values]
-    end = max(_BEYOND * found.reject, 1.0)
+    farthest = max([*found.real, *all_made], default=0.0)
+    end = max(1.3 * found.reject, min(1.05 * farthest, _BEYOND * found.reject), 1.0)
     lines = [
         Line(f"real images, to other patients ({len(found.real):,})", steps(found.real, 0, end), 0, marked=False),
         Line(f"all synthetic images, to patients ({len(all_made):,})", steps(all_made, 0, end), 1, marked=False),
@@ -262,9 +263,9 @@ def probe(facts: Facts) -> Section:
     classes = [mapping(each) for each in entries(found.get("classes"))]
     rows = list(_detector_rows(classes))
     if rows:
-        svg = forest(rows, "AUROC of the detectors that tell best", "AUROC (0.5 is chance)", reference=0.5)
+        svg = forest(rows, "AUROC of the detectors that tell best", "AUROC (0.5 is chance)", reference=0.5, digits=2)
         told = "How well each detector tells synthetic from real within a class, with 95% intervals; the best first."
-        blocks += [Plot(svg, told), _detector_table(classes)]
+        blocks += [Plot(svg, told), _detector_table(classes, real(found.get("level")))]
     return Section("probe", title, blocks)
 
 
@@ -280,19 +281,23 @@ def _detectors(one: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return [mapping(each) for each in entries(one.get("detectors"))][:_DETECTORS]
 
 
-def _detector_table(classes: Sequence[Mapping[str, Any]]) -> Table:
+def _alarms(detector: Mapping[str, Any], level: float | None) -> bool:
+    chance = real(detector.get("p_value"))
+    return chance is not None and level is not None and chance <= level
+
+
+def _detector_table(classes: Sequence[Mapping[str, Any]], level: float | None) -> Table:
     rows = [
         [
-            text(one.get("label")),
-            text(each.get("name")),
+            f"{text(one.get('label'))}: {text(each.get('name'))}",
             figure(interval(each.get("area")), 2),
             number(real(each.get("p_value"))),
-            "yes" if each.get("alarms") is True else "no",
+            "yes" if _alarms(each, level) else "no",
         ]
         for one in classes
         for each in _detectors(one)
     ]
-    return Table("What tells them apart", ["class", "detector", "AUROC [95%]", "p", "alarm"], rows)
+    return Table("What tells them apart", ["class and detector", "AUROC [95%]", "p", "alarm"], rows)
 
 
 def quality(facts: Facts) -> Section:
