@@ -1,10 +1,24 @@
-"""A comparison's `metrics.json` as `balance compare` writes it, for the tests of the report: figures are made up."""
+"""For the tests of the report: a filled collection, and a `metrics.json` as `balance compare` writes it, made up."""
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
+
+import pandas as pd
+
+from analysis.report.collect import PARTS, Facts
+from analysis.report.results import Results
+from analysis.report.screened import Screened
+from balancer.jobs import Verdict
+from balancer.merge import merge
+from balancer.split import Split
+from tests.balanced import FACTS
+from tests.reviewing import judged, opened, prepare
 
 KINDS = {
     **{"real": "real", "class-weights": "free", "logit-adjustment": "free", "oversampling": "free"},
@@ -85,3 +99,65 @@ def _differences(level: Mapping[str, float], name: str, primary: str) -> dict[st
 
 def _bins(shift: float) -> list[dict[str, float]]:
     return [{"predicted": p / 10, "observed": min(1.0, shift * p / 10), "images": 8} for p in range(1, 10)]
+
+
+def prepared(folder: Path, labels: Sequence[str], made: int = 3) -> Path:
+    """`folder/xrays`, scanned, with `made` screened images of each class, merged; and a calibration in the cache."""
+    prepare(folder, dict.fromkeys(labels, made), SCREENED)
+    (folder / ".balance" / "cache").mkdir()
+    (folder / ".balance" / "cache" / "calibration-00.json").write_text(json.dumps(CALIBRATION))
+    (folder / ".balance" / "reports").mkdir()
+    with opened(folder) as (journal, split):
+        for number, label in enumerate(labels):
+            key = sorted(journal.ledger.candidates(journal.collection, label))[0]
+            journal.ledger.add_verdict(journal.collection, key, TURNED_DOWN[number % len(TURNED_DOWN)], "screen 1")
+        usable = [each for each in judged(journal).values() if each[1].decision == "accept"]
+        facts = {**FACTS, "split": f"drawn, seed 0, sha256 {split.sha256}"}
+        merge(journal.collection, split, usable, folder / "xrays-balanced", facts=facts)
+    return folder
+
+
+def keep(folder: Path, found: object, name: str = "metrics.json") -> None:
+    """Put a result where the commands keep it."""
+    (folder / ".balance" / "reports" / name).write_text(found if isinstance(found, str) else json.dumps(found))
+
+
+CALIBRATION = [{"pixels": 0.5 + 0.002 * place, "embedding": 0.4 + 0.002 * place} for place in range(200)]
+_SCORES = {"copy_pixels": 0.7, "copy_embedding": 0.6, "copy_percentile": 50.0}
+SCREENED = Verdict("accept", _SCORES, (), "screen 1")
+TURNED_DOWN = (
+    Verdict(
+        "review",
+        {**_SCORES, "copy_pixels": 0.89, "copy_percentile": 96.0},
+        ("copy: nearer to a real image than 95% of other patients' images are (nearest: SECRET/p000.png)",),
+        "screen 1",
+    ),
+    Verdict("reject", _SCORES, ("sound: blurred: no detail", "new: it repeats another"), "screen 1"),
+)
+
+
+def facts_with(labels: Sequence[str], results: Results | None, **changes: Any) -> Facts:
+    """Facts of a collection of which little is known."""
+    parts = pd.Series({f"{label}/{number}.png": "train" for label in labels for number in range(4)}, dtype=object)
+    known = Facts(
+        name="xrays",
+        labels=labels,
+        counts={**{part: {} for part in PARTS}, "train": dict.fromkeys(labels, (4, 2))},
+        attributes={},
+        findings=[],
+        patients="",
+        table="",
+        split=Split(parts, "drawn", 0),
+        last_fill=None,
+        learned=(),
+        balanced=None,
+        screened=Screened({}, {}, 0),
+        copies=None,
+        probe={},
+        quality={},
+        results=results,
+        warnings=(),
+        private=False,
+        version="0.1.0",
+    )
+    return replace(known, **changes)

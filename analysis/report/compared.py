@@ -36,6 +36,7 @@ _LEGEND = (
     *(("triangle", "real images alone"), ("circle", "needs nothing generated")),
     *(("square", "with synthetic images"), ("ring", "control")),
 )
+_COLUMNS = 6  # as many as fit on paper
 _FOLDER_STAMP = re.compile(r"; (?!that )")  # one stamp has a semicolon of its own
 
 
@@ -174,22 +175,31 @@ def _difference_table(results: Results) -> Table:
 def _arms(results: Results) -> list[Block]:
     if not results.arms:
         return []
-    metrics = results.metrics
-    rows = [
-        [
-            f"{name}{' *' if name == results.best_arm else ''}",
-            results.kinds.get(name, UNKNOWN),
-            number(results.validation.get(name)),
-            *(figure(results.arms[name].get(metric)) for metric in metrics),
-        ]
-        for name in results.ordered
-    ]
-    header = ["arm", "kind", "validation", *map(metric_name, metrics)]
     known = f"; * the arm to use: {results.best_arm}" if results.best_arm else ""
-    caption = (
-        f"All arms on the test part [95%]; validation: mean of the primary endpoint there{known}{_prevalence(results)}"
-    )
-    return [Heading("All arms"), Table(caption, header, rows)]
+    caption = f"All arms on the test part [95%]; validation: mean of the primary endpoint there{known}"
+    blocks: list[Block] = [Heading("All arms"), _table_of_arms(results, caption, _whole(results), validation=True)]
+    for name in ("auprc", "auroc", "recall"):
+        metrics = [metric for metric in results.metrics if metric.startswith(f"{name}:")]
+        for start in range(0, len(metrics), _COLUMNS):
+            more = _prevalence(results) if name == "auprc" else ""
+            title = f"{name.upper() if name != 'recall' else 'Recall'} of each class [95%]{more}"
+            blocks.append(_table_of_arms(results, title, metrics[start : start + _COLUMNS]))
+    return blocks
+
+
+def _whole(results: Results) -> list[str]:
+    """The endpoints, and the metrics that are not of one class."""
+    return [each for each in results.metrics if ":" not in each or each in (results.primary, results.secondary)]
+
+
+def _table_of_arms(results: Results, caption: str, metrics: Sequence[str], *, validation: bool = False) -> Table:
+    rows = []
+    for name in results.ordered:
+        first = [f"{name} *" if name == results.best_arm else name]
+        first += [number(results.validation.get(name))] if validation else []
+        rows.append([*first, *(figure(results.arms[name].get(metric)) for metric in metrics)])
+    names = [metric_name(each) if validation else each.partition(":")[2] for each in metrics]
+    return Table(caption, ["arm", *(["validation"] if validation else []), *names], rows)
 
 
 def _prevalence(results: Results) -> str:

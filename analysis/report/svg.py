@@ -64,7 +64,7 @@ def shorten(text: str, letters: int) -> str:
     >>> shorten("pleural_effusion", 9)
     'pleu…sion'
     """
-    text = clean(text).replace("\n", " ")
+    text = text.replace("\n", " ")
     if len(text) <= letters:
         return text
     head = letters // 2
@@ -80,12 +80,13 @@ class Drawing:
 
     def text(self, x: float, y: float, text: str, anchor: str = "start", kind: str = "", letters: int = 0) -> None:
         """Write text with its baseline at `y`; cut to `letters`, with the whole as a tooltip."""
-        cut = shorten(text, letters) if letters else clean(text)
+        text = clean(text)
+        cut = shorten(text, letters) if letters else text
         place = {"x": _short(x), "y": _short(y), "text-anchor": anchor, **_kind(kind)}
         element = ElementTree.SubElement(self._root, "text", place)
         element.text = cut
         if cut != text:
-            ElementTree.SubElement(element, "title").text = clean(text)
+            ElementTree.SubElement(element, "title").text = text
 
     def line(self, start: Point, end: Point, kind: str) -> None:
         """A straight line."""
