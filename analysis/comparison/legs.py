@@ -9,10 +9,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from analysis.comparison.arms import Arm
+from analysis.comparison.arms import ARMS, Arm
+from analysis.comparison.exchange import Point, rare_size, subsample
 from analysis.comparison.running import RunSettings, Which, load, run_all, study_key
 from analysis.comparison.study import Chances, Outcomes, Part, Study
 
+FRACTIONS = (0.25, 0.5)
+"""Of the real images of the rare class: what a learning curve needs beside all of them."""
 Watch = Callable[[str], Callable[[int, int], None]]
 """Begins a phase of the work and gives back what its progress goes to."""
 
@@ -81,6 +84,26 @@ def deal_seeds(seeds: Sequence[int], redraws: int) -> list[tuple[int, ...]]:
     [(0, 2, 4), (1, 3)]
     """
     return [tuple(seeds[place::redraws]) for place in range(redraws)]
+
+
+def learning_curve(
+    leg: Leg, arm: Arm, settings: RunSettings, home: Path, watch: Watch, *, workers: int | None = None
+) -> list[Point]:
+    """An arm trained on fractions of the real images of the rare class, another draw of patients for each seed.
+
+    Raises:
+        BalanceError: a run has no memory, or its process was killed.
+    """
+    arms = (arm,) if arm.after is None else (ARMS[arm.after], arm)
+    points = []
+    for fraction in (*FRACTIONS, 1.0):
+        own = [Leg(f"on {fraction:.0%}", subsample(leg.study, fraction, seed), (seed,)) for seed in leg.seeds]
+        own = own if fraction < 1 else [leg]
+        run_legs(own, arms, settings, home, watch, workers=workers)
+        images, patients = np.mean([rare_size(each.study) for each in own], axis=0).round().astype(int).tolist()
+        said = across_redraws(own, arms, settings, home, "test").chances[arm.name]
+        points.append(Point(images, patients, said))
+    return points
 
 
 def keys(legs: Sequence[Leg], settings: RunSettings) -> list[str]:

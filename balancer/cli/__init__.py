@@ -16,6 +16,7 @@ from balancer.cli import (
     powering,
     probing,
     prompting,
+    reporting,
     reviewing,
     splitting,
 )
@@ -48,7 +49,8 @@ for command in (
     *(collection.scan, splitting.split, powering.power, prompting.prompts),
     *(adapting.adapt, filling.fill),
     *(external.screen, reviewing.review, merging.merge),
-    *(probing.probe, probing.quality, comparing.compare),
+    *(probing.probe, probing.quality),
+    *(comparing.compare, reporting.report),
     *(merged.verify, merged.explain, merged.unmerge),
 ):
     app.command()(command)

@@ -19,7 +19,8 @@ from balancer.errors import ComparisonError
 
 if TYPE_CHECKING:
     from analysis.comparison.arms import Arm
-    from analysis.comparison.result import Comparison
+    from analysis.comparison.result import Choice, Comparison
+    from analysis.comparison.study import Outcomes
 
 _NEEDS = ("synthetic", "unscreened", "reconstructed")
 _STEP_SECONDS = 0.08  # of a training step of the small network on one core: for the estimate beforehand alone
@@ -107,7 +108,7 @@ def _train(order: Order, bench: Bench) -> tuple[tuple[Arm, ...], Mapping[str, st
     return arms, left_out
 
 
-def _on_validation(order: Order, bench: Bench, arms: Sequence[Arm]) -> Any:
+def _on_validation(order: Order, bench: Bench, arms: Sequence[Arm]) -> Choice:
     from analysis.comparison.result import choose
 
     outcomes = bench.outcomes(order, arms, "validation")
@@ -123,17 +124,17 @@ def _conclude(
 
     session, split = order.session, order.session.split.sha256
     session.ledger.add_opening(session.collection, split, _known_by(keys(bench.legs, order.settings), arms))
+    validation, test = (bench.outcomes(order, arms, part) for part in ("validation", "test"))
     facts = Facts(
         stamps=(*bench.stamps, *order.settings.learner.stamps),
         left_out=left_out,
         train=counts_of(bench),
         power=power,
-        exchange=None,
+        exchange=_exchange(order, bench, arms, test),
         openings=session.ledger.openings(session.collection, split),
         settings={**order.settings.facts(), "seeds": list(order.settings.seeds), "split_sha256": split},
         version=__version__,
     )
-    validation, test = (bench.outcomes(order, arms, part) for part in ("validation", "test"))
     watch = Watch()
     measuring: dict[str, Any] = {}
     found = conclude(
@@ -145,6 +146,23 @@ def _conclude(
     )
     watch.close()
     return found
+
+
+def _exchange(order: Order, bench: Bench, arms: Sequence[Arm], test: Outcomes) -> Mapping[str, Any] | None:
+    """What the synthetic images are worth in real ones, where there is one study to draw a learning curve from."""
+    from analysis.comparison.exchange import exchange_rate
+    from analysis.comparison.legs import learning_curve
+
+    choice = _on_validation(order, bench, arms)
+    if order.quick or order.only or len(bench.legs) > 1 or choice.synthetic is None or len(order.settings.seeds) < 2:
+        return None
+    watch = Watch()
+    reference = next(each for each in arms if each.name == choice.free)
+    points = learning_curve(bench.legs[0], reference, order.settings, order.home, watch.begin, workers=order.workers)
+    watch.close()
+    if len({point.images for point in points}) < len(points):  # so few that fractions of them are the same
+        return None
+    return exchange_rate(test, choice.synthetic, points).as_json
 
 
 def _known_by(keys: Sequence[str], arms: Sequence[Arm]) -> str:

@@ -10,6 +10,7 @@ import typer
 
 from balancer.cli.console import Progress, printable, result, result_json, shown, table
 from balancer.cli.models import autoencoder_of
+from balancer.cli.reporting import keep_result
 from balancer.cli.session import opened
 from balancer.errors import BalanceError, OutputError
 
@@ -40,13 +41,15 @@ def probe(
     from analysis.probe_words import report
     from balancer.devices import choose_device
 
-    merged = read_merged(_chosen(folder))
+    place = _chosen(folder)
+    merged = read_merged(place)
     settings = ProbeSettings(size, steps, permutations, seed=seed, device=choose_device(device))
     show = _Phases()
     through = partial(show, "Through the autoencoder")
     autoencoder = autoencoder_of(merged.folder, _adapted(), settings.device, through, model)
     found = look(merged, settings, autoencoder, show)
     show.close()
+    keep_result(place, "probe.json", report(found))
     if as_json:
         result_json(report(found))
         return
@@ -74,11 +77,13 @@ def quality(
     from analysis.quality import features_for, measure_quality, report
     from balancer.devices import choose_device
 
-    merged = read_merged(_chosen(folder))
+    place = _chosen(folder)
+    merged = read_merged(place)
     show = _Phases()
     space = features_for(merged, weights, steps=steps, seed=seed, device=choose_device(device), progress=show)
     found = measure_quality(merged, space, k=k, seed=seed, progress=show)
     show.close()
+    keep_result(place, "quality.json", report(found))
     if as_json:
         result_json(report(found))
         return

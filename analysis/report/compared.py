@@ -1,0 +1,305 @@
+"""The verdict, and the section on the comparison that it comes from."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from analysis.report.blocks import (
+    UNKNOWN,
+    Block,
+    Bullets,
+    Heading,
+    Plot,
+    Section,
+    Table,
+    Words,
+    figure,
+    many,
+    missing,
+    number,
+)
+from analysis.report.collect import Facts
+from analysis.report.loose import real, text
+from analysis.report.plots import Line, Row, forest, xy
+from analysis.report.results import Results, curve_of, summary_of
+
+_COMPARE = "balance compare"
+_NAMES = {
+    **{"auprc": "AUPRC of {}", "auroc": "AUROC of {}", "recall": "recall of {}", "prevalence": "prevalence of {}"},
+    **{"macro_f1": "macro F1", "balanced_accuracy": "balanced accuracy", "mcc": "MCC", "brier": "Brier score"},
+    "calibration_error": "calibration error",
+}
+_SERIES = {"free": 0, "synthetic": 1, "real": 2, "control": 4}
+_LEGEND = (
+    *(("triangle", "real images alone"), ("circle", "needs nothing generated")),
+    *(("square", "with synthetic images"), ("ring", "control")),
+)
+_COLUMNS = 6  # as many as fit on paper
+_FOLDER_STAMP = re.compile(r"; (?!that )")  # one stamp has a semicolon of its own
+
+
+def metric_name(metric: str) -> str:
+    """A metric in words.
+
+    >>> metric_name("auprc:NODULE"), metric_name("macro_f1"), metric_name("f2")
+    ('AUPRC of NODULE', 'macro F1', 'f2')
+    """
+    name, _, label = metric.partition(":")
+    return _NAMES.get(name, metric).format(label) if name in _NAMES else metric
+
+
+def stamps_of(facts: Facts) -> list[str]:
+    """What must be said wherever the verdict is, the worst first."""
+    found = [] if facts.results is None else list(facts.results.stamps)
+    return sorted(dict.fromkeys(found), key=lambda stamp: "INVALID" not in stamp)
+
+
+def verdict(facts: Facts) -> Section:
+    """What came of it all, with its stamps beside it."""
+    blocks: list[Block] = [Words(each, "warning") for each in facts.warnings]
+    results = facts.results
+    if results is None:
+        blocks.append(Words("Whether the synthetic images help is not known: nothing was compared yet.", "verdict"))
+        blocks += missing("Train with and without them, and test on patients that neither has seen.", _COMPARE)
+    else:
+        blocks.append(Words(results.verdict or "The comparison came to no verdict.", "verdict"))
+    if stamps := stamps_of(facts):
+        blocks.append(Bullets(stamps, "stamps"))
+    if results is not None:
+        blocks += [Words(each) for each in (_use(results), _openings(results)) if each]
+        if said := summary_of(results.power):
+            blocks.append(Words(f"What this test part can show: {said}"))
+    if facts.balanced is not None and (said := facts.balanced.facts.get("stamps", "")):
+        blocks += [Heading("Stamps of the balanced folder"), Bullets(_FOLDER_STAMP.split(said))]
+    return Section("verdict", "Verdict", blocks)
+
+
+def _use(results: Results) -> str:
+    if results.best_arm:
+        return f"The arm to use: {results.best_arm}."
+    return "" if not results.arms else "No arm is shown to be better than another."
+
+
+def _openings(results: Results) -> str:
+    if results.openings is None:
+        return ""
+    once = "once" if results.openings == 1 else f"{results.openings} times"
+    more = ": each further look makes what it says weaker" if results.openings > 1 else ""
+    return f"The test part was opened {once}{more}."
+
+
+def comparison(facts: Facts) -> Section:
+    """All arms with their intervals, and what they were tested on."""
+    title, results = "The comparison", facts.results
+    if results is None:
+        return Section("comparison", title, missing("Nothing was compared yet.", _COMPARE))
+    blocks: list[Block] = [Words(_design(results))]
+    if results.test:
+        blocks.append(_tested(results))
+    blocks += [*_differences(results), *_arms(results), *_recall(results), *_reliability(results), *_strata(results)]
+    blocks += [*_power(results), *_exchange(results), *_left_out(results)]
+    return Section("comparison", title, blocks)
+
+
+def _design(results: Results) -> str:
+    ends = [metric_name(each) for each in (results.primary, results.secondary) if each]
+    said = [f"Endpoint, named beforehand: {ends[0]}" + (f"; second: {ends[1]}." if ends[1:] else ".")] if ends else []
+    if results.seeds is not None:
+        said.append(f"Each arm was trained with {many(results.seeds, 'seed')}, paired across arms.")
+    chosen = [f"{kind} {arm}" for kind, arm in (("free", results.free), ("synthetic", results.synthetic)) if arm]
+    if chosen:
+        said.append(f"Chosen on the validation part as the best of their kind: {' and '.join(chosen)}.")
+    if results.reference:
+        said.append(f"Differences are to {results.reference}.")
+    said.append("Intervals cover 95%.")
+    return " ".join(said)
+
+
+def _tested(results: Results) -> Table:
+    labels = list(dict.fromkeys([*results.test, *results.train]))
+    rows = [
+        [label, *map(_count, (results.train.get(label), *results.test.get(label, (None, None))))] for label in labels
+    ]
+    return Table("What the arms learned from and were tested on, real images alone", _TESTED, rows)
+
+
+_TESTED = ("class", "training images", "test images", "test patients")
+
+
+def _count(value: int | None) -> str:
+    return UNKNOWN if value is None else f"{value:,}"
+
+
+def _differences(results: Results) -> list[Block]:
+    blocks: list[Block] = []
+    for metric in filter(None, (results.primary, results.secondary)):
+        rows = [
+            Row(name, results.differences[name][metric], _series(results, name))
+            for name in sorted(results.differences, key=_place_in(results.ordered))
+            if metric in results.differences[name] and name != results.reference
+        ]
+        if rows:
+            words = metric_name(metric)
+            svg = forest(rows, f"Differences of {words} to {results.reference}", words, reference=0, signed=True)
+            told = f"{words}: each arm minus {results.reference or 'the reference'}; right of the line is better."
+            blocks.append(Plot(svg, told, _LEGEND))
+    if blocks:
+        blocks.append(_difference_table(results))
+        blocks.insert(0, Heading(f"Differences to {results.reference or 'the reference'}"))
+    return blocks
+
+
+def _series(results: Results, name: str) -> int:
+    return _SERIES.get(results.kinds.get(name, ""), 3)
+
+
+def _place_in(order: Sequence[str]) -> Any:
+    return lambda name: order.index(name) if name in order else len(order)
+
+
+def _difference_table(results: Results) -> Table:
+    metrics = [each for each in (results.primary, results.secondary) if each]
+    header = ["arm", *(word for each in metrics for word in (metric_name(each), "p (Holm)"))]
+    rows = []
+    for name in sorted(results.differences, key=_place_in(results.ordered)):
+        found, chances = results.differences[name], results.p_values.get(name, {})
+        cells = [(figure(found.get(each), signed=True), number(chances.get(each))) for each in metrics]
+        rows.append([name, *(cell for pair in cells for cell in pair)])
+    return Table(
+        "Each arm minus the reference [95%]; p for the two endpoints alone, corrected over the arms", header, rows
+    )
+
+
+def _arms(results: Results) -> list[Block]:
+    if not results.arms:
+        return []
+    known = f"; * the arm to use: {results.best_arm}" if results.best_arm else ""
+    caption = f"All arms on the test part [95%]; validation: mean of the primary endpoint there{known}"
+    blocks: list[Block] = [Heading("All arms"), _table_of_arms(results, caption, _whole(results), validation=True)]
+    for name in ("auprc", "auroc", "recall"):
+        metrics = [metric for metric in results.metrics if metric.startswith(f"{name}:")]
+        for start in range(0, len(metrics), _COLUMNS):
+            more = _prevalence(results) if name == "auprc" else ""
+            title = f"{name.upper() if name != 'recall' else 'Recall'} of each class [95%]{more}"
+            blocks.append(_table_of_arms(results, title, metrics[start : start + _COLUMNS]))
+    return blocks
+
+
+def _whole(results: Results) -> list[str]:
+    """The endpoints, and the metrics that are not of one class."""
+    return [each for each in results.metrics if ":" not in each or each in (results.primary, results.secondary)]
+
+
+def _table_of_arms(results: Results, caption: str, metrics: Sequence[str], *, validation: bool = False) -> Table:
+    rows = []
+    for name in results.ordered:
+        first = [f"{name} *" if name == results.best_arm else name]
+        first += [number(results.validation.get(name))] if validation else []
+        rows.append([*first, *(figure(results.arms[name].get(metric)) for metric in metrics)])
+    names = [metric_name(each) if validation else each.partition(":")[2] for each in metrics]
+    return Table(caption, ["arm", *(["validation"] if validation else []), *names], rows)
+
+
+def _prevalence(results: Results) -> str:
+    figures = next(iter(results.arms.values()), {})
+    found = {name.partition(":")[2]: each for name, each in figures.items() if name.startswith("prevalence:")}
+    said = ", ".join(f"{label} {each.value:.1%}" for label, each in found.items())
+    return f"; prevalence in the test part: {said}" if said else ""
+
+
+def _recall(results: Results) -> list[Block]:
+    labels = [name.removeprefix("recall:") for name in results.metrics if name.startswith("recall:")]
+    rows: list[Row] = []
+    for label in labels:
+        found = [(name, results.arms[name].get(f"recall:{label}")) for name in results.shown]
+        if any(each for _, each in found):
+            rows.append(Row(label))
+            rows += [Row(name, each, _series(results, name)) for name, each in found if each]
+    if not rows:
+        return []
+    svg = forest(rows, "Recall of each class by arm", "recall", limits=(0, 1), digits=2)
+    return [Heading("Recall by class"), Plot(svg, "Which class an arm finds: recall with 95% intervals.")]
+
+
+def _reliability(results: Results) -> list[Block]:
+    chosen = [name for name in results.shown if results.reliability.get(name)] or [*results.reliability][:3]
+    lines = [
+        Line(name, [(predicted, observed) for predicted, observed, _ in results.reliability[name]], place)
+        for place, name in zip(_unlike([_series(results, name) for name in chosen]), chosen, strict=True)
+        if results.reliability[name]
+    ]
+    if not lines:
+        return []
+    rare = results.primary.partition(":")[2]
+    axes = ("predicted chance", f"share that is {rare}" if len(rare) <= 24 else "observed share")
+    limits = (0.0, 1.0)
+    svg = xy(lines, "Reliability diagram", axes, x_limits=limits, y_limits=limits, height=330, diagonal=True)
+    size = next((count for _, _, count in results.reliability[chosen[0]] if count), 0)
+    told = f"Whether a chance means what it says, for {rare or 'the rare class'}: on the diagonal it does."
+    return [Heading("Reliability"), Plot(svg, told + (f" About {many(size, 'image')} a point." if size else ""))]
+
+
+def _unlike(series: Sequence[int]) -> Sequence[int]:
+    """The same, unless two are alike."""
+    return series if len(set(series)) == len(series) else range(len(series))
+
+
+def _strata(results: Results) -> list[Block]:
+    metrics = [each for each in (results.primary, results.secondary) if each]
+    blocks: list[Block] = []
+    for attribute, values in results.strata.items():
+        header = [
+            attribute.replace("_", " "),
+            "images",
+            *(f"{name}: {metric_name(m)}" for name in results.shown for m in metrics),
+        ]
+        rows = [
+            [value, _count(images), *(figure(arms.get(name, {}).get(m)) for name in results.shown for m in metrics)]
+            for value, (images, arms) in values.items()
+        ]
+        if rows:
+            blocks.append(Table(f"By {attribute.replace('_', ' ')} [95%]", header, rows))
+    return [Heading("By sex, age and view"), *blocks] if blocks else []
+
+
+def _power(results: Results) -> list[Block]:
+    if not results.power:
+        return []
+    said = summary_of(results.power)
+    rows = _plain_rows(results.power)
+    blocks: list[Block] = [Heading("What this test part can show")]
+    blocks += [Words(said)] if said else []
+    return [*blocks, *([Table("Power", ["figure", "value"], rows, prose=True)] if rows else [])]
+
+
+def _exchange(results: Results) -> list[Block]:
+    said, curve = summary_of(results.exchange), curve_of(results.exchange)
+    rows = _plain_rows(results.exchange)
+    if not (said or curve or rows):
+        return []
+    blocks: list[Block] = [Heading("What the synthetic images are worth in real ones")]
+    blocks += [Words(said)] if said else []
+    if curve:
+        ends = [(each.low, each.high) for _, each in curve]
+        line = Line("real images alone", [(size, each.value) for size, each in curve], 2, bars=ends)
+        reached = results.arms.get(results.synthetic, {}).get(results.primary)
+        level = [] if reached is None else [(reached.value, results.synthetic)]
+        axes = ("real training images of the class", metric_name(results.primary))
+        svg = xy([line], "Learning curve of the rare class", axes, horizontals=level)
+        blocks.append(Plot(svg, "The learning curve of the rare class, 95% intervals; the line is the synthetic arm."))
+    return [*blocks, *([Table("Exchange rate", ["figure", "value"], rows, prose=True)] if rows else [])]
+
+
+def _plain_rows(found: Mapping[str, Any]) -> list[list[str]]:
+    """The single figures of an object, by name."""
+    plain = {name: each for name, each in found.items() if real(each) is not None}
+    return [[name.replace("_", " "), text(round(each, 4))] for name, each in plain.items()]
+
+
+def _left_out(results: Results) -> list[Block]:
+    if not results.left_out:
+        return []
+    rows = [[name, why] for name, why in results.left_out.items()]
+    return [Heading("Left out"), Table("Arms that were not trained, and why", ["arm", "why"], rows, prose=True)]

@@ -1,0 +1,60 @@
+"""The facts to one page of HTML that loads nothing, runs nothing, and can be printed."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Sequence
+from importlib.resources import files
+from typing import Any
+
+from jinja2 import Environment, StrictUndefined
+
+from analysis.report import compared, methods, record, sections
+from analysis.report.blocks import Section, clean
+from analysis.report.collect import Facts
+
+
+def sections_of(facts: Facts) -> list[Section]:
+    """All sections, the verdict first."""
+    return [
+        compared.verdict(facts),
+        sections.distribution(facts),
+        sections.findings(facts),
+        sections.sheets(facts),
+        sections.screening(facts),
+        sections.copies(facts),
+        sections.probe(facts),
+        sections.quality(facts),
+        compared.comparison(facts),
+        record.record(facts),
+        record.repeat(facts),
+        methods.methods(facts),
+    ]
+
+
+def make_page(facts: Facts, written: str) -> bytes:
+    """The report of some facts; `written` is the day it was made on."""
+    return render(facts.name, sections_of(facts), written, compared.stamps_of(facts), facts.version)
+
+
+def render(name: str, found: Sequence[Section], written: str, stamps: Sequence[str], version: str) -> bytes:
+    """The page of some sections. Whatever is put in is text: the template escapes it."""
+    environment = Environment(
+        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined, finalize=_cleaned
+    )
+    style = _packaged("page.css")
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    template = environment.from_string(_packaged("page.html"))
+    page = template.render(
+        name=name, sections=found, written=written, stamps=stamps, version=version, style=style, digest=digest
+    )
+    return page.encode("utf-8")
+
+
+def _cleaned(value: Any) -> Any:
+    return clean(value) if type(value) is str else value  # not of what the template marks as safe
+
+
+def _packaged(name: str) -> str:
+    return (files("analysis.report") / name).read_text("utf-8")

@@ -1,0 +1,235 @@
+"""The page as text: complete, escaped, and without a word on what is not known."""
+
+import hashlib
+import re
+from base64 import b64encode
+from html.parser import HTMLParser
+from itertools import pairwise
+
+import pytest
+
+from analysis.report import sections
+from analysis.report.blocks import Paste, Section, Strip, Table, Words
+from analysis.report.collect import collect
+from analysis.report.methods import AUTHORS, checklist, paragraph
+from analysis.report.page import make_page, render, sections_of
+from analysis.report.results import read_results
+from balancer.errors import OutputError
+from balancer.state import find_state
+from tests.reporting import facts_with, keep, metrics, prepared
+from tests.reviewing import opened
+
+LABELS = ("EFFUSION", "NODULE", "NORMAL")
+DAY = "2026-11-21"
+
+
+class Parsed(HTMLParser):
+    """Tags with their attributes, and all text."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.tags, self.said = [], []
+        self.feed(page)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data):
+        self.said.append(data)
+
+    def of(self, tag):
+        return [attributes for name, attributes in self.tags if name == tag]
+
+
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory):
+    folder = prepared(tmp_path_factory.mktemp("report"), LABELS)
+    keep(folder, metrics(LABELS, "NODULE"))
+    return folder
+
+
+def gathered(folder, **options):
+    with opened(folder) as (journal, split):
+        place = folder / "xrays-balanced"
+        return collect(journal.collection, split, journal.ledger, find_state(folder), place, **options)
+
+
+def page_of(facts):
+    return make_page(facts, DAY).decode()
+
+
+def test_the_page_has_every_section_the_verdict_first(filled):
+    page = page_of(gathered(filled))
+    names = [each["id"] for each in Parsed(page).of("section") if "id" in each]
+    assert names == [
+        *("verdict", "distribution", "findings", "sheets", "screening", "copies", "probe", "quality"),
+        *("comparison", "record", "repeat", "methods"),
+    ]
+    assert re.search(r'class="verdict">Use strong-augmentation', page)
+    assert page.index("weak baseline") < page.index("<h1") < page.rindex("weak baseline")
+    assert "<code>balance compare</code>" not in page
+
+
+def test_nothing_is_loaded_and_nothing_runs(filled):
+    page = page_of(gathered(filled))
+    parsed = Parsed(page)
+    assert not parsed.of("script")
+    assert all(each["src"].startswith("data:image/jpeg;base64,") for each in parsed.of("img"))
+    assert {each["href"][0] for each in parsed.of("a")} == {"#"}
+    assert not re.search(r'\b(?:href|src|action|style|on\w+)="(?!#|data:)', page)
+    policy = next(each["content"] for each in parsed.of("meta") if each.get("http-equiv"))
+    style = page[page.index("<style>") + 7 : page.index("</style>")]
+    digest = b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    assert policy.split("; ") == [
+        *("default-src 'none'", "img-src data:", f"style-src 'sha256-{digest}'", "base-uri 'none'"),
+        "form-action 'none'",
+    ]
+    assert "url(" not in re.sub(r"url\(#\w+\)", "", style)
+
+
+def test_it_can_be_read_aloud(filled):
+    parsed = Parsed(page_of(gathered(filled)))
+    assert parsed.of("html") == [{"lang": "en"}]
+    levels = [int(tag[1]) for tag, _ in parsed.tags if re.fullmatch("h[1-6]", tag)]
+    assert levels[0] == 1
+    assert all(after - before <= 1 for before, after in pairwise(levels))
+    assert len(parsed.of("caption")) == len(parsed.of("table"))
+    assert all("alt" in each for each in parsed.of("img"))
+    drawings = [each for each in parsed.of("svg") if "viewbox" in each]
+    assert len(drawings) > 6
+    assert all(each["role"] == "img" and each["aria-label"] for each in drawings)
+
+
+def test_figures_of_the_folder_are_those_of_its_records(filled):
+    facts = gathered(filled)
+    assert facts.training == {label: real for label, (real, _) in facts.balanced.counts.items()}
+    assert {label: made for label, (_, made) in facts.balanced.counts.items()} == dict.fromkeys(LABELS, 2)
+    assert facts.screened.total == 9
+    assert facts.copies.certain is False  # the percentiles of the test are made up
+    assert len(facts.copies.accepted) == 6
+    assert [(made["model"], count) for made, count in facts.balanced.made] == [("tiny-sd", 6)]
+
+
+def test_no_path_and_no_name_of_a_file_is_in_it(filled):
+    page = page_of(gathered(filled))
+    assert str(filled) not in page
+    assert "SECRET" not in page  # the nearest image of a reason
+    assert "/home/me" not in page
+    assert "w.safetensors" in page
+
+
+def test_a_private_page_shows_no_patient(filled):
+    facts = gathered(filled, private=True)
+    page = page_of(facts)
+    assert "data:image/jpeg" not in page
+    assert "images are left out" in page.lower()
+    assert facts.findings
+    assert all(files == [] for *_, files in facts.findings)
+    assert ".png" in page_of(gathered(filled))
+    assert ".png" not in page
+
+
+def test_what_is_not_known_says_what_to_type(tmp_path):
+    page = page_of(facts_with(("A", "B"), None))
+    for command in ("balance compare", "balance probe", "balance quality", "balance fill --target max --dry-run"):
+        assert f"<code>{command}</code>" in page
+
+
+def test_files_are_named_where_they_are_at_fault_alone():
+    found = [("leak", "in two parts", "keep one", [f"A/{number}.png" for number in range(5)])]
+    page = page_of(facts_with(("A", "B"), None, findings=found))
+    assert "A/0.png, A/1.png, A/2.png and 2 more" in page
+
+
+def test_a_results_of_another_split_or_collection_is_stale(filled):
+    try:
+        keep(filled, metrics(LABELS, "NODULE", settings={"split_sha256": "0" * 64}))
+        assert any("stale" in warning for warning in gathered(filled).warnings)
+        keep(filled, metrics(("A", "NODULE"), "A"))
+        assert any("another collection: it has A" in warning for warning in gathered(filled).warnings)
+        keep(filled, "{damaged")
+        facts = gathered(filled)
+        assert facts.results is None
+        assert ["metrics.json is damaged" in warning for warning in facts.warnings] == [True]
+        assert "metrics.json is damaged" in page_of(facts)
+    finally:
+        keep(filled, metrics(LABELS, "NODULE"))
+    assert gathered(filled).warnings == []
+
+
+def test_a_probe_of_an_earlier_folder_is_stale(filled):
+    keep(filled, {"verdict": "Synthetic NODULE can mostly be told.", "balanced_sha256": "0"}, "probe.json")
+    try:
+        facts = gathered(filled)
+        assert any(warning.startswith("The probe is stale") for warning in facts.warnings)
+        assert "Synthetic NODULE can mostly be told." in page_of(facts)
+    finally:
+        (filled / ".balance" / "reports" / "probe.json").unlink()
+
+
+def test_a_folder_that_is_not_ours_is_refused(filled, tmp_path):
+    with opened(filled) as (journal, split), pytest.raises(OutputError, match="balance fill"):
+        collect(journal.collection, split, journal.ledger, find_state(filled), tmp_path)
+
+
+def test_the_probe_is_shown_with_its_alarms():
+    area = {"value": 0.9, "low": 0.8, "high": 1.0}
+    detectors = [{"name": "noise", "area": area, "p_value": 0.005}, {"name": "border", "area": area, "p_value": 0.2}]
+    found = {"verdict": "V", "fixes": ["F"], "level": 0.01, "classes": [{"label": "A", "detectors": detectors}]}
+    blocks = sections.probe(facts_with(("A", "B"), None, probe=found)).blocks
+    (table,) = [each for each in blocks if isinstance(each, Table)]
+    assert [list(row) for row in table.rows] == [
+        ["A: noise", "0.90 [0.80, 1.00]", "0.005", "yes"],
+        ["A: border", "0.90 [0.80, 1.00]", "0.200", "no"],
+    ]
+
+
+def test_an_invalid_comparison_is_marked_everywhere():
+    results = read_results(metrics(("A", "B"), "B", stamps=["weak baseline", "INVALID: shared patients"]))
+    page = page_of(facts_with(("A", "B"), results))
+    assert page.count('class="invalid"') == 2
+    assert page.index("INVALID") < page.index("<h1")
+    assert "Reservations: INVALID: shared patients; weak baseline." in page
+
+
+def test_a_comparison_of_which_little_is_known_makes_a_page():
+    page = page_of(facts_with(("A", "B"), read_results({"verdict": "Cannot tell."})))
+    assert "Cannot tell." in page
+    assert page_of(facts_with(("A", "B"), read_results({"seeds": 3})))
+
+
+def test_the_checklist_leaves_to_the_authors_what_no_record_tells():
+    facts = facts_with(("A", "B"), read_results(metrics(("A", "B"), "B")))
+    answers = dict(checklist(facts))
+    assert answers["De-identification"] == AUTHORS
+    assert answers["The level at which partitions are disjoint"] == "Image; patients are unknown"
+    assert answers["Limits of the study"] == "weak baseline; generator exposure unknown"
+    assert sum(answer == AUTHORS for answer in answers.values()) > 10
+    said = paragraph(facts)
+    assert "Patients are unknown, so leakage between the parts is not excluded." in said
+    assert "5 seeds each" in said
+    assert "\n" not in said
+
+
+HOSTILE = ("<script>alert(1)</script>", "\"'><img src=x onerror=alert(1)>", "</title></style>", "javascript:a\u202e")
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_whatever_is_put_in_is_text(name):
+    blocks = [Words(name), Table(name, [name], [[name, name]]), Paste(name), Strip(name, [(name, [])])]
+    page = render(name, [Section("a", name, blocks)], DAY, [name], name).decode()
+    assert name not in page or name.startswith("javascript")
+    assert "\u202e" not in page
+    assert {tag for tag, _ in Parsed(page).tags} & {"script", "img"} == set()
+    named = [said for said in Parsed(page).said if name.replace("\u202e", "\ufffd") in said]
+    assert len(named) >= 9
+
+
+def test_hostile_facts_are_text_in_every_section():
+    results = read_results(metrics(HOSTILE, HOSTILE[0], verdict=HOSTILE[0], stamps=list(HOSTILE)))
+    found = [(name, name, name, [name]) for name in HOSTILE]
+    facts = facts_with(HOSTILE, results, name=HOSTILE[2], findings=found, patients=HOSTILE[0], table=HOSTILE[1])
+    page = page_of(facts)
+    assert len(sections_of(facts)) == 12
+    assert not {"script", "img"} & {tag for tag, _ in Parsed(page).tags}
+    assert not any(name.startswith("on") for _, attributes in Parsed(page).tags for name in attributes)
