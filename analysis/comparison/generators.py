@@ -21,13 +21,15 @@ _UNKNOWN = "generator exposure unknown"
 class Exposure:
     """What must be known to tell who learned from whom; `folders` may hold the models, with their cards.
 
-    `validation` are the paths by which an arm is chosen.
+    Those of `elsewhere` may too, but learned from another collection, perhaps: its files are known by content alone,
+    since another image may have the same name. `validation` are the paths by which an arm is chosen.
     """
 
     collection: Collection
     split: Split
     balanced: Balanced | None
     folders: tuple[Path, ...]
+    elsewhere: tuple[Path, ...] = ()
     validation: tuple[str, ...] = ()
 
     def models(self) -> dict[tuple[str, str], str]:
@@ -45,12 +47,19 @@ class Exposure:
         wanted = self.models()
         found: dict[tuple[str, str], dict[str, str] | None] = dict.fromkeys(wanted)
         named = set(wanted.values())
-        for folder in sorted(self.folders, key=lambda folder: folder.name not in named):
+        own = sorted(self.folders, key=lambda folder: folder.name not in named)
+        for folder in (*own, *self.elsewhere):
             if all(card is not None for card in found.values()):
                 break
             for key in _weights(folder) & found.keys():
-                found[key] = found[key] or learned_files(folder) or None
+                found[key] = found[key] or self._card(folder) or None
         return found
+
+    def _card(self, folder: Path) -> dict[str, str] | None:
+        learned = learned_files(folder)
+        if learned is None or folder not in self.elsewhere:
+            return learned
+        return {sha256: sha256 for sha256 in learned.values()}
 
 
 def learned_from_test(exposure: Exposure) -> Iterator[Breach]:

@@ -30,7 +30,7 @@ INVALID = "INVALID: "
 def check(material: Material, ledger: Ledger, *, models: Sequence[Path] = ()) -> tuple[Breach, ...]:
     """Everything for which the test part cannot be trusted, the gravest kind first; nothing is trained or written.
 
-    `models` are folders, beside those that `adapt` made, that may hold what drew the synthetic images.
+    `models` are folders, beside those that `adapt` made here, that may hold what drew the synthetic images.
 
     Raises:
         CollectionError: a held-out file is gone or changed since the scan.
@@ -90,9 +90,10 @@ def _listed(items: Sequence[str]) -> str:
 
 
 def _exposure(material: Material, ledger: Ledger, models: Sequence[Path]) -> Exposure:
-    folders = [*ledger.adapters(material.collection), *models]
+    own = tuple(ledger.adapters(material.collection))
+    elsewhere = tuple(folder for folder in models if folder.resolve() not in {each.resolve() for each in own})
     validation = material.study.validation.paths
-    return Exposure(material.collection, material.split, material.balanced, tuple(folders), validation)
+    return Exposure(material.collection, material.split, material.balanced, own, elsewhere, validation)
 
 
 def _unknown_patients(material: Material) -> Iterable[str]:

@@ -371,6 +371,20 @@ def test_a_generator_that_is_known_leaves_no_stamp(tmp_path, checkpoint):
     assert len(stamps(material, place.ledger, models=[base])) == 1
 
 
+def test_a_model_from_elsewhere_is_judged_by_contents_since_names_repeat(tmp_path, checkpoint):
+    place = place_of(tmp_path)
+    base = tmp_path / "their-model"
+    shutil.copytree(checkpoint, base)
+    filled(place, change=drawn_by(find_checkpoint(str(base)).ref, None))
+    material, test = place.gather(), place.paths("test")[0]
+    write_card(base, {test: "00"})
+    assert check(material, place.ledger, models=[base]) == ()
+    write_card(base, {"other.png": sample(place, test).sha256})
+    (breach,) = check(material, place.ledger, models=[base])
+    assert breach.kind == "generator"
+    assert breach.examples[0] == test
+
+
 def test_a_generator_that_knows_validation_images_favours_itself(tmp_path):
     place = _adapter_knows("val")(tmp_path)
     material = place.gather()
