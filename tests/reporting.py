@@ -28,9 +28,15 @@ KINDS = {
 }
 
 
+_WAY = {
+    **{"images": 12, "patients": 9, "prevalence": 0.08, "base": 0.5, "auprc": 0.18, "recall": [0.36, 0.44]},
+    **{"needed": None, "needed_recall": None},
+}
+
+
 def interval(mean: float, half: float) -> dict[str, float]:
-    """A figure with an interval around it."""
-    return {"mean": mean, "low": mean - half, "high": min(1.0, mean + half)}
+    """A figure with an interval around it; a share stays one."""
+    return {"mean": mean, "low": mean - half, "high": min(1.0, mean + half) if mean <= 1 else mean + half}
 
 
 def metrics(labels: Sequence[str], rare: str, **changes: Any) -> dict[str, Any]:
@@ -63,10 +69,22 @@ def metrics(labels: Sequence[str], rare: str, **changes: Any) -> dict[str, Any]:
         "test": {label: {"images": 30 - 4 * place, "patients": 25 - 4 * place} for place, label in enumerate(labels)},
         "train": {label: 90 - 15 * place for place, label in enumerate(labels)},
         "seeds": 5,
-        "power": {"summary": "It can show a difference of AUPRC of 0.18 or more; 0.05 would take 640 more patients."},
+        "power": {
+            "sentence": "It can show a difference of AUPRC of 0.18 or more; 0.05 would take 640 more patients.",
+            **{"label": rare, "difference": 0.05, "folds": 5, "patients_known": True},
+            "one_split": {**_WAY, "needed": 650},
+            "cross_fitted": {**_WAY, "images": 60, "patients": 50, "auprc": 0.09, "needed": None},
+            **{"notes": ["AUPRC depends on prevalence."], "assumptions": ["Asked: 80% power.", "Assumed: AUROC 0.85."]},
+        },
         "exchange": {
-            "summary": "The synthetic images are worth 6 [-4, 31] more real patients of the class.",
-            "curve": [{"images": size, **interval(0.3 + 0.004 * size, 0.06)} for size in (5, 10, 20, 40)],
+            "sentence": "The synthetic images are worth 6 [-4, 31] more real patients of the class.",
+            "images": {**interval(7, 12), "least": -20, "most": 40},
+            "patients": {**interval(6, 10), "least": -18, "most": 36},
+            **{"arm": "pretraining", "label": rare, "rises": True},
+            "curve": [
+                {"images": size, "patients": size // 2, **interval(0.3 + 0.004 * size, 0.06)}
+                for size in (5, 10, 20, 40)
+            ],
         },
         "openings": 1,
         "settings": {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from analysis.report.blocks import (
@@ -21,16 +21,11 @@ from analysis.report.blocks import (
     number,
 )
 from analysis.report.collect import Facts
-from analysis.report.loose import real, text
 from analysis.report.plots import Line, Row, forest, xy
-from analysis.report.results import Results, curve_of, summary_of
+from analysis.report.results import Results, metric_name, summary_of
+from analysis.report.worth import exchange, power
 
 _COMPARE = "balance compare"
-_NAMES = {
-    **{"auprc": "AUPRC of {}", "auroc": "AUROC of {}", "recall": "recall of {}", "prevalence": "prevalence of {}"},
-    **{"macro_f1": "macro F1", "balanced_accuracy": "balanced accuracy", "mcc": "MCC", "brier": "Brier score"},
-    "calibration_error": "calibration error",
-}
 _SERIES = {"free": 0, "synthetic": 1, "real": 2, "control": 4}
 _LEGEND = (
     *(("triangle", "real images alone"), ("circle", "needs nothing generated")),
@@ -38,16 +33,6 @@ _LEGEND = (
 )
 _COLUMNS = 6  # as many as fit on paper
 _FOLDER_STAMP = re.compile(r"; (?!that )")  # one stamp has a semicolon of its own
-
-
-def metric_name(metric: str) -> str:
-    """A metric in words.
-
-    >>> metric_name("auprc:NODULE"), metric_name("macro_f1"), metric_name("f2")
-    ('AUPRC of NODULE', 'macro F1', 'f2')
-    """
-    name, _, label = metric.partition(":")
-    return _NAMES.get(name, metric).format(label) if name in _NAMES else metric
 
 
 def stamps_of(facts: Facts) -> list[str]:
@@ -69,7 +54,8 @@ def verdict(facts: Facts) -> Section:
         blocks.append(Bullets(stamps, "stamps"))
     if results is not None:
         blocks += [Words(each) for each in (_use(results), _openings(results)) if each]
-        if said := summary_of(results.power):
+        said = summary_of(results.power)
+        if said and said not in results.verdict:
             blocks.append(Words(f"What this test part can show: {said}"))
     if facts.balanced is not None and (said := facts.balanced.facts.get("stamps", "")):
         blocks += [Heading("Stamps of the balanced folder"), Bullets(_FOLDER_STAMP.split(said))]
@@ -99,7 +85,7 @@ def comparison(facts: Facts) -> Section:
     if results.test:
         blocks.append(_tested(results))
     blocks += [*_differences(results), *_arms(results), *_recall(results), *_reliability(results), *_strata(results)]
-    blocks += [*_power(results), *_exchange(results), *_left_out(results)]
+    blocks += [*power(results), *exchange(results), *_left_out(results)]
     return Section("comparison", title, blocks)
 
 
@@ -234,7 +220,8 @@ def _reliability(results: Results) -> list[Block]:
         return []
     rare = results.primary.partition(":")[2]
     axes = ("predicted chance", f"share that is {rare}" if len(rare) <= 24 else "observed share")
-    limits = (0.0, 1.0)
+    most = max(end for line in lines for point in line.points for end in point)
+    limits = (0.0, min(1.0, max(0.2, 1.1 * most)))
     svg = xy(lines, "Reliability diagram", axes, x_limits=limits, y_limits=limits, height=330, diagonal=True)
     size = next((count for _, _, count in results.reliability[chosen[0]] if count), 0)
     told = f"Whether a chance means what it says, for {rare or 'the rare class'}: on the diagonal it does."
@@ -262,40 +249,6 @@ def _strata(results: Results) -> list[Block]:
         if rows:
             blocks.append(Table(f"By {attribute.replace('_', ' ')} [95%]", header, rows))
     return [Heading("By sex, age and view"), *blocks] if blocks else []
-
-
-def _power(results: Results) -> list[Block]:
-    if not results.power:
-        return []
-    said = summary_of(results.power)
-    rows = _plain_rows(results.power)
-    blocks: list[Block] = [Heading("What this test part can show")]
-    blocks += [Words(said)] if said else []
-    return [*blocks, *([Table("Power", ["figure", "value"], rows, prose=True)] if rows else [])]
-
-
-def _exchange(results: Results) -> list[Block]:
-    said, curve = summary_of(results.exchange), curve_of(results.exchange)
-    rows = _plain_rows(results.exchange)
-    if not (said or curve or rows):
-        return []
-    blocks: list[Block] = [Heading("What the synthetic images are worth in real ones")]
-    blocks += [Words(said)] if said else []
-    if curve:
-        ends = [(each.low, each.high) for _, each in curve]
-        line = Line("real images alone", [(size, each.value) for size, each in curve], 2, bars=ends)
-        reached = results.arms.get(results.synthetic, {}).get(results.primary)
-        level = [] if reached is None else [(reached.value, results.synthetic)]
-        axes = ("real training images of the class", metric_name(results.primary))
-        svg = xy([line], "Learning curve of the rare class", axes, horizontals=level)
-        blocks.append(Plot(svg, "The learning curve of the rare class, 95% intervals; the line is the synthetic arm."))
-    return [*blocks, *([Table("Exchange rate", ["figure", "value"], rows, prose=True)] if rows else [])]
-
-
-def _plain_rows(found: Mapping[str, Any]) -> list[list[str]]:
-    """The single figures of an object, by name."""
-    plain = {name: each for name, each in found.items() if real(each) is not None}
-    return [[name.replace("_", " "), text(round(each, 4))] for name, each in plain.items()]
 
 
 def _left_out(results: Results) -> list[Block]:

@@ -10,8 +10,8 @@ from collections.abc import Callable
 
 from analysis.report.blocks import Heading, Paste, Section, Table, Words, clean, many
 from analysis.report.collect import PARTS, Facts
-from analysis.report.compared import metric_name, stamps_of
-from analysis.report.results import Results, summary_of
+from analysis.report.compared import stamps_of
+from analysis.report.results import Results, metric_name, summary_of
 
 AUTHORS = "to be filled in by the authors"
 

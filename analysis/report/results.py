@@ -12,6 +12,11 @@ from analysis.report.loose import entries, interval, intervals, mapping, real, t
 Figures = Mapping[str, Mapping[str, Interval]]
 """For each arm and metric, a figure with its interval."""
 PRIMARY, SECONDARY = "primary", "secondary"
+_NAMES = {
+    **{"auprc": "AUPRC of {}", "auroc": "AUROC of {}", "recall": "recall of {}", "prevalence": "prevalence of {}"},
+    **{"macro_f1": "macro F1", "balanced_accuracy": "balanced accuracy", "mcc": "MCC", "brier": "Brier score"},
+    "calibration_error": "calibration error",
+}
 _ORDER = ("real", "free", "synthetic", "control")
 
 
@@ -128,7 +133,13 @@ def _p_values(value: object) -> dict[str, float]:
 
 def _stratum(value: object) -> dict[str, tuple[int | None, Figures]]:
     known = {name: mapping(each) for name, each in mapping(value).items()}
-    return {name: (whole(each.get("images")), _figures(each.get("arms"))) for name, each in known.items()}
+    return {_with(name, each): (whole(each.get("images")), _figures(each.get("arms"))) for name, each in known.items()}
+
+
+def _with(name: str, found: Mapping[str, Any]) -> str:
+    """A stratum's name, with why it was left out."""
+    why = text(found.get("left_out"))
+    return f"{name} ({why})" if why else name
 
 
 def _bins(value: object) -> tuple[tuple[float, float, int], ...]:
@@ -145,21 +156,22 @@ def _sizes(value: object) -> tuple[int | None, int | None]:
     return whole(known.get("images")), whole(known.get("patients"))
 
 
+def metric_name(metric: str) -> str:
+    """A metric in words.
+
+    >>> metric_name("auprc:NODULE"), metric_name("macro_f1"), metric_name("f2")
+    ('AUPRC of NODULE', 'macro F1', 'f2')
+    """
+    name, _, label = metric.partition(":")
+    return _NAMES.get(name, metric).format(label) if name in _NAMES else metric
+
+
 def summary_of(value: Mapping[str, Any]) -> str:
     """The sentence in which power or exchange rate is said, wherever it stands."""
-    names = ("summary", "sentence", "words", "verdict", "text")
-    return next((text(value[name]) for name in names if isinstance(value.get(name), str)), "")
+    return next((text(value[name]) for name in ("sentence", "summary") if isinstance(value.get(name), str)), "")
 
 
 def curve_of(value: Mapping[str, Any]) -> list[tuple[float, Interval]]:
     """The learning curve: real images of the rare class and the figure that was reached with them."""
-    for name in ("curve", "points", "learning_curve"):
-        found = []
-        for each in map(mapping, entries(value.get(name))):
-            size = next((real(each[key]) for key in ("images", "real", "n", "count") if key in each), None)
-            reached = interval(each)
-            if size is not None and reached is not None:
-                found.append((size, reached))
-        if found:
-            return sorted(found, key=lambda each: each[0])
-    return []
+    found = [(real(each.get("images")), interval(each)) for each in map(mapping, entries(value.get("curve")))]
+    return sorted(((size, at) for size, at in found if size is not None and at is not None), key=lambda each: each[0])

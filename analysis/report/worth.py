@@ -1,0 +1,81 @@
+"""What a test part can show at all, and what synthetic images are worth in real ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from analysis.intervals import Interval
+from analysis.report.blocks import UNKNOWN, Block, Bullets, Heading, Plot, Table, Words, number
+from analysis.report.loose import entries, interval, mapping, real, text, texts, whole
+from analysis.report.plots import Line, xy
+from analysis.report.results import Results, curve_of, metric_name, summary_of
+
+_WAYS = {"one_split": "this test part", "cross_fitted": "cross-fitting"}
+_SHOWS = (
+    *("test by", "images", "patients", "smallest difference of AUPRC", "of recall"),
+    *("patients of the class that the wanted difference takes",),
+)
+
+
+def power(results: Results) -> list[Block]:
+    """The smallest differences that can be shown, what was assumed, and what a smaller one would take."""
+    found = results.power
+    if not found:
+        return []
+    said = summary_of(found)
+    blocks: list[Block] = [Heading("What this test part can show"), *([Words(said)] if said else [])]
+    rows = [_way(name, mapping(found.get(key))) for key, name in _WAYS.items() if mapping(found.get(key))]
+    if rows:
+        label, wanted = text(found.get("label")) or "the rare class", number(real(found.get("difference")), 2)
+        blocks.append(Table(f"What can be shown of {label}; wanted is a difference of {wanted}", _SHOWS, rows))
+    told = [*texts(found.get("notes")), *texts(found.get("assumptions"))]
+    return [*blocks, *([Bullets(told)] if told else [])]
+
+
+def _way(name: str, found: Mapping[str, Any]) -> list[str]:
+    counts = [whole(found.get(key)) for key in ("images", "patients")]
+    recall = [number(real(each), 2) for each in entries(found.get("recall"))]
+    needed = whole(found.get("needed"))
+    return [
+        name,
+        *(UNKNOWN if count is None else f"{count:,}" for count in counts),
+        number(real(found.get("auprc")), 2),
+        " to ".join(recall) or UNKNOWN,
+        UNKNOWN if needed is None else f"{needed:,}",
+    ]
+
+
+def exchange(results: Results) -> list[Block]:
+    """The learning curve of the rare class, and where the synthetic arm stands beside it."""
+    found = results.exchange
+    said, curve = summary_of(found), curve_of(found)
+    worth = {name: interval(found.get(name)) for name in ("images", "patients")}
+    rows = [[f"more real {name}", _count(each)] for name, each in worth.items() if each]
+    if not (said or curve or rows):
+        return []
+    blocks: list[Block] = [Heading("What the synthetic images are worth in real ones")]
+    blocks += [Words(said)] if said else []
+    if curve:
+        blocks.append(_curve(results, text(found.get("arm")) or results.synthetic))
+    return [*blocks, *([Table("Worth, of the rare class [95%]", ["what", "worth"], rows)] if rows else [])]
+
+
+def _curve(results: Results, arm: str) -> Plot:
+    curve = curve_of(results.exchange)
+    name = f"{results.reference or 'real images alone'}, with fewer real images"
+    line = Line(name, [(size, at.value) for size, at in curve], 0, bars=[(at.low, at.high) for _, at in curve])
+    reached = results.arms.get(arm, {}).get(results.primary)
+    level = [] if reached is None else [(reached.value, arm)]
+    axes = ("real training images of the class", metric_name(results.primary))
+    svg = xy([line], "Learning curve of the rare class", axes, horizontals=level)
+    rises = "" if results.exchange.get("rises") is not False else " The curve does not measurably rise."
+    return Plot(
+        svg, f"The learning curve of the rare class, 95% intervals; the broken line is {arm or 'an arm'}.{rises}"
+    )
+
+
+def _count(found: Interval) -> str:
+    """A figure in whole images or patients."""
+    mean, low, high = (number(each, 0, signed=True) for each in (found.value, found.low, found.high))
+    return f"{mean} [{low}, {high}]"
