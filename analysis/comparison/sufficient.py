@@ -44,7 +44,7 @@ def require_sufficient(counts: Counts, rare: str, *, insist: bool = False) -> tu
         raise ComparisonError(
             needed=f"a class of the collection: {', '.join(counts.classes)}",
             found=f"{rare!r} as the primary endpoint",
-            next_step=f"balance compare --endpoint auprc:{counts.classes[0]}",
+            next_step=f"balance compare --label {counts.classes[0]}",
         )
     if not counts.train.get(rare, 0):
         raise _refused(counts, rare, "a real training image", "none, so that there is nothing to remedy or to imitate")
@@ -88,7 +88,7 @@ def _require_two_classes(counts: Counts) -> None:
 def _refused(counts: Counts, rare: str, needed: str, found: str) -> ComparisonError:
     others = [label for label in counts.classes if label != rare and counts.test.get(label, 0) >= FEW]
     told = ", ".join(f"{label} ({counts.test[label]} test images)" for label in others) or "no class"
-    endpoint = f"; or name another endpoint: balance compare --endpoint auprc:{others[0]}" if others else ""
+    endpoint = f"; or judge another class: balance compare --label {others[0]}" if others else ""
     return ComparisonError(
         needed=f"{needed} of {rare}, the class of the primary endpoint",
         found=f"{found}; something can still be concluded of {told}",
