@@ -182,8 +182,9 @@ def _draw_seeds(n_seeds: int, times: int) -> Floats:
     """(S, B) weights of seeds, the same for every arm: S - 1 of S drawn, as with patients."""
     if n_seeds == 1:
         return np.ones((1, times))
-    found: Floats = np.random.default_rng(0).multinomial(n_seeds - 1, np.full(n_seeds, 1 / n_seeds), times).T
-    return found / (n_seeds - 1)
+    counts = np.random.default_rng(0).multinomial(n_seeds - 1, np.full(n_seeds, 1 / n_seeds), times).T
+    weights: Floats = counts / (n_seeds - 1)
+    return weights
 
 
 def _usable(measured: Measured) -> Floats:
