@@ -149,9 +149,12 @@ def _why_not(evidence: Evidence) -> str:
 
 
 def _nothing_synthetic(evidence: Evidence) -> list[str]:
+    none = "There are no synthetic images to judge."
+    if not evidence.patients[evidence.rare]:
+        return [none, f"Nothing can be said of {evidence.rare} either: {_why_not(evidence)}."]
     level = evidence.levels[evidence.reference][evidence.primary]
     said = [
-        "There are no synthetic images to judge.",
+        none,
         f"Of the arms that need none use {evidence.reference}, chosen on validation: "
         f"{metric_in_words(evidence.primary)} {level} on the test part.",
     ]

@@ -97,6 +97,8 @@ def test_without_synthetic_images_the_best_free_arm_is_named(low, shown):
     words = in_words(found, "nothing synthetic")
     assert words.startswith("There are no synthetic images to judge. Of the arms that need none use oversampling")
     assert ("does not show that it is better" in words) == shown
+    nobody = evidence(synthetic=None, patients={"N": 40, "V": 0})
+    assert in_words(nobody, judge(nobody)).endswith("of V either: the test part has no patient with V.")
     assert "Against" not in in_words(evidence(synthetic=None, reference="real"), "nothing synthetic")
 
 
