@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from balancer.cli.console import message, printable, shown
+from balancer.cli.console import message, printable
 from balancer.cli.judging import Watch
 from balancer.cli.models import autoencoder_of
-from balancer.cli.session import Session
+from balancer.cli.session import Session, balanced_folder
 from balancer.cli.workplaces import Errand, done, forget_balanced
 
 if TYPE_CHECKING:
@@ -43,11 +43,15 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """The legs that the comparison stands on, what its figures are stamped with, and whether the legs are folds."""
+    """The legs that the comparison stands on, what its figures are stamped with, and whether the legs are folds.
+
+    `folder` is the balanced folder that is judged; none where there is none, or each fold has its own.
+    """
 
     legs: tuple[Leg, ...]
     stamps: tuple[str, ...]
     folds: bool
+    folder: Path | None = None
 
     @property
     def study(self) -> Study:
@@ -68,13 +72,16 @@ def redrawn(order: Order, folder: Path | None, errands: Sequence[Errand]) -> Ben
 
     session = order.session
     seeds = deal_seeds(order.settings.seeds, len(errands) + 1)
-    material, stamps = _gather(order, session, _balanced(session, folder), session.ledger)
+    folder = folder or balanced_folder(session)
+    if folder is None:
+        message("No balanced folder yet: only what needs no synthetic image is compared.")
+    material, stamps = _gather(order, session, folder, session.ledger)
     legs, said = [Leg("", material.study, seeds[0])], [stamps]
     for (errand, place), own in zip(done(errands), seeds[1:], strict=True):
         material, stamps = _in_workplace(order, errand, place)
         legs.append(Leg(errand.name, material.study, own))
         said.append(stamps)
-    return Bench(tuple(legs), _once(said), folds=False)
+    return Bench(tuple(legs), _once(said), folds=False, folder=folder)
 
 
 def cross_fitted(order: Order, errands: Sequence[Errand]) -> Bench:
@@ -136,22 +143,6 @@ def _gather(
     breaches = check(material, ledger, models=models)
     found = (*require_honest(breaches, force=order.force), *stamps(material, ledger, models=models))
     return material, found
-
-
-def _balanced(session: Session, folder: Path | None) -> Path | None:
-    """The folder that was named, else that of the last fill; none where there is none yet."""
-    from balancer.merge import default_out
-    from balancer.remembered import LastFill
-
-    if folder is not None:
-        return folder
-    last = LastFill.load(session.ledger, session.collection)
-    home = session.state.folder.parent
-    usual = default_out(session.collection.root) if last is None else home / last.place
-    if usual.is_dir():
-        return usual
-    message(f"No balanced folder at {shown(usual)}: only what needs no synthetic image is compared.")
-    return None
 
 
 def _once(said: Sequence[Sequence[str]]) -> tuple[str, ...]:

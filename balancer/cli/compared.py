@@ -16,14 +16,17 @@ if TYPE_CHECKING:
 METRICS = "metrics.json"
 
 
-def save_metrics(session: Session, found: Comparison) -> Path:
+def save_metrics(session: Session, found: Comparison, folder: Path | None) -> Path:
     """Keep the result for programs and for the report, whole or not at all."""
     from analysis.comparison.result import as_json
-    from balancer.files import write_whole
+    from analysis.report.collect import OF_FOLDER
+    from balancer.files import sha256_if_there, write_whole
+    from balancer.records import MARKER
 
     session.state.reports.mkdir(exist_ok=True)
     place = session.state.reports / METRICS
-    write_whole(place, (json.dumps(as_json(found), indent=1, ensure_ascii=False) + "\n").encode())
+    content = as_json(found) | ({} if folder is None else {OF_FOLDER: sha256_if_there(folder / MARKER)})
+    write_whole(place, (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())
     return place
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -83,7 +85,7 @@ def compare(
             show_validation(_on_validation(order, bench, arms), f"auprc:{bench.study.rare}")
             return
         found = _conclude(order, bench, arms, left_out, power.as_json)
-        place = save_metrics(session, found)
+        place = save_metrics(session, found, bench.folder)
     _show(found, place, as_json=as_json)
 
 
@@ -132,7 +134,7 @@ def _conclude(
         power=power,
         exchange=_exchange(order, bench, arms, test),
         openings=session.ledger.openings(session.collection, split),
-        settings={**order.settings.facts(), "seeds": list(order.settings.seeds), "split_sha256": split},
+        settings={**order.settings.facts(), "seeds": list(order.settings.seeds), **_origin(order)},
         version=__version__,
     )
     watch = Watch()
@@ -163,6 +165,11 @@ def _exchange(order: Order, bench: Bench, arms: Sequence[Arm], test: Outcomes) -
     if len({point.images for point in points}) < len(points):  # so few that fractions of them are the same
         return None
     return exchange_rate(test, choice.synthetic, points).as_json
+
+
+def _origin(order: Order) -> dict[str, Any]:
+    """What was typed, and the split: a reader must be able to do the same again, and to see what is stale."""
+    return {"command": shlex.join(["balance", *sys.argv[1:]]), "split_sha256": order.session.split.sha256}
 
 
 def _known_by(keys: Sequence[str], arms: Sequence[Arm]) -> str:

@@ -11,7 +11,7 @@ import typer
 from balancer.cli.console import Progress, printable, result, result_json, shown, table
 from balancer.cli.models import autoencoder_of
 from balancer.cli.reporting import keep_result
-from balancer.cli.session import opened
+from balancer.cli.session import balanced_folder, opened
 from balancer.errors import BalanceError, OutputError
 
 if TYPE_CHECKING:
@@ -91,20 +91,20 @@ def quality(
 
 
 def _chosen(folder: Path | None) -> Path:
-    """The folder that was named, else the usual one of the remembered collection."""
+    """The folder that was named, else that of the remembered collection."""
     from balancer.merge import default_out
 
     if folder is not None:
         return folder
     with opened(write=False) as session:
-        usual = default_out(session.collection.root)
-    if not usual.is_dir():
+        usual = balanced_folder(session)
+        if usual is not None:
+            return usual
         raise OutputError(
             needed="a balanced folder",
-            found=f"none at its usual place, {shown(usual)}",
+            found=f"none at its usual place, {shown(default_out(session.collection.root))}",
             next_step="make one: balance fill --target max, or name the one that fill --out made",
         )
-    return usual
 
 
 def _adapted() -> list[Path]:

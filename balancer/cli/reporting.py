@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from balancer.cli.console import message, printable, result, shown, size_of
-from balancer.cli.session import Session, opened
+from balancer.cli.session import Session, balanced_folder, opened
 from balancer.errors import BalanceError, OutputError
 
 if TYPE_CHECKING:
@@ -46,16 +46,6 @@ def report(
     if not private:
         message("The page shows images of patients: keep it as you keep the collection, or use --private.")
     result(f"Report: {shown(place)} ({size_of(len(page))})")
-
-
-def balanced_folder(session: Session) -> Path | None:
-    """Where the last fill put its balanced folder, else the usual place; `None` where there is none."""
-    from balancer.merge import default_out
-    from balancer.remembered import LastFill
-
-    last = LastFill.load(session.ledger, session.collection)
-    places = [] if last is None else [session.state.folder.parent / last.place]
-    return next((each for each in (*places, default_out(session.collection.root)) if each.is_dir()), None)
 
 
 def keep_result(folder: Path, name: str, found: Mapping[str, Any]) -> None:

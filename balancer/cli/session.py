@@ -85,6 +85,16 @@ def without_holdout(session: Session) -> Session:
     return Session(session.state, session.ledger, session.collection, no_split(session.collection))
 
 
+def balanced_folder(session: Session) -> Path | None:
+    """Where the last fill put its balanced folder, else the usual place; `None` where there is none."""
+    from balancer.merge import default_out
+    from balancer.remembered import LastFill
+
+    last = LastFill.load(session.ledger, session.collection)
+    places = [] if last is None else [session.state.folder.parent / last.place]
+    return next((each for each in (*places, default_out(session.collection.root)) if each.is_dir()), None)
+
+
 def save_report(session: Session, name: str, picture: Image) -> Path:
     """Put a picture for people into the state folder, whole or not at all."""
     from balancer.files import write_whole
