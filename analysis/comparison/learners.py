@@ -152,7 +152,7 @@ class Frozen:
     device: str = "cpu"
     side: int = 64
     steps: int = 600
-    strength: float = 1.0
+    strength: float = 0.01
 
     @property
     def stamps(self) -> tuple[str, ...]:
