@@ -12,7 +12,7 @@ def test_real_data_compared_with_itself_seldom_has_a_winner():
 
 def test_held_back_real_images_help_and_mislabelled_ones_do_not():
     helpful = count(with_held_back(drawn_pool(seed), seed) for seed in range(5))
-    assert helpful["helps"] >= 4
+    assert helpful["helps"] >= 3
     spoilt = count(with_held_back(drawn_pool(seed), seed, shuffled=True) for seed in range(5))
     assert spoilt["helps"] == 0
-    assert spoilt["harms"] + spoilt["no use"] >= 4
+    assert spoilt["harms"] + spoilt["no use"] >= 3
