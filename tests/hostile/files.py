@@ -27,11 +27,11 @@ def saved(image: Image.Image, codec: str, **options: object) -> bytes:
     return buffer.getvalue()
 
 
-def hostile_files() -> Iterator[tuple[str, bytes]]:
-    """(name, content) of every file that can be written as bytes."""
+def hostile_files(every: int = 24) -> Iterator[tuple[str, bytes]]:
+    """(name, content) of every file that can be written as bytes; one byte in `every` of the structure is turned."""
     for suffix, codec in CODECS.items():
         yield from _truncated(suffix, saved(Image.fromarray(GREY), codec))
-        yield from _flipped(suffix, saved(Image.fromarray(GREY), codec))
+        yield from _flipped(suffix, saved(Image.fromarray(GREY), codec), every)
     yield from _wrong_names()
     yield from _pngs()
     yield from _jpegs()
@@ -126,13 +126,13 @@ def _socket(path: Path) -> None:
 
 def _truncated(suffix: str, whole: bytes) -> Iterator[tuple[str, bytes]]:
     """Cut at every section, and within it."""
-    for at in sorted({0, 1, 2, 4, 7, 8, 9, 12, 20, 26, 33, 34, 37, 54, *range(64, len(whole), 311), len(whole) - 1}):
+    for at in sorted({0, 1, 2, 4, 7, 8, 9, 12, 20, 26, 33, 34, 37, 54, *range(64, len(whole), 499), len(whole) - 1}):
         yield f"cut-{at}.{suffix}", whole[:at]
 
 
-def _flipped(suffix: str, whole: bytes) -> Iterator[tuple[str, bytes]]:
+def _flipped(suffix: str, whole: bytes, every: int) -> Iterator[tuple[str, bytes]]:
     """One byte of the structure is another."""
-    for at in range(0, min(len(whole), 160), 3):
+    for at in range(0, min(len(whole), 600), every):
         yield f"flip-{at}.{suffix}", whole[:at] + bytes([whole[at] ^ 0xFF]) + whole[at + 1 :]
 
 
@@ -311,12 +311,12 @@ def _chain(count: int, *, back: bool = False) -> bytes:
     """One small folder after the other, up to the end or back to the first."""
     tags = _plain_tags(4, 4)
     size = 2 + 12 * len(tags) + 4
-    found = b"II*\0" + struct.pack("<I", 8)
+    found = bytearray(b"II*\0" + struct.pack("<I", 8))
     rows = struct.pack("<H", len(tags)) + b"".join(struct.pack("<HHII", *tag) for tag in tags)
     for number in range(count):
         last = number == count - 1
         found += rows + struct.pack("<I", (8 if back else 0) if last else 8 + (number + 1) * size)
-    return found
+    return bytes(found)
 
 
 def _others() -> Iterator[tuple[str, bytes]]:

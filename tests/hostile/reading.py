@@ -21,7 +21,7 @@ READERS = ("header", "look", "grey", "marks")
 
 def main() -> None:
     """Read all files that are named on the command line, or on stdin one a line."""
-    import balancer.contents  # what a scan has loaded when it begins
+    import balancer.drafts  # what a scan has loaded when it begins
     import balancer.xmp  # noqa: F401
 
     for name in sys.argv[1:] or (line.rstrip("\n") for line in sys.stdin):
