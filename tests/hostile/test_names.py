@@ -15,13 +15,14 @@ from tests.hostile.names import NAMES, NOT_UNICODE, TWINS
 from tests.kills import balance, tree_hash
 
 PIPELINE = ("--no-screen", "--steps", "1", "--size", "16")
+SOME = NAMES if os.environ.get("TORTURE") else NAMES[::6]
 DANGEROUS = ("=", "+", "-", "@", "\t", "\r")
 
 
 def run(folder, *arguments, code=0):
     """What a command printed; it ends with `code`, without a traceback and without driving the terminal."""
     process = balance(folder, *arguments)
-    output, _ = process.communicate(timeout=300)
+    output, _ = process.communicate(timeout=600)
     assert process.returncode == code, (arguments, output[-3000:])
     assert "Traceback" not in output, arguments
     assert not [letter for letter in output if not letter.isprintable() and letter not in "\n"], arguments
@@ -55,7 +56,7 @@ def filled(tmp_path_factory, checkpoint):
     """A collection of hostile names that was scanned, split and filled."""
     folder = tmp_path_factory.mktemp("names")
     root = collection(folder / "xrays", ["NORMAL"], images=12)
-    collection(root, NAMES)
+    collection(root, SOME)
     table = ["file,patient,sex,age,view"]
     rows = csv.writer(file := (folder / "patients.csv").open("w", encoding="utf-8", newline=""))
     file.write(table[0] + "\r\n")
@@ -77,21 +78,21 @@ def test_they_are_merged_verified_and_told_as_they_are(filled):
     run(filled, "verify", "xrays-balanced")
     tables = [pq.read_table(path).to_pylist() for path in out.rglob("metadata.parquet")]
     made = [row for table in tables for row in table if row["is_synthetic"]]
-    assert {Path(row["file_name"]).parent.name for row in made} == set(NAMES)
+    assert {Path(row["file_name"]).parent.name for row in made} == set(SOME)
     with (out / "provenance.csv").open(encoding="utf-8", newline="") as file:
         cells = [cell for row in csv.reader(file) for cell in row]
     assert [cell for cell in cells if cell.startswith(DANGEROUS)] == []
     card = (out / "README.md").read_text("utf-8")
     assert "<script" not in card
     assert "<img" not in card
-    assert json.loads((out / "balance.json").read_bytes())["labels"] == sorted([*NAMES, "NORMAL"])
+    assert json.loads((out / "balance.json").read_bytes())["labels"] == sorted([*SOME, "NORMAL"])
     for path in sorted(out.rglob("syn-*"))[::16]:
         assert "synthetic" in run(filled, "explain", str(path.relative_to(filled)))
 
 
 def test_scan_tells_a_program_the_names_as_they_are(filled):
     found = run(filled, "scan", "xrays", "--json", "--patients", "patients.csv")
-    assert set(json.loads(found[found.index("{\n") : found.rindex("}") + 1])["classes"]) == {*NAMES, "NORMAL"}
+    assert set(json.loads(found[found.index("{\n") : found.rindex("}") + 1])["classes"]) == {*SOME, "NORMAL"}
 
 
 def test_unmerge_leaves_the_originals(filled, tmp_path):
@@ -130,7 +131,7 @@ def test_no_script_of_theirs_runs_in_the_review_page(filled):
     process.communicate()
     assert said == []
     assert {url.split("/")[2] for url in asked} == {address.split("/")[2]}
-    assert shown >= set(NAMES)
+    assert shown >= set(SOME)
 
 
 @pytest.mark.parametrize(("one", "other"), TWINS.values(), ids=list(TWINS))
