@@ -14,7 +14,7 @@ from PIL import Image
 from tests.hostile.names import NAMES, NOT_UNICODE, TWINS
 from tests.kills import balance, tree_hash
 
-PIPELINE = ("--no-screen", "--steps", "1", "--size", "16")
+PIPELINE = ("--no-screen", "--steps", "1", "--size", "16", "--batch-size", "2")
 SOME = NAMES if os.environ.get("TORTURE") else NAMES[::6]
 DANGEROUS = ("=", "+", "-", "@", "\t", "\r")
 
