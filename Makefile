@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 BALANCE := ../$(BIN)/balance
 
-.PHONY: setup demo test lint bench clean
+.PHONY: setup demo test lint bench torture clean
 
 setup: .venv/done
 
@@ -32,6 +32,9 @@ lint: setup
 
 bench: setup
 	$(BIN)/python -m tests.bench
+
+torture: setup
+	$(BIN)/python -m tests.hostile.torture
 
 clean:
 	rm -rf .venv demo .mypy_cache .ruff_cache .pytest_cache

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
 from analysis.decoding import Greys
 from balancer.errors import ImageError
-from balancer.images import CODECS, GreyImage, read_grey, resize
+from balancer.images import GreyImage, read_grey, resize
+from balancer.opening import opened
 
 SIDE = 64
 """Pixels a side that images are judged at."""
@@ -97,15 +97,10 @@ def colour_spread(path: Path) -> float:
     Raises:
         ImageError: the file cannot be decoded.
     """
-    try:
-        with Image.open(path, formats=CODECS) as image:
-            if image.mode in ("L", "LA", "1", "I", "F") or image.mode.startswith("I;"):
-                return 0.0
-            channels = np.asarray(image.convert("RGB").reduce(max(1, min(image.size) // 128))).astype(np.int16)
-    except (OSError, SyntaxError, ValueError) as error:  # read_grey has decoded it a moment ago
-        raise ImageError(
-            needed="an image that can be decoded", found=path.name, next_step="look at the file"
-        ) from error
+    with opened(path) as image:
+        if image.mode in ("L", "LA", "1", "I", "F") or image.mode.startswith("I;"):
+            return 0.0
+        channels = np.asarray(image.convert("RGB").reduce(max(1, min(image.size) // 128))).astype(np.int16)
     return round(float((channels.max(2) - channels.min(2)).mean()), 4)
 
 

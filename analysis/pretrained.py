@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from analysis.classifier import HeadedNetwork, new_head
 from analysis.decoding import Greys
 from balancer.errors import ModelError
+from balancer.generators.weights import require_sound
 
 Floats = npt.NDArray[np.float32]
 
@@ -103,6 +104,7 @@ def _read(file: Path) -> dict[str, Tensor]:
     if file.suffix != ".safetensors" or not file.is_file():
         found = f"{file.name}: {'no safetensors file' if file.is_file() else 'no such file'}"
         raise ModelError(needed="weights in safetensors; pickles are refused", found=found, next_step=_NEXT)
+    require_sound(file, _NEXT)
     try:
         return dict(load_file(file))
     except (SafetensorError, OSError) as error:

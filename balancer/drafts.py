@@ -9,8 +9,8 @@ from PIL import Image
 
 from balancer.headers import quick_header
 from balancer.images import read_small
+from balancer.opening import open_plainly, require_scans
 
-_READ = os.O_RDONLY | getattr(os, "O_BINARY", 0)
 _MOST_BYTES, _MOST_PIXELS = 1 << 22, 1 << 26  # beyond them, the shortcut saves nothing
 _SCALES = (8, 4, 2, 1)
 
@@ -31,6 +31,7 @@ def read_draft(path: str, side: int) -> tuple[Image.Image, int]:
 def _quick(path: str, side: int) -> Image.Image | None:
     try:
         content = _content(path)
+        require_scans(content)
         header = quick_header(content)
         if header is None or header.format != "JPEG" or header.mode not in ("L", "RGB"):
             return None
@@ -47,7 +48,7 @@ def _quick(path: str, side: int) -> Image.Image | None:
 
 def _content(path: str) -> bytes:
     """At most one byte more than the shortcut is for."""
-    file = os.open(path, _READ)
+    file = open_plainly(path)
     try:
         return os.read(file, _MOST_BYTES + 1)
     finally:

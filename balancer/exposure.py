@@ -20,7 +20,7 @@ def learned_files(folder: Path) -> dict[str, str] | None:
     try:
         files = json.loads((folder / "card.json").read_text("utf-8"))["training_files"]
         return dict(files)
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
 
 

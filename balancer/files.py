@@ -6,6 +6,9 @@ import hashlib
 import os
 from pathlib import Path
 
+MAX_TABLE, MAX_COLUMNS = 1 << 29, 10_000
+"""Bytes of a user's table, some millions of rows; and its columns."""
+
 
 def write_whole(path: Path, content: bytes) -> None:
     """Write a file so that it is never seen half-written, even after a power cut.
@@ -45,3 +48,18 @@ def sha256_if_there(path: Path) -> str | None:
         return sha256_of(path)
     except OSError:
         return None
+
+
+def read_plainly(path: Path, limit: int) -> bytes:
+    """The content of a file that a user names; a pipe or a device would never end.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is no plain file, or has more than `limit` bytes.
+    """
+    size = path.stat().st_size
+    if not path.is_file():
+        raise ValueError("no plain file")
+    if size > limit:
+        raise ValueError(f"{size:,} bytes, and at most {limit:,} are read")
+    return path.read_bytes()

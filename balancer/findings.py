@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import unicodedata
@@ -148,11 +149,16 @@ _UNREADABLE = {
         "not an image: neither PNG, JPEG, TIFF, BMP nor WebP inside ({})",
         "convert what is an X-ray to PNG (8 or 16 bit), take the rest out",
     ),
+    "too large": (
+        "it would take too much to decode ({})",
+        "make a smaller copy of what is an X-ray, take the rest out",
+    ),
     "truncated": ("truncated: the end of the file is missing ({})", "copy it again from where it came, or take it out"),
     "damaged": ("damaged: it cannot be decoded ({})", "repair it or take it out"),
     "closed": ("it may not be read ({})", "ask its owner for permission to read it"),
 }
 _BEGINNINGS = (b"\x89PNG", b"\xff\xd8\xff", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+", b"BM", b"RIFF")
+_TOO_MUCH = ("too large", "too much in it", "passes")
 _CUT = ("truncated", "not enough", "unexpected end", "premature")
 
 
@@ -166,17 +172,22 @@ def _cause(path: Path, fault: str) -> str:
         return "empty"
     if not beginning.startswith(_BEGINNINGS):
         return "no image"
+    if any(words in fault for words in _TOO_MUCH):
+        return "too large"
     return "truncated" if any(word in fault.lower() for word in _CUT) or _lacks_its_end(path) else "damaged"
 
 
 def _lacks_its_end(path: Path) -> bool:
     """Whether a PNG or JPEG lacks the mark that ends every one, or a WebP is shorter than it says."""
-    content = path.read_bytes()
-    if content.startswith(b"\x89PNG"):
-        return b"IEND" not in content[-64:]
-    if content.startswith(b"RIFF"):
-        return int.from_bytes(content[4:8], "little") + 8 > len(content)
-    return content.startswith(b"\xff\xd8\xff") and b"\xff\xd9" not in content[-64:]
+    with path.open("rb") as file:
+        beginning, size = file.read(8), file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - 64))
+        end = file.read(64)
+    if beginning.startswith(b"\x89PNG"):
+        return b"IEND" not in end
+    if beginning.startswith(b"RIFF"):
+        return int.from_bytes(beginning[4:], "little") + 8 > size
+    return beginning.startswith(b"\xff\xd8\xff") and b"\xff\xd9" not in end
 
 
 def wrong_extensions(images: pd.DataFrame) -> Iterator[Finding]:

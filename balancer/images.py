@@ -13,12 +13,11 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageFile, JpegImagePlugin, PngImagePlugin
 
-from balancer.errors import ImageError
+from balancer.opening import opened
 
 GreyImage = npt.NDArray[np.uint8]
 """An array of shape (height, width): 0 is the darkest that the file holds or can hold, 255 the brightest."""
 
-CODECS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP")
 EXTENSIONS = {
     ".png": "PNG",
     ".jpg": "JPEG",
@@ -31,8 +30,6 @@ EXTENSIONS = {
 _DEEP_MODES = ("I", "F")  # and all that begin with "I;": more than 8 bits a pixel
 _FORMATS_SAMPLED = 64
 _BAND = 256  # rows that are rescaled at once
-_BROKEN = (OSError, SyntaxError, ValueError, EOFError, TypeError, IndexError, Image.DecompressionBombError)
-# what Pillow's decoders raise on damaged files: it has no error class of its own for them
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,11 +82,8 @@ def read_header(path: Path) -> Header:
     Raises:
         ImageError: the file is not a readable PNG, JPEG, TIFF, BMP or WebP image.
     """
-    try:
-        with Image.open(path, formats=CODECS) as image:
-            return Header(str(image.format), image.mode, _bits(image), image.width, image.height)
-    except _BROKEN as error:
-        raise _unreadable(path, error) from error
+    with opened(path, decode=False) as image:
+        return Header(str(image.format), image.mode, _bits(image), image.width, image.height)
 
 
 def read_grey(path: Path) -> GreyImage:
@@ -101,11 +95,8 @@ def read_grey(path: Path) -> GreyImage:
     Raises:
         ImageError: the file cannot be decoded, or holds values that are not numbers.
     """
-    try:
-        with Image.open(path, formats=CODECS) as image:
-            return _to_grey(image)
-    except _BROKEN as error:
-        raise _unreadable(path, error) from error
+    with opened(path) as image:
+        return _to_grey(image)
 
 
 def read_small(path: Path, side: int) -> tuple[Image.Image, int]:
@@ -117,16 +108,13 @@ def read_small(path: Path, side: int) -> tuple[Image.Image, int]:
     Raises:
         ImageError: the file cannot be decoded, or holds values that are not numbers.
     """
-    try:
-        with Image.open(path, formats=CODECS) as image:
-            image.draft("L" if image.mode in ("L", "RGB") else None, (side, side))
-            plain = image.mode == "L" and not image.has_transparency_data
-            frames = int(getattr(image, "n_frames", 1))  # a TIFF's are counted before its pixels are decoded
-            grey = image if plain else Image.fromarray(_to_grey(image))
-            whole = grey.size == (side, side) and grey is not image
-            return (grey if whole else grey.resize((side, side), Image.Resampling.BOX)), frames
-    except _BROKEN as error:
-        raise _unreadable(path, error) from error
+    with opened(path) as image:
+        image.draft("L" if image.mode in ("L", "RGB") else None, (side, side))
+        plain = image.mode == "L" and not image.has_transparency_data
+        frames = int(getattr(image, "n_frames", 1))  # a TIFF's are counted before its pixels are decoded
+        grey = image if plain else Image.fromarray(_to_grey(image))
+        whole = grey.size == (side, side) and grey is not image
+        return (grey if whole else grey.resize((side, side), Image.Resampling.BOX)), frames
 
 
 def resize(grey: GreyImage, width: int, height: int) -> GreyImage:
@@ -152,15 +140,17 @@ def encode(grey: GreyImage, output: OutputFormat, xmp: bytes) -> bytes:
 
 
 def read_xmp(path: Path) -> bytes | None:
-    """The XMP packet of an image file, or `None` where there is none."""
-    try:
-        with Image.open(path, formats=CODECS) as image:
-            found = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp")
-            if found is None and image.format == "TIFF":
-                found = image.tag_v2.get(700)  # type: ignore[attr-defined]  # only TIFF images have tags
-    except _BROKEN as error:
-        raise _unreadable(path, error) from error
-    return found.encode() if isinstance(found, str) else found
+    """The XMP packet of an image file, or `None` where there is none.
+
+    Raises:
+        ImageError: the file is no readable image.
+    """
+    with opened(path, decode=False) as image:
+        found = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp")
+        if found is None and image.format == "TIFF":
+            found = image.tag_v2.get(700)  # type: ignore[attr-defined]  # only TIFF images have tags
+        packet = found.encode("utf-8", "replace") if isinstance(found, str) else found
+        return packet if isinstance(packet, bytes) else None  # a TIFF may have a number in its place
 
 
 def common_format(headers: Iterable[tuple[str, Header]], root: Path) -> OutputFormat:
@@ -202,10 +192,15 @@ def _is_deep(mode: str) -> bool:
 def _to_grey(image: Image.Image) -> GreyImage:
     if _is_deep(image.mode):
         return _rescale(np.asarray(image))
-    if image.has_transparency_data:
-        black = Image.new("RGBA", image.size, (0, 0, 0, 255))
-        image = Image.alpha_composite(black, image.convert("RGBA"))
-    return np.array(image if image.mode == "L" else image.convert("L"))
+    if not image.has_transparency_data:
+        return np.array(image if image.mode == "L" else image.convert("L"))
+    grey = np.empty((image.height, image.width), np.uint8)
+    for top in range(0, image.height, _BAND):  # the whole would be in memory four times over
+        band = image.crop((0, top, image.width, min(top + _BAND, image.height))).convert("RGBA")
+        grey[top : top + _BAND] = np.asarray(
+            Image.alpha_composite(Image.new("RGBA", band.size, "black"), band).convert("L")
+        )
+    return grey
 
 
 def _rescale(values: npt.NDArray[Any]) -> GreyImage:
@@ -249,12 +244,9 @@ def _save_options(output: OutputFormat, xmp: bytes) -> dict[str, Any]:
 def _common_levels(paths: Sequence[Path]) -> tuple[float, float]:
     extrema: list[tuple[float, float]] = []
     for path in paths:
-        try:
-            with Image.open(path, formats=CODECS) as image:
-                values = np.asarray(image)
-                extrema.append((float(values.min()), float(values.max())))
-        except _BROKEN as error:
-            raise _unreadable(path, error) from error
+        with opened(path) as image:
+            values = np.asarray(image)
+            extrema.append((float(values.min()), float(values.max())))
     low, high = np.median(np.array(extrema), axis=0)
     return float(low), float(high)
 
@@ -267,26 +259,15 @@ def _common_compression(codec: str, paths: Sequence[Path]) -> dict[str, Any]:
 
 def _compression(path: Path) -> tuple[tuple[str, Any], ...]:
     """How one file is compressed, as hashable items of `OutputFormat`'s fields."""
-    try:
-        with Image.open(path, formats=CODECS) as image:
-            if isinstance(image, JpegImagePlugin.JpegImageFile):
-                tables = tuple(tuple(table) for _, table in sorted(image.quantization.items()))
-                return ("tables", tables), ("subsampling", JpegImagePlugin.get_sampling(image))
-            if image.format == "TIFF":
-                return (("compression", image.info.get("compression")),)
-    except _BROKEN as error:
-        raise _unreadable(path, error) from error
+    with opened(path, decode=False) as image:
+        if isinstance(image, JpegImagePlugin.JpegImageFile):
+            tables = tuple(tuple(table) for _, table in sorted(image.quantization.items()))
+            return ("tables", tables), ("subsampling", JpegImagePlugin.get_sampling(image))
+        if image.format == "TIFF":
+            return (("compression", image.info.get("compression")),)
     with path.open("rb") as file:
         return (("lossless", b"VP8L" in file.read(4096)),)
 
 
 def _most(values: Iterable[Any]) -> Any:
     return Counter(values).most_common(1)[0][0]
-
-
-def _unreadable(path: Path, error: BaseException) -> ImageError:
-    return ImageError(
-        needed="a PNG, JPEG, TIFF, BMP or WebP image that can be decoded",
-        found=f"{path.name}: {str(error).replace(str(path), path.name) or type(error).__name__}",
-        next_step="repair the file or take it out of the collection, then run: balance scan DATA --deep",
-    )

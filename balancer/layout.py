@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
 
-from balancer.errors import CollectionError, PlanError, SplitError, StateError
+from balancer.errors import CollectionError, OutputError, PlanError, SplitError, StateError
 from balancer.folders import canonical_part
 from balancer.jobs import Candidate, Job, Verdict
 from balancer.records import Row
@@ -69,6 +70,7 @@ def plan_layout(collection: Collection, split: Split | None, accepted: Iterable[
 
     Raises:
         CollectionError: an image is gone, or has another size than when it was scanned.
+        OutputError: two names would be one on some file systems.
         PlanError: a candidate is of no class of the collection.
         SplitError: the split knows not all images.
         StateError: a candidate's file is gone.
@@ -78,6 +80,7 @@ def plan_layout(collection: Collection, split: Split | None, accepted: Iterable[
     originals = list(_originals(collection, folders))
     synthetic = _synthetic(accepted, training, collection.labels)
     taken = {entry.path for entry in originals}
+    _require_names_apart(taken)
     entries = [*originals, *(_free(entry, taken) for entry in synthetic)]
     return Layout(tuple(sorted(entries, key=lambda entry: entry.path)), training, tuple(collection.labels))
 
@@ -142,6 +145,31 @@ def changed(path: str, what: str) -> CollectionError:
         found=f"{path!r} changed since it was scanned: {what}",
         next_step="scan it again: balance scan FOLDER",
     )
+
+
+def _require_names_apart(paths: Iterable[str]) -> None:
+    """Refuse files or folders that would be one on a file system that knows no case, or one form of Unicode alone."""
+    names = set(paths)
+    for path in list(names):
+        while (path := path.rpartition("/")[0]) and path not in names:
+            names.add(path)
+    first: dict[str, str] = {}
+    if len({_folded(name) for name in names}) == len(names):
+        return
+    for name in sorted(names, key=lambda name: (name.count("/"), name)):
+        other = first.setdefault(_folded(name), name)
+        if other != name:
+            raise OutputError(
+                needed="names that stay apart on every file system: some know no case, or one form of Unicode alone",
+                found=f"{other!a} and {name!a}",
+                next_step="rename or join them in the collection, then run: balance scan FOLDER",
+            )
+
+
+def _folded(name: str) -> str:
+    if name.isascii():
+        return name.lower()
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 
 
 def _synthetic(accepted: Iterable[tuple[Candidate, Verdict]], training: str, labels: Sequence[str]) -> list[Entry]:

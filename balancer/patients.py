@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from balancer.errors import TableError
+from balancer.files import MAX_COLUMNS, MAX_TABLE, read_plainly
 from balancer.findings import Finding
 
 USUAL_NAMES = {
@@ -116,11 +117,11 @@ def read_table(path: Path, named: Mapping[str, str] | None = None) -> PatientTab
 
 def _read(path: Path) -> bytes:
     try:
-        return path.read_bytes()
-    except OSError as error:
+        return read_plainly(path, MAX_TABLE)
+    except (OSError, ValueError) as error:
         raise TableError(
             needed="a table of patients: CSV or TSV with a header line",
-            found=f"{path}: {error.strerror}",
+            found=f"{path}: {getattr(error, 'strerror', None) or error}",
             next_step="balance scan DATA --patients FILE.csv (--patients '' goes on without one)",
         ) from error
 
@@ -144,9 +145,15 @@ def _decode(path: Path, data: bytes) -> str:
 
 def _header(path: Path, text: str) -> tuple[list[str], str]:
     first = text.lstrip("\r\n")[:100_000]
-    found = {mark: next(csv.reader(io.StringIO(first), delimiter=mark), []) for mark in _SEPARATORS}
+    found = {mark: _cells_of_first(first, mark) for mark in _SEPARATORS}
     separator = max(found, key=lambda mark: len(found[mark]))
     header = [name.strip() for name in found[separator]]
+    if len(header) > MAX_COLUMNS:
+        raise TableError(
+            needed=f"a table of patients of at most {MAX_COLUMNS:,} columns",
+            found=f"{path.name} with more",
+            next_step="export the columns that are needed: file, patient, sex, age, view",
+        )
     if not any(header):
         raise TableError(
             needed="a table of patients with a header line",
@@ -154,6 +161,13 @@ def _header(path: Path, text: str) -> tuple[list[str], str]:
             next_step="write a first line such as: file,patient,sex,age,view",
         )
     return header, separator
+
+
+def _cells_of_first(text: str, separator: str) -> list[str]:
+    try:
+        return next(csv.reader(io.StringIO(text, newline=""), delimiter=separator), [])  # "\r" alone ends lines too
+    except csv.Error:  # an open quote, control characters
+        return []
 
 
 def _find_columns(path: Path, header: Sequence[str], named: Mapping[str, str]) -> dict[str, str]:

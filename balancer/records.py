@@ -101,7 +101,7 @@ def read_marker(folder: Path) -> Marker | None:
             for part, counts in content["counts"].items()
         }
         return Marker(**content)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None
 
 

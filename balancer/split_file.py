@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import warnings
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
@@ -9,6 +10,7 @@ from pathlib import Path, PurePosixPath
 import pandas as pd
 
 from balancer.errors import SplitError
+from balancer.files import MAX_COLUMNS, MAX_TABLE, read_plainly
 from balancer.folders import canonical_part
 from balancer.groups import stay_together
 from balancer.scan import Collection
@@ -45,16 +47,17 @@ def read_parts(table: Path, collection: Collection) -> pd.Series:
 
 def _read(table: Path) -> pd.DataFrame:
     try:
-        header = table.read_text("utf-8-sig").partition("\n")[0]
+        text = read_plainly(table, MAX_TABLE).decode("utf-8-sig")
+        header = text.partition("\n")[0]
         separator = max(",;\t", key=header.count)
+        if header.count(separator) >= MAX_COLUMNS:
+            raise ValueError(f"more than {MAX_COLUMNS:,} columns")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", pd.errors.ParserWarning)  # of cells beyond the header's
-            rows = pd.read_csv(
-                table, sep=separator, index_col=False, dtype=str, keep_default_na=False, encoding="utf-8-sig"
-            )
+            rows = pd.read_csv(io.StringIO(text), sep=separator, index_col=False, dtype=str, keep_default_na=False)
     except (OSError, UnicodeError, ValueError) as error:  # pandas' own errors of parsing are ValueErrors
         advice = "give a CSV or TSV file with a header: balance split --splits FILE"
-        why = error.strerror if isinstance(error, OSError) else str(error).splitlines()[0]
+        why = error.strerror if isinstance(error, OSError) else (str(error).splitlines() or ["no table"])[0]
         raise _wrong("a table that can be read", f"{table}: {why}", advice) from error
     return pd.DataFrame({name: rows[name].str.strip() for name in rows.columns})
 

@@ -28,6 +28,7 @@ _NAMESPACES = {
 }
 for _prefix, _uri in _NAMESPACES.items():
     ET.register_namespace(_prefix, _uri)
+_LARGEST = 1 << 20  # bytes; ours have two thousand
 _NOT_XML = re.compile("[^\t\n\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _FRAME = '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>\n{}\n<?xpacket end="r"?>'
 
@@ -69,6 +70,8 @@ def parse_xmp(packet: bytes) -> dict[str, str] | None:
     >>> parse_xmp(make_xmp("nodule", None))["label"]
     'nodule'
     """
+    if len(packet) > _LARGEST:
+        return None
     try:
         root = fromstring(packet.strip(b"\0 \r\n"))
     except (ET.ParseError, DefusedXmlException, ValueError):

@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 MAX_BODY = 4096  # bytes; an answer has about a hundred
 _MAX_ADDRESS = 512
+_MAX_HEADERS = 16_384
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'",
@@ -30,7 +31,7 @@ class Guard:
     """Stands before an application: every request without the token, or of a foreign page or host name, gets 403.
 
     A foreign `Host` means that a name of somebody else's was made to point to this machine (DNS rebinding); a foreign
-    `Origin`, that somebody else's page asks. What is larger than any answer can be gets 413 or 414.
+    `Origin`, that somebody else's page asks. What is larger than any answer can be gets 413, 414 or 431.
     """
 
     def __init__(self, app: ASGIApp, *, port: int, token: str) -> None:
@@ -61,6 +62,8 @@ class Guard:
             return PlainTextResponse("Forbidden: use the address that balance review printed.\n", 403)
         if len(request.url.path) + len(request.url.query) > _MAX_ADDRESS:
             return PlainTextResponse("The address is too long.\n", 414)
+        if sum(len(name) + len(value) for name, value in request.headers.raw) > _MAX_HEADERS:
+            return PlainTextResponse("The headers are too large.\n", 431)
         length = request.headers.get("content-length", "0")
         if not (length.isascii() and length.isdigit() and len(length) < 9) or int(length) > MAX_BODY:
             return PlainTextResponse("The request is too large.\n", 413)

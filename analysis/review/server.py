@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import secrets
 import socket
@@ -17,6 +18,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
+from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
 from analysis.review.desk import Desk, Refusal
 from analysis.review.guard import Guard, read_body
@@ -25,8 +27,31 @@ from balancer.errors import BalanceError, ImageError, ReviewError, StateError
 _SCRIPTS = {"/page.js": "text/javascript", "/viewer.js": "text/javascript", "/page.css": "text/css"}
 _STATUS = {StateError: 503, ImageError: 410}
 HOST = "127.0.0.1"
+_PATIENCE = 10.0  # seconds
+
+
+class _Impatient(H11Protocol):
+    """Ends a line on which no whole request comes: as many such lines as are served would keep the reader out."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in its base
+        super().connection_made(transport)
+        self._last: RequestResponseCycle | None = None
+        self._look = self.loop.call_later(_PATIENCE, self._end_if_idle)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._look.cancel()
+        super().connection_lost(exc)
+
+    def _end_if_idle(self) -> None:
+        if self.cycle is self._last and (self.cycle is None or self.cycle.response_complete):
+            self.transport.close()
+            return
+        self._last = self.cycle
+        self._look = self.loop.call_later(_PATIENCE, self._end_if_idle)
+
+
 _SETTINGS: Mapping[str, Any] = {
-    **{"http": "h11", "ws": "none", "lifespan": "off", "loop": "asyncio", "interface": "asgi3"},
+    **{"http": _Impatient, "ws": "none", "lifespan": "off", "loop": "asyncio", "interface": "asgi3"},
     **{"log_config": None, "log_level": "error", "access_log": False},
     **{"server_header": False, "date_header": False, "proxy_headers": False},
     **{"limit_concurrency": 64, "timeout_graceful_shutdown": 3, "h11_max_incomplete_event_size": 16_384},

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -12,6 +11,8 @@ from typing import Any
 
 from balancer.errors import ModelError
 from balancer.files import sha256_of
+from balancer.generators.distrust import SCHEDULER, read_json, refused, require_harmless
+from balancer.generators.weights import PICKLES, require_plain_metadata, require_sound
 from balancer.jobs import ModelRef
 
 PIPELINES = ("StableDiffusionPipeline", "StableDiffusionXLPipeline")
@@ -30,7 +31,8 @@ _CONFIGS = {
     "tokenizer": "tokenizer_config.json",
     "tokenizer_2": "tokenizer_config.json",
 }
-_PICKLES = (".bin", ".ckpt", ".pt", ".pth", ".pkl")
+_MOST_BLOCKS = 16  # each halves the image
+_LARGEST_SIDE = 8192  # pixels
 _HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 WAYS = (
     "train a small one on your images: balance adapt --from-scratch\n"
@@ -55,14 +57,14 @@ class Checkpoint:
 
     def config(self, part: str) -> dict[str, Any]:
         """The configuration of the UNet, VAE or a text encoder."""
-        return _read_json(self.folder / part / "config.json")
+        return read_json(self.folder / part / "config.json")
 
     @property
     def scale_factor(self) -> int:
         """Pixels to a side of one latent cell."""
         vae = self.config("vae")
         blocks = vae.get("block_out_channels") or vae.get("decoder_block_out_channels")
-        if not isinstance(blocks, list) or not blocks:
+        if not isinstance(blocks, list) or not 0 < len(blocks) <= _MOST_BLOCKS:
             raise _lacks(self.folder, "vae's block_out_channels")
         return int(2 ** (len(blocks) - 1))
 
@@ -73,6 +75,8 @@ class Checkpoint:
         side = size[0] if isinstance(size, list) and size else size
         if not isinstance(side, int):
             raise _lacks(self.folder, "unet's sample_size")
+        if not 0 < side * self.scale_factor <= _LARGEST_SIDE:
+            raise refused(self.folder, f"its unet draws {side * self.scale_factor:,} pixels a side")
         return side * self.scale_factor
 
     @property
@@ -120,6 +124,8 @@ def find_adapter(path: Path) -> tuple[Path, ModelRef]:
     usual = [file for file in files if file.name == "pytorch_lora_weights.safetensors"]
     chosen = usual or files
     if len(chosen) == 1 and chosen[0].is_file() and chosen[0].suffix == ".safetensors":
+        require_sound(chosen[0], "use another adapter: balance fill --adapter FILE.safetensors")
+        require_plain_metadata(chosen[0])
         return chosen[0], ModelRef(path.resolve().name, None, sha256_of(chosen[0]))
     raise ModelError(
         needed="a LoRA adapter: one .safetensors file, or a folder with one",
@@ -146,7 +152,7 @@ def _find_fetched(name: str) -> Checkpoint:
 
 
 def _check_single_file(file: Path) -> Checkpoint:
-    if file.suffix in _PICKLES:
+    if file.suffix in PICKLES:
         raise _pickled(file, [file])
     configs = file.with_suffix("")
     if file.suffix != ".safetensors" or not (configs / "model_index.json").is_file():
@@ -155,8 +161,10 @@ def _check_single_file(file: Path) -> Checkpoint:
             found=f"{file.name}" + ("" if file.suffix != ".safetensors" else f" without a folder {configs.name}"),
             next_step=f"put the configuration files of the model it comes from into {configs.name}/",
         )
-    pipeline = _check_index(configs)
-    _check_parts(configs, _parts_of(configs), weights=False)
+    pipeline, parts = _check_index(configs), _parts_of(configs)
+    _check_parts(configs, parts, weights=False)
+    require_harmless(configs, read_json(configs / "model_index.json"), parts)
+    require_sound(file)
     return Checkpoint(configs, ModelRef(file.name, None, sha256_of(file)), pipeline, None, file)
 
 
@@ -164,6 +172,7 @@ def _check_folder(folder: Path, name: str, revision: str | None) -> Checkpoint:
     pipeline = _check_index(folder)
     parts = _parts_of(folder)
     _check_parts(folder, parts, weights=True)
+    require_harmless(folder, read_json(folder / "model_index.json"), parts)
     files = sorted(
         file for part in parts for file in (folder / part).iterdir() if file.suffix in (".safetensors", ".json", ".txt")
     )
@@ -179,7 +188,7 @@ def _check_index(folder: Path) -> str:
             found=f"{folder}: {_what_is_there(folder)}",
             next_step=WAYS,
         )
-    pipeline = _read_json(index).get("_class_name")
+    pipeline = read_json(index).get("_class_name")
     if pipeline not in PIPELINES:
         raise _not_supported(folder, f"a {pipeline}", " or ".join(PIPELINES))
     return str(pipeline)
@@ -187,7 +196,7 @@ def _check_index(folder: Path) -> str:
 
 def _parts_of(folder: Path) -> list[str]:
     """The parts that are needed and named in the index, each of a class we know."""
-    index = _read_json(folder / "model_index.json")
+    index = read_json(folder / "model_index.json")
     is_xl = index["_class_name"] == "StableDiffusionXLPipeline"
     needed = [part for part in PARTS if is_xl or not part.endswith("_2")]
     for part in needed:
@@ -195,7 +204,9 @@ def _parts_of(folder: Path) -> list[str]:
         if not isinstance(entry, list) or len(entry) != 2 or entry[1] is None:
             raise _lacks(folder, part)
         library, name = entry
-        known = name in PARTS[part] or (part == "scheduler" and library == "diffusers")
+        known = isinstance(name, str) and (
+            name in PARTS[part] or (part == "scheduler" and library == "diffusers" and SCHEDULER.fullmatch(name))
+        )
         if library not in ("diffusers", "transformers") or not known:
             raise _not_supported(
                 folder,
@@ -212,7 +223,7 @@ def _check_parts(folder: Path, parts: Iterable[str], *, weights: bool) -> None:
         if part.startswith("tokenizer") and not _has_vocabulary(folder / part):
             raise _lacks(folder, f"{part}'s vocabulary")
         if weights and part in _WEIGHTED and not list((folder / part).glob("*.safetensors")):
-            pickles = [file for file in (folder / part).iterdir() if file.suffix in _PICKLES]
+            pickles = [file for file in (folder / part).iterdir() if file.suffix in PICKLES]
             raise _pickled(folder, pickles) if pickles else _lacks(folder, f"{part}'s weights")
 
 
@@ -222,24 +233,6 @@ def _has_vocabulary(folder: Path) -> bool:
 
 def _plain_weights(folder: Path) -> list[Path]:
     return [file for file in folder.glob("*.safetensors") if ".fp16" not in file.name]
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise ModelError(
-            needed=f"a readable {path.parent.name}/{path.name}",
-            found=str(error),
-            next_step="copy the model folder again",
-        ) from error
-    if not isinstance(found, dict):
-        raise ModelError(
-            needed="a JSON object",
-            found=f"{path.name}: something else",
-            next_step="copy the model folder again",
-        )
-    return found
 
 
 def _hash_files(folder: Path, files: Iterable[Path]) -> str:

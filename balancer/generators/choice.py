@@ -62,7 +62,7 @@ def adapter_card(folder: Path) -> dict[str, Any] | None:
     """The card of an adapter that balance made, `None` for anything else."""
     try:
         card = json.loads((folder / CARD).read_text("utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     if not isinstance(card, dict) or card.get("kind") != "lora" or not isinstance(card.get("base"), dict):
         return None

@@ -11,7 +11,7 @@ import yaml
 
 from balancer.generators.checkpoint import Checkpoint
 
-_LARGEST = 1_000_000
+_LARGEST = 100_000
 _NAMES = ("license", "licence", "copying")
 
 
@@ -45,7 +45,7 @@ def is_from_scratch(checkpoint: Checkpoint) -> bool:
     """Whether balance trained it from scratch."""
     try:
         card = json.loads((checkpoint.folder / "card.json").read_text("utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return False
     return isinstance(card, dict) and card.get("method") == "from scratch"
 
@@ -56,12 +56,12 @@ def _front_matter(path: Path) -> dict[str, Any]:
             return {}
         text = path.read_text("utf-8")
         head = yaml.safe_load(text[4:].split("\n---", 1)[0]) if text.startswith("---\n") else {}
-    except (OSError, ValueError, yaml.YAMLError):
+    except (OSError, ValueError, RecursionError, yaml.YAMLError):
         return {}
     return head if isinstance(head, dict) else {}
 
 
 def _text(value: Any) -> str:
     if isinstance(value, list):
-        return ", ".join(str(each) for each in value)
+        return ", ".join(each for each in value if isinstance(each, str))  # a list of lists of lists may have no end
     return str(value).strip() if isinstance(value, str) else ""

@@ -1,0 +1,116 @@
+"""The one way into an image file: through Pillow, within limits, so that no file can take all time or memory."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from PIL import Image, ImageFile
+
+from balancer.errors import ImageError
+
+CODECS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP")
+MAX_PIXELS = 50_000_000
+"""Stitched films of whole legs have 35 million; beyond it, decoding takes a gigabyte."""
+MAX_BYTES = 1 << 29
+_MAX_READS = 200_000  # a file is read in pieces of kilobytes, or section by section
+_MAX_TOLD = 1 << 26  # bytes of all that is told beside the pixels
+_MAX_SCANS = 100  # passes of a progressive JPEG: encoders make a dozen
+_PIXEL = 8  # bytes of one at most, before compression
+_READ = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)  # a pipe would wait for ever
+
+
+@contextmanager
+def opened(path: Path, *, decode: bool = True) -> Iterator[ImageFile.ImageFile]:
+    """A PNG, JPEG, TIFF, BMP or WebP file as Pillow opens it; whatever goes wrong with it meanwhile is an ImageError.
+
+    `decode`: its pixels are wanted, not its header alone.
+
+    Raises:
+        ImageError: it is no such image, is damaged, or would take too much to decode.
+    """
+    try:
+        with os.fdopen(open_plainly(path), "rb") as file:
+            budget = _Budget(file, path.name)
+            with Image.open(budget, formats=CODECS) as image:  # type: ignore[arg-type]  # all that Pillow calls is there
+                require_size(image.width, image.height)
+                if decode and image.format in ("JPEG", "MPO"):
+                    require_scans(path.read_bytes())
+                budget.allow(image.width * image.height * _PIXEL)
+                yield image
+    except ImageError:
+        raise
+    except Exception as error:  # Pillow's decoders raise anything on damaged files, AssertionError too
+        raise unreadable(path, error) from error
+
+
+def open_plainly(path: str | Path) -> int:
+    """The descriptor of a plain file of a bearable size.
+
+    Raises:
+        OSError: it cannot be opened.
+        ValueError: it is no plain file, or too large.
+    """
+    file = os.open(path, _READ)
+    status = os.fstat(file)
+    if stat.S_ISREG(status.st_mode) and status.st_size <= MAX_BYTES:
+        return file
+    os.close(file)
+    if not stat.S_ISREG(status.st_mode):
+        raise ValueError("no plain file")
+    raise ValueError(f"too large: {status.st_size:,} bytes, and no X-ray has more than {MAX_BYTES:,}")
+
+
+def require_size(width: int, height: int) -> None:
+    """Raise a ValueError for an image of more than `MAX_PIXELS`."""
+    if width * height > MAX_PIXELS:
+        raise ValueError(f"too large: {width:,} x {height:,} pixels, and at most {MAX_PIXELS:,} are decoded")
+
+
+def require_scans(content: bytes) -> None:
+    """Raise a ValueError for a JPEG of so many passes that it would be decoded for hours."""
+    if content.count(b"\xff\xda") > _MAX_SCANS:
+        raise ValueError(f"a JPEG of more than {_MAX_SCANS} passes")
+
+
+def unreadable(path: Path, error: BaseException) -> ImageError:
+    """What is said of a file that cannot be read; it names no folder."""
+    return ImageError(
+        needed="a PNG, JPEG, TIFF, BMP or WebP image that can be decoded",
+        found=f"{path.name}: {str(error).replace(str(path), path.name) or type(error).__name__}",
+        next_step="repair the file or take it out of the collection, then run: balance scan DATA --deep",
+    )
+
+
+class _Budget:
+    """A file that can be read so often and so much: millions of sections keep a reader busy, long ones fill memory."""
+
+    def __init__(self, file: BinaryIO, name: str) -> None:
+        self._file, self._name = file, name
+        self._reads, self._bytes = _MAX_READS, _MAX_TOLD
+        self.seek, self.tell, self.fileno, self.close = file.seek, file.tell, file.fileno, file.close
+
+    def __repr__(self) -> str:
+        return repr(self._name)
+
+    def allow(self, count: int) -> None:
+        """Let so many bytes more be read."""
+        self._bytes += count
+
+    def read(self, count: int = -1, /) -> bytes:
+        """What a file's `read` gives, up to one byte beyond what is allowed."""
+        self._reads -= 1
+        content = self._file.read(self._bytes + 1 if count < 0 else min(count, self._bytes + 1))
+        self._bytes -= len(content)
+        if self._reads < 0 or self._bytes < 0:
+            raise ValueError("too much in it beside the pixels")
+        return content
+
+    def readline(self, count: int = -1, /) -> bytes:
+        """What a file's `readline` gives."""
+        self._reads -= 1
+        return self._file.readline(_MAX_TOLD if count < 0 else min(count, _MAX_TOLD))
