@@ -123,7 +123,9 @@ def snapshot(folder: Path) -> dict[str, str]:
     found |= {"candidates": tree_hash(state / "candidates"), **_ledger(state / "ledger.sqlite")}
     for made in (state / "adapters").glob("*/"):
         found[f"adapter {made.name}"] = _adapter(made)
-    left = [path.name for path in (*folder.glob(".*"), *state.rglob(".*")) if ".partial" in path.name or "tmp" in path.name]
+    left = [
+        path.name for path in (*folder.glob(".*"), *state.rglob(".*")) if ".partial" in path.name or "tmp" in path.name
+    ]
     return found | {"leftovers": " ".join(left)}
 
 

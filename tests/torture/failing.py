@@ -78,13 +78,13 @@ def _judge(arena: Arena, ended: forked.Ended, kind: str) -> str:
     if ended.code == 0:
         assert kind in _MAY_DO_WITHOUT, f"{kind} failed, and nothing was said"
         arena.compare()
-        return "done without"
+        return f"{kind}: done without"
     assert ended.code == 2, "not an error with a message"
     assert "Traceback" not in ended.output
     assert all(part in ended.output for part in ("needed: ", "found:  ", "next:   ")), "not of three parts"
     arena.require_whole()
     arena.finish()
-    return "refused, and completed"
+    return f"{kind}: refused, and completed"
 
 
 def build(folder: Path) -> Path:

@@ -65,7 +65,10 @@ def main(kills: int, names: list[str], signs: tuple[int, ...] = (signal.SIGKILL,
                 arena = Arena(folder / f"{name}-{sign}", CASES[name])
                 through = kill_and_resume(arena, kills, random.Random(f"{name} {sign}"), sign)
                 kind = signal.Signals(sign).name
-                print(f"{name}: {kills} {kind}, {through} runs got through ({arena.seconds:.2f} s): nothing lost", flush=True)
+                print(
+                    f"{name}: {kills} {kind}, {through} runs got through ({arena.seconds:.2f} s): nothing lost",
+                    flush=True,
+                )
 
 
 if __name__ == "__main__":
