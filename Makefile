@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 BALANCE := ../$(BIN)/balance
 
-.PHONY: setup demo test lint bench clean
+.PHONY: setup demo test torture lint bench clean
 
 setup: .venv/done
 
@@ -24,6 +24,17 @@ demo: setup
 
 test: setup
 	$(BIN)/python -m pytest --numprocesses auto
+
+KILLS ?= 3000
+torture: setup
+	$(BIN)/python -m tests.torture.kills $(KILLS) scan scan-deep split fill fill-more merge unmerge
+	$(BIN)/python -m tests.torture.kills 200 fill-pocket
+	$(BIN)/python -m tests.torture.kills 50 adapt-scratch adapt-base
+	$(BIN)/python -m tests.torture.kills --signals 50
+	$(BIN)/python -m tests.torture.failing 1
+	$(BIN)/python -m tests.torture.damaged 200
+	$(BIN)/python -m tests.torture.disks
+	$(BIN)/python -m tests.torture.sources
 
 lint: setup
 	$(BIN)/ruff format --check .

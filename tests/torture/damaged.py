@@ -1,6 +1,6 @@
 """Damage the ledger in every way a disk can, and demand that it is found, set aside and made anew without guessing.
 
-`python -m tests.torture.damaged 200` flips that many pages beside the other damages.
+`python -m tests.torture.damaged 200` flips that many pages beside the other damages; names after it choose some.
 """
 
 from __future__ import annotations
@@ -80,13 +80,14 @@ def _flip(path: Path, number: int) -> None:
     path.write_bytes(content)
 
 
-def main(flips: int) -> None:
-    """Print what came of every damage."""
+def main(flips: int, names: list[str]) -> None:
+    """Print what came of every damage, or of those named."""
     with place() as folder:
         arena = Arena(folder / "damaged", CASE)
         for what, damage in damages(flips):
-            print(f"{what}: {survive(arena, what, damage)}", flush=True)
+            if not names or what in names:
+                print(f"{what}: {survive(arena, what, damage)}", flush=True)
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    main(int(sys.argv[1]), sys.argv[2:])

@@ -97,8 +97,9 @@ def build(folder: Path) -> Path:
 
 def main(stride: int, names: list[str]) -> None:
     """Print what came of every failure."""
-    with place() as folder:
-        for name in names or list(CASES):
+    names = names or list(CASES)
+    with place(*names) as folder:
+        for name in names:
             arena = Arena(folder / name, CASES[name])
             found = attack(arena, Faults(), stride)
             print(f"{name}: {found.total()} failures: {dict(found)}", flush=True)

@@ -16,11 +16,13 @@ os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}  # a fork be
 os.environ |= {"HF_HUB_OFFLINE": "1", "TORCHDYNAMO_DISABLE": "1"}  # compiling takes minutes, and is not what is tried
 
 _USUAL = (
-    *("balancer.cli", "balancer.fill", "balancer.merge", "balancer.provenance", "balancer.intake"),
-    *("balancer.generators.families", "balancer.adapt.scratch", "balancer.adapt.lora.train"),
-    *("analysis.figures", "analysis.imbalance", "analysis.screening", "analysis.watch", "torch"),
-    *("diffusers", "transformers.models.clip.modeling_clip", "transformers.models.clip.tokenization_clip"),
-    *("diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion", "sklearn.linear_model", "pyarrow.parquet"),
+    *("balancer.cli", "balancer.fill", "balancer.merge", "balancer.provenance", "balancer.intake", "balancer.renewal"),
+    *("balancer.generators.families", "analysis.figures", "analysis.imbalance", "torch", "pyarrow.parquet"),
+)
+_LEARNING = (
+    *("balancer.adapt.scratch", "balancer.adapt.lora.train", "analysis.screening", "analysis.watch"),
+    *("diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion", "sklearn.linear_model"),
+    *("transformers.models.clip.modeling_clip", "transformers.models.clip.tokenization_clip"),
 )
 
 
@@ -38,9 +40,9 @@ class Ended:
         return f"exit {self.code}\n{self.output}"
 
 
-def preload() -> None:
-    """Import what the commands import, so that children need not."""
-    for name in _USUAL:
+def preload(*, networks: bool) -> None:
+    """Import what the commands import, so that children need not; `networks`: what learns and draws by them too."""
+    for name in (*_USUAL, *(_LEARNING if networks else ())):
         importlib.import_module(name)
 
 

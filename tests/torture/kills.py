@@ -20,11 +20,11 @@ _MEMORY = Path("/dev/shm")  # where there is one: thousands of syncs are slow on
 
 
 @contextmanager
-def place() -> Iterator[Path]:
-    """A folder for arenas, with the free generator installed and everything imported."""
+def place(*names: str) -> Iterator[Path]:
+    """A folder for arenas of these cases, with the free generator installed and what they need imported."""
     with tempfile.TemporaryDirectory(dir=_MEMORY if _MEMORY.is_dir() else None) as folder:
         free.install(Path(folder) / "site")
-        forked.preload()
+        forked.preload(networks=any(name.startswith(("adapt", "fill-pocket")) for name in names))
         yield Path(folder)
 
 
@@ -59,8 +59,9 @@ def _require_stopped(ended: forked.Ended, sign: int) -> None:
 
 def main(kills: int, names: list[str], signs: tuple[int, ...] = (signal.SIGKILL,)) -> None:
     """Print what came of so many kills of each command."""
-    with place() as folder:
-        for name in names or list(CASES):
+    names = names or list(CASES)
+    with place(*names) as folder:
+        for name in names:
             for sign in signs:
                 arena = Arena(folder / f"{name}-{sign}", CASES[name])
                 through = kill_and_resume(arena, kills, random.Random(f"{name} {sign}"), sign)
