@@ -35,6 +35,7 @@ torture: setup
 	$(BIN)/python -m tests.torture.damaged 200
 	$(BIN)/python -m tests.torture.disks
 	$(BIN)/python -m tests.torture.sources
+	$(BIN)/python -m tests.torture.news
 
 lint: setup
 	$(BIN)/ruff format --check .

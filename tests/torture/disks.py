@@ -88,7 +88,7 @@ def main() -> None:
         for share in SHARES:
             with disk(folder / f"estimated-{share}", round(share * estimate)) as small:
                 refuse(arena, small)
-            with disk(folder / f"full-{share}", round(share * truth)) as small:
+            with disk(folder / f"full-{share}", int(share * truth) // _PAGE * _PAGE) as small:
                 fill_up(arena, small)
             print(f"{share:.0%} of {estimate} bytes: refused; of {truth}, not estimated: nothing partial", flush=True)
 

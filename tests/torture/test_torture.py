@@ -15,6 +15,7 @@ from tests.balanced import make_job
 from tests.torture.forked import Ended
 from tests.torture.free import Free
 from tests.torture.kills import _require_stopped
+from tests.torture.news import FAULTS
 from tests.torture.sources import changes
 
 ROOT = Path(__file__).parents[2]
@@ -49,6 +50,12 @@ def test_a_disk_that_fails_at_any_call_is_a_message_and_nothing_is_lost():
 def test_a_damaged_ledger_is_made_anew_from_what_is_certain():
     told = attack("damaged", "1", "emptied", "cut at 60%", "without verdicts", "another job", "page 0 of noise")
     assert told.count("set aside and made anew") == 5
+
+
+def test_every_fault_is_a_message_of_three_parts_with_its_exit_code():
+    told = attack("news")
+    assert told.count("next:   ") == told.count("exit 2") == len(FAULTS) - 2
+    assert told.count("exit 130") == 2
 
 
 def test_a_small_disk_is_refused_and_never_half_filled():
