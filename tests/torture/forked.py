@@ -42,6 +42,7 @@ class Ended:
 
 def preload(*, networks: bool) -> None:
     """Import what the commands import, so that children need not; `networks`: what learns and draws by them too."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # a child that is stopped before it has begun just ends
     for name in (*_USUAL, *(_LEARNING if networks else ())):
         importlib.import_module(name)
 
