@@ -54,7 +54,7 @@ FAULTS = {
     "no state folder": News("balance scan", spoil=lambda folder: shutil.rmtree(folder / ".balance")),
     "collection gone": News("which is gone", spoil=lambda folder: (folder / "xrays").rename(folder / "moved")),
     "image changed": News("changed", _MORE, _spoil("xrays/NORMAL/p0000-0.png", b"other")),
-    "image gone": News("gone", _MORE, lambda folder: (folder / "xrays" / "NORMAL" / "p0000-0.png").unlink()),
+    "image gone": News("no such file", _MORE, lambda folder: (folder / "xrays" / "NORMAL" / "p0000-0.png").unlink()),
     "ledger damaged": News("balance scan", spoil=_spoil(".balance/ledger.sqlite", b"garbage" * 999)),
     "ledger emptied": News("balance scan", spoil=_spoil(".balance/ledger.sqlite", b"")),
     "state locked": News(f"process {os.getpid()} is at work", is_locked=True),
