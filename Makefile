@@ -25,6 +25,18 @@ demo: setup
 test: setup
 	$(BIN)/python -m pytest --numprocesses auto
 
+KILLS ?= 3000
+torture: setup
+	$(BIN)/python -m tests.torture.kills $(KILLS) scan scan-deep split fill fill-more merge unmerge
+	$(BIN)/python -m tests.torture.kills 200 fill-pocket
+	$(BIN)/python -m tests.torture.kills 50 adapt-scratch adapt-base
+	$(BIN)/python -m tests.torture.kills --signals 50
+	$(BIN)/python -m tests.torture.failing 1
+	$(BIN)/python -m tests.torture.damaged 200
+	$(BIN)/python -m tests.torture.disks
+	$(BIN)/python -m tests.torture.sources
+	$(BIN)/python -m tests.torture.news
+
 lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .

@@ -21,7 +21,7 @@ from analysis.inspection import MEASURES, Measures, inspect_one, join, measure_s
 from analysis.reals import Reals, Watch, load_reals
 from balancer.errors import ImageError, ScreenError
 from balancer.files import write_whole
-from balancer.images import GreyImage
+from balancer.images import GreyImage, raise_if_disk_failed
 from balancer.jobs import Candidate, Verdict
 from balancer.scan import Collection as Xrays
 from balancer.split import Split
@@ -127,6 +127,7 @@ class Screen:
             try:
                 grey, measures = inspect_one(candidate.path)
             except ImageError as error:
+                raise_if_disk_failed(error)
                 return error
             views, features = self._views(grey)
             self._seen[candidate.sha256] = _Seen(grey, measures, views, features)

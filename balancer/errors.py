@@ -15,6 +15,7 @@ BalanceError              needed, found, next step: the three parts of every mes
 ├── ComparisonError       what is there cannot be compared, or not honestly
 ├── OutputError           the balanced folder is not ours, or cannot be written
 └── StateError            `.balance` is missing, locked, damaged, or in a forbidden place
+    └── DamagedLedger     the ledger is not as it was written: `balance scan` makes a new one
 """
 
 from __future__ import annotations
@@ -90,3 +91,7 @@ class OutputError(BalanceError):
 
 class StateError(BalanceError):
     """The state folder is missing, locked, damaged, or in a forbidden place."""
+
+
+class DamagedLedger(StateError):
+    """The ledger is not as it was written; `balance scan` sets it aside and makes a new one."""

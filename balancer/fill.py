@@ -27,6 +27,7 @@ from balancer.plan import Plan
 from balancer.prompts import TemplatePack, make_prompt
 from balancer.scan import Collection
 from balancer.split import Split
+from balancer.sums import found_whole, has_sums, write_sums
 from balancer.xmp import make_xmp
 
 __all__ = ["USABLE", "FillProgress", "FillReport", "Judged", "Look", "Recipe", "Screen", "fill", "measure_look"]
@@ -78,7 +79,8 @@ class FillReport:
     """What came of a plan: the images to merge, how many were rejected and why, and classes that stay short.
 
     `review` counts those that wait for a person; `judged` holds all that were looked at, in order. `judged_anew`
-    counts those that an earlier run had made and another screen judged.
+    counts those that an earlier run had made and another screen judged, `taken_up` those that it had made and the
+    ledger does not know.
     """
 
     accepted: Mapping[str, Sequence[Judged]]
@@ -88,6 +90,7 @@ class FillReport:
     review: Mapping[str, int] = field(default_factory=dict)
     judged: Mapping[str, Sequence[Judged]] = field(default_factory=dict)
     judged_anew: int = 0
+    taken_up: int = 0
 
 
 @dataclass(slots=True)
@@ -216,6 +219,7 @@ class _Desk:
     references: References
     judged: dict[str, list[Judged]] = field(default_factory=dict)
     judged_anew: int = 0
+    taken_up: int = 0
 
     def next_batches(self, label: str, missing: int, deficit: int, retries: int) -> list[range]:
         """Batches after those already judged that may cover what is missing; none when `retries` is used up."""
@@ -231,7 +235,14 @@ class _Desk:
         found = [self.known[jobs[0].label].judged.get(job.id) for job in jobs]
         return all(each is not None and sha256_if_there(each[0].path) == each[0].sha256 for each in found)
 
-    def recall(self, jobs: Sequence[Job]) -> None:
+    def take(self, jobs: Sequence[Job]) -> bool:
+        """Take over a batch that is there already, if it is whole."""
+        if not self.holds(jobs):
+            return self._take_up(jobs)
+        self._recall(jobs)
+        return True
+
+    def _recall(self, jobs: Sequence[Job]) -> None:
         """Take over a batch that the ledger holds; if another screen judged it, judge it anew."""
         label, known = jobs[0].label, self.known[jobs[0].label]
         batch = [known.judged[job.id] for job in jobs]
@@ -240,10 +251,20 @@ class _Desk:
             self.judged_anew += len(batch)
         self.judged.setdefault(label, []).extend(batch)
 
+    def _take_up(self, jobs: Sequence[Job]) -> bool:
+        """Judge and record a batch that is whole on disk though the ledger does not know it."""
+        found = found_whole(self.store, jobs)
+        if found is None:
+            return False
+        self.judged.setdefault(jobs[0].label, []).extend(self._judge(jobs[0].label, found))
+        self.taken_up += len(jobs)
+        return True
+
     def finish(self, jobs: Sequence[Job], images: Sequence[GreyImage]) -> Sequence[Job]:
         """Harmonise, encode, write, screen and record one batch: the files first, then, all at once, their rows."""
         with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
             batch = list(pool.map(self._write, jobs, images))
+        write_sums(self.store, batch)
         sync_path(self.store)
         label = jobs[0].label
         judged = self._judge(label, batch)
@@ -278,9 +299,11 @@ def _run_round(
         for label, ranges in rounds.items():
             for indices in ranges:
                 jobs = [desk.recipe.job(label, index) for index in indices]
-                if desk.holds(jobs):
-                    settle()  # the batches of a class are taken in order
-                    desk.recall(jobs)
+                if not (desk.holds(jobs) or has_sums(desk.store, jobs)):
+                    yield jobs
+                    continue
+                settle()  # the batches of a class are taken in order
+                if desk.take(jobs):
                     progress.done += len(jobs)
                 else:
                     yield jobs
@@ -313,6 +336,7 @@ def _report(desk: _Desk, plan: Plan, made: int) -> FillReport:
         {label: count for label, count in waiting.items() if count},
         judged,
         desk.judged_anew,
+        desk.taken_up,
     )
 
 

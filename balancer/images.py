@@ -176,6 +176,17 @@ def common_format(headers: Iterable[tuple[str, Header]], root: Path) -> OutputFo
     )
 
 
+def raise_if_disk_failed(error: ImageError) -> None:
+    """Raise what the system said, where that is why an image could not be read: the image may well be sound.
+
+    Raises:
+        OSError: of the system, as for a bad disk.
+    """
+    cause = error.__cause__
+    if isinstance(cause, OSError) and cause.errno is not None:  # Pillow's own have no number
+        raise cause
+
+
 def _bits(image: ImageFile.ImageFile) -> int:
     if image.mode in ("I", "F"):
         return 32

@@ -13,7 +13,7 @@ from pathlib import Path
 from balancer import trees
 from balancer.card import make_card
 from balancer.errors import OutputError
-from balancer.files import sha256_if_there, write_whole
+from balancer.files import sha256_if_there, sha256_of, write_whole
 from balancer.jobs import Candidate, Verdict
 from balancer.layout import Entry, Layout, changed, lost, plan_layout
 from balancer.records import (
@@ -151,7 +151,7 @@ def unmerge(folder: Path) -> int:
     else:
         synthetic = []
     for path, sha256 in marker.files.items():
-        if path in here and sha256_if_there(folder / path) == sha256:  # a card that its reader has edited is theirs
+        if path in here and sha256_of(folder / path) == sha256:  # a card that its reader has edited is theirs
             (folder / path).unlink()
     (folder / MARKER).unlink()
     return len(synthetic)

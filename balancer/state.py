@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from pathlib import Path
 from balancer.errors import StateError
 
 NAME = ".balance"
+_PATIENCE = 10.0  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,17 +108,37 @@ def locked(state: State) -> Iterator[None]:
 
 
 def _lock(descriptor: int) -> None:
+    until = time.monotonic() + _PATIENCE
+    while not _is_locked(descriptor):
+        holder = os.pread(descriptor, 20, 0).decode() or "unknown"
+        if _is_dead(holder) and time.monotonic() < until:  # its children have not seen it yet
+            time.sleep(0.05)
+            continue
+        raise StateError(
+            needed=f"to be the only balance command that writes to this {NAME} folder",
+            found=f"process {holder} is at work in it",
+            next_step=f"wait until it ends, or stop it (kill {holder}); it loses nothing",
+        )
+
+
+def _is_locked(descriptor: int) -> bool:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
             raise
-        holder = os.pread(descriptor, 20, 0).decode() or "unknown"
-        raise StateError(
-            needed=f"to be the only balance command that writes to this {NAME} folder",
-            found=f"process {holder} is at work in it",
-            next_step=f"wait until it ends, or stop it (kill {holder}); it loses nothing",
-        ) from error
+        return False
+    return True
+
+
+def _is_dead(holder: str) -> bool:
+    try:
+        os.kill(int(holder), 0)
+    except ProcessLookupError:
+        return True
+    except (ValueError, OSError):
+        return False
+    return False
 
 
 def _nearest(start: Path) -> Path | None:

@@ -10,9 +10,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from balancer.errors import OutputError, StateError
 from balancer.files import sync_path
 
 PARTIAL = ".partial"
@@ -23,11 +25,21 @@ def whole_folder(folder: Path) -> Iterator[Path]:
     """A folder to write into that gets its name `folder` only when the block is left without an error.
 
     A killed block leaves a `.partial` sibling, which the next one clears away.
+
+    Raises:
+        OutputError: weights could not be written, as on a full disk.
     """
     partial = folder.with_name(folder.name + PARTIAL)
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
-    yield partial
+    try:
+        yield partial
+    except SafetensorError as error:  # no OSError, though it is one that it tells of
+        raise OutputError(
+            needed=f"room and a disk that works for {folder.name}",
+            found=str(error),
+            next_step="free some space, then run the same command again: it goes on from here",
+        ) from error
     for path in [*partial.rglob("*"), partial]:
         sync_path(path)
     os.replace(partial, folder)
@@ -62,13 +74,24 @@ def save_state(root: Path, step: int, tensors: Mapping[str, Mapping[str, Tensor]
 
 
 def load_state(root: Path) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]] | None:
-    """The newest state under `root` as `save_state` was given it, or `None`."""
+    """The newest state under `root` as `save_state` was given it, or `None`.
+
+    Raises:
+        StateError: it is not as it was kept.
+    """
     states = _states(root)
     if not states:
         return None
     folder = states[-1]
-    tensors = {path.stem: load_file(path) for path in folder.glob("*.safetensors")}
-    return tensors, json.loads((folder / "state.json").read_text(encoding="utf-8"))
+    try:
+        tensors = {path.stem: load_file(path) for path in folder.glob("*.safetensors")}
+        return tensors, json.loads((folder / "state.json").read_text(encoding="utf-8"))
+    except (SafetensorError, ValueError) as error:
+        raise StateError(
+            needed="the training as far as it was kept",
+            found=f"damage in {root.parent.name}/{root.name}/{folder.name}: {error}",
+            next_step=f"delete the folder {root.parent.name} and train again",
+        ) from error
 
 
 def _states(root: Path) -> list[Path]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,6 +48,7 @@ def compiled(network: nn.Module, example: tuple[Tensor, ...], machine: Machine) 
     """The network compiled, or as it is where no compiler works; found out now and not at the first step."""
     try:
         fast: Callable[..., Any] = torch.compile(network)
+        _start_compilers()
         with machine.autocast():
             loss = fast(*example)[0].float().square().mean()
         loss.backward()
@@ -55,6 +58,26 @@ def compiled(network: nn.Module, example: tuple[Tensor, ...], machine: Machine) 
         fast = network
     network.zero_grad(set_to_none=True)
     return fast
+
+
+@contextmanager
+def deaf_children() -> Iterator[None]:
+    """Processes that begin in the block never hear Ctrl-C, which this one hears after it.
+
+    torch's compilers ignore it themselves, but only when they have started: before, each prints a traceback.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _start_compilers() -> None:
+    from torch._inductor.async_compile import AsyncCompile
+
+    with deaf_children():
+        AsyncCompile.warm_pool()
 
 
 def _multiplies_bfloat16(device: str) -> bool:

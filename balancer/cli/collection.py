@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -44,6 +45,7 @@ def scan(
     from analysis.imbalance import measure_imbalance
     from balancer.folders import require_folder
     from balancer.ledger import Ledger
+    from balancer.renewal import set_aside_if_damaged
     from balancer.scan import scan as scan_folder
     from balancer.split import training_counts
     from balancer.state import find_or_make_state, locked
@@ -51,7 +53,7 @@ def scan(
     kinds = kinds_of(fail_on)
     require_ratio(max_imbalance)
     state = find_or_make_state(Path.cwd(), require_folder(data))
-    with locked(state), Ledger(state) as ledger:
+    with locked(state), _said(set_aside_if_damaged(state)), Ledger(state) as ledger:
         earlier = ledger.load_collection(data)
         if patient is None and earlier is not None and earlier.patient_pattern:
             patient = earlier.patient_pattern
@@ -67,6 +69,8 @@ def scan(
                 ledger.make_current(collection)
             else:
                 ledger.save_collection(collection)
+            if earlier is None:
+                _take_up_adapters(ledger, collection, split, state.adapters)
     figures = measure_imbalance(training_counts(collection, split))
     if as_json:
         result_json(scan_as_json(collection, split, figures))
@@ -76,6 +80,30 @@ def scan(
     if reasons:
         message(f"Exit code 1: {'; '.join(reasons)}")
         raise typer.Exit(1)
+
+
+def _said(damage: tuple[str, str] | None) -> AbstractContextManager[None]:
+    """Say that a damaged ledger was set aside, and what that means."""
+    if damage is not None:
+        message(
+            f"The ledger is damaged ({printable(damage[1])}): it is now .balance/{damage[0]}, and a new one is made."
+        )
+        message(
+            "The images are still there: the same fill, or merge --from, again takes up those that are as they were"
+        )
+        message("made, and judges them anew. What people decided in review is lost, and so are the options of balance")
+        message("split and the last fill: repeat them.")
+    return nullcontext()
+
+
+def _take_up_adapters(ledger: Ledger, collection: Collection, split: Split, folder: Path) -> None:
+    """Register adapters that a lost ledger knew."""
+    from balancer.renewal import split_of, take_up_adapters
+
+    for made in take_up_adapters(ledger, collection, folder):
+        same = split_of(made) == split.sha256
+        other = "" if same else "; it learned from another split than the one drawn now: repeat your balance split"
+        message(f"Taken up again: {printable(made.name)}, which learned from this collection{other}")
 
 
 def _looked_inside(ledger: Ledger, collection: Collection, earlier: Collection | None, deep: bool) -> Collection:

@@ -36,6 +36,14 @@ def _stop(*_: object) -> NoReturn:
     raise _Stopped
 
 
+def _stop_after_all(lost: sys.UnraisableHookArgs) -> None:
+    """A stop that fell into a destructor, where nothing can be raised, comes again a little later."""
+    if issubclass(lost.exc_type, _Stopped):
+        signal.setitimer(signal.ITIMER_REAL, 0.05)
+    else:
+        sys.__unraisablehook__(lost)
+
+
 def run(app: Callable[[], object]) -> NoReturn:
     """Call `app` and turn what it raises into a message and an exit code."""
     os.umask(0o077)  # patients' data are for their keeper alone
@@ -43,8 +51,9 @@ def run(app: Callable[[], object]) -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a name that the terminal cannot show is no reason to stop
             stream.reconfigure(errors="backslashreplace")
-    for sign in (signal.SIGINT, signal.SIGTERM):
+    for sign in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM):
         signal.signal(sign, _stop)
+    sys.unraisablehook = _stop_after_all
     try:
         app()
     except BalanceError as error:

@@ -99,6 +99,8 @@ def show_time(order: Order, work: Work) -> None:
 
 def show_report(order: Order, counts: Mapping[str, int], report: FillReport, merged: MergeReport) -> None:
     """The classes before and after, what was rejected, and where to look."""
+    if report.taken_up:
+        message(f"Taken up: {report.taken_up} images that were whole on disk, though the ledger did not know them.")
     if report.judged_anew:
         message(f"Judged anew, without being made again: {report.judged_anew} images that another screen had judged.")
     show_classes(counts, merged)

@@ -36,12 +36,13 @@ class NoScreen:
 
     def _judge(self, candidate: Candidate) -> Verdict:
         from balancer.errors import ImageError
-        from balancer.images import read_grey
+        from balancer.images import raise_if_disk_failed, read_grey
         from balancer.jobs import Verdict
 
         try:
             read_grey(candidate.path)
         except ImageError as error:
+            raise_if_disk_failed(error)
             return Verdict("reject", {}, (f"unreadable: {error.found}",), self.name)
         return Verdict("unscreened", {}, (NONE,), self.name)
 

@@ -1,12 +1,10 @@
 """`balance adapt --base` as a stranger types it."""
 
 import json
-import random
 import shutil
 
 import pytest
 
-from tests.adapt_kills import Arena
 from tests.kills import balance, finished
 from tests.tiny import write_pipeline
 
@@ -93,8 +91,3 @@ def test_a_pack_that_lacks_a_class_is_told(work):
     code, output = run(work, "adapt", "--base", "base", *QUICK, "--pack", "mine.yaml")
     assert code == 0, output
     assert "Warning: mine.yaml does not know EFFUSION, NODULE: their prompts are the bare class name." in output
-
-
-def test_killed_by_the_system_it_ends_with_the_same_weights(tmp_path):
-    arena = Arena(tmp_path / "arena", steps=30)
-    assert arena.kill_and_resume(1, random.Random(1)) >= 1

@@ -3,7 +3,6 @@
 import contextlib
 import json
 import os
-import random
 import shutil
 import signal
 import subprocess
@@ -20,7 +19,7 @@ from balancer.cli import console
 from balancer.ledger import Ledger
 from balancer.scan import samples, with_hashes
 from balancer.state import find_state
-from tests.kills import Arena, balance, finished
+from tests.kills import balance, finished
 from tests.tiny import write_xrays
 
 PATIENT = ("--patient", r"(p\d+)-")
@@ -470,11 +469,6 @@ def test_stopped_it_says_how_to_go_on_and_goes_on(work, checkpoint, sign):
     assert not (work / "xrays-balanced").exists()
     finished(balance(work, *options))
     assert run(work, "verify", "xrays-balanced")[0] == 0
-
-
-def test_killed_at_random_moments_it_ends_with_the_same_tree(tmp_path, checkpoint):
-    arena = Arena(tmp_path / "arena", checkpoint)
-    assert arena.kill_and_resume(4, random.Random(0)) >= 1
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")

@@ -233,6 +233,18 @@ def test_the_lock_of_a_dead_process_is_no_lock(state):
         assert (state.folder / "lock").read_text() == str(os.getpid())
 
 
+def test_the_lock_of_a_dead_process_is_taken_over_though_its_child_still_works(state):
+    program = (
+        "import os, signal, sys, time; from balancer.state import *; from pathlib import Path\n"
+        "with locked(State(Path(sys.argv[1]))):\n"
+        "    if os.fork(): os.kill(os.getpid(), signal.SIGKILL)\n"
+        "    time.sleep(1)"
+    )
+    subprocess.run([sys.executable, "-c", program, str(state.folder)], check=False)
+    with locked(State(state.folder)):
+        assert (state.folder / "lock").read_text() == str(os.getpid())
+
+
 def test_contents_come_back_as_they_were(state, xrays):
     (xrays / "NODULE" / "cut.png").write_bytes((xrays / "NODULE" / "p2000-0.png").read_bytes()[:-300])
     found = scan(xrays)

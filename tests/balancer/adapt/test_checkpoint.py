@@ -1,9 +1,12 @@
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import torch
 
 from balancer.adapt import checkpoint
+from balancer.errors import StateError
 
 
 def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
@@ -38,3 +41,26 @@ def test_a_state_is_kept_without_pickle(tmp_path: Path) -> None:
 
 def test_nothing_kept_is_nothing_loaded(tmp_path: Path) -> None:
     assert checkpoint.load_state(tmp_path / "none") is None
+
+
+def test_weights_that_find_no_room_are_a_message(tmp_path: Path) -> None:
+    program = (
+        "import resource, signal, sys, torch; from pathlib import Path; from balancer.adapt import checkpoint\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))\n"
+        "checkpoint.save_state(Path(sys.argv[1]), 1, {'networks': {'w': torch.zeros(9999)}}, {'step': 1})"
+    )
+    done = subprocess.run([sys.executable, "-c", program, tmp_path], capture_output=True, text=True, check=False)
+    assert done.stderr.strip().endswith(
+        "next:   free some space, then run the same command again: it goes on from here"
+    )
+    assert "balancer.errors.OutputError: needed: room" in done.stderr
+    assert checkpoint.load_state(tmp_path) is None
+
+
+def test_a_damaged_state_is_named(tmp_path: Path) -> None:
+    root = tmp_path / "mine.training" / "states"
+    checkpoint.save_state(root, 1, {"networks": {"w": torch.zeros(2)}}, {"step": 1})
+    (root / "00000001" / "networks.safetensors").write_bytes(b"garbage")
+    with pytest.raises(StateError, match=r"delete the folder mine\.training"):
+        checkpoint.load_state(root)

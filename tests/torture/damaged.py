@@ -1,0 +1,93 @@
+"""Damage the ledger in every way a disk can, and demand that it is found, set aside and made anew without guessing.
+
+`python -m tests.torture.damaged 200` flips that many pages beside the other damages; names after it choose some.
+"""
+
+from __future__ import annotations
+
+import random
+import sqlite3
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from tests.torture import forked
+from tests.torture.arena import FREE, SCAN, Arena, Case, done, snapshot
+from tests.torture.kills import place
+
+CASE = Case(FREE, (SCAN, FREE))
+_PAGE = 4096
+Damage = Callable[[Path], object]
+
+
+def damages(flips: int) -> Iterator[tuple[str, Damage]]:
+    """What is done to the file, in words and in deed."""
+    size = 40 * _PAGE
+    yield "emptied", lambda path: path.write_bytes(b"")
+    yield "garbage", lambda path: path.write_bytes(random.Random(0).randbytes(size))
+    yield "garbage behind a sound header", lambda path: path.write_bytes(path.read_bytes()[:100] + b"\xff" * size)
+    for share in (0.01, 0.3, 0.6, 0.9, 0.99):
+        yield f"cut at {share:.0%}", lambda path, share=share: _cut(path, share)
+    for table in ("candidates", "verdicts", "settings", "images", "split_parts"):
+        yield f"without {table}", lambda path, table=table: _change(path, f"DROP TABLE {table}")
+    yield "another job", lambda path: _change(path, "UPDATE candidates SET label = 'NORMAL', job = '' || job || ' '")
+    yield "no job", lambda path: _change(path, "UPDATE candidates SET job = '{'")
+    yield "no verdict", lambda path: _change(path, "UPDATE verdicts SET scores = substr(scores, 2)")
+    yield "no text", lambda path: _change(path, "UPDATE settings SET value = CAST(x'ff22' AS TEXT)")
+    for number in range(flips):
+        yield f"page {number} of noise", lambda path, number=number: _flip(path, number)
+
+
+def survive(arena: Arena, what: str, damage: Damage) -> str:
+    """Damage the ledger and go on; what came of it, in a word."""
+    arena.reset()
+    ledger = arena.now / ".balance" / "ledger.sqlite"
+    damage(ledger)
+    first = forked.run(arena.now, FREE)
+    assert first.code in (0, 2), f"{what}: {first.said}"
+    assert "Traceback" not in first.output, f"{what}: {first.said}"
+    again = done(forked.run(arena.now, SCAN))
+    aside = list(arena.now.glob(".balance/ledger.sqlite.damaged-*"))
+    if first.code == 2:
+        assert "balance scan" in first.output, f"{what}: {first.said}"
+        assert aside, f"{what}: refused, and not set aside\n{first.said}{again.said}"
+    filled = done(forked.run(arena.now, FREE))
+    if aside and "Nothing to do" not in filled.output:
+        assert "Taken up: " in filled.output, f"{what}: {filled.said}"
+    found = snapshot(arena.now)
+    other = {name for name in arena.wanted if found.get(name) != arena.wanted[name]}
+    assert other <= ({"table images"} if aside else set()), f"{what}: {sorted(other)} is another"
+    return "set aside and made anew" if aside else "harmless"
+
+
+def _cut(path: Path, share: float) -> None:
+    path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
+
+
+def _change(path: Path, text: str) -> None:
+    base = sqlite3.connect(path)
+    base.execute(text)
+    base.commit()
+    base.close()
+
+
+def _flip(path: Path, number: int) -> None:
+    """A page that came back from the disk as something else."""
+    content, chance = bytearray(path.read_bytes()), random.Random(number)
+    at = chance.randrange(len(content) // _PAGE) * _PAGE
+    size = chance.choice((16, 512, _PAGE))
+    content[at : at + size] = chance.choice((bytes(size), chance.randbytes(size)))
+    path.write_bytes(content)
+
+
+def main(flips: int, names: list[str]) -> None:
+    """Print what came of every damage, or of those named."""
+    with place() as folder:
+        arena = Arena(folder / "damaged", CASE)
+        for what, damage in damages(flips):
+            if not names or what in names:
+                print(f"{what}: {survive(arena, what, damage)}", flush=True)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), sys.argv[2:])

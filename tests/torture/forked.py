@@ -1,0 +1,112 @@
+"""The command line in forked children of a process that has imported everything: a run costs what it does, no more."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}  # a fork beside other threads may hang
+os.environ |= {"HF_HUB_OFFLINE": "1", "TORCHDYNAMO_DISABLE": "1"}  # compiling takes minutes, and is not what is tried
+
+_USUAL = (
+    *("balancer.cli", "balancer.fill", "balancer.merge", "balancer.provenance", "balancer.intake", "balancer.renewal"),
+    *("balancer.generators.families", "analysis.figures", "analysis.imbalance", "torch", "pyarrow.parquet"),
+)
+_LEARNING = (
+    *("balancer.adapt.scratch", "balancer.adapt.lora.train", "analysis.screening", "analysis.watch"),
+    *("diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion", "sklearn.linear_model"),
+    *("transformers.models.clip.modeling_clip", "transformers.models.clip.tokenization_clip"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a command ended: its exit code, minus the signal's number where one killed it; what it said; seconds."""
+
+    code: int
+    output: str
+    seconds: float
+
+    @property
+    def said(self) -> str:
+        """Its output, for a message of a failed check."""
+        return f"exit {self.code}\n{self.output}"
+
+
+def preload(*, networks: bool) -> None:
+    """Import what the commands import, so that children need not; `networks`: what learns and draws by them too."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # a child that is stopped before it has begun just ends
+    for name in (*_USUAL, *(_LEARNING if networks else ())):
+        importlib.import_module(name)
+
+
+def run(
+    folder: Path,
+    arguments: Sequence[str],
+    *,
+    after: float | None = None,
+    sign: int = signal.SIGKILL,
+    prepare: Callable[[], None] = lambda: None,
+) -> Ended:
+    """Run `balance ARGUMENTS` in a folder; `after` seconds, if it still runs, it and its children get `sign`.
+
+    `prepare` is called in the child before the command begins.
+    """
+    with tempfile.TemporaryFile() as output:
+        began = time.monotonic()
+        child = os.fork()
+        if not child:
+            _become(folder, arguments, output.fileno(), prepare)
+        code = _wait(child, after, sign)
+        output.seek(0)
+        return Ended(code, output.read().decode(errors="replace"), time.monotonic() - began)
+
+
+def _become(folder: Path, arguments: Sequence[str], output: int, prepare: Callable[[], None]) -> None:
+    code = 99
+    try:
+        os.setsid()
+        for stream in (1, 2):
+            os.dup2(output, stream)
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        sys.stdout, sys.stderr = open(1, "w", closefd=False), open(2, "w", closefd=False)  # noqa: SIM115
+        os.chdir(folder)
+        sys.argv = ["balance", *arguments]
+        from balancer.cli import main
+
+        prepare()
+        main()
+    except SystemExit as end:
+        code = int(end.code or 0)
+    except BaseException:
+        import traceback
+
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def _wait(child: int, after: float | None, sign: int) -> int:
+    if after is not None:
+        until = time.monotonic() + after
+        while time.monotonic() < until:
+            ended, status = os.waitpid(child, os.WNOHANG)
+            if ended:
+                return os.waitstatus_to_exitcode(status)
+            time.sleep(0.001)
+        os.killpg(child, sign) if _leads(child) else os.kill(child, sign)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def _leads(child: int) -> bool:
+    """Whether the child is the leader of its own group by now."""
+    return os.getpgid(child) == child

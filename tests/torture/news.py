@@ -1,0 +1,100 @@
+"""Every fault that a user can meet, and how it reads: what was needed, what was found, what to type; and its exit code.
+
+`python -m tests.torture.news` prints them all.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import shutil
+import signal
+import threading
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+from balancer.state import State, locked
+from tests.torture import forked
+from tests.torture.arena import FREE, SCAN, Arena, Case, Words
+from tests.torture.kills import place
+
+PARTS = ("needed: ", "found:  ", "next:   ")
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """A fault: what is broken in the working folder, or in the process, before `command`; part of what it must say."""
+
+    says: str
+    command: Words = FREE
+    spoil: Callable[[Path], object] = lambda folder: None
+    prepare: Callable[[], object] = lambda: None
+    code: int = 2
+    is_locked: bool = False
+
+
+def _interrupt(sign: int) -> Callable[[], None]:
+    return lambda: threading.Timer(0.3, os.kill, (os.getpid(), sign)).start()
+
+
+def _no_large_files() -> None:
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (64, 64))
+
+
+def _spoil(name: str, content: bytes) -> Callable[[Path], object]:
+    return lambda folder: (folder / name).write_bytes(content)
+
+
+_MORE: Words = (*FREE, "--target", "20")
+_UNMERGE: Words = ("unmerge", "xrays-balanced")
+FAULTS = {
+    "no state folder": News("balance scan", spoil=lambda folder: shutil.rmtree(folder / ".balance")),
+    "collection gone": News("which is gone", spoil=lambda folder: (folder / "xrays").rename(folder / "moved")),
+    "image changed": News("changed", _MORE, _spoil("xrays/NORMAL/p0000-0.png", b"other")),
+    "image gone": News("no such file", _MORE, lambda folder: (folder / "xrays" / "NORMAL" / "p0000-0.png").unlink()),
+    "ledger damaged": News("balance scan", spoil=_spoil(".balance/ledger.sqlite", b"garbage" * 999)),
+    "ledger emptied": News("balance scan", spoil=_spoil(".balance/ledger.sqlite", b"")),
+    "state locked": News(f"process {os.getpid()} is at work", is_locked=True),
+    "foreign file": News("also holds", spoil=_spoil("xrays-balanced/train/NORMAL/mine.png", b"")),
+    "foreign folder": News("is not ours", spoil=lambda folder: (folder / "xrays-balanced" / "balance.json").unlink()),
+    "no such weights": News("--model free:WEIGHTS", (*_MORE, "--model", "free:x")),
+    "device too small": News("device memory", (*_MORE, "--model", "free:0")),
+    "disk that fails": News("run again: balance fill", _MORE, prepare=_no_large_files),
+    "table changed": News(
+        "balance fill", ("unmerge", "xrays-balanced"), _spoil("xrays-balanced/train/metadata.parquet", b"")
+    ),
+    "nothing to unmerge": News("balance fill", ("unmerge", "theirs")),
+    "Ctrl-C": News("run again: balance fill", _MORE, prepare=_interrupt(signal.SIGINT), code=130),
+    "SIGTERM": News("run again: balance fill", _MORE, prepare=_interrupt(signal.SIGTERM), code=130),
+}
+"""Another fault is read out as soon as it stands here."""
+
+
+def read_out(arena: Arena, name: str) -> str:
+    """Meet a fault; what was said, which must be of three parts, or, of a stop, how to go on."""
+    news = FAULTS[name]
+    arena.reset()
+    news.spoil(arena.now)
+    with locked(State(arena.now / ".balance")) if news.is_locked else nullcontext():
+        ended = forked.run(arena.now, news.command, prepare=news.prepare)
+    assert ended.code == news.code, f"{name}: {ended.said}"
+    assert news.says in ended.output, f"{name}: {ended.said}"
+    assert "Traceback" not in ended.output, f"{name}: {ended.said}"
+    assert news.code != 2 or all(part in ended.output for part in PARTS), f"{name}: {ended.said}"
+    return ended.output[ended.output.find("balance: this cannot go on") if news.code == 2 else -200 :].strip()
+
+
+def main() -> None:
+    """Print each fault with its exit code and what it says."""
+    with place() as folder:
+        arena = Arena(folder / "news", Case(FREE, (SCAN, FREE)))
+        for name in FAULTS:
+            print(f"--- {name}: exit {FAULTS[name].code}\n{read_out(arena, name)}", flush=True)
+        print(f"{len(FAULTS)} faults, each with its message")
+
+
+if __name__ == "__main__":
+    main()

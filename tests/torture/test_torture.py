@@ -1,0 +1,96 @@
+"""A taste of each attack; `make torture` runs them at length."""
+
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from balancer.engines import LocalEngine
+from balancer.errors import OutOfMemory
+from balancer.generators.families import _Checked
+from tests.balanced import make_job
+from tests.torture.forked import Ended
+from tests.torture.free import Free
+from tests.torture.kills import _require_stopped
+from tests.torture.news import FAULTS
+from tests.torture.sources import changes
+
+ROOT = Path(__file__).parents[2]
+
+
+def attack(module, *arguments):
+    command = [sys.executable, "-m", f"tests.torture.{module}", *arguments]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_killed_at_random_moments_all_end_as_undisturbed():
+    told = attack("kills", "2", "scan", "split", "fill-more", "merge", "unmerge")
+    assert told.count("nothing lost") == 5
+
+
+def test_killed_while_learning_it_ends_with_the_same_weights():
+    assert "nothing lost" in attack("kills", "1", "adapt-base")
+
+
+def test_stopped_by_a_signal_they_say_how_to_go_on():
+    assert attack("kills", "--signals", "1", "fill").count("nothing lost") == 2
+
+
+@pytest.mark.skipif(not shutil.which("cc"), reason="takes a C compiler")
+def test_a_disk_that_fails_at_any_call_is_a_message_and_nothing_is_lost():
+    for told in attack("failing", "97", "fill", "unmerge").splitlines():
+        assert "refused, and completed" in told
+
+
+def test_a_damaged_ledger_is_made_anew_from_what_is_certain():
+    told = attack("damaged", "1", "emptied", "cut at 60%", "without verdicts", "another job", "page 0 of noise")
+    assert told.count("set aside and made anew") == 5
+
+
+def test_every_fault_is_a_message_of_three_parts_with_its_exit_code():
+    told = attack("news")
+    assert told.count("next:   ") == told.count("exit 2") == len(FAULTS) - 2
+    assert told.count("exit 130") == 2
+
+
+def test_a_small_disk_is_refused_and_never_half_filled():
+    if subprocess.run(["unshare", "--mount", "true"], capture_output=True, check=False).returncode:
+        pytest.skip("may not mount a small disk here")
+    assert attack("disks").count("refused") == 4
+
+
+@pytest.mark.skipif(not shutil.which("strace"), reason="takes strace")
+def test_the_collection_is_never_opened_to_be_written():
+    assert "2 commands: no writable call" in attack("sources", "split", "unmerge")
+
+
+def test_the_watch_of_the_collection_sees_what_it_should():
+    lines = (
+        '1 openat(AT_FDCWD</w>, "/w/xrays/a.png", O_RDONLY|O_CLOEXEC) = 3</w/xrays/a.png>',
+        '1 openat(AT_FDCWD</w>, "/w/xrays/a.png", O_RDWR) = 3</w/xrays/a.png>',
+        '1 openat(AT_FDCWD</w>, "/w/xrays-balanced/a.png", O_RDWR) = 3',
+        '1 unlink("/w/xrays/a.png") = 0',
+    )
+    assert changes("\n".join(lines), "xrays") == [lines[1], lines[3]]
+
+
+def test_a_stop_without_advice_is_no_stop():
+    with pytest.raises(AssertionError):
+        _require_stopped(Ended(130, "Stopped", 0.1), signal.SIGINT)
+    with pytest.raises(AssertionError):
+        _require_stopped(Ended(1, "run again: balance fill", 0.1), signal.SIGTERM)
+
+
+def test_a_batch_that_does_not_fit_on_the_device_is_halved_and_its_images_are_the_same():
+    jobs = [make_job("NODULE", index) for index in range(8)]
+    (_, whole), (_, halved) = (
+        next(LocalEngine()(lambda fit=fit: _Checked("free", Free(fit, "cpu", ROOT)), [jobs])) for fit in ("8", "3")
+    )
+    assert [image.tobytes() for image in halved] == [image.tobytes() for image in whole]
+    with pytest.raises(OutOfMemory, match="--batch-size 1"):
+        next(LocalEngine()(lambda: _Checked("free", Free("0", "cpu", ROOT)), [jobs]))
