@@ -77,7 +77,7 @@ def find_or_make_state(start: Path, collection: Path) -> State:
             next_step="change to a folder outside the collection and run the command there",
         )
     try:
-        folder.mkdir(exist_ok=True)
+        folder.mkdir(mode=0o700, exist_ok=True)  # whatever the umask lets others see elsewhere
         (folder / ".gitignore").write_text("*\n")  # patients' data must not slip into a repository
     except PermissionError as error:
         raise StateError(

@@ -14,6 +14,7 @@ from balancer.cli import (
     merging,
     probing,
     prompting,
+    purging,
     reviewing,
     splitting,
 )
@@ -48,6 +49,7 @@ for command in (
     *(external.screen, reviewing.review, merging.merge),
     *(probing.probe, probing.quality),
     *(merged.verify, merged.explain, merged.unmerge),
+    purging.purge,
 ):
     app.command()(command)
 
