@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+import os
 import re
 import shlex
 import warnings
@@ -60,9 +61,10 @@ class TableRef:
 
     @property
     def options(self) -> str:
-        """How the user would name it on the command line."""
+        """How the user would name it on the command line, from here."""
         pairs = " ".join(f"{role}={column}" for role, column in self.named.items())
-        return f"--patients {shlex.quote(str(self.path))}" + (f" --columns {shlex.quote(pairs)}" if pairs else "")
+        place = shlex.quote(os.path.relpath(self.path))
+        return f"--patients {place}" + (f" --columns {shlex.quote(pairs)}" if pairs else "")
 
 
 @dataclass(frozen=True, slots=True)

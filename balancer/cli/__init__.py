@@ -8,7 +8,9 @@ from balancer import __version__
 from balancer.cli import (
     adapting,
     collection,
+    doctoring,
     external,
+    fetching,
     filling,
     merged,
     merging,
@@ -49,7 +51,7 @@ for command in (
     *(external.screen, reviewing.review, merging.merge),
     *(probing.probe, probing.quality),
     *(merged.verify, merged.explain, merged.unmerge),
-    purging.purge,
+    *(doctoring.doctor, fetching.fetch, purging.purge),
 ):
     app.command()(command)
 

@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from balancer.errors import BalanceError
+from balancer.files import private_umask
+from balancer.offline import stay_offline
 
 INTERRUPTED = 130
 _USUAL_ADVICE = ("a disk and a folder that work", "see whether they are there")
@@ -36,10 +38,11 @@ def _stop(*_: object) -> NoReturn:
 
 def run(app: Callable[[], object]) -> NoReturn:
     """Call `app` and turn what it raises into a message and an exit code."""
-    os.umask(0o077)  # patients' data are for their keeper alone
     for sign in (signal.SIGINT, signal.SIGTERM):
         signal.signal(sign, _stop)
+    stay_offline()
     try:
+        os.umask(private_umask())  # patients' data are for their keeper alone
         app()
     except BalanceError as error:
         _fail(f"balance: this cannot go on\n{error}")
@@ -142,9 +145,12 @@ class Progress:
 
 
 def shown(path: Path) -> str:
-    """A path as the user would type it: relative to here where it lies below."""
-    here = Path.cwd()
-    return str(path.resolve().relative_to(here)) if path.resolve().is_relative_to(here) else str(path)
+    """A path as the user would type it from here: messages are kept and sent around, so none names the machine's.
+
+    >>> shown(Path.cwd().parent / "xrays")
+    '../xrays'
+    """
+    return os.path.relpath(path.resolve())
 
 
 def duration(seconds: float) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 
 from balancer.errors import ModelError
 from balancer.files import sha256_of
+from balancer.generators.record import record_of
 from balancer.jobs import ModelRef
 
 PIPELINES = ("StableDiffusionPipeline", "StableDiffusionXLPipeline")
@@ -24,17 +25,18 @@ PARTS: Mapping[str, tuple[str, ...]] = {
     "tokenizer_2": ("CLIPTokenizer", "CLIPTokenizerFast"),
     "scheduler": (),  # any scheduler's configuration will do: ours is made from it
 }
-_WEIGHTED = ("unet", "vae", "text_encoder", "text_encoder_2")
+WEIGHTED = ("unet", "vae", "text_encoder", "text_encoder_2")
 _CONFIGS = {
     "scheduler": "scheduler_config.json",
     "tokenizer": "tokenizer_config.json",
     "tokenizer_2": "tokenizer_config.json",
 }
-_PICKLES = (".bin", ".ckpt", ".pt", ".pth", ".pkl")
+PICKLES = (".bin", ".ckpt", ".pt", ".pth", ".pkl")
 _HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 WAYS = (
     "train a small one on your images: balance adapt --from-scratch\n"
-    "        or name a Stable Diffusion folder in diffusers' format: balance fill --model FOLDER"
+    "        or name a Stable Diffusion folder in diffusers' format: balance fill --model FOLDER\n"
+    "        or, on a machine with internet, bring one from the hub: balance fetch OWNER/NAME --to FOLDER"
 )
 
 
@@ -80,7 +82,7 @@ class Checkpoint:
         """The weight files that are loaded."""
         if self.single_file is not None:
             return [self.single_file]
-        found = [file for part in _WEIGHTED for file in (self.folder / part).glob("*.safetensors")]
+        found = [file for part in WEIGHTED for file in (self.folder / part).glob("*.safetensors")]
         return [file for file in found if (".fp16" in file.name) == (self.variant is not None)]
 
 
@@ -104,7 +106,7 @@ def find_checkpoint(model: str | None, made_here: Iterable[Path] = ()) -> Checkp
         return _check_folder(made, made.name, None)
     path = Path(model)
     if path.is_dir():
-        return _check_folder(path, path.resolve().name, None)
+        return _check_folder(path, path.resolve().name, _fetched_revision(path))
     if path.is_file():
         return _check_single_file(path)
     return _find_fetched(model)
@@ -145,8 +147,13 @@ def _find_fetched(name: str) -> Checkpoint:
     return _check_folder(folder, name, folder.name)
 
 
+def _fetched_revision(folder: Path) -> str | None:
+    record = record_of(folder)
+    return None if record is None else str(record.get("revision"))
+
+
 def _check_single_file(file: Path) -> Checkpoint:
-    if file.suffix in _PICKLES:
+    if file.suffix in PICKLES:
         raise _pickled(file, [file])
     configs = file.with_suffix("")
     if file.suffix != ".safetensors" or not (configs / "model_index.json").is_file():
@@ -211,8 +218,8 @@ def _check_parts(folder: Path, parts: Iterable[str], *, weights: bool) -> None:
             raise _lacks(folder, part)
         if part.startswith("tokenizer") and not _has_vocabulary(folder / part):
             raise _lacks(folder, f"{part}'s vocabulary")
-        if weights and part in _WEIGHTED and not list((folder / part).glob("*.safetensors")):
-            pickles = [file for file in (folder / part).iterdir() if file.suffix in _PICKLES]
+        if weights and part in WEIGHTED and not list((folder / part).glob("*.safetensors")):
+            pickles = [file for file in (folder / part).iterdir() if file.suffix in PICKLES]
             raise _pickled(folder, pickles) if pickles else _lacks(folder, f"{part}'s weights")
 
 
@@ -256,7 +263,7 @@ def _what_is_there(path: Path) -> str:
 
 def _lacks(folder: Path, part: str) -> ModelError:
     return ModelError(
-        needed=f"a complete Stable Diffusion folder, with {', '.join(_WEIGHTED[:3])}, tokenizer and scheduler",
+        needed=f"a complete Stable Diffusion folder, with {', '.join(WEIGHTED[:3])}, tokenizer and scheduler",
         found=f"{folder.name} lacks its {part}",
         next_step="copy the whole model folder again, or name another: balance fill --model FOLDER",
     )
