@@ -28,7 +28,6 @@ ERRANDS: Sequence[tuple[str, ...]] = (
     ("prompts", "-n", "1", "--json"),
     ("prompts", "--new", "mine.yaml"),
     ("prompts", "--check", "--pack", "mine.yaml", "--model", "base", "--json"),
-    ("prompts", "-n", "1", "--sample", "--model", "base"),
     ("fill", "--target", "NODULE=6", "--dry-run"),
     ("adapt", "--from-scratch", "--size", "32", "--steps", "2"),
     ("adapt", "--base", "base", *QUICK, "--rank", "2", "--learning-rate", "0.5", "--accept-licence"),
@@ -36,12 +35,11 @@ ERRANDS: Sequence[tuple[str, ...]] = (
     ("screen", "theirs"),
     ("merge", "--from", "theirs", *WORD),
     ("review", "--reader", "A", "--audit", "5"),
-    ("review", "--results", "--json"),
     ("probe", "--steps", "2", "--size", "32", "--permutations", "199", "--model", "base", "--json"),
     ("quality", "--steps", "2", "--json"),
     ("verify", "data/xrays-balanced", "--json"),
     ("explain", "SYNTHETIC", "--json"),
-    ("explain", "SYNTHETIC"),
+    ("doctor", "--model", "base", "--adapter", "lora"),
     ("purge", "--dry-run"),
 )
 LAST: Sequence[tuple[str, ...]] = (("unmerge", "data/xrays-balanced"), ("purge", "--yes"))
