@@ -23,8 +23,8 @@ from balancer.state import State
 
 PACKAGES = ("torch", "diffusers", "transformers", "peft", "safetensors")
 _GIB = 2**30
-_DISK = (2 * _GIB, 10 * _GIB)  # less is refused, or worth a word: caches, looks, checkpoints of a training
-_LOADED = 2.5  # times the weights' bytes: half precision or not, and what is built beside them
+_DISK = (_GIB // 10, 10 * _GIB)  # less is refused, or worth a word: caches, looks, checkpoints of a training
+_LOADED = 2.5  # times the weights' bytes, with what is built beside them; less may still do, in half precision
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +86,10 @@ def check_memory(weights: int, free: int | None = None) -> Check:
     free = _free_memory() if free is None else free
     if free is None:
         return Check("memory", "warn", "how much is free is not known here", "look yourself before a long training")
-    needed, found = weights * _LOADED, f"{free / _GIB:.1f} GiB free"
-    if needed > free:
+    found = f"{free / _GIB:.1f} GiB free, for weights of {weights / _GIB:.1f}"
+    if weights * _LOADED > free:
         advice = "close other programs, use a machine with more memory, or a smaller model: balance fill --model FOLDER"
-        return Check("memory", "fail", f"{found}, and loading this model takes about {needed / _GIB:.1f}", advice)
+        return Check("memory", "fail" if weights > free else "warn", found, advice)
     return Check("memory", "ok", found)
 
 

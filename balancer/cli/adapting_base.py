@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from balancer.generators.checkpoint import Checkpoint
 
 
+_CELL = 16  # bytes: four channels in float32
+
+
 def adapt_base(
     session: Session,
     base: str,
@@ -43,7 +46,9 @@ def adapt_base(
 
     checkpoint = find_checkpoint(base)
     _require_licence(session, checkpoint, accept_licence=accept_licence)
-    look_before(session, sum(file.stat().st_size for file in checkpoint.weights))
+    images = len(session.split.paths("train", "holdout")) * settings.augmentations
+    latents = images * _CELL * ((settings.size or checkpoint.native_size) // checkpoint.scale_factor) ** 2
+    look_before(session, sum(file.stat().st_size for file in checkpoint.weights), latents)
     paths = session.split.paths("train", "holdout")
     collection = with_hashes(session.collection, paths)
     session.ledger.save_hashes(collection)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import shlex
 import signal
 import sys
@@ -61,12 +62,12 @@ def run(app: Callable[[], object]) -> NoReturn:
 
 def message(text: str = "") -> None:
     """Print a line for the reader, not for a program: to stderr."""
-    print(text, file=sys.stderr, flush=True)
+    print(from_here(text), file=sys.stderr, flush=True)
 
 
 def result(text: str = "") -> None:
     """Print a line of the result: to stdout."""
-    print(text, flush=True)
+    print(from_here(text), flush=True)
 
 
 def result_json(value: Any) -> None:
@@ -151,6 +152,24 @@ def shown(path: Path) -> str:
     '../xrays'
     """
     return os.path.relpath(path.resolve())
+
+
+def from_here(text: str, here: Path | None = None) -> str:
+    """A text with the paths in it as from here: messages are kept and sent around, and name no machine's folders.
+
+    >>> from_here("no room in /home/ann/work/xrays or /home/ann/xrays", Path("/home/ann/work"))
+    'no room in xrays or ../xrays'
+    """
+    here = here or Path.cwd()
+    for up, folder in enumerate((here, *here.parents)):
+        if len(folder.parts) > 2:  # "/home" says nothing of anybody
+            above = "/".join([".."] * up)
+            text = re.sub(rf"(?<![\w./-]){re.escape(str(folder))}(/|(?![\w.-]))", _shorter(above), text)
+    return text
+
+
+def _shorter(above: str) -> Callable[[re.Match[str]], str]:
+    return lambda found: (f"{above}/" if above else "") if found[1] else (above or ".")
 
 
 def duration(seconds: float) -> str:

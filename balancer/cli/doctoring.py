@@ -55,15 +55,15 @@ def show_checks(checks: Iterable[Check]) -> None:
             result(f"      {'':<10}  next: {printable(check.next_step)}")
 
 
-def look_before(session: Session, weights: int = 0) -> None:
-    """What is cheap to look at before a training: memory for so many bytes of weights, and disk.
+def look_before(session: Session, weights: int = 0, latents: int = 0, *, room: bool = True) -> None:
+    """What is cheap to look at before the hours: memory for so many bytes of weights; with `room`, disk for latents.
 
     Raises:
         OutputError: there is too little.
     """
     from balancer.doctor import check_disk, check_memory, require
 
-    checks = [check_memory(weights), check_disk(session.state.folder, weights)]
+    checks = [check_memory(weights), *([check_disk(session.state.folder, latents)] if room else [])]
     require(checks)
     for check in checks:
         if check.state == "warn":

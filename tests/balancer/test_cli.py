@@ -380,6 +380,7 @@ def test_every_mistake_is_one_clear_message(work, arguments, found, advice):
     step = output[output.index("next:") :]
     assert advice in step
     assert re.search(r"balance [a-z]+|--[a-z]+", step), f"nothing to type: {step}"
+    assert str(work) not in output
     assert (work / "taken" / "thesis.txt").read_text() == "mine"
 
 

@@ -127,16 +127,16 @@ def test_an_open_state_folder_is_told(tmp_path, xrays):
     assert (check["state"], check["next_step"]) == ("warn", "chmod 700 .balance")
 
 
-@pytest.mark.parametrize(("free", "state"), [(1, "fail"), (4, "warn"), (20, "ok")])
+@pytest.mark.parametrize(("free", "state"), [(0.05, "fail"), (4, "warn"), (20, "ok")])
 def test_disk(tmp_path, free, state):
-    assert doctor.check_disk(tmp_path, free=free * GIB).state == state
+    assert doctor.check_disk(tmp_path, free=int(free * GIB)).state == state
 
 
 def test_disk_counts_what_is_to_be_written(tmp_path):
-    assert doctor.check_disk(tmp_path, needed=19 * GIB, free=20 * GIB).state == "fail"
+    assert doctor.check_disk(tmp_path, needed=20 * GIB, free=20 * GIB).state == "fail"
 
 
-@pytest.mark.parametrize(("free", "state"), [(1, "fail"), (20, "ok")])
+@pytest.mark.parametrize(("free", "state"), [(1, "fail"), (9, "warn"), (20, "ok")])
 def test_memory(free, state):
     assert doctor.check_memory(4 * GIB, free=free * GIB).state == state
 
