@@ -104,7 +104,9 @@ def colour_spread(path: Path) -> float:
             channels = np.asarray(image.convert("RGB").reduce(max(1, min(image.size) // 128))).astype(np.int16)
     except (OSError, SyntaxError, ValueError) as error:  # read_grey has decoded it a moment ago
         raise ImageError(
-            needed="an image that can be decoded", found=path.name, next_step="look at the file"
+            needed="an image that can be decoded",
+            found=path.name,
+            next_step="look at the file, or take it out, then: balance scan FOLDER --deep",
         ) from error
     return round(float((channels.max(2) - channels.min(2)).mean()), 4)
 

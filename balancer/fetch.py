@@ -177,7 +177,7 @@ def _checked(remote: Remote, folder: Path, path: str) -> str:
         raise ModelError(
             needed=f"{path} of {remote.model} as the hub describes it",
             found="a file that is damaged or missing; it was removed",
-            next_step="fetch it again: the same command goes on with what is missing",
+            next_step=f"run the same again, it goes on with what is missing: balance fetch {remote.model} --to FOLDER",
         )
     return found
 

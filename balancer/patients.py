@@ -153,7 +153,7 @@ def _header(path: Path, text: str) -> tuple[list[str], str]:
         raise TableError(
             needed="a table of patients with a header line",
             found=f"{path.name}, which is empty",
-            next_step="write a first line such as: file,patient,sex,age,view",
+            next_step="write a first line such as file,patient,sex,age,view, then: balance scan DATA --patients FILE",
         )
     return header, separator
 
@@ -205,7 +205,7 @@ def _cells(path: Path, text: str, separator: str, width: int) -> pd.DataFrame:
         raise TableError(
             needed=f"as many cells in each line of {path.name} as the header has: {width}",
             found=str(error).strip(),
-            next_step="mend that line, or export the table again with texts in quotes",
+            next_step="mend that line, or export the table again with texts in quotes, then: balance scan DATA",
         ) from error
 
 

@@ -85,7 +85,7 @@ def _require_ours(folder: Path) -> None:
     raise StateError(
         needed=f"a {folder.name} folder that balance made",
         found=f"one without a {_LEDGER}: {', '.join(sorted(names)[:3])}",
-        next_step="look into it, and remove it yourself if it is yours",
+        next_step=f"look into it, and remove it yourself if it is yours: ls -la {folder.name}",
     )
 
 

@@ -29,7 +29,6 @@ ERRANDS: Sequence[tuple[str, ...]] = (
     ("prompts", "--new", "mine.yaml"),
     ("prompts", "--check", "--pack", "mine.yaml", "--model", "base", "--json"),
     ("fill", "--target", "NODULE=6", "--dry-run"),
-    ("adapt", "--from-scratch", "--size", "32", "--steps", "2"),
     ("adapt", "--base", "base", *QUICK, "--rank", "2", "--learning-rate", "0.5", "--accept-licence"),
     ("fill", "--target", "NODULE=12", *QUICK, "--mode", "text=0.5,mix=0.5", "--harmonise", *WORD),
     ("screen", "theirs"),

@@ -160,7 +160,8 @@ def _check_single_file(file: Path) -> Checkpoint:
         raise ModelError(
             needed=f"a .safetensors file with its configuration beside it: {configs.name}/model_index.json and so on",
             found=f"{file.name}" + ("" if file.suffix != ".safetensors" else f" without a folder {configs.name}"),
-            next_step=f"put the configuration files of the model it comes from into {configs.name}/",
+            next_step=f"put the configuration files of the model it comes from into {configs.name}/, then: "
+            "balance doctor --model FILE",
         )
     pipeline = _check_index(configs)
     _check_parts(configs, _parts_of(configs), weights=False)
@@ -238,13 +239,13 @@ def _read_json(path: Path) -> dict[str, Any]:
         raise ModelError(
             needed=f"a readable {path.parent.name}/{path.name}",
             found=str(error),
-            next_step="copy the model folder again",
+            next_step="copy the model folder again, then: balance doctor --model FOLDER",
         ) from error
     if not isinstance(found, dict):
         raise ModelError(
             needed="a JSON object",
             found=f"{path.name}: something else",
-            next_step="copy the model folder again",
+            next_step="copy the model folder again, then: balance doctor --model FOLDER",
         )
     return found
 
@@ -273,7 +274,8 @@ def _pickled(folder: Path, files: list[Path]) -> ModelError:
     return ModelError(
         needed="weights as .safetensors: loading a pickle can run any program",
         found=f"{folder.name} holds {files[0].name}",
-        next_step="get the model's safetensors files, or convert it on a machine that you can spare",
+        next_step="get the model's safetensors files, or convert it on a machine that you can spare: "
+        "balance fetch OWNER/NAME --to FOLDER",
     )
 
 
@@ -281,5 +283,5 @@ def _not_supported(folder: Path, found: str, needed: str) -> ModelError:
     return ModelError(
         needed=needed,
         found=f"{folder.name} has {found}",
-        next_step="name a Stable Diffusion 1.x, 2.x or XL model",
+        next_step="name a Stable Diffusion 1.x, 2.x or XL model: balance fill --model FOLDER",
     )
