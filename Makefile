@@ -36,6 +36,7 @@ torture: setup
 	$(BIN)/python -m tests.torture.disks
 	$(BIN)/python -m tests.torture.sources
 	$(BIN)/python -m tests.torture.news
+	$(BIN)/python -m tests.hostile.torture
 
 lint: setup
 	$(BIN)/ruff format --check .
@@ -44,9 +45,6 @@ lint: setup
 
 bench: setup
 	$(BIN)/python -m tests.bench
-
-torture: setup
-	$(BIN)/python -m tests.hostile.torture
 
 clean:
 	rm -rf .venv demo .mypy_cache .ruff_cache .pytest_cache

@@ -205,7 +205,8 @@ def _require_known_classes(folder: Path, found: Sequence[str], labels: Sequence[
     raise CollectionError(
         needed=f"class folders named exactly as the collection's classes: {', '.join(labels)}",
         found=f"{folder}: {told}" + (f" and {len(unknown) - _NAMED} more" if len(unknown) > _NAMED else ""),
-        next_step="rename the class folders, or take out those that are no class of the collection",
+        next_step="rename the class folders, or take out those that are no class of the collection, then: "
+        "balance screen FOLDER",
     )
 
 
@@ -223,5 +224,5 @@ def _refused(found: str, next_step: str) -> BalanceError:
     return CollectionError(
         needed="a folder of its own, with a folder of synthetic images for each class",
         found=found,
-        next_step=next_step,
+        next_step=f"{next_step}, then: balance screen FOLDER",
     )

@@ -4,10 +4,34 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
+from collections.abc import Mapping
 from pathlib import Path
 
+from balancer.errors import StateError
+
+UMASK = "BALANCE_UMASK"
 MAX_TABLE, MAX_COLUMNS = 1 << 29, 10_000
 """Bytes of a user's table, some millions of rows; and its columns."""
+
+
+def private_umask(environment: Mapping[str, str] = os.environ) -> int:
+    """The umask for all that is written: the owner alone, unless the user asks otherwise, as for a group with 027.
+
+    Raises:
+        StateError: what the user asks for is no umask, or one that keeps the owner out.
+
+    >>> oct(private_umask({})), oct(private_umask({"BALANCE_UMASK": "027"}))
+    ('0o77', '0o27')
+    """
+    asked = environment.get(UMASK, "077")
+    if re.fullmatch("0?0[0-7]{2}", asked):
+        return int(asked, 8)
+    raise StateError(
+        needed=f"a umask in {UMASK} that takes nothing from the owner",
+        found=repr(asked),
+        next_step=f"for a group that may read: export {UMASK}=027; for the owner alone: unset {UMASK}",
+    )
 
 
 def write_whole(path: Path, content: bytes) -> None:

@@ -121,7 +121,7 @@ def _subfolders(folder: Path, root: Path, findings: list[Finding]) -> list[tuple
         raise CollectionError(
             needed="permission to read the folder",
             found=str(folder),
-            next_step="ask its owner, or run as a user who may",
+            next_step="ask its owner, or run as a user who may: balance scan FOLDER",
         ) from error
     hidden = [(folder / name).relative_to(root) for name in names if name.startswith(".")]
     if hidden:

@@ -97,7 +97,7 @@ def _read(path: str, hashed: bool) -> Row | ImageError:
         return ImageError(
             needed="a file that may be read",
             found=f"{Path(path).name}: {error.strerror}",
-            next_step="look at its permissions, or take it out of the collection",
+            next_step="look at its permissions, or take it out of the collection, then: balance scan FOLDER",
         )
     return header.format, header.mode, header.bits, header.width, header.height, sha256
 

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageFile, JpegImagePlugin, PngImagePlugin
 
+from balancer.errors import ImageError
 from balancer.opening import opened
 
 GreyImage = npt.NDArray[np.uint8]

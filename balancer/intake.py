@@ -135,7 +135,7 @@ class Intake:
             raise CollectionError(
                 needed="a folder of candidates that nobody writes to meanwhile",
                 found=f"{seen.given.path} changed while it was read",
-                next_step="run the same command again when the generator has finished",
+                next_step="run the same command again when the generator has finished: balance merge --from FOLDER",
             )
 
     def _bring_into_look(self, label: str, origin: Origin, seen: Seen) -> Candidate:

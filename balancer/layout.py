@@ -180,7 +180,7 @@ def _synthetic(accepted: Iterable[tuple[Candidate, Verdict]], training: str, lab
             raise PlanError(
                 needed=f"a class of the collection: {', '.join(labels)}",
                 found=f"{candidate.label!r} of a synthetic image",
-                next_step="name the class folder as the collection does",
+                next_step="name the class folder as the collection does, then: balance merge --from FOLDER",
             )
         entry = _synthetic_entry(candidate, verdict, training)
         entries.setdefault(entry.path, entry)

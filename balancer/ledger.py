@@ -146,6 +146,11 @@ class Ledger:
         images, findings = self._images(key), self._findings(key)
         return Collection(self._place(stored), images, findings, pattern, self._table_of(table))
 
+    def roots(self) -> list[Path]:
+        """Where the collections are, the one scanned last at the end."""
+        rows = self._db.execute("SELECT root FROM collections ORDER BY scanned_at, rowid")
+        return [self._place(root) for (root,) in rows]
+
     def save_hashes(self, collection: Collection) -> None:
         """Remember content hashes that were found since the scan."""
         known = collection.images["sha256"].dropna()

@@ -124,7 +124,7 @@ def merge(
         raise OutputError(
             needed=f"room and permission to write {out}",
             found=error.strerror or str(error),
-            next_step="see to that, then run the same command again: it goes on from here",
+            next_step="see to that, then run the same command again, as balance merge: it goes on from here",
         ) from error
     synthetic = Counter(entry.label for entry in layout.entries if entry.made)
     counts = {label: synthetic[label] for label in layout.labels}

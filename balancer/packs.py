@@ -133,7 +133,7 @@ def _packaged(name: str) -> TemplatePack:
 
 def _read(path: Path) -> bytes:
     needed = f"a template pack: {', '.join(PACKS)} or a YAML file of at most {MAX_BYTES} bytes"
-    fix = "check that this is the file you meant, and that you may read it"
+    fix = "check that this is the file you meant, and that you may read it: balance prompts --check --pack FILE"
     try:
         if not path.is_file():  # a pipe would wait for ever
             raise PromptError(needed=needed, found=f"no file {path}", next_step=fix)
@@ -187,7 +187,11 @@ class _Reader:
 
     def fault(self, at: Node | Event | int, needed: str, found: str, fix: str) -> PromptError:
         where = f"{self.source}, line {at if isinstance(at, int) else _line(at)}"
-        return PromptError(needed=needed, found=f"{where}: {found}", next_step=f"in {where}: {fix}")
+        return PromptError(
+            needed=needed,
+            found=f"{where}: {found}",
+            next_step=f"in {where}: {fix}, then: balance prompts --check --pack FILE",
+        )
 
     def compose(self, data: bytes) -> Node:
         import yaml

@@ -107,5 +107,5 @@ def _received(end: Connection) -> Any:
         raise StateError(
             needed="processes that decode images to the end",
             found="one of them was ended, perhaps for want of memory",
-            next_step="close other programs and run the command again",
+            next_step="close other programs and run the command again, as balance scan FOLDER",
         ) from error

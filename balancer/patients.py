@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+import os
 import re
 import shlex
 import warnings
@@ -61,9 +62,10 @@ class TableRef:
 
     @property
     def options(self) -> str:
-        """How the user would name it on the command line."""
+        """How the user would name it on the command line, from here."""
         pairs = " ".join(f"{role}={column}" for role, column in self.named.items())
-        return f"--patients {shlex.quote(str(self.path))}" + (f" --columns {shlex.quote(pairs)}" if pairs else "")
+        place = shlex.quote(os.path.relpath(self.path))
+        return f"--patients {place}" + (f" --columns {shlex.quote(pairs)}" if pairs else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +160,7 @@ def _header(path: Path, text: str) -> tuple[list[str], str]:
         raise TableError(
             needed="a table of patients with a header line",
             found=f"{path.name}, which is empty",
-            next_step="write a first line such as: file,patient,sex,age,view",
+            next_step="write a first line such as file,patient,sex,age,view, then: balance scan DATA --patients FILE",
         )
     return header, separator
 
@@ -217,7 +219,7 @@ def _cells(path: Path, text: str, separator: str, width: int) -> pd.DataFrame:
         raise TableError(
             needed=f"as many cells in each line of {path.name} as the header has: {width}",
             found=str(error).strip(),
-            next_step="mend that line, or export the table again with texts in quotes",
+            next_step="mend that line, or export the table again with texts in quotes, then: balance scan DATA",
         ) from error
 
 

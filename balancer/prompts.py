@@ -94,7 +94,7 @@ def findings_of(pack: TemplatePack, label: str) -> tuple[str, ...]:
     if words := words_of(label):
         return (" ".join(words),)
     found = f"the class {label!r}, which {pack.source} does not know"
-    fix = f"rename its folder, or add {label!r} to the synonyms of a class in a copy of {pack.source}"
+    fix = f"rename its folder, or add {label!r} to the synonyms of a class: balance prompts --new FILE.yaml"
     raise PromptError(needed="a class name with a letter or a digit in it", found=found, next_step=fix)
 
 
@@ -118,5 +118,5 @@ def _known_text(pack: TemplatePack, name: str, text: str) -> str:
     if (name in pack.slots or (name == PATIENT and PATIENT in pack.known)) and clean:
         return clean
     needed = f"a text for a slot of {pack.source}, which has {', '.join(pack.slots) or 'none'}"
-    fix = f"leave {name!r} out, or add the slot to a copy of {pack.source}"
+    fix = f"leave {name!r} out, or add the slot to a pack of your own: balance prompts --new FILE.yaml"
     raise PromptError(needed=needed, found=f"{name!r} set to {text!r}", next_step=fix)

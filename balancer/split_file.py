@@ -150,4 +150,8 @@ def _some(names: Sequence[str] | pd.Index) -> str:
 
 
 def _wrong(needed: str, found: str, advice: str) -> SplitError:
-    return SplitError(needed=f"{needed}, in the table of --splits", found=found, next_step=advice)
+    return SplitError(
+        needed=f"{needed}, in the table of --splits",
+        found=found,
+        next_step=advice if "--" in advice else f"{advice}, then: balance split --splits FILE",
+    )

@@ -76,16 +76,16 @@ def find_or_make_state(start: Path, collection: Path) -> State:
         raise StateError(
             needed=f"a {NAME} folder outside the collection, which balance never writes to",
             found=f"{folder.parent} is inside {collection}",
-            next_step="change to a folder outside the collection and run the command there",
+            next_step="change to a folder outside the collection: cd ELSEWHERE && balance scan FOLDER",
         )
     try:
-        folder.mkdir(exist_ok=True)
+        folder.mkdir(mode=0o700, exist_ok=True)  # whatever the umask lets others see elsewhere
         (folder / ".gitignore").write_text("*\n")  # patients' data must not slip into a repository
     except PermissionError as error:
         raise StateError(
             needed=f"a working folder in which {NAME} can be written",
             found=f"no permission in {folder.parent}",
-            next_step="change to a folder of yours and run the command there",
+            next_step="change to a folder of yours: cd ELSEWHERE && balance scan FOLDER",
         ) from error
     return State(folder)
 

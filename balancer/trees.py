@@ -43,6 +43,12 @@ def staging_of(out: Path) -> Path:
     return out.with_name(f".{out.name}.partial")
 
 
+def leftovers_of(out: Path) -> list[Path]:
+    """What a stopped merge left beside `out` and nobody needs any more."""
+    beside = [staging_of(out), *([_old(out)] if out.exists() else [])]  # without `out`, the old one is to be restored
+    return [folder for folder in beside if _is_ours(folder)]
+
+
 def open_staging(out: Path) -> Path:
     """Make or reopen the staging folder.
 

@@ -30,6 +30,7 @@ def balance(folder: Path, *arguments: str) -> subprocess.Popen[str]:
         cwd=folder,
         env=environment,
         text=True,
+        stdin=subprocess.DEVNULL,  # nobody is there to be asked
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         start_new_session=True,

@@ -114,5 +114,5 @@ def refuse_fraction(name: str, value: float) -> None:
         raise ModelError(
             needed=f"{name} between 0 and 1",
             found=f"{value:g}",
-            next_step="leave it out to get the usual value",
+            next_step=f"leave --{name.replace('_', '-')} out to get the usual value",
         )

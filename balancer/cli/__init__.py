@@ -9,13 +9,16 @@ from balancer.cli import (
     adapting,
     collection,
     comparing,
+    doctoring,
     external,
+    fetching,
     filling,
     merged,
     merging,
     powering,
     probing,
     prompting,
+    purging,
     reporting,
     reviewing,
     splitting,
@@ -52,6 +55,7 @@ for command in (
     *(probing.probe, probing.quality),
     *(comparing.compare, reporting.report),
     *(merged.verify, merged.explain, merged.unmerge),
+    *(doctoring.doctor, fetching.fetch, purging.purge),
 ):
     app.command()(command)
 

@@ -9,6 +9,7 @@ import typer
 
 from balancer.cli.again import remembered
 from balancer.cli.console import Progress, message, result, shown
+from balancer.cli.doctoring import look_before
 from balancer.cli.session import choose_templates, opened
 from balancer.errors import ModelError
 
@@ -96,6 +97,7 @@ def _adapt_from_scratch(context: typer.Context, chosen: dict[str, Any], folder_n
         session.ledger.save_hashes(collection)
         learned = samples(collection.images.loc[paths])
         templates = choose_templates(pack, sorted({sample.label for sample in learned}))
+        look_before(session)
         session.state.adapters.mkdir(exist_ok=True)
         folder = session.state.adapters / folder_name
         known = folder.is_dir()

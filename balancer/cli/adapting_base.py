@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import typer
 
 from balancer.cli.console import message, printable, result, shown
-from balancer.cli.models import remember_base
+from balancer.cli.doctoring import look_before
+from balancer.cli.models import ACCEPTED, remember_base
 from balancer.cli.session import Session, choose_templates
 from balancer.errors import ModelError
 
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
     from balancer.adapt.training import Progress
     from balancer.generators.checkpoint import Checkpoint
 
-_ACCEPTED = "accepted licences"
+
+_CELL = 16  # bytes: four channels in float32
 
 
 def adapt_base(
@@ -44,6 +46,9 @@ def adapt_base(
 
     checkpoint = find_checkpoint(base)
     _require_licence(session, checkpoint, accept_licence=accept_licence)
+    images = len(session.split.paths("train", "holdout")) * settings.augmentations
+    latents = images * _CELL * ((settings.size or checkpoint.native_size) // checkpoint.scale_factor) ** 2
+    look_before(session, sum(file.stat().st_size for file in checkpoint.weights), latents)
     paths = session.split.paths("train", "holdout")
     collection = with_hashes(session.collection, paths)
     session.ledger.save_hashes(collection)
@@ -78,7 +83,7 @@ def _require_licence(session: Session, checkpoint: Checkpoint, *, accept_licence
     if not licence.is_stated:
         message(f"Licence of {name}: none is stated in its folder. Whether you may use it is for you to find out.")
         return
-    accepted = session.ledger.setting(session.collection, _ACCEPTED) or {}
+    accepted = session.ledger.setting(session.collection, ACCEPTED) or {}
     message(f"Licence of {name}: {printable(licence.name)} ({printable(licence.where)})")
     if accepted.get(checkpoint.ref.sha256) == licence.name:
         return
@@ -88,7 +93,7 @@ def _require_licence(session: Session, checkpoint: Checkpoint, *, accept_licence
             found="no --accept-licence" + ("" if sys.stdin.isatty() else ", and no terminal to ask on"),
             next_step="read it, then add --accept-licence; it is remembered",
         )
-    session.ledger.save_setting(session.collection, _ACCEPTED, {**accepted, checkpoint.ref.sha256: licence.name})
+    session.ledger.save_setting(session.collection, ACCEPTED, {**accepted, checkpoint.ref.sha256: licence.name})
 
 
 def _asked(name: str) -> bool:

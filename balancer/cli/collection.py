@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from balancer.cli.console import Progress, message, printable, result_json
+from balancer.cli.console import Progress, message, printable, result_json, shown
 from balancer.cli.failing import failures, kinds_of, require_ratio
 from balancer.cli.scanned import scan_as_json, show_scan
 from balancer.errors import TableError
@@ -143,7 +143,7 @@ def _table(patients: str | None, columns: list[str], last: TableRef | None) -> P
         return None
     last = replace(last, named=named or last.named)
     if not last.path.is_file():
-        message(f"{printable(str(last.path))} is gone: what it told is kept (--patients '' forgets it)")
+        message(f"{printable(shown(last.path))} is gone: what it told is kept (--patients '' forgets it)")
         return last
     message(f"Patients as in the last scan: {printable(last.options)} (--patients '' forgets it)")
     return read_table(last.path, last.named)

@@ -6,6 +6,7 @@ import errno
 import io
 import json
 import os
+import re
 import shlex
 import signal
 import sys
@@ -16,6 +17,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from balancer.errors import BalanceError
+from balancer.files import private_umask
+from balancer.offline import stay_offline
 
 INTERRUPTED = 130
 _USUAL_ADVICE = ("a disk and a folder that work", "see whether they are there")
@@ -46,7 +49,6 @@ def _stop_after_all(lost: sys.UnraisableHookArgs) -> None:
 
 def run(app: Callable[[], object]) -> NoReturn:
     """Call `app` and turn what it raises into a message and an exit code."""
-    os.umask(0o077)  # patients' data are for their keeper alone
     warnings.filterwarnings("ignore", module=r"PIL\.")  # of damaged files: findings tell of them
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a name that the terminal cannot show is no reason to stop
@@ -54,7 +56,9 @@ def run(app: Callable[[], object]) -> NoReturn:
     for sign in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM):
         signal.signal(sign, _stop)
     sys.unraisablehook = _stop_after_all
+    stay_offline()
     try:
+        os.umask(private_umask())  # patients' data are for their keeper alone
         app()
     except BalanceError as error:
         _fail(f"balance: this cannot go on\n{error}")
@@ -73,12 +77,12 @@ def run(app: Callable[[], object]) -> NoReturn:
 
 def message(text: str = "") -> None:
     """Print a line for the reader, not for a program: to stderr."""
-    print(text, file=sys.stderr, flush=True)
+    print(from_here(text), file=sys.stderr, flush=True)
 
 
 def result(text: str = "") -> None:
     """Print a line of the result: to stdout."""
-    print(text, flush=True)
+    print(from_here(text), flush=True)
 
 
 def result_json(value: Any) -> None:
@@ -157,9 +161,30 @@ class Progress:
 
 
 def shown(path: Path) -> str:
-    """A path as the user would type it: relative to here where it lies below."""
-    here = Path.cwd()
-    return str(path.resolve().relative_to(here)) if path.resolve().is_relative_to(here) else str(path)
+    """A path as the user would type it from here: messages are kept and sent around, so none names the machine's.
+
+    >>> shown(Path.cwd().parent / "xrays")
+    '../xrays'
+    """
+    return os.path.relpath(path.resolve())
+
+
+def from_here(text: str, here: Path | None = None) -> str:
+    """A text with the paths in it as from here: messages are kept and sent around, and name no machine's folders.
+
+    >>> from_here("no room in /home/ann/work/xrays or /home/ann/xrays", Path("/home/ann/work"))
+    'no room in xrays or ../xrays'
+    """
+    here = here or Path.cwd()
+    for up, folder in enumerate((here, *here.parents)):
+        if len(folder.parts) > 2:  # "/home" says nothing of anybody
+            above = "/".join([".."] * up)
+            text = re.sub(rf"(?<![\w./-]){re.escape(str(folder))}(/|(?![\w.-]))", _shorter(above), text)
+    return text
+
+
+def _shorter(above: str) -> Callable[[re.Match[str]], str]:
+    return lambda found: (f"{above}/" if above else "") if found[1] else (above or ".")
 
 
 def duration(seconds: float) -> str:

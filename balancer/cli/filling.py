@@ -12,6 +12,7 @@ import typer
 
 from balancer.cli.again import remembered
 from balancer.cli.console import message, printable, result, shown, size_of
+from balancer.cli.doctoring import look_before
 from balancer.cli.filled import Generation, show_excess, show_plan, show_prompts, show_report, show_time
 from balancer.cli.judging import Word, choose_screen, fit_gates
 from balancer.cli.linted import require_sound_wording
@@ -186,6 +187,8 @@ def _prepare(
     session = order.session
     plan_layout(session.collection, session.split, ())  # only looks whether all originals are there
     drawer = choose_drawer(session, model, adapter, sampling)
+    if drawer.choice is not None:
+        look_before(session, sum(file.stat().st_size for file in drawer.choice.checkpoint.weights), room=False)
     look = settle_look(session.collection, session.split, session.ledger, remember=remember)
     few = {
         label: min(count, 500) for label, count in order.plan.deficits.items() if count

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from balancer.generators.choice import Choice
     from balancer.jobs import GenerationConfig
 
+ACCEPTED = "accepted licences"
 UNKNOWN = "generator exposure unknown: what the model was trained on is not on record here"
 
 

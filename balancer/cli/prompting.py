@@ -56,7 +56,7 @@ def prompts(
         for index in range(count)
     ]
     if sample:
-        message(f"Drawn: {_draw_samples(shown, model)}")
+        message(f"Drawn: {shown_path(_draw_samples(shown, model))}")
     if as_json:
         result_json({each: [asdict(prompt) for name, prompt in shown if name == each] for each in labels})
         return

@@ -68,7 +68,7 @@ def _wanted(session: Session, shares: Shares, asked: dict[str, Any], splits: Pat
         raise SplitError(
             needed="a collection without parts of its own for --test and --splits",
             found="one with its own train, validation or test folders, which are kept",
-            next_step="leave them out, or put all its class folders into one folder and scan that",
+            next_step="leave them out, or put all its class folders into one folder, then: balance scan FOLDER",
         )
     if splits is not None:
         return complete_split(Groups.of(collection), read_parts(splits, collection), "file", number, None, shares.folds)

@@ -12,6 +12,7 @@ from typing import Any
 from balancer.errors import ModelError
 from balancer.files import sha256_of
 from balancer.generators.distrust import SCHEDULER, read_json, refused, require_harmless
+from balancer.generators.record import record_of
 from balancer.generators.weights import PICKLES, require_plain_metadata, require_sound
 from balancer.jobs import ModelRef
 
@@ -25,7 +26,7 @@ PARTS: Mapping[str, tuple[str, ...]] = {
     "tokenizer_2": ("CLIPTokenizer", "CLIPTokenizerFast"),
     "scheduler": (),  # any scheduler's configuration will do: ours is made from it
 }
-_WEIGHTED = ("unet", "vae", "text_encoder", "text_encoder_2")
+WEIGHTED = ("unet", "vae", "text_encoder", "text_encoder_2")
 _CONFIGS = {
     "scheduler": "scheduler_config.json",
     "tokenizer": "tokenizer_config.json",
@@ -36,7 +37,8 @@ _LARGEST_SIDE = 8192  # pixels
 _HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 WAYS = (
     "train a small one on your images: balance adapt --from-scratch\n"
-    "        or name a Stable Diffusion folder in diffusers' format: balance fill --model FOLDER"
+    "        or name a Stable Diffusion folder in diffusers' format: balance fill --model FOLDER\n"
+    "        or, on a machine with internet, bring one from the hub: balance fetch OWNER/NAME --to FOLDER"
 )
 
 
@@ -84,7 +86,7 @@ class Checkpoint:
         """The weight files that are loaded."""
         if self.single_file is not None:
             return [self.single_file]
-        found = [file for part in _WEIGHTED for file in (self.folder / part).glob("*.safetensors")]
+        found = [file for part in WEIGHTED for file in (self.folder / part).glob("*.safetensors")]
         return [file for file in found if (".fp16" in file.name) == (self.variant is not None)]
 
 
@@ -108,7 +110,7 @@ def find_checkpoint(model: str | None, made_here: Iterable[Path] = ()) -> Checkp
         return _check_folder(made, made.name, None)
     path = Path(model)
     if path.is_dir():
-        return _check_folder(path, path.resolve().name, None)
+        return _check_folder(path, path.resolve().name, _fetched_revision(path))
     if path.is_file():
         return _check_single_file(path)
     return _find_fetched(model)
@@ -151,6 +153,11 @@ def _find_fetched(name: str) -> Checkpoint:
     return _check_folder(folder, name, folder.name)
 
 
+def _fetched_revision(folder: Path) -> str | None:
+    record = record_of(folder)
+    return None if record is None else str(record.get("revision"))
+
+
 def _check_single_file(file: Path) -> Checkpoint:
     if file.suffix in PICKLES:
         raise _pickled(file, [file])
@@ -159,7 +166,8 @@ def _check_single_file(file: Path) -> Checkpoint:
         raise ModelError(
             needed=f"a .safetensors file with its configuration beside it: {configs.name}/model_index.json and so on",
             found=f"{file.name}" + ("" if file.suffix != ".safetensors" else f" without a folder {configs.name}"),
-            next_step=f"put the configuration files of the model it comes from into {configs.name}/",
+            next_step=f"put the configuration files of the model it comes from into {configs.name}/, then: "
+            "balance doctor --model FILE",
         )
     pipeline, parts = _check_index(configs), _parts_of(configs)
     _check_parts(configs, parts, weights=False)
@@ -222,7 +230,7 @@ def _check_parts(folder: Path, parts: Iterable[str], *, weights: bool) -> None:
             raise _lacks(folder, part)
         if part.startswith("tokenizer") and not _has_vocabulary(folder / part):
             raise _lacks(folder, f"{part}'s vocabulary")
-        if weights and part in _WEIGHTED and not list((folder / part).glob("*.safetensors")):
+        if weights and part in WEIGHTED and not list((folder / part).glob("*.safetensors")):
             pickles = [file for file in (folder / part).iterdir() if file.suffix in PICKLES]
             raise _pickled(folder, pickles) if pickles else _lacks(folder, f"{part}'s weights")
 
@@ -249,7 +257,7 @@ def _what_is_there(path: Path) -> str:
 
 def _lacks(folder: Path, part: str) -> ModelError:
     return ModelError(
-        needed=f"a complete Stable Diffusion folder, with {', '.join(_WEIGHTED[:3])}, tokenizer and scheduler",
+        needed=f"a complete Stable Diffusion folder, with {', '.join(WEIGHTED[:3])}, tokenizer and scheduler",
         found=f"{folder.name} lacks its {part}",
         next_step="copy the whole model folder again, or name another: balance fill --model FOLDER",
     )
@@ -259,7 +267,8 @@ def _pickled(folder: Path, files: list[Path]) -> ModelError:
     return ModelError(
         needed="weights as .safetensors: loading a pickle can run any program",
         found=f"{folder.name} holds {files[0].name}",
-        next_step="get the model's safetensors files, or convert it on a machine that you can spare",
+        next_step="get the model's safetensors files, or convert it on a machine that you can spare: "
+        "balance fetch OWNER/NAME --to FOLDER",
     )
 
 
@@ -267,5 +276,5 @@ def _not_supported(folder: Path, found: str, needed: str) -> ModelError:
     return ModelError(
         needed=needed,
         found=f"{folder.name} has {found}",
-        next_step="name a Stable Diffusion 1.x, 2.x or XL model",
+        next_step="name a Stable Diffusion 1.x, 2.x or XL model: balance fill --model FOLDER",
     )

@@ -53,7 +53,7 @@ def read_json(path: Path) -> dict[str, Any]:
     Raises:
         ModelError: it cannot be read, or is something else.
     """
-    again = "copy the model folder again"
+    again = "copy the model folder again, then: balance doctor --model FOLDER"
     try:
         if not path.is_file() or path.stat().st_size > _LARGEST:
             raise ValueError(f"{_shown(path)}: no file, or one of more than {_LARGEST:,} bytes")

@@ -22,7 +22,7 @@ GROUP = "balancer.generators"
 AT_ONCE = 16
 _NAMED = re.compile(r"([A-Za-z_][\w.-]+):(.*)", re.DOTALL)  # two letters at least: C: is a drive
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-_HOW = "see examples/vae_generator.py for what a family gives"
+_HOW = "see examples/vae_generator.py for what a family gives, or use another: balance fill --model FOLDER"
 
 
 class OwnGenerator(ImageGenerator, Protocol):

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -372,6 +373,7 @@ MISTAKES = [
     (("probe",), "xrays-balanced", "balance fill"),
     (("probe", "taken"), "taken", "or make one: balance fill"),
     (("quality", "nowhere"), "nowhere", "or make one: balance fill"),
+    (("purge",), "no --yes, and no terminal", "balance purge --yes"),
 ]
 
 
@@ -384,7 +386,10 @@ def test_every_mistake_is_one_clear_message(work, arguments, found, advice):
     told = dict(line.split(":", 1) for line in output.splitlines() if line.split(":")[0] in ("needed", "found", "next"))
     assert told.keys() == {"needed", "found", "next"}, output
     assert found in told["found"]
-    assert advice in output[output.index("next:") :]
+    step = output[output.index("next:") :]
+    assert advice in step
+    assert re.search(r"balance [a-z]+|--[a-z]+", step), f"nothing to type: {step}"
+    assert str(work) not in output
     assert (work / "taken" / "thesis.txt").read_text() == "mine"
 
 

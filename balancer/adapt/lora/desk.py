@@ -108,7 +108,7 @@ def _prediction(pipe: Any, checkpoint: Checkpoint) -> str:
     raise ModelError(
         needed=f"a base that predicts {', '.join(PREDICTIONS[:2])} or {PREDICTIONS[2]}",
         found=f"{checkpoint.ref.name}, whose scheduler says {found}",
-        next_step="adapt a Stable Diffusion 1.x, 2.x or XL",
+        next_step="adapt a Stable Diffusion 1.x, 2.x or XL: balance adapt --base FOLDER",
     )
 
 
@@ -118,5 +118,5 @@ def _require_plain_unet(pipe: Any, checkpoint: Checkpoint) -> None:
         raise ModelError(
             needed=f"a base that draws from text alone: a UNet that takes {wanted} channels",
             found=f"{checkpoint.ref.name}, whose UNet takes {found}, as those for inpainting do",
-            next_step="adapt the ordinary model of the same family",
+            next_step="adapt the ordinary model of the same family: balance adapt --base FOLDER",
         )

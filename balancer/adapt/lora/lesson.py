@@ -135,7 +135,7 @@ class Lesson:
             raise ModelError(
                 needed="a finite loss while the adapter learns",
                 found=str(error),
-                next_step="check the base's weights, or adapt another base",
+                next_step="check the base's weights (balance doctor --model FOLDER), or adapt another base",
             ) from error
 
     def _usual_end(self, done: learning.Done) -> str:

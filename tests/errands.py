@@ -1,0 +1,155 @@
+"""Every command once, over drawn radiographs and tiny networks: in a namespace without a network, all connects noted.
+
+The user, the host, the home folder and the folder of all this have names that are easily found again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.tiny import write_pipeline, write_xrays
+
+USER, HOST, PLACE = "zebrauser", "zebrahost", "zebraplace"
+QUICK = ("--steps", "2", "--batch-size", "2")
+WORD = ("--accept-unscreened",)
+ERRANDS: Sequence[tuple[str, ...]] = (
+    ("scan", "data/xrays", "--patient", r"(p\d+)-", "--patients", "meta.csv", "--deep"),
+    ("scan", "data/xrays", "--json"),
+    ("split", "--folds", "2"),
+    ("split", "--json"),
+    ("prompts", "-n", "1", "--json"),
+    ("prompts", "--new", "mine.yaml"),
+    ("prompts", "--check", "--pack", "mine.yaml", "--model", "base", "--json"),
+    ("fill", "--target", "NODULE=6", "--dry-run"),
+    ("adapt", "--base", "base", *QUICK, "--rank", "2", "--learning-rate", "0.5", "--accept-licence"),
+    ("fill", "--target", "NODULE=12", *QUICK, "--mode", "text=0.5,mix=0.5", "--harmonise", *WORD),
+    ("screen", "theirs"),
+    ("merge", "--from", "theirs", *WORD),
+    ("review", "--reader", "A", "--audit", "5"),
+    ("probe", "--steps", "2", "--size", "32", "--permutations", "199", "--model", "base", "--json"),
+    ("quality", "--steps", "2", "--json"),
+    ("verify", "data/xrays-balanced", "--json"),
+    ("explain", "SYNTHETIC", "--json"),
+    ("doctor", "--model", "base", "--adapter", "lora"),
+    ("purge", "--dry-run"),
+)
+LAST: Sequence[tuple[str, ...]] = (("unmerge", "data/xrays-balanced"), ("purge", "--yes"))
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What came of a command; `connects` are the network addresses that it tried to reach."""
+
+    arguments: tuple[str, ...]
+    code: int
+    output: str
+    messages: str
+    connects: tuple[str, ...]
+
+
+def prepare(folder: Path) -> Path:
+    """A collection with a table of patients, a base with a licence, and images of another generator."""
+    work = folder / PLACE / USER / "work"
+    work.mkdir(parents=True)
+    write_xrays(work / "data" / "xrays", {"NORMAL": 40, "EFFUSION": 24, "NODULE": 10})
+    rows = [f"p{number}{patient:03},{'F' if patient % 2 else 'M'}" for number in range(3) for patient in range(20)]
+    (work / "meta.csv").write_text("patient,sex\n" + "\n".join(rows))
+    write_pipeline(work / "base")
+    (work / "base" / "README.md").write_text("---\nlicense: openrail\n---\n")
+    write_xrays(work / "drawn", {"NORMAL": 2, "EFFUSION": 2, "NODULE": 14})
+    (work / "theirs" / "NODULE").mkdir(parents=True)
+    for path in sorted((work / "drawn" / "NODULE").iterdir())[10:]:
+        path.rename(work / "theirs" / "NODULE" / f"theirs-{path.name}")
+    shutil.rmtree(work / "drawn")
+    return work
+
+
+def run_all(work: Path, errands: Sequence[tuple[str, ...]]) -> Iterator[Done]:
+    """Each in turn."""
+    for arguments in errands:
+        yield run(work, _with_an_image(work, arguments))
+
+
+def run(work: Path, arguments: tuple[str, ...]) -> Done:
+    """One command, stopped once it serves a page."""
+    log = work.parent / "connects"
+    process = subprocess.Popen(
+        [*_apart(), *_noting(log), sys.executable, "-c", "from balancer.cli import main; main()", *arguments],
+        cwd=work,
+        env=_environment(work),
+        text=True,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+    served = ""
+    if process.stdout and arguments[0] == "review" and "--results" not in arguments:
+        served = process.stdout.readline()
+        os.killpg(process.pid, signal.SIGINT)
+    output, messages = process.communicate(timeout=300)
+    return Done(arguments, process.returncode, served + output, messages, _connects(log))
+
+
+def can_be_apart() -> bool:
+    """Whether this machine lets a test have a namespace of its own, and follow its calls."""
+    tools = all(map(shutil.which, ("unshare", "strace", "ip", "hostname")))
+    return tools and subprocess.run([*_apart(), "true"], capture_output=True, check=False).returncode == 0
+
+
+def _apart() -> list[str]:
+    """A namespace without a network but for the loopback device, and with another host name."""
+    inside = f'ip link set lo up && hostname {HOST} && exec "$@"'
+    return ["unshare", "--map-root-user", "--net", "--uts", "sh", "-c", inside, "sh"]
+
+
+def _noting(log: Path) -> list[str]:
+    return ["strace", "-f", "-qq", "--seccomp-bpf", "-e", "trace=connect", "-e", "signal=none", "-o", os.fspath(log)]
+
+
+def _connects(log: Path) -> tuple[str, ...]:
+    """Addresses of a network, and of the daemon that is asked for the address of a name."""
+    lines = log.read_text("utf-8", "replace").splitlines()
+    return tuple(line for line in lines if "AF_INET" in line or "nscd" in line or "resolve" in line)
+
+
+def _environment(work: Path) -> dict[str, str]:
+    kept = {name: os.environ[name] for name in ("PATH", "LANG", "OMP_NUM_THREADS") if name in os.environ}
+    names = dict.fromkeys(("USER", "LOGNAME", "USERNAME"), USER) | {"HOSTNAME": HOST, "HOME": str(work.parent)}
+    return {**kept, **names, "PYTHONPATH": str(Path(__file__).parents[1]), "TORCH_COMPILE_DISABLE": "1"}
+
+
+def _with_an_image(work: Path, arguments: tuple[str, ...]) -> tuple[str, ...]:
+    if "SYNTHETIC" not in arguments:
+        return arguments
+    made = next((work / "data" / "xrays-balanced").rglob("syn-*.png")).relative_to(work)
+    return tuple(str(made) if each == "SYNTHETIC" else each for each in arguments)
+
+
+def main() -> None:
+    """Run all in a temporary folder and print what came of it."""
+    import tempfile
+    import time
+
+    with tempfile.TemporaryDirectory() as folder:
+        work = prepare(Path(folder))
+        for arguments in (*ERRANDS, *LAST):
+            began = time.monotonic()
+            done = run(work, _with_an_image(work, arguments))
+            print(
+                json.dumps([done.arguments, done.code, round(time.monotonic() - began, 1), done.connects]), flush=True
+            )
+            if done.code not in (0, 1) or "-v" in sys.argv:
+                print(done.output[-1500:], done.messages[-3000:])
+
+
+if __name__ == "__main__":
+    main()

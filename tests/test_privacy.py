@@ -1,0 +1,143 @@
+"""What leaves a trace, and what leaves the machine: every command once, in a namespace without a network."""
+
+import os
+import re
+import sqlite3
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from balancer.cli import app
+from balancer.errors import StateError
+from balancer.files import private_umask
+from balancer.merge import merge
+from balancer.scan import scan
+from balancer.split import no_split
+from tests import errands
+from tests.balanced import FACTS
+from tests.tiny import write_xrays
+
+TOLD = re.compile(rf"{errands.PLACE}|{errands.USER}|{errands.HOST}|/(home|root|tmp|Users)/".encode())
+ELSEWHERE = {"fetch": "the only one with a network: tests/balancer/test_fetch.py"}
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory):
+    if not errands.can_be_apart():
+        pytest.skip("needs unshare, strace, ip and the permission to use them")
+    return errands.prepare(tmp_path_factory.mktemp("all"))
+
+
+@pytest.fixture(scope="module")
+def done(work):
+    return list(errands.run_all(work, errands.ERRANDS))
+
+
+def test_every_command_is_run(done):
+    commands = {command.callback.__name__ for command in app.registered_commands}
+    assert commands - {each.arguments[0] for each in done} - {each[0] for each in errands.LAST} == set(ELSEWHERE)
+
+
+def test_every_command_works_without_a_network(done):
+    failed = {each.arguments: each.output + each.messages for each in done if each.code not in (0, 1, 130)}
+    assert failed == {}
+    assert [each.arguments[0] for each in done if each.code == 130] == ["review"]  # Ctrl-C ends the page
+
+
+def test_not_one_connection_is_tried(done):
+    assert {each.arguments: each.connects for each in done if each.connects} == {}
+
+
+def test_a_connection_would_have_been_seen(work):
+    """The instrument itself: a program that does try is noted."""
+    log = work.parent / "seen"
+    program = "import socket; socket.socket().connect_ex(('192.0.2.1', 80))"
+    subprocess.run([*errands._apart(), *errands._noting(log), sys.executable, "-c", program], check=True)
+    assert len(errands._connects(log)) == 1
+
+
+def test_no_output_names_a_path_a_user_or_a_host(done):
+    told = {each.arguments: _around(each.output + each.messages) for each in done}
+    assert {arguments: found for arguments, found in told.items() if found} == {}
+
+
+def test_no_file_names_a_path_a_user_or_a_host(work, done):
+    files = [path for top in (".balance", "data/xrays-balanced", "mine.yaml") for path in _files(work / top)]
+    assert len(files) > 100
+    told = {path.relative_to(work).as_posix(): TOLD.findall(_plain(path)) for path in files}
+    assert {path for path, found in told.items() if found} == set()
+
+
+def test_all_that_is_written_is_for_its_owner_alone(work, done):
+    for top in (work / ".balance", work / "data" / "xrays-balanced"):
+        places = [top, *top.rglob("*")]
+        assert len(places) > 20
+        assert [path for path in places if stat.S_IMODE(path.lstat().st_mode) & 0o077] == []
+
+
+def test_at_the_end_only_what_was_merged_and_what_was_there_is_left(work, done):
+    last = list(errands.run_all(work, errands.LAST))
+    assert [each.code for each in last] == [0, 0], last
+    assert [each.connects for each in last] == [(), ()]
+    left = sorted(path.name for path in (*work.iterdir(), *(work / "data").iterdir()))
+    assert left == ["base", "data", "meta.csv", "mine.yaml", "theirs", "xrays", "xrays-balanced"]
+
+
+def _files(top):
+    return [path for path in (top, *top.rglob("*")) if path.is_file()]
+
+
+def _plain(path):
+    """The bytes of a file, or what is in it where it is packed."""
+    if path.suffix == ".parquet":
+        return pd.read_parquet(path).to_csv().encode()
+    return path.read_bytes()
+
+
+def _around(text):
+    return [text[max(0, found.start() - 60) : found.end() + 60] for found in re.finditer(TOLD.pattern.decode(), text)]
+
+
+def test_a_collection_elsewhere_is_named_in_the_ledger_alone_and_relative_in_messages(tmp_path):
+    """Only the ledger must know where it is, to find it again."""
+    write_xrays(tmp_path / "zebra" / "xrays", {"A": 6, "B": 6})
+    (tmp_path / "work").mkdir()
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    command = [sys.executable, "-c", "from balancer.cli import main; main()", "scan", "../zebra/xrays"]
+    told = subprocess.run(command, cwd=tmp_path / "work", env=environment, capture_output=True, text=True, check=True)
+    assert str(tmp_path) not in told.stdout + told.stderr
+    ledger = sqlite3.connect(tmp_path / "work" / ".balance" / "ledger.sqlite")
+    tables = [name for (name,) in ledger.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+    named = {table for table in tables if str(tmp_path) in str(ledger.execute(f"SELECT * FROM {table}").fetchall())}
+    assert named == {"collections"}
+
+
+@pytest.mark.parametrize(("asked", "folder", "file"), [(None, 0o700, 0o600), ("027", 0o750, 0o640)])
+def test_who_may_read_what_is_merged(tmp_path, asked, folder, file):
+    collection = scan(write_xrays(tmp_path / "xrays", {"A": 2, "B": 2}))
+    before = os.umask(private_umask({} if asked is None else {"BALANCE_UMASK": asked}))
+    try:
+        merge(collection, no_split(collection), [], tmp_path / "out", facts=FACTS)
+    finally:
+        os.umask(before)
+    modes = {path: stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "out", *(tmp_path / "out").rglob("*"))}
+    assert {mode for path, mode in modes.items() if path.is_dir()} == {folder}
+    assert {mode for path, mode in modes.items() if path.is_file()} == {file}
+
+
+@pytest.mark.parametrize("asked", ["rw", "777", "0o27", "", "27"])
+def test_a_umask_that_is_none_or_locks_the_owner_out_is_refused(asked):
+    with pytest.raises(StateError, match="BALANCE_UMASK=027"):
+        private_umask({"BALANCE_UMASK": asked})
+
+
+def test_the_state_folder_is_closed_whatever_may_be_read_elsewhere(tmp_path):
+    write_xrays(tmp_path / "xrays", {"A": 6, "B": 6})
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1]), "BALANCE_UMASK": "022"}
+    command = [sys.executable, "-c", "from balancer.cli import main; main()", "scan", "xrays"]
+    subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, check=True)
+    assert stat.S_IMODE((tmp_path / ".balance").stat().st_mode) == 0o700
