@@ -14,8 +14,8 @@ from balancer import __version__
 from balancer.errors import ModelError, OutputError
 from balancer.files import sha256_if_there, write_whole
 from balancer.generators.checkpoint import PARTS, WEIGHTED
-from balancer.generators.weights import PICKLES
 from balancer.generators.record import RECORD, changed_files, is_odd, record_of
+from balancer.generators.weights import PICKLES
 
 _BEGUN = ".fetching.json"
 _CACHE = ".cache"  # where the hub's library keeps what it needs to go on
