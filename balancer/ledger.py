@@ -16,16 +16,15 @@ from typing import Any, Self
 
 import pandas as pd
 
+from balancer import stored
 from balancer.contents import Contents
 from balancer.errors import StateError
 from balancer.findings import Finding
 from balancer.jobs import Candidate, Reading, Verdict
-from balancer.patients import TableRef
 from balancer.scan import COLUMNS, DTYPES, Collection
 from balancer.schema import MIGRATIONS
 from balancer.split import Split
 from balancer.state import State
-from balancer.stored import damaged, failed, job_from, origin_from, origin_to_json, value_from, verdict_from
 
 _CONTENTS = tuple(field.name for field in fields(Contents))
 
@@ -45,7 +44,7 @@ class Ledger:
 
     def __init__(self, state: State) -> None:
         self._state = state
-        _require_not_emptied(state)
+        stored.require_not_emptied(state)
         try:
             self._db = sqlite3.connect(state.ledger, isolation_level=None, check_same_thread=False)
         except sqlite3.DatabaseError as error:
@@ -94,13 +93,13 @@ class Ledger:
             DamagedLedger: something cannot be read, or a job is not the one that its candidate is named after.
         """
         for key, job, origin in self._db.execute("SELECT id, job, origin FROM candidates"):
-            job_from(key, job)
-            origin_from(origin, self._state.candidates)
+            stored.job_from(key, job)
+            stored.origin_from(origin, self._state.candidates)
         for verdict in self._db.execute("SELECT decision, scores, reasons, reviewer FROM verdicts"):
-            verdict_from(*verdict)
+            stored.verdict_from(*verdict)
         texts = "SELECT value FROM settings UNION ALL SELECT paths FROM findings"
         for (text,) in self._db.execute(f"{texts} UNION ALL SELECT coalesce(patients_table, '{{}}') FROM collections"):
-            value_from(text)
+            stored.value_from(text)
 
     def save_collection(self, collection: Collection) -> None:
         """Remember a scanned collection; it becomes the current one."""
@@ -121,7 +120,7 @@ class Ledger:
                     self._portable(collection.root),
                     collection.patient_pattern,
                     _now(),
-                    self._table_to_json(collection.table),
+                    stored.table_to_json(collection.table, self._portable),
                 ),
             )
             places = ", ".join("?" * (len(COLUMNS) + 2))
@@ -142,9 +141,9 @@ class Ledger:
         found = self._db.execute(query, values).fetchone()
         if found is None:
             return None
-        key, stored, pattern, table = found
+        key, place, pattern, table = found
         images, findings = self._images(key), self._findings(key)
-        return Collection(self._place(stored), images, findings, pattern, self._table_of(table))
+        return Collection(self._place(place), images, findings, pattern, stored.table_from(table, self._place))
 
     def roots(self) -> list[Path]:
         """Where the collections are, the one scanned last at the end."""
@@ -216,7 +215,7 @@ class Ledger:
         names = "collection, id, label, file, sha256, job, origin"
         with self.atomic():
             for candidate, verdict in judged:
-                job, origin = candidate.job and candidate.job.to_json(), origin_to_json(candidate.origin)
+                job, origin = candidate.job and candidate.job.to_json(), stored.origin_to_json(candidate.origin)
                 row = (self._key(collection), candidate.id, candidate.label, candidate.path.name, candidate.sha256)
                 self._db.execute(
                     f"INSERT OR REPLACE INTO candidates ({names}) VALUES (?, ?, ?, ?, ?, ?, ?)", (*row, job, origin)
@@ -245,8 +244,10 @@ class Ledger:
         found = {}
         store = self._state.candidates
         for key, file, sha256, job, origin, *verdict in self._db.execute(query, (self._key(collection), label)):
-            candidate = Candidate(label, store / file, sha256, job_from(key, job), origin_from(origin, store))
-            found[key] = (candidate, verdict_from(*verdict))
+            candidate = Candidate(
+                label, store / file, sha256, stored.job_from(key, job), stored.origin_from(origin, store)
+            )
+            found[key] = (candidate, stored.verdict_from(*verdict))
         return found
 
     def judges(self, collection: Collection, label: str) -> dict[str, str | None]:
@@ -289,7 +290,7 @@ class Ledger:
             WHERE collection = ? AND candidate = ? ORDER BY rowid
         """
         rows = self._db.execute(query, (self._key(collection), job_id))
-        return [(at, verdict_from(*verdict)) for at, *verdict in rows]
+        return [(at, stored.verdict_from(*verdict)) for at, *verdict in rows]
 
     def add_reading(self, collection: Collection, reading: Reading) -> None:
         """Append an answer in a blinded study; a reader's latest one on an image counts."""
@@ -339,7 +340,7 @@ class Ledger:
         """A remembered decision, `None` when there is none."""
         query = "SELECT value FROM settings WHERE collection = ? AND name = ?"
         found = self._db.execute(query, (self._key(collection), name)).fetchone()
-        return None if found is None else value_from(found[0])
+        return None if found is None else stored.value_from(found[0])
 
     def save_setting(self, collection: Collection, name: str, value: Any) -> None:
         """Remember a decision that later runs must repeat; `value` is anything JSON holds."""
@@ -350,12 +351,12 @@ class Ledger:
     def _require_structure(self) -> None:
         found = self._db.execute("PRAGMA quick_check(1)").fetchone()[0]
         if found != "ok":
-            raise damaged(found)
+            raise stored.damaged(found)
 
     def _require_tables(self) -> None:
         missing = _columns_wanted() - set(self._db.execute(_COLUMNS))
         if missing:
-            raise damaged(f"without the {' '.join(min(missing))} that it had")
+            raise stored.damaged(f"without the {' '.join(min(missing))} that it had")
 
     def _migrate(self) -> None:
         version = self._db.execute("PRAGMA user_version").fetchone()[0]
@@ -381,7 +382,7 @@ class Ledger:
     def _findings(self, key: str) -> tuple[Finding, ...]:
         query = "SELECT kind, paths, message, fix FROM findings WHERE collection = ? ORDER BY rowid"
         return tuple(
-            Finding(kind, tuple(PurePosixPath(path) for path in value_from(paths)), message, fix)
+            Finding(kind, tuple(PurePosixPath(path) for path in stored.value_from(paths)), message, fix)
             for kind, paths, message, fix in self._db.execute(query, (key,))
         )
 
@@ -396,20 +397,8 @@ class Ledger:
         home, root = self._state.folder.parent.resolve(), root.resolve()
         return root.relative_to(home).as_posix() if root.is_relative_to(home) else root.as_posix()
 
-    def _table_to_json(self, table: TableRef | None) -> str | None:
-        if table is None:
-            return None
-        fields = {"named": dict(table.named), "columns": dict(table.columns), "sha256": table.sha256}
-        return json.dumps({"path": self._portable(table.path), **fields})
-
-    def _table_of(self, stored: str | None) -> TableRef | None:
-        if stored is None:
-            return None
-        fields = value_from(stored)
-        return TableRef(**{**fields, "path": self._place(fields["path"])})
-
-    def _place(self, stored: str) -> Path:
-        return self._state.folder.parent / stored
+    def _place(self, portable: str) -> Path:
+        return self._state.folder.parent / portable
 
 
 def _now() -> str:
@@ -424,11 +413,5 @@ def _columns_wanted() -> set[tuple[str, str]]:
         return set(whole.execute(_COLUMNS))
 
 
-def _require_not_emptied(state: State) -> None:
-    """A file without content is what a kill leaves of a new ledger, but not beside what only a ledger's owner made."""
-    if state.ledger.is_file() and not state.ledger.stat().st_size and any(state.candidates.glob("*")):
-        raise damaged("a file without content")
-
-
 def _failed(error: sqlite3.DatabaseError) -> StateError:
-    return failed(getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR), str(error))
+    return stored.failed(getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR), str(error))

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from balancer.errors import DamagedLedger, StateError
 from balancer.jobs import Job, Origin, Verdict
+from balancer.patients import TableRef
+from balancer.state import State
 
 _SHORT_READ = 522
 _DISK = ("a disk that works", "see whether it does")
@@ -53,6 +56,36 @@ def job_from(key: str, text: str | None) -> Job | None:
     if job.id != key:
         raise damaged(f"the job of candidate {key} is not the one that it is named after")
     return job
+
+
+def table_to_json(table: TableRef | None, portable: Callable[[Path], str]) -> str | None:
+    """Where the table of patients is, by `portable`, and how it was read."""
+    if table is None:
+        return None
+    fields = {"named": dict(table.named), "columns": dict(table.columns), "sha256": table.sha256}
+    return json.dumps({"path": portable(table.path), **fields})
+
+
+def table_from(text: str | None, place: Callable[[str], Path]) -> TableRef | None:
+    """The same back.
+
+    Raises:
+        DamagedLedger: it is no JSON.
+    """
+    if text is None:
+        return None
+    fields = value_from(text)
+    return TableRef(**{**fields, "path": place(fields["path"])})
+
+
+def require_not_emptied(state: State) -> None:
+    """A file without content is what a kill leaves of a new ledger, but not beside what only a ledger's owner made.
+
+    Raises:
+        DamagedLedger: there are candidates beside an empty file.
+    """
+    if state.ledger.is_file() and not state.ledger.stat().st_size and any(state.candidates.glob("*")):
+        raise damaged("a file without content")
 
 
 def origin_to_json(origin: Origin | None) -> str | None:
