@@ -16,11 +16,13 @@ setup: .venv/done
 demo: setup
 	@mkdir -p demo
 	$(BIN)/python -m examples.phantoms demo/xrays \
-		normal=120 consolidation=60 pleural_effusion=40 cardiomegaly=24 nodule=12 --seed 1 --images 1
+		normal=200 consolidation=120 pleural_effusion=90 cardiomegaly=70 nodule=60 --seed 1 --images 1
 	cd demo && $(BALANCE) scan xrays --patient '(p\d+)'
-	cd demo && $(BALANCE) fill --target max --model ../examples/pocket
+	cd demo && $(BALANCE) fill --target 100 --model ../examples/pocket
 	cd demo && $(BALANCE) verify xrays-balanced
-	@echo 'Look at demo/.balance/reports/contact-sheet.png: real above synthetic, class by class.'
+	cd demo && $(BALANCE) compare --quick --steps 100
+	cd demo && $(BALANCE) report
+	@echo 'Look at demo/.balance/reports/report.html: the verdict, and real beside synthetic, class by class.'
 
 test: setup
 	$(BIN)/python -m pytest --numprocesses auto

@@ -135,6 +135,24 @@ def draw_validation(collection: Collection, share: float, seed: int = 0, folds: 
     return complete_split(groups, own.mask(train & (drawn == "val"), "val"), "collection", seed, None, folds)
 
 
+def draw_fold(collection: Collection, split: Split, fold: int, share: float = VAL_SHARE) -> Split:
+    """The split of one fold: that fold is the test part, and of the others a validation part is drawn by patient.
+
+    Raises:
+        SplitError: there is no such fold, or nothing is left to train on.
+    """
+    if not 0 <= fold < split.fold_count:
+        raise SplitError(
+            needed=f"fold {fold} of the stored split",
+            found=f"{split.fold_count} folds",
+            next_step="balance split --folds 5",
+        )
+    groups = Groups.of(collection)
+    tested = split.folds.reindex(collection.images.index) == fold
+    parts = _assign(groups, {"val": share}, split.seed, dict.fromkeys(groups.names[tested], "test"), keep=True)
+    return complete_split(groups, parts, "drawn", split.seed, None, 0)
+
+
 def _own_parts(collection: Collection) -> pd.Series:
     return collection.images["part"].map(lambda part: canonical_part(part) or "train").astype(object)
 

@@ -10,11 +10,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from balancer.errors import SplitError
-from balancer.groups import Groups
 from balancer.ledger import Ledger
 from balancer.scan import Collection
-from balancer.split import Split, complete_split
+from balancer.split import Split, draw_fold
 from balancer.state import NAME, State
 
 
@@ -29,23 +27,15 @@ class Workplace:
 
 
 def fold_of(collection: Collection, split: Split, fold: int) -> tuple[Collection, Split]:
-    """The collection as one fold sees it: that fold is the test part, and all the others are trained on.
+    """The collection as one fold sees it: that fold is the test part, the others are there to train and to choose by.
 
     The collection's own parts are laid aside: every patient is tested once, in the fold that they are in.
 
     Raises:
         SplitError: there are no such folds.
     """
-    if not 0 <= fold < split.fold_count:
-        raise SplitError(
-            needed=f"fold {fold} of the stored split",
-            found=f"{split.fold_count} folds",
-            next_step="balance split --folds 5",
-        )
     flat = replace(collection, images=collection.images.assign(part=pd.Series("", collection.images.index, object)))
-    tested = split.folds.reindex(flat.images.index) == fold
-    parts = pd.Series("train", flat.images.index, dtype=object).mask(tested, "test")
-    return flat, complete_split(Groups.of(flat), parts, "drawn", split.seed, None, 0)
+    return flat, draw_fold(flat, split, fold)
 
 
 def make_workplace(folder: Path, collection: Collection, split: Split) -> Workplace:

@@ -26,6 +26,7 @@ def test_every_patient_is_tested_in_one_fold_and_never_trained_on_there(scanned)
         assert not flat.has_parts
         assert own.paths("test").equals(split.folds.index[split.folds == fold])
         patients = flat.images["patient"]
+        assert set(flat.images["label"][own.paths("val")]) == {"A", "B"}
         assert not set(patients[own.paths("test")]) & set(patients[own.paths("train", "holdout", "val")])
         tested += list(own.paths("test"))
     assert sorted(tested) == sorted(collection.images.index)

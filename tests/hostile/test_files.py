@@ -5,9 +5,17 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
 
-from tests.hostile.files import hostile_files, huge_files, special_files
+from balancer.errors import ImageError
+from balancer.headers import quick_header
+from balancer.images import read_grey, read_header, read_xmp
+from balancer.opening import MAX_PIXELS, opened
+from tests.hostile.files import CODECS, GREY, hostile_files, huge_files, png, saved, special_files
 from tests.hostile.reading import BYTES, SECONDS
 from tests.kills import balance
 from tests.tiny import write_xrays
@@ -76,7 +84,7 @@ def test_a_scan_over_all_of_them_says_what_became_of_each(folder, tmp_path, opti
     aside = {path for each in found["findings"] if each["kind"] == "unreadable" for path in each["paths"]}
     there = {path.relative_to(folder).as_posix() for path in (folder / "HOSTILE").iterdir()}
     ignored = {path for each in found["findings"] if each["kind"] == "ignored-file" for path in each["paths"]}
-    counted = found["classes"]["HOSTILE"]["images"]
+    counted = sum(found["classes"]["HOSTILE"]["images"].values())
     assert aside | ignored <= there
     assert counted + len(aside) + len(ignored) == len(there)
     assert {"HOSTILE/giant-header.png", "HOSTILE/huge-1.png", "HOSTILE/tags.tif"} <= aside
@@ -92,3 +100,49 @@ def test_what_is_no_plain_file_is_set_aside(tmp_path):
     assert "NODULE" in output
     assert "pipe.png" in output or "ignored-file" in output
     (root / "NODULE" / "closed").chmod(0o700)
+
+
+SOUND = {suffix: saved(Image.fromarray(GREY), codec) for suffix, codec in CODECS.items()}
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    suffix=st.sampled_from(sorted(SOUND)),
+    place=st.integers(0, 600),
+    cut=st.integers(0, 12),
+    content=st.binary(max_size=12),
+)
+def test_any_damage_leaves_an_image_or_a_message(tmp_path, suffix, place, cut, content):
+    path = tmp_path / f"a.{suffix}"
+    path.write_bytes(SOUND[suffix][:place] + content + SOUND[suffix][place + cut :])
+    for read in (read_header, read_grey, read_xmp):
+        try:
+            found = read(path)
+        except ImageError as error:
+            found = error.found
+        assert found is None or isinstance(found, str | bytes | np.ndarray) or found.width * found.height <= MAX_PIXELS
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    head=st.binary(max_size=100), begin=st.sampled_from([b"", b"\xff\xd8\xff", SOUND["png"][:16], SOUND["jpg"][:150]])
+)
+def test_any_head_is_a_header_or_none(head, begin):
+    found = quick_header(begin + head)
+    assert found is None or 0 < found.width * found.height <= MAX_PIXELS
+
+
+def test_the_largest_image_is_decoded_and_one_pixel_more_is_not(tmp_path):
+    for width, readable in ((MAX_PIXELS, True), (MAX_PIXELS + 1, False)):
+        (tmp_path / "a.png").write_bytes(png(width, 1))
+        assert (quick_header(png(width, 1)) is not None) == readable
+    with pytest.raises(ImageError, match=r"a\.png: too large: 50,000,001 x 1 pixels"):
+        read_header(tmp_path / "a.png")
+
+
+def test_a_pipe_is_no_image_and_nobody_waits_for_it(tmp_path):
+    import os
+
+    os.mkfifo(tmp_path / "a.png")
+    with pytest.raises(ImageError, match=r"a\.png: no plain file"), opened(tmp_path / "a.png"):
+        pass

@@ -166,20 +166,11 @@ def test_names_that_are_no_unicode_are_told_and_left(tmp_path):
     for arguments in (
         ("scan", foreign),
         ("scan", "xrays", "--patients", foreign),
-        ("scan", "xrays", "--patient", foreign),
         ("split", "--splits", foreign),
-        ("prompts", "--label", foreign),
-        ("prompts", "--pack", foreign),
         ("fill", "--target", f"{foreign}=3"),
         ("fill", "--target", "20", "--model", foreign),
-        ("fill", "--target", "20", "--adapter", foreign),
         ("review", "--reader", foreign),
-        ("review", "--reader", "A", "--label", foreign),
         ("merge", "--from", foreign),
         ("verify", foreign),
-        ("explain", foreign),
-        ("unmerge", foreign),
-        ("quality", foreign),
-        ("adapt", "--base", foreign),
     ):
         assert "needed:" in run(tmp_path, *arguments, code=2)

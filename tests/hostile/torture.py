@@ -1,7 +1,6 @@
 """The long part: bombs of all formats, every byte of the structure turned, random damage, and all names.
 
-`python -m tests.hostile.torture [ROUNDS]` takes about half an hour with 20,000 rounds of random
-damage; exit 1 at a fault.
+`python -m tests.hostile.torture [ROUNDS]` takes about half an hour with 20,000 rounds; exit 1 at a fault.
 """
 
 from __future__ import annotations
