@@ -62,7 +62,7 @@ FAULTS = {
     "foreign folder": News("is not ours", spoil=lambda folder: (folder / "xrays-balanced" / "balance.json").unlink()),
     "no such weights": News("--model free:WEIGHTS", (*_MORE, "--model", "free:x")),
     "device too small": News("--device cpu", (*_MORE, "--model", "free:0")),
-    "disk that fails": News("run again: balance fill", _MORE, prepare=_no_large_files),
+    "disk that fails": News("it goes on from here", _MORE, prepare=_no_large_files),
     "table changed": News(
         "balance fill", ("unmerge", "xrays-balanced"), _spoil("xrays-balanced/train/metadata.parquet", b"")
     ),
