@@ -92,8 +92,8 @@ class Ledger:
         Raises:
             DamagedLedger: something cannot be read, or a job is not the one that its candidate is named after.
         """
-        for key, job, origin in self._db.execute("SELECT id, job, origin FROM candidates"):
-            stored.job_from(key, job)
+        for key, label, job, origin in self._db.execute("SELECT id, label, job, origin FROM candidates"):
+            stored.job_from(key, label, job)
             stored.origin_from(origin, self._state.candidates)
         for verdict in self._db.execute("SELECT decision, scores, reasons, reviewer FROM verdicts"):
             stored.verdict_from(*verdict)
@@ -245,7 +245,7 @@ class Ledger:
         store = self._state.candidates
         for key, file, sha256, job, origin, *verdict in self._db.execute(query, (self._key(collection), label)):
             candidate = Candidate(
-                label, store / file, sha256, stored.job_from(key, job), stored.origin_from(origin, store)
+                label, store / file, sha256, stored.job_from(key, label, job), stored.origin_from(origin, store)
             )
             found[key] = (candidate, stored.verdict_from(*verdict))
         return found

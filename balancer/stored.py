@@ -41,11 +41,11 @@ def value_from(text: str) -> Any:
         raise damaged(f"a value that is no JSON: {str(text)[:40]!r}") from error
 
 
-def job_from(key: str, text: str | None) -> Job | None:
+def job_from(key: str, label: str, text: str | None) -> Job | None:
     """The job of a candidate; `None` where it was made elsewhere.
 
     Raises:
-        DamagedLedger: it cannot be read, or is not the one that the candidate is named after.
+        DamagedLedger: it cannot be read, or is not the one that the candidate is named after, or of another class.
     """
     if text is None:
         return None
@@ -53,7 +53,7 @@ def job_from(key: str, text: str | None) -> Job | None:
         job = Job.from_json(text)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise damaged(f"the job of candidate {key} cannot be read") from error
-    if job.id != key:
+    if (job.id, job.label) != (key, label):
         raise damaged(f"the job of candidate {key} is not the one that it is named after")
     return job
 

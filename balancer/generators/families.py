@@ -129,7 +129,9 @@ class _Checked:
             raise OutOfMemory(
                 needed=f"device memory for {len(jobs)} images at once",
                 found=_first_line(error),
-                next_step=f"use --batch-size {max(1, len(jobs) // 2)}",
+                next_step=f"use --batch-size {len(jobs) // 2}"
+                if len(jobs) > 1
+                else "close what else uses the device, or use another: --device cpu",
             ) from error
         except Exception as error:  # whatever foreign code raises
             raise self._failed("no error", _first_line(error)) from error

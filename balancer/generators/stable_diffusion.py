@@ -380,7 +380,9 @@ def _translated(count: int) -> Iterator[None]:
         raise OutOfMemory(
             needed=f"device memory for {count} images at once",
             found=str(error).splitlines()[0],
-            next_step=f"use --batch-size {max(1, count // 2)}, or a smaller --size",
+            next_step=f"use --batch-size {count // 2}, or a smaller --size"
+            if count > 1
+            else "use a smaller --size, or another device: --device cpu",
         ) from error
     except (RuntimeError, ValueError) as error:
         raise GenerationError(

@@ -173,7 +173,7 @@ def test_a_screen_sees_what_is_accepted_so_far(desk):
 def test_a_lost_file_is_made_again(desk):
     desk.fill("NODULE=8", Painter())
     before = desk.files()
-    next(desk.state.candidates.iterdir()).unlink()
+    next(desk.state.candidates.glob("*.png")).unlink()
     desk.fill("NODULE=8", Painter())
     assert desk.files() == before
 
@@ -236,7 +236,7 @@ def test_the_look_is_kept_while_the_format_is_the_same(tmp_path, checkpoint):
 def test_a_damaged_candidate_is_made_again(desk):
     desk.fill("NODULE=8", Painter())
     before = desk.files()
-    next(desk.state.candidates.iterdir()).write_bytes(b"garbage")
+    next(desk.state.candidates.glob("*.png")).write_bytes(b"garbage")
     desk.fill("NODULE=8", Painter())
     assert desk.files() == before
 
@@ -360,7 +360,7 @@ def test_what_a_person_decided_stands_whoever_judges(desk):
         ledger.add_verdict(desk.collection, ids[1], Verdict("accept", {}, (), "Dr. A"))
     report = desk.fill("NODULE=8", Painter(), Judge("other", rejects=[1, 2]))
     assert (indices(report), reviewers(report)) == ([1, 3, 4, 5], ["Dr. A", "other", "other", "other"])
-    next(desk.state.candidates.iterdir()).unlink()
+    next(desk.state.candidates.glob("*.png")).unlink()
     assert indices(desk.fill("NODULE=8", Painter(), Judge("other", rejects=[1, 2]))) == [1, 3, 4, 5]
 
 
@@ -432,3 +432,17 @@ def test_what_could_not_be_screened_is_screened_when_it_can_be(desk):
     with Ledger(desk.state) as ledger:
         found = ledger.candidates(desk.collection, "NODULE").values()
     assert {verdict.decision for _, verdict in found} == {"accept"}
+
+
+def test_with_a_new_ledger_what_is_whole_on_disk_is_judged_and_not_made_again(desk):
+    whole = desk.fill("NODULE=16", Painter())
+    desk.state.ledger.unlink()
+    damaged = whole.accepted["NODULE"][5][0]
+    damaged.path.write_bytes(b"damaged")
+    with Ledger(desk.state) as ledger:
+        ledger.save_collection(desk.collection)
+    painter = Painter()
+    report = desk.fill("NODULE=16", painter)
+    assert (report.taken_up, report.made) == (8, 4)
+    assert painter.made == [("NODULE", index) for index in range(4, 8)]
+    assert report.accepted == whole.accepted

@@ -16,6 +16,7 @@ from tests.torture.forked import Ended, run
 Words = tuple[str, ...]
 SCAN: Words = ("scan", "xrays", "--patient", r"(p\d+)-")
 FREE: Words = ("fill", "--target", "16", "--model", "free:4", "--batch-size", "4", "--no-screen")
+_QUICKLY: Words = ("--batch-size", "2", "--rank", "4", "--learning-rate", "0.5")  # so that four steps change something
 _VOLATILE = {"at", "scanned_at"}
 
 
@@ -41,7 +42,7 @@ CASES = {
     "merge": Case(("merge", "--from", "theirs", "--no-screen"), (SCAN, FREE)),
     "unmerge": Case(("unmerge", "xrays-balanced"), (SCAN, FREE), "xrays-balanced/balance.json"),
     "adapt-scratch": Case(("adapt", "--from-scratch", "--steps", "3", "--batch-size", "2", "--size", "32")),
-    "adapt-base": Case(("adapt", "--base", "base", "--steps", "4", "--batch-size", "2")),
+    "adapt-base": Case(("adapt", "--base", "base", "--steps", "4", *_QUICKLY)),
 }
 """Another command is attacked as soon as it stands here."""
 

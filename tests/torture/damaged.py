@@ -30,7 +30,8 @@ def damages(flips: int) -> Iterator[tuple[str, Damage]]:
         yield f"cut at {share:.0%}", lambda path, share=share: _cut(path, share)
     for table in ("candidates", "verdicts", "settings", "images", "split_parts"):
         yield f"without {table}", lambda path, table=table: _change(path, f"DROP TABLE {table}")
-    yield "another job", lambda path: _change(path, "UPDATE candidates SET label = 'NORMAL', job = '' || job || ' '")
+    yield "another job", lambda path: _change(path, "UPDATE candidates SET job = replace(job, 'seed\":', 'seed\":1')")
+    yield "another class", lambda path: _change(path, "UPDATE candidates SET job = replace(job, 'NODULE', 'NORMAL')")
     yield "no job", lambda path: _change(path, "UPDATE candidates SET job = '{'")
     yield "no verdict", lambda path: _change(path, "UPDATE verdicts SET scores = substr(scores, 2)")
     yield "no text", lambda path: _change(path, "UPDATE settings SET value = CAST(x'ff22' AS TEXT)")

@@ -41,7 +41,7 @@ def _interrupt(sign: int) -> Callable[[], None]:
 
 def _no_large_files() -> None:
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (64, 64))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (16384, 16384))
 
 
 def _spoil(name: str, content: bytes) -> Callable[[Path], object]:
@@ -61,8 +61,8 @@ FAULTS = {
     "foreign file": News("also holds", spoil=_spoil("xrays-balanced/train/NORMAL/mine.png", b"")),
     "foreign folder": News("is not ours", spoil=lambda folder: (folder / "xrays-balanced" / "balance.json").unlink()),
     "no such weights": News("--model free:WEIGHTS", (*_MORE, "--model", "free:x")),
-    "device too small": News("device memory", (*_MORE, "--model", "free:0")),
-    "disk that fails": News("run again: balance fill", _MORE, prepare=_no_large_files),
+    "device too small": News("--device cpu", (*_MORE, "--model", "free:0")),
+    "disk that fails": News("it goes on from here", _MORE, prepare=_no_large_files),
     "table changed": News(
         "balance fill", ("unmerge", "xrays-balanced"), _spoil("xrays-balanced/train/metadata.parquet", b"")
     ),

@@ -92,5 +92,5 @@ def test_a_batch_that_does_not_fit_on_the_device_is_halved_and_its_images_are_th
         next(LocalEngine()(lambda fit=fit: _Checked("free", Free(fit, "cpu", ROOT)), [jobs])) for fit in ("8", "3")
     )
     assert [image.tobytes() for image in halved] == [image.tobytes() for image in whole]
-    with pytest.raises(OutOfMemory, match="--batch-size 1"):
+    with pytest.raises(OutOfMemory, match="--device cpu"):
         next(LocalEngine()(lambda: _Checked("free", Free("0", "cpu", ROOT)), [jobs]))
