@@ -175,7 +175,10 @@ def from_here(text: str, here: Path | None = None) -> str:
     >>> from_here("no room in /home/ann/work/xrays or /home/ann/xrays", Path("/home/ann/work"))
     'no room in xrays or ../xrays'
     """
-    here = here or Path.cwd()
+    try:
+        here = here or Path.cwd()
+    except OSError:  # the working folder was removed
+        return text
     for up, folder in enumerate((here, *here.parents)):
         if len(folder.parts) > 2:  # "/home" says nothing of anybody
             above = "/".join([".."] * up)
