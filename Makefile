@@ -29,7 +29,7 @@ test: setup
 
 KILLS ?= 3000
 torture: setup
-	$(BIN)/python -m tests.torture.kills $(KILLS) scan scan-deep split fill fill-more merge unmerge
+	$(BIN)/python -m tests.torture.kills $(KILLS) scan scan-deep split fill fill-more merge unmerge compare
 	$(BIN)/python -m tests.torture.kills 200 fill-pocket
 	$(BIN)/python -m tests.torture.kills 50 adapt-scratch adapt-base
 	$(BIN)/python -m tests.torture.kills --signals 50

@@ -17,6 +17,7 @@ Words = tuple[str, ...]
 SCAN: Words = ("scan", "xrays", "--patient", r"(p\d+)-")
 FREE: Words = ("fill", "--target", "16", "--model", "free:4", "--batch-size", "4", "--no-screen")
 _QUICKLY: Words = ("--batch-size", "2", "--rank", "4", "--learning-rate", "0.5")  # so that four steps change something
+_FEW: Words = ("--seeds", "2", "--steps", "2", "--size", "16", "--arm", "synthetic-all", "--workers", "1")
 _VOLATILE = {"at", "scanned_at"}
 
 
@@ -41,6 +42,7 @@ CASES = {
     "fill-pocket": Case((*FREE, "--model", str(POCKET), "--steps", "2")),
     "merge": Case(("merge", "--from", "theirs", "--no-screen"), (SCAN, FREE)),
     "unmerge": Case(("unmerge", "xrays-balanced"), (SCAN, FREE), "xrays-balanced/balance.json"),
+    "compare": Case(("compare", *_FEW, "--force"), (SCAN, FREE)),
     "adapt-scratch": Case(("adapt", "--from-scratch", "--steps", "3", "--batch-size", "2", "--size", "32")),
     "adapt-base": Case(("adapt", "--base", "base", "--steps", "4", *_QUICKLY)),
 }

@@ -20,6 +20,7 @@ ROOT = Path(__file__).parents[2]
 COMMANDS = (
     *(SCAN, (*SCAN, "--deep"), ("split", "--test", "0.3"), FREE, CASES["adapt-base"].command),
     *(("prompts",), ("screen", "theirs"), CASES["merge"].command, ("probe", "xrays-balanced"), ("quality",)),
+    *(CASES["compare"].command, ("report",), ("power",)),
     *(("verify", "xrays-balanced"), ("unmerge", "xrays-balanced")),
 )
 """Another command is watched as soon as it stands here."""
