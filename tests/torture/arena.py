@@ -126,6 +126,8 @@ def snapshot(folder: Path) -> dict[str, str]:
     found |= {"candidates": tree_hash(state / "candidates"), **_ledger(state / "ledger.sqlite")}
     for made in (state / "adapters").glob("*/"):
         found[f"adapter {made.name}"] = _adapter(made)
+    for run in (state / "comparisons").rglob("*.npy"):
+        found[f"run {run.relative_to(state)}"] = hashlib.sha256(run.read_bytes()).hexdigest()
     left = [
         path.name for path in (*folder.glob(".*"), *state.rglob(".*")) if ".partial" in path.name or "tmp" in path.name
     ]
@@ -167,7 +169,8 @@ def _ledger(path: Path) -> dict[str, str]:
         return found
     for (name,) in _query(path, "SELECT name FROM sqlite_master WHERE type = 'table'"):
         columns = [row[1] for row in _query(path, f"PRAGMA table_info({name})") if row[1] not in _VOLATILE]
-        rows = sorted(map(repr, _query(path, f"SELECT {', '.join(columns)} FROM {name}")))
+        timed = " WHERE name NOT LIKE 'seconds of %'" if name == "settings" else ""
+        rows = sorted(map(repr, _query(path, f"SELECT {', '.join(columns)} FROM {name}{timed}")))
         found[f"table {name}"] = f"{len(rows)} rows " + hashlib.sha256("\n".join(rows).encode()).hexdigest()
     return found
 
