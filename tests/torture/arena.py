@@ -126,8 +126,8 @@ def snapshot(folder: Path) -> dict[str, str]:
     found |= {"candidates": tree_hash(state / "candidates"), **_ledger(state / "ledger.sqlite")}
     for made in (state / "adapters").glob("*/"):
         found[f"adapter {made.name}"] = _adapter(made)
-    for run in (state / "comparisons").rglob("*.npy"):
-        found[f"run {run.relative_to(state)}"] = hashlib.sha256(run.read_bytes()).hexdigest()
+    for said in (state / "comparisons").rglob("*.npy"):
+        found[f"run {said.relative_to(state)}"] = hashlib.sha256(said.read_bytes()).hexdigest()
     left = [
         path.name for path in (*folder.glob(".*"), *state.rglob(".*")) if ".partial" in path.name or "tmp" in path.name
     ]
