@@ -249,7 +249,7 @@ def _require_class(collection: Collection, split: Split, label: str | None) -> s
         raise SplitError(
             needed=f"training images of {chosen}",
             found="none: no arm can learn it, so its recall is 0 in all of them, and nothing can be compared",
-            next_step=f"put some of its patients into training, or judge another class: {_others(trained)}",
+            next_step=f"train on some of its patients: balance split --splits FILE; or try {_others(trained)}",
         )
     return chosen
 

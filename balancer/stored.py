@@ -114,7 +114,7 @@ def failed(code: int, text: str) -> StateError:
     return StateError(
         needed=f"{needed} for .balance/ledger.sqlite",
         found=text,
-        next_step=f"{advice}, then run the same command again: it goes on from here",
+        next_step=f"{advice}, then the same balance command again: it goes on from here",
     )
 
 

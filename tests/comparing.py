@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
+from safetensors.numpy import save
 
 from analysis.comparison.material import Material, Wanted, gather
 from balancer.jobs import Candidate, Job, Method, ModelRef, Verdict
@@ -159,7 +160,7 @@ def write_adapter(place: Place, learned: list[str], name: str = "lora") -> Model
     """An adapter of the workplace that learned from some images."""
     folder = place.state.adapters / name
     folder.mkdir(parents=True)
-    weights = f"weights of {name}".encode()
+    weights = save({f"weights of {name}": np.zeros(1, np.float32)})
     (folder / "pytorch_lora_weights.safetensors").write_bytes(weights)
     write_card(folder, {path: sample(place, path).sha256 for path in learned})
     place.ledger.add_adapter(place.collection, folder)

@@ -137,7 +137,7 @@ def _memory(job: Job) -> Iterator[None]:
         raise OutOfMemory(
             needed=f"memory to train {job[0].name}",
             found=str(error).splitlines()[0] if str(error) else "no more of it",
-            next_step="close other programs, or take a smaller backbone; what is finished is kept",
+            next_step="close other programs, or: balance compare --workers 1; what is finished is kept",
         ) from error
 
 
@@ -197,7 +197,7 @@ def _heard(end: Connection, job: Job, stepped: Stepped) -> Said | None:
         raise StateError(
             needed="processes that train to the end",
             found=f"the one that trained {job[0].name} with seed {job[1]} was ended, perhaps for want of memory",
-            next_step="close other programs and run the command again: what is finished is kept",
+            next_step="close other programs, then the same balance compare again: what is finished is kept",
         ) from error
     if kind == "failed":
         raise _unpacked(content, job)

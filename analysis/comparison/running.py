@@ -128,7 +128,7 @@ class _Shelf:
             raise StateError(
                 needed=f"what {each.name} with seed {seed} says of the {part} images",
                 found=f"{path.name}: {'damaged' if path.exists() else 'not there'}",
-                next_step="run the comparison again: what is finished is not repeated",
+                next_step="run balance compare again: what is finished is not repeated",
             ) from error
         return found
 

@@ -92,5 +92,5 @@ def _refused(counts: Counts, rare: str, needed: str, found: str) -> ComparisonEr
     return ComparisonError(
         needed=f"{needed} of {rare}, the class of the primary endpoint",
         found=f"{found}; something can still be concluded of {told}",
-        next_step=f"test all of its images out of fold: {_OUT_OF_FOLD}{endpoint}",
+        next_step=f"test all of its images out of fold: balance compare --cross-fit 5{endpoint}",
     )

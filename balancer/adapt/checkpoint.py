@@ -38,7 +38,7 @@ def whole_folder(folder: Path) -> Iterator[Path]:
         raise OutputError(
             needed=f"room and a disk that works for {folder.name}",
             found=str(error),
-            next_step="free some space, then run the same command again: it goes on from here",
+            next_step="free some space, then the same balance adapt again: it goes on from here",
         ) from error
     for path in [*partial.rglob("*"), partial]:
         sync_path(path)
@@ -90,7 +90,7 @@ def load_state(root: Path) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]
         raise StateError(
             needed="the training as far as it was kept",
             found=f"damage in {root.parent.name}/{root.name}/{folder.name}: {error}",
-            next_step=f"delete the folder {root.parent.name} and train again",
+            next_step=f"delete the folder {root.parent.name}, then: balance adapt",
         ) from error
 
 

@@ -66,7 +66,7 @@ def compare(
     from analysis.power import measure_power
 
     if cross_fit and redraw > 1:
-        raise ComparisonError(needed="--cross-fit or --redraw", found="both", next_step="leave one of them out")
+        raise ComparisonError(needed="one of them", found="both", next_step="leave out --cross-fit or --redraw")
     learner = find_learner(backbone, weights=weights, side=size, device=device)
     settings = RunSettings(learner, steps, tuple(range(seed, seed + seeds)), _recipe(recipe))
     needs = [each for each in _NEEDS if each == "synthetic" or (each in arm if arm else not quick)]

@@ -143,7 +143,7 @@ def _run(errand: Errand, command: str, arguments: Sequence[str]) -> None:
         raise ComparisonError(
             needed=f"a finished balance {command} in {errand.name}",
             found=f"it ended with exit code {code}; its message stands above",
-            next_step="mend that, then run the comparison again: what is finished is not repeated",
+            next_step="mend that, then the same balance compare again: what is finished is not repeated",
         )
     mark.touch()
 
@@ -154,7 +154,7 @@ def _asked(session: Session, command: str) -> Asked:
         raise ComparisonError(
             needed=f"a finished balance {command}, to do the same again",
             found="none by this version for this collection",
-            next_step=f"balance {command} with the options that you want, then this again",
+            next_step=f"balance {command} --help shows its options; then the same balance compare again",
         )
     return found
 

@@ -48,7 +48,7 @@ def test_the_table_of_patients_is_remembered_and_moves_with_the_state(state, xra
     for name in ("sex", "age"):
         assert again.images[name].dropna().to_dict() == found.images[name].dropna().to_dict() != {}
     assert again.table == found.table
-    assert again.table.options == f"--patients {tmp_path / 'meta.csv'} --columns sex=Gender"
+    assert again.table.options == f"--patients {os.path.relpath(tmp_path / 'meta.csv')} --columns sex=Gender"
 
 
 def test_the_last_scanned_collection_is_the_current_one(state, tmp_path, xrays):
