@@ -25,8 +25,7 @@ if TYPE_CHECKING:
     from analysis.comparison.study import Outcomes
 
 _NEEDS = ("synthetic", "unscreened", "reconstructed")
-_STEP_SECONDS = 0.08  # of a training step of the small network on one core: for the estimate beforehand alone
-_ARMS = 12  # about so many, for the same estimate
+_STEP_SECONDS = 0.05  # of a training step of the small network on one core: for the estimate beforehand alone
 
 
 def compare(
@@ -76,7 +75,8 @@ def compare(
         power = measure_power(session.collection, session.split, label)
         message(printable(power.sentence))
         errands = fold_errands(session, cross_fit) if cross_fit else redraw_errands(session, redraw)
-        show_cost(session, errands, (cross_fit or 1) * _ARMS * seeds * learner.units(steps) * _STEP_SECONDS)
+        trainings = (cross_fit or 1) * seeds * _about(quick, arm or ())
+        show_cost(session, errands, trainings * learner.units(steps) * _STEP_SECONDS)
         if dry_run:
             return
         bench = cross_fitted(order, errands) if cross_fit else redrawn(order, folder, errands)
@@ -87,6 +87,15 @@ def compare(
         found = _conclude(order, bench, arms, left_out, power.as_json)
         place = save_metrics(session, found, bench.folder)
     _show(found, place, as_json=as_json)
+
+
+def _about(quick: bool, only: Sequence[str]) -> int:
+    """How many arms there will be, at most; which of them there are images for is not known yet."""
+    from analysis.comparison.arms import ARMS
+
+    if only:
+        return len({*only, "real"})
+    return sum(each.learn is not None and (each.quick or not quick) for each in ARMS.values())
 
 
 def _train(order: Order, bench: Bench) -> tuple[tuple[Arm, ...], Mapping[str, str]]:
