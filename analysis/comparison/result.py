@@ -11,6 +11,7 @@ import numpy as np
 
 from analysis.comparison.figures import LOWER_IS_BETTER, Bin, measure, metric_names, reliability
 from analysis.comparison.inference import (
+    Estimate,
     Estimates,
     Measured,
     chosen_first,
@@ -127,6 +128,7 @@ def conclude(
         len(next(iter(test.chances.values()))),
         facts.stamps,
         str((facts.power or {}).get("sentence", "")),
+        _rivals(choice, measured, kinds, patients, primary),
         worth,
     )
     judgement = judge(evidence)
@@ -242,6 +244,21 @@ def _contrast(choice: Choice, measured: Mapping[str, Measured]) -> Measured:
     if choice.synthetic is not None:
         return measured[choice.synthetic].minus(measured[choice.free])
     return measured[choice.free].minus(measured["real" if "real" in measured else choice.free])
+
+
+def _rivals(
+    choice: Choice,
+    measured: Mapping[str, Measured],
+    kinds: Mapping[str, Kind],
+    patients: Mapping[str, int],
+    primary: str,
+) -> dict[str, Estimate]:
+    """By how much the synthetic arm beats each arm without synthetic images that was not chosen."""
+    if choice.synthetic is None:
+        return {}
+    ours = measured[choice.synthetic]
+    others = [arm for arm, kind in kinds.items() if kind in ("real", "free") and arm != choice.free]
+    return {arm: estimate(ours.minus(measured[arm]), patients, difference=True)[primary] for arm in others}
 
 
 def _differences(

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
-from analysis.comparison.inference import Estimates
+from analysis.comparison.inference import Estimate, Estimates
 
 Judgement = Literal["helps", "harms", "no use", "cannot tell", "nothing synthetic", "invalid"]
 
@@ -26,7 +26,8 @@ class Evidence:
 
     `reference` needs no synthetic images, `synthetic` does, and is None where there are none. `differences` are those
     of the synthetic arm to the reference, by metric; where there is no synthetic arm, of the reference to `real`.
-    `needed` says what a test part would take that could tell more.
+    `rivals` are those of its primary endpoint to each other arm that needs no synthetic images: validation may have
+    chosen the wrong one. `needed` says what a test part would take that could tell more.
     """
 
     rare: str
@@ -40,6 +41,7 @@ class Evidence:
     seeds: int
     stamps: Sequence[str] = ()
     needed: str = ""
+    rivals: Mapping[str, Estimate] = field(default_factory=dict)
     worth: float = WORTH
 
     @property
@@ -51,7 +53,8 @@ class Evidence:
 def judge(evidence: Evidence) -> Judgement:
     """One planned contrast, the chosen synthetic arm less the chosen free one, at its 95% interval.
 
-    It needs no correction for many arms: both were chosen on other images.
+    It needs no correction for many arms: both were chosen on other images. But a small validation part chooses badly,
+    so that images help only if they beat every other free arm too (all must: that needs no correction either).
     """
     if any(map(_is_invalid, evidence.stamps)):
         return "invalid"
@@ -60,9 +63,17 @@ def judge(evidence: Evidence) -> Judgement:
     found = evidence.differences[evidence.primary]
     if evidence.seeds < LEAST_SEEDS or evidence.patients[evidence.rare] < LEAST_PATIENTS:
         return "cannot tell"
-    if found.low > 0 or found.high < 0:
-        return "helps" if found.low > 0 else "harms"
+    if found.high < 0:
+        return "harms"
+    if found.low > 0:
+        return "cannot tell" if _unbeaten(evidence) else "helps"
     return "no use" if found.high < evidence.worth else "cannot tell"  # neither holds of what is not a number
+
+
+def _unbeaten(evidence: Evidence) -> str | None:
+    """The arm without synthetic images that comes nearest, if the synthetic one is not shown to beat it."""
+    left = {arm: each for arm, each in evidence.rivals.items() if not each.low > 0}
+    return min(left, key=lambda arm: left[arm].mean) if left else None
 
 
 def best_arm(evidence: Evidence, judgement: Judgement) -> str | None:
@@ -135,8 +146,18 @@ def _cannot_tell(evidence: Evidence) -> list[str]:
         f"Cannot tell whether synthetic images help {evidence.whom}: {_why_not(evidence)}.",
         *known,
         *([_sentence(evidence.needed)] if evidence.needed else []),
-        f"Until it is known use {evidence.reference}, which needs none.",
+        f"Until it is known use {_safest(evidence)}, which needs none.",
     ]
+
+
+def _safest(evidence: Evidence) -> str:
+    """The free arm to use meanwhile: the one that is not beaten where the chosen one is."""
+    rival = _unbeaten(evidence) if _beats_the_chosen(evidence) else None
+    return rival or evidence.reference
+
+
+def _beats_the_chosen(evidence: Evidence) -> bool:
+    return evidence.seeds >= LEAST_SEEDS and evidence.differences[evidence.primary].low > 0
 
 
 def _why_not(evidence: Evidence) -> str:
@@ -145,6 +166,12 @@ def _why_not(evidence: Evidence) -> str:
         return f"the test part has no patient with {evidence.rare}"
     if evidence.seeds < LEAST_SEEDS:
         return "one seed says nothing of the luck of a training; use 5 (--seeds 5)"
+    rival = _unbeaten(evidence)
+    if rival and _beats_the_chosen(evidence):
+        return (
+            f"{evidence.synthetic} beats {evidence.reference}, which validation chose, but is not shown to beat "
+            f"{rival}, which needs none either ({evidence.rivals[rival].signed})"
+        )
     return f"this test set is too small ({patients} {'patient' if patients == 1 else 'patients'} with {evidence.rare})"
 
 
@@ -182,7 +209,7 @@ def _contrast(evidence: Evidence) -> str:
     ours, theirs = (evidence.levels[arm][evidence.primary] for arm in (evidence.synthetic, evidence.reference))
     return (
         f"{_sentence(metric_in_words(evidence.primary), '')} is {ours} with {evidence.synthetic} and {theirs} with "
-        f"{evidence.reference}, the best arm that needs no synthetic images: a difference of "
+        f"{evidence.reference}, chosen among the arms that need no synthetic images: a difference of "
         f"{evidence.differences[evidence.primary].signed}."
     )
 

@@ -47,7 +47,7 @@ def test_the_whole_paragraph():
     changed = {**found.differences, "recall:N": Estimate(-0.05, -0.08, -0.02), "recall:V": Estimate(0.2, 0.1, 0.3)}
     assert in_words(replace(found, differences=changed), "helps") == (
         "Use synthetic-1: synthetic images help V. AUPRC of V is 0.700 [0.600, 0.800] with synthetic-1 and "
-        "0.600 [0.500, 0.700] with oversampling, the best arm that needs no synthetic images: a difference of "
+        "0.600 [0.500, 0.700] with oversampling, chosen among the arms that need no synthetic images: a difference of "
         "+0.100 [+0.020, +0.180]. Macro F1 is not shown to change: +0.000 [-0.100, +0.100]. It hurts recall of N "
         "(-0.050 [-0.080, -0.020]). It helps recall of V (+0.200 [+0.100, +0.300]). Mind: weak baseline."
     )
@@ -113,3 +113,15 @@ def test_metrics_in_words():
         "recall of A:B",
         "balanced accuracy",
     ]
+
+
+def test_images_help_only_if_they_beat_every_free_arm_and_not_just_the_one_that_validation_chose():
+    better, level = Estimate(0.1, 0.02, 0.18), Estimate(0.01, -0.05, 0.07)
+    assert judge(evidence(better, rivals={"real": better})) == "helps"
+    found = evidence(better, rivals={"real": better, "strong-augmentation": level, "crt": replace(level, mean=0.05)})
+    assert judge(found) == "cannot tell"
+    said = in_words(found, "cannot tell")
+    assert (
+        "synthetic-1 beats oversampling, which validation chose, but is not shown to beat strong-augmentation" in said
+    )
+    assert said.endswith("Until it is known use strong-augmentation, which needs none.")
