@@ -173,7 +173,8 @@ def _exchange(order: Order, bench: Bench, arms: Sequence[Arm], test: Outcomes) -
     watch.close()
     if len({point.images for point in points}) < len(points):  # so few that fractions of them are the same
         return None
-    return exchange_rate(test, choice.synthetic, points).as_json
+    found = exchange_rate(test, choice.synthetic, points).as_json
+    return {**found, "reference": choice.free, "sentence": f"{found['sentence']} It is the curve of {choice.free}."}
 
 
 def _origin(order: Order) -> dict[str, Any]:
