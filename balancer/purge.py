@@ -22,6 +22,8 @@ _LOSSES: Mapping[str, str] = {
     "adapters": "what adapt learned, with its latents and samples: hours of training",
     "cache": "embeddings, latents and decoded images: computed again when needed",
     "comparisons": "the figures of finished comparisons: hours of training",
+    "folds": "patients, images and adapted models of each fold: hours of training",
+    "redraws": "the images of other generator seeds: drawn again when needed",
     "reports": "contact sheets and pages for people",
 }
 _UNFINISHED = "copies that a stopped merge left: none is needed"

@@ -254,14 +254,15 @@ def choose_arms(
     wanted = [
         each
         for each in known.values()
-        if each.name == "real" or (each.name in only if only is not None else each.quick or not quick)
+        if each.name == "real"
+        or (each.name in only or each.name.startswith(_EXTRA) if only is not None else each.quick or not quick)
     ]
     reasons = {each.name: _why_not(each, study, there, learner) for each in wanted}
     return tuple(each for each in wanted if not reasons[each.name]), {k: why for k, why in reasons.items() if why}
 
 
 def _extra_arm(name: str) -> Arm:
-    return Arm(name, "control", partial(_with_all, name=name), adds=name)
+    return Arm(name, "control", partial(_with_all, name=name), adds=name, quick=True)
 
 
 def _why_not(each: Arm, study: Study, there: set[str], learner: Learner) -> str:

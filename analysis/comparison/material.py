@@ -38,7 +38,7 @@ class Wanted:
 
     `needs` name what is added: "synthetic", "unscreened", "reconstructed"; `extras` are folders of the user's own, by
     name. `rare` is the class of the primary endpoint, by default the one with the fewest training images. `insist`:
-    go on where nothing can be concluded of that class, and say so.
+    go on where nothing can be concluded of that class, and say so. `pooled`: this is one fold among several.
     """
 
     side: int
@@ -46,6 +46,7 @@ class Wanted:
     extras: Mapping[str, Path] = field(default_factory=dict)
     rare: str | None = None
     insist: bool = False
+    pooled: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +94,7 @@ def gather(
     parts = parts.loc[[path for path in parts.index if path in places]]
     labels = collection.images["label"]
     counts = Counts.of(collection.labels, {name: labels[parts.index[parts == name]] for name in set(parts)})
-    stamps = require_sufficient(counts, rare, insist=wanted.insist)
+    stamps = require_sufficient(counts, rare, insist=wanted.insist, pooled=wanted.pooled)
     groups = pd.Series(group_numbers(stay_together(collection).tolist()), collection.images.index)
     whole = _Whole(collection, greys, places, groups)
     made = {name: whole.part(parts.index[parts == name]) for name in ("train", "validation", "test")}

@@ -64,7 +64,7 @@ def study_key(study: Study, settings: RunSettings) -> str:
 
     What else an arm adds, and the seed, is in the names of its files: another extra folder repeats no run.
     """
-    parts = [_digest(part) for part in (study.train, study.validation, study.test)]
+    parts = [digest(part) for part in (study.train, study.validation, study.test)]
     return _hash([_MEANING, list(study.classes), parts, settings.facts()])[:16]
 
 
@@ -143,7 +143,7 @@ class _Shelf:
     def _path(self, each: Arm, seed: int, part: Which) -> Path:
         name = each.adds or ""
         if name not in self._digests:
-            self._digests[name] = _digest(self._study.added[name]) if name else _hash(["real"])
+            self._digests[name] = digest(self._study.added[name]) if name else _hash(["real"])
         return self._folder / f"{quote(each.name, safe='')}-{self._digests[name][:12]}" / f"{seed}.{part}.npy"
 
 
@@ -260,7 +260,7 @@ def _write_arrays(file: BinaryIO, arrays: Sequence[Seen]) -> None:
         file.write(np.ascontiguousarray(array).data)
 
 
-def _digest(images: Part | Added) -> str:
+def digest(images: Part | Added) -> str:
     """A hash of the images and of their classes."""
     found = hashlib.sha256(repr((images.images.shape, images.images.dtype.str)).encode())
     found.update(np.ascontiguousarray(images.images).data)

@@ -29,8 +29,10 @@ class Counts:
         return cls(tuple(classes), found["train"], found["validation"], found["test"])
 
 
-def require_sufficient(counts: Counts, rare: str, *, insist: bool = False) -> tuple[str, ...]:
+def require_sufficient(counts: Counts, rare: str, *, insist: bool = False, pooled: bool = False) -> tuple[str, ...]:
     """Stamps for classes of which little can be concluded; `rare` is the class of the primary endpoint.
+
+    `pooled`: these are the images of one fold among several, whose few test images count together with the others'.
 
     >>> enough = {"nodule": 20, "normal": 90}
     >>> require_sufficient(Counts(("nodule", "normal"), enough, enough, {"nodule": 20, "normal": 4}), "nodule")
@@ -48,6 +50,8 @@ def require_sufficient(counts: Counts, rare: str, *, insist: bool = False) -> tu
         )
     if not counts.train.get(rare, 0):
         raise _refused(counts, rare, "a real training image", "none, so that there is nothing to remedy or to imitate")
+    if pooled:
+        return ()
     few = counts.test.get(rare, 0)
     if not few or (few < FEW and not insist):
         raise _refused(counts, rare, f"{FEW} test images", f"{few or 'none'}")

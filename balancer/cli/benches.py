@@ -12,6 +12,7 @@ from balancer.cli.judging import Watch
 from balancer.cli.models import autoencoder_of
 from balancer.cli.session import Session, balanced_folder
 from balancer.cli.workplaces import Errand, done, forget_balanced
+from balancer.errors import ComparisonError
 
 if TYPE_CHECKING:
     from analysis.comparison.arms import Arm
@@ -21,6 +22,13 @@ if TYPE_CHECKING:
     from analysis.comparison.study import Outcomes, Study
     from balancer.ledger import Ledger
     from balancer.workplace import Workplace
+
+
+_ONE_DRAW = "one draw of synthetic images: the luck of another (--redraw) is not in the intervals"
+_CHOSEN_AMONG_TESTED = (
+    "cross-fitted: the two arms were chosen on patients who are tested in other folds, so that their difference may be "
+    "too favourable"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +85,8 @@ def redrawn(order: Order, folder: Path | None, errands: Sequence[Errand]) -> Ben
         message("No balanced folder yet: only what needs no synthetic image is compared.")
     material, stamps = _gather(order, session, folder, session.ledger)
     legs, said = [Leg("", material.study, seeds[0])], [stamps]
+    if not errands and "synthetic" in material.study.added:
+        said.append((_ONE_DRAW,))
     for (errand, place), own in zip(done(errands), seeds[1:], strict=True):
         material, stamps = _in_workplace(order, errand, place)
         legs.append(Leg(errand.name, material.study, own))
@@ -88,7 +98,9 @@ def cross_fitted(order: Order, errands: Sequence[Errand]) -> Bench:
     """One leg for each fold, whose generator, screen and classifiers have seen none of its test patients."""
     from analysis.comparison.legs import Leg
 
-    legs, said = [], []
+    _require_enough(order)
+    legs: list[Leg] = []
+    said: list[Sequence[str]] = [(_CHOSEN_AMONG_TESTED,)]
     for errand, place in done(errands):
         material, stamps = _in_workplace(order, errand, place)
         legs.append(Leg(errand.name, material.study, order.settings.seeds))
@@ -96,14 +108,32 @@ def cross_fitted(order: Order, errands: Sequence[Errand]) -> Bench:
     return Bench(tuple(legs), _once(said), folds=True)
 
 
+def _require_enough(order: Order) -> None:
+    """Refuse before the first fold what all of them together could not show.
+
+    Raises:
+        ComparisonError: the collection has too few images of the class.
+    """
+    from analysis.comparison.sufficient import FEW
+
+    count = int((order.session.collection.images["label"] == order.wanted.rare).sum())
+    if count < FEW and not order.force:
+        raise ComparisonError(
+            needed=f"{FEW} images of {order.wanted.rare}, the class of the primary endpoint, in all folds together",
+            found=str(count),
+            next_step="judge another class: balance compare --label LABEL; see what can be shown: balance power",
+        )
+
+
 def _in_workplace(order: Order, errand: Errand, place: Workplace) -> tuple[Material, tuple[str, ...]]:
     from balancer.ledger import Ledger
 
-    with Ledger(place.state) as ledger:
-        session = Session(place.state, ledger, place.collection, place.split)
-        found = _gather(order, session, errand.balanced, ledger, order.session)
-    forget_balanced(errand)
-    return found
+    try:
+        with Ledger(place.state) as ledger:
+            session = Session(place.state, ledger, place.collection, place.split)
+            return _gather(order, session, errand.balanced, ledger, order.session)
+    finally:
+        forget_balanced(errand)
 
 
 def _gather(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
@@ -41,14 +43,14 @@ def compare(
     label: str = typer.Option(None, help="The class whose AUPRC decides, named beforehand (default: the rarest)."),
     extra: list[str] = typer.Option(None, help="NAME=FOLDER: other real images, as an arm of their own."),
     cross_fit: int = typer.Option(None, min=2, help="Adapt, fill and train anew in each of so many folds by patient."),
-    redraw: int = typer.Option(1, min=1, help="Fill with so many generator seeds, so that their luck counts too."),
+    redraw: int = typer.Option(1, min=1, help="Fill with as many generator seeds as --seeds: their luck counts too."),
     validation_only: bool = typer.Option(
         False, "--validation-only", help="Train and choose, and leave the test part closed."
     ),
     force: bool = typer.Option(False, "--force", help="Go on where nothing can be concluded; every figure is INVALID."),
     dry_run: bool = typer.Option(False, "--dry-run", help="Train nothing; say what the test part can show, and cost."),
     workers: int = typer.Option(None, min=1, help="Trainings at once (default: as many as there are cores)."),
-    seed: int = typer.Option(0, help="Same seed, same result."),
+    seed: int = typer.Option(0, min=0, help="Same seed, same result."),
     device: str = typer.Option("auto", help="cuda, mps or cpu."),
     as_json: bool = typer.Option(False, "--json", help="Print the result as JSON."),
 ) -> None:
@@ -66,13 +68,32 @@ def compare(
 
     if cross_fit and redraw > 1:
         raise ComparisonError(needed="one of them", found="both", next_step="leave out --cross-fit or --redraw")
-    learner = find_learner(backbone, weights=weights, side=size, device=device)
+    if redraw not in (1, seeds):
+        raise ComparisonError(
+            needed="as many redraws as seeds: several trainings on one draw would look surer than they are",
+            found=f"--redraw {redraw} with --seeds {seeds}",
+            next_step=f"balance compare --redraw {seeds}",
+        )
+    if cross_fit and folder is not None:
+        raise ComparisonError(
+            needed="no folder: each fold makes its own",
+            found=f"{folder.name} with --cross-fit",
+            next_step=f"balance compare --cross-fit {cross_fit}",
+        )
+    if as_json and (dry_run or validation_only):
+        raise ComparisonError(
+            needed="a result, for --json",
+            found="--dry-run" if dry_run else "--validation-only, which has none",
+            next_step="leave --json out",
+        )
+    learner = find_learner(backbone, weights=weights, side=size, steps=steps, device=device)
     settings = RunSettings(learner, steps, tuple(range(seed, seed + seeds)), _recipe(recipe))
     needs = [each for each in _NEEDS if each == "synthetic" or (each in arm if arm else not quick)]
-    wanted = Wanted(learner.side, needs, _extras(extra or ()), label, insist=force)
     with opened(write=not dry_run) as session:
-        order = Order(session, wanted, settings, quick, tuple(arm or ()), workers, force)
         power = measure_power(session.collection, session.split, label)
+        rare, extras = power.label, _extras(extra or ())
+        wanted = Wanted(learner.side, needs, extras, rare, insist=force, pooled=bool(cross_fit))
+        order = Order(session, wanted, settings, quick, tuple(arm or ()), workers, force)
         message(printable(power.sentence))
         errands = fold_errands(session, cross_fit) if cross_fit else redraw_errands(session, redraw)
         trainings = (cross_fit or 1) * seeds * _about(quick, arm or ())
@@ -84,7 +105,8 @@ def compare(
         if validation_only:
             show_validation(_on_validation(order, bench, arms), f"auprc:{bench.study.rare}")
             return
-        found = _conclude(order, bench, arms, left_out, power.as_json)
+        told = {**power.as_json, "sentence": ""} if cross_fit else power.as_json  # that speaks of one split first
+        found = _conclude(order, bench, arms, left_out, told)
         place = save_metrics(session, found, bench.folder)
     _show(found, place, as_json=as_json)
 
@@ -134,7 +156,7 @@ def _conclude(
     from analysis.comparison.result import Facts, conclude
 
     session, split = order.session, order.session.split.sha256
-    session.ledger.add_opening(session.collection, split, _known_by(keys(bench.legs, order.settings), arms))
+    session.ledger.add_opening(session.collection, split, _known_by(bench, keys(bench.legs, order.settings), arms))
     validation, test = (bench.outcomes(order, arms, part) for part in ("validation", "test"))
     facts = Facts(
         stamps=(*bench.stamps, *order.settings.learner.stamps),
@@ -143,7 +165,7 @@ def _conclude(
         power=power,
         exchange=_exchange(order, bench, arms, test),
         openings=session.ledger.openings(session.collection, split),
-        settings={**order.settings.facts(), "seeds": list(order.settings.seeds), **_origin(order)},
+        settings={**order.settings.facts(), "seeds": list(order.settings.seeds), **_origin(order, bench)},
         version=__version__,
     )
     watch = Watch()
@@ -177,16 +199,23 @@ def _exchange(order: Order, bench: Bench, arms: Sequence[Arm], test: Outcomes) -
     return {**found, "reference": choice.free, "sentence": f"{found['sentence']} It is the curve of {choice.free}."}
 
 
-def _origin(order: Order) -> dict[str, Any]:
+def _origin(order: Order, bench: Bench) -> dict[str, Any]:
     """What was typed, and the split: a reader must be able to do the same again, and to see what is stale."""
-    return {"command": shlex.join(["balance", *sys.argv[1:]]), "split_sha256": order.session.split.sha256}
+    count = len(bench.legs)
+    made = {"folds": count} if bench.folds else {"redraws": count}
+    return {**made, "command": shlex.join(["balance", *sys.argv[1:]]), "split_sha256": order.session.split.sha256}
 
 
-def _known_by(keys: Sequence[str], arms: Sequence[Arm]) -> str:
-    """The name of a comparison: the same images, settings and arms, looked at again, open nothing new."""
-    import hashlib
+def _known_by(bench: Bench, keys: Sequence[str], arms: Sequence[Arm]) -> str:
+    """The name of a comparison: the same images, seeds, settings and arms, looked at again, open nothing new."""
+    from analysis.comparison.running import digest
 
-    return hashlib.sha256("\n".join([*keys, *(each.name for each in arms)]).encode()).hexdigest()[:16]
+    legs = [
+        [leg.seeds, leg.study.rare, {name: digest(images) for name, images in sorted(leg.study.added.items())}]
+        for leg in bench.legs
+    ]
+    facts = [list(keys), legs, [each.name for each in arms]]
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
 
 
 def _show(found: Comparison, place: Path, *, as_json: bool) -> None:

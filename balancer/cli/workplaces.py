@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import shutil
 import subprocess
 import sys
@@ -62,7 +64,7 @@ def fold_errands(session: Session, folds: int) -> list[Errand]:
     found = []
     for fold in range(folds):
         collection, split = fold_of(session.collection, session.split, fold)
-        folder = session.state.folder / "folds" / f"{session.split.sha256[:12]}-{fold}"
+        folder = session.state.folder / "folds" / f"{session.split.sha256[:12]}-{fold}-{_order_key(filled, adapted)}"
         agreed = {"accept_licence": True} if adapted is not None and "base" in adapted.options else {}
         commands = {} if adapted is None else {"adapt": adapted.arguments(_home(session), agreed)}
         changes: dict[str, Any] = {"out": _BALANCED}
@@ -88,7 +90,7 @@ def redraw_errands(session: Session, redraws: int) -> list[Errand]:
     found = []
     for number in range(1, redraws):
         seed = first + 1000 * number
-        folder = session.state.folder / "redraws" / f"{session.split.sha256[:12]}-{seed}"
+        folder = session.state.folder / "redraws" / f"{session.split.sha256[:12]}-{seed}-{_order_key(filled, model)}"
         commands = {"fill": filled.arguments(_home(session), {"out": _BALANCED, "seed": seed, **model})}
         name = f"redraw {number + 1} of {redraws}"
         found.append(Errand(name, folder, session.collection, session.split, commands, filled.seconds))
@@ -137,15 +139,26 @@ def _run(errand: Errand, command: str, arguments: Sequence[str]) -> None:
     if mark.exists() and (command != "fill" or errand.balanced.is_dir()):
         return
     code = subprocess.run(
-        [sys.executable, "-c", _COMMAND, command, *arguments], cwd=errand.folder, check=False
+        [sys.executable, "-c", _COMMAND, command, *arguments],
+        cwd=errand.folder,
+        check=False,
+        stdin=subprocess.DEVNULL,
+        stdout=sys.stderr.fileno(),  # the result is the comparison's alone
     ).returncode
-    if code not in (0, 1):  # 1: a class stayed short, which is a result like any other
+    short = command == "fill" and code == 1  # a class stayed short, which is a result like any other
+    if not (code == 0 or short) or (command == "fill" and not errand.balanced.is_dir()):
         raise ComparisonError(
             needed=f"a finished balance {command} in {errand.name}",
             found=f"it ended with exit code {code}; its message stands above",
             next_step="mend that, then the same balance compare again: what is finished is not repeated",
         )
     mark.touch()
+
+
+def _order_key(*asked: Asked | Mapping[str, Any] | None) -> str:
+    """What is asked for, in eight digits: what was made by another order is not taken for this one's."""
+    facts = [dict(each.options) if isinstance(each, Asked) else each for each in asked]
+    return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()[:8]
 
 
 def _asked(session: Session, command: str) -> Asked:
@@ -163,8 +176,11 @@ def _adapted(session: Session) -> Asked | None:
     """How the model of the last fill was adapted here; `None` where it came from elsewhere."""
     filled = asked_of(session, "fill")
     made_here = {folder.resolve() for folder in session.ledger.adapters(session.collection)}
-    named = None if filled is None else filled.options.get("model")
-    if named is not None and (_home(session) / str(named)).resolve() not in made_here:
+    named = (
+        [] if filled is None else [str(filled.options[each]) for each in ("model", "adapter") if each in filled.options]
+    )
+    places = {place.resolve() for each in named for place in (_home(session) / each, session.state.adapters / each)}
+    if named and not places & made_here:
         return None
     return asked_of(session, "adapt") if made_here else None
 
