@@ -91,7 +91,7 @@ def metrics(labels: Sequence[str], rare: str, **changes: Any) -> dict[str, Any]:
             "backbone": "small ResNet",
             "steps": 600,
             "size": 64,
-            "backbone_weights": "/home/me/w.safetensors",
+            "backbone_weights": "/srv/me/w.safetensors",
         },
         "version": "0.1.0",
     }

@@ -110,7 +110,7 @@ def quoted(value: str) -> str:
 def portable(value: str) -> str:
     """Text without the folders of a machine: of an absolute path its last part alone.
 
-    >>> portable("--weights /home/someone/nets/w.safetensors, BACTERIAL/VIRAL")
+    >>> portable("--weights /srv/someone/nets/w.safetensors, BACTERIAL/VIRAL")
     '--weights w.safetensors, BACTERIAL/VIRAL'
     """
     return _PLACE.sub("", value)

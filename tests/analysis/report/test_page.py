@@ -114,7 +114,7 @@ def test_no_path_and_no_name_of_a_file_is_in_it(filled):
     page = page_of(gathered(filled))
     assert str(filled) not in page
     assert "SECRET" not in page  # the nearest image of a reason
-    assert "/home/me" not in page
+    assert "/srv/me" not in page
     assert "w.safetensors" in page
 
 

@@ -16,7 +16,7 @@ from tests.reporting import facts_with
 @pytest.mark.parametrize(
     ("text", "without"),
     [
-        ("/home/someone/nets/w.safetensors", "w.safetensors"),
+        ("/srv/someone/nets/w.safetensors", "w.safetensors"),
         ("weights=/srv/a/b.pt, size 64", "weights=b.pt, size 64"),
         ("--extra more=~/data/more", "--extra more=more"),
         (r"C:\Users\me\w.pt", "w.pt"),
