@@ -172,7 +172,7 @@ def shown(path: Path) -> str:
 def from_here(text: str, here: Path | None = None) -> str:
     """A text with the paths in it as from here: messages are kept and sent around, and name no machine's folders.
 
-    >>> from_here("no room in /srv/ann/work/xrays or /srv/ann/xrays", Path("/srv/ann/work"))
+    >>> from_here("no room in /srv/ann/desk/xrays or /srv/ann/xrays", Path("/srv/ann/desk"))
     'no room in xrays or ../xrays'
     """
     try:
