@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from analysis.comparison.material import Material, Wanted
     from analysis.comparison.running import RunSettings, Which
     from analysis.comparison.study import Outcomes, Study
-    from balancer.ledger import Ledger
     from balancer.workplace import Workplace
 
 
@@ -83,7 +82,7 @@ def redrawn(order: Order, folder: Path | None, errands: Sequence[Errand]) -> Ben
     folder = folder or balanced_folder(session)
     if folder is None:
         message("No balanced folder yet: only what needs no synthetic image is compared.")
-    material, stamps = _gather(order, session, folder, session.ledger)
+    material, stamps = _gather(order, session, folder)
     legs, said = [Leg("", material.study, seeds[0])], [stamps]
     if not errands and "synthetic" in material.study.added:
         said.append((_ONE_DRAW,))
@@ -131,13 +130,13 @@ def _in_workplace(order: Order, errand: Errand, place: Workplace) -> tuple[Mater
     try:
         with Ledger(place.state) as ledger:
             session = Session(place.state, ledger, place.collection, place.split)
-            return _gather(order, session, errand.balanced, ledger, order.session)
+            return _gather(order, session, errand.balanced, order.session)
     finally:
         forget_balanced(errand)
 
 
 def _gather(
-    order: Order, session: Session, folder: Path | None, ledger: Ledger, lender: Session | None = None
+    order: Order, session: Session, folder: Path | None, lender: Session | None = None
 ) -> tuple[Material, tuple[str, ...]]:
     """The images of one leg, and its stamps; refuses what could not be concluded from.
 
@@ -149,7 +148,7 @@ def _gather(
     from analysis.comparison.honesty import check, require_honest, stamps
     from analysis.comparison.material import gather
 
-    watch = Watch()
+    watch, ledger = Watch(), session.ledger
     models = [] if lender is None else list(lender.ledger.adapters(lender.collection))
     retouch = None
     if folder is not None and "reconstructed" in order.wanted.needs:

@@ -100,9 +100,7 @@ def redraw_errands(session: Session, redraws: int) -> list[Errand]:
 def show_cost(session: Session, errands: Sequence[Errand], training_seconds: float) -> None:
     """Say what it takes before anything is done."""
     if not errands:
-        message(
-            f"Cost: at most about {duration(training_seconds)} of training on one core. What is done is not repeated."
-        )
+        message(f"Cost: about {duration(training_seconds)} of training on one core. What is done is not repeated.")
         return
     size = float(session.collection.images["size"].sum())
     seconds = sum(each.seconds for each in errands) + training_seconds
