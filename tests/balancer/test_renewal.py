@@ -59,7 +59,7 @@ def test_a_lost_table_is_named(state):
 def test_a_full_disk_is_no_damage():
     found = failed(sqlite3.SQLITE_FULL, "database or disk is full")
     assert type(found) is StateError
-    assert "free some space, then run the same command again" in found.next_step
+    assert "free some space, then the same balance command again" in found.next_step
     assert isinstance(failed(sqlite3.SQLITE_CORRUPT, "malformed"), DamagedLedger)
     assert isinstance(failed(522, "disk I/O error"), DamagedLedger)
 

@@ -52,7 +52,7 @@ def test_weights_that_find_no_room_are_a_message(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", program, tmp_path], capture_output=True, text=True, check=False)
     assert done.stderr.strip().endswith(
-        "next:   free some space, then run the same command again: it goes on from here"
+        "next:   free some space, then the same balance adapt again: it goes on from here"
     )
     assert "balancer.errors.OutputError: needed: room" in done.stderr
     assert checkpoint.load_state(tmp_path) is None
