@@ -68,7 +68,22 @@ def _partition(facts: Facts) -> str:
     names = {"train": "training", "holdout": "training, unseen by the generator", "val": "validation", "test": "test"}
     parts = ", ".join(f"{names[part]} {size:,}" for part, size in sizes.items() if size)
     known = "" if facts.patients else " Patients are unknown, so leakage between the parts is not excluded."
-    return f"{how} ({parts} images; SHA-256 of the partition {facts.split.sha256[:16]}).{known}"
+    return f"{how} ({parts} images; SHA-256 of the partition {facts.split.sha256[:16]}).{known}{_folds(facts)}"
+
+
+def _folds(facts: Facts) -> str:
+    """How a cross-fitted comparison laid that partition aside."""
+    results = facts.results
+    if results is None or not results.folds:
+        return ""
+    by = "by patient" if facts.patients else "by image"
+    adapted = "the generator was adapted, " if "adapt" in results.refitted else ""
+    return (
+        f" The comparison laid this partition aside and was cross-fitted in {results.folds} folds {by}: in each fold "
+        f"its images were the test partition; of the others a validation partition was drawn {by}, and from the rest "
+        f"{adapted}synthetic images were made and screened, and classifiers were trained, all of it anew. Every image "
+        "was tested once, by models that had not seen it."
+    )
 
 
 def _generation(facts: Facts) -> str:
@@ -106,14 +121,33 @@ def _training(facts: Facts) -> str:
     results = facts.results
     if results is None:
         return ""
-    arms = ", ".join(results.ordered)
+    count, arms = many(len(results.trained), "arm"), ", ".join(results.trained)
     ends = " and ".join(metric_name(each) for each in (results.primary, results.secondary) if each)
     seeds = f", {many(results.seeds, 'seed')} each" if results.seeds else ""
+    seeds += " in each fold" if seeds and results.folds else ""
     return (
-        f"Classifiers were trained in {many(len(results.arms), 'arm')} ({arms}) at equal optimiser steps{seeds}, and "
-        f"tested on real images at natural prevalence. Endpoints, named beforehand: {ends or 'unknown'}. The best arm "
-        "without and the best with synthetic images were chosen on the validation partition. Intervals (95%) "
-        "come from a bootstrap over patients and seeds, paired across arms; p values are corrected by Holm's method."
+        f"Classifiers were trained in {count} ({arms}) at equal optimiser steps{seeds}, and "
+        f"tested on real images at natural prevalence. Endpoints, named beforehand: {ends or 'unknown'}. "
+        f"{_chosen(results)}{_redraws(results)} Intervals (95%) come from a bootstrap over patients and seeds, paired "
+        "across arms; p values are corrected by Holm's method."
+    )
+
+
+def _chosen(results: Results) -> str:
+    if not results.folds:
+        return "The best arm without and the best with synthetic images were chosen on the validation partition."
+    return (
+        "In each fold the best arm without and the best with synthetic images were chosen on its own validation "
+        "partition, and its test patients were judged by these two."
+    )
+
+
+def _redraws(results: Results) -> str:
+    if results.redraws < 2:
+        return ""
+    return (
+        f" The synthetic images were drawn {results.redraws} times with other seeds of the generator, which were dealt "
+        "out to the training seeds, so that the intervals count the generator's variance too."
     )
 
 
@@ -191,7 +225,7 @@ _TOPICS: tuple[tuple[str, Callable[[Facts], str]], ...] = (
     ("Software and versions", lambda f: f"balance {f.version}"),
     (
         "How the final model was chosen",
-        _of(lambda r: f"On validation: {', '.join(filter(None, (r.free, r.synthetic)))}"),
+        _of(lambda r: r.how_chosen or f"On validation: {', '.join(filter(None, (r.free, r.synthetic)))}"),
     ),
     ("Measures of performance", _of(lambda r: ", ".join(map(metric_name, r.metrics)))),
     (
