@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from balancer.cli.console import message, printable
+from balancer.cli.console import message, printable, typed
 from balancer.cli.judging import Watch
 from balancer.cli.models import autoencoder_of, models_at_hand
 from balancer.cli.origins import not_repeated, require_last_filled
@@ -100,6 +100,7 @@ def cross_fitted(order: Order, errands: Sequence[Errand]) -> Bench:
     from analysis.comparison.legs import Leg
 
     _require_enough(order)
+    _require_honest_folds(order, errands)
     legs: list[Leg] = []
     said: list[Sequence[str]] = [not_repeated(order.session, errands, folds=True)]
     for errand, place in done(errands):
@@ -130,6 +131,24 @@ def _require_enough(order: Order) -> None:
         )
 
 
+def _require_honest_folds(order: Order, errands: Sequence[Errand]) -> None:
+    """Refuse before the first fold is adapted or filled what its real images alone do not allow.
+
+    Raises:
+        ComparisonError: a fold's test images, or others of the same patients, are among what it learns from.
+    """
+    from balancer.ledger import Ledger
+    from balancer.workplace import make_workplace
+
+    if order.force:
+        return
+    alone = replace(order, wanted=replace(order.wanted, needs=(), extras={}))
+    for errand in errands:
+        place = make_workplace(errand.folder, errand.collection, errand.split)
+        with Ledger(place.state) as ledger:
+            _gather(alone, Session(place.state, ledger, place.collection, place.split), None, tell=False)
+
+
 def _in_workplace(order: Order, errand: Errand, place: Workplace) -> tuple[Material, tuple[str, ...]]:
     from balancer.ledger import Ledger
 
@@ -137,12 +156,20 @@ def _in_workplace(order: Order, errand: Errand, place: Workplace) -> tuple[Mater
         with Ledger(place.state) as ledger:
             session = Session(place.state, ledger, place.collection, place.split)
             return _gather(order, session, errand.balanced, order.session)
+    except ComparisonError as error:
+        repeats = " and ".join(errand.commands)
+        raise ComparisonError(
+            needed=error.needed,
+            found=f"in {errand.name}: {error.found}",
+            next_step=f"it repeats the last {repeats}: do these otherwise (gates, --seed, --model), then run again: "
+            f"{typed()}\n        or have every figure stamped INVALID: the same with --force",
+        ) from error
     finally:
         forget_balanced(errand)
 
 
 def _gather(
-    order: Order, session: Session, folder: Path | None, lender: Session | None = None
+    order: Order, session: Session, folder: Path | None, lender: Session | None = None, *, tell: bool = True
 ) -> tuple[Material, tuple[str, ...]]:
     """The images of one leg, and its stamps; refuses what could not be concluded from.
 
@@ -173,7 +200,7 @@ def _gather(
         watch=watch.begin,
     )
     watch.close()
-    for note in material.notes:
+    for note in material.notes if tell else ():
         message(printable(note))
     breaches = check(material, ledger, models=models)
     found = (*require_honest(breaches, force=order.force), *stamps(material, ledger, models=models))
