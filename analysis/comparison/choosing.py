@@ -53,7 +53,7 @@ class Choice:
         kinds = [(FREE, self.free), (SYNTHETIC, self.synthetic)]
         said = " and ".join(self._told(composite, arm) for composite, arm in kinds if arm)
         differ = {self.free, self.synthetic} & {FREE, SYNTHETIC}
-        most = " Named for use is the one that most folds chose." if differ else ""
+        most = " Named for use is the one that most folds chose, of several the best on validation." if differ else ""
         blind = sum(np.isnan(fold.validation[fold.free]) for fold in self.folds)
         luck = f" In {blind} there was no image to choose by, so that the simplest was taken." if blind else ""
         return f"Each of {len(self.folds)} folds chose on its own validation part: {said}.{luck}{most}"

@@ -52,7 +52,8 @@ def test_the_arm_to_name_is_the_one_that_most_folds_chose():
     assert (found.usable(FREE), found.usable(SYNTHETIC), found.usable("crt")) == ("class-weights", "synthetic-3", "crt")
     assert found.sentence == (
         "Each of 3 folds chose on its own validation part: free-by-fold is class-weights in 2, real in 1 and "
-        "synthetic-by-fold is synthetic-3 in 2, synthetic-1 in 1. Named for use is the one that most folds chose."
+        "synthetic-by-fold is synthetic-3 in 2, synthetic-1 in 1. Named for use is the one that most folds chose, of "
+        "several the best on validation."
     )
 
 

@@ -186,6 +186,7 @@ def test_the_paragraph_tells_of_the_folds_and_not_of_the_stored_parts_alone(fill
     assert "In each fold the best arm without and the best with synthetic images were chosen on its own" in said
     assert "were chosen on the validation partition." not in said
     assert "trained in 14 arms" in said
+    assert "Each fold of the comparison had images of its own, made likewise." in said
     assert "5 seeds each in each fold" in said
     assert dict(checklist(facts))["How the final model was chosen"] == chosen
     text = page_of(facts)
