@@ -16,9 +16,12 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from balancer.adapt.settings import ScratchSettings
 from balancer.attributes import Attributes
-from balancer.prompts import TemplatePack, make_prompt, pack_texts
+from balancer.prompts import Prompt, TemplatePack, make_prompt, pack_texts
 
 MAX_TOKENS = 77
+COMMON_SHARE = 0.2
+"""The share of captions that leave out the finding, where the design is factored."""
+_APART = 0.1
 _SPECIAL = ("<|startoftext|>", "<|endoftext|>")
 _WORD_END = "</w>"
 
@@ -100,8 +103,11 @@ def save_vocabulary(tokenizer: Any, folder: Path) -> None:
     tokenizer.backend_tokenizer.model.save(str(folder))
 
 
-def build_text_encoder(settings: ScratchSettings, tokenizer: Any) -> Any:
-    """A small `CLIPTextModel`; (N, 77) tokens give (N, 77, text_width)."""
+def build_text_encoder(settings: ScratchSettings, tokenizer: Any, packs: Packs | None = None) -> Any:
+    """A small `CLIPTextModel`; (N, 77) tokens give (N, 77, text_width).
+
+    With a factored design the tokens by which the labels of `packs` differ begin as one.
+    """
     config = CLIPTextConfig(
         vocab_size=len(tokenizer),
         hidden_size=settings.text_width,
@@ -114,7 +120,28 @@ def build_text_encoder(settings: ScratchSettings, tokenizer: Any) -> Any:
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
     )
-    return CLIPTextModel(config)
+    encoder = CLIPTextModel(config)
+    if settings.design.factored and packs:
+        _begin_as_one(encoder, sorted(distinct_tokens(tokenizer, packs)))
+    return encoder
+
+
+def distinct_tokens(tokenizer: Any, packs: Packs) -> set[int]:
+    """The tokens that stand in the prompts of some labels and not of all."""
+    found = [
+        {token for row in tokenizer(list(pack_texts(pack, [label])))["input_ids"] for token in row}
+        for label, pack in packs.items()
+    ]
+    return set.union(*found) - set.intersection(*found)
+
+
+@torch.no_grad()
+def _begin_as_one(encoder: Any, tokens: Sequence[int]) -> None:
+    """Give tokens one common embedding, nearly: what tells classes apart is then only what was learnt."""
+    rows = encoder.get_input_embeddings().weight
+    if tokens:
+        own = rows[list(tokens)]
+        rows[list(tokens)] = own.mean(dim=0) + _APART * (own - own.mean(dim=0))
 
 
 def draw_captions(
@@ -138,8 +165,19 @@ def draw_captions(
         words = None if known is None else packs[label].words(known[place])
         prompt = make_prompt(packs[label], label, first + place, settings.seed, words)
         dropped, to_negative = chance.random() < settings.caption_dropout, chance.random() < 0.5
-        captions.append(prompt.text if not dropped else prompt.negative if to_negative else "")
+        common = settings.design.factored and chance.random() < COMMON_SHARE
+        text = common_text(prompt) if common else prompt.text
+        captions.append(text if not dropped else prompt.negative if to_negative else "")
     return captions
+
+
+def common_text(prompt: Prompt) -> str:
+    """A prompt without its finding: what images of all classes have in common.
+
+    >>> common_text(Prompt("frontal radiograph, a nodule", "", "{view} radiograph, {finding}", {"finding": "a nodule"}))
+    'frontal radiograph'
+    """
+    return " ".join(prompt.text.replace(prompt.slots.get("finding", ""), "").split()).strip(" ,.;")
 
 
 def tokenize(tokenizer: Any, captions: Sequence[str]) -> Tensor:
