@@ -75,7 +75,7 @@ def _draw(run: Run, pictures: Pictures, weights: Tensor, step: int) -> Batch:
     chance = draws.generator(settings.seed, AUTOENCODER, step)
     batch = pictures.batch(draws.draw_indices(weights, settings.autoencoder_batch_size, chance))
     noise = torch.randn(len(batch), settings.latent_channels, cells, cells, generator=chance)
-    return batch.to(run.machine.device), noise.to(run.machine.device)
+    return run.machine.send(batch, noise)
 
 
 @torch.no_grad()

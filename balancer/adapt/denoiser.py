@@ -32,8 +32,7 @@ def train_denoiser(run: Run, autoencoder: Any, tokenizer: Any, latents: Tensor) 
         labels = [run.samples[i].label for i in chosen]
         known = [run.known(run.samples[i]) for i in chosen]
         tokens = text.tokenize(tokenizer, text.draw_captions(run.packs, labels, step, run.settings, known))
-        batch = latents[chosen], noise, times, tokens, alpha_bars[times]
-        return tuple(tensor.to(run.machine.device) for tensor in batch)
+        return run.machine.send(latents[chosen], noise, times, tokens, alpha_bars[times])
 
     encode, unet = _fast(run, networks, draw)
 

@@ -124,10 +124,13 @@ def _distinct(known: Mapping[str, Attributes]) -> list[Attributes]:
 def _vocabulary(run: Run) -> Any:
     path = run.work / "vocabulary.json"
     if not path.exists():
-        vocabulary, merges = text.train_vocabulary(run.packs, run.settings.vocabulary, _distinct(run.attributes))
-        write_whole(path, to_json({"vocabulary": vocabulary, "merges": merges}).encode())
+        known = _distinct(run.attributes)
+        vocabulary, merges = text.train_vocabulary(run.packs, run.settings.vocabulary, known)
+        length = text.fitting_length(text.build_tokenizer(vocabulary, merges), run.packs, known)
+        write_whole(path, to_json({"vocabulary": vocabulary, "merges": merges, "length": length}).encode())
     kept = json.loads(path.read_text(encoding="utf-8"))
-    return text.build_tokenizer(kept["vocabulary"], [(a, b) for a, b in kept["merges"]])
+    # a training that was begun before the length was kept reads 77
+    return text.build_tokenizer(kept["vocabulary"], [(a, b) for a, b in kept["merges"]], kept.get("length", 77))
 
 
 def _half_pipeline(autoencoder: Any, denoiser: nn.ModuleDict, tokenizer: Any, design: Design) -> Any:

@@ -93,9 +93,18 @@ def texts(packs: Packs, known: Collection[Attributes] = ()) -> Iterator[str]:
         yield from (make_prompt(pack, label, 0, known=pack.words(each)).text for each in known)
 
 
-def build_tokenizer(vocabulary: Mapping[str, int], merges: Sequence[tuple[str, str]]) -> Any:
-    """The `CLIPTokenizer` of a vocabulary; it reads 77 tokens."""
-    return CLIPTokenizer(vocab=dict(vocabulary), merges=list(merges), model_max_length=MAX_TOKENS)
+def build_tokenizer(vocabulary: Mapping[str, int], merges: Sequence[tuple[str, str]], length: int = MAX_TOKENS) -> Any:
+    """The `CLIPTokenizer` of a vocabulary; it reads `length` tokens."""
+    return CLIPTokenizer(vocab=dict(vocabulary), merges=list(merges), model_max_length=length)
+
+
+def fitting_length(tokenizer: Any, packs: Packs, known: Collection[Attributes] = ()) -> int:
+    """Tokens to read: half as many again as the longest prompt, a multiple of 8, and never more than CLIP's 77.
+
+    Every padded token costs as much as a word, in the text encoder and in each layer that attends to it.
+    """
+    longest = max(len(tokenizer(text)["input_ids"]) for text in texts(packs, known))
+    return min(MAX_TOKENS, -(-3 * longest // 16) * 8)
 
 
 def save_vocabulary(tokenizer: Any, folder: Path) -> None:
@@ -104,7 +113,7 @@ def save_vocabulary(tokenizer: Any, folder: Path) -> None:
 
 
 def build_text_encoder(settings: ScratchSettings, tokenizer: Any, packs: Packs | None = None) -> Any:
-    """A small `CLIPTextModel`; (N, 77) tokens give (N, 77, text_width).
+    """A small `CLIPTextModel`; (N, length) tokens give (N, length, text_width).
 
     With a factored design the tokens by which the labels of `packs` differ begin as one.
     """
@@ -115,7 +124,7 @@ def build_text_encoder(settings: ScratchSettings, tokenizer: Any, packs: Packs |
         projection_dim=settings.text_width,
         num_hidden_layers=settings.text_layers,
         num_attention_heads=max(1, settings.text_width // 32),
-        max_position_embeddings=MAX_TOKENS,
+        max_position_embeddings=tokenizer.model_max_length,
         bos_token_id=tokenizer.bos_token_id,
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
@@ -181,6 +190,7 @@ def common_text(prompt: Prompt) -> str:
 
 
 def tokenize(tokenizer: Any, captions: Sequence[str]) -> Tensor:
-    """Token ids, (N, 77), padded exactly as `StableDiffusionPipeline` does."""
-    rows = tokenizer(list(captions), padding="max_length", max_length=MAX_TOKENS, truncation=True)["input_ids"]
+    """Token ids, (N, length), padded exactly as `StableDiffusionPipeline` does."""
+    length = tokenizer.model_max_length
+    rows = tokenizer(list(captions), padding="max_length", max_length=length, truncation=True)["input_ids"]
     return torch.tensor(rows)

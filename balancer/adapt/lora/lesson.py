@@ -71,7 +71,7 @@ class Lesson:
         noise = torch.randn(clean.shape, generator=chance)
         times = draws.draw_timesteps(len(images), len(self.desk.alpha_bars), chance)
         condition = self._condition(images, variants, self.latents.sizes[images, versions])
-        return tuple(tensor.to(self.desk.machine.device) for tensor in (clean, noise, times, *condition))
+        return self.desk.machine.send(clean, noise, times, *condition)
 
     def loss(self, *batch: Tensor) -> Tensor:
         """The mean loss of a batch, or of a part of one."""
@@ -86,7 +86,7 @@ class Lesson:
         made = learning.Learner(
             self.desk.layers.weights, self.draw, self.loss, self.settings.learning_rate, self.settings.average_decay
         )
-        made.spare = self.desk.save_memory
+        made.spare, made.ahead = self.desk.save_memory, self.desk.machine.device.type == "cuda"
         return made
 
     def learn(self, watch: Watch, meter: Meter) -> tuple[learning.Done, str]:
