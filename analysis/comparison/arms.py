@@ -94,7 +94,9 @@ class Task:
 class Arm:
     """One way to train, or (`adjust`) to change what another arm (`after`) says.
 
-    `adds` is the name of what it adds of the study; `asks` what its learner must be able to do.
+    `adds` is the name of what it adds of the study; `asks` what its learner must be able to do. `recipe` is the one by
+    which it trains on the real images and nothing else; `otherwise` the arm that comes to the same with a learner that
+    is not able.
     """
 
     name: str
@@ -105,28 +107,28 @@ class Arm:
     quick: bool = False
     adjust: Callable[[Chances, Numbers, Numbers], Factors] | None = None
     after: str | None = None
+    recipe: Recipe | None = None
+    otherwise: str | None = None
 
 
 ARMS: dict[str, Arm] = {}
 """Every arm that does not depend on what a user calls his images, in the order of a report."""
 
 
-def arm(
-    name: str, kind: Kind, *, adds: str | None = None, asks: tuple[Ability, ...] = (), quick: bool = False
-) -> Callable[[Callable[[Task], Model]], Callable[[Task], Model]]:
-    """Make a function an arm."""
+def arm(name: str, kind: Kind, **facts: Any) -> Callable[[Callable[[Task], Model]], Callable[[Task], Model]]:
+    """Make a function an arm; `facts` are fields of `Arm`."""
 
     def register(learn: Callable[[Task], Model]) -> Callable[[Task], Model]:
-        ARMS[name] = Arm(name, kind, learn, adds, asks, quick)
+        ARMS[name] = Arm(name, kind, learn, **facts)
         return learn
 
     return register
 
 
-@arm("real", "real", quick=True)
+@arm("real", "real", quick=True, recipe="plain")
 def real(task: Task) -> Model:
     """The real images alone."""
-    return task.train(task.real)
+    return task.train(task.real, **RECIPES["plain"])
 
 
 @arm("class-weights", "free")
@@ -148,7 +150,13 @@ def oversampling(task: Task) -> Model:
     return task.train(task.real, sampling="balanced")
 
 
-@arm("strong-augmentation", "free", asks=("augmentation", "sampling"), quick=True)
+@arm(
+    *("strong-augmentation", "free"),
+    asks=("augmentation", "sampling"),
+    quick=True,
+    recipe="strong",
+    otherwise="class-weights",
+)
 def strong_augmentation(task: Task) -> Model:
     """Oversampling, and each image changed twice as much as usual."""
     return task.train(task.real, **RECIPES["strong"])
@@ -238,11 +246,17 @@ def reconstructed(task: Task) -> Model:
 
 
 def choose_arms(
-    study: Study, learner: Learner, *, quick: bool = False, only: Sequence[str] | None = None
+    study: Study,
+    learner: Learner,
+    *,
+    quick: bool = False,
+    only: Sequence[str] | None = None,
+    recipe: Recipe = "strong",
 ) -> tuple[tuple[Arm, ...], dict[str, str]]:
     """The arms to run, and of each that is left out by name, why.
 
-    With `quick` a sensible few, with `only` those that are named; `real` always.
+    With `quick` a sensible few, with `only` those that are named; `real` always, and the `counterpart` of those with
+    synthetic images.
 
     Raises:
         ValueError: `only` names what is no arm.
@@ -258,7 +272,17 @@ def choose_arms(
         or (each.name in only or each.name.startswith(_EXTRA) if only is not None else each.quick or not quick)
     ]
     reasons = {each.name: _why_not(each, study, there, learner) for each in wanted}
-    return tuple(each for each in wanted if not reasons[each.name]), {k: why for k, why in reasons.items() if why}
+    names = {each.name for each in wanted if not reasons[each.name]}
+    if any(known[name].kind == "synthetic" for name in names):
+        names.add(counterpart(recipe, learner).name)
+    return tuple(each for each in known.values() if each.name in names), {k: why for k, why in reasons.items() if why}
+
+
+def counterpart(recipe: Recipe, learner: Learner) -> Arm:
+    """What an arm with synthetic images is compared with, like for like: the same recipe on the real images alone."""
+    found = next(each for each in ARMS.values() if each.recipe == recipe)
+    able = not set(found.asks) & set(learner.unable)
+    return found if able or found.otherwise is None else ARMS[found.otherwise]
 
 
 def _extra_arm(name: str) -> Arm:

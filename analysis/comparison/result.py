@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from analysis.comparison.alike import Alike, measure_alike
 from analysis.comparison.figures import LOWER_IS_BETTER, Bin, measure, metric_names, reliability
 from analysis.comparison.inference import (
     Estimate,
@@ -82,6 +83,7 @@ class Comparison:
     test: Mapping[str, Mapping[str, int]]
     seeds: int
     facts: Facts
+    alike: Alike | None = None
 
     @property
     def reference(self) -> str:
@@ -96,6 +98,7 @@ def conclude(
     facts: Facts,
     *,
     primary: str | None = None,
+    alike: str | None = None,
     worth: float = WORTH,
     times: int = 1000,
     seed: int = 0,
@@ -106,6 +109,7 @@ def conclude(
     `kinds` has every arm of both, the simplest first: of two that are equal on validation the first is chosen. Arms
     are compared with the reference in the primary endpoint (AUPRC of the rare class by default) and macro F1, Holm
     over the arms; the verdict is the one planned contrast of the two chosen arms, which needs no such correction.
+    `alike` is the arm that trains as those with synthetic images do, and has none.
 
     Raises:
         ValueError: an arm is missing in a part, none is of kind real or free, or the endpoint is no metric.
@@ -130,6 +134,7 @@ def conclude(
         str((facts.power or {}).get("sentence", "")),
         _rivals(choice, measured, kinds, patients, primary),
         worth,
+        measure_alike(choice.synthetic, choice.free, alike, measured, patients),
     )
     judgement = judge(evidence)
     return Comparison(
@@ -147,6 +152,7 @@ def conclude(
         _counts(test, patients),
         evidence.seeds,
         facts,
+        evidence.alike,
     )
 
 
@@ -188,6 +194,7 @@ def as_json(found: Comparison) -> dict[str, Any]:
         "differences": {
             arm: _plain(figures, tested=(found.primary, found.secondary)) for arm, figures in found.differences.items()
         },
+        "like_for_like": _plain_alike(found),
         "strata": {
             column: {value: _plain_stratum(stratum) for value, stratum in strata.items()}
             for column, strata in found.strata.items()
@@ -334,6 +341,15 @@ def _plain(figures: Estimates, tested: Sequence[str] = ()) -> dict[str, dict[str
         if metric in tested:
             found[metric] |= {"p": each.p_value, "p_holm": each.p_holm}
     return found
+
+
+def _plain_alike(found: Comparison) -> dict[str, Any] | None:
+    """What the images do, and what the recipe of their arm does without them."""
+    if found.alike is None:
+        return None
+    recipe = None if found.alike.recipe is None else _plain(found.alike.recipe)
+    facts = {"synthetic": found.chosen.synthetic, "arm": found.alike.arm}
+    return {**facts, "images": _plain(found.alike.images), "recipe": recipe}
 
 
 def _plain_stratum(stratum: Stratum) -> dict[str, Any]:

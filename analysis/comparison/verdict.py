@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from analysis.comparison.alike import Alike
 from analysis.comparison.inference import Estimate, Estimates
 
 Judgement = Literal["helps", "harms", "no use", "cannot tell", "nothing synthetic", "invalid"]
@@ -27,7 +28,8 @@ class Evidence:
     `reference` needs no synthetic images, `synthetic` does, and is None where there are none. `differences` are those
     of the synthetic arm to the reference, by metric; where there is no synthetic arm, of the reference to `real`.
     `rivals` are those of its primary endpoint to each other arm that needs no synthetic images: validation may have
-    chosen the wrong one. `needed` says what a test part would take that could tell more.
+    chosen the wrong one. `needed` says what a test part would take that could tell more. `alike` tells the images from
+    the recipe of their arm, where that is known.
     """
 
     rare: str
@@ -43,6 +45,7 @@ class Evidence:
     needed: str = ""
     rivals: Mapping[str, Estimate] = field(default_factory=dict)
     worth: float = WORTH
+    alike: Alike | None = None
 
     @property
     def whom(self) -> str:
@@ -126,22 +129,40 @@ def _of_classes(evidence: Evidence) -> list[str]:
 
 def _helps(evidence: Evidence) -> list[str]:
     opening = f"Use {evidence.synthetic}: synthetic images help {evidence.whom}."
-    return [opening, _contrast(evidence), _second(evidence), *_beside(evidence)]
+    return [opening, *_contrast(evidence), _second(evidence), *_beside(evidence)]
 
 
 def _harms(evidence: Evidence) -> list[str]:
-    opening = f"Do not use these: synthetic images hurt {evidence.whom}. Use {evidence.reference}."
-    return [opening, _contrast(evidence), _second(evidence), *_beside(evidence)]
+    opening = f"{_what_harms(evidence)} Use {evidence.reference}."
+    return [opening, *_contrast(evidence), *_whose_harm(evidence), _second(evidence), *_beside(evidence)]
+
+
+def _what_harms(evidence: Evidence) -> str:
+    """The images, or only how their arm was trained."""
+    alike, primary = evidence.alike, evidence.primary
+    if alike is None or alike.images_harm(primary):
+        return f"Do not use these: synthetic images hurt {evidence.whom}."
+    if alike.recipe_harms(primary):
+        return f"Do not use {evidence.synthetic}: it hurts {evidence.whom}, by its recipe and not by its images."
+    return f"Do not use {evidence.synthetic}: it hurts {evidence.whom}, by its images or by its recipe."
+
+
+def _whose_harm(evidence: Evidence) -> list[str]:
+    if evidence.alike is None:
+        return []
+    shown = "do harm" if evidence.alike.images_harm(evidence.primary) else "are not shown to harm"
+    also = " The recipe does." if evidence.alike.recipe_harms(evidence.primary) and "not" in shown else ""
+    return [f"The images themselves {shown}.{also}"]
 
 
 def _no_use(evidence: Evidence) -> list[str]:
     opening = f"Do not use these: synthetic images are of no use for {evidence.whom}. Use {evidence.reference}."
     excluded = f"A gain of {evidence.worth:g} or more is excluded."
-    return [opening, _contrast(evidence), excluded, _second(evidence), *_beside(evidence)]
+    return [opening, *_contrast(evidence), excluded, _second(evidence), *_beside(evidence)]
 
 
 def _cannot_tell(evidence: Evidence) -> list[str]:
-    known = [_contrast(evidence), _second(evidence), *_beside(evidence)] if evidence.patients[evidence.rare] else []
+    known = [*_contrast(evidence), _second(evidence), *_beside(evidence)] if evidence.patients[evidence.rare] else []
     return [
         f"Cannot tell whether synthetic images help {evidence.whom}: {_why_not(evidence)}.",
         *known,
@@ -204,14 +225,16 @@ def _is_invalid(stamp: str) -> bool:
     return stamp.startswith("INVALID")
 
 
-def _contrast(evidence: Evidence) -> str:
+def _contrast(evidence: Evidence) -> list[str]:
+    """The planned difference, and what of it is the images'."""
     assert evidence.synthetic is not None
     ours, theirs = (evidence.levels[arm][evidence.primary] for arm in (evidence.synthetic, evidence.reference))
-    return (
+    whole = (
         f"{_sentence(metric_in_words(evidence.primary), '')} is {ours} with {evidence.synthetic} and {theirs} with "
         f"{evidence.reference}, chosen among the arms that need no synthetic images: a difference of "
         f"{evidence.differences[evidence.primary].signed}."
     )
+    return [whole] if evidence.alike is None else [whole, evidence.alike.in_words(evidence.primary)]
 
 
 def _second(evidence: Evidence) -> str:

@@ -33,7 +33,7 @@ _STEP_SECONDS = 0.05  # of a training step of the small network on one core: for
 def compare(
     folder: Path = typer.Argument(None, help="The balanced folder (default: that of the last fill)."),
     quick: bool = typer.Option(False, "--quick", help="A sensible few of the arms."),
-    arm: list[str] = typer.Option(None, help="Only this arm, and real; may be given more than once."),
+    arm: list[str] = typer.Option(None, help="Only this arm and what it is measured against; may be repeated."),
     seeds: int = typer.Option(5, min=1, help="Trainings of each arm; fewer than 5 say little."),
     steps: int = typer.Option(600, min=1, help="Training steps, the same in every arm."),
     backbone: str = typer.Option("small", help="small, frozen, or a network of torchvision with its --weights."),
@@ -127,7 +127,13 @@ def _train(order: Order, bench: Bench) -> tuple[tuple[Arm, ...], Mapping[str, st
 
     try:
         chosen = [
-            choose_arms(leg.study, order.settings.learner, quick=order.quick, only=order.only or None)
+            choose_arms(
+                leg.study,
+                order.settings.learner,
+                quick=order.quick,
+                only=order.only or None,
+                recipe=order.settings.recipe,
+            )
             for leg in bench.legs
         ]
     except ValueError as error:
@@ -152,6 +158,7 @@ def _conclude(
     order: Order, bench: Bench, arms: Sequence[Arm], left_out: Mapping[str, str], power: Mapping[str, Any]
 ) -> Comparison:
     """Open the test part, which is counted, and say what it comes to."""
+    from analysis.comparison.arms import counterpart
     from analysis.comparison.legs import keys
     from analysis.comparison.result import Facts, conclude
 
@@ -175,6 +182,7 @@ def _conclude(
         test,
         {each.name: each.kind for each in arms},
         facts,
+        alike=counterpart(order.settings.recipe, order.settings.learner).name,
         progress=lambda what, done, total: measuring.setdefault(what, watch.begin(what))(done, total),
     )
     watch.close()
