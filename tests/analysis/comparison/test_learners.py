@@ -89,7 +89,7 @@ def test_a_network_from_disk_is_trained_as_a_whole(weights):
 
 def test_frozen_features_are_scaled_by_the_real_images():
     everything = np.concatenate((SEEN, UNSEEN))
-    features = Frozen(side=SIDE, steps=10).look(everything, np.arange(1260), TARGETS, CLASSES, quiet)
+    features = Frozen(side=SIDE, steps=10).look(everything, np.arange(1260), TARGETS, CLASSES, 0, quiet)
     assert features.shape == (1380, 128)
     used = features[:1260].std(axis=0) > 0.5
     assert np.allclose(features[:1260].mean(axis=0), 0, atol=1e-4)
@@ -104,10 +104,25 @@ def test_frozen_features_come_from_weights_on_disk_too(weights):
         np.arange(60),
         TARGETS[570:630],
         CLASSES,
+        0,
         lambda *at: heard.append(at),
     )
     assert features.shape == (70, 512)
     assert heard == [(64, 70), (70, 70)]
+
+
+@pytest.mark.parametrize("backbone", ["small", "resnet18", "frozen", "frozen-from-disk"])
+def test_each_learner_tries_how_fast_it_is(weights, backbone):
+    name, _, disk = backbone.partition("-")
+    learner = find_learner(name, weights=weights if disk or name == "resnet18" else None, device="cpu")
+    assert learner.looks_alike == (backbone != "frozen")
+    short, long = (learner.pace(steps, 1000, 200) for steps in (10, 1000))
+    assert short.training > 0
+    if name == "frozen":
+        assert short.look > 0
+    else:
+        assert short.look == long.look == 0
+        assert long.training > 10 * short.training
 
 
 def points(targets, seed):
