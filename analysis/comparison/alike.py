@@ -46,7 +46,7 @@ def measure_alike(
     patients: Mapping[str, int],
 ) -> Alike | None:
     """Both parts of the difference between two arms; `None` where there are no synthetic images, or no such `arm`."""
-    if synthetic is None or arm not in measured:
+    if synthetic is None or arm is None or arm not in measured:
         return None
     images = estimate(measured[synthetic].minus(measured[arm]), patients, difference=True)
     if arm == reference:

@@ -182,9 +182,10 @@ def duplicated(task: Task) -> Model:
 
 
 def threshold_shift(chances: Chances, targets: Numbers, counts: Numbers) -> Factors:
-    """Factors of the classes, (C,): the training shares to a power, 0 to 1.25, chosen by macro F1 on validation.
+    """The chance of each class is divided by its share in training, to a power that validation chooses.
 
-    1 divides by the prior, 0 leaves everything as it is; of equal ones the smallest is taken.
+    Factors of the classes, (C,), for a power of 0 to 1.25 that has the best macro F1. 1 divides by the prior, 0 leaves
+    everything as it is; of equal ones the smallest is taken.
     """
     from sklearn.metrics import f1_score
 
@@ -203,25 +204,25 @@ ARMS["threshold-shift"] = Arm("threshold-shift", "free", adjust=threshold_shift,
 
 @arm("synthetic-0.25", "synthetic", adds="synthetic")
 def synthetic_quarter(task: Task) -> Model:
-    """A quarter as many synthetic images as the class has real ones."""
+    """A quarter as many synthetic images as the class has real ones, beside these."""
     return _mixed(task, 0.25)
 
 
 @arm("synthetic-1", "synthetic", adds="synthetic", quick=True)
 def synthetic_once(task: Task) -> Model:
-    """As many synthetic images as the class has real ones."""
+    """As many synthetic images as the class has real ones, beside these."""
     return _mixed(task, 1)
 
 
 @arm("synthetic-3", "synthetic", adds="synthetic")
 def synthetic_thrice(task: Task) -> Model:
-    """Three times as many."""
+    """Three times as many synthetic images as the class has real ones, beside these."""
     return _mixed(task, 3)
 
 
 @arm("synthetic-all", "synthetic", adds="synthetic", quick=True)
 def synthetic_all(task: Task) -> Model:
-    """All synthetic images that there are: usually the whole deficit."""
+    """All synthetic images that there are beside the real ones: usually the whole deficit."""
     return _with_all(task, "synthetic")
 
 
@@ -235,7 +236,7 @@ def pretraining(task: Task) -> Model:
 
 @arm("unscreened", "control", adds="unscreened")
 def unscreened(task: Task) -> Model:
-    """As many as that, in the order in which they were drawn: what screening is worth."""
+    """As many synthetic images as there are, in the order in which they were drawn: what screening is worth."""
     return _with_all(task, "unscreened")
 
 
@@ -283,6 +284,18 @@ def counterpart(recipe: Recipe, learner: Learner) -> Arm:
     found = next(each for each in ARMS.values() if each.recipe == recipe)
     able = not set(found.asks) & set(learner.unable)
     return found if able or found.otherwise is None else ARMS[found.otherwise]
+
+
+def meaning(name: str) -> str:
+    """What an arm does, in a sentence or two; nothing of what is none.
+
+    >>> meaning("real"), meaning("extra:NIH")
+    ('The real images alone.', 'The images of extra:NIH beside the real ones.')
+    """
+    does = ARMS[name].learn or ARMS[name].adjust if name in ARMS else None
+    if does is None:
+        return f"The images of {name} beside the real ones." if name.startswith(_EXTRA) else ""
+    return " ".join((does.__doc__ or "").partition("\n\n")[0].split())
 
 
 def _extra_arm(name: str) -> Arm:

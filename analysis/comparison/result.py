@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 
 from analysis.comparison.alike import Alike, measure_alike
+from analysis.comparison.arms import meaning
 from analysis.comparison.figures import LOWER_IS_BETTER, Bin, measure, metric_names, reliability
 from analysis.comparison.inference import (
     Estimate,
@@ -22,7 +23,7 @@ from analysis.comparison.inference import (
     measure_arms,
 )
 from analysis.comparison.study import ATTRIBUTES, Outcomes
-from analysis.comparison.verdict import WORTH, Evidence, Judgement, best_arm, in_words, judge
+from analysis.comparison.verdict import WORTH, Evidence, Judgement, best_arm, in_words, judge, points
 from analysis.intervals import Flags
 
 Kind = Literal["real", "free", "synthetic", "control"]
@@ -84,6 +85,7 @@ class Comparison:
     seeds: int
     facts: Facts
     alike: Alike | None = None
+    points: tuple[str, ...] = ()
 
     @property
     def reference(self) -> str:
@@ -153,6 +155,7 @@ def conclude(
         evidence.seeds,
         facts,
         evidence.alike,
+        tuple(points(evidence, judgement)),
     )
 
 
@@ -178,12 +181,14 @@ def as_json(found: Comparison) -> dict[str, Any]:
     facts = found.facts
     content = {
         "verdict": found.verdict,
+        "points": list(found.points),
         "judgement": found.judgement,
         "best_arm": found.best_arm,
         "stamps": list(facts.stamps),
         "endpoint": {"primary": found.primary, "secondary": found.secondary},
         "arms": {arm: _plain(figures) for arm, figures in found.arms.items()},
         "kinds": dict(found.kinds),
+        "meanings": {arm: said for arm in found.kinds if (said := meaning(arm))},
         "left_out": dict(facts.left_out),
         "chosen": {
             "free": found.chosen.free,

@@ -88,6 +88,13 @@ def best_arm(evidence: Evidence, judgement: Judgement) -> str | None:
 
 def in_words(evidence: Evidence, judgement: Judgement) -> str:
     """One paragraph, the verdict first and the stamps last."""
+    others = [stamp for stamp in evidence.stamps if not _is_invalid(stamp)]
+    rest = [f"Mind: {'; '.join(others)}."] if others else []
+    return " ".join([*points(evidence, judgement), *rest])
+
+
+def points(evidence: Evidence, judgement: Judgement) -> list[str]:
+    """The same point by point, without the stamps."""
     say = {
         "helps": _helps,
         "harms": _harms,
@@ -96,9 +103,7 @@ def in_words(evidence: Evidence, judgement: Judgement) -> str:
         "nothing synthetic": _nothing_synthetic,
         "invalid": _invalid,
     }[judgement]
-    others = [stamp for stamp in evidence.stamps if not _is_invalid(stamp)]
-    rest = [f"Mind: {'; '.join(others)}."] if others else []
-    return " ".join([*say(evidence), *rest])
+    return say(evidence)
 
 
 def metric_in_words(metric: str) -> str:

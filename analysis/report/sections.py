@@ -16,6 +16,7 @@ from analysis.report.blocks import (
     Strip,
     Table,
     Words,
+    chance,
     figure,
     many,
     missing,
@@ -228,7 +229,8 @@ def _copy_blocks(found: Copies) -> list[Block]:
 
 
 def _copy_table(found: Copies) -> Table:
-    groups = {"real, to other patients": found.real, **found.synthetic, "accepted, all classes": found.accepted}
+    made = {f"synthetic {label}, all that were made": values for label, values in found.synthetic.items()}
+    groups = {"real, to other patients": found.real, **made, "synthetic, accepted, all classes": found.accepted}
     rows = [
         [name, f"{len(values):,}", *(_above(values, limit) for limit in (found.review, found.reject))]
         for name, values in groups.items()
@@ -291,7 +293,7 @@ def _detector_table(classes: Sequence[Mapping[str, Any]], level: float | None) -
         [
             f"{text(one.get('label'))}: {text(each.get('name'))}",
             figure(interval(each.get("area")), 2),
-            number(real(each.get("p_value"))),
+            chance(real(each.get("p_value"))),
             "yes" if _alarms(each, level) else "no",
         ]
         for one in classes

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from analysis.augmentation import Augmentation
-from analysis.comparison.arms import ARMS, RECIPES, Rows, Task, choose_arms, counterpart, threshold_shift
+from analysis.comparison.arms import ARMS, RECIPES, Rows, Task, choose_arms, counterpart, meaning, threshold_shift
 from analysis.comparison.learners import Frozen, SmallNetwork
 from tests.analysis.comparing import CLASSES, Scribe, added, study
 
@@ -194,6 +194,12 @@ def test_the_counterpart_is_taught_as_an_arm_with_no_images_at_all_would_be(reci
     (none,) = taught(counterpart(recipe, SmallNetwork()).name, recipe=recipe)
     assert (images.rows.tolist(), images.targets.tolist()) == (none.rows.tolist(), none.targets.tolist())
     assert replace(images, rows=none.rows, targets=none.targets) == none
+
+
+def test_every_arm_says_what_it_does_in_plain_words():
+    said = {name: meaning(name) for name in ARMS}
+    assert all(each.endswith(".") and len(each) < 130 and "(C," not in each for each in said.values()), said
+    assert len(set(said.values())) == len(said)
 
 
 def test_a_learner_that_cannot_augment_has_another_counterpart_which_comes_to_the_same():

@@ -58,7 +58,19 @@ def test_the_json_is_that_of_the_contract():
     found = as_json(concluded(facts=facts))
     json.dumps(found, allow_nan=False)
     assert set(found) >= {
-        *("verdict", "best_arm", "stamps", "endpoint", "arms", "kinds", "left_out", "chosen", "reference"),
+        *(
+            "verdict",
+            "points",
+            "meanings",
+            "best_arm",
+            "stamps",
+            "endpoint",
+            "arms",
+            "kinds",
+            "left_out",
+            "chosen",
+            "reference",
+        ),
         *(
             "differences",
             "like_for_like",
