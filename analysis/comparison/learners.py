@@ -106,9 +106,9 @@ class FineTuned(_OnImages):
         return {"backbone": self.name, "weights": sha256_of(self.weights), "device": self.device, **size}
 
     def pace(self, steps: int, learned: int, others: int) -> Pace:
-        """By two steps of a few images, since a whole batch takes seconds."""
+        """By a step of a few images, since a whole batch takes seconds."""
         few = min(_FEW, self.batch_size)
-        return network_pace(replace(self, batch_size=few), few, self.batch_size, steps, others)
+        return network_pace(replace(self, batch_size=few), few, self.batch_size, steps, others, times=1)
 
     def learn(self, seen: Seen, lesson: Lesson, progress: Progress) -> Model:
         """Train on from the weights on disk, or from `lesson.start`."""

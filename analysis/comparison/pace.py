@@ -11,24 +11,23 @@ from analysis.augmentation import Augmentation
 from analysis.comparison.lessons import Learner, Lesson, Pace
 from analysis.decoding import Greys
 
-_STEPS = 2
 _ROWS, _FEATURES = 200, 512
 
 
-def network_pace(learner: Learner, tried: int, batch_size: int, steps: int, others: int) -> Pace:
-    """The pace of a network whose batches have `tried` images now and `batch_size` in earnest.
+def network_pace(learner: Learner, tried: int, batch_size: int, steps: int, others: int, times: int = 3) -> Pace:
+    """The pace of a network, by `times` steps, whose batches have `tried` images now and `batch_size` in earnest.
 
-    Strongly augmented, which takes longest; the first step, in which much is made ready, is not counted.
+    Strongly augmented, which takes longest; one step more, in which much is made ready, is not counted.
     """
     from analysis.comparison.crew import one_thread
 
     seen, stamps = noise(tried, learner.side), list[float]()
     lesson = Lesson(
-        np.arange(tried), np.arange(tried) % 2, ("a", "b"), 1 + _STEPS, 0, augmentation=Augmentation.strong()
+        np.arange(tried), np.arange(tried) % 2, ("a", "b"), 1 + times, 0, augmentation=Augmentation.strong()
     )
     with one_thread():
         model = learner.learn(seen, lesson, lambda done, total: stamps.append(_now(learner.device)))
-        step = (stamps[-1] - stamps[0]) / _STEPS * batch_size / tried
+        step = (stamps[-1] - stamps[0]) / times * batch_size / tried
         said = seconds_of(lambda: model.chances(seen), learner.device) / tried
     return Pace(0.0, steps * step + others * said)
 
@@ -55,11 +54,10 @@ def noise(count: int, side: int) -> Greys:
 
 
 def _now(device: str) -> float:
-    """Seconds of a clock, once the device has done what it was given."""
+    """Seconds, once the device has done what it was given; of a CPU those of this process, whoever else is at work."""
     import torch
 
-    if device.startswith("cuda"):
-        torch.cuda.synchronize(device)
-    elif device == "mps":
-        torch.mps.synchronize()
+    if device == "cpu":
+        return time.process_time()
+    torch.mps.synchronize() if device == "mps" else torch.cuda.synchronize(device)
     return time.perf_counter()

@@ -172,7 +172,7 @@ def _cannot_tell(evidence: Evidence) -> list[str]:
         f"Cannot tell whether synthetic images help {evidence.whom}: {_why_not(evidence)}.",
         *known,
         *([_sentence(evidence.needed)] if evidence.needed else []),
-        f"Until it is known use {_safest(evidence)}, which needs none.",
+        f"Until it is known use {_safest(evidence)}, which needs no synthetic images.",
     ]
 
 
@@ -196,7 +196,7 @@ def _why_not(evidence: Evidence) -> str:
     if rival and _beats_the_chosen(evidence):
         return (
             f"{evidence.synthetic} beats {evidence.reference}, which validation chose, but is not shown to beat "
-            f"{rival}, which needs none either ({evidence.rivals[rival].signed})"
+            f"{rival}, which needs no synthetic images either ({evidence.rivals[rival].signed})"
         )
     return f"this test set is too small ({patients} {'patient' if patients == 1 else 'patients'} with {evidence.rare})"
 

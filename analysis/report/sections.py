@@ -31,6 +31,10 @@ from analysis.report.screened import DECISIONS, GATES, Screened
 _FILL = "balance fill --target max --dry-run"
 _FILES = 3
 _DETECTORS = 8
+_FIDELITY = {
+    **{"kid": "KID, lower is nearer", "fid": "FID, lower is nearer"},
+    **{"precision": "share that looks real (precision)", "recall": "share of real kinds that are there (recall)"},
+}
 _BEYOND = 2.5  # times the rejection threshold: what is farther is drawn at the edge
 
 
@@ -324,7 +328,7 @@ def quality(facts: Facts) -> Section:
 def _fidelity(found: Mapping[str, Any]) -> Iterator[tuple[str, Interval | None, Interval | None]]:
     reference = mapping(found.get("reference"))
     for name, value in mapping(found.get("figures")).items():
-        yield name, interval(value), interval(reference.get(name))
+        yield _FIDELITY.get(name, name), interval(value), interval(reference.get(name))
 
 
 def origins(balanced: Balanced) -> list[Block]:

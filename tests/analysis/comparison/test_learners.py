@@ -1,3 +1,4 @@
+import itertools
 from dataclasses import replace
 
 import numpy as np
@@ -8,8 +9,9 @@ from sklearn.metrics import recall_score
 from torchvision import models
 
 from analysis.augmentation import Augmentation
+from analysis.comparison import pace
 from analysis.comparison.learners import FineTuned, Frozen, SmallNetwork, find_learner
-from analysis.comparison.lessons import Lesson
+from analysis.comparison.lessons import Lesson, Pace
 from balancer.errors import ModelError
 from tests.analysis.comparing import CLASSES, SIDE, stripes
 
@@ -111,18 +113,23 @@ def test_frozen_features_come_from_weights_on_disk_too(weights):
     assert heard == [(64, 70), (70, 70)]
 
 
-@pytest.mark.parametrize("backbone", ["small", "resnet18", "frozen", "frozen-from-disk"])
-def test_each_learner_tries_how_fast_it_is(weights, backbone):
+@pytest.mark.parametrize(
+    ("backbone", "look", "training"),
+    [
+        ("small", 0, 10 + 200 / 64),
+        ("resnet18", 0, 10 * 32 / 2 + 200 / 2),  # two images stand for a batch of 32
+        ("frozen", 600 + 1200 / 64, 1000 / 200),
+        ("frozen-from-disk", 1200 / 2, 1000 / 200),
+    ],
+)
+def test_each_learner_tries_how_fast_it_is(weights, monkeypatch, backbone, look, training):
+    """By a clock that goes on by a second whenever it is looked at."""
+    clock = itertools.count()
+    monkeypatch.setattr(pace, "_now", lambda device: float(next(clock)))
     name, _, disk = backbone.partition("-")
     learner = find_learner(name, weights=weights if disk or name == "resnet18" else None, device="cpu")
     assert learner.looks_alike == (backbone != "frozen")
-    short, long = (learner.pace(steps, 1000, 200) for steps in (10, 1000))
-    assert short.training > 0
-    if name == "frozen":
-        assert short.look > 0
-    else:
-        assert short.look == long.look == 0
-        assert long.training > 10 * short.training
+    assert learner.pace(10, 1000, 200) == Pace(pytest.approx(look), pytest.approx(training))
 
 
 def points(targets, seed):

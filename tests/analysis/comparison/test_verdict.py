@@ -68,7 +68,7 @@ def test_a_small_test_set_is_told_what_it_would_take():
     words = in_words(evidence(needed="80 patients with V would show 0.05"), "cannot tell")
     assert "this test set is too small (12 patients with V)." in words
     assert "80 patients with V would show 0.05." in words
-    assert words.endswith("Until it is known use oversampling, which needs none.")
+    assert words.endswith("Until it is known use oversampling, which needs no synthetic images.")
 
 
 @pytest.mark.parametrize("few", [{"seeds": 1}, {"patients": {"N": 40, "V": 5}}, {"patients": {"N": 40, "V": 0}}])
@@ -125,7 +125,7 @@ def test_images_help_only_if_they_beat_every_free_arm_and_not_just_the_one_that_
     assert (
         "synthetic-1 beats oversampling, which validation chose, but is not shown to beat strong-augmentation" in said
     )
-    assert said.endswith("Until it is known use strong-augmentation, which needs none.")
+    assert said.endswith("Until it is known use strong-augmentation, which needs no synthetic images.")
 
 
 def alike(images, recipe=None):
