@@ -252,7 +252,7 @@ def _require_class(collection: Collection, split: Split, label: str | None, comm
         raise PlanError(
             needed=f"a class of the collection: {', '.join(counts)}",
             found=f"{label!r} in --label",
-            next_step=f"use, for example: {_of_another([rarest(collection, split) or ''], command)}",
+            next_step=f"use, for example: {command} --label {shlex.quote(rarest(collection, split) or '')}",
         )
     if chosen not in trained:
         raise SplitError(

@@ -136,7 +136,7 @@ def conclude(
         str((facts.power or {}).get("sentence", "")),
         _rivals(choice, measured, kinds, patients, primary),
         worth,
-        measure_alike(choice.synthetic, choice.free, alike, measured, patients),
+        alike=measure_alike(choice.synthetic, choice.free, alike, measured, patients),
     )
     judgement = judge(evidence)
     return Comparison(
