@@ -18,13 +18,15 @@ from balancer.cli.compared import save_metrics, show_comparison, show_left_out, 
 from balancer.cli.console import message, printable, result_json
 from balancer.cli.costing import training_cost
 from balancer.cli.judging import Watch
+from balancer.cli.origins import not_repeated, order_key
 from balancer.cli.session import balanced_folder, opened
 from balancer.cli.workplaces import fold_errands, redraw_errands, show_cost
 from balancer.errors import ComparisonError
 
 if TYPE_CHECKING:
     from analysis.comparison.arms import Arm
-    from analysis.comparison.result import Choice, Comparison
+    from analysis.comparison.choosing import Choice
+    from analysis.comparison.result import Comparison
     from analysis.comparison.study import Outcomes
 
 _NEEDS = ("synthetic", "unscreened", "reconstructed")
@@ -82,6 +84,8 @@ def compare(
         order = Order(session, wanted, settings, quick, tuple(arm or ()), workers, force)
         message(printable(power.sentence))
         errands = fold_errands(session, cross_fit) if cross_fit else redraw_errands(session, redraw)
+        for note in not_repeated(session, errands, folds=bool(cross_fit)):
+            message(f"Note: {note}.")
         made = bool(cross_fit) or (folder or balanced_folder(session)) is not None
         show_cost(session, errands, training_cost(order, cross_fit or redraw, folds=bool(cross_fit), made=made))
         if dry_run:
@@ -91,7 +95,7 @@ def compare(
         if validation_only:
             show_validation(_on_validation(order, bench, arms), f"auprc:{bench.study.rare}")
             return
-        told = {**power.as_json, "sentence": ""} if cross_fit else power.as_json  # that speaks of one split first
+        told = power.out_of_fold_json if cross_fit else power.as_json
         found = _conclude(order, bench, arms, left_out, told)
         place = save_metrics(session, found, bench.folder)
     _show(found, place, as_json=as_json)
@@ -147,7 +151,7 @@ def _train(order: Order, bench: Bench) -> tuple[tuple[Arm, ...], Mapping[str, st
 
 
 def _on_validation(order: Order, bench: Bench, arms: Sequence[Arm]) -> Choice:
-    from analysis.comparison.result import choose
+    from analysis.comparison.choosing import choose
 
     outcomes = bench.outcomes(order, arms, "validation")
     return choose(outcomes, {each.name: each.kind for each in arms}, f"auprc:{bench.study.rare}")
@@ -169,7 +173,7 @@ def _conclude(
         left_out=left_out,
         train=counts_of(bench),
         power=power,
-        exchange=_exchange(order, bench, arms, test),
+        exchange=None if isinstance(test, list) else _exchange(order, bench, arms, test),
         openings=session.ledger.openings(session.collection, split),
         settings={**order.settings.facts(), "seeds": list(order.settings.seeds), **_origin(order, bench)},
         version=__version__,
@@ -209,7 +213,9 @@ def _exchange(order: Order, bench: Bench, arms: Sequence[Arm], test: Outcomes) -
 def _origin(order: Order, bench: Bench) -> dict[str, Any]:
     """What was typed, and the split: a reader must be able to do the same again, and to see what is stale."""
     count = len(bench.legs)
-    made = {"folds": count} if bench.folds else {"redraws": count}
+    made: dict[str, Any] = {"folds": count} if bench.folds else {"redraws": count}
+    if count > 1:
+        made |= {"refitted": list(bench.refitted), "repeats": order_key(order.session, folds=bench.folds)}
     return {**made, "command": shlex.join(["balance", *sys.argv[1:]]), "split_sha256": order.session.split.sha256}
 
 
