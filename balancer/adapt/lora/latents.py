@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from balancer.adapt import draws
-from balancer.adapt.lora.memory import no_room
+from balancer.adapt.memory import no_room
 from balancer.adapt.pictures import check_unchanged
 from balancer.files import write_whole
 from balancer.images import GreyImage, read_grey, resize
