@@ -16,7 +16,6 @@ from tests.torture.forked import Ended
 from tests.torture.free import Free
 from tests.torture.kills import _require_stopped
 from tests.torture.news import FAULTS
-from tests.torture.sources import changes
 
 ROOT = Path(__file__).parents[2]
 
@@ -62,21 +61,6 @@ def test_a_small_disk_is_refused_and_never_half_filled():
     if subprocess.run(["unshare", "--mount", "true"], capture_output=True, check=False).returncode:
         pytest.skip("may not mount a small disk here")
     assert attack("disks").count("refused") == 4
-
-
-@pytest.mark.skipif(not shutil.which("strace"), reason="takes strace")
-def test_the_collection_is_never_opened_to_be_written():
-    assert "2 commands: no writable call" in attack("sources", "split", "unmerge")
-
-
-def test_the_watch_of_the_collection_sees_what_it_should():
-    lines = (
-        '1 openat(AT_FDCWD</w>, "/w/xrays/a.png", O_RDONLY|O_CLOEXEC) = 3</w/xrays/a.png>',
-        '1 openat(AT_FDCWD</w>, "/w/xrays/a.png", O_RDWR) = 3</w/xrays/a.png>',
-        '1 openat(AT_FDCWD</w>, "/w/xrays-balanced/a.png", O_RDWR) = 3',
-        '1 unlink("/w/xrays/a.png") = 0',
-    )
-    assert changes("\n".join(lines), "xrays") == [lines[1], lines[3]]
 
 
 def test_a_stop_without_advice_is_no_stop():
