@@ -13,13 +13,15 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 
-_LIMITS = ("-timeout=10", "-rss_limit_mb=2048", "-print_final_stats=1")
+_SECONDS = 10  # of the processor
+_LIMITS = ("-timeout=120", "-rss_limit_mb=2048", "-print_final_stats=1")
 _LONGEST = {"images": 20_000, "packs": 4_000}  # bytes
 _MEMORY = Path("/dev/shm")
 _PACK = b"""modality: radiograph
@@ -89,7 +91,9 @@ def fuzz(target: str, seconds: str, folder: Path) -> None:
 
     def one(data: bytes) -> None:
         subject.write_bytes(data)
+        began = time.process_time()
         TARGETS[target](subject)
+        assert time.process_time() - began < _SECONDS, "too slow"
 
     limits = (*_LIMITS, f"-max_len={_LONGEST[target]}", f"-max_total_time={seconds}")
     atheris.Setup([sys.argv[0], *limits, str(corpus)], one)

@@ -9,15 +9,33 @@ import random
 import sqlite3
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
+from balancer.decisions import NAME
+from balancer.ledger import Ledger
+from balancer.state import State
 from tests.torture import forked
 from tests.torture.arena import FREE, SCAN, Arena, Case, done, snapshot
 from tests.torture.kills import place
 
-CASE = Case(FREE, (SCAN, FREE))
 _PAGE = 4096
 Damage = Callable[[Path], object]
+
+
+def decide(folder: Path) -> None:
+    """What a person decided: two images are rejected."""
+    state = State(folder / ".balance")
+    with Ledger(state) as ledger:
+        collection = ledger.load_collection()
+        assert collection is not None
+        judged = ledger.candidates(collection, "NODULE")
+        for key, (_, verdict) in list(judged.items())[:2]:
+            rejected = replace(verdict, decision="reject", reasons=("rejected by a reader",), reviewer="A. Reader")
+            ledger.add_verdict(collection, key, rejected)
+
+
+CASE = Case(FREE, (SCAN, FREE), then=decide)
 
 
 def damages(flips: int) -> Iterator[tuple[str, Damage]]:
@@ -56,6 +74,7 @@ def survive(arena: Arena, what: str, damage: Damage) -> str:
     if aside and "Nothing to do" not in filled.output:
         assert "Taken up: " in filled.output, f"{what}: {filled.said}"
     found = snapshot(arena.now)
+    assert (arena.now / ".balance" / NAME).read_bytes() == (arena.folder / "begin" / ".balance" / NAME).read_bytes()
     other = {name for name in arena.wanted if found.get(name) != arena.wanted[name]}
     assert other <= ({"table images"} if aside else set()), f"{what}: {sorted(other)} is another"
     return "set aside and made anew" if aside else "harmless"
