@@ -93,6 +93,7 @@ class Ledger:
             stored.origin_from(origin, self._state.candidates)
         for verdict in self._db.execute("SELECT decision, scores, reasons, reviewer FROM verdicts"):
             stored.verdict_from(*verdict)
+        stored.require_parts(self._db.execute("SELECT DISTINCT part FROM split_parts"))
         texts = "SELECT value FROM settings UNION ALL SELECT paths FROM findings"
         for (text,) in self._db.execute(f"{texts} UNION ALL SELECT coalesce(patients_table, '{{}}') FROM collections"):
             stored.value_from(text)
@@ -210,10 +211,7 @@ class Ledger:
     def add_verdict(
         self, collection: Collection, candidate_id: str, verdict: Verdict, judge: str | None = None
     ) -> None:
-        """Append a verdict; the latest one counts. `judge` names the screen that gave it; `None`: a person did.
-
-        A person's is written down beside the ledger too.
-        """
+        """Append a verdict; the latest one counts. `judge` names the screen; `None`: a person's, kept beside it too."""
         at = _now()
         if judge is None:
             self._write_down(self._key(collection), candidate_id, verdict, at)
@@ -295,10 +293,7 @@ class Ledger:
         return [(at, stored.verdict_from(*verdict)) for at, *verdict in rows]
 
     def add_reading(self, collection: Collection, reading: Reading, sha256: str) -> None:
-        """Append an answer in a blinded study on an image of this content; a reader's latest one on it counts.
-
-        It is written down beside the ledger too.
-        """
+        """Append an answer in a blinded study; a reader's latest one on an image of this content counts."""
         key, at = self._key(collection), _now()
         write_down(self._state.folder, Decision(key, reading.image, sha256, at, reading))
         with self.atomic():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, fields, replace
 from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
@@ -13,10 +13,10 @@ import pandas as pd
 from balancer.contents import Contents
 from balancer.errors import DamagedLedger, StateError
 from balancer.findings import Finding
-from balancer.jobs import Job, Origin, Verdict
+from balancer.jobs import DECISIONS, Job, Origin, Verdict
 from balancer.patients import TableRef
 from balancer.scan import COLUMNS, DTYPES
-from balancer.split import Split
+from balancer.split import PARTS, Split
 from balancer.state import State
 
 CONTENTS = tuple(field.name for field in fields(Contents))
@@ -109,6 +109,17 @@ def images_from(cursor: Cursor) -> pd.DataFrame:
     )
 
 
+def require_parts(rows: Iterable[tuple[str]]) -> None:
+    """See that each part of a split is one that there is.
+
+    Raises:
+        DamagedLedger: it is not.
+    """
+    for (part,) in rows:
+        if part not in PARTS:
+            raise damaged(f"a part that is none: {str(part)[:40]!r}")
+
+
 def split_from(rows: Sequence[tuple[str, str, Any]], origin: Any, seed: int) -> Split:
     """A split from paths with their parts and folds."""
     index = pd.Index([path for path, _, _ in rows], dtype=object)  # with its type: lookups are ten times as fast
@@ -163,7 +174,13 @@ def verdict_to_row(verdict: Verdict) -> tuple[str, str, str, str]:
 
 
 def verdict_from(decision: Any, scores: str, reasons: str, reviewer: str) -> Verdict:
-    """The same back."""
+    """The same back.
+
+    Raises:
+        DamagedLedger: it is none.
+    """
+    if decision not in DECISIONS:
+        raise damaged(f"a decision that is none: {str(decision)[:40]!r}")
     return Verdict(decision, value_from(scores), tuple(value_from(reasons)), reviewer)
 
 
