@@ -18,6 +18,7 @@ from balancer.errors import OutputError, StateError
 from balancer.files import sync_path
 
 PARTIAL = ".partial"
+_OF_THE_SYSTEM = (SafetensorError, Exception)  # what safetensors and tokenizers raise for what the system says
 
 
 @contextmanager
@@ -34,7 +35,9 @@ def whole_folder(folder: Path) -> Iterator[Path]:
     partial.mkdir(parents=True)
     try:
         yield partial
-    except SafetensorError as error:  # no OSError, though it is one that it tells of
+    except Exception as error:
+        if type(error) not in _OF_THE_SYSTEM:
+            raise
         raise OutputError(
             needed=f"room and a disk that works for {folder.name}",
             found=str(error),
