@@ -49,6 +49,7 @@ def test_a_disk_that_fails_at_any_call_is_a_message_and_nothing_is_lost():
 def test_a_damaged_ledger_is_made_anew_from_what_is_certain():
     told = attack("damaged", "1", "emptied", "cut at 60%", "without verdicts", "another job", "page 0 of noise")
     assert told.count("set aside and made anew") == 5
+    assert "pages: {'found': " in attack("damaged", "--found", "200")
 
 
 def test_every_fault_is_a_message_of_three_parts_with_its_exit_code():
