@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, replace
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
 
-from analysis.power_words import assumptions_in_words, notes, recall_sentence, sentence
+from analysis.power_words import assumptions_in_words, notes, out_of_fold_sentence, recall_sentence, sentence
 from balancer.errors import PlanError, SplitError
 
 if TYPE_CHECKING:
@@ -117,6 +117,14 @@ class Power:
         """For a program."""
         words = {"notes": notes(self), "assumptions": assumptions_in_words(self)}
         return {"sentence": self.sentence, **asdict(self), **words}
+
+    @property
+    def out_of_fold_json(self) -> dict[str, Any]:
+        """The same for a program that tests out of fold: words speak of cross-fitting alone."""
+        if self.cross_fitted is None:
+            return self.as_json
+        told = notes(replace(self, one_split=self.cross_fitted))
+        return {**self.as_json, "sentence": out_of_fold_sentence(self), "notes": told}
 
 
 def power(sample: Sample, difference: float = 0.05, assumed: Assumptions = USUAL, seed: int = 0) -> Way:

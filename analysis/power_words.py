@@ -17,16 +17,30 @@ _OTHER_SCALE = 1.5
 def sentence(found: Power) -> str:
     """The smallest differences that show, and what a smaller one would take, in one line."""
     one, crossed = found.one_split, found.cross_fitted
-    size = _size(one.images, one.patients, found.patients_known)
-    text = f"The test part ({size} of {found.label}) can show {_shows(one)}"
+    text = f"The test part ({_size(one.images, one.patients, found.patients_known)} of {found.label}) can show "
+    text += _shows(one)
     if crossed is not None:
         text += f"; cross-fitting ({_size(crossed.images, crossed.patients, found.patients_known)}) {_shows(crossed)}"
-    more = [each.needed - each.patients for each in (one, crossed) if each is not None and each.needed is not None]
+    return text + _takes(found, [each for each in (one, crossed) if each is not None])
+
+
+def out_of_fold_sentence(found: Power) -> str:
+    """The same of cross-fitting alone; empty where there are no folds."""
+    way = found.cross_fitted
+    if way is None:
+        return ""
+    size = _size(way.images, way.patients, found.patients_known)
+    return f"Cross-fitting ({size} of {found.label}) can show {_shows(way)}{_takes(found, [way])}"
+
+
+def _takes(found: Power, ways: Sequence[Way]) -> str:
+    """What the wanted difference would take, and the end of the sentence."""
+    more = [each.needed - each.patients for each in ways if each.needed is not None]
     if not more:
-        return f"{text}."
+        return "."
     unit = "patients of the class" if found.patients_known else "images of the class"
     takes = f"{found.difference:g} would take at least {rounded(min(more))} more {unit}" if min(more) > 0 else ""
-    return f"{text}; {takes or f'{found.difference:g} shows'}."
+    return f"; {takes or f'{found.difference:g} shows'}."
 
 
 def recall_sentence(

@@ -51,7 +51,7 @@ class Exposure:
         for folder in (*own, *self.elsewhere):
             if all(card is not None for card in found.values()):
                 break
-            for key in _weights(folder) & found.keys():
+            for key in weights_of(folder) & found.keys():
                 found[key] = found[key] or self._card(folder) or None
         return found
 
@@ -106,8 +106,8 @@ def _model_of(balanced: Balanced, path: str) -> str:
     return balanced.provenance.get(path, {}).get("model_sha256", "")
 
 
-def _weights(folder: Path) -> set[tuple[str, str]]:
-    """What a folder's weights are called in a record: as a model, or as an adapter."""
+def weights_of(folder: Path) -> set[tuple[str, str]]:
+    """What a folder's weights are called in a record, (role, SHA-256): as a model, or as an adapter."""
     found = set()
     for role, look in (("model", _model_hash), ("adapter", _adapter_hash)):
         try:

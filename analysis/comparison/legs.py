@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from analysis.comparison.arms import ARMS, Arm
 from analysis.comparison.exchange import Point, rare_size, subsample
@@ -54,18 +53,11 @@ def run_legs(
         run_all(leg.study, arms, own, _folder(leg, own, home), progress=training, looking=looking, workers=workers)
 
 
-def across_folds(legs: Sequence[Leg], arms: Sequence[Arm], settings: RunSettings, home: Path, part: Which) -> Outcomes:
-    """What the arms said out of fold: the parts of all legs one after the other, the same seeds in each."""
-    said = [_said(leg, arms, settings, home, part) for leg in legs]
-    parts = [_part(leg.study, part) for leg in legs]
-    return Outcomes(
-        legs[0].study.classes,
-        legs[0].study.rare,
-        np.concatenate([each.targets for each in parts]),
-        np.concatenate([each.groups for each in parts]),
-        pd.concat([each.attributes for each in parts], ignore_index=True),
-        {arm.name: np.concatenate([each[arm.name] for each in said], axis=1) for arm in arms},
-    )
+def across_folds(
+    legs: Sequence[Leg], arms: Sequence[Arm], settings: RunSettings, home: Path, part: Which
+) -> list[Outcomes]:
+    """What the arms said of a part of each fold, the same seeds in each."""
+    return [Outcomes.of(leg.study, _part(leg.study, part), _said(leg, arms, settings, home, part)) for leg in legs]
 
 
 def across_redraws(

@@ -5,40 +5,29 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Literal
+from typing import Any
 
-import numpy as np
-
-from analysis.comparison.figures import LOWER_IS_BETTER, Bin, measure, metric_names, reliability
+from analysis.comparison.arms import Kind
+from analysis.comparison.choosing import Choice, choose, compose, with_composites
+from analysis.comparison.figures import LOWER_IS_BETTER, Bin, metric_names, reliability
 from analysis.comparison.inference import (
     Estimate,
     Estimates,
     Measured,
-    chosen_first,
     class_patients,
     estimate,
     holm,
     measure_arms,
 )
-from analysis.comparison.study import ATTRIBUTES, Outcomes
+from analysis.comparison.study import ATTRIBUTES, FREE, SYNTHETIC, Outcomes
 from analysis.comparison.verdict import WORTH, Evidence, Judgement, best_arm, in_words, judge
 from analysis.intervals import Flags
 
-Kind = Literal["real", "free", "synthetic", "control"]
 Progress = Callable[[str, int, int], None]
 
 SECONDARY = "macro_f1"
 LEAST_STRATUM = 10
 """Images below which a stratum is not looked at."""
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """The best free and the best synthetic arm by the primary endpoint on validation, the mean over seeds."""
-
-    free: str
-    synthetic: str | None
-    validation: Mapping[str, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +79,8 @@ class Comparison:
 
 
 def conclude(
-    validation: Outcomes,
-    test: Outcomes,
+    validation: Outcomes | Sequence[Outcomes],
+    test: Outcomes | Sequence[Outcomes],
     kinds: Mapping[str, Kind],
     facts: Facts,
     *,
@@ -107,12 +96,15 @@ def conclude(
     are compared with the reference in the primary endpoint (AUPRC of the rare class by default) and macro F1, Holm
     over the arms; the verdict is the one planned contrast of the two chosen arms, which needs no such correction.
 
+    Of folds both parts are given fold by fold: each fold chooses by itself, and what it chose is judged on its own test
+    patients. Single arms are measured over all folds beside that.
+
     Raises:
         ValueError: an arm is missing in a part, none is of kind real or free, or the endpoint is no metric.
     """
-    primary = primary or f"auprc:{test.rare}"
-    _check(validation, test, kinds, primary)
+    primary = _check(validation, test, kinds, primary)
     choice = choose(validation, kinds, primary)
+    test, single, kinds = compose(test, choice), kinds, with_composites(kinds, choice)
     measured = measure_arms(test, times, seed, lambda done, total: progress("Measuring", done, total))
     patients = class_patients(test)
     levels = {arm: estimate(measured[arm], patients) for arm in kinds}
@@ -128,8 +120,10 @@ def conclude(
         len(next(iter(test.chances.values()))),
         facts.stamps,
         str((facts.power or {}).get("sentence", "")),
-        _rivals(choice, measured, kinds, patients, primary),
+        _rivals(choice, measured, single, patients, primary),
         worth,
+        usable={arm: choice.usable(arm) for arm in (FREE, SYNTHETIC) if arm in kinds},
+        how_chosen=choice.sentence,
     )
     judgement = judge(evidence)
     return Comparison(
@@ -150,23 +144,6 @@ def conclude(
     )
 
 
-def choose(validation: Outcomes, kinds: Mapping[str, Kind], primary: str) -> Choice:
-    """The best arm of kind real or free, and the best synthetic one, on validation; nothing is said of the test part.
-
-    Where validation has no image of the rare class, the first of each kind is taken.
-    """
-    place = metric_names(validation.classes).index(primary)
-    means = {
-        arm: float(np.mean([measure(each, validation.targets)[place, 0] for each in validation.chances[arm]]))
-        for arm in kinds
-    }
-    free = [arm for arm, kind in kinds.items() if kind in ("real", "free")]
-    synthetic = [arm for arm, kind in kinds.items() if kind == "synthetic"]
-    best = [chosen_first(means, some) or next(iter(some), None) for some in (free, synthetic)]
-    assert best[0] is not None
-    return Choice(best[0], best[1], means)
-
-
 def as_json(found: Comparison) -> dict[str, Any]:
     """The content of `metrics.json`; what is not a number is null."""
     facts = found.facts
@@ -183,6 +160,8 @@ def as_json(found: Comparison) -> dict[str, Any]:
             "free": found.chosen.free,
             "synthetic": found.chosen.synthetic,
             "validation": dict(found.chosen.validation),
+            "folds": [{"free": each.free, "synthetic": each.synthetic} for each in found.chosen.folds],
+            "sentence": found.chosen.sentence,
         },
         "reference": found.reference,
         "differences": {
@@ -228,15 +207,24 @@ def table(found: Comparison) -> list[tuple[str, str, str, str, str]]:
     return rows
 
 
-def _check(validation: Outcomes, test: Outcomes, kinds: Mapping[str, Kind], primary: str) -> None:
-    for part in (validation, test):
+def _check(
+    validation: Outcomes | Sequence[Outcomes],
+    test: Outcomes | Sequence[Outcomes],
+    kinds: Mapping[str, Kind],
+    primary: str | None,
+) -> str:
+    """The primary endpoint, if there is all that it takes to judge by it."""
+    parts = [each for part in (validation, test) for each in ([part] if isinstance(part, Outcomes) else part)]
+    for part in parts:
         if missing := set(kinds) - set(part.chances):
             raise ValueError(f"every arm needs its chances; got none of {sorted(missing)}")
     if not {"real", "free"} & set(kinds.values()):
         raise ValueError(f"an arm of kind real or free is needed as a reference; got {dict(kinds)}")
-    usable = [name for name in metric_names(test.classes) if not name.startswith(("prevalence", *LOWER_IS_BETTER))]
+    primary = primary or f"auprc:{parts[0].rare}"
+    usable = [name for name in metric_names(parts[0].classes) if not name.startswith(("prevalence", *LOWER_IS_BETTER))]
     if primary not in usable:
         raise ValueError(f"the primary endpoint is one of {', '.join(usable)}; got {primary!r}")
+    return primary
 
 
 def _contrast(choice: Choice, measured: Mapping[str, Measured]) -> Measured:

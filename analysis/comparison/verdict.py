@@ -27,7 +27,8 @@ class Evidence:
     `reference` needs no synthetic images, `synthetic` does, and is None where there are none. `differences` are those
     of the synthetic arm to the reference, by metric; where there is no synthetic arm, of the reference to `real`.
     `rivals` are those of its primary endpoint to each other arm that needs no synthetic images: validation may have
-    chosen the wrong one. `needed` says what a test part would take that could tell more.
+    chosen the wrong one. `needed` says what a test part would take that could tell more. Where folds chose different
+    arms, which are judged under one name, `usable` is the arm to name for it, and `how_chosen` says what it stands for.
     """
 
     rare: str
@@ -43,6 +44,12 @@ class Evidence:
     needed: str = ""
     rivals: Mapping[str, Estimate] = field(default_factory=dict)
     worth: float = WORTH
+    usable: Mapping[str, str] = field(default_factory=dict)
+    how_chosen: str = ""
+
+    def use(self, arm: str | None) -> str:
+        """An arm as the user can ask for it."""
+        return self.usable.get(arm or "", arm or "")
 
     @property
     def whom(self) -> str:
@@ -80,7 +87,7 @@ def best_arm(evidence: Evidence, judgement: Judgement) -> str | None:
     """The arm to use; None where this cannot be told."""
     if judgement in ("invalid", "cannot tell"):
         return None
-    return evidence.synthetic if judgement == "helps" else evidence.reference
+    return evidence.use(evidence.synthetic if judgement == "helps" else evidence.reference)
 
 
 def in_words(evidence: Evidence, judgement: Judgement) -> str:
@@ -95,7 +102,8 @@ def in_words(evidence: Evidence, judgement: Judgement) -> str:
     }[judgement]
     others = [stamp for stamp in evidence.stamps if not _is_invalid(stamp)]
     rest = [f"Mind: {'; '.join(others)}."] if others else []
-    return " ".join([*say(evidence), *rest])
+    chosen = [evidence.how_chosen] if evidence.how_chosen and judgement != "invalid" else []
+    return " ".join([*say(evidence), *chosen, *rest])
 
 
 def metric_in_words(metric: str) -> str:
@@ -125,17 +133,18 @@ def _of_classes(evidence: Evidence) -> list[str]:
 
 
 def _helps(evidence: Evidence) -> list[str]:
-    opening = f"Use {evidence.synthetic}: synthetic images help {evidence.whom}."
+    opening = f"Use {evidence.use(evidence.synthetic)}: synthetic images help {evidence.whom}."
     return [opening, _contrast(evidence), _second(evidence), *_beside(evidence)]
 
 
 def _harms(evidence: Evidence) -> list[str]:
-    opening = f"Do not use these: synthetic images hurt {evidence.whom}. Use {evidence.reference}."
+    opening = f"Do not use these: synthetic images hurt {evidence.whom}. Use {evidence.use(evidence.reference)}."
     return [opening, _contrast(evidence), _second(evidence), *_beside(evidence)]
 
 
 def _no_use(evidence: Evidence) -> list[str]:
-    opening = f"Do not use these: synthetic images are of no use for {evidence.whom}. Use {evidence.reference}."
+    use = evidence.use(evidence.reference)
+    opening = f"Do not use these: synthetic images are of no use for {evidence.whom}. Use {use}."
     excluded = f"A gain of {evidence.worth:g} or more is excluded."
     return [opening, _contrast(evidence), excluded, _second(evidence), *_beside(evidence)]
 
@@ -153,7 +162,7 @@ def _cannot_tell(evidence: Evidence) -> list[str]:
 def _safest(evidence: Evidence) -> str:
     """The free arm to use meanwhile: the one that is not beaten where the chosen one is."""
     rival = _unbeaten(evidence) if _beats_the_chosen(evidence) else None
-    return rival or evidence.reference
+    return evidence.use(rival or evidence.reference)
 
 
 def _beats_the_chosen(evidence: Evidence) -> bool:
@@ -180,10 +189,11 @@ def _nothing_synthetic(evidence: Evidence) -> list[str]:
     if not evidence.patients[evidence.rare]:
         return [none, f"Nothing can be said of {evidence.rare} either: {_why_not(evidence)}."]
     level = evidence.levels[evidence.reference][evidence.primary]
+    composite = f", by {evidence.reference}" if evidence.reference in evidence.usable else ""
     said = [
         none,
-        f"Of the arms that need none use {evidence.reference}, chosen on validation: "
-        f"{metric_in_words(evidence.primary)} {level} on the test part.",
+        f"Of the arms that need none use {evidence.use(evidence.reference)}, chosen on validation: "
+        f"{metric_in_words(evidence.primary)} {level} on the test part{composite}.",
     ]
     if evidence.reference != "real" and "real" in evidence.levels:
         gain = evidence.differences[evidence.primary]

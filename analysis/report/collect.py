@@ -11,7 +11,7 @@ from typing import Any
 
 from analysis.attributes import Crosstab, crosstabs
 from analysis.report.copies import Copies, measure_copies
-from analysis.report.loose import read_json, text
+from analysis.report.loose import mapping, read_json, text, whole
 from analysis.report.results import Results, read_results
 from analysis.report.screened import Screened, count_verdicts
 from analysis.report.sheets import tiles_of
@@ -82,9 +82,18 @@ class Facts:
 
 
 def collect(
-    collection: Collection, split: Split, ledger: Ledger, state: State, folder: Path | None, *, private: bool = False
+    collection: Collection,
+    split: Split,
+    ledger: Ledger,
+    state: State,
+    folder: Path | None,
+    *,
+    private: bool = False,
+    orders: Mapping[str, str] | None = None,
 ) -> Facts:
     """Gather the facts of a scanned collection and of its balanced folder, `None` where there is none yet.
+
+    `orders` are keys of how folds and redraws would be made now, by "folds" and "redraws", where this is known.
 
     Raises:
         OutputError: the folder is not one that `balance fill` made, or its tables are damaged.
@@ -95,7 +104,7 @@ def collect(
     marker = None if folder is None else require_marker(folder)
     stored, warnings = _stored(state, folder)
     results = read_results(stored.pop(METRICS))
-    warnings += [*_foreign_folder(marker, split), *stale(results, collection.labels, split.sha256)]
+    warnings += [*_foreign_folder(marker, split), *stale(results, collection.labels, split.sha256, orders or {})]
     return Facts(
         name=collection.root.resolve().name,
         labels=collection.labels,
@@ -119,18 +128,32 @@ def collect(
     )
 
 
-def stale(results: Results | None, labels: Sequence[str], split_sha256: str) -> list[str]:
-    """Why a comparison may be one of another collection, of another split, or of classes that are gone."""
+def stale(
+    results: Results | None, labels: Sequence[str], split_sha256: str, orders: Mapping[str, str] | None = None
+) -> list[str]:
+    """Why a comparison may be one of another collection or split, of classes that are gone, or of other images."""
     if results is None:
         return []
-    again = "compare again: balance compare"
-    measured = text(results.settings.get("split_sha256"))
-    found = [f"The comparison is stale: it was made with another split than the one in use; {again}."]
+    again = f"compare again: {_same_again(results.settings)}"
     others = sorted((set(results.test) | set(results.train)) - set(labels))
     if others:
         names = ", ".join(others[:3]) + (", ..." if len(others) > 3 else "")
         return [f"The comparison is of another collection: it has {names}, which this one lacks; {again}."]
-    return found if measured and measured != split_sha256 else []
+    measured = text(results.settings.get("split_sha256"))
+    if measured and measured != split_sha256:
+        return [f"The comparison is stale: it was made with another split than the one in use; {again}."]
+    kind = "folds" if results.folds else "redraws"
+    made, now = text(results.settings.get("repeats")), (orders or {}).get(kind, "")
+    if made and now and made != now:
+        how = f"its {kind} were made by another adapt or fill than the last ones"
+        return [f"The comparison is stale: {how}; {again}."]
+    return []
+
+
+def _same_again(settings: Mapping[str, Any]) -> str:
+    """The command that made a comparison, without what is of no account to its kind."""
+    folds, redraws = whole(settings.get("folds")) or 0, whole(settings.get("redraws")) or 0
+    return "balance compare" + (f" --cross-fit {folds}" if folds else f" --redraw {redraws}" if redraws > 1 else "")
 
 
 def _stored(state: State, folder: Path | None) -> tuple[dict[str, dict[str, Any]], list[str]]:
@@ -145,7 +168,8 @@ def _stored(state: State, folder: Path | None) -> tuple[dict[str, dict[str, Any]
         measured = text(found[name].get(OF_FOLDER))
         if measured and measured != current:
             what = {METRICS: "comparison"}.get(name, command)
-            warnings.append(f"The {what} is stale: the balanced folder has changed since; run: balance {command}.")
+            again = _same_again(mapping(found[name].get("settings"))) if name == METRICS else f"balance {command}"
+            warnings.append(f"The {what} is stale: the balanced folder has changed since; run: {again}.")
     return found, warnings
 
 

@@ -56,7 +56,8 @@ def verdict(facts: Facts) -> Section:
         blocks += [Words(each) for each in (_use(results), _openings(results)) if each]
         said = summary_of(results.power)
         if said and said not in results.verdict:
-            blocks.append(Words(f"What this test part can show: {said}"))
+            what = "What cross-fitting can show" if results.folds else "What this test part can show"
+            blocks.append(Words(f"{what}: {said}"))
     if facts.balanced is not None and (said := facts.balanced.facts.get("stamps", "")):
         blocks += [Heading("Stamps of the balanced folder"), Bullets(_FOLDER_STAMP.split(said))]
     return Section("verdict", "Verdict", blocks)
@@ -95,7 +96,11 @@ def _design(results: Results) -> str:
     if results.seeds is not None:
         said.append(f"Each arm was trained with {many(results.seeds, 'seed')}, paired across arms.")
     chosen = [f"{kind} {arm}" for kind, arm in (("free", results.free), ("synthetic", results.synthetic)) if arm]
-    if chosen:
+    if results.folds:
+        said.append(f"Cross-fitted: every patient is tested once, in one of {results.folds} folds.")
+    if results.how_chosen:
+        said.append(results.how_chosen)
+    elif chosen:
         said.append(f"Chosen on the validation part as the best of their kind: {' and '.join(chosen)}.")
     if results.reference:
         said.append(f"Differences are to {results.reference}.")

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from analysis.comparison.study import FREE, SYNTHETIC
 from analysis.intervals import Interval
 from analysis.report.loose import entries, interval, intervals, mapping, real, text, texts, whole
 
@@ -52,6 +53,22 @@ class Results:
     openings: int | None
     settings: Mapping[str, Any]
     version: str
+    how_chosen: str = ""
+
+    @property
+    def folds(self) -> int:
+        """In how many folds everything was done anew; 0 for one split."""
+        return whole(self.settings.get("folds")) or 0
+
+    @property
+    def refitted(self) -> tuple[str, ...]:
+        """The commands that each fold or redraw did anew."""
+        return texts(self.settings.get("refitted"))
+
+    @property
+    def redraws(self) -> int:
+        """How many draws of synthetic images there were."""
+        return whole(self.settings.get("redraws")) or 1
 
     @property
     def ordered(self) -> list[str]:
@@ -63,6 +80,11 @@ class Results:
             return _ORDER.index(kind) if kind in _ORDER else len(_ORDER), -(first.value if first else 0.0)
 
         return sorted(self.arms, key=place)
+
+    @property
+    def trained(self) -> list[str]:
+        """The same without those that are put together from what folds chose."""
+        return [name for name in self.ordered if name not in (FREE, SYNTHETIC)]
 
     @property
     def metrics(self) -> list[str]:
@@ -109,6 +131,7 @@ def read_results(found: Mapping[str, Any]) -> Results | None:
         openings=whole(found.get("openings")),
         settings=mapping(found.get("settings")),
         version=text(found.get("version")),
+        how_chosen=text(chosen.get("sentence")),
     )
 
 

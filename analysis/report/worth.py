@@ -24,7 +24,10 @@ def power(results: Results) -> list[Block]:
     if not found:
         return []
     said = summary_of(found)
-    blocks: list[Block] = [Heading("What this test part can show"), *([Words(said)] if said else [])]
+    blocks: list[Block] = [
+        Heading("What such a comparison can show" if results.folds else "What this test part can show"),
+        *([Words(said)] if said else []),
+    ]
     rows = [_way(name, mapping(found.get(key))) for key, name in _WAYS.items() if mapping(found.get(key))]
     if rows:
         label, wanted = text(found.get("label")) or "the rare class", number(real(found.get("difference")), 2)

@@ -79,7 +79,7 @@ def _adapt_base(
 
     settings = LoraSettings(**chosen)
     show = _Phases()
-    with opened(write=True) as session, remembered(session, context):
+    with opened(write=True) as session, remembered(session, context, folder_name):
         adapt_base(session, base, settings, folder_name, pack, show, accept_licence=accept_licence)
     show.close()
 
@@ -91,7 +91,7 @@ def _adapt_from_scratch(context: typer.Context, chosen: dict[str, Any], folder_n
     from balancer.scan import samples, with_hashes
 
     settings = ScratchSettings(**chosen)
-    with opened(write=True) as session, remembered(session, context):
+    with opened(write=True) as session, remembered(session, context, folder_name):
         paths = session.split.paths("train")
         collection = with_hashes(session.collection, paths)
         session.ledger.save_hashes(collection)

@@ -46,8 +46,8 @@ class Asked:
 
 
 @contextmanager
-def remembered(session: Session, context: typer.Context) -> Iterator[None]:
-    """Remember what the present command was asked for, once the block has come to its end."""
+def remembered(session: Session, context: typer.Context, made: str = "") -> Iterator[None]:
+    """Remember what the present command was asked for, once the block has come to its end; and for what it `made`."""
     began = time.monotonic()
     yield
     usual = {each.name: each for each in context.command.params}
@@ -56,11 +56,14 @@ def remembered(session: Session, context: typer.Context) -> Iterator[None]:
         for name, value in context.params.items()
         if value not in (None, usual[name].default, []) and name not in ("out", "dry_run")
     }
-    _keep(session, str(context.info_name), Asked(options, round(time.monotonic() - began, 1)))
+    asked = Asked(options, round(time.monotonic() - began, 1))
+    for name in filter(None, (str(context.info_name), made and _for(str(context.info_name), made))):
+        _keep(session, name, asked)
 
 
-def asked_of(session: Session, command: str) -> Asked | None:
-    """What a command was last asked for, for this collection."""
+def asked_of(session: Session, command: str, made: str = "") -> Asked | None:
+    """What a command was last asked for, for this collection; or when it `made` what is called so."""
+    command = _for(command, made) if made else command
     options = session.ledger.setting(session.collection, f"asked of {command}")
     seconds = session.ledger.setting(session.collection, f"seconds of {command}")
     return None if options is None else Asked(options, seconds or 0.0)
@@ -74,6 +77,10 @@ def _keep(session: Session, command: str, asked: Asked) -> None:
     with session.ledger.atomic():
         session.ledger.save_setting(session.collection, f"asked of {command}", asked.options)
         session.ledger.save_setting(session.collection, f"seconds of {command}", seconds)
+
+
+def _for(command: str, made: str) -> str:
+    return f"{command}: {made}"
 
 
 def _option(parameter: Any, value: Any) -> str:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from balancer.cli.console import message, printable
+from balancer.cli.console import message, printable, typed
 from balancer.cli.judging import Watch
-from balancer.cli.models import autoencoder_of
+from balancer.cli.models import autoencoder_of, models_at_hand
+from balancer.cli.origins import not_repeated, require_last_filled
 from balancer.cli.session import Session, balanced_folder
 from balancer.cli.workplaces import Errand, done, forget_balanced
 from balancer.errors import ComparisonError
@@ -24,10 +25,6 @@ if TYPE_CHECKING:
 
 
 _ONE_DRAW = "one draw of synthetic images: the luck of another (--redraw) is not in the intervals"
-_CHOSEN_AMONG_TESTED = (
-    "cross-fitted: the two arms were chosen on patients who are tested in other folds, so that their difference may be "
-    "too favourable"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,21 +49,23 @@ class Order:
 class Bench:
     """The legs that the comparison stands on, what its figures are stamped with, and whether the legs are folds.
 
-    `folder` is the balanced folder that is judged; none where there is none, or each fold has its own.
+    `folder` is the balanced folder that is judged; none where there is none, or each fold has its own. `refitted` are
+    the commands that each leg but the first draw did anew.
     """
 
     legs: tuple[Leg, ...]
     stamps: tuple[str, ...]
     folds: bool
     folder: Path | None = None
+    refitted: tuple[str, ...] = ()
 
     @property
     def study(self) -> Study:
         """The first leg's."""
         return self.legs[0].study
 
-    def outcomes(self, order: Order, arms: Sequence[Arm], part: Which) -> Outcomes:
-        """What the arms said of a part of all legs."""
+    def outcomes(self, order: Order, arms: Sequence[Arm], part: Which) -> Outcomes | list[Outcomes]:
+        """What the arms said of a part: of folds one after the other, of redraws together, since they share it."""
         from analysis.comparison.legs import across_folds, across_redraws
 
         together = across_folds if self.folds else across_redraws
@@ -80,17 +79,20 @@ def redrawn(order: Order, folder: Path | None, errands: Sequence[Errand]) -> Ben
     session = order.session
     seeds = deal_seeds(order.settings.seeds, len(errands) + 1)
     folder = folder or balanced_folder(session)
+    if errands:
+        require_last_filled(session, folder)
     if folder is None:
         message("No balanced folder yet: only what needs no synthetic image is compared.")
     material, stamps = _gather(order, session, folder)
     legs, said = [Leg("", material.study, seeds[0])], [stamps]
     if not errands and "synthetic" in material.study.added:
         said.append((_ONE_DRAW,))
+    said.append(not_repeated(session, errands, folds=False))
     for (errand, place), own in zip(done(errands), seeds[1:], strict=True):
         material, stamps = _in_workplace(order, errand, place)
         legs.append(Leg(errand.name, material.study, own))
         said.append(stamps)
-    return Bench(tuple(legs), _once(said), folds=False, folder=folder)
+    return Bench(tuple(legs), _once(said), folds=False, folder=folder, refitted=_commands(errands))
 
 
 def cross_fitted(order: Order, errands: Sequence[Errand]) -> Bench:
@@ -98,13 +100,18 @@ def cross_fitted(order: Order, errands: Sequence[Errand]) -> Bench:
     from analysis.comparison.legs import Leg
 
     _require_enough(order)
+    _require_honest_folds(order, errands)
     legs: list[Leg] = []
-    said: list[Sequence[str]] = [(_CHOSEN_AMONG_TESTED,)]
+    said: list[Sequence[str]] = [not_repeated(order.session, errands, folds=True)]
     for errand, place in done(errands):
         material, stamps = _in_workplace(order, errand, place)
         legs.append(Leg(errand.name, material.study, order.settings.seeds))
         said.append(stamps)
-    return Bench(tuple(legs), _once(said), folds=True)
+    return Bench(tuple(legs), _once(said), folds=True, refitted=_commands(errands))
+
+
+def _commands(errands: Sequence[Errand]) -> tuple[str, ...]:
+    return tuple(errands[0].commands) if errands else ()
 
 
 def _require_enough(order: Order) -> None:
@@ -124,6 +131,24 @@ def _require_enough(order: Order) -> None:
         )
 
 
+def _require_honest_folds(order: Order, errands: Sequence[Errand]) -> None:
+    """Refuse before the first fold is adapted or filled what its real images alone do not allow.
+
+    Raises:
+        ComparisonError: a fold's test images, or others of the same patients, are among what it learns from.
+    """
+    from balancer.ledger import Ledger
+    from balancer.workplace import make_workplace
+
+    if order.force:
+        return
+    alone = replace(order, wanted=replace(order.wanted, needs=(), extras={}))
+    for errand in errands:
+        place = make_workplace(errand.folder, errand.collection, errand.split)
+        with Ledger(place.state) as ledger:
+            _gather(alone, Session(place.state, ledger, place.collection, place.split), None, tell=False)
+
+
 def _in_workplace(order: Order, errand: Errand, place: Workplace) -> tuple[Material, tuple[str, ...]]:
     from balancer.ledger import Ledger
 
@@ -131,12 +156,20 @@ def _in_workplace(order: Order, errand: Errand, place: Workplace) -> tuple[Mater
         with Ledger(place.state) as ledger:
             session = Session(place.state, ledger, place.collection, place.split)
             return _gather(order, session, errand.balanced, order.session)
+    except ComparisonError as error:
+        repeats = " and ".join(errand.commands)
+        raise ComparisonError(
+            needed=error.needed,
+            found=f"in {errand.name}: {error.found}",
+            next_step=f"it repeats the last {repeats}: do these otherwise (gates, --seed, --model), then run again: "
+            f"{typed()}\n        or have every figure stamped INVALID: the same with --force",
+        ) from error
     finally:
         forget_balanced(errand)
 
 
 def _gather(
-    order: Order, session: Session, folder: Path | None, lender: Session | None = None
+    order: Order, session: Session, folder: Path | None, lender: Session | None = None, *, tell: bool = True
 ) -> tuple[Material, tuple[str, ...]]:
     """The images of one leg, and its stamps; refuses what could not be concluded from.
 
@@ -152,8 +185,8 @@ def _gather(
     models = [] if lender is None else list(lender.ledger.adapters(lender.collection))
     retouch = None
     if folder is not None and "reconstructed" in order.wanted.needs:
-        made_here = [*ledger.adapters(session.collection), *models]
-        retouch = autoencoder_of(folder, made_here, order.settings.learner.device, watch.begin("Reconstructing"))
+        at_hand = [place for each in (session, lender) if each is not None for place in models_at_hand(each)]
+        retouch = autoencoder_of(folder, at_hand, order.settings.learner.device, watch.begin("Reconstructing"))
     cache = session.state.cache
     cache.mkdir(exist_ok=True)
     material = gather(
@@ -167,7 +200,7 @@ def _gather(
         watch=watch.begin,
     )
     watch.close()
-    for note in material.notes:
+    for note in material.notes if tell else ():
         message(printable(note))
     breaches = check(material, ledger, models=models)
     found = (*require_honest(breaches, force=order.force), *stamps(material, ledger, models=models))

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from balancer.cli.console import message, printable, result, shown, table
 
 if TYPE_CHECKING:
-    from analysis.comparison.result import Choice, Comparison
+    from analysis.comparison.choosing import Choice
+    from analysis.comparison.result import Comparison
     from balancer.cli.session import Session
 
 METRICS = "metrics.json"
@@ -45,6 +46,8 @@ def show_validation(choice: Choice, primary: str) -> None:
     header = ["arm", f"{metric_in_words(primary)} on validation"]
     result(table(header, [[f"{name}{'*' if name in chosen else ''}", f"{value:.3f}"] for name, value in rows]))
     result("* chosen: the best that needs no synthetic images, and the best that does.")
+    if choice.sentence:
+        result(printable(choice.sentence))
     result("The test part stays closed. To open it: the same command without --validation-only")
 
 
@@ -63,5 +66,7 @@ def show_comparison(found: Comparison, place: Path) -> None:
     result()
     result("* chosen on validation. 95% intervals over patients and seeds; the verdict is the one planned difference")
     result("of the two chosen arms; the others' p-values, corrected for their number, are in the report.")
+    if found.chosen.folds:
+        result("What folds chose is judged out of fold; the other rows are single arms, the same in all folds.")
     result(f"The test part was opened {found.facts.openings} time{'s' if found.facts.openings > 1 else ''}.")
     message(f"All figures: {shown(place)}. Look at them: balance report")

@@ -17,13 +17,15 @@ from balancer.cli.benches import Bench, Order, counts_of, cross_fitted, redrawn
 from balancer.cli.compared import save_metrics, show_comparison, show_left_out, show_validation
 from balancer.cli.console import message, printable, result_json
 from balancer.cli.judging import Watch
+from balancer.cli.origins import not_repeated, order_key
 from balancer.cli.session import opened
 from balancer.cli.workplaces import fold_errands, redraw_errands, show_cost
 from balancer.errors import ComparisonError
 
 if TYPE_CHECKING:
     from analysis.comparison.arms import Arm
-    from analysis.comparison.result import Choice, Comparison
+    from analysis.comparison.choosing import Choice
+    from analysis.comparison.result import Comparison
     from analysis.comparison.study import Outcomes
 
 _NEEDS = ("synthetic", "unscreened", "reconstructed")
@@ -96,6 +98,8 @@ def compare(
         order = Order(session, wanted, settings, quick, tuple(arm or ()), workers, force)
         message(printable(power.sentence))
         errands = fold_errands(session, cross_fit) if cross_fit else redraw_errands(session, redraw)
+        for note in not_repeated(session, errands, folds=bool(cross_fit)):
+            message(f"Note: {note}.")
         trainings = (cross_fit or 1) * seeds * _about(quick, arm or ())
         show_cost(session, errands, trainings * learner.units(steps) * _STEP_SECONDS)
         if dry_run:
@@ -105,7 +109,7 @@ def compare(
         if validation_only:
             show_validation(_on_validation(order, bench, arms), f"auprc:{bench.study.rare}")
             return
-        told = {**power.as_json, "sentence": ""} if cross_fit else power.as_json  # that speaks of one split first
+        told = power.out_of_fold_json if cross_fit else power.as_json
         found = _conclude(order, bench, arms, left_out, told)
         place = save_metrics(session, found, bench.folder)
     _show(found, place, as_json=as_json)
@@ -142,7 +146,7 @@ def _train(order: Order, bench: Bench) -> tuple[tuple[Arm, ...], Mapping[str, st
 
 
 def _on_validation(order: Order, bench: Bench, arms: Sequence[Arm]) -> Choice:
-    from analysis.comparison.result import choose
+    from analysis.comparison.choosing import choose
 
     outcomes = bench.outcomes(order, arms, "validation")
     return choose(outcomes, {each.name: each.kind for each in arms}, f"auprc:{bench.study.rare}")
@@ -163,7 +167,7 @@ def _conclude(
         left_out=left_out,
         train=counts_of(bench),
         power=power,
-        exchange=_exchange(order, bench, arms, test),
+        exchange=None if isinstance(test, list) else _exchange(order, bench, arms, test),
         openings=session.ledger.openings(session.collection, split),
         settings={**order.settings.facts(), "seeds": list(order.settings.seeds), **_origin(order, bench)},
         version=__version__,
@@ -202,7 +206,9 @@ def _exchange(order: Order, bench: Bench, arms: Sequence[Arm], test: Outcomes) -
 def _origin(order: Order, bench: Bench) -> dict[str, Any]:
     """What was typed, and the split: a reader must be able to do the same again, and to see what is stale."""
     count = len(bench.legs)
-    made = {"folds": count} if bench.folds else {"redraws": count}
+    made: dict[str, Any] = {"folds": count} if bench.folds else {"redraws": count}
+    if count > 1:
+        made |= {"refitted": list(bench.refitted), "repeats": order_key(order.session, folds=bench.folds)}
     return {**made, "command": shlex.join(["balance", *sys.argv[1:]]), "split_sha256": order.session.split.sha256}
 
 

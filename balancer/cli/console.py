@@ -21,6 +21,7 @@ from balancer.files import private_umask
 from balancer.offline import stay_offline
 
 INTERRUPTED = 130
+_ERRAND, _SENDER = "BALANCE_ERRAND", "BALANCE_ERRAND_FROM"
 _USUAL_ADVICE = ("a disk and a folder that work", "see whether they are there")
 _ADVICE = {
     errno.ENOSPC: ("free space on the disk", "free some space"),
@@ -61,7 +62,7 @@ def run(app: Callable[[], object]) -> NoReturn:
         os.umask(private_umask())  # patients' data are for their keeper alone
         app()
     except BalanceError as error:
-        _fail(f"balance: this cannot go on\n{error}")
+        _fail(_cannot_go_on(error))
     except BrokenPipeError:  # the reader of our output, `head` for one, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
@@ -70,9 +71,20 @@ def run(app: Callable[[], object]) -> NoReturn:
         found = f"needed: {needed} for {place}\nfound:  {error.strerror or error}\nnext:   {advice}, then {_again()}"
         _fail(f"balance: this cannot go on\n{found}")
     except _Stopped:
-        message(f"\nStopped; nothing is half-written. To go on, {_again()}")
+        if not on_errand():  # whoever sent us is stopped too, and says how to go on
+            message(f"\nStopped; nothing is half-written. To go on, {_again()}")
         sys.exit(INTERRUPTED)
     sys.exit(0)
+
+
+def on_errand() -> str:
+    """The command that the user typed, where it runs the present one on its way; empty where nobody does."""
+    return os.environ.get(_ERRAND, "")
+
+
+def for_errand() -> dict[str, str]:
+    """The environment of a command that the present one runs: its messages name what the user typed, and from where."""
+    return {**os.environ, _ERRAND: typed(), _SENDER: str(Path.cwd())}
 
 
 def message(text: str = "") -> None:
@@ -166,7 +178,7 @@ def shown(path: Path) -> str:
     >>> shown(Path.cwd().parent / "xrays")
     '../xrays'
     """
-    return os.path.relpath(path.resolve())
+    return os.path.relpath(path.resolve(), _here())
 
 
 def from_here(text: str, here: Path | None = None) -> str:
@@ -176,7 +188,7 @@ def from_here(text: str, here: Path | None = None) -> str:
     'no room in xrays or ../xrays'
     """
     try:
-        here = here or Path.cwd()
+        here = here or _here()
     except OSError:  # the working folder was removed
         return text
     for up, folder in enumerate((here, *here.parents)):
@@ -215,8 +227,25 @@ def size_of(count: float) -> str:
     return f"{count:,.3g} GB" if count < 1000 else f"{count:,.0f} GB"
 
 
+def _here() -> Path:
+    """Where the user is."""
+    return Path(os.environ.get(_SENDER) or Path.cwd())
+
+
+def typed() -> str:
+    """What the user typed."""
+    return on_errand() or shlex.join(["balance", *sys.argv[1:]])
+
+
 def _again() -> str:
-    return f"run again: {shlex.join(['balance', *sys.argv[1:]])}"
+    return f"run again: {typed()}"
+
+
+def _cannot_go_on(error: BalanceError) -> str:
+    """An error as words; on an errand what comes next is said by who sent us, so this is advice alone."""
+    if not on_errand():
+        return f"balance: this cannot go on\n{error}"
+    return f"this cannot go on\nneeded: {error.needed}\nfound:  {error.found}\nadvice: {error.next_step}"
 
 
 def _fail(text: str) -> NoReturn:

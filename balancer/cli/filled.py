@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from balancer.cli.console import Progress, duration, message, printable, result, shown, table
+from balancer.cli.console import Progress, duration, message, on_errand, printable, result, shown, table
 from balancer.cli.judging import show_unscreened
 from balancer.cli.session import save_report
 
@@ -108,7 +108,8 @@ def show_report(order: Order, counts: Mapping[str, int], report: FillReport, mer
         for reason, count in reasons.items():
             message(f"Rejected: {printable(label)}: {count} {printable(reason)}")
     for label, count in report.review.items():
-        message(f"Waiting: {printable(label)}: {count} for a person to decide: balance review --reader NAME")
+        how = "" if on_errand() else ": balance review --reader NAME"
+        message(f"Waiting: {printable(label)}: {count} for a person to decide{how}")
     show_unscreened([each for judged in report.accepted.values() for each in judged])
     message(f"Contact sheet, real above synthetic: {shown(_draw_sheet(order, report))}")
     show_folder(merged)

@@ -89,14 +89,15 @@ def merge_again(session: Session, last: LastFill | None, place: Path) -> MergeRe
 
 def show_elsewhere(session: Session) -> dict[str, int]:
     """Say how many accepted images from elsewhere are merged beside a fill's, by class; these numbers."""
-    counts = _count_elsewhere(session)
+    counts = count_elsewhere(session)
     for label, count in counts.items():
         message(f"{printable(label)} also gets {count} accepted from elsewhere, beyond the target.")
     _show_left_out(session)
     return counts
 
 
-def _count_elsewhere(session: Session) -> dict[str, int]:
+def count_elsewhere(session: Session) -> dict[str, int]:
+    """How many accepted images from elsewhere are merged beside a fill's, by class."""
     from balancer.remembered import known_of
 
     found = _elsewhere(session, known_of(session.ledger, session.collection))
@@ -119,7 +120,7 @@ def _show_left_out(session: Session) -> None:
     undecided = sum(verdict.decision != "reject" and not is_usable(verdict) for _, verdict in judged)
     if undecided:
         message(f"Left out: {undecided} from elsewhere that nobody has decided about: balance review, or merge --from")
-    outdated = sum(is_usable(verdict) for _, verdict in judged) - sum(_count_elsewhere(session).values())
+    outdated = sum(is_usable(verdict) for _, verdict in judged) - sum(count_elsewhere(session).values())
     if outdated:
         message(f"Left out: {outdated} from elsewhere, in a file format that the collection no longer has.")
         message("          To bring them into the new one: balance merge --from FOLDER")

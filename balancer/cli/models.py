@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from balancer.errors import BalanceError
 if TYPE_CHECKING:
     from analysis.autoencoder import Autoencoder
     from balancer.cli.session import Session
+    from balancer.generators.checkpoint import Checkpoint
     from balancer.generators.choice import Choice
     from balancer.jobs import GenerationConfig
 
@@ -92,16 +94,27 @@ def exposure(session: Session, choice: Choice | None) -> str:
     return "; ".join(filter(None, said))
 
 
+def models_at_hand(session: Session) -> list[str]:
+    """Where models are that may have drawn images: what `adapt` made here, its bases, and what the last fill named."""
+    from balancer.cli.again import asked_of
+
+    home, filled = session.state.folder.resolve().parent, asked_of(session, "fill")
+    made_here = [folder for folder in session.ledger.adapters(session.collection) if folder.is_dir()]
+    named = "" if filled is None else str(filled.options.get("model", ""))
+    place = str(home / named) if named and (home / named).exists() else named
+    return list(dict.fromkeys(filter(None, [*map(str, made_here), *(base_of(session, f) for f in made_here), place])))
+
+
 def autoencoder_of(
     folder: Path,
-    made_here: Sequence[Path],
+    at_hand: Sequence[str],
     device: str,
     progress: Callable[[int, int], None],
     model: str | None = None,
 ) -> Autoencoder | None:
     """That of the checkpoint which a balanced folder's records name, by its hash; none where it is not at hand.
 
-    It is looked for among what `adapt` made here, or it is `model`, as the user named it.
+    It is looked for among the models `at_hand`, or it is `model`, as the user named it.
 
     Raises:
         ModelError: there is no such model.
@@ -110,17 +123,22 @@ def autoencoder_of(
     from balancer.generators.checkpoint import find_checkpoint
     from balancer.records import provenance_rows
 
-    try:
-        candidates = [find_checkpoint(model)] if model else [find_checkpoint(str(each)) for each in made_here]
-    except BalanceError:
-        if model:
-            raise
-        return None
     known = next((row for row in provenance_rows(folder) if row.get("model_sha256")), {})
-    same = [each for each in candidates if each.ref.sha256 == known.get("model_sha256") and not each.single_file]
-    if not same:
+    candidates = [find_checkpoint(model)] if model else _checkpoints(at_hand, known.get("model", ""))
+    same = (each for each in candidates if each.ref.sha256 == known.get("model_sha256") and not each.single_file)
+    found = next(same, None)
+    if found is None:
         if model:
             message("Note: --model is not the one that made these images, or a single file: left out.")
         return None
-    size = (int(known.get("width") or same[0].native_size), int(known.get("height") or same[0].native_size))
-    return Autoencoder(same[0], size, device, progress)
+    size = (int(known.get("width") or found.native_size), int(known.get("height") or found.native_size))
+    return Autoencoder(found, size, device, progress)
+
+
+def _checkpoints(places: Sequence[str], likely: str) -> Iterator[Checkpoint]:
+    """The checkpoints that are there, first those with the likely name: to tell one by its hash takes reading it."""
+    from balancer.generators.checkpoint import find_checkpoint
+
+    for place in sorted(places, key=lambda each: Path(each).name != Path(likely).name):
+        with suppress(BalanceError):  # an adapter, or what was a model once
+            yield find_checkpoint(place)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from balancer.cli.console import message, printable, result, result_json, table
+from balancer.cli.console import message, on_errand, printable, result, result_json, table
 from balancer.cli.session import Session, opened
 
 if TYPE_CHECKING:
@@ -36,6 +36,8 @@ def say_power(session: Session) -> None:
     """Print in one line what the test part could show, where there is one; a fill never fails by it."""
     from analysis.power import recall_line
 
+    if on_errand():  # one fold of several, or the same part once more
+        return
     try:
         line = recall_line(session.collection, session.split)
     except Exception as error:  # a remark is not worth a night of drawing

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from balancer.cli.console import Progress, printable, result, result_json, shown, table
-from balancer.cli.models import autoencoder_of
+from balancer.cli.models import autoencoder_of, models_at_hand
 from balancer.cli.reporting import keep_result
 from balancer.cli.session import balanced_folder, opened
 from balancer.errors import BalanceError, OutputError
@@ -46,7 +46,7 @@ def probe(
     settings = ProbeSettings(size, steps, permutations, seed=seed, device=choose_device(device))
     show = _Phases()
     through = partial(show, "Through the autoencoder")
-    autoencoder = autoencoder_of(merged.folder, _adapted(), settings.device, through, model)
+    autoencoder = autoencoder_of(merged.folder, _at_hand(), settings.device, through, model)
     found = look(merged, settings, autoencoder, show)
     show.close()
     keep_result(place, "probe.json", report(found))
@@ -107,11 +107,11 @@ def _chosen(folder: Path | None) -> Path:
         )
 
 
-def _adapted() -> list[Path]:
-    """What `adapt` made for the remembered collection, if there is one."""
+def _at_hand() -> list[str]:
+    """The models of the remembered collection, if there is one."""
     try:
         with opened(write=False) as session:
-            return [path for path in session.ledger.adapters(session.collection) if path.is_dir()]
+            return models_at_hand(session)
     except BalanceError:
         return []
 

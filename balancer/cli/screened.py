@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from balancer.cli.console import message, printable
+from balancer.cli.console import message, on_errand, printable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,9 +41,8 @@ def show_short(report: FillReport) -> None:
     """Which classes stay short, which gate stopped them most, and what to do."""
     for label, missing in report.short.items():
         gate, count = _stopped_by(report, label)
-        message(
-            f"Short: {printable(label)} lacks {missing}. Stopped most by the {gate} gate ({count}): {_advice(gate)}."
-        )
+        advice = "" if on_errand() else f": {_advice(gate)}"
+        message(f"Short: {printable(label)} lacks {missing}. Stopped most by the {gate} gate ({count}){advice}.")
 
 
 def _stopped_by(report: FillReport, label: str) -> tuple[str, int]:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from balancer.cli.again import Asked, asked_of
-from balancer.cli.console import duration, message, size_of
+from balancer.cli.console import duration, for_errand, message, size_of, typed
+from balancer.cli.origins import adapted_by, order_key, origin_of, same_model
 from balancer.errors import ComparisonError, SplitError
 
 if TYPE_CHECKING:
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
 
 _BALANCED = "balanced"
 _COMMAND = "from balancer.cli import main; main()"
+_PATIENCE = 5.0  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,18 +60,20 @@ def fold_errands(session: Session, folds: int) -> list[Errand]:
             next_step=f"balance split --folds {folds}"
             + (f", or: balance compare --cross-fit {session.split.fold_count}" if session.split.fold_count else ""),
         )
-    filled, adapted = _asked(session, "fill"), _adapted(session)
+    origin = origin_of(session)
+    adapted, key, home = adapted_by(session, origin), order_key(session, folds=True), _home(session)
+    agreed = {"accept_licence": True} if adapted is not None and "base" in adapted.options else {}
+    changes: dict[str, Any] = {"out": _BALANCED, "no_holdout": None}  # a fold holds its test patients back
+    commands = {}
+    if adapted is not None:
+        commands["adapt"] = adapted.arguments(home, agreed)
+        changes |= {"model": None, "adapter": None}
+    commands["fill"] = origin.filled.arguments(home, changes)
+    seconds = origin.filled.seconds + (0.0 if adapted is None else adapted.seconds)
     found = []
     for fold in range(folds):
         collection, split = fold_of(session.collection, session.split, fold)
-        folder = session.state.folder / "folds" / f"{session.split.sha256[:12]}-{fold}-{_order_key(filled, adapted)}"
-        agreed = {"accept_licence": True} if adapted is not None and "base" in adapted.options else {}
-        commands = {} if adapted is None else {"adapt": adapted.arguments(_home(session), agreed)}
-        changes: dict[str, Any] = {"out": _BALANCED}
-        if adapted is not None:
-            changes |= {"model": None, "adapter": None}
-        commands["fill"] = filled.arguments(_home(session), changes)
-        seconds = filled.seconds + (0.0 if adapted is None else adapted.seconds)
+        folder = session.state.folder / "folds" / f"{session.split.sha256[:12]}-{fold}-{key}"
         found.append(Errand(f"fold {fold + 1} of {folds}", folder, collection, split, commands, seconds))
     return found
 
@@ -84,16 +86,15 @@ def redraw_errands(session: Session, redraws: int) -> list[Errand]:
     """
     if redraws == 1:
         return []
-    filled = _asked(session, "fill")
-    first = int(filled.options.get("seed", 0))
-    model = {} if "model" in filled.options else _own_model(session)
+    origin, key = origin_of(session), order_key(session, folds=False)
+    first, model = int(origin.filled.options.get("seed", 0)), same_model(session, origin)
     found = []
     for number in range(1, redraws):
         seed = first + 1000 * number
-        folder = session.state.folder / "redraws" / f"{session.split.sha256[:12]}-{seed}-{_order_key(filled, model)}"
-        commands = {"fill": filled.arguments(_home(session), {"out": _BALANCED, "seed": seed, **model})}
+        folder = session.state.folder / "redraws" / f"{session.split.sha256[:12]}-{seed}-{key}"
+        commands = {"fill": origin.filled.arguments(_home(session), {"out": _BALANCED, "seed": seed, **model})}
         name = f"redraw {number + 1} of {redraws}"
-        found.append(Errand(name, folder, session.collection, session.split, commands, filled.seconds))
+        found.append(Errand(name, folder, session.collection, session.split, commands, origin.filled.seconds))
     return found
 
 
@@ -136,60 +137,46 @@ def _run(errand: Errand, command: str, arguments: Sequence[str]) -> None:
     mark = errand.folder / f"{command}.done"
     if mark.exists() and (command != "fill" or errand.balanced.is_dir()):
         return
-    code = subprocess.run(
-        [sys.executable, "-c", _COMMAND, command, *arguments],
-        cwd=errand.folder,
-        check=False,
-        stdin=subprocess.DEVNULL,
-        stdout=sys.stderr.fileno(),  # the result is the comparison's alone
-    ).returncode
+    code = _exit_code(errand.folder, [command, *arguments])
     short = command == "fill" and code == 1  # a class stayed short, which is a result like any other
-    if not (code == 0 or short) or (command == "fill" and not errand.balanced.is_dir()):
-        raise ComparisonError(
-            needed=f"a finished balance {command} in {errand.name}",
-            found=f"it ended with exit code {code}; its message stands above",
-            next_step="mend that, then the same balance compare again: what is finished is not repeated",
-        )
+    if not (code == 0 or short):
+        raise _failed(errand, command, f"it ended with exit code {code}; why, and what may help, stands above")
+    if command == "fill" and not errand.balanced.is_dir():
+        raise _failed(errand, command, "nothing to do: no class is below its target there; a higher --target may help")
     mark.touch()
 
 
-def _order_key(*asked: Asked | Mapping[str, Any] | None) -> str:
-    """What is asked for, in eight digits: what was made by another order is not taken for this one's."""
-    facts = [dict(each.options) if isinstance(each, Asked) else each for each in asked]
-    return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()[:8]
-
-
-def _asked(session: Session, command: str) -> Asked:
-    found = asked_of(session, command)
-    if found is None:
-        raise ComparisonError(
-            needed=f"a finished balance {command}, to do the same again",
-            found="none by this version for this collection",
-            next_step=f"balance {command} --help shows its options; then the same balance compare again",
-        )
-    return found
-
-
-def _adapted(session: Session) -> Asked | None:
-    """How the model of the last fill was adapted here; `None` where it came from elsewhere."""
-    filled = asked_of(session, "fill")
-    made_here = {folder.resolve() for folder in session.ledger.adapters(session.collection)}
-    named = (
-        [] if filled is None else [str(filled.options[each]) for each in ("model", "adapter") if each in filled.options]
+def _exit_code(folder: Path, words: Sequence[str]) -> int:
+    """Run balance in a folder. What it prints as its result is nobody's: the result is the comparison's alone."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", _COMMAND, *words],
+        cwd=folder,
+        env=for_errand(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
     )
-    places = {place.resolve() for each in named for place in (_home(session) / each, session.state.adapters / each)}
-    if named and not places & made_here:
-        return None
-    return asked_of(session, "adapt") if made_here else None
+    try:
+        return process.wait()
+    finally:
+        _end(process)
 
 
-def _own_model(session: Session) -> dict[str, str]:
-    """What `fill` takes by itself where no model is named: the newest that `adapt` made here."""
-    from balancer.cli.models import chosen_model
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Let it stop by itself, as it does where Ctrl-C has reached it too; ask it; end it."""
+    for ask in (None, process.terminate, process.kill):
+        if process.poll() is None and ask is not None:
+            ask()
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(_PATIENCE)
+            return
 
-    choice = chosen_model(session, None)
-    model = {"model": str((choice.checkpoint.single_file or choice.checkpoint.folder).resolve())}
-    return model if choice.folder is None else {**model, "adapter": str(choice.folder.resolve())}
+
+def _failed(errand: Errand, command: str, found: str) -> ComparisonError:
+    return ComparisonError(
+        needed=f"a finished balance {command} in {errand.name}",
+        found=found,
+        next_step=f"mend that, then run again: {typed()}  (what is finished is not repeated)",
+    )
 
 
 def _home(session: Session) -> Path:

@@ -172,3 +172,16 @@ def test_the_line_of_a_fill_needs_no_simulation(collection):
         "cross-fitting (60 images of 30 patients) can show"
     )
     assert recall_line(collection, no_split(collection)) == ""
+
+
+def test_out_of_fold_words_speak_of_cross_fitting_alone():
+    crossed = power(Sample((1,) * 50, (1,) * 450))
+    found = Power("R", 0.05, power(Sample((1,) * 8, (1,) * 90)), crossed, 5)
+    told = found.out_of_fold_json
+    assert told["sentence"].startswith("Cross-fitting (50 images of 50 patients of R) can show differences in AUPRC")
+    assert "test part" not in told["sentence"]
+    assert not any("test image" in note for note in told["notes"])
+    assert {name: each for name, each in told.items() if name not in ("sentence", "notes")} == {
+        name: each for name, each in found.as_json.items() if name not in ("sentence", "notes")
+    }
+    assert told["sentence"].partition("; ")[2] == found.sentence.rpartition("; ")[2]

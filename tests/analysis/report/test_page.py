@@ -157,6 +157,50 @@ def test_a_results_of_another_split_or_collection_is_stale(filled):
     assert gathered(filled).warnings == []
 
 
+@pytest.mark.parametrize(("kind", "count", "again"), [("folds", 5, "--cross-fit 5"), ("redraws", 3, "--redraw 3")])
+def test_folds_and_redraws_of_another_fill_are_stale(filled, kind, count, again):
+    keep(filled, metrics(LABELS, "NODULE", settings={kind: count, "repeats": "0123abcd"}))
+    try:
+        assert gathered(filled, orders={kind: "0123abcd"}).warnings == []
+        assert gathered(filled).warnings == []  # how they would be made now is not known
+        (warning,) = gathered(filled, orders={kind: "ffffffff"}).warnings
+        assert warning.startswith(f"The comparison is stale: its {kind} were made by another adapt or fill")
+        assert f"balance compare {again}." in warning
+    finally:
+        keep(filled, metrics(LABELS, "NODULE"))
+
+
+def test_the_paragraph_tells_of_the_folds_and_not_of_the_stored_parts_alone(filled):
+    composites = {name: metrics(LABELS, "NODULE")["arms"]["real"] for name in ("free-by-fold", "synthetic-by-fold")}
+    found = metrics(LABELS, "NODULE", settings={"folds": 5, "refitted": ["adapt", "fill"]})
+    chosen = "Each of 5 folds chose on its own validation part: real in all of them."
+    found |= {"arms": {**found["arms"], **composites}, "chosen": {**found["chosen"], "sentence": chosen}}
+    keep(filled, found)
+    try:
+        facts = gathered(filled)
+    finally:
+        keep(filled, metrics(LABELS, "NODULE"))
+    said = paragraph(facts)
+    assert "laid this partition aside and was cross-fitted in 5 folds by patient" in said
+    assert "the generator was adapted, synthetic images were made and screened" in said
+    assert "In each fold the best arm without and the best with synthetic images were chosen on its own" in said
+    assert "were chosen on the validation partition." not in said
+    assert "trained in 14 arms" in said
+    assert "Each fold of the comparison had images of its own, made likewise." in said
+    assert "5 seeds each in each fold" in said
+    assert dict(checklist(facts))["How the final model was chosen"] == chosen
+    text = page_of(facts)
+    assert chosen in text
+    assert "Cross-fitted: every patient is tested once, in one of 5 folds." in text
+
+
+def test_the_paragraph_tells_of_redraws():
+    results = read_results(metrics(LABELS, "NODULE", settings={"redraws": 5}))
+    assert "The synthetic images were drawn 5 times with other seeds" in paragraph(facts_with(LABELS, results))
+    once = read_results(metrics(LABELS, "NODULE", settings={"redraws": 1}))
+    assert "synthetic images were drawn" not in paragraph(facts_with(LABELS, once))
+
+
 def test_a_probe_of_an_earlier_folder_is_stale(filled):
     keep(filled, {"verdict": "Synthetic NODULE can mostly be told.", "balanced_sha256": "0"}, "probe.json")
     try:

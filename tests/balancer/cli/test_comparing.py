@@ -1,15 +1,22 @@
 """`balance compare` from end to end, with the real commands, on a collection that is drawn here."""
 
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
 from balancer.cli.again import Asked
+from balancer.cli.workplaces import Errand, done
+from balancer.errors import ComparisonError
 from balancer.ledger import Ledger
 from balancer.state import find_state
-from tests.kills import balance, finished
+from tests.kills import balance, finished, tree_hash
 from tests.tiny import write_xrays
 
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
 FEW = ("--seeds", "2", "--steps", "2", "--size", "16", "--arm", "oversampling", "--arm", "synthetic-all")
 
 
@@ -66,12 +73,37 @@ def test_without_synthetic_images_the_free_arms_are_compared(tmp_path):
 
 
 def test_each_fold_is_filled_anew_and_every_patient_is_tested_once(work):
-    said = finished(balance(work, "compare", *FEW, "--cross-fit", "2"))
-    assert "Cost: 2 times fill" in said
-    found = metrics(work)
+    """A program reads the result from stdout alone, whatever runs on the way; the stored folder is left as it is."""
+    before = tree_hash(work / "xrays-balanced")
+    command = [sys.executable, "-c", "from balancer.cli import main; main()", "compare", *FEW, "--cross-fit", "2"]
+    run = subprocess.run([*command, "--json"], cwd=work, env=ENVIRONMENT, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+    found = json.loads(run.stdout)
     assert found["test"] == {"NODULE": {"images": 60, "patients": 30}, "NORMAL": {"images": 110, "patients": 55}}
-    again = finished(balance(work, "compare", *FEW, "--cross-fit", "2", "--json"))
-    assert "balance fill" in again  # it is asked again, since its folder is taken away, and finds all it made
+    assert [set(each) for each in found["chosen"]["folds"]] == [{"free", "synthetic"}] * 2
+    assert found["chosen"]["sentence"].startswith("Each of 2 folds chose on its own validation part: ")
+    assert found["chosen"]["sentence"] in found["verdict"]
+    assert found["power"]["sentence"].startswith("Cross-fitting (60 images of 30 patients of NODULE) can show ")
+    assert (found["settings"]["folds"], found["settings"]["refitted"]) == (2, ["fill"])
+    assert not any("tested in other folds" in stamp for stamp in found["stamps"])
+    assert "Cost: 2 times fill" in run.stderr
+    assert "Fold 2 of 2: balance fill" in run.stderr
+    assert "Next:" not in run.stderr
+    assert tree_hash(work / "xrays-balanced") == before
+    assert "stale" not in finished(balance(work, "report"))
+
+
+def test_what_fails_on_the_way_is_gone_on_with_by_what_was_typed(work, monkeypatch, capfd):
+    monkeypatch.setattr(sys, "argv", ["balance", "compare", "--cross-fit", "2"])
+    with Ledger(find_state(work)) as ledger:
+        collection = ledger.load_collection()
+        split = ledger.load_split(collection)
+    errand = Errand("fold 1 of 2", work / ".balance" / "folds" / "x", collection, split, {"fill": ["--target", "0"]}, 1)
+    with pytest.raises(ComparisonError) as caught:
+        next(done([errand]))
+    assert caught.value.needed == "a finished balance fill in fold 1 of 2"
+    assert "mend that, then run again: balance compare --cross-fit 2" in caught.value.next_step
+    assert "run again: balance fill" not in capfd.readouterr().err
 
 
 def test_redraws_have_images_of_their_own(work):
