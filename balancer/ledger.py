@@ -26,6 +26,7 @@ from balancer.schema import MIGRATIONS
 from balancer.split import Split
 from balancer.state import State
 
+_DAMAGE = (sqlite3.DatabaseError, UnicodeDecodeError)  # its messages quote what is damaged
 _COLUMNS = "SELECT m.name, c.name FROM sqlite_master m JOIN pragma_table_info(m.name) c WHERE m.type = 'table'"
 
 
@@ -43,7 +44,7 @@ class Ledger:
         stored.require_not_emptied(state)
         try:
             self._db = sqlite3.connect(state.ledger, isolation_level=None, check_same_thread=False)
-        except sqlite3.DatabaseError as error:
+        except _DAMAGE as error:
             raise _failed(error) from error
         try:
             self._db.execute("PRAGMA journal_mode=WAL")
@@ -51,7 +52,7 @@ class Ledger:
             self._require_structure()
             self._migrate()
             self._require_tables()
-        except sqlite3.DatabaseError as error:
+        except _DAMAGE as error:
             self._db.close()
             raise _failed(error) from error
         except BaseException:
@@ -65,7 +66,7 @@ class Ledger:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._db.close()
-        if isinstance(error, sqlite3.DatabaseError):
+        if isinstance(error, _DAMAGE):
             raise _failed(error) from error
 
     @contextmanager
@@ -410,5 +411,5 @@ def _columns_wanted() -> set[tuple[str, str]]:
         return set(whole.execute(_COLUMNS))
 
 
-def _failed(error: sqlite3.DatabaseError) -> StateError:
+def _failed(error: Exception) -> StateError:
     return stored.failed(getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR), str(error))

@@ -46,6 +46,7 @@ def test_there_is_much_advice():
     [
         ("balance fill --target 500, or: balance merge --from FOLDER", 0),
         ("the same balance fill again takes up what is there", 0),
+        ("balance fill --help shows its options", 0),
         ("balance fil --target 500", 1),
         ("balance fill --targets 500", 2),
         ("balance split --folds many", 1),

@@ -54,5 +54,7 @@ def _arguments(command: str, rest: str) -> list[str]:
         is_value = bool(found) and found[-1] in values
         if not (is_value or word.startswith("--") or re.fullmatch(r"(?!X$)[A-Z0-9_.-]+|.*[/.]\w.*", word)):
             break
+        if word == "--help":
+            break
         found.append(word.rstrip(".") if not is_value or word != "." else word)
     return found

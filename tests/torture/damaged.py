@@ -149,9 +149,10 @@ def main_found(rounds: int) -> None:
     """Print how many flipped pages and turned bytes were found; every page must be."""
     with place() as folder:
         arena = Arena(folder / "damaged", CASE)
-        pages, turned = look(arena, rounds, _flip), look(arena, rounds, _turn)
-        print(f"pages: {dict(pages)}; bytes: {dict(turned)}")
+        pages = look(arena, rounds, _flip)
+        print(f"pages: {dict(pages)}", flush=True)
         assert pages.keys() <= {"found", "harmless"}, pages
+        print(f"bytes: {dict(look(arena, rounds, _turn))}")
 
 
 def main(flips: int, names: list[str]) -> None:
