@@ -10,6 +10,8 @@ from statistics import NormalDist
 import numpy as np
 import numpy.typing as npt
 
+from analysis.ranking import average_precisions
+
 Values = npt.NDArray[np.floating]
 Sizes = npt.NDArray[np.int64]
 
@@ -60,19 +62,6 @@ def simulate(
     errors = (arms - reference[:, None]).std(axis=0, ddof=1) / math.sqrt(shrink)
     means = arms.mean(axis=0)  # the first arm is as good as the reference
     return Spread(float(means[0]), means - means[0], np.maximum(errors, 1e-9))
-
-
-def average_precisions(positive: Values, negative: Values) -> Values:
-    """Average precision of (..., P) positive scores among (N,) negative ones; no two scores are equal.
-
-    >>> float(average_precisions(np.array([3.0, 1.0]), np.array([2.0])).round(3))
-    0.833
-    """
-    descending = -np.sort(-positive, axis=-1)
-    above = len(negative) - np.searchsorted(np.sort(negative), descending, side="right")
-    found = np.arange(1, positive.shape[-1] + 1)
-    precisions: Values = (found / (found + above)).mean(axis=-1)
-    return precisions
 
 
 def _shifts(auroc: float) -> Values:

@@ -188,8 +188,17 @@ def design_effect(sizes: Sequence[int], resemblance: float) -> float:
     return 1 + (sum(size * size for size in sizes) / sum(sizes) - 1) * resemblance
 
 
-def measure_power(collection: Collection, split: Split, label: str | None = None, difference: float = 0.05) -> Power:
+def measure_power(
+    collection: Collection,
+    split: Split,
+    label: str | None = None,
+    difference: float = 0.05,
+    *,
+    command: str = "balance power",
+) -> Power:
     """What the stored test part, and every fold tested once, can show of a class (default: the rarest in training).
+
+    `command` is the one that asks: what is advised begins with it.
 
     Raises:
         PlanError: no such class, or a difference that is no share.
@@ -198,10 +207,10 @@ def measure_power(collection: Collection, split: Split, label: str | None = None
     if not 0 < difference < 1:
         advice = "use, for example: balance power --difference 0.05"
         raise PlanError(needed="a difference between 0 and 1", found=f"--difference {difference:g}", next_step=advice)
-    label = _require_class(collection, split, label)
+    label = _require_class(collection, split, label, command)
     one, crossed = _samples(collection, split, label)
     if not one.rare and crossed is None:
-        raise _no_test_images(collection, split, label)
+        raise _no_test_images(collection, split, label, command)
     return Power(
         label,
         difference,
@@ -241,7 +250,7 @@ def _samples(collection: Collection, split: Split, label: str) -> tuple[Sample, 
     return one, Sample.of(labels, patients, label) if split.fold_count else None
 
 
-def _require_class(collection: Collection, split: Split, label: str | None) -> str:
+def _require_class(collection: Collection, split: Split, label: str | None, command: str) -> str:
     from balancer.split import training_counts
 
     counts = training_counts(collection, split)
@@ -251,27 +260,28 @@ def _require_class(collection: Collection, split: Split, label: str | None) -> s
         raise PlanError(
             needed=f"a class of the collection: {', '.join(counts)}",
             found=f"{label!r} in --label",
-            next_step=f"use, for example: balance power --label {shlex.quote(rarest(collection, split) or '')}",
+            next_step=f"use, for example: {command} --label {shlex.quote(rarest(collection, split) or '')}",
         )
     if chosen not in trained:
         raise SplitError(
             needed=f"training images of {chosen}",
             found="none: no arm can learn it, so its recall is 0 in all of them, and nothing can be compared",
-            next_step=f"train on some of its patients: balance split --splits FILE; or try {_others(trained)}",
+            next_step="train on some of its patients: balance split --splits FILE; or try "
+            + _of_another(trained, command),
         )
     return chosen
 
 
-def _no_test_images(collection: Collection, split: Split, label: str) -> SplitError:
+def _no_test_images(collection: Collection, split: Split, label: str, command: str) -> SplitError:
     tested = set(collection.images.loc[split.paths("test"), "label"])
     still = f"; differences of {', '.join(sorted(tested))} can still be shown" if tested else ""
     advice = "to test on each of its patients: balance split --folds 5"
     return SplitError(
         needed=f"test images of {label}",
         found=f"none: the test part can show nothing of it{still}",
-        next_step=f"{advice}; or judge another class: {_others(sorted(tested))}" if tested else advice,
+        next_step=f"{advice}; or judge another class: {_of_another(sorted(tested), command)}" if tested else advice,
     )
 
 
-def _others(labels: Sequence[str]) -> str:
-    return f"balance power --label {shlex.quote(labels[0])}" if labels else "balance scan FOLDER"
+def _of_another(labels: Sequence[str], command: str) -> str:
+    return f"{command} --label {shlex.quote(labels[0])}" if labels else "balance scan FOLDER"

@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import Literal
 
 from balancer.errors import BalanceError, OutputError
+from balancer.generators import ImageGenerator
 from balancer.generators.checkpoint import Checkpoint
 from balancer.generators.choice import Choice
+from balancer.generators.families import Family
 from balancer.generators.licence import find_licence, is_from_scratch
 from balancer.generators.record import changed_files, record_of
-from balancer.jobs import Job, Method, job_seed
+from balancer.jobs import GenerationConfig, Job, Method, job_seed
 from balancer.offline import OFFLINE
 from balancer.prompts import Prompt
 from balancer.state import State
@@ -177,19 +179,45 @@ def check_drawing(choice: Choice, device: str, prompt: Prompt, seconds: Callable
         ModelError: one cannot be loaded, or they do not fit.
         GenerationError: it cannot draw.
     """
-    from balancer.generators.drawing import seconds_per_batch
     from balancer.generators.stable_diffusion import Sampling, StableDiffusion, settle_config
-    from balancer.images import OutputFormat
 
     config = settle_config(choice.checkpoint, choice.adapter, Sampling(batch_size=1, device=device))
-    file = OutputFormat("PNG", ".png", "L", 8, None)
-    job = Job("doctor", 0, prompt, job_seed(0, "doctor", 0), config, Method(), file)
     generator = StableDiffusion(choice.checkpoint, choice.file, config, device)
-    each = seconds_per_batch(generator, [job], config.steps)
+    each = _seconds_each(generator, "doctor", prompt, config)
     checks = [Check("time", "ok", f"about {seconds(each)} an image of {config.width} px, {config.steps} steps, alone")]
     if choice.adapter is None:
         return checks
     return [Check("adapter", "ok", f"{choice.adapter.name} fits {choice.checkpoint.ref.name}"), *checks]
+
+
+def check_family(family: Family) -> Check:
+    """A generator of another family that opened its weights; what it learned from is its own to say."""
+    width, height = family.size
+    version = "" if family.ref.revision is None else f" ({family.ref.revision})"
+    return Check("model", "ok", f"{family.ref.name}{version}: {width} x {height} px, of another family")
+
+
+def check_family_drawing(family: Family, label: str, prompt: Prompt, seconds: Callable[[float], str]) -> Check:
+    """Draw an image of a class with it, and say how long that takes.
+
+    Raises:
+        GenerationError: it cannot draw, or not what it should.
+    """
+    from balancer.generators.families import family_config
+    from balancer.generators.stable_diffusion import Sampling
+
+    config = family_config(family, Sampling(batch_size=1))
+    each = _seconds_each(family.generator, label, prompt, config)
+    return Check("time", "ok", f"about {seconds(each)} an image of {config.width} px, alone")
+
+
+def _seconds_each(generator: ImageGenerator, label: str, prompt: Prompt, config: GenerationConfig) -> float:
+    from balancer.generators.drawing import seconds_per_batch
+    from balancer.images import OutputFormat
+
+    file = OutputFormat("PNG", ".png", "L", 8, None)
+    job = Job(label, 0, prompt, job_seed(0, "doctor", 0), config, Method(), file)
+    return seconds_per_batch(generator, [job], config.steps)
 
 
 def require(checks: Sequence[Check]) -> None:

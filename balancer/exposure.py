@@ -24,6 +24,14 @@ def learned_files(folder: Path) -> dict[str, str] | None:
         return None
 
 
+def left_out_classes(folder: Path) -> frozenset[str]:
+    """The classes that a model in `folder` learned nothing of, since they had one training image."""
+    try:
+        return frozenset(json.loads((folder / "card.json").read_text("utf-8"))["left_out"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return frozenset()
+
+
 def exposed_images(collection: Collection, split: Split, learned: Mapping[str, str]) -> pd.Index:
     """The held-out images that a model knows: it learned from them, from a copy, or from an image of their patient.
 

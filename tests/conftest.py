@@ -1,6 +1,10 @@
 """Fixtures that every test may use. Nothing here, and no test, reaches a network."""
 
+import json
 import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,8 +13,18 @@ for name in ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "HF_HUB_DISABLE_TELEMETRY"
     os.environ[name] = "1"
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # tiny networks: more threads only wait for each other
 
-from tests.tiny import write_pipeline, write_xrays  # noqa: E402  # the environment comes first
+from tests.kills import balance, finished  # noqa: E402  # the environment comes first
+from tests.tiny import write_pipeline, write_xrays  # noqa: E402
 
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+CHROMIUM_FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-sync",
+    "--no-first-run",
+]
+COUNTS = {"NORMAL": 40, "EFFUSION": 24, "NODULE": 8}
 XRAYS = Path(__file__).parents[2] / "shared" / "data"
 
 
@@ -23,7 +37,23 @@ def checkpoint(tmp_path_factory) -> Path:
 @pytest.fixture
 def xrays(tmp_path) -> Path:
     """A flat collection of 40, 24 and 8 images, two for each patient."""
-    return write_xrays(tmp_path / "xrays", {"NORMAL": 40, "EFFUSION": 24, "NODULE": 8})
+    return write_xrays(tmp_path / "xrays", COUNTS)
+
+
+@pytest.fixture(scope="session")
+def scanned_once(tmp_path_factory) -> Path:
+    """A working folder with that collection, scanned by patient; to be copied and not to be changed."""
+    folder = tmp_path_factory.mktemp("scanned")
+    write_xrays(folder / "xrays", COUNTS)
+    finished(balance(folder, "scan", "xrays", "--patient", r"(p\d+)-"))
+    return folder
+
+
+@pytest.fixture
+def scanned(tmp_path, scanned_once) -> Path:
+    """The same for one test alone."""
+    shutil.copytree(scanned_once, tmp_path, dirs_exist_ok=True)
+    return tmp_path
 
 
 @pytest.fixture
@@ -32,3 +62,31 @@ def real_xrays() -> Path:
     if not XRAYS.is_dir():
         pytest.skip("needs the real X-rays in ../shared/data")
     return XRAYS
+
+
+@pytest.fixture(scope="session")
+def forked():
+    """Runs a command that ends at once in a child of a process that has imported everything: (code, output)."""
+    command, root = [sys.executable, "-m", "tests.torture.forked"], Path(__file__).parents[1]
+    with subprocess.Popen(command, cwd=root, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as server:
+
+        def run(folder, *arguments):
+            print(json.dumps([str(folder), arguments]), file=server.stdin, flush=True)
+            code, output = json.loads(server.stdout.readline())
+            assert "Traceback" not in output, output
+            return code, output
+
+        yield run
+        server.stdin.close()
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """A real browser that asks nothing of any network of its own accord."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright")
+    if CHROMIUM is None:
+        pytest.skip("needs a Chromium")
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_FLAGS)
+        yield browser
+        browser.close()

@@ -22,7 +22,7 @@ from analysis.merged import Merged, read_merged
 SIDE, STEPS = 64, 600
 
 
-def judge_of(whole: Path) -> Classifier:
+def judge_of(whole: Path, steps: int = STEPS) -> Classifier:
     """The classifier of the whole collection's training part."""
     labels = sorted(folder.name for folder in (whole / "train").iterdir() if folder.is_dir())
     files = [
@@ -30,7 +30,7 @@ def judge_of(whole: Path) -> Classifier:
     ]
     greys = decode([file for file, _ in files], SIDE)
     targets = np.array([number for _, number in files], np.int64)
-    return train_classifier(greys, targets, labels, ClassifierSettings(steps=STEPS, sampling="balanced"))
+    return train_classifier(greys, targets, labels, ClassifierSettings(steps=steps, sampling="balanced"))
 
 
 def cut_away(whole: Path, merged: Merged, label: str) -> list[Path]:

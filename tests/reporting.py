@@ -52,6 +52,7 @@ def metrics(labels: Sequence[str], rare: str, **changes: Any) -> dict[str, Any]:
         "endpoint": {"primary": primary, "secondary": "macro_f1"},
         "arms": {name: _figures(labels, level[name], chance) for name in KINDS},
         "kinds": dict(KINDS),
+        "meanings": {name: f"What {name} does." for name in KINDS},
         "left_out": {"reconstructed": "the autoencoder of the generator is not at hand"},
         "chosen": {
             **{"free": "strong-augmentation", "synthetic": "pretraining"},
@@ -59,6 +60,11 @@ def metrics(labels: Sequence[str], rare: str, **changes: Any) -> dict[str, Any]:
         },
         "reference": "strong-augmentation",
         "differences": {name: _differences(level, name, primary) for name in KINDS if name != "strong-augmentation"},
+        "like_for_like": {
+            **{"synthetic": "pretraining", "arm": "class-weights"},
+            "images": {primary: interval(0.04, 0.05), "macro_f1": interval(0.02, 0.03)},
+            "recipe": {primary: interval(-0.01, 0.05), "macro_f1": interval(0.01, 0.03)},
+        },
         "strata": {
             "sex": {
                 value: {"images": 26, "arms": {name: {primary: interval(level[name], 0.12)} for name in KINDS}}

@@ -94,7 +94,9 @@ class Task:
 class Arm:
     """One way to train, or (`adjust`) to change what another arm (`after`) says.
 
-    `adds` is the name of what it adds of the study; `asks` what its learner must be able to do.
+    `adds` is the name of what it adds of the study; `asks` what its learner must be able to do. `recipe` is the one by
+    which it trains on the real images and nothing else; `otherwise` the arm that comes to the same with a learner that
+    is not able.
     """
 
     name: str
@@ -105,28 +107,28 @@ class Arm:
     quick: bool = False
     adjust: Callable[[Chances, Numbers, Numbers], Factors] | None = None
     after: str | None = None
+    recipe: Recipe | None = None
+    otherwise: str | None = None
 
 
 ARMS: dict[str, Arm] = {}
 """Every arm that does not depend on what a user calls his images, in the order of a report."""
 
 
-def arm(
-    name: str, kind: Kind, *, adds: str | None = None, asks: tuple[Ability, ...] = (), quick: bool = False
-) -> Callable[[Callable[[Task], Model]], Callable[[Task], Model]]:
-    """Make a function an arm."""
+def arm(name: str, kind: Kind, **facts: Any) -> Callable[[Callable[[Task], Model]], Callable[[Task], Model]]:
+    """Make a function an arm; `facts` are fields of `Arm`."""
 
     def register(learn: Callable[[Task], Model]) -> Callable[[Task], Model]:
-        ARMS[name] = Arm(name, kind, learn, adds, asks, quick)
+        ARMS[name] = Arm(name, kind, learn, **facts)
         return learn
 
     return register
 
 
-@arm("real", "real", quick=True)
+@arm("real", "real", quick=True, recipe="plain")
 def real(task: Task) -> Model:
     """The real images alone."""
-    return task.train(task.real)
+    return task.train(task.real, **RECIPES["plain"])
 
 
 @arm("class-weights", "free")
@@ -148,7 +150,13 @@ def oversampling(task: Task) -> Model:
     return task.train(task.real, sampling="balanced")
 
 
-@arm("strong-augmentation", "free", asks=("augmentation", "sampling"), quick=True)
+@arm(
+    *("strong-augmentation", "free"),
+    asks=("augmentation", "sampling"),
+    quick=True,
+    recipe="strong",
+    otherwise="class-weights",
+)
 def strong_augmentation(task: Task) -> Model:
     """Oversampling, and each image changed twice as much as usual."""
     return task.train(task.real, **RECIPES["strong"])
@@ -174,9 +182,10 @@ def duplicated(task: Task) -> Model:
 
 
 def threshold_shift(chances: Chances, targets: Numbers, counts: Numbers) -> Factors:
-    """Factors of the classes, (C,): the training shares to a power, 0 to 1.25, chosen by macro F1 on validation.
+    """The chance of each class is divided by its share in training, to a power that validation chooses.
 
-    1 divides by the prior, 0 leaves everything as it is; of equal ones the smallest is taken.
+    Factors of the classes, (C,), for a power of 0 to 1.25 that has the best macro F1. 1 divides by the prior, 0 leaves
+    everything as it is; of equal ones the smallest is taken.
     """
     from sklearn.metrics import f1_score
 
@@ -195,25 +204,25 @@ ARMS["threshold-shift"] = Arm("threshold-shift", "free", adjust=threshold_shift,
 
 @arm("synthetic-0.25", "synthetic", adds="synthetic")
 def synthetic_quarter(task: Task) -> Model:
-    """A quarter as many synthetic images as the class has real ones."""
+    """A quarter as many synthetic images as the class has real ones, beside these."""
     return _mixed(task, 0.25)
 
 
 @arm("synthetic-1", "synthetic", adds="synthetic", quick=True)
 def synthetic_once(task: Task) -> Model:
-    """As many synthetic images as the class has real ones."""
+    """As many synthetic images as the class has real ones, beside these."""
     return _mixed(task, 1)
 
 
 @arm("synthetic-3", "synthetic", adds="synthetic")
 def synthetic_thrice(task: Task) -> Model:
-    """Three times as many."""
+    """Three times as many synthetic images as the class has real ones, beside these."""
     return _mixed(task, 3)
 
 
 @arm("synthetic-all", "synthetic", adds="synthetic", quick=True)
 def synthetic_all(task: Task) -> Model:
-    """All synthetic images that there are: usually the whole deficit."""
+    """All synthetic images that there are beside the real ones: usually the whole deficit."""
     return _with_all(task, "synthetic")
 
 
@@ -227,7 +236,7 @@ def pretraining(task: Task) -> Model:
 
 @arm("unscreened", "control", adds="unscreened")
 def unscreened(task: Task) -> Model:
-    """As many as that, in the order in which they were drawn: what screening is worth."""
+    """As many synthetic images as there are, in the order in which they were drawn: what screening is worth."""
     return _with_all(task, "unscreened")
 
 
@@ -238,11 +247,17 @@ def reconstructed(task: Task) -> Model:
 
 
 def choose_arms(
-    study: Study, learner: Learner, *, quick: bool = False, only: Sequence[str] | None = None
+    study: Study,
+    learner: Learner,
+    *,
+    quick: bool = False,
+    only: Sequence[str] | None = None,
+    recipe: Recipe = "strong",
 ) -> tuple[tuple[Arm, ...], dict[str, str]]:
     """The arms to run, and of each that is left out by name, why.
 
-    With `quick` a sensible few, with `only` those that are named; `real` always.
+    With `quick` a sensible few, with `only` those that are named; `real` always, and the `counterpart` of those with
+    synthetic images.
 
     Raises:
         ValueError: `only` names what is no arm.
@@ -258,7 +273,29 @@ def choose_arms(
         or (each.name in only or each.name.startswith(_EXTRA) if only is not None else each.quick or not quick)
     ]
     reasons = {each.name: _why_not(each, study, there, learner) for each in wanted}
-    return tuple(each for each in wanted if not reasons[each.name]), {k: why for k, why in reasons.items() if why}
+    names = {each.name for each in wanted if not reasons[each.name]}
+    if any(known[name].kind == "synthetic" for name in names):
+        names.add(counterpart(recipe, learner).name)
+    return tuple(each for each in known.values() if each.name in names), {k: why for k, why in reasons.items() if why}
+
+
+def counterpart(recipe: Recipe, learner: Learner) -> Arm:
+    """What an arm with synthetic images is compared with, like for like: the same recipe on the real images alone."""
+    found = next(each for each in ARMS.values() if each.recipe == recipe)
+    able = not set(found.asks) & set(learner.unable)
+    return found if able or found.otherwise is None else ARMS[found.otherwise]
+
+
+def meaning(name: str) -> str:
+    """What an arm does, in a sentence or two; nothing of what is none.
+
+    >>> meaning("real"), meaning("extra:NIH")
+    ('The real images alone.', 'The images of extra:NIH beside the real ones.')
+    """
+    does = ARMS[name].learn or ARMS[name].adjust if name in ARMS else None
+    if does is None:
+        return f"The images of {name} beside the real ones." if name.startswith(_EXTRA) else ""
+    return " ".join((does.__doc__ or "").partition("\n\n")[0].split())
 
 
 def _extra_arm(name: str) -> Arm:

@@ -11,9 +11,10 @@ import signal
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -26,8 +27,6 @@ from analysis.comparison.lessons import Learner, Seen
 from analysis.comparison.study import Chances
 from balancer.errors import BalanceError, OutOfMemory, StateError
 
-Job = tuple[Arm, int]
-"""An arm and a seed."""
 Said = tuple[Chances, Chances]
 """The chances of the validation part and of the test part."""
 Stepped = Callable[[int], None]
@@ -36,12 +35,12 @@ _EVERY = 0.2  # seconds between two reports of a process
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """What a run needs, light enough to be handed to a process: the images are in a file that all of them map.
+    """What a run needs, light enough to be handed to a process: what is seen with each seed is in a file to be mapped.
 
     Of its rows, `real` and `added` are trained on; `validation` and `test` are the first and the last row of a part.
     """
 
-    file: Path
+    files: Mapping[int, Path]
     classes: tuple[str, ...]
     real: Rows
     added: Mapping[str, Rows]
@@ -51,31 +50,47 @@ class Layout:
     steps: int
     recipe: Recipe
 
-    def seen(self) -> Seen:
+    def seen(self, seed: int) -> Seen:
         """The images, or their features; pages are shared by all processes and never written."""
-        seen: Seen = np.load(self.file, mmap_mode="c")
+        seen: Seen = np.load(self.files[seed], mmap_mode="c")
         return seen
 
 
-def run_here(layout: Layout, jobs: Sequence[Job], stepped: Stepped) -> Iterator[tuple[Job, Said]]:
+@dataclass(frozen=True, slots=True)
+class Job:
+    """An arm and a seed, to be trained on what the layout holds; `pile` is the number of those it belongs to."""
+
+    pile: int
+    layout: Layout
+    arm: Arm
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """For messages."""
+        return f"{self.arm.name} with seed {self.seed}"
+
+
+def run_here(jobs: Iterable[Job], stepped: Stepped) -> Iterator[tuple[Job, Said]]:
     """One run after another in this process."""
-    seen = layout.seen()
     for job in jobs:
-        yield job, _run(layout, seen, job, stepped)
+        yield job, _run(job, stepped)
 
 
-def run_in_processes(layout: Layout, jobs: Sequence[Job], workers: int, stepped: Stepped) -> Iterator[tuple[Job, Said]]:
+def run_in_processes(jobs: Iterable[Job], workers: int, stepped: Stepped) -> Iterator[tuple[Job, Said]]:
     """Several runs at once; they are yielded as they are finished, and `stepped` hears how many steps were made.
+
+    A job is taken when a process is free for it.
 
     Raises:
         StateError: a process was killed.
         BalanceError: what a run raised.
         RuntimeError: it raised something else, whose traceback is the message.
     """
-    waiting = list(reversed(jobs))
-    crew = _start(layout, min(workers, len(jobs)))
+    waiting = iter(jobs)
+    crew = _start(workers)
     try:
-        busy = {end: waiting.pop() for end, _ in crew}
+        busy = {end: job for (end, _), job in zip(crew, waiting, strict=False)}
         for end, job in busy.items():
             end.send(job)
         while busy:
@@ -84,9 +99,9 @@ def run_in_processes(layout: Layout, jobs: Sequence[Job], workers: int, stepped:
                 if said is None:
                     continue
                 yield busy.pop(end), said
-                if waiting:
-                    busy[end] = waiting.pop()
-                    end.send(busy[end])
+                for job in islice(waiting, 1):
+                    busy[end] = job
+                    end.send(job)
     finally:
         for _, worker in crew:
             worker.terminate()
@@ -106,21 +121,21 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _run(layout: Layout, seen: Seen, job: Job, stepped: Stepped) -> Said:
-    each, seed = job
-    if each.learn is None:
-        raise ValueError(f"{each.name} learns nothing")
+def _run(job: Job, stepped: Stepped) -> Said:
+    layout, seen = job.layout, job.layout.seen(job.seed)
+    if job.arm.learn is None:
+        raise ValueError(f"{job.arm.name} learns nothing")
     task = Task(
         classes=layout.classes,
         real=layout.real,
         added=layout.added,
         steps=layout.steps,
-        seed=seed,
+        seed=job.seed,
         recipe=layout.recipe,
         teach=lambda lesson: layout.learner.learn(seen, lesson, lambda done, total: stepped(1)),
     )
     with one_thread(), _memory(job):
-        model = each.learn(task)
+        model = job.arm.learn(task)
         validation, test = (model.chances(seen[slice(*part)]) for part in (layout.validation, layout.test))
     return validation, test
 
@@ -135,13 +150,13 @@ def _memory(job: Job) -> Iterator[None]:
         if type(error) is RuntimeError and "allocate memory" not in str(error):
             raise
         raise OutOfMemory(
-            needed=f"memory to train {job[0].name}",
+            needed=f"memory to train {job.arm.name}",
             found=str(error).splitlines()[0] if str(error) else "no more of it",
             next_step="close other programs, or: balance compare --workers 1; what is finished is kept",
         ) from error
 
 
-def _start(layout: Layout, count: int) -> list[tuple[Connection, BaseProcess]]:
+def _start(count: int) -> list[tuple[Connection, BaseProcess]]:
     """Processes that wait for jobs; they do not hear Ctrl-C, which reaches this process too, and it ends them."""
     context = multiprocessing.get_context("spawn")
     crew: list[tuple[Connection, BaseProcess]] = []
@@ -150,7 +165,7 @@ def _start(layout: Layout, count: int) -> list[tuple[Connection, BaseProcess]]:
     try:
         for _ in range(count):
             ours, theirs = context.Pipe()
-            worker: BaseProcess = context.Process(target=_serve, args=(theirs, layout), daemon=True)
+            worker: BaseProcess = context.Process(target=_serve, args=(theirs,), daemon=True)
             worker.start()
             theirs.close()  # else the end of a killed process would never be seen
             crew.append((ours, worker))
@@ -160,13 +175,12 @@ def _start(layout: Layout, count: int) -> list[tuple[Connection, BaseProcess]]:
     return crew
 
 
-def _serve(end: Connection, layout: Layout) -> None:
+def _serve(end: Connection) -> None:
     try:
-        seen = layout.seen()
         while True:
             job: Job = end.recv()
             try:
-                said = _run(layout, seen, job, _reporter(end))
+                said = _run(job, _reporter(end))
             except Exception as error:
                 end.send(("failed", _packed(error)))
             else:
@@ -196,11 +210,11 @@ def _heard(end: Connection, job: Job, stepped: Stepped) -> Said | None:
     except (EOFError, ConnectionResetError) as error:
         raise StateError(
             needed="processes that train to the end",
-            found=f"the one that trained {job[0].name} with seed {job[1]} was ended, perhaps for want of memory",
+            found=f"the one that trained {job.name} was ended, perhaps for want of memory",
             next_step="close other programs, then the same balance compare again: what is finished is kept",
         ) from error
     if kind == "failed":
-        raise _unpacked(content, job)
+        raise _unpacked(content, job.name)
     if kind == "steps":
         stepped(content)
         return None
@@ -214,9 +228,9 @@ def _packed(error: Exception) -> Any:
     return None, "".join(traceback.format_exception(error))
 
 
-def _unpacked(content: Any, job: Job) -> Exception:
+def _unpacked(content: Any, name: str) -> Exception:
     kind, words = content
     if kind is None:
-        return RuntimeError(f"{job[0].name} with seed {job[1]} failed\n{words}")
+        return RuntimeError(f"{name} failed\n{words}")
     error: Exception = kind(**words)
     return error

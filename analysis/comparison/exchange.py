@@ -17,10 +17,8 @@ import numpy.typing as npt
 
 from analysis.comparison.exchange_words import sentence
 from analysis.comparison.study import Chances, Outcomes, Part, Study
-
-Values = npt.NDArray[np.floating]
-Flags = npt.NDArray[np.bool_]
-Weights = npt.NDArray[np.int64]
+from analysis.intervals import Flags, Values
+from analysis.ranking import Ranked
 
 BEYOND = 2.0
 """The curve is continued to so many times its largest number of real images, and no further."""
@@ -151,25 +149,6 @@ def inverse(sizes: Values, figures: Values, wanted: float) -> float:
     return float(math.exp(place))
 
 
-def average_precisions(scores: Values, positive: Flags, weights: Weights) -> Values:
-    """The average precision of (N,) scores for each row of (B, N) weights, as sklearn's with `sample_weight`.
-
-    Images of equal score are one threshold. A row without a positive is not a number.
-
-    >>> scores, positive = np.array([0.9, 0.5, 0.1]), np.array([True, False, True])
-    >>> average_precisions(scores, positive, np.array([[1, 1, 1], [1, 0, 1]])).round(3).tolist()
-    [0.833, 1.0]
-    """
-    order = np.argsort(-scores, kind="stable")
-    last = np.append(np.flatnonzero(np.diff(scores[order])), len(scores) - 1)  # of each threshold
-    found = np.cumsum(weights[:, order] * positive[order], axis=1)[:, last]
-    called = np.cumsum(weights[:, order], axis=1)[:, last]
-    gained = np.diff(found, axis=1, prepend=0)
-    with np.errstate(invalid="ignore"):
-        precisions: Values = (gained * (found / np.maximum(called, 1))).sum(axis=1) / found[:, -1]
-    return precisions
-
-
 def rare_size(study: Study) -> tuple[int, int]:
     """Real training images of the rare class, and their patients."""
     mine = study.train.targets == study.classes.index(study.rare)
@@ -213,9 +192,9 @@ def _figures(
     chance, seeds = np.random.default_rng(seed), scores.shape[1]
     numbers = np.unique(groups, return_inverse=True)[1]
     total = int(numbers.max()) + 1
-    patients = chance.multinomial(total, np.full(total, 1 / total), times)
+    drawn = chance.multinomial(total, np.full(total, 1 / total), times)
     shares = chance.multinomial(seeds, np.full(seeds, 1 / seeds), times) / seeds
-    patients = np.concatenate((np.ones((1, total), np.int64), patients))
+    patients: Values = np.concatenate((np.ones((1, total)), drawn.astype(np.float64)))
     shares = np.concatenate((np.full((1, seeds), 1 / seeds), shares))
     rows = max(1, _AT_ONCE // len(positive))
     found = np.concatenate(
@@ -227,12 +206,13 @@ def _figures(
     return found[0], found[1:][~np.isnan(found[1:]).any(axis=1)]
 
 
-def _mean_of_seeds(scores: Values, positive: Flags, weights: Weights, shares: Values) -> Values:
+def _mean_of_seeds(scores: Values, positive: Flags, weights: Values, shares: Values) -> Values:
     """(B, K) means over seeds, by their shares (B, S), of (K, S, N) scores at (B, N) weights."""
+    columns = np.ascontiguousarray(weights.T)
     means: Values = np.stack(
         [
             sum(
-                (average_precisions(one, positive, weights) * shares[:, at] for at, one in enumerate(seeds)),
+                (Ranked.of(one, positive).areas(columns)[0] * shares[:, at] for at, one in enumerate(seeds)),
                 start=np.zeros(len(weights)),
             )
             for seeds in scores

@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from analysis.comparison.study import Chances, Numbers
-from analysis.intervals import Flags, Places, Values
+from analysis.intervals import Flags, Values
+from analysis.ranking import Ranked
 
 Floats = npt.NDArray[np.float64]
 
@@ -56,7 +57,7 @@ def measure(chances: Chances, targets: Numbers, weights: Values | None = None) -
     1.0
     """
     weights = np.ones((len(targets), 1)) if weights is None else weights
-    sorted_classes = [_Ranked.of(chances[:, number], targets == number) for number in range(chances.shape[1])]
+    sorted_classes = [Ranked.of(chances[:, number], targets == number) for number in range(chances.shape[1])]
     pieces = [
         _measure(chances, targets, np.ascontiguousarray(weights[:, start : start + _AT_ONCE]), sorted_classes)
         for start in range(0, weights.shape[1], _AT_ONCE)
@@ -89,48 +90,7 @@ def reliability(chances: Chances, positive: Flags, bins: int = 10) -> tuple[Bin,
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Ranked:
-    """Images with and without a class by falling chance of it; for each with it, how many rank above or level."""
-
-    with_it: Places
-    without: Places
-    level_with: Places  # so many with the class have at least its chance
-    level_without: Places
-    above_without: Places
-
-    @classmethod
-    def of(cls, scores: Values, positive: Flags) -> _Ranked:
-        places, rest = np.flatnonzero(positive), np.flatnonzero(~positive)
-        places, rest = places[np.argsort(-scores[places])], rest[np.argsort(-scores[rest])]
-        ours, theirs = -scores[places], -scores[rest]
-        level, level_without = (np.searchsorted(some, ours, "right") for some in (ours, theirs))
-        return cls(places, rest, level, level_without, np.searchsorted(theirs, ours, "left"))
-
-    def areas(self, weights: Values) -> Values:
-        """(2, B): under the precision-recall curve (average precision) and under the ROC curve."""
-        if not (len(self.with_it) and len(self.without)):
-            return np.full((2, weights.shape[1]), np.nan)
-        hits = weights[self.with_it]
-        found, false = _running(hits), _running(weights[self.without])
-        found_level, false_level = found[self.level_with], false[self.level_without]
-        with np.errstate(invalid="ignore", divide="ignore"):
-            precision = np.where(found_level > 0, found_level / (found_level + false_level), 0)
-            missed = false[-1] - (false_level + false[self.above_without]) / 2
-            sums = np.stack(((hits * precision).sum(axis=0), (hits * missed).sum(axis=0) / false[-1]))
-            areas: Values = sums / found[-1]
-        return areas
-
-
-def _running(values: Values) -> Values:
-    """(N + 1, B) running sums from 0 of (N, B) values; row by row is several times faster than `cumsum`."""
-    found = np.concatenate((np.zeros_like(values[:1]), values))
-    for place in range(1, len(found)):
-        found[place] += found[place - 1]
-    return found
-
-
-def _measure(chances: Chances, targets: Numbers, weights: Values, ranked: Sequence[_Ranked]) -> Floats:
+def _measure(chances: Chances, targets: Numbers, weights: Values, ranked: Sequence[Ranked]) -> Floats:
     n_classes, total = chances.shape[1], weights.sum(axis=0, dtype=np.float64)
     confusion = _confusion(chances, targets, weights)
     of_class = confusion.sum(axis=1)

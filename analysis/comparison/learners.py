@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from analysis.classifier import Classifier, ClassifierSettings, Loss, train_classifier
-from analysis.comparison.lessons import Ability, Floats, Learner, Lesson, Model, Progress, Seen
+from analysis.comparison.lessons import Ability, Floats, Learner, Lesson, Model, Pace, Progress, Seen
+from analysis.comparison.pace import network_pace, noise, regression_seconds, seconds_of
 from analysis.comparison.study import Chances, Numbers
 from analysis.decoding import Greys
 from analysis.pretrained import BACKBONES, SIDE, PretrainedNetwork, load_body, load_pretrained
@@ -24,7 +25,9 @@ from balancer.errors import ModelError
 from balancer.files import sha256_of
 
 _AT_ONCE = 64
+_FEW = 2  # images of 224 px: what a short try can afford
 _WEAK = "weak baseline"
+_LIKE_WEIGHTS = "frozen features: with logistic regression this is what class-weights does"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,45 +41,45 @@ class Network:
         return self.classifier.probabilities(seen)
 
 
-@dataclass(frozen=True, slots=True)
-class SmallNetwork:
-    """The small residual network from scratch of `analysis.classifier`."""
+class _OnImages:
+    """A learner that sees the images themselves and trains on them step by step."""
 
-    device: str = "cpu"
-    side: int = 64
-    steps: int = 600
-    batch_size: int = 64
-    width: int = 32
-
-    @property
-    def stamps(self) -> tuple[str, ...]:
-        """It knows nothing beyond this collection."""
-        return (_WEAK,)
-
-    @property
-    def unable(self) -> Mapping[Ability, str]:
-        """Nothing."""
-        return {}
-
-    @property
-    def memory(self) -> int:
-        """Most of it is torch itself."""
-        return 10**9
-
-    def facts(self) -> dict[str, object]:
-        """Everything that its results depend on."""
-        size = {"side": self.side, "batch_size": self.batch_size, "width": self.width}
-        return {"backbone": "small", "device": self.device, **size}
+    __slots__ = ()
+    stamps: ClassVar[tuple[str, ...]] = ()
+    unable: ClassVar[Mapping[Ability, str]] = {}
+    looks_alike: ClassVar[bool] = True
 
     def units(self, steps: int) -> int:
         """Each step."""
         return steps
 
     def look(
-        self, images: Greys, real: Numbers, targets: Numbers, classes: tuple[str, ...], progress: Progress
+        self, images: Greys, real: Numbers, targets: Numbers, classes: tuple[str, ...], seed: int, progress: Progress
     ) -> Seen:
         """The images themselves."""
         return images
+
+
+@dataclass(frozen=True, slots=True)
+class SmallNetwork(_OnImages):
+    """The small residual network from scratch of `analysis.classifier`, which knows nothing beyond this collection."""
+
+    stamps: ClassVar[tuple[str, ...]] = (_WEAK,)
+    memory: ClassVar[int] = 10**9  # most of it is torch itself
+    device: str = "cpu"
+    side: int = 64
+    steps: int = 600
+    batch_size: int = 64
+    width: int = 32
+
+    def facts(self) -> dict[str, object]:
+        """Everything that its results depend on."""
+        size = {"side": self.side, "batch_size": self.batch_size, "width": self.width}
+        return {"backbone": "small", "device": self.device, **size}
+
+    def pace(self, steps: int, learned: int, others: int) -> Pace:
+        """By a few steps of its batches."""
+        return network_pace(self, self.batch_size, self.batch_size, steps, others)
 
     def learn(self, seen: Seen, lesson: Lesson, progress: Progress) -> Model:
         """Train from scratch, or from `lesson.start`."""
@@ -85,9 +88,10 @@ class SmallNetwork:
 
 
 @dataclass(frozen=True, slots=True)
-class FineTuned:
+class FineTuned(_OnImages):
     """A torchvision network with weights from disk, all of it trained on."""
 
+    memory: ClassVar[int] = 6 * 10**9  # measured with ResNet-50 at 224 px, 32 at once
     name: str
     weights: Path
     device: str = "cpu"
@@ -96,35 +100,15 @@ class FineTuned:
     batch_size: int = 32
     learning_rate: float = 1e-4
 
-    @property
-    def stamps(self) -> tuple[str, ...]:
-        """None."""
-        return ()
-
-    @property
-    def unable(self) -> Mapping[Ability, str]:
-        """Nothing."""
-        return {}
-
-    @property
-    def memory(self) -> int:
-        """Measured with ResNet-50 at 224 px, 32 at once."""
-        return 6 * 10**9
-
     def facts(self) -> dict[str, object]:
         """Everything that its results depend on."""
         size = {"side": self.side, "batch_size": self.batch_size, "learning_rate": self.learning_rate}
         return {"backbone": self.name, "weights": sha256_of(self.weights), "device": self.device, **size}
 
-    def units(self, steps: int) -> int:
-        """Each step."""
-        return steps
-
-    def look(
-        self, images: Greys, real: Numbers, targets: Numbers, classes: tuple[str, ...], progress: Progress
-    ) -> Seen:
-        """The images themselves."""
-        return images
+    def pace(self, steps: int, learned: int, others: int) -> Pace:
+        """By a step of a few images, since a whole batch takes seconds."""
+        few = min(_FEW, self.batch_size)
+        return network_pace(replace(self, batch_size=few), few, self.batch_size, steps, others, times=1)
 
     def learn(self, seen: Seen, lesson: Lesson, progress: Progress) -> Model:
         """Train on from the weights on disk, or from `lesson.start`."""
@@ -144,10 +128,17 @@ class FineTuned:
 class Frozen:
     """Features that are computed once, and logistic regression on them.
 
-    The features are of a network with `weights` from disk at 224 px; without, of a small network that was trained on
-    the real training images.
+    The features are of a network with `weights` from disk at 224 px; without, of a small network that is trained on
+    the real training images, another for each seed: the luck of that training counts too.
     """
 
+    unable: ClassVar[Mapping[Ability, str]] = {
+        "augmentation": "frozen features: they are computed once, of the images as they are",
+        "sampling": _LIKE_WEIGHTS,
+        "head": _LIKE_WEIGHTS,
+        "pretraining": "frozen features: nothing below the last layer learns",
+    }
+    memory: ClassVar[int] = 10**9  # most of it is torch itself
     weights: Path | None = None
     device: str = "cpu"
     side: int = 64
@@ -160,25 +151,14 @@ class Frozen:
         return (_WEAK,) if self.weights is None else ()
 
     @property
-    def unable(self) -> Mapping[Ability, str]:
-        """What has no meaning once features are frozen and the training runs to its optimum."""
-        weights = "frozen features: with logistic regression this is what class-weights does"
-        return {
-            "augmentation": "frozen features: they are computed once, of the images as they are",
-            "sampling": weights,
-            "head": weights,
-            "pretraining": "frozen features: nothing below the last layer learns",
-        }
-
-    @property
-    def memory(self) -> int:
-        """Most of it is torch itself."""
-        return 10**9
+    def looks_alike(self) -> bool:
+        """Weights from disk are the same for every seed."""
+        return self.weights is not None
 
     def facts(self) -> dict[str, object]:
         """Everything that its results depend on."""
         weights = None if self.weights is None else sha256_of(self.weights)
-        own = {} if self.weights else {"feature_steps": self.steps}
+        own = {} if self.weights else {"feature_steps": self.steps, "features": "trained anew for each seed"}
         size = {"side": self.side, "strength": self.strength}
         return {"backbone": "frozen", "weights": weights, "device": self.device, **own, **size}
 
@@ -186,14 +166,23 @@ class Frozen:
         """Once: there are no steps."""
         return 1
 
+    def pace(self, steps: int, learned: int, others: int) -> Pace:
+        """By a few images looked at, or a few steps of the network that looks; and by a small regression."""
+        if self.weights is not None:
+            network = load_pretrained(self.weights, self.device)
+            look = seconds_of(lambda: network(noise(_FEW, self.side))) / _FEW * (learned + others)
+        else:
+            look = SmallNetwork(self.device, self.side).pace(self.steps, learned, learned + others).training
+        return Pace(look, regression_seconds(self, learned))
+
     def look(
-        self, images: Greys, real: Numbers, targets: Numbers, classes: tuple[str, ...], progress: Progress
+        self, images: Greys, real: Numbers, targets: Numbers, classes: tuple[str, ...], seed: int, progress: Progress
     ) -> Seen:
         """(N, D) features of every image, each with mean 0 and deviation 1 over the real training images."""
         if self.weights is not None:
             features = _in_turn(load_pretrained(self.weights, self.device), images, progress)
         else:
-            settings = ClassifierSettings(steps=self.steps, sampling="balanced", device=self.device)
+            settings = ClassifierSettings(steps=self.steps, sampling="balanced", seed=seed, device=self.device)
             trained = train_classifier(images, targets, classes, settings, rows=real, progress=progress)
             features = trained.features(images)
         mean, spread = features[real].mean(axis=0), features[real].std(axis=0)
@@ -201,7 +190,7 @@ class Frozen:
         return scaled
 
     def learn(self, seen: Seen, lesson: Lesson, progress: Progress) -> Model:
-        """Fit to the optimum: no steps, no seed, and weights of the classes where other learners sample them evenly.
+        """Fit to the optimum: no steps, no luck, and weights of the classes where other learners sample them evenly.
 
         Adding a prior to the logits in the loss moves the intercepts of the optimum by that prior, and nothing else:
         it is taken off them afterwards.

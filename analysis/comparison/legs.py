@@ -10,7 +10,7 @@ import numpy as np
 
 from analysis.comparison.arms import ARMS, Arm
 from analysis.comparison.exchange import Point, rare_size, subsample
-from analysis.comparison.running import RunSettings, Which, load, run_all, study_key
+from analysis.comparison.running import Run, RunSettings, Which, load, run_together, study_key
 from analysis.comparison.study import Chances, Outcomes, Part, Study
 
 FRACTIONS = (0.25, 0.5)
@@ -40,17 +40,19 @@ def run_legs(
     watch: Watch,
     *,
     workers: int | None = None,
+    title: str = "Training",
 ) -> None:
     """Run every arm on every leg, each in a folder below `home` that is named by what it learns from.
+
+    All legs share the processes.
 
     Raises:
         BalanceError: a run has no memory, or its process was killed.
     """
-    for leg in legs:
-        title = f"Training {leg.name}".rstrip()
-        own = leg.settings(settings)
-        looking, training = watch(f"{title}: features"), watch(title)
-        run_all(leg.study, arms, own, _folder(leg, own, home), progress=training, looking=looking, workers=workers)
+    owns = [leg.settings(settings) for leg in legs]
+    runs = [Run(leg.study, arms, own, _folder(leg, own, home)) for leg, own in zip(legs, owns, strict=True)]
+    looking, training = watch(f"{title}: features"), watch(title)
+    run_together(runs, progress=training, looking=looking, workers=workers)
 
 
 def across_folds(
@@ -89,9 +91,10 @@ def learning_curve(
     arms = (arm,) if arm.after is None else (ARMS[arm.after], arm)
     points = []
     for fraction in (*FRACTIONS, 1.0):
-        own = [Leg(f"on {fraction:.0%}", subsample(leg.study, fraction, seed), (seed,)) for seed in leg.seeds]
+        title = f"Training on {fraction:.0%} of {leg.study.rare}"
+        own = [Leg(title, subsample(leg.study, fraction, seed), (seed,)) for seed in leg.seeds]
         own = own if fraction < 1 else [leg]
-        run_legs(own, arms, settings, home, watch, workers=workers)
+        run_legs(own, arms, settings, home, watch, workers=workers, title=title)
         images, patients = np.mean([rare_size(each.study) for each in own], axis=0).round().astype(int).tolist()
         said = across_redraws(own, arms, settings, home, "test").chances[arm.name]
         points.append(Point(images, patients, said))

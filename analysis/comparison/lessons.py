@@ -21,6 +21,14 @@ Sampling = Literal["plain", "balanced"]
 Ability = Literal["augmentation", "sampling", "head", "pretraining"]
 
 
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """Seconds, with one thread: of one look at all images, and of one training with what it says in the end."""
+
+    look: float
+    training: float
+
+
 class Model(Protocol):
     """What was learned."""
 
@@ -56,7 +64,8 @@ class Learner(Protocol):
 
     `side`: the pixels that images are decoded at. `steps`: what it usually takes. `stamps`: what must be said of its
     results. `unable`: what it cannot do, and why; arms that need it are left out. `memory`: bytes that one training
-    takes beside the images. `device`: "cpu", or one that trainings have to take turns on.
+    takes beside the images. `device`: "cpu", or one that trainings have to take turns on. `looks_alike`: what it sees
+    does not depend on the seed.
     """
 
     @property
@@ -71,6 +80,8 @@ class Learner(Protocol):
     def memory(self) -> int: ...  # noqa: D102
     @property
     def device(self) -> str: ...  # noqa: D102
+    @property
+    def looks_alike(self) -> bool: ...  # noqa: D102
 
     def facts(self) -> dict[str, object]:
         """Everything that its results depend on, as JSON has it."""
@@ -81,9 +92,13 @@ class Learner(Protocol):
         ...
 
     def look(
-        self, images: Greys, real: Numbers, targets: Numbers, classes: tuple[str, ...], progress: Progress
+        self, images: Greys, real: Numbers, targets: Numbers, classes: tuple[str, ...], seed: int, progress: Progress
     ) -> Seen:
         """What it sees of every image; `real` are the rows of the real training images, of the classes `targets`."""
+        ...
+
+    def pace(self, steps: int, learned: int, others: int) -> Pace:
+        """By a short try how long it takes here, to learn from so many images and to speak of so many others."""
         ...
 
     def learn(self, seen: Seen, lesson: Lesson, progress: Progress) -> Model:

@@ -17,6 +17,7 @@ from analysis.comparison.study import ATTRIBUTES, Added, Numbers, Part, Study
 from analysis.comparison.sufficient import Counts, require_sufficient
 from analysis.decoding import Greys
 from analysis.intervals import group_numbers
+from analysis.power import rarest
 from analysis.reals import Watch
 from balancer.attributes import attributes_of
 from balancer.errors import CollectionError
@@ -24,7 +25,7 @@ from balancer.files import sha256_if_there
 from balancer.groups import stay_together
 from balancer.ledger import Ledger
 from balancer.scan import Collection, with_hashes
-from balancer.split import Split, training_counts
+from balancer.split import Split
 
 Reconstruct = Callable[[Sequence[Path], int], Greys]
 """Real images pushed through the generator's autoencoder: files and a side to (N, side, side)."""
@@ -88,7 +89,7 @@ def gather(
     """
     collection = _hashed(collection, split, ledger, watch)
     balanced = None if folder is None else read_balanced(folder, collection)
-    rare = wanted.rare or rarest(collection, split)
+    rare = wanted.rare or rarest(collection, split) or collection.labels[0]
     greys, places, notes = _real(collection, split, wanted.side, cache, watch)
     parts, more = _assigned(collection, split, rare)
     parts = parts.loc[[path for path in parts.index if path in places]]
@@ -101,12 +102,6 @@ def gather(
     pools, added, also = _added(collection, balanced, made["train"], wanted, ledger, cache, reconstruct, watch)
     study = Study(tuple(collection.labels), rare, made["train"], made["validation"], made["test"], added, stamps)
     return Material(study, collection, split, balanced, pools, (*notes, *more, *also))
-
-
-def rarest(collection: Collection, split: Split) -> str:
-    """The class with the fewest real training images; of several the first by name."""
-    counts = training_counts(collection, split)
-    return min(counts, key=lambda label: (counts[label], label))
 
 
 def _hashed(collection: Collection, split: Split, ledger: Ledger, watch: Watch) -> Collection:

@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from analysis.comparison.arms import Kind
+from analysis.comparison.alike import Alike, measure_alike
+from analysis.comparison.arms import Kind, meaning
 from analysis.comparison.choosing import Choice, choose, compose, with_composites
 from analysis.comparison.figures import LOWER_IS_BETTER, Bin, metric_names, reliability
 from analysis.comparison.inference import (
@@ -20,7 +21,7 @@ from analysis.comparison.inference import (
     measure_arms,
 )
 from analysis.comparison.study import ATTRIBUTES, FREE, SYNTHETIC, Outcomes
-from analysis.comparison.verdict import WORTH, Evidence, Judgement, best_arm, in_words, judge
+from analysis.comparison.verdict import WORTH, Evidence, Judgement, best_arm, in_words, judge, points
 from analysis.intervals import Flags
 
 Progress = Callable[[str, int, int], None]
@@ -71,6 +72,8 @@ class Comparison:
     test: Mapping[str, Mapping[str, int]]
     seeds: int
     facts: Facts
+    alike: Alike | None = None
+    points: tuple[str, ...] = ()
 
     @property
     def reference(self) -> str:
@@ -85,6 +88,7 @@ def conclude(
     facts: Facts,
     *,
     primary: str | None = None,
+    alike: str | None = None,
     worth: float = WORTH,
     times: int = 1000,
     seed: int = 0,
@@ -95,6 +99,7 @@ def conclude(
     `kinds` has every arm of both, the simplest first: of two that are equal on validation the first is chosen. Arms
     are compared with the reference in the primary endpoint (AUPRC of the rare class by default) and macro F1, Holm
     over the arms; the verdict is the one planned contrast of the two chosen arms, which needs no such correction.
+    `alike` is the arm that trains as those with synthetic images do, and has none.
 
     Of folds both parts are given fold by fold: each fold chooses by itself, and what it chose is judged on its own test
     patients. Single arms are measured over all folds beside that.
@@ -122,6 +127,7 @@ def conclude(
         str((facts.power or {}).get("sentence", "")),
         _rivals(choice, measured, single, patients, primary),
         worth,
+        alike=measure_alike(choice.synthetic, choice.free, alike, measured, patients),
         usable={arm: choice.usable(arm) for arm in (FREE, SYNTHETIC) if arm in kinds},
         how_chosen=choice.sentence,
     )
@@ -141,6 +147,8 @@ def conclude(
         _counts(test, patients),
         evidence.seeds,
         facts,
+        evidence.alike,
+        tuple(points(evidence, judgement)),
     )
 
 
@@ -149,12 +157,14 @@ def as_json(found: Comparison) -> dict[str, Any]:
     facts = found.facts
     content = {
         "verdict": found.verdict,
+        "points": list(found.points),
         "judgement": found.judgement,
         "best_arm": found.best_arm,
         "stamps": list(facts.stamps),
         "endpoint": {"primary": found.primary, "secondary": found.secondary},
         "arms": {arm: _plain(figures) for arm, figures in found.arms.items()},
         "kinds": dict(found.kinds),
+        "meanings": {arm: said for arm in found.kinds if (said := meaning(arm))},
         "left_out": dict(facts.left_out),
         "chosen": {
             "free": found.chosen.free,
@@ -167,6 +177,7 @@ def as_json(found: Comparison) -> dict[str, Any]:
         "differences": {
             arm: _plain(figures, tested=(found.primary, found.secondary)) for arm, figures in found.differences.items()
         },
+        "like_for_like": _plain_alike(found),
         "strata": {
             column: {value: _plain_stratum(stratum) for value, stratum in strata.items()}
             for column, strata in found.strata.items()
@@ -322,6 +333,15 @@ def _plain(figures: Estimates, tested: Sequence[str] = ()) -> dict[str, dict[str
         if metric in tested:
             found[metric] |= {"p": each.p_value, "p_holm": each.p_holm}
     return found
+
+
+def _plain_alike(found: Comparison) -> dict[str, Any] | None:
+    """What the images do, and what the recipe of their arm does without them."""
+    if found.alike is None:
+        return None
+    recipe = None if found.alike.recipe is None else _plain(found.alike.recipe)
+    facts = {"synthetic": found.chosen.synthetic, "arm": found.alike.arm}
+    return {**facts, "images": _plain(found.alike.images), "recipe": recipe}
 
 
 def _plain_stratum(stratum: Stratum) -> dict[str, Any]:

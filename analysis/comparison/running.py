@@ -12,8 +12,9 @@ import json
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 from urllib.parse import quote
@@ -35,6 +36,7 @@ _PARTS: tuple[Which, ...] = ("test", "validation")  # the order in which they ar
 _MEANING = 1  # to be raised when the same name of an arm comes to mean something else
 _WORTH_PROCESSES = 400  # steps, about as long as it takes to start them
 _TEMPORARY = ".seen-"
+_Pair = tuple[Arm, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,16 @@ class RunSettings:
         return {**self.learner.facts(), "steps": self.steps, "recipe": self.recipe}
 
 
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Arms to be run on a study; `folder`, where what they say is kept, belongs to this study and these settings."""
+
+    study: Study
+    arms: Sequence[Arm]
+    settings: RunSettings
+    folder: Path
+
+
 def study_key(study: Study, settings: RunSettings) -> str:
     """16 hexadecimal digits of the real images, their classes and the settings: the name of a folder of runs.
 
@@ -78,7 +90,22 @@ def run_all(
     looking: Progress = lambda done, total: None,
     workers: int | None = None,
 ) -> None:
-    """Run each arm with each seed, unless its files are in `folder`, which belongs to this study and these settings.
+    """The same as `run_together` for a single run.
+
+    Raises:
+        BalanceError: a run has no memory, or its process was killed.
+    """
+    run_together([Run(study, arms, settings, folder)], progress=progress, looking=looking, workers=workers)
+
+
+def run_together(
+    runs: Sequence[Run],
+    *,
+    progress: Progress = lambda done, total: None,
+    looking: Progress = lambda done, total: None,
+    workers: int | None = None,
+) -> None:
+    """Run each arm with each seed, unless its files are there; all runs, which have one learner, share the processes.
 
     `progress` hears of training steps over all runs that are left to do, `looking` of features that are computed
     before. `workers` processes train at once, as many as there are cores and memory for if it is `None`; the results
@@ -87,17 +114,18 @@ def run_all(
     Raises:
         BalanceError: a run has no memory, or its process was killed.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    shelf = _Shelf(study, settings, folder)
-    jobs = [(each, seed) for seed in settings.seeds for each in arms if not shelf.has(each, seed)]
-    training = [job for job in jobs if job[0].learn is not None]
-    if training:
-        with _laid_out(study, [each for each, _ in training], settings, folder, looking) as layout:
-            for (each, seed), said in _runs(layout, training, settings, progress, workers):
-                shelf.put(each, seed, said)
-    for each, seed in jobs:
-        if each.adjust is not None:
-            shelf.put(each, seed, _adjusted(each, seed, shelf, study))
+    piles = [_Pile(run) for run in runs]
+    jobs = (job for number, pile in enumerate(piles) for job in pile.jobs(number, looking))
+    total = sum(len(pile.training) for pile in piles)
+    try:
+        if total:
+            for job, said in _done(jobs, total, runs[0].settings, progress, workers):
+                piles[job.pile].put(job, said)
+    finally:
+        for pile in piles:
+            pile.clear()
+    for pile in piles:
+        pile.adjust()
 
 
 def load(study: Study, arms: Sequence[Arm], settings: RunSettings, folder: Path, part: Which) -> dict[str, Chances]:
@@ -147,27 +175,55 @@ class _Shelf:
         return self._folder / f"{quote(each.name, safe='')}-{self._digests[name][:12]}" / f"{seed}.{part}.npy"
 
 
-def _runs(
-    layout: Layout, jobs: Sequence[Job], settings: RunSettings, progress: Progress, workers: int | None
+class _Pile:
+    """What is left to do of one run; its images are laid out for the first job, and cleared away after the last."""
+
+    def __init__(self, run: Run) -> None:
+        run.folder.mkdir(parents=True, exist_ok=True)
+        for left in run.folder.glob(f"{_TEMPORARY}*"):  # by a command that was killed
+            shutil.rmtree(left, ignore_errors=True)
+        self._run, self._shelf = run, _Shelf(run.study, run.settings, run.folder)
+        pairs = [(each, seed) for seed in run.settings.seeds for each in run.arms if not self._shelf.has(each, seed)]
+        self.training = [pair for pair in pairs if pair[0].learn is not None]
+        self._adjusting = [pair for pair in pairs if pair[0].adjust is not None]
+        self._open, self._left = ExitStack(), len(self.training)
+
+    def jobs(self, number: int, looking: Progress) -> Iterator[Job]:
+        if self.training:
+            layout = self._open.enter_context(_laid_out(self._run, self.training, looking))
+            yield from (Job(number, layout, each, seed) for each, seed in self.training)
+
+    def put(self, job: Job, said: tuple[Chances, Chances]) -> None:
+        self._shelf.put(job.arm, job.seed, said)
+        self._left -= 1
+        if not self._left:
+            self.clear()
+
+    def clear(self) -> None:
+        self._open.close()
+
+    def adjust(self) -> None:
+        for each, seed in self._adjusting:
+            self._shelf.put(each, seed, _adjusted(each, seed, self._shelf, self._run.study))
+
+
+def _done(
+    jobs: Iterator[Job], count: int, settings: RunSettings, progress: Progress, workers: int | None
 ) -> Iterator[tuple[Job, tuple[Chances, Chances]]]:
-    unit = settings.learner.units(settings.steps)
-    done, total = 0, unit * len(jobs)
+    done, total = 0, settings.learner.units(settings.steps) * count
 
     def stepped(steps: int) -> None:
         nonlocal done
         done = min(done + steps, total)
         progress(done, total)
 
-    count = _usual_workers(settings.learner, total) if workers is None else workers
+    at_once = min(count, usual_workers(settings.learner, total) if workers is None else workers)
     progress(0, total)
-    if min(count, len(jobs)) <= 1:
-        yield from run_here(layout, jobs, stepped)
-    else:
-        yield from run_in_processes(layout, jobs, count, stepped)
+    yield from run_here(jobs, stepped) if at_once <= 1 else run_in_processes(jobs, at_once, stepped)
     progress(total, total)
 
 
-def _usual_workers(learner: Learner, steps: int) -> int:
+def usual_workers(learner: Learner, steps: int) -> int:
     """As many as there are cores and memory for; one for a GPU, and for what is done before processes have started."""
     if learner.device != "cpu" or steps < _WORTH_PROCESSES:
         return 1
@@ -205,19 +261,17 @@ def _times(chances: Chances, factors: npt.NDArray[np.float64]) -> Chances:
 
 
 @contextmanager
-def _laid_out(
-    study: Study, arms: Sequence[Arm], settings: RunSettings, folder: Path, looking: Progress
-) -> Iterator[Layout]:
-    """All images, or their features, in one file for the time of the runs."""
-    for left in folder.glob(f"{_TEMPORARY}*"):  # by a command that was killed
-        shutil.rmtree(left, ignore_errors=True)
-    names = sorted({each.adds for each in arms if each.adds is not None})
+def _laid_out(run: Run, training: Sequence[_Pair], looking: Progress) -> Iterator[Layout]:
+    """All images, or their features with each seed, in files for the time of the runs."""
+    study, settings = run.study, run.settings
+    names = sorted({each.adds for each, _ in training if each.adds is not None})
     pieces: list[Part | Added] = [study.train, *(study.added[name] for name in names), study.validation, study.test]
     ends = np.cumsum([0, *map(len, pieces)])
     rows = [Rows(np.arange(ends[at], ends[at + 1]), piece.targets) for at, piece in enumerate(pieces)]
-    with tempfile.TemporaryDirectory(dir=folder, prefix=_TEMPORARY, ignore_cleanup_errors=True) as place:
+    seeds = list(dict.fromkeys(seed for _, seed in training))
+    with tempfile.TemporaryDirectory(dir=run.folder, prefix=_TEMPORARY, ignore_cleanup_errors=True) as place:
         yield Layout(
-            file=_written(pieces, rows[0], study.classes, settings.learner, Path(place), looking),
+            files=_written(pieces, rows[0], study.classes, settings.learner, seeds, Path(place), looking),
             classes=study.classes,
             real=rows[0],
             added=dict(zip(names, rows[1:-2], strict=True)),
@@ -234,21 +288,29 @@ def _written(
     real: Rows,
     classes: tuple[str, ...],
     learner: Learner,
+    seeds: Sequence[int],
     place: Path,
     looking: Progress,
-) -> Path:
-    """What the learner sees of all images, as a file of numpy's."""
+) -> dict[int, Path]:
+    """What the learner sees of all images with each seed, as files of numpy's."""
     images = place / "images.npy"
     with images.open("wb") as file:
         _write_arrays(file, [piece.images for piece in pieces])
-    mapped = np.load(images, mmap_mode="c")
-    with one_thread():
-        seen = learner.look(mapped, real.rows, real.targets, classes, looking)
-    if seen is mapped:
-        return images
-    features = place / "features.npy"
-    np.save(features, seen, allow_pickle=False)
-    return features
+    mapped, found = np.load(images, mmap_mode="c"), {}
+    different = seeds[:1] if learner.looks_alike else seeds
+    for number, seed in enumerate(different):
+        heard = partial(_part_of, looking, number, len(different))
+        with one_thread():
+            seen = learner.look(mapped, real.rows, real.targets, classes, seed, heard)
+        found[seed] = images if seen is mapped else place / f"features-{seed}.npy"
+        if seen is not mapped:
+            np.save(found[seed], seen, allow_pickle=False)
+    return {seed: found.get(seed, found[seeds[0]]) for seed in seeds}
+
+
+def _part_of(progress: Progress, number: int, parts: int, done: int, total: int) -> None:
+    """Progress of one of several equal parts."""
+    progress(number * total + done, parts * total)
 
 
 def _write_arrays(file: BinaryIO, arrays: Sequence[Seen]) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from analysis.comparison.alike import Alike
 from analysis.comparison.inference import Estimate, Estimates
 
 Judgement = Literal["helps", "harms", "no use", "cannot tell", "nothing synthetic", "invalid"]
@@ -27,8 +28,9 @@ class Evidence:
     `reference` needs no synthetic images, `synthetic` does, and is None where there are none. `differences` are those
     of the synthetic arm to the reference, by metric; where there is no synthetic arm, of the reference to `real`.
     `rivals` are those of its primary endpoint to each other arm that needs no synthetic images: validation may have
-    chosen the wrong one. `needed` says what a test part would take that could tell more. Where folds chose different
-    arms, which are judged under one name, `usable` is the arm to name for it, and `how_chosen` says what it stands for.
+    chosen the wrong one. `needed` says what a test part would take that could tell more. `alike` tells the images from
+    the recipe of their arm, where that is known. Where folds chose different arms, which are judged under one name,
+    `usable` is the arm to name for it, and `how_chosen` says what it stands for.
     """
 
     rare: str
@@ -44,6 +46,7 @@ class Evidence:
     needed: str = ""
     rivals: Mapping[str, Estimate] = field(default_factory=dict)
     worth: float = WORTH
+    alike: Alike | None = None
     usable: Mapping[str, str] = field(default_factory=dict)
     how_chosen: str = ""
 
@@ -92,6 +95,13 @@ def best_arm(evidence: Evidence, judgement: Judgement) -> str | None:
 
 def in_words(evidence: Evidence, judgement: Judgement) -> str:
     """One paragraph, the verdict first and the stamps last."""
+    others = [stamp for stamp in evidence.stamps if not _is_invalid(stamp)]
+    rest = [f"Mind: {'; '.join(others)}."] if others else []
+    return " ".join([*points(evidence, judgement), *rest])
+
+
+def points(evidence: Evidence, judgement: Judgement) -> list[str]:
+    """The same point by point, without the stamps."""
     say = {
         "helps": _helps,
         "harms": _harms,
@@ -100,10 +110,8 @@ def in_words(evidence: Evidence, judgement: Judgement) -> str:
         "nothing synthetic": _nothing_synthetic,
         "invalid": _invalid,
     }[judgement]
-    others = [stamp for stamp in evidence.stamps if not _is_invalid(stamp)]
-    rest = [f"Mind: {'; '.join(others)}."] if others else []
     chosen = [evidence.how_chosen] if evidence.how_chosen and judgement != "invalid" else []
-    return " ".join([*say(evidence), *chosen, *rest])
+    return [*say(evidence), *chosen]
 
 
 def metric_in_words(metric: str) -> str:
@@ -134,28 +142,45 @@ def _of_classes(evidence: Evidence) -> list[str]:
 
 def _helps(evidence: Evidence) -> list[str]:
     opening = f"Use {evidence.use(evidence.synthetic)}: synthetic images help {evidence.whom}."
-    return [opening, _contrast(evidence), _second(evidence), *_beside(evidence)]
+    return [opening, *_contrast(evidence), _second(evidence), *_beside(evidence)]
 
 
 def _harms(evidence: Evidence) -> list[str]:
-    opening = f"Do not use these: synthetic images hurt {evidence.whom}. Use {evidence.use(evidence.reference)}."
-    return [opening, _contrast(evidence), _second(evidence), *_beside(evidence)]
+    opening = f"{_what_harms(evidence)} Use {evidence.use(evidence.reference)}."
+    return [opening, *_contrast(evidence), *_whose_harm(evidence), _second(evidence), *_beside(evidence)]
+
+
+def _what_harms(evidence: Evidence) -> str:
+    """The images, or only how their arm was trained."""
+    alike, primary = evidence.alike, evidence.primary
+    if alike is None or alike.images_harm(primary):
+        return f"Do not use these: synthetic images hurt {evidence.whom}."
+    by = "its recipe and not by its images" if alike.recipe_harms(primary) else "its images or by its recipe"
+    return f"Do not use {evidence.use(evidence.synthetic)}: it hurts {evidence.whom}, by {by}."
+
+
+def _whose_harm(evidence: Evidence) -> list[str]:
+    if evidence.alike is None:
+        return []
+    shown = "do harm" if evidence.alike.images_harm(evidence.primary) else "are not shown to harm"
+    also = " The recipe does." if evidence.alike.recipe_harms(evidence.primary) and "not" in shown else ""
+    return [f"The images themselves {shown}.{also}"]
 
 
 def _no_use(evidence: Evidence) -> list[str]:
     use = evidence.use(evidence.reference)
     opening = f"Do not use these: synthetic images are of no use for {evidence.whom}. Use {use}."
     excluded = f"A gain of {evidence.worth:g} or more is excluded."
-    return [opening, _contrast(evidence), excluded, _second(evidence), *_beside(evidence)]
+    return [opening, *_contrast(evidence), excluded, _second(evidence), *_beside(evidence)]
 
 
 def _cannot_tell(evidence: Evidence) -> list[str]:
-    known = [_contrast(evidence), _second(evidence), *_beside(evidence)] if evidence.patients[evidence.rare] else []
+    known = [*_contrast(evidence), _second(evidence), *_beside(evidence)] if evidence.patients[evidence.rare] else []
     return [
         f"Cannot tell whether synthetic images help {evidence.whom}: {_why_not(evidence)}.",
         *known,
         *([_sentence(evidence.needed)] if evidence.needed else []),
-        f"Until it is known use {_safest(evidence)}, which needs none.",
+        f"Until it is known use {_safest(evidence)}, which needs no synthetic images.",
     ]
 
 
@@ -179,7 +204,7 @@ def _why_not(evidence: Evidence) -> str:
     if rival and _beats_the_chosen(evidence):
         return (
             f"{evidence.synthetic} beats {evidence.reference}, which validation chose, but is not shown to beat "
-            f"{rival}, which needs none either ({evidence.rivals[rival].signed})"
+            f"{rival}, which needs no synthetic images either ({evidence.rivals[rival].signed})"
         )
     return f"this test set is too small ({patients} {'patient' if patients == 1 else 'patients'} with {evidence.rare})"
 
@@ -214,14 +239,16 @@ def _is_invalid(stamp: str) -> bool:
     return stamp.startswith("INVALID")
 
 
-def _contrast(evidence: Evidence) -> str:
+def _contrast(evidence: Evidence) -> list[str]:
+    """The planned difference, and what of it is the images'."""
     assert evidence.synthetic is not None
     ours, theirs = (evidence.levels[arm][evidence.primary] for arm in (evidence.synthetic, evidence.reference))
-    return (
+    whole = (
         f"{_sentence(metric_in_words(evidence.primary), '')} is {ours} with {evidence.synthetic} and {theirs} with "
         f"{evidence.reference}, chosen among the arms that need no synthetic images: a difference of "
         f"{evidence.differences[evidence.primary].signed}."
     )
+    return [whole] if evidence.alike is None else [whole, evidence.alike.in_words(evidence.primary)]
 
 
 def _second(evidence: Evidence) -> str:

@@ -136,6 +136,15 @@ def number(value: float | None, digits: int = 3, *, signed: bool = False) -> str
     return f"{value:+.{digits}f}".replace("-", "−") if signed else f"{value:.{digits}f}".replace("-", "−")
 
 
+def chance(p_value: float | None) -> str:
+    """A p-value.
+
+    >>> chance(0.0249), chance(0.00004), chance(None)
+    ('0.025', '< 0.001', '–')
+    """
+    return "< 0.001" if p_value is not None and p_value < 0.001 else number(p_value)
+
+
 def many(count: int, what: str) -> str:
     """A count with its noun.
 

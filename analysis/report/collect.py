@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from analysis.report.sheets import tiles_of
 from balancer.candidates import Known, is_usable
 from balancer.files import sha256_if_there
 from balancer.ledger import Ledger
-from balancer.records import MARKER, PROVENANCE, Marker, Row, read_rows, require_marker, unguard
+from balancer.records import MARKER, Marker, Row, provenance_rows, read_rows, require_marker
 from balancer.remembered import LastFill, known_of
 from balancer.scan import Collection
 from balancer.split import Split
@@ -220,12 +219,7 @@ def _sheets(folder: Path, labels: Sequence[str], rows: Sequence[Row]) -> dict[st
 
 def _made(folder: Path) -> list[tuple[Made, int]]:
     """The settings that synthetic images were made with, and of how many each."""
-    counts: Counter[tuple[str, ...]] = Counter()
-    try:
-        with (folder / PROVENANCE).open(encoding="utf-8", newline="") as file:
-            counts.update(tuple(unguard(row.get(name) or "") for name in MADE_WITH) for row in csv.DictReader(file))
-    except (OSError, ValueError, csv.Error):
-        return []  # the tables beside the images are the authority; this only adds to them
+    counts = Counter(tuple(row.get(name, "") for name in MADE_WITH) for row in provenance_rows(folder))
     return [(dict(zip(MADE_WITH, values, strict=True)), count) for values, count in counts.most_common()]
 
 

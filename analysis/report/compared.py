@@ -15,6 +15,7 @@ from analysis.report.blocks import (
     Section,
     Table,
     Words,
+    chance,
     figure,
     many,
     missing,
@@ -23,9 +24,10 @@ from analysis.report.blocks import (
 from analysis.report.collect import Facts
 from analysis.report.plots import Line, Row, forest, xy
 from analysis.report.results import Results, metric_name, summary_of
-from analysis.report.worth import exchange, power
+from analysis.report.worth import exchange, like_for_like, power
 
 _COMPARE = "balance compare"
+_WEAK = "weak baseline"
 _SERIES = {"free": 0, "synthetic": 1, "real": 2, "control": 4}
 _LEGEND = (
     *(("triangle", "real images alone"), ("circle", "needs nothing generated")),
@@ -49,11 +51,12 @@ def verdict(facts: Facts) -> Section:
         blocks.append(Words("Whether the synthetic images help is not known: nothing was compared yet.", "verdict"))
         blocks += missing("Train with and without them, and test on patients that neither has seen.", _COMPARE)
     else:
-        blocks.append(Words(results.verdict or "The comparison came to no verdict.", "verdict"))
+        first, *more = results.points or (results.verdict or "The comparison came to no verdict.",)
+        blocks += [Words(first, "verdict"), *([Bullets(more)] if more else [])]
     if stamps := stamps_of(facts):
         blocks.append(Bullets(stamps, "stamps"))
     if results is not None:
-        blocks += [Words(each) for each in (_use(results), _openings(results)) if each]
+        blocks += [Words(each) for each in (_weak(stamps), _use(results), _openings(results)) if each]
         said = summary_of(results.power)
         if said and said not in results.verdict:
             what = "What cross-fitting can show" if results.folds else "What this test part can show"
@@ -63,10 +66,18 @@ def verdict(facts: Facts) -> Section:
     return Section("verdict", "Verdict", blocks)
 
 
+def _weak(stamps: Sequence[str]) -> str:
+    """A stamp that needs a word more."""
+    if _WEAK not in stamps:
+        return ""
+    return (
+        "Weak baseline: the arms were compared with a small classifier that knows these images alone. A stronger one, "
+        "as would be used in practice, may gain less from synthetic images, or nothing (balance compare --backbone)."
+    )
+
+
 def _use(results: Results) -> str:
-    if results.best_arm:
-        return f"The arm to use: {results.best_arm}."
-    return "" if not results.arms else "No arm is shown to be better than another."
+    return f"The arm to use: {results.best_arm}." if results.best_arm else ""
 
 
 def _openings(results: Results) -> str:
@@ -83,9 +94,11 @@ def comparison(facts: Facts) -> Section:
     if results is None:
         return Section("comparison", title, missing("Nothing was compared yet.", _COMPARE))
     blocks: list[Block] = [Words(_design(results))]
+    blocks += _meanings(results)
     if results.test:
         blocks.append(_tested(results))
-    blocks += [*_differences(results), *_arms(results), *_recall(results), *_reliability(results), *_strata(results)]
+    blocks += [*_differences(results), *like_for_like(results), *_arms(results), *_recall(results)]
+    blocks += [*_reliability(results), *_strata(results)]
     blocks += [*power(results), *exchange(results), *_left_out(results)]
     return Section("comparison", title, blocks)
 
@@ -95,17 +108,24 @@ def _design(results: Results) -> str:
     said = [f"Endpoint, named beforehand: {ends[0]}" + (f"; second: {ends[1]}." if ends[1:] else ".")] if ends else []
     if results.seeds is not None:
         said.append(f"Each arm was trained with {many(results.seeds, 'seed')}, paired across arms.")
-    chosen = [f"{kind} {arm}" for kind, arm in (("free", results.free), ("synthetic", results.synthetic)) if arm]
+    kinds = (("without", results.free), ("with", results.synthetic))
+    chosen = [f"{arm}, the best {kind} synthetic images" for kind, arm in kinds if arm]
     if results.folds:
         said.append(f"Cross-fitted: every patient is tested once, in one of {results.folds} folds.")
     if results.how_chosen:
         said.append(results.how_chosen)
     elif chosen:
-        said.append(f"Chosen on the validation part as the best of their kind: {' and '.join(chosen)}.")
+        said.append(f"Chosen on the validation part: {'; and '.join(chosen)}.")
     if results.reference:
         said.append(f"Differences are to {results.reference}.")
-    said.append("Intervals cover 95%.")
+    said.append("Brackets are intervals that cover 95%.")
     return " ".join(said)
+
+
+def _meanings(results: Results) -> list[Block]:
+    rows = [[name, results.meanings[name]] for name in results.ordered if name in results.meanings]
+    caption = "The arms: ways to train the same classifier, all with the same number of steps"
+    return [Table(caption, ["arm", "what it does"], rows, prose=True)] if rows else []
 
 
 def _tested(results: Results) -> Table:
@@ -156,7 +176,7 @@ def _difference_table(results: Results) -> Table:
     rows = []
     for name in sorted(results.differences, key=_place_in(results.ordered)):
         found, chances = results.differences[name], results.p_values.get(name, {})
-        cells = [(figure(found.get(each), signed=True), number(chances.get(each))) for each in metrics]
+        cells = [(figure(found.get(each), signed=True), chance(chances.get(each))) for each in metrics]
         rows.append([name, *(cell for pair in cells for cell in pair)])
     return Table(
         "Each arm minus the reference [95%]; p for the two endpoints alone, corrected over the arms", header, rows

@@ -65,8 +65,13 @@ def _partition(facts: Facts) -> str:
         "none": "No partition was made",
     }.get(facts.split.origin, "Partitions were made")
     sizes = {part: sum(images for images, _ in facts.counts[part].values()) for part in PARTS}
-    names = {"train": "training", "holdout": "training, unseen by the generator", "val": "validation", "test": "test"}
-    parts = ", ".join(f"{names[part]} {size:,}" for part, size in sizes.items() if size)
+    names = {
+        "train": "training",
+        "holdout": "training, but unseen by the generator",
+        "val": "validation",
+        "test": "test",
+    }
+    parts = "; ".join(f"{names[part]} {size:,}" for part, size in sizes.items() if size)
     known = "" if facts.patients else " Patients are unknown, so leakage between the parts is not excluded."
     return f"{how} ({parts} images; SHA-256 of the partition {facts.split.sha256[:16]}).{known}{_folds(facts)}"
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from analysis.intervals import Interval
 from analysis.report.blocks import figure
-from analysis.report.svg import LETTER, SHAPES, WIDTH, Drawing, Point, Scale, shown
+from analysis.report.svg import LETTER, SHAPES, WIDTH, Drawing, Point, Scale, shorten, shown, width_of
 
 _ROW, _BAR, _LETTERS = 20, 13, 24
 _MARGIN = 6
@@ -203,7 +203,7 @@ def _shape(number: int) -> str:
 
 
 def _left(labels: Sequence[str]) -> float:
-    return 14 + LETTER * min(_LETTERS, max(map(len, labels), default=0))
+    return 14 + max((width_of(shorten(label, _LETTERS)) for label in labels), default=0)
 
 
 def _right(notes: Sequence[str]) -> float:

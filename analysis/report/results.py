@@ -30,12 +30,14 @@ class Results:
     """
 
     verdict: str
+    points: tuple[str, ...]
     best_arm: str
     stamps: tuple[str, ...]
     primary: str
     secondary: str
     arms: Figures
     kinds: Mapping[str, str]
+    meanings: Mapping[str, str]
     left_out: Mapping[str, str]
     free: str
     synthetic: str
@@ -43,6 +45,7 @@ class Results:
     reference: str
     differences: Figures
     p_values: Mapping[str, Mapping[str, float]]
+    like_for_like: Mapping[str, Any]
     strata: Mapping[str, Mapping[str, tuple[int | None, Figures]]]
     reliability: Mapping[str, tuple[tuple[float, float, int], ...]]
     test: Mapping[str, tuple[int | None, int | None]]
@@ -108,12 +111,14 @@ def read_results(found: Mapping[str, Any]) -> Results | None:
     differences = mapping(found.get("differences"))
     return Results(
         verdict=text(found.get("verdict")),
+        points=texts(found.get("points")),
         best_arm=text(found.get("best_arm")),
         stamps=texts(found.get("stamps")),
         primary=text(endpoint.get(PRIMARY)),
         secondary=text(endpoint.get(SECONDARY)),
         arms=_figures(found.get("arms")),
         kinds=_texts_of(found.get("kinds")),
+        meanings=_texts_of(found.get("meanings")),
         left_out=_texts_of(found.get("left_out")),
         free=text(chosen.get("free")),
         synthetic=text(chosen.get("synthetic")),
@@ -121,6 +126,7 @@ def read_results(found: Mapping[str, Any]) -> Results | None:
         reference=text(found.get("reference")),
         differences=_figures(differences),
         p_values={name: _p_values(each) for name, each in differences.items()},
+        like_for_like=mapping(found.get("like_for_like")),
         strata={name: _stratum(each) for name, each in mapping(found.get("strata")).items()},
         reliability={name: _bins(each) for name, each in mapping(found.get("reliability")).items()},
         test={name: _sizes(each) for name, each in mapping(found.get("test")).items()},

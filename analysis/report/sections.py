@@ -16,6 +16,7 @@ from analysis.report.blocks import (
     Strip,
     Table,
     Words,
+    chance,
     figure,
     many,
     missing,
@@ -30,6 +31,10 @@ from analysis.report.screened import DECISIONS, GATES, Screened
 _FILL = "balance fill --target max --dry-run"
 _FILES = 3
 _DETECTORS = 8
+_FIDELITY = {
+    **{"kid": "KID, lower is nearer", "fid": "FID, lower is nearer"},
+    **{"precision": "share that looks real (precision)", "recall": "share of real kinds that are there (recall)"},
+}
 _BEYOND = 2.5  # times the rejection threshold: what is farther is drawn at the edge
 
 
@@ -228,7 +233,8 @@ def _copy_blocks(found: Copies) -> list[Block]:
 
 
 def _copy_table(found: Copies) -> Table:
-    groups = {"real, to other patients": found.real, **found.synthetic, "accepted, all classes": found.accepted}
+    made = {f"synthetic {label}, all that were made": values for label, values in found.synthetic.items()}
+    groups = {"real, to other patients": found.real, **made, "synthetic, accepted, all classes": found.accepted}
     rows = [
         [name, f"{len(values):,}", *(_above(values, limit) for limit in (found.review, found.reject))]
         for name, values in groups.items()
@@ -291,7 +297,7 @@ def _detector_table(classes: Sequence[Mapping[str, Any]], level: float | None) -
         [
             f"{text(one.get('label'))}: {text(each.get('name'))}",
             figure(interval(each.get("area")), 2),
-            number(real(each.get("p_value"))),
+            chance(real(each.get("p_value"))),
             "yes" if _alarms(each, level) else "no",
         ]
         for one in classes
@@ -322,7 +328,7 @@ def quality(facts: Facts) -> Section:
 def _fidelity(found: Mapping[str, Any]) -> Iterator[tuple[str, Interval | None, Interval | None]]:
     reference = mapping(found.get("reference"))
     for name, value in mapping(found.get("figures")).items():
-        yield name, interval(value), interval(reference.get(name))
+        yield _FIDELITY.get(name, name), interval(value), interval(reference.get(name))
 
 
 def origins(balanced: Balanced) -> list[Block]:

@@ -1,4 +1,4 @@
-"""What a test part can show at all, and what synthetic images are worth in real ones."""
+"""What a test part can show at all, what the images do themselves, and what they are worth in real ones."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from analysis.intervals import Interval
-from analysis.report.blocks import UNKNOWN, Block, Bullets, Heading, Plot, Table, Words, number
-from analysis.report.loose import entries, interval, mapping, real, text, texts, whole
+from analysis.report.blocks import UNKNOWN, Block, Bullets, Heading, Plot, Table, Words, figure, number
+from analysis.report.loose import entries, intervals, mapping, real, text, texts, whole
 from analysis.report.plots import Line, xy
 from analysis.report.results import Results, curve_of, metric_name, summary_of
 
@@ -49,19 +49,38 @@ def _way(name: str, found: Mapping[str, Any]) -> list[str]:
     ]
 
 
+def like_for_like(results: Results) -> list[Block]:
+    """What of the difference of the two chosen arms the images account for, and what the recipe of their arm."""
+    found, metrics = results.like_for_like, [each for each in (results.primary, results.secondary) if each]
+    synthetic, arm = text(found.get("synthetic")), text(found.get("arm"))
+    images, recipe = (intervals(found.get(name)) for name in ("images", "recipe"))
+    if not (images and synthetic and arm and metrics):
+        return []
+    told: dict[str, Mapping[str, Interval]] = {f"the images: {synthetic} minus {arm}": images}
+    if recipe:
+        whole = results.differences.get(synthetic, {})
+        told |= {f"the recipe: {arm} minus {results.reference}": recipe, "both together": whole}
+    rows = [[name, *(figure(each.get(metric), signed=True) for metric in metrics)] for name, each in told.items()]
+    said = (
+        f"{synthetic} is trained by the same recipe as {arm}, which has no synthetic images: what lies between the two "
+        "is the images' own doing."
+    )
+    rest = " The rest of its difference to the reference is due to the recipe." if recipe else ""
+    header = ["what", *map(metric_name, metrics)]
+    return [Heading("The images or the recipe?"), Words(said + rest), Table("Like for like [95%]", header, rows)]
+
+
 def exchange(results: Results) -> list[Block]:
     """The learning curve of the rare class, and where the synthetic arm stands beside it."""
     found = results.exchange
     said, curve = summary_of(found), curve_of(found)
-    worth = {name: interval(found.get(name)) for name in ("images", "patients")}
-    rows = [[f"more real {name}", _count(each)] for name, each in worth.items() if each]
-    if not (said or curve or rows):
+    if not (said or curve):
         return []
     blocks: list[Block] = [Heading("What the synthetic images are worth in real ones")]
     blocks += [Words(said)] if said else []
     if curve:
         blocks.append(_curve(results, text(found.get("arm")) or results.synthetic))
-    return [*blocks, *([Table("Worth, of the rare class [95%]", ["what", "worth"], rows)] if rows else [])]
+    return blocks
 
 
 def _curve(results: Results, arm: str) -> Plot:
@@ -76,9 +95,3 @@ def _curve(results: Results, arm: str) -> Plot:
     return Plot(
         svg, f"The learning curve of the rare class, 95% intervals; the broken line is {arm or 'an arm'}.{rises}"
     )
-
-
-def _count(found: Interval) -> str:
-    """A figure in whole images or patients."""
-    mean, low, high = (number(each, 0, signed=True) for each in (found.value, found.low, found.high))
-    return f"{mean} [{low}, {high}]"

@@ -20,28 +20,44 @@ from balancer.files import write_whole
 LATENT_NOISE = 0.1
 """Standard deviation of what is added to the latents while learning: the denoiser will not be exact either."""
 
+KL_WEIGHT = 1e-3
+"""Of the divergence of `AutoencoderKL`, in the loss: enough to bound the latents, too little to blur."""
+
 
 def train_autoencoder(run: Run, pictures: Pictures) -> tuple[Any, Done]:
     """The averaged autoencoder, and how long it learnt."""
     networks = new_networks(run, AUTOENCODER, {AUTOENCODER: lambda: build_autoencoder(run.settings)})
     model: Any = networks[AUTOENCODER]
-    weights = draws.sampling_weights(run.labels)
+    weights, design = draws.sampling_weights(run.labels), run.settings.design
+    through = _through_kl if design.autoencoder == "kl" else _through_tiny
 
     def draw(step: int) -> Batch:
         return _draw(run, pictures, weights, step)
 
     def loss(batch: Tensor, noise: Tensor) -> Tensor:
         with run.machine.autocast():
-            latents = model.encoder(batch)
-            decoded = model.decoder(latents + LATENT_NOISE * noise)
+            decoded, penalty = through(model, batch, noise)
         grey, wanted = decoded.float().mean(dim=1, keepdim=True), batch[:, :1]
-        return reconstruction_loss(grey, wanted) + LATENT_WEIGHT * latent_penalty(latents)
+        return reconstruction_loss(grey, wanted, design.edge_weight) + penalty
 
     learner = new_learner(run, AUTOENCODER, networks, draw, loss)
     done = learn(run, AUTOENCODER, learner)
     autoencoder: Any = learner.average[AUTOENCODER]
     make_grey(autoencoder)
     return autoencoder, done
+
+
+def _through_tiny(model: Any, batch: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+    """What comes out, and how far the latents are from what diffusion assumes."""
+    latents = model.encoder(batch)
+    return model.decoder(latents + LATENT_NOISE * noise), LATENT_WEIGHT * latent_penalty(latents)
+
+
+def _through_kl(model: Any, batch: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+    """The same for a distribution of latents (Kingma and Welling 2014), its divergence a mean over their numbers."""
+    found = model.encode(batch).latent_dist
+    divergence = found.kl().mean() / found.mean[0].numel()
+    return model.decode(found.mean + found.std * noise).sample, KL_WEIGHT * divergence
 
 
 def scaled_latents(run: Run, autoencoder: Any, pictures: Pictures) -> Tensor:
@@ -60,7 +76,7 @@ def _draw(run: Run, pictures: Pictures, weights: Tensor, step: int) -> Batch:
     chance = draws.generator(settings.seed, AUTOENCODER, step)
     batch = pictures.batch(draws.draw_indices(weights, settings.autoencoder_batch_size, chance))
     noise = torch.randn(len(batch), settings.latent_channels, cells, cells, generator=chance)
-    return batch.to(run.machine.device), noise.to(run.machine.device)
+    return run.machine.send(batch, noise)
 
 
 @torch.no_grad()
@@ -70,6 +86,8 @@ def _encode(run: Run, autoencoder: Any, pictures: Pictures) -> Tensor:
     for first in range(0, total, size):
         last = min(first + size, total)
         batch = pictures.batch(torch.arange(first, last)).to(run.machine.device)
-        encoded.append(autoencoder.encode(batch).latents.float().cpu().contiguous())
+        found = autoencoder.encode(batch)
+        latents = found.latents if hasattr(found, "latents") else found.latent_dist.mean
+        encoded.append(latents.float().cpu().contiguous())
         run.progress("latents", last, total, "")
     return torch.cat(encoded)

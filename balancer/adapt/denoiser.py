@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from balancer.adapt import draws, losses, text
 from balancer.adapt.learning import Batch, Done
 from balancer.adapt.machine import compiled
-from balancer.adapt.networks import TIMESTEPS, build_pipeline, build_scheduler, build_unet
+from balancer.adapt.networks import TIMESTEPS, build_pipeline, build_unet, signal_shares
 from balancer.adapt.pictures import contact_sheet, draw_samples
 from balancer.adapt.training import DENOISER, Run, learn, new_learner, new_networks
 from balancer.files import write_whole
@@ -21,7 +21,8 @@ from balancer.files import write_whole
 def train_denoiser(run: Run, autoencoder: Any, tokenizer: Any, latents: Tensor) -> tuple[nn.ModuleDict, Done]:
     """The averaged networks, "unet" and "text_encoder", and how long they learnt."""
     networks = _new_networks(run, tokenizer)
-    weights, alpha_bars = draws.sampling_weights(run.labels), build_scheduler().alphas_cumprod
+    design = run.settings.design
+    weights, alpha_bars = draws.sampling_weights(run.labels), signal_shares(design)
 
     def draw(step: int) -> Batch:
         chance = draws.generator(run.settings.seed, DENOISER, step)
@@ -31,15 +32,15 @@ def train_denoiser(run: Run, autoencoder: Any, tokenizer: Any, latents: Tensor) 
         labels = [run.samples[i].label for i in chosen]
         known = [run.known(run.samples[i]) for i in chosen]
         tokens = text.tokenize(tokenizer, text.draw_captions(run.packs, labels, step, run.settings, known))
-        batch = latents[chosen], noise, times, tokens, alpha_bars[times]
-        return tuple(tensor.to(run.machine.device) for tensor in batch)
+        return run.machine.send(latents[chosen], noise, times, tokens, alpha_bars[times])
 
     encode, unet = _fast(run, networks, draw)
 
     def loss(clean: Tensor, noise: Tensor, times: Tensor, tokens: Tensor, alpha_bar: Tensor) -> Tensor:
         with run.machine.autocast():
             predicted = unet(losses.noised(clean, noise, alpha_bar), times, encode(tokens)[0])[0]
-        return losses.velocity_loss(predicted, losses.velocity(clean, noise, alpha_bar), alpha_bar)
+        target = losses.velocity(clean, noise, alpha_bar)
+        return losses.velocity_loss(predicted, target, alpha_bar, min_snr=design.min_snr)
 
     learner = new_learner(run, DENOISER, networks, draw, loss)
 
@@ -55,7 +56,7 @@ def train_denoiser(run: Run, autoencoder: Any, tokenizer: Any, latents: Tensor) 
 def _new_networks(run: Run, tokenizer: Any) -> nn.ModuleDict:
     builders = {
         "unet": lambda: build_unet(run.settings),
-        "text_encoder": lambda: text.build_text_encoder(run.settings, tokenizer),
+        "text_encoder": lambda: text.build_text_encoder(run.settings, tokenizer, run.packs),
     }
     networks = new_networks(run, DENOISER, builders)
     if run.machine.device.type == "cpu":
@@ -99,6 +100,7 @@ def _is_due(run: Run, done: Done) -> bool:
 def _draw_sheet(run: Run, autoencoder: Any, average: nn.ModuleDict, tokenizer: Any, done: Done) -> None:
     path = run.work / "samples" / f"{done.step:06d}.png"
     run.progress("samples", 0, 1, "drawing sample pictures")
-    pipeline = build_pipeline(autoencoder, average["text_encoder"], tokenizer, average["unet"])
+    networks = average["text_encoder"], tokenizer, average["unet"]
+    pipeline = build_pipeline(autoencoder, *networks, run.settings.design)
     write_whole(path, contact_sheet(draw_samples(pipeline, run.packs, run.settings.seed)))
     run.progress("samples", 1, 1, f"{run.work.name}/samples/{path.name}")

@@ -42,7 +42,8 @@ class Learner:
     """Networks that learn together, their running average, and what they learn from.
 
     `draw` gives the batch of a step, the same whenever it is asked; `loss` judges a batch, or a part of one. A batch
-    that does not fit is learnt in parts; before that, `spare` may find memory and says whether it did.
+    that does not fit is learnt in parts; before that, `spare` may find memory and says whether it did. With `ahead`
+    the next batch is drawn while a GPU still works at this one.
     """
 
     networks: nn.ModuleDict
@@ -54,9 +55,15 @@ class Learner:
     optimizer: torch.optim.AdamW = field(init=False)
     parts: int = 1
     spare: Callable[[], bool] = lambda: False
+    ahead: bool = False
+    _drawn: tuple[int, Batch] | None = field(init=False, default=None)
+    _followed: tuple[list[Tensor], list[Tensor]] = field(init=False)
 
     def __post_init__(self) -> None:
         self.average = deepcopy(self.networks).requires_grad_(False).eval()
+        pairs = zip(self.average.state_dict().values(), self.networks.state_dict().values(), strict=True)
+        floating = [pair for pair in pairs if pair[0].is_floating_point()]  # they share memory with the weights
+        self._followed = [a for a, _ in floating], [b for _, b in floating]
         self.optimizer = torch.optim.AdamW(
             self.networks.parameters(), lr=self.rate, betas=(0.9, 0.99), weight_decay=0.01, fused=True
         )
@@ -65,16 +72,21 @@ class Learner:
         """One step of the optimiser at a learning rate; gives the batch's loss."""
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        loss = self._gradients(self.draw(step))
+        loss = self._gradients(self._batch(step))
         nn.utils.clip_grad_norm_(self.networks.parameters(), 1.0)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         self._follow(min(self.decay, (1 + step) / (10 + step)))
-        return loss
+        self._drawn = (step + 1, self.draw(step + 1)) if self.ahead else None
+        return float(loss)  # waits for the GPU: all of the step is under way by now
 
-    def _gradients(self, batch: Batch) -> float:
+    def _batch(self, step: int) -> Batch:
+        return self._drawn[1] if self._drawn is not None and self._drawn[0] == step else self.draw(step)
+
+    def _gradients(self, batch: Batch) -> Tensor:
         try:
-            return sum(self._part_gradients(part, len(batch[0])) for part in _parts(batch, self.parts))
+            losses = [self._part_gradients(part, len(batch[0])) for part in _parts(batch, self.parts)]
+            return torch.stack(losses).sum()
         except torch.cuda.OutOfMemoryError:
             spared = self.spare()
             if not spared and self.parts >= len(batch[0]):
@@ -84,16 +96,14 @@ class Learner:
         self.parts *= 1 if spared else 2  # the same batch in smaller parts
         return self._gradients(batch)
 
-    def _part_gradients(self, part: Batch, whole: int) -> float:
+    def _part_gradients(self, part: Batch, whole: int) -> Tensor:
         loss = self.loss(*part) * (len(part[0]) / whole)
         loss.backward()  # type: ignore[no-untyped-call]
-        return float(loss.detach())
+        return loss.detach()
 
     @torch.no_grad()
     def _follow(self, decay: float) -> None:
-        pairs = zip(self.average.state_dict().values(), self.networks.state_dict().values(), strict=True)
-        floating = [(a, b) for a, b in pairs if a.is_floating_point()]
-        torch._foreach_lerp_([a for a, _ in floating], [b for _, b in floating], 1 - decay)
+        torch._foreach_lerp_(*self._followed, 1 - decay)
 
     def tensors(self) -> dict[str, dict[str, Tensor]]:
         """All that a checkpoint must hold, by file and by name."""

@@ -6,8 +6,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from balancer.adapt.design import EDGE_WEIGHT
+
 SCALES = 3
-EDGE_WEIGHT = 2.0
 LATENT_WEIGHT = 0.01
 SNR_LIMIT = 5.0
 
@@ -17,7 +18,7 @@ def edges(pictures: Tensor) -> tuple[Tensor, Tensor]:
     return pictures.diff(dim=2), pictures.diff(dim=3)
 
 
-def reconstruction_loss(decoded: Tensor, pictures: Tensor) -> Tensor:
+def reconstruction_loss(decoded: Tensor, pictures: Tensor, edge_weight: float = EDGE_WEIGHT) -> Tensor:
     """Mean absolute error of grey values and, over a pyramid of scales, of their edges; both (N, C, H, W).
 
     The edges keep what a plain error blurs: a rib's margin is a small part of the grey but most of the difference.
@@ -28,7 +29,7 @@ def reconstruction_loss(decoded: Tensor, pictures: Tensor) -> Tensor:
     loss = F.l1_loss(decoded, pictures)
     for scale in range(SCALES):
         pairs = zip(edges(decoded), edges(pictures), strict=True)
-        loss = loss + EDGE_WEIGHT / 2**scale * sum(F.l1_loss(a, b) for a, b in pairs)
+        loss = loss + edge_weight / 2**scale * sum(F.l1_loss(a, b) for a, b in pairs)
         decoded, pictures = F.avg_pool2d(decoded, 2), F.avg_pool2d(pictures, 2)
     return loss
 
@@ -69,7 +70,7 @@ def velocity_weights(alpha_bar: Tensor) -> Tensor:
     return snr.clamp(max=SNR_LIMIT) / (snr + 1)
 
 
-def velocity_loss(predicted: Tensor, target: Tensor, alpha_bar: Tensor) -> Tensor:
-    """Weighted mean squared error of v; both (N, C, h, w)."""
+def velocity_loss(predicted: Tensor, target: Tensor, alpha_bar: Tensor, *, min_snr: bool = True) -> Tensor:
+    """Mean squared error of v, each image's weighted unless `min_snr` is off; both (N, C, h, w)."""
     errors = (predicted.float() - target).square().mean(dim=(1, 2, 3))
-    return (velocity_weights(alpha_bar) * errors).mean()
+    return (velocity_weights(alpha_bar) * errors if min_snr else errors).mean()

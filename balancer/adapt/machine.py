@@ -28,6 +28,12 @@ class Machine:
         """The context that networks run in."""
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16)
 
+    def send(self, *tensors: Tensor) -> tuple[Tensor, ...]:
+        """Tensors there; to a GPU they travel while it works."""
+        if self.device.type != "cuda":
+            return tuple(tensor.to(self.device) for tensor in tensors)
+        return tuple(tensor.pin_memory().to(self.device, non_blocking=True) for tensor in tensors)
+
     def place(self, network: nn.Module) -> None:
         """Move a network there, colours innermost, as convolutions run fastest."""
         network.to(self.device)

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from balancer.adapt.text import Packs
 from balancer.errors import CollectionError
+from balancer.generators.schedule import guidance_rescale
 from balancer.images import read_grey, resize
 from balancer.prompts import make_prompt
 from balancer.scan import Sample
@@ -73,6 +74,7 @@ def draw_samples(pipeline: Any, packs: Packs, seed: int, columns: int = COLUMNS)
             generator=[torch.Generator("cpu").manual_seed(seed + column) for column in range(columns)],
             num_inference_steps=STEPS,
             guidance_scale=GUIDANCE,
+            guidance_rescale=guidance_rescale(pipeline.scheduler.config),
             output_type="np",
         ).images
         rows[label] = np.rint(images.mean(axis=-1) * 255).astype(np.uint8)

@@ -16,15 +16,17 @@ from balancer.adapt import card, text
 from balancer.adapt.autoencoder import scaled_latents, train_autoencoder
 from balancer.adapt.checkpoint import to_json, whole_folder
 from balancer.adapt.denoiser import train_denoiser
+from balancer.adapt.design import USUAL, Design
 from balancer.adapt.learning import Done
 from balancer.adapt.machine import find_machine
+from balancer.adapt.memory import memory_explained, no_room_from_scratch
 from balancer.adapt.networks import build_pipeline
 from balancer.adapt.pictures import Pictures, read_pictures
 from balancer.adapt.settings import MACHINE_FIELDS, ScratchSettings
+from balancer.adapt.singles import left_out, without_singles
 from balancer.adapt.training import AUTOENCODER, DENOISER, Progress, Run
 from balancer.adapt.work import begin, is_finished, work_folder
 from balancer.attributes import Attributes
-from balancer.errors import CollectionError
 from balancer.files import write_whole
 from balancer.prompts import TemplatePack
 from balancer.scan import Sample
@@ -46,14 +48,15 @@ def train_from_scratch(
     their captions say so. The unfinished work lies in
     `<folder>.training`; run again with the same arguments it goes on there, and on a CPU a run of so many `steps`
     ends with the weights of one that was never stopped. A finished folder of the same arguments is left as it is.
+    Classes of one image are left out, since only a copy could be learnt from it.
 
     Raises:
         CollectionError: there is nothing to train on, or it changed since it was scanned.
         ImageError: a file cannot be read.
         ModelError: the folder holds another training, there is no such device, or the loss is no number any more.
+        OutOfMemory: not even one image at a time fits on the device.
     """
-    samples = sorted(samples, key=lambda sample: sample.path)
-    refuse_nothing(samples)
+    samples, single = without_singles(samples)
     packs = {label: pack[label] if isinstance(pack, Mapping) else pack for label in card.class_counts(samples)}
     known = {path: each for path, each in (attributes or {}).items() if any(each)}
     known = {sample.path: known[sample.path] for sample in samples if sample.path in known}
@@ -62,12 +65,16 @@ def train_from_scratch(
         machine = find_machine(settings.device)
         begin(folder, fingerprint, AUTOENCODER)
         run = Run(samples, packs, settings, work_folder(folder), machine, progress, known)
-        _train(run, root, folder, {"fingerprint": fingerprint, "split_sha256": split_sha256})
+        for label in single:
+            progress("samples", 1, 1, left_out(label))
+        origin = {"fingerprint": fingerprint, "split_sha256": split_sha256, "left_out": single}
+        with memory_explained(no_room_from_scratch, settings.size):
+            _train(run, root, folder, origin)
     shutil.rmtree(work_folder(folder), ignore_errors=True)
     return folder
 
 
-def _train(run: Run, root: Path, folder: Path, origin: Mapping[str, str]) -> None:
+def _train(run: Run, root: Path, folder: Path, origin: Mapping[str, Any]) -> None:
     pictures = _read(run, root)
     tokenizer = _vocabulary(run)
     autoencoder, first = train_autoencoder(run, pictures)
@@ -75,7 +82,7 @@ def _train(run: Run, root: Path, folder: Path, origin: Mapping[str, str]) -> Non
     denoiser, second = train_denoiser(run, autoencoder, tokenizer, latents)
     training = {AUTOENCODER: _facts(first), DENOISER: _facts(second)}
     with whole_folder(folder) as partial:
-        _save_pipeline(_half_pipeline(autoencoder, denoiser, tokenizer), run, partial)
+        _save_pipeline(_half_pipeline(autoencoder, denoiser, tokenizer, run.settings.design), run, partial)
         made = card.make_card(run.samples, run.settings, pictures.reduction, run.machine.device.type, training, partial)
         card.write_card({**made, **origin}, partial)
 
@@ -102,7 +109,8 @@ def _fingerprint(
     known: Mapping[str, Attributes],
 ) -> str:
     """The hash of all that decides what is learnt."""
-    kept = {name: value for name, value in settings.to_json().items() if name not in MACHINE_FIELDS}
+    usual = ("design",) if settings.design == USUAL else ()  # trainings from before there was one go on
+    kept = {name: value for name, value in settings.to_json().items() if name not in (*MACHINE_FIELDS, *usual)}
     told = _distinct(known)
     words = {label: [pack.name, *text.texts({label: pack}, told)] for label, pack in packs.items()}
     files = [(sample.path, sample.label, sample.sha256) for sample in samples]
@@ -116,16 +124,19 @@ def _distinct(known: Mapping[str, Attributes]) -> list[Attributes]:
 def _vocabulary(run: Run) -> Any:
     path = run.work / "vocabulary.json"
     if not path.exists():
-        vocabulary, merges = text.train_vocabulary(run.packs, run.settings.vocabulary, _distinct(run.attributes))
-        write_whole(path, to_json({"vocabulary": vocabulary, "merges": merges}).encode())
+        known = _distinct(run.attributes)
+        vocabulary, merges = text.train_vocabulary(run.packs, run.settings.vocabulary, known)
+        length = text.fitting_length(text.build_tokenizer(vocabulary, merges), run.packs, known)
+        write_whole(path, to_json({"vocabulary": vocabulary, "merges": merges, "length": length}).encode())
     kept = json.loads(path.read_text(encoding="utf-8"))
-    return text.build_tokenizer(kept["vocabulary"], [(a, b) for a, b in kept["merges"]])
+    # a training that was begun before the length was kept reads 77
+    return text.build_tokenizer(kept["vocabulary"], [(a, b) for a, b in kept["merges"]], kept.get("length", 77))
 
 
-def _half_pipeline(autoencoder: Any, denoiser: nn.ModuleDict, tokenizer: Any) -> Any:
+def _half_pipeline(autoencoder: Any, denoiser: nn.ModuleDict, tokenizer: Any, design: Design) -> Any:
     parts = autoencoder, denoiser["text_encoder"], denoiser["unet"]
     small, words, unet = (deepcopy(part).cpu().half() for part in parts)
-    return build_pipeline(small, words, tokenizer, unet)
+    return build_pipeline(small, words, tokenizer, unet, design)
 
 
 def _save_pipeline(pipeline: Any, run: Run, folder: Path) -> None:
@@ -136,8 +147,9 @@ def _save_pipeline(pipeline: Any, run: Run, folder: Path) -> None:
     text.save_vocabulary(pipeline.tokenizer, folder / "tokenizer")
     # transformers would load what is half on disk as half, and diffusers as single: they must agree
     _edit(folder / "text_encoder" / "config.json", {"dtype": "float32"}, drop=())
-    # diffusers writes what it warns of when it reads it, and works it out again itself
-    _edit(folder / "vae" / "config.json", {}, drop=("block_out_channels",))
+    if run.settings.design.autoencoder == "tiny":
+        # diffusers writes what it warns of when it reads it, and works it out again itself
+        _edit(folder / "vae" / "config.json", {}, drop=("block_out_channels",))
     if sheets := sorted((run.work / "samples").glob("*.png")):
         shutil.copyfile(sheets[-1], folder / "samples.png")
 
@@ -146,13 +158,3 @@ def _edit(path: Path, change: Mapping[str, Any], drop: Sequence[str]) -> None:
     fields = {**json.loads(path.read_text(encoding="utf-8")), **change}
     kept = {name: value for name, value in fields.items() if name not in drop}
     path.write_text(to_json(kept), encoding="utf-8")
-
-
-def refuse_nothing(samples: Sequence[Sample]) -> None:
-    """Raise a CollectionError where there is nothing to learn from."""
-    if not samples:
-        raise CollectionError(
-            needed="images in the training part to learn from",
-            found="none",
-            next_step="look at the parts with: balance scan FOLDER",
-        )

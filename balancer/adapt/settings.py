@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from balancer.adapt.design import USUAL, Design
 from balancer.errors import ModelError
 
 DEFAULT_MINUTES = 30.0
@@ -47,6 +48,7 @@ class ScratchSettings:
     average_decay: float = 0.999
     checkpoint_every_seconds: float = 120.0
     sample_every: float = 0.25
+    design: Design = USUAL
 
     def __post_init__(self) -> None:
         refuse_both(self.steps, self.minutes)

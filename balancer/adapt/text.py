@@ -16,9 +16,12 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from balancer.adapt.settings import ScratchSettings
 from balancer.attributes import Attributes
-from balancer.prompts import TemplatePack, make_prompt, pack_texts
+from balancer.prompts import Prompt, TemplatePack, make_prompt, pack_texts
 
 MAX_TOKENS = 77
+COMMON_SHARE = 0.2
+"""The share of captions that leave out the finding, where the design is factored."""
+_APART = 0.1
 _SPECIAL = ("<|startoftext|>", "<|endoftext|>")
 _WORD_END = "</w>"
 
@@ -90,9 +93,18 @@ def texts(packs: Packs, known: Collection[Attributes] = ()) -> Iterator[str]:
         yield from (make_prompt(pack, label, 0, known=pack.words(each)).text for each in known)
 
 
-def build_tokenizer(vocabulary: Mapping[str, int], merges: Sequence[tuple[str, str]]) -> Any:
-    """The `CLIPTokenizer` of a vocabulary; it reads 77 tokens."""
-    return CLIPTokenizer(vocab=dict(vocabulary), merges=list(merges), model_max_length=MAX_TOKENS)
+def build_tokenizer(vocabulary: Mapping[str, int], merges: Sequence[tuple[str, str]], length: int = MAX_TOKENS) -> Any:
+    """The `CLIPTokenizer` of a vocabulary; it reads `length` tokens."""
+    return CLIPTokenizer(vocab=dict(vocabulary), merges=list(merges), model_max_length=length)
+
+
+def fitting_length(tokenizer: Any, packs: Packs, known: Collection[Attributes] = ()) -> int:
+    """Tokens to read: half as many again as the longest prompt, a multiple of 8, and never more than CLIP's 77.
+
+    Every padded token costs as much as a word, in the text encoder and in each layer that attends to it.
+    """
+    longest = max(len(tokenizer(text)["input_ids"]) for text in texts(packs, known))
+    return min(MAX_TOKENS, -(-3 * longest // 16) * 8)
 
 
 def save_vocabulary(tokenizer: Any, folder: Path) -> None:
@@ -100,8 +112,11 @@ def save_vocabulary(tokenizer: Any, folder: Path) -> None:
     tokenizer.backend_tokenizer.model.save(str(folder))
 
 
-def build_text_encoder(settings: ScratchSettings, tokenizer: Any) -> Any:
-    """A small `CLIPTextModel`; (N, 77) tokens give (N, 77, text_width)."""
+def build_text_encoder(settings: ScratchSettings, tokenizer: Any, packs: Packs | None = None) -> Any:
+    """A small `CLIPTextModel`; (N, length) tokens give (N, length, text_width).
+
+    With a factored design the tokens by which the labels of `packs` differ begin as one.
+    """
     config = CLIPTextConfig(
         vocab_size=len(tokenizer),
         hidden_size=settings.text_width,
@@ -109,12 +124,33 @@ def build_text_encoder(settings: ScratchSettings, tokenizer: Any) -> Any:
         projection_dim=settings.text_width,
         num_hidden_layers=settings.text_layers,
         num_attention_heads=max(1, settings.text_width // 32),
-        max_position_embeddings=MAX_TOKENS,
+        max_position_embeddings=tokenizer.model_max_length,
         bos_token_id=tokenizer.bos_token_id,
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
     )
-    return CLIPTextModel(config)
+    encoder = CLIPTextModel(config)
+    if settings.design.factored and packs:
+        _begin_as_one(encoder, sorted(distinct_tokens(tokenizer, packs)))
+    return encoder
+
+
+def distinct_tokens(tokenizer: Any, packs: Packs) -> set[int]:
+    """The tokens that stand in the prompts of some labels and not of all."""
+    found = [
+        {token for row in tokenizer(list(pack_texts(pack, [label])))["input_ids"] for token in row}
+        for label, pack in packs.items()
+    ]
+    return set.union(*found) - set.intersection(*found)
+
+
+@torch.no_grad()
+def _begin_as_one(encoder: Any, tokens: Sequence[int]) -> None:
+    """Give tokens one common embedding, nearly: what tells classes apart is then only what was learnt."""
+    rows = encoder.get_input_embeddings().weight
+    if tokens:
+        own = rows[list(tokens)]
+        rows[list(tokens)] = own.mean(dim=0) + _APART * (own - own.mean(dim=0))
 
 
 def draw_captions(
@@ -138,11 +174,23 @@ def draw_captions(
         words = None if known is None else packs[label].words(known[place])
         prompt = make_prompt(packs[label], label, first + place, settings.seed, words)
         dropped, to_negative = chance.random() < settings.caption_dropout, chance.random() < 0.5
-        captions.append(prompt.text if not dropped else prompt.negative if to_negative else "")
+        common = settings.design.factored and chance.random() < COMMON_SHARE
+        text = common_text(prompt) if common else prompt.text
+        captions.append(text if not dropped else prompt.negative if to_negative else "")
     return captions
 
 
+def common_text(prompt: Prompt) -> str:
+    """A prompt without its finding: what images of all classes have in common.
+
+    >>> common_text(Prompt("frontal radiograph, a nodule", "", "{view} radiograph, {finding}", {"finding": "a nodule"}))
+    'frontal radiograph'
+    """
+    return " ".join(prompt.text.replace(prompt.slots.get("finding", ""), "").split()).strip(" ,.;")
+
+
 def tokenize(tokenizer: Any, captions: Sequence[str]) -> Tensor:
-    """Token ids, (N, 77), padded exactly as `StableDiffusionPipeline` does."""
-    rows = tokenizer(list(captions), padding="max_length", max_length=MAX_TOKENS, truncation=True)["input_ids"]
+    """Token ids, (N, length), padded exactly as `StableDiffusionPipeline` does."""
+    length = tokenizer.model_max_length
+    rows = tokenizer(list(captions), padding="max_length", max_length=length, truncation=True)["input_ids"]
     return torch.tensor(rows)

@@ -78,7 +78,9 @@ def new_learner(
     """A learner with the phase's own settings."""
     first = phase == AUTOENCODER
     rate = run.settings.autoencoder_learning_rate if first else run.settings.learning_rate
-    return learning.Learner(networks, draw, loss, rate, run.settings.average_decay)
+    learner = learning.Learner(networks, draw, loss, rate, run.settings.average_decay)
+    learner.ahead = run.machine.device.type == "cuda"
+    return learner
 
 
 def learn(

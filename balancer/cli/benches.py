@@ -40,6 +40,11 @@ class Order:
     force: bool
 
     @property
+    def has_curve(self) -> bool:
+        """Whether a learning curve is wanted, and its interval can be had."""
+        return not self.quick and not self.only and len(self.settings.seeds) > 1
+
+    @property
     def home(self) -> Path:
         """Where finished runs are kept."""
         return self.session.state.folder / "comparisons"

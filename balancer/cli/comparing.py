@@ -16,9 +16,10 @@ from balancer import __version__
 from balancer.cli.benches import Bench, Order, counts_of, cross_fitted, redrawn
 from balancer.cli.compared import save_metrics, show_comparison, show_left_out, show_validation
 from balancer.cli.console import message, printable, result_json
+from balancer.cli.costing import training_cost
 from balancer.cli.judging import Watch
 from balancer.cli.origins import not_repeated, order_key
-from balancer.cli.session import opened
+from balancer.cli.session import balanced_folder, opened
 from balancer.cli.workplaces import fold_errands, redraw_errands, show_cost
 from balancer.errors import ComparisonError
 
@@ -29,13 +30,12 @@ if TYPE_CHECKING:
     from analysis.comparison.study import Outcomes
 
 _NEEDS = ("synthetic", "unscreened", "reconstructed")
-_STEP_SECONDS = 0.05  # of a training step of the small network on one core: for the estimate beforehand alone
 
 
 def compare(
     folder: Path = typer.Argument(None, help="The balanced folder (default: that of the last fill)."),
     quick: bool = typer.Option(False, "--quick", help="A sensible few of the arms."),
-    arm: list[str] = typer.Option(None, help="Only this arm, and real; may be given more than once."),
+    arm: list[str] = typer.Option(None, help="Only this arm and what it is measured against; may be repeated."),
     seeds: int = typer.Option(5, min=1, help="Trainings of each arm; fewer than 5 say little."),
     steps: int = typer.Option(600, min=1, help="Training steps, the same in every arm."),
     backbone: str = typer.Option("small", help="small, frozen, or a network of torchvision with its --weights."),
@@ -68,6 +68,45 @@ def compare(
     from analysis.comparison.running import RunSettings
     from analysis.power import measure_power
 
+    _require_one_way(folder, cross_fit, redraw, seeds)
+    if as_json and (dry_run or validation_only):
+        raise ComparisonError(
+            needed="a result, for --json",
+            found="--dry-run" if dry_run else "--validation-only, which has none",
+            next_step="leave --json out",
+        )
+    learner = find_learner(backbone, weights=weights, side=size, steps=steps, device=device)
+    settings = RunSettings(learner, steps, tuple(range(seed, seed + seeds)), _recipe(recipe))
+    needs = [each for each in _NEEDS if each == "synthetic" or (each in arm if arm else not quick)]
+    with opened(write=not dry_run) as session:
+        power = measure_power(session.collection, session.split, label, command="balance compare")
+        wanted = Wanted(learner.side, needs, _extras(extra or ()), power.label, insist=force, pooled=bool(cross_fit))
+        order = Order(session, wanted, settings, quick, tuple(arm or ()), workers, force)
+        message(printable(power.sentence))
+        errands = fold_errands(session, cross_fit) if cross_fit else redraw_errands(session, redraw)
+        for note in not_repeated(session, errands, folds=bool(cross_fit)):
+            message(f"Note: {note}.")
+        made = bool(cross_fit) or (folder or balanced_folder(session)) is not None
+        show_cost(session, errands, training_cost(order, cross_fit or redraw, folds=bool(cross_fit), made=made))
+        if dry_run:
+            return
+        bench = cross_fitted(order, errands) if cross_fit else redrawn(order, folder, errands)
+        arms, left_out = _train(order, bench)
+        if validation_only:
+            show_validation(_on_validation(order, bench, arms), f"auprc:{bench.study.rare}")
+            return
+        told = power.out_of_fold_json if cross_fit else power.as_json
+        found = _conclude(order, bench, arms, left_out, told)
+        place = save_metrics(session, found, bench.folder)
+    _show(found, place, as_json=as_json)
+
+
+def _require_one_way(folder: Path | None, cross_fit: int | None, redraw: int, seeds: int) -> None:
+    """Refuse what cannot be asked for together.
+
+    Raises:
+        ComparisonError: folds and redraws, another number of redraws than of seeds, or folds and a folder.
+    """
     if cross_fit and redraw > 1:
         raise ComparisonError(needed="one of them", found="both", next_step="leave out --cross-fit or --redraw")
     if redraw not in (1, seeds):
@@ -82,46 +121,6 @@ def compare(
             found=f"{folder.name} with --cross-fit",
             next_step=f"balance compare --cross-fit {cross_fit}",
         )
-    if as_json and (dry_run or validation_only):
-        raise ComparisonError(
-            needed="a result, for --json",
-            found="--dry-run" if dry_run else "--validation-only, which has none",
-            next_step="leave --json out",
-        )
-    learner = find_learner(backbone, weights=weights, side=size, steps=steps, device=device)
-    settings = RunSettings(learner, steps, tuple(range(seed, seed + seeds)), _recipe(recipe))
-    needs = [each for each in _NEEDS if each == "synthetic" or (each in arm if arm else not quick)]
-    with opened(write=not dry_run) as session:
-        power = measure_power(session.collection, session.split, label)
-        rare, extras = power.label, _extras(extra or ())
-        wanted = Wanted(learner.side, needs, extras, rare, insist=force, pooled=bool(cross_fit))
-        order = Order(session, wanted, settings, quick, tuple(arm or ()), workers, force)
-        message(printable(power.sentence))
-        errands = fold_errands(session, cross_fit) if cross_fit else redraw_errands(session, redraw)
-        for note in not_repeated(session, errands, folds=bool(cross_fit)):
-            message(f"Note: {note}.")
-        trainings = (cross_fit or 1) * seeds * _about(quick, arm or ())
-        show_cost(session, errands, trainings * learner.units(steps) * _STEP_SECONDS)
-        if dry_run:
-            return
-        bench = cross_fitted(order, errands) if cross_fit else redrawn(order, folder, errands)
-        arms, left_out = _train(order, bench)
-        if validation_only:
-            show_validation(_on_validation(order, bench, arms), f"auprc:{bench.study.rare}")
-            return
-        told = power.out_of_fold_json if cross_fit else power.as_json
-        found = _conclude(order, bench, arms, left_out, told)
-        place = save_metrics(session, found, bench.folder)
-    _show(found, place, as_json=as_json)
-
-
-def _about(quick: bool, only: Sequence[str]) -> int:
-    """How many arms there will be, at most; which of them there are images for is not known yet."""
-    from analysis.comparison.arms import ARMS
-
-    if only:
-        return len({*only, "real"})
-    return sum(each.learn is not None and (each.quick or not quick) for each in ARMS.values())
 
 
 def _train(order: Order, bench: Bench) -> tuple[tuple[Arm, ...], Mapping[str, str]]:
@@ -131,7 +130,13 @@ def _train(order: Order, bench: Bench) -> tuple[tuple[Arm, ...], Mapping[str, st
 
     try:
         chosen = [
-            choose_arms(leg.study, order.settings.learner, quick=order.quick, only=order.only or None)
+            choose_arms(
+                leg.study,
+                order.settings.learner,
+                quick=order.quick,
+                only=order.only or None,
+                recipe=order.settings.recipe,
+            )
             for leg in bench.legs
         ]
     except ValueError as error:
@@ -156,6 +161,7 @@ def _conclude(
     order: Order, bench: Bench, arms: Sequence[Arm], left_out: Mapping[str, str], power: Mapping[str, Any]
 ) -> Comparison:
     """Open the test part, which is counted, and say what it comes to."""
+    from analysis.comparison.arms import counterpart
     from analysis.comparison.legs import keys
     from analysis.comparison.result import Facts, conclude
 
@@ -179,6 +185,7 @@ def _conclude(
         test,
         {each.name: each.kind for each in arms},
         facts,
+        alike=counterpart(order.settings.recipe, order.settings.learner).name,
         progress=lambda what, done, total: measuring.setdefault(what, watch.begin(what))(done, total),
     )
     watch.close()
@@ -191,7 +198,7 @@ def _exchange(order: Order, bench: Bench, arms: Sequence[Arm], test: Outcomes) -
     from analysis.comparison.legs import learning_curve
 
     choice = _on_validation(order, bench, arms)
-    if order.quick or order.only or len(bench.legs) > 1 or choice.synthetic is None or len(order.settings.seeds) < 2:
+    if not order.has_curve or len(bench.legs) > 1 or choice.synthetic is None:
         return None
     watch = Watch()
     reference = next(each for each in arms if each.name == choice.free)

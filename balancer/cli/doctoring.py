@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING
 import typer
 
 from balancer.cli.console import duration, message, printable, result, result_json
-from balancer.cli.models import ACCEPTED, chosen_model
+from balancer.cli.models import ACCEPTED, chosen_maker, refuse_adapter
 from balancer.cli.session import Session, choose_templates, opened
 from balancer.errors import BalanceError
 
 if TYPE_CHECKING:
     from balancer.doctor import Check
     from balancer.generators.choice import Choice
+    from balancer.generators.families import Family
     from balancer.prompts import Prompt
 
 _PROMPTS = 200  # of each class: wordings repeat long before
@@ -95,12 +96,28 @@ def _machine(session: Session | None, device: str) -> Iterator[Check]:
 def _model(
     session: Session | None, model: str | None, adapter: Path | None, pack: str | None, device: str, *, draw: bool
 ) -> Iterator[Check]:
-    from balancer.doctor import Check, check_drawing, check_licence, check_memory, check_model, check_prompts
+    from balancer.doctor import (
+        Check,
+        check_drawing,
+        check_family,
+        check_family_drawing,
+        check_licence,
+        check_memory,
+        check_model,
+        check_prompts,
+    )
+    from balancer.generators.families import Family
 
     try:
         choice, prompts = _choice(session, model, adapter), _prompts(session, pack)
     except BalanceError as error:
         yield Check.failed("adapter" if adapter is not None and "adapter" in error.needed else "model", error)
+        return
+    if isinstance(choice, Family):
+        yield check_family(choice)
+        if draw and session is not None:  # a family may know the collection's classes alone
+            label = session.collection.labels[0]
+            yield from _tried("drawing", lambda: [check_family_drawing(choice, label, prompts[0], duration)])
         return
     checkpoint = choice.checkpoint
     yield from check_model(checkpoint)
@@ -123,11 +140,15 @@ def _tried(name: str, look: Callable[[], list[Check]]) -> list[Check]:
         return [Check.failed(name, error)]
 
 
-def _choice(session: Session | None, model: str | None, adapter: Path | None) -> Choice:
+def _choice(session: Session | None, model: str | None, adapter: Path | None) -> Choice | Family:
     from balancer.generators.choice import choose_model
+    from balancer.generators.families import names_family, open_family
 
     if session is not None:
-        return chosen_model(session, model, adapter)
+        return chosen_maker(session, model, adapter)
+    if model is not None and names_family(model):
+        refuse_adapter(model, adapter)
+        return open_family(model, _device("auto"), Path.cwd())
     return choose_model(model, adapter, [], lambda folder: None)
 
 

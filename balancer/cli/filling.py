@@ -18,7 +18,7 @@ from balancer.cli.judging import Word, choose_screen, fit_gates
 from balancer.cli.linted import require_sound_wording
 from balancer.cli.making import Making, choose_drawer, choose_methods
 from balancer.cli.merging import merge_again, show_elsewhere
-from balancer.cli.models import exposure, learned_by, with_adapter
+from balancer.cli.models import exposure, learned_by, require_learnt, with_adapter
 from balancer.cli.powering import say_power
 from balancer.cli.screened import show_screening, show_short, stamps
 from balancer.cli.session import Session, choose_templates, known_attributes, opened, without_holdout
@@ -202,7 +202,8 @@ def _prepare(
         f"Model: {printable(drawer.config.model.name)}{with_adapter(drawer.config)}, {drawer.config.width} x "
         f"{drawer.config.height} px, on {drawer.device}, batches of {drawer.config.batch_size}"
     )
-    stamps = tuple(filter(None, (exposure(session, drawer.choice), _enlargement(recipe))))
+    unlearnt = "" if drawer.choice is None else require_learnt(drawer.choice, few)
+    stamps = tuple(filter(None, (exposure(session, drawer.choice), unlearnt, _enlargement(recipe))))
     for stamp in stamps:
         message(f"Note: {stamp}")
     return Work(recipe, drawer.make, drawer.device, stamps, learned_by(drawer.choice))

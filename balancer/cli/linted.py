@@ -24,12 +24,17 @@ def check_prompts(
     Raises:
         ModelError: `model` is none that can be used.
     """
+    from balancer.generators.families import find_family, names_family
     from balancer.lint import lint, lint_length
 
     made_here = session.ledger.adapters(session.collection) if session else []
     if model is None and not made_here:
         complaints = [*lint(templates), *lint_length(templates)]
         measured = "estimated: no model here yet, name one with --model"
+    elif model is not None and names_family(model):
+        find_family(model)
+        complaints = [*lint(templates), *lint_length(templates)]
+        measured = f"estimated: {printable(model)} is of another family, which reads them its own way"
     else:
         from balancer.cli.models import chosen_model
         from balancer.generators.checkpoint import find_checkpoint

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from balancer.cli.console import message, printable
-from balancer.cli.models import chosen_model
-from balancer.errors import ModelError, PlanError
+from balancer.cli.models import chosen_model, refuse_adapter
+from balancer.errors import PlanError
 
 if TYPE_CHECKING:
     from balancer.cli.session import Session
@@ -137,12 +137,7 @@ def _of_a_family(session: Session, model: str, adapter: Path | None, sampling: S
     from balancer.devices import choose_device
     from balancer.generators.families import family_config, open_family
 
-    if adapter is not None:
-        raise ModelError(
-            needed="a Stable Diffusion model, for --adapter",
-            found=f"--model {model}",
-            next_step="leave --adapter out, or name the model that it was trained on",
-        )
+    refuse_adapter(model, adapter)
     device = choose_device(sampling.device)
     family = open_family(model, device, session.collection.root)
     return Drawer(family_config(family, sampling), device, family.modes, lambda: family.generator, None)

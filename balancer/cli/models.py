@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from balancer.cli.console import message, printable
 from balancer.cli.session import exposure_of
-from balancer.errors import BalanceError
+from balancer.errors import BalanceError, ModelError
 
 if TYPE_CHECKING:
     from analysis.autoencoder import Autoencoder
     from balancer.cli.session import Session
     from balancer.generators.checkpoint import Checkpoint
     from balancer.generators.choice import Choice
+    from balancer.generators.families import Family
     from balancer.jobs import GenerationConfig
 
 ACCEPTED = "accepted licences"
@@ -33,6 +34,52 @@ def chosen_model(session: Session, model: str | None, adapter: Path | None = Non
     made_here = session.ledger.adapters(session.collection)
     named = adapter and _in_the_state_folder(session, adapter)
     return choose_model(model, named, made_here, lambda folder: base_of(session, folder))
+
+
+def chosen_maker(session: Session, model: str | None, adapter: Path | None = None) -> Choice | Family:
+    """What draws, of whatever family: `--model FAMILY:WEIGHTS` is opened, anything else is `chosen_model`'s.
+
+    Raises:
+        ModelError: there is none, or it does not fit the adapter.
+    """
+    from balancer.devices import choose_device
+    from balancer.generators.families import names_family, open_family
+
+    if model is None or not names_family(model):
+        return chosen_model(session, model, adapter)
+    refuse_adapter(model, adapter)
+    return open_family(model, choose_device("auto"), session.collection.root)
+
+
+def refuse_adapter(model: str, adapter: Path | None) -> None:
+    """Raise a ModelError where an adapter is to be put on a model of another family."""
+    if adapter is not None:
+        raise ModelError(
+            needed="a Stable Diffusion model, for --adapter",
+            found=f"--model {model}",
+            next_step="leave --adapter out, or name the model that it was trained on",
+        )
+
+
+def require_learnt(choice: Choice, labels: Iterable[str]) -> str:
+    """What is to be said of the classes that an adapter left out; nothing where it left out none.
+
+    Raises:
+        ModelError: a checkpoint from scratch left one out: it would draw another class and call it this one.
+    """
+    from balancer.exposure import left_out_classes
+
+    unknown = left_out_classes(choice.checkpoint.folder).intersection(labels)
+    if unknown:
+        names = ", ".join(map(printable, sorted(unknown)))
+        raise ModelError(
+            needed=f"a model that learned {names}",
+            found=f"{printable(choice.checkpoint.ref.name)}, trained from scratch, which left out what had one image",
+            next_step="ask for the other classes alone, as with --target LABEL=N, or adapt a base",
+        )
+    unadapted = frozenset() if choice.folder is None else left_out_classes(choice.folder).intersection(labels)
+    names = ", ".join(map(printable, sorted(unadapted)))
+    return f"the adapter learned nothing of {names}, which had one training image" if unadapted else ""
 
 
 def remember_base(session: Session, folder: Path, base: str) -> None:

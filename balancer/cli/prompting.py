@@ -113,12 +113,12 @@ def _labels_and_known(label: str | None) -> tuple[list[str], JointDistribution]:
 def _draw_samples(shown: Sequence[tuple[str, Prompt]], model: str | None) -> Path:
     """Draw one quick image for each prompt onto a contact sheet, a row for each class."""
     from analysis.figures import contact_sheet
-    from balancer.cli.models import chosen_model
+    from balancer.cli.models import chosen_maker
     from balancer.generators.drawing import draw_prompts
 
     with opened(write=False) as session:
         progress = Progress("Drawing")
-        drawn = draw_prompts([prompt for _, prompt in shown], chosen_model(session, model), progress)
+        drawn = draw_prompts(shown, chosen_maker(session, model), progress)
         progress.close()
         labels = list(dict.fromkeys(label for label, _ in shown))
         rows = [

@@ -16,6 +16,7 @@ from balancer.cli.origins import adapted_by, order_key, origin_of, same_model
 from balancer.errors import ComparisonError, SplitError
 
 if TYPE_CHECKING:
+    from balancer.cli.costing import Cost
     from balancer.cli.session import Session
     from balancer.scan import Collection
     from balancer.split import Split
@@ -98,17 +99,17 @@ def redraw_errands(session: Session, redraws: int) -> list[Errand]:
     return found
 
 
-def show_cost(session: Session, errands: Sequence[Errand], training_seconds: float) -> None:
+def show_cost(session: Session, errands: Sequence[Errand], training: Cost) -> None:
     """Say what it takes before anything is done."""
     if not errands:
-        message(f"Cost: about {duration(training_seconds)} of training on one core. What is done is not repeated.")
+        message(f"Cost: {training}. What is done is not repeated.")
         return
     size = float(session.collection.images["size"].sum())
-    seconds = sum(each.seconds for each in errands) + training_seconds
+    seconds = sum(each.seconds for each in errands) + training.seconds
     message(
         f"Cost: {len(errands)} times {' + '.join(errands[0].commands)} ({duration(errands[0].seconds)} each, as the "
-        f"last ones took) and {duration(training_seconds)} of training: about {duration(seconds)}; "
-        f"{size_of(1.5 * size)} of disk at a time. What is done is not repeated."
+        f"last ones took), and {training}. All of it about {duration(seconds)}, and {size_of(1.5 * size)} of disk at a "
+        "time. What is done is not repeated."
     )
 
 

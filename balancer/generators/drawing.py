@@ -9,9 +9,10 @@ from dataclasses import replace
 from balancer.devices import choose_device
 from balancer.generators import ImageGenerator
 from balancer.generators.choice import Choice
+from balancer.generators.families import Family, family_config
 from balancer.generators.stable_diffusion import Sampling, StableDiffusion, require_tokens_fit, settle_config
 from balancer.images import GreyImage, OutputFormat
-from balancer.jobs import Job, Method, job_seed
+from balancer.jobs import GenerationConfig, Job, Method, job_seed
 from balancer.methods import edit_steps, fewest_steps
 from balancer.prompts import Prompt
 
@@ -20,29 +21,40 @@ _NO_FILE = OutputFormat("PNG", ".png", "L", 8, None)
 
 
 def draw_prompts(
-    prompts: Sequence[Prompt],
-    choice: Choice,
+    labelled: Sequence[tuple[str, Prompt]],
+    choice: Choice | Family,
     progress: Callable[[int, int], None],
 ) -> list[GreyImage]:
-    """One image a prompt, in a few steps, at the model's own size or 512 pixels.
+    """One image for each class and prompt, in a few steps, at the model's own size or at most 512 pixels.
 
     Raises:
         ModelError: the model cannot be loaded, or a prompt is too long for it.
+        GenerationError: it cannot draw.
     """
-    checkpoint = choice.checkpoint
-    require_tokens_fit(checkpoint, prompts)
-    sampling = Sampling(steps=QUICK_STEPS, size=min(checkpoint.native_size, LARGEST))
-    config = settle_config(checkpoint, choice.adapter, sampling)
-    generator = StableDiffusion(checkpoint, choice.file, config, choose_device("auto"))
+    generator, config = (
+        _of_a_family(choice) if isinstance(choice, Family) else _quick(choice, [prompt for _, prompt in labelled])
+    )
     jobs = [
-        Job("sample", index, prompt, job_seed(0, "sample", index), config, Method(), _NO_FILE)
-        for index, prompt in enumerate(prompts)
+        Job(label, index, prompt, job_seed(0, "sample", index), config, Method(), _NO_FILE)
+        for index, (label, prompt) in enumerate(labelled)
     ]
     images: list[GreyImage] = []
     for start in range(0, len(jobs), config.batch_size):
         images += generator.generate(jobs[start : start + config.batch_size])
         progress(len(images), len(jobs))
     return images
+
+
+def _of_a_family(family: Family) -> tuple[ImageGenerator, GenerationConfig]:
+    return family.generator, family_config(family, Sampling(steps=QUICK_STEPS))
+
+
+def _quick(choice: Choice, prompts: Sequence[Prompt]) -> tuple[ImageGenerator, GenerationConfig]:
+    checkpoint = choice.checkpoint
+    require_tokens_fit(checkpoint, prompts)
+    sampling = Sampling(steps=QUICK_STEPS, size=min(checkpoint.native_size, LARGEST))
+    config = settle_config(checkpoint, choice.adapter, sampling)
+    return StableDiffusion(checkpoint, choice.file, config, choose_device("auto")), config
 
 
 def seconds_per_batch(generator: ImageGenerator, jobs: Sequence[Job], mean_steps: float) -> float:

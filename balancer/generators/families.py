@@ -22,7 +22,10 @@ GROUP = "balancer.generators"
 AT_ONCE = 16
 _NAMED = re.compile(r"([A-Za-z_][\w.-]+):(.*)", re.DOTALL)  # two letters at least: C: is a drive
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-_HOW = "see examples/vae_generator.py for what a family gives, or use another: balance fill --model FOLDER"
+_HOW = (
+    "see what a family gives: python -m pydoc balancer.generators.families.OwnGenerator\n"
+    "        or use another: balance fill --model FOLDER"
+)
 
 
 class OwnGenerator(ImageGenerator, Protocol):
@@ -65,8 +68,7 @@ def open_family(model: str, device: str, root: Path) -> Family:
     Raises:
         ModelError: no such family is installed, it does not open these weights, or it does not say what it is.
     """
-    name, _, weights = model.partition(":")
-    entry = _find(name)
+    entry, (name, _, weights) = find_family(model), model.partition(":")
     try:
         own = entry.load()(weights, device, root)
     except BalanceError:
@@ -150,7 +152,13 @@ class _Checked:
         return GenerationError(needed=f"from the family {self._family}: {needed}", found=found, next_step=_HOW)
 
 
-def _find(name: str) -> EntryPoint:
+def find_family(model: str) -> EntryPoint:
+    """The entry point of the family that `--model FAMILY:WEIGHTS` names.
+
+    Raises:
+        ModelError: there is none, or more than one.
+    """
+    name = model.partition(":")[0]
     found = [entry for entry in entry_points(group=GROUP) if entry.name == name]
     if len(found) == 1:
         return found[0]

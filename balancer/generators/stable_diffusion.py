@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any
 from balancer.devices import choose_device
 from balancer.errors import GenerationError, ModelError, OutOfMemory
 from balancer.generators.checkpoint import Checkpoint
+from balancer.generators.distrust import read_json
 from balancer.generators.editing import Sources, editing_pipeline, encode_image
+from balancer.generators.schedule import guidance_rescale, our_scheduler, schedule_name
 from balancer.images import GreyImage
 from balancer.jobs import GenerationConfig, Job, ModelRef
 from balancer.prompts import Prompt
@@ -24,7 +26,6 @@ if TYPE_CHECKING:
 
     import torch
 
-SCHEDULER = "DPMSolverMultistep, Karras sigmas"
 _DECODED_AT_ONCE = 8
 _CPU_BATCHES = ((128, 16), (256, 8), (512, 4))
 _GIB = 2**30
@@ -66,7 +67,7 @@ def settle_config(checkpoint: Checkpoint, adapter: ModelRef | None, sampling: Sa
         model=checkpoint.ref,
         adapter=adapter,
         adapter_scale=sampling.adapter_scale if adapter else 0.0,
-        scheduler=SCHEDULER,
+        scheduler=schedule_name(read_json(checkpoint.folder / "scheduler" / "scheduler_config.json")),
         steps=sampling.steps,
         guidance_scale=sampling.guidance_scale,
         width=size,
@@ -125,7 +126,7 @@ class StableDiffusion:
         self._pipe = _load(checkpoint, self._dtype)
         if adapter is not None:
             _fuse(self._pipe, adapter, config.adapter_scale)
-        _use_our_scheduler(self._pipe)
+        self._pipe.scheduler = our_scheduler(self._pipe.scheduler.config)
         self._pipe.set_progress_bar_config(disable=True)
         self._pipe.to(device)
         self._embedded: dict[tuple[str, str], dict[str, torch.Tensor]] = {}
@@ -186,6 +187,7 @@ class StableDiffusion:
             generator=_generators(jobs),
             num_inference_steps=config.steps,
             guidance_scale=config.guidance_scale,
+            guidance_rescale=guidance_rescale(self._pipe.scheduler.config),
             width=config.width,
             height=config.height,
             output_type="latent",
@@ -353,12 +355,6 @@ def _require_all_layers(pipe: Any, adapter: Path) -> None:
         raise ValueError("none of its layers are layers of this model")
     if found < wanted:
         raise ValueError(f"{wanted - found} of its {wanted} layers are no layers of this model")
-
-
-def _use_our_scheduler(pipe: Any) -> None:
-    from diffusers import DPMSolverMultistepScheduler
-
-    pipe.scheduler = DPMSolverMultistepScheduler.from_config(pipe.scheduler.config, use_karras_sigmas=True)
 
 
 def _tokenizer(checkpoint: Checkpoint) -> Any:

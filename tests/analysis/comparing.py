@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
+from analysis.comparison.lessons import Pace
 from analysis.comparison.study import ATTRIBUTES, Added, Part, Study
 
 CLASSES = ("LYING", "STANDING", "RARE")
@@ -60,6 +61,7 @@ class Scribe:
     memory: int = 1
     device: str = "cpu"
     unable: dict = field(default_factory=dict)
+    looks_alike: bool = True
     stop_after: int = 10**6
 
     def facts(self):
@@ -68,8 +70,11 @@ class Scribe:
     def units(self, steps):
         return steps
 
-    def look(self, images, real, targets, classes, progress):
+    def look(self, images, real, targets, classes, seed, progress):
         return images
+
+    def pace(self, steps, learned, others):
+        return Pace(0.0, 1.0)
 
     def learn(self, seen, lesson, progress):
         if len(self.lessons) == self.stop_after:

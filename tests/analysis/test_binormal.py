@@ -4,17 +4,9 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score
 
-from analysis.binormal import average_precisions, simulate
+from analysis.binormal import simulate
 
 USUAL = {"auroc": 0.85, "correlation": 0.7, "resemblance": 0.5}
-
-
-def test_average_precision_is_that_of_sklearn():
-    chance = np.random.default_rng(0)
-    positive, negative = chance.normal(1, 1, (5, 20)), chance.normal(0, 1, 300)
-    truth = np.repeat([1, 0], [20, 300])
-    expected = [average_precision_score(truth, np.concatenate((row, negative))) for row in positive]
-    assert average_precisions(positive, negative) == pytest.approx(expected)
 
 
 def test_the_error_is_that_of_a_simulation_written_out():

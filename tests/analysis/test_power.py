@@ -4,7 +4,6 @@ import math
 import numpy as np
 import pytest
 
-from analysis.binormal import average_precisions
 from analysis.power import (
     USUAL,
     Power,
@@ -17,6 +16,7 @@ from analysis.power import (
     recall_line,
 )
 from analysis.power_words import notes
+from analysis.ranking import average_precisions
 from balancer.errors import PlanError, SplitError
 from balancer.scan import scan
 from balancer.split import Shares, draw_split, no_split

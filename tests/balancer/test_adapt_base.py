@@ -5,8 +5,7 @@ import shutil
 
 import pytest
 
-from tests.kills import balance, finished
-from tests.tiny import write_pipeline
+from tests.kills import balance
 
 QUICK = ("--steps", "4", "--batch-size", "2", "--rank", "4", "--learning-rate", "0.5")
 
@@ -19,10 +18,9 @@ def run(folder, *arguments):
 
 
 @pytest.fixture
-def work(tmp_path, xrays):
-    finished(balance(tmp_path, "scan", "xrays", "--patient", r"(p\d+)-"))
-    write_pipeline(tmp_path / "base")
-    return tmp_path
+def work(scanned, checkpoint):
+    shutil.copytree(checkpoint, scanned / "base")
+    return scanned
 
 
 def test_adapt_then_fill_with_what_it_made(work):
@@ -72,11 +70,11 @@ def test_a_licence_is_accepted_once(work):
         (("--base", "pickled"), "pickled holds diffusion_pytorch_model.bin"),
     ],
 )
-def test_every_mistake_is_one_clear_message(work, arguments, found):
+def test_every_mistake_is_one_clear_message(work, forked, arguments, found):
     shutil.copytree(work / "base", work / "pickled")
     unet = work / "pickled" / "unet"
     (unet / "diffusion_pytorch_model.safetensors").rename(unet / "diffusion_pytorch_model.bin")
-    code, output = run(work, "adapt", *arguments)
+    code, output = forked(work, "adapt", *arguments)
     assert code == 2
     told = dict(line.split(":", 1) for line in output.splitlines() if line.split(":")[0] in ("needed", "found", "next"))
     assert told.keys() == {"needed", "found", "next"}, output

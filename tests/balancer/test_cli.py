@@ -28,10 +28,9 @@ PATIENT = ("--patient", r"(p\d+)-")
 
 
 @pytest.fixture
-def work(tmp_path, xrays):
+def work(scanned):
     """A folder with a scanned collection."""
-    finished(balance(tmp_path, "scan", "xrays", *PATIENT))
-    return tmp_path
+    return scanned
 
 
 def run(folder, *arguments):
@@ -307,7 +306,7 @@ MISTAKES = [
     (("scan", "xrays", "--columns", "colour=x"), "'colour=x'", "--columns 'patient=PID"),
     (("compare", "--cross-fit", "2", "--redraw", "2"), "both", "leave out --cross-fit or --redraw"),
     (("compare", "--backbone", "vgg"), "'vgg'", "--backbone small"),
-    (("compare", "--label", "HERNIA"), "'HERNIA'", "--label"),
+    (("compare", "--label", "HERNIA"), "'HERNIA'", "balance compare --label NODULE"),
     (("fill", "--target", "20", "--device", "tpu"), "no --model", "balance adapt"),
     (("fill", "--target", "many"), "'many' in --target", "--target 500"),
     (("fill",), "none of --target", "--times 1"),
@@ -379,10 +378,10 @@ MISTAKES = [
 
 
 @pytest.mark.parametrize(("arguments", "found", "advice"), MISTAKES, ids=lambda value: " ".join(value)[:40])
-def test_every_mistake_is_one_clear_message(work, arguments, found, advice):
+def test_every_mistake_is_one_clear_message(work, forked, arguments, found, advice):
     (work / "taken").mkdir()
     (work / "taken" / "thesis.txt").write_text("mine")
-    code, output = run(work, *arguments)
+    code, output = forked(work, *arguments)
     assert code == 2
     told = dict(line.split(":", 1) for line in output.splitlines() if line.split(":")[0] in ("needed", "found", "next"))
     assert told.keys() == {"needed", "found", "next"}, output

@@ -13,12 +13,21 @@ from balancer.trees import PARTIAL, staging_of
 from tests.kills import balance, finished, tree_hash
 
 
-@pytest.fixture
-def filled(tmp_path, xrays, checkpoint):
-    """A scanned and filled collection with an adapter, a cache, and what a stopped merge left."""
-    finished(balance(tmp_path, "scan", "xrays", "--patient", r"(p\d+)-", "--deep"))
+@pytest.fixture(scope="module")
+def filled_once(tmp_path_factory, scanned_once, checkpoint):
+    """A scanned and filled collection, to be copied."""
+    folder = tmp_path_factory.mktemp("filled")
+    shutil.copytree(scanned_once, folder, dirs_exist_ok=True)
+    finished(balance(folder, "scan", "xrays", "--deep"))
     how = ("--steps", "2", "--batch-size", "4", "--no-screen")
-    finished(balance(tmp_path, "fill", "--target", "NODULE=8", "--model", str(checkpoint), *how))
+    finished(balance(folder, "fill", "--target", "NODULE=8", "--model", str(checkpoint), *how))
+    return folder
+
+
+@pytest.fixture
+def filled(tmp_path, filled_once):
+    """The same with an adapter, a cache, and what a stopped merge left."""
+    shutil.copytree(filled_once, tmp_path, dirs_exist_ok=True)
     state = find_state(tmp_path)
     for folder in (state.adapters / "mine", state.adapters / "mine.training" / "latents", state.cache):
         folder.mkdir(parents=True)

@@ -24,9 +24,8 @@ FILL = (
 
 
 @pytest.fixture
-def work(tmp_path, xrays):
-    finished(balance(tmp_path, "scan", "xrays", "--patient", r"(p\d+)-"))
-    return tmp_path
+def work(scanned):
+    return scanned
 
 
 def test_a_mix_is_recorded_marked_loaded_and_resumed(work, checkpoint):

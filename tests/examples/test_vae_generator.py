@@ -76,6 +76,17 @@ def test_a_family_fills_a_collection_and_provenance_names_it(tmp_path, xrays, si
     code, output = balance(tmp_path, site, *fill)
     assert code == 0, output
     assert balance(tmp_path, site, "verify", "xrays-balanced")[0] == 0
+    code, output = balance(tmp_path, site, "prompts", "-n", "1", "--sample", "--model", "vae:w.safetensors")
+    assert code == 0, output
+    assert (tmp_path / ".balance" / "reports" / "prompts.png").is_file()
+    code, output = balance(tmp_path, site, "prompts", "--check", "--model", "vae:w.safetensors")
+    assert (code, "vae:w.safetensors is of another family" in output) == (0, True), output
+    code, output = balance(tmp_path, site, "doctor", "--model", "vae:w.safetensors")
+    assert (code, "32 x 32 px, of another family" in output, "an image of 32 px, alone" in output) == (0, True, True)
+    code, output = balance(tmp_path, site, "doctor", "--model", "vae:nowhere", "--no-draw")
+    assert (code, "weights that the family vae opens" in output) == (1, True), output
+    code, output = balance(tmp_path, site, "prompts", "--sample", "--model", "gan:x")
+    assert (code, "installed families: odd, vae" in output) == (2, True), output
     table = pd.read_parquet(tmp_path / "xrays-balanced" / "train" / "metadata.parquet")
     made = table[table["is_synthetic"]]
     assert (len(made), set(made["model"]), set(made["mode"])) == (6, {"vae:w.safetensors"}, {"text"})

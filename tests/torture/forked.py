@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import os
 import signal
 import sys
@@ -110,3 +111,16 @@ def _wait(child: int, after: float | None, sign: int) -> int:
 def _leads(child: int) -> bool:
     """Whether the child is the leader of its own group by now."""
     return os.getpgid(child) == child
+
+
+def serve() -> None:
+    """Run each [FOLDER, ARGUMENTS] that comes in as a line of JSON; [CODE, OUTPUT] goes back."""
+    preload(networks=True)
+    for line in sys.stdin:
+        folder, arguments = json.loads(line)
+        ended = run(Path(folder), arguments)
+        print(json.dumps([ended.code, ended.output]), flush=True)
+
+
+if __name__ == "__main__":
+    serve()

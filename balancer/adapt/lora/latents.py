@@ -15,7 +15,7 @@ from torch import Tensor
 
 from balancer.adapt import draws
 from balancer.adapt.checkpoint import load_tensors
-from balancer.adapt.lora.memory import no_room
+from balancer.adapt.memory import no_room
 from balancer.adapt.pictures import check_unchanged
 from balancer.files import write_whole
 from balancer.images import GreyImage, read_grey, resize

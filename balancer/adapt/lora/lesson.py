@@ -22,8 +22,8 @@ from balancer.adapt.lora.holdout import HoldoutLoss, image_losses, some_of, summ
 from balancer.adapt.lora.latents import Encoder, Latents, cached_latents
 from balancer.adapt.lora.looks import Diary, Look, reason_to_stop
 from balancer.adapt.lora.material import Material
-from balancer.adapt.lora.memory import no_room
 from balancer.adapt.lora.settings import LoraSettings
+from balancer.adapt.memory import memory_explained, no_room
 from balancer.adapt.training import Progress
 from balancer.adapt.watch import Observation, Seen, Watch
 from balancer.errors import ModelError
@@ -71,7 +71,7 @@ class Lesson:
         noise = torch.randn(clean.shape, generator=chance)
         times = draws.draw_timesteps(len(images), len(self.desk.alpha_bars), chance)
         condition = self._condition(images, variants, self.latents.sizes[images, versions])
-        return tuple(tensor.to(self.desk.machine.device) for tensor in (clean, noise, times, *condition))
+        return self.desk.machine.send(clean, noise, times, *condition)
 
     def loss(self, *batch: Tensor) -> Tensor:
         """The mean loss of a batch, or of a part of one."""
@@ -86,7 +86,7 @@ class Lesson:
         made = learning.Learner(
             self.desk.layers.weights, self.draw, self.loss, self.settings.learning_rate, self.settings.average_decay
         )
-        made.spare = self.desk.save_memory
+        made.spare, made.ahead = self.desk.save_memory, self.desk.machine.device.type == "cuda"
         return made
 
     def learn(self, watch: Watch, meter: Meter) -> tuple[learning.Done, str]:
@@ -124,13 +124,8 @@ class Lesson:
     @contextmanager
     def _explained(self) -> Iterator[None]:
         try:
-            yield
-        except (torch.OutOfMemoryError, MemoryError) as error:
-            raise no_room(self.desk.config.width) from error
-        except RuntimeError as error:
-            if "can't allocate memory" in str(error):  # torch's words for a CPU without room
-                raise no_room(self.desk.config.width) from error
-            raise
+            with memory_explained(no_room, self.desk.config.width):
+                yield
         except ArithmeticError as error:
             raise ModelError(
                 needed="a finite loss while the adapter learns",

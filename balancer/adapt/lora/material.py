@@ -6,10 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from balancer.adapt.card import class_counts
+from balancer.adapt.singles import without_singles
 from balancer.adapt.text import Packs
 from balancer.attributes import Attributes
-from balancer.errors import CollectionError
 from balancer.scan import Sample
 
 
@@ -39,17 +38,7 @@ class Material:
         Raises:
             CollectionError: nothing is left to learn from.
         """
-        counts = class_counts(self.train)
-        single = sorted(label for label, count in counts.items() if count == 1)
-        train, holdout = (
-            sorted((each for each in part if each.label not in single), key=lambda each: each.path)
-            for part in (self.train, self.holdout)
-        )
-        if not train:
-            raise CollectionError(
-                needed="a class with at least two images in the training part, to learn from",
-                found="none" if not counts else f"one image each of {', '.join(single)}",
-                next_step="look at the parts with: balance scan FOLDER",
-            )
-        holdout = [each for each in holdout if each.label in {sample.label for sample in train}]
+        train, single = without_singles(self.train)
+        known = {sample.label for sample in train}
+        holdout = sorted((each for each in self.holdout if each.label in known), key=lambda each: each.path)
         return replace(self, train=train, holdout=holdout), single

@@ -25,6 +25,7 @@ from balancer.adapt.lora.looks import Diary, Look, best_of
 from balancer.adapt.lora.material import Material
 from balancer.adapt.lora.settings import MACHINE_FIELDS, LoraSettings
 from balancer.adapt.machine import find_machine
+from balancer.adapt.singles import left_out
 from balancer.adapt.training import Progress
 from balancer.adapt.watch import Watch, nobody
 from balancer.adapt.work import begin, is_finished, work_folder
@@ -65,7 +66,7 @@ def train_lora(
         begin(folder, fingerprint, STATES)
         work = work_folder(folder)
         for label in single:
-            progress("samples", 1, 1, _left_out(label))
+            progress("samples", 1, 1, left_out(label))
         meter = Meter(work / "cost.json", machine.device)
         lesson = prepare(material, books, lay_out(checkpoint, settings, machine), settings, work, progress)
         facts = _learn(lesson, watch, meter)
@@ -143,13 +144,6 @@ def verdict(looks: Sequence[Look], best: Look, ended: str) -> str:
     if best.loss >= looks[0].loss:
         return f"{kept} Warning: the holdout loss never fell below the base's {looks[0].loss:.4f} ({best.loss:.4f})."
     return f"{kept} Holdout loss {looks[0].loss:.4f} before, {best.loss:.4f} there."
-
-
-def _left_out(label: str) -> str:
-    return (
-        f"Warning: {label} has one training image, from which only a copy could be learnt: it is left out. "
-        "Ask for none of that class."
-    )
 
 
 def _device_name(device: torch.device) -> str:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from analysis.augmentation import Augmentation
-from analysis.comparison.arms import ARMS, Rows, Task, choose_arms, threshold_shift
+from analysis.comparison.arms import ARMS, RECIPES, Rows, Task, choose_arms, counterpart, meaning, threshold_shift
 from analysis.comparison.learners import Frozen, SmallNetwork
 from tests.analysis.comparing import CLASSES, Scribe, added, study
 
@@ -183,6 +183,46 @@ def test_quick_is_a_sensible_few_and_names_choose():
     assert [each.name for each in few] == ["real", "crt"]
     with pytest.raises(ValueError, match="no such arm: synthetic-2"):
         choose_arms(study(), SmallNetwork(), only=["synthetic-2"])
+
+
+NOTHING = Rows(np.arange(0), np.arange(0))
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_the_counterpart_is_taught_as_an_arm_with_no_images_at_all_would_be(recipe):
+    (images,) = taught("synthetic-all", recipe=recipe, pools={"synthetic": NOTHING})
+    (none,) = taught(counterpart(recipe, SmallNetwork()).name, recipe=recipe)
+    assert (images.rows.tolist(), images.targets.tolist()) == (none.rows.tolist(), none.targets.tolist())
+    assert replace(images, rows=none.rows, targets=none.targets) == none
+
+
+def test_every_arm_says_what_it_does_in_plain_words():
+    said = {name: meaning(name) for name in ARMS}
+    assert all(each.endswith(".") and len(each) < 130 and "(C," not in each for each in said.values()), said
+    assert len(set(said.values())) == len(said)
+
+
+def test_a_learner_that_cannot_augment_has_another_counterpart_which_comes_to_the_same():
+    assert counterpart("plain", Frozen()).name == "real"
+    found = counterpart("strong", Frozen()).name
+    assert found == "class-weights"
+    seen = np.random.default_rng(0).normal(size=(46, 3))
+    said = []
+    for name in (found, "synthetic-all"):
+        (lesson,) = taught(name, pools={"synthetic": NOTHING})
+        said.append(Frozen().learn(seen, lesson, lambda *_: None).chances(seen))
+    assert np.allclose(*said, atol=1e-5)
+
+
+def test_synthetic_arms_bring_their_counterpart():
+    def names(*only, learner=SmallNetwork(), of=None, **how):  # noqa: B008  # frozen
+        return [each.name for each in choose_arms(of or study(), learner, only=only, **how)[0]]
+
+    assert names("synthetic-all") == ["real", "strong-augmentation", "synthetic-all"]
+    assert names("pretraining", recipe="plain") == ["real", "pretraining"]
+    assert names("synthetic-all", learner=Frozen()) == ["real", "class-weights", "synthetic-all"]
+    assert names("synthetic-all", of=study(extra={})) == ["real"]
+    assert names("crt") == ["real", "crt"]
 
 
 def test_what_a_learner_cannot_do_is_left_out_with_its_reason():

@@ -7,7 +7,6 @@ from sklearn.metrics import average_precision_score
 
 from analysis.comparison.exchange import (
     Point,
-    average_precisions,
     exchange_rate,
     inverse,
     rare_size,
@@ -49,15 +48,6 @@ class World:
 
 def rate(world, size, **options):
     return exchange_rate(world.outcomes(arm=world.chances(size)), "arm", world.points(), **options)
-
-
-def test_average_precision_is_that_of_sklearn_with_weights_and_ties():
-    chance = np.random.default_rng(0)
-    scores, positive = chance.integers(0, 12, 80) / 12, chance.random(80) < 0.3
-    weights = chance.integers(0, 4, (6, 80))
-    expected = [average_precision_score(positive, scores, sample_weight=row) for row in weights]
-    assert average_precisions(scores, positive, weights) == pytest.approx(expected)
-    assert np.isnan(average_precisions(scores, positive, ~positive[None] * 1)[0])
 
 
 def test_the_interval_holds_the_truth_where_the_curve_is_known():

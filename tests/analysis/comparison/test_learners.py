@@ -1,3 +1,4 @@
+import itertools
 from dataclasses import replace
 
 import numpy as np
@@ -8,8 +9,9 @@ from sklearn.metrics import recall_score
 from torchvision import models
 
 from analysis.augmentation import Augmentation
+from analysis.comparison import pace
 from analysis.comparison.learners import FineTuned, Frozen, SmallNetwork, find_learner
-from analysis.comparison.lessons import Lesson
+from analysis.comparison.lessons import Lesson, Pace
 from balancer.errors import ModelError
 from tests.analysis.comparing import CLASSES, SIDE, stripes
 
@@ -89,7 +91,7 @@ def test_a_network_from_disk_is_trained_as_a_whole(weights):
 
 def test_frozen_features_are_scaled_by_the_real_images():
     everything = np.concatenate((SEEN, UNSEEN))
-    features = Frozen(side=SIDE, steps=10).look(everything, np.arange(1260), TARGETS, CLASSES, quiet)
+    features = Frozen(side=SIDE, steps=10).look(everything, np.arange(1260), TARGETS, CLASSES, 0, quiet)
     assert features.shape == (1380, 128)
     used = features[:1260].std(axis=0) > 0.5
     assert np.allclose(features[:1260].mean(axis=0), 0, atol=1e-4)
@@ -104,10 +106,30 @@ def test_frozen_features_come_from_weights_on_disk_too(weights):
         np.arange(60),
         TARGETS[570:630],
         CLASSES,
+        0,
         lambda *at: heard.append(at),
     )
     assert features.shape == (70, 512)
     assert heard == [(64, 70), (70, 70)]
+
+
+@pytest.mark.parametrize(
+    ("backbone", "look", "training"),
+    [
+        ("small", 0, 10 + 200 / 64),
+        ("resnet18", 0, 10 * 32 / 2 + 200 / 2),  # two images stand for a batch of 32
+        ("frozen", 600 + 1200 / 64, 1000 / 200),
+        ("frozen-from-disk", 1200 / 2, 1000 / 200),
+    ],
+)
+def test_each_learner_tries_how_fast_it_is(weights, monkeypatch, backbone, look, training):
+    """By a clock that goes on by a second whenever it is looked at."""
+    clock = itertools.count()
+    monkeypatch.setattr(pace, "_now", lambda device: float(next(clock)))
+    name, _, disk = backbone.partition("-")
+    learner = find_learner(name, weights=weights if disk or name == "resnet18" else None, device="cpu")
+    assert learner.looks_alike == (backbone != "frozen")
+    assert learner.pace(10, 1000, 200) == Pace(pytest.approx(look), pytest.approx(training))
 
 
 def points(targets, seed):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from analysis.comparison import decoded
-from analysis.comparison.material import Wanted, gather, rarest
+from analysis.comparison.material import Wanted, gather
 from analysis.decoding import decode
 from balancer.errors import CollectionError, ComparisonError, OutputError
 from balancer.images import resize
@@ -206,7 +206,7 @@ def test_extras_that_are_no_class_folders(tmp_path, make, found):
 
 def test_the_rarest_class_is_named_beforehand(tmp_path):
     place = place_of(tmp_path)
-    assert rarest(place.collection, place.split) == "NODULE"
+    assert place.gather(side=8).study.rare == "NODULE"
     assert place.gather(side=8, rare="NORMAL").study.rare == "NORMAL"
     with pytest.raises(ComparisonError, match="'GRANULOMA' as the primary endpoint"):
         place.gather(side=8, rare="GRANULOMA")

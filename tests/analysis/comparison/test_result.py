@@ -58,8 +58,31 @@ def test_the_json_is_that_of_the_contract():
     found = as_json(concluded(facts=facts))
     json.dumps(found, allow_nan=False)
     assert set(found) >= {
-        *("verdict", "best_arm", "stamps", "endpoint", "arms", "kinds", "left_out", "chosen", "reference"),
-        *("differences", "strata", "reliability", "test", "train", "seeds", "power", "exchange", "openings"),
+        *(
+            "verdict",
+            "points",
+            "meanings",
+            "best_arm",
+            "stamps",
+            "endpoint",
+            "arms",
+            "kinds",
+            "left_out",
+            "chosen",
+            "reference",
+        ),
+        *(
+            "differences",
+            "like_for_like",
+            "strata",
+            "reliability",
+            "test",
+            "train",
+            "seeds",
+            "power",
+            "exchange",
+            "openings",
+        ),
         *("settings", "version"),
     }
     assert set(found["arms"]["real"]) == set(metric_names(CLASSES))
@@ -69,6 +92,31 @@ def test_the_json_is_that_of_the_contract():
     assert found["test"]["R"] == {"images": 25, "patients": 25}
     assert (found["seeds"], found["openings"], found["stamps"]) == (3, 3, ["weak baseline"])
     assert len(found["reliability"]["real"]) == 10
+
+
+def test_like_for_like_the_images_and_their_recipe_add_up_to_the_difference():
+    found = as_json(concluded(alike="real"))
+    told, whole = found["like_for_like"], found["differences"]["synthetic-1"]["auprc:R"]["mean"]
+    assert (told["synthetic"], told["arm"]) == ("synthetic-1", "real")
+    assert set(told["images"]) == set(metric_names(CLASSES))
+    less = found["differences"]["real"]["auprc:R"]  # real less the reference: what the recipe does
+    assert told["recipe"]["auprc:R"] == {name: less[name] for name in ("mean", "low", "high")}
+    assert told["images"]["auprc:R"]["mean"] + told["recipe"]["auprc:R"]["mean"] == pytest.approx(whole)
+    assert "Of that, the images themselves account for +" in found["verdict"]
+
+
+def test_measured_against_its_own_recipe_the_difference_is_the_images():
+    found = as_json(concluded(alike="class-weights"))
+    told, whole = found["like_for_like"], found["differences"]["synthetic-1"]["auprc:R"]
+    assert (told["arm"], told["recipe"]) == ("class-weights", None)
+    assert told["images"]["auprc:R"] == {name: whole[name] for name in ("mean", "low", "high")}
+    assert "Both were trained by the same recipe" in found["verdict"]
+
+
+def test_without_the_arm_or_without_images_nothing_is_like_for_like():
+    assert as_json(concluded())["like_for_like"] is None
+    assert as_json(concluded(alike="strong-augmentation"))["like_for_like"] is None
+    assert as_json(concluded({"real": 0.0, "class-weights": 1.0}, alike="real"))["like_for_like"] is None
 
 
 def test_holm_counts_all_arms():

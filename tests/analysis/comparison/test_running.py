@@ -2,7 +2,7 @@ import os
 import signal
 import threading
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +11,7 @@ import pytest
 from analysis.comparison.arms import ARMS, Arm, choose_arms
 from analysis.comparison.crew import _packed, _unpacked
 from analysis.comparison.learners import Frozen, SmallNetwork
-from analysis.comparison.running import RunSettings, load, run_all, study_key
+from analysis.comparison.running import Run, RunSettings, load, run_all, run_together, study_key
 from balancer.errors import OutOfMemory, StateError
 from tests.analysis.comparing import SIDE, Scribe, added, part, study
 
@@ -40,6 +40,42 @@ def test_processes_give_the_same_as_one(tmp_path):
     both = told(SMALL, tmp_path / "two", workers=2, progress=lambda done, total: heard.append((done, total)))
     assert all(np.array_equal(alone[name], both[name]) for name in alone)
     assert (heard[0], heard[-1]) == ((0, 32), (32, 32))
+
+
+def test_several_runs_share_the_processes_and_end_as_alone(tmp_path):
+    """The learning curve's: another study for each seed."""
+    studies = [replace(study(), train=part((40, 30, 6), seed=seed)) for seed in (1, 2, 3)]
+    runs = [
+        Run(of, FEW[:2], replace(SMALL, seeds=(seed,)), tmp_path / f"{seed}-of-3") for seed, of in enumerate(studies)
+    ]
+    heard = []
+    run_together(runs, workers=2, progress=lambda done, total: heard.append((done, total)))
+    assert (heard[0], heard[-1]) == ((0, 12), (12, 12))
+    for run in runs:
+        together = load(run.study, run.arms, run.settings, run.folder, "test")
+        alone = told(run.settings, tmp_path / f"{run.folder.name}-alone", run.arms, of=run.study, workers=1)
+        assert all(np.array_equal(together[name], alone[name]) for name in alone)
+    assert not list(tmp_path.rglob(".seen-*"))
+
+
+@dataclass(frozen=True)
+class Onlooker(Scribe):
+    """What lies about while it looks."""
+
+    folder: Path | None = None
+    seen: list = field(default_factory=list)
+
+    def learn(self, seen, lesson, progress):
+        self.seen.append(len(list(self.folder.rglob(".seen-*"))))
+        return Scribe.learn(self, seen, lesson, progress)
+
+
+def test_images_lie_about_only_while_they_are_needed_even_where_two_runs_share_a_folder(tmp_path):
+    learner = Onlooker(folder=tmp_path)
+    runs = [Run(study(), FEW[:1], RunSettings(learner, 2, (seed,)), tmp_path / "one") for seed in (0, 1, 2)]
+    run_together(runs)
+    assert learner.seen == [1, 1, 1]
+    assert not list(tmp_path.rglob(".seen-*"))
 
 
 def test_progress_counts_training_steps(tmp_path):
@@ -77,7 +113,7 @@ def test_what_is_added_repeats_only_the_arms_that_add_it(tmp_path):
     scribe = Scribe()
     chosen, _ = choose_arms(other, scribe, only=["synthetic-1", "extra:A/B"])
     run_all(other, chosen, replace(settings, learner=scribe), tmp_path)
-    assert [len(lesson.rows) for lesson in scribe.lessons] == [92, 79]
+    assert [len(lesson.rows) for lesson in scribe.lessons] == [76, 92, 79]  # the first has the recipe and no images
 
 
 def test_the_key_knows_what_a_run_depends_on():
@@ -106,12 +142,13 @@ def test_a_killed_comparison_leaves_no_images_for_good(tmp_path):
     assert not list(tmp_path.glob(".seen-*"))
 
 
-def test_frozen_features_are_computed_once_and_run_alike_everywhere(tmp_path):
+def test_frozen_features_are_of_another_network_for_each_seed_and_run_alike_everywhere(tmp_path):
     settings = RunSettings(Frozen(side=SIDE, steps=6), seeds=(0, 1))
     arms, _ = choose_arms(study(), settings.learner)
     looked = []
     alone = told(settings, tmp_path / "one", arms, looking=lambda done, total: looked.append((done, total)))
-    assert looked == [(step, 6) for step in range(1, 7)]
+    assert looked == [(step, 12) for step in range(1, 13)]
+    assert not np.array_equal(alone["real"][0], alone["real"][1])  # a regression has no luck of its own
     both = told(settings, tmp_path / "two", arms, workers=2)
     assert all(np.array_equal(alone[name], both[name]) for name in alone)
 
@@ -170,7 +207,7 @@ def test_what_goes_wrong_elsewhere_comes_with_its_traceback():
     try:
         broken(None)
     except ArithmeticError as error:
-        told = _unpacked(_packed(error), (ARMS["real"], 3))
+        told = _unpacked(_packed(error), "real with seed 3")
     assert isinstance(told, RuntimeError)
     assert str(told).startswith("real with seed 3 failed")
     assert "in broken" in str(told)

@@ -2,6 +2,7 @@ from dataclasses import replace
 
 import pytest
 
+from analysis.comparison.alike import Alike
 from analysis.comparison.inference import Estimate
 from analysis.comparison.verdict import Evidence, best_arm, helped, hurt, in_words, judge, metric_in_words
 
@@ -67,7 +68,7 @@ def test_a_small_test_set_is_told_what_it_would_take():
     words = in_words(evidence(needed="80 patients with V would show 0.05"), "cannot tell")
     assert "this test set is too small (12 patients with V)." in words
     assert "80 patients with V would show 0.05." in words
-    assert words.endswith("Until it is known use oversampling, which needs none.")
+    assert words.endswith("Until it is known use oversampling, which needs no synthetic images.")
 
 
 @pytest.mark.parametrize("few", [{"seeds": 1}, {"patients": {"N": 40, "V": 5}}, {"patients": {"N": 40, "V": 0}}])
@@ -124,4 +125,63 @@ def test_images_help_only_if_they_beat_every_free_arm_and_not_just_the_one_that_
     assert (
         "synthetic-1 beats oversampling, which validation chose, but is not shown to beat strong-augmentation" in said
     )
-    assert said.endswith("Until it is known use strong-augmentation, which needs none.")
+    assert said.endswith("Until it is known use strong-augmentation, which needs no synthetic images.")
+
+
+def alike(images, recipe=None):
+    """Beside the reference `oversampling`: what the images do, and what their recipe does without them."""
+    if recipe is None:
+        return Alike("oversampling", {"auprc:V": images}, None)
+    return Alike("strong-augmentation", {"auprc:V": images}, {"auprc:V": recipe})
+
+
+UP, DOWN, FLAT = Estimate(0.06, 0.01, 0.11), Estimate(-0.06, -0.11, -0.01), Estimate(0.013, -0.02, 0.046)
+
+
+@pytest.mark.parametrize(
+    ("images", "recipe", "begins", "told"),
+    [
+        (
+            *(FLAT, DOWN),
+            "Do not use synthetic-1: it hurts V, by its recipe and not by its images. Use oversampling. AUPRC of V",
+            "Of that, the images themselves account for +0.013 [-0.020, +0.046] (against strong-augmentation, the same "
+            "recipe without them); the rest, -0.060 [-0.110, -0.010], is the recipe. The images themselves are not "
+            "shown to harm. The recipe does. Macro F1",
+        ),
+        (
+            *(FLAT, FLAT),
+            "Do not use synthetic-1: it hurts V, by its images or by its recipe. Use oversampling. AUPRC of V",
+            "is the recipe. The images themselves are not shown to harm. Macro F1",
+        ),
+        (
+            *(DOWN, DOWN),
+            "Do not use these: synthetic images hurt V. Use oversampling. AUPRC of V",
+            "(against strong-augmentation, the same recipe without them); the rest, -0.060 [-0.110, -0.010], is the "
+            "recipe. The images themselves do harm. Macro F1",
+        ),
+        (
+            *(DOWN, None),
+            "Do not use these: synthetic images hurt V. Use oversampling. AUPRC of V",
+            "Both were trained by the same recipe: that is what the images themselves do. The images themselves do "
+            "harm. Macro F1",
+        ),
+    ],
+)
+def test_harm_says_whether_it_is_the_images_or_the_recipe(images, recipe, begins, told):
+    found = evidence(DOWN, alike=alike(images, recipe))
+    assert judge(found) == "harms"
+    words = in_words(found, "harms")
+    assert words.startswith(begins)
+    assert told in words
+
+
+def test_what_is_the_images_own_is_told_of_every_difference():
+    for whole, judgement in ((UP, "helps"), (FLAT, "cannot tell"), (Estimate(0, -0.01, 0.01), "no use")):
+        found = evidence(whole, alike=alike(FLAT, UP))
+        assert judge(found) == judgement
+        assert (
+            f"a difference of {whole.signed}. Of that, the images themselves account for +0.013 [-0.020, +0.046] "
+            "(against strong-augmentation, the same recipe without them); the rest, +0.060 [+0.010, +0.110], is the "
+            "recipe."
+        ) in in_words(found, judgement)
+        assert "shown to harm" not in in_words(found, judgement)

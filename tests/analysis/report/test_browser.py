@@ -1,7 +1,5 @@
 """The page in a real browser: names from the disk do nothing, nothing is asked for, and it fits narrow and wide."""
 
-import shutil
-
 import pytest
 
 from analysis.report.collect import collect
@@ -10,25 +8,12 @@ from balancer.state import find_state
 from tests.reporting import keep, metrics, prepared
 from tests.reviewing import opened
 
-playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright")
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync", "--no-first-run"]
 HOSTILE = (
     "<img src=x onerror=alert(1)>",
     "<script>alert(2)<\u2215script>",
     "\"'><svg onload=alert(3)>",
     "javascript:alert(4)",
 )
-
-
-@pytest.fixture(scope="module")
-def browser():
-    if CHROMIUM is None:
-        pytest.skip("needs a Chromium")
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from analysis.report import compared, methods
+from analysis.report import compared, methods, worth
 from analysis.report.loose import interval, read_json, real
 from analysis.report.results import curve_of, read_results, summary_of
 from tests.reporting import KINDS, facts_with, metrics
@@ -29,6 +29,31 @@ def test_all_of_the_agreed_form_is_read():
     assert kinds == sorted(kinds, key=["real", "free", "synthetic", "control"].index)
     assert [size for size, _ in curve_of(found.exchange)] == [5, 10, 20, 40]
     assert summary_of(found.power).startswith("It can show")
+
+
+def test_the_images_and_their_recipe_are_told_apart():
+    found = read_results(metrics(LABELS, "nodule"))
+    heading, words, table = worth.like_for_like(found)
+    assert heading.text == "The images or the recipe?"
+    assert "The rest of its difference to the reference is due to the recipe." in words.text
+    assert [row[:2] for row in table.rows[:2]] == [
+        ["the images: pretraining minus class-weights", "+0.040 [−0.010, +0.090]"],
+        ["the recipe: class-weights minus strong-augmentation", "−0.010 [−0.060, +0.040]"],
+    ]
+    assert table.rows[2][0] == "both together"
+    same = metrics(LABELS, "nodule")
+    same["like_for_like"]["recipe"] = None
+    assert len(worth.like_for_like(read_results(same))[2].rows) == 1
+    assert worth.like_for_like(read_results(metrics(LABELS, "nodule", like_for_like=None))) == []
+
+
+def test_the_verdict_is_told_point_by_point():
+    one = compared.verdict(facts_with(LABELS, read_results(metrics(LABELS, "nodule")))).blocks
+    assert one[0].text.startswith("Use strong-augmentation. Synthetic pretraining changes")
+    told = metrics(LABELS, "nodule", points=["Use real.", "It is better.", "By much."])
+    first, rest, *more = compared.verdict(facts_with(LABELS, read_results(told))).blocks
+    assert (first.text, first.tone, list(rest.items)) == ("Use real.", "verdict", ["It is better.", "By much."])
+    assert any(block.kind == "words" and block.text.startswith("Weak baseline: ") for block in more)
 
 
 def test_nothing_is_no_comparison():

@@ -1,6 +1,5 @@
 """The page in a real browser, served by the command itself, read by keyboard alone."""
 
-import shutil
 from urllib.parse import urlsplit
 
 import pytest
@@ -9,9 +8,6 @@ from balancer.jobs import Verdict
 from tests.kills import balance
 from tests.reviewing import judged, opened, prepare
 
-playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright")
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync", "--no-first-run"]
 NEXT = """key => new Promise(done => {
     const [before, canvas] = [document.getElementById("place").textContent, document.getElementById("image")];
     const pixels = () => canvas.toDataURL();
@@ -51,16 +47,6 @@ class Seen:
         output, _ = self.process.communicate(timeout=20)
         assert self.process.returncode == 0, output
         return output
-
-
-@pytest.fixture(scope="module")
-def browser():
-    if CHROMIUM is None:
-        pytest.skip("needs a Chromium")
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

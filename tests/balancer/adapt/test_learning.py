@@ -92,6 +92,21 @@ def test_a_batch_too_large_for_the_device_is_halved() -> None:
     assert sizes == [8, 4, 2, 2, 2, 2]
 
 
+def test_drawing_ahead_changes_nothing_and_draws_nothing_twice(tmp_path: Path) -> None:
+    whole, ahead, steps = line(), line(), []
+    draw = ahead.draw
+
+    def noted(step: int) -> learning.Batch:
+        steps.append(step)
+        return draw(step)
+
+    ahead.draw, ahead.ahead = noted, True
+    for name, learner in (("whole", whole), ("ahead", ahead)):
+        learning.learn(learner, SIX, tmp_path / name, 1e9, lambda done: None)
+    assert equal(whole, ahead)
+    assert steps == [0, 1, 2, 3, 4, 5, 6]
+
+
 def test_a_loss_that_is_no_number_ends_it(tmp_path: Path) -> None:
     learner = line()
     learner.loss = lambda x: next(learner.networks.parameters()).sum() * math.nan

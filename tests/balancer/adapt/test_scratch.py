@@ -11,7 +11,7 @@ from PIL import Image
 
 from balancer.adapt.scratch import train_from_scratch, work_folder
 from balancer.adapt.settings import ScratchSettings
-from balancer.errors import CollectionError, ModelError
+from balancer.errors import CollectionError, ModelError, OutOfMemory
 from balancer.prompts import load_pack
 from balancer.scan import Sample
 
@@ -165,6 +165,28 @@ def test_each_label_may_have_its_own_pack(collection: tuple[Path, list[Sample]],
     packs = {"normal": PACK, "nodule": load_pack("bone")}
     with pytest.raises(Killed):
         train_from_scratch(samples, root, packs, TINY, tmp_path / "a", "", stop_at("denoiser", 1))
+
+
+def test_a_class_of_one_image_is_left_out_and_said(collection: tuple[Path, list[Sample]], tmp_path: Path) -> None:
+    root, samples = collection
+    said: list[str] = []
+    few = [each for each in samples if each.path != "nodule/0.png"]
+    made = train_from_scratch(few, root, PACK, TINY, tmp_path / "small", "ab" * 32, lambda *each: said.append(each[3]))
+    card = json.loads((made / "card.json").read_text())
+    assert (card["left_out"], card["classes"]) == (["nodule"], {"normal": 6})
+    assert any(line.startswith("Warning: nodule has one training image") for line in said)
+
+
+def test_too_little_memory_even_for_one_image_is_an_error(
+    collection: tuple[Path, list[Sample]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise torch.OutOfMemoryError("full")
+
+    root, samples = collection
+    monkeypatch.setattr("balancer.adapt.autoencoder.reconstruction_loss", full)
+    with pytest.raises(OutOfMemory, match="even with one image at a time"):
+        train_from_scratch(samples, root, PACK, TINY, tmp_path / "small", "ab" * 32)
 
 
 def test_nothing_to_train_on_is_an_error(tmp_path: Path) -> None:

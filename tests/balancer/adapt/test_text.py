@@ -75,3 +75,13 @@ def test_the_vocabulary_knows_the_words_of_what_is_known() -> None:
     assert not any("elderly" in each for each in text.texts(PACKS))
     assert any("elderly woman" in each and "lateral projection" in each for each in text.texts(PACKS, known))
     assert text.train_vocabulary(PACKS, 900) == text.train_vocabulary(PACKS, 900, [])
+
+
+def test_the_length_has_room_for_half_as_much_again_and_ends_at_clips(tokenizer) -> None:
+    longest = max(len(tokenizer(each)["input_ids"]) for each in text.texts(PACKS))
+    length = text.fitting_length(tokenizer, PACKS)
+    assert length % 8 == 0
+    assert 1.5 * longest <= length < 1.5 * longest + 8
+    shorter = text.build_tokenizer(tokenizer.get_vocab(), [], length)
+    assert text.tokenize(shorter, ["a chest"]).shape == (1, length)
+    assert text.fitting_length(lambda _: {"input_ids": range(60)}, PACKS) == 77

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -47,14 +48,18 @@ def test_validation_first_then_the_test_part_is_opened_once_and_nothing_is_train
     assert openings(work) == 0
     runs = sorted((work / ".balance" / "comparisons").rglob("*.npy"))
     before = [path.stat().st_mtime_ns for path in runs]
-    assert len(runs) == 3 * 2 * 2  # arms, seeds, parts
+    assert len(runs) == 4 * 2 * 2  # arms, seeds, parts
     for _ in range(2):
         said = finished(balance(work, "compare", *FEW))
         assert "The test part was opened 1 time." in said
     assert [path.stat().st_mtime_ns for path in runs] == before
     found = metrics(work)
     assert found["openings"] == 1
-    assert set(found["arms"]) == {"real", "oversampling", "synthetic-all"}
+    assert set(found["arms"]) == {"real", "oversampling", "strong-augmentation", "synthetic-all"}
+    assert (found["like_for_like"]["synthetic"], found["like_for_like"]["arm"]) == (
+        "synthetic-all",
+        "strong-augmentation",
+    )
     assert found["endpoint"] == {"primary": "auprc:NODULE", "secondary": "macro_f1"}
     assert found["test"]["NODULE"] == {"images": 12, "patients": 6}
     assert {"weak baseline"} <= set(found["stamps"])
@@ -87,6 +92,7 @@ def test_each_fold_is_filled_anew_and_every_patient_is_tested_once(work):
     assert (found["settings"]["folds"], found["settings"]["refitted"]) == (2, ["fill"])
     assert not any("tested in other folds" in stamp for stamp in found["stamps"])
     assert "Cost: 2 times fill" in run.stderr
+    assert "and 16 trainings of about" in run.stderr  # 4 arms, 2 seeds, 2 folds
     assert "Fold 2 of 2: balance fill" in run.stderr
     assert "Next:" not in run.stderr
     assert tree_hash(work / "xrays-balanced") == before
@@ -116,9 +122,9 @@ def test_redraws_have_images_of_their_own(work):
 def test_a_dry_run_says_what_can_be_shown_and_costs_and_writes_nothing(tmp_path):
     write_xrays(tmp_path / "xrays", {"NORMAL": 80, "NODULE": 60}, (24, 24))
     finished(balance(tmp_path, "scan", "xrays", "--patient", r"(p\d+)-"))
-    said = finished(balance(tmp_path, "compare", "--dry-run"))
+    said = finished(balance(tmp_path, "compare", "--dry-run", "--workers", "3"))
     assert "The test part (12 images of 6 patients of NODULE)" in said
-    assert "Cost: about" in said
+    assert re.search(r"Cost: 30 trainings of about \d+ \w+, 3 at once: about ", said)  # 6 arms that need no images
     assert not (tmp_path / ".balance" / "comparisons").exists()
 
 

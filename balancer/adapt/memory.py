@@ -1,0 +1,43 @@
+"""What to say when the device is too small."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import torch
+
+from balancer.errors import OutOfMemory
+
+_WITHOUT_ROOM = "can't allocate memory"  # torch's words for a CPU that has no more
+
+
+def no_room(size: int) -> OutOfMemory:
+    """The error for a base that cannot be adapted on this device, not even one image at a time."""
+    return OutOfMemory(
+        needed=f"device memory to learn from one image of {size} x {size} pixels at a time",
+        found="less, even with gradient checkpointing",
+        next_step="give a smaller --size or --rank, leave --text-encoder out, adapt a smaller base, or use another GPU",
+    )
+
+
+def no_room_from_scratch(size: int) -> OutOfMemory:
+    """The error for networks that cannot be trained on this device, not even one image at a time."""
+    return OutOfMemory(
+        needed=f"device memory to train from scratch at {size} x {size} pixels",
+        found="less, even with one image at a time",
+        next_step="give a smaller --size or --batch-size, or use another device: --device cpu",
+    )
+
+
+@contextmanager
+def memory_explained(error: Callable[[int], OutOfMemory], size: int) -> Iterator[None]:
+    """Turn whatever torch and Python raise where memory ends into `error(size)`."""
+    try:
+        yield
+    except (torch.OutOfMemoryError, MemoryError) as cause:
+        raise error(size) from cause
+    except RuntimeError as cause:
+        if _WITHOUT_ROOM not in str(cause):
+            raise
+        raise error(size) from cause
