@@ -35,6 +35,7 @@ torture: setup
 	$(BIN)/python -m tests.torture.kills --signals 50
 	$(BIN)/python -m tests.torture.failing 1
 	$(BIN)/python -m tests.torture.damaged 200
+	$(BIN)/python -m tests.torture.damaged --found 20000
 	$(BIN)/python -m tests.torture.disks
 	$(BIN)/python -m tests.torture.sources
 	$(BIN)/python -m tests.torture.news

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+from collections import defaultdict
 from collections.abc import Container, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, cast
 
+from balancer.decisions import Decision
 from balancer.files import write_whole
 from balancer.jobs import Candidate, Verdict
 from balancer.ledger import Ledger
@@ -35,15 +37,23 @@ class Screen(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What the ledger holds of a class: candidates with the verdict that counts, and who gave it (`None`: a person)."""
+    """What the ledger holds of a class: candidates with the verdict that counts, and who gave it (`None`: a person).
+
+    `kept` is what people said of images that the ledger does not know, since it is a new one.
+    """
 
     judged: Mapping[str, Judged]
     judges: Mapping[str, str | None]
+    kept: Mapping[str, Sequence[Decision]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, ledger: Ledger, collection: Collection, label: str) -> Known:
         """All candidates of a class, by id."""
-        return cls(ledger.candidates(collection, label), ledger.judges(collection, label))
+        judged, kept = ledger.candidates(collection, label), defaultdict(list)
+        for each in ledger.decisions(collection):
+            if each.image not in judged and isinstance(each.said, Verdict):
+                kept[each.image].append(each)
+        return cls(judged, ledger.judges(collection, label), kept)
 
     def stands(self, candidate: Candidate, screen: Screen, decisions: Container[str] = USABLE) -> bool:
         """Whether the verdict on record is still the one to go by: a person's, or the same screen's.
@@ -58,10 +68,17 @@ class Known:
 
     def by_person(self, candidate: Candidate) -> Verdict | None:
         """What a person decided about just this image."""
+        if kept := self.kept_of(candidate):
+            return cast(Verdict, kept[-1].said)
         earlier = self.judged.get(candidate.id)
         if earlier is None or self.judges[candidate.id] is not None or earlier[0].sha256 != candidate.sha256:
             return None
         return earlier[1]
+
+    def kept_of(self, candidate: Candidate) -> list[Decision]:
+        """What people said of just this image, which the ledger does not know; nothing where they took it back."""
+        found = [each for each in self.kept.get(candidate.id, ()) if each.sha256 == candidate.sha256]
+        return [] if found and found[-1].by_screen else found
 
     def made_elsewhere(self) -> list[Judged]:
         """Usable images of another generator, in order of their ids."""
@@ -90,8 +107,11 @@ def judge(
     persons = [known.by_person(candidate) for candidate in batch]
     verdicts = screen(batch, accepted)
     if ledger is not None:
-        said = [None if person else verdict for person, verdict in zip(persons, verdicts, strict=True)]
-        ledger.add_candidates(collection, zip(batch, said, strict=True), name_of(screen))
+        stands = [person is not None and each.id in known.judged for each, person in zip(batch, persons, strict=True)]
+        said = [None if stand else verdict for stand, verdict in zip(stands, verdicts, strict=True)]
+        with ledger.atomic():
+            ledger.add_candidates(collection, zip(batch, said, strict=True), name_of(screen))
+            ledger.take_up(collection, (each for candidate in batch for each in known.kept_of(candidate)))
     found = [person or verdict for person, verdict in zip(persons, verdicts, strict=True)]
     return list(zip(batch, found, strict=True))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import os
+import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -213,7 +214,10 @@ def _require_known_classes(folder: Path, found: Sequence[str], labels: Sequence[
 def _with_near(label: str, labels: Sequence[str]) -> str:
     name, plain = _plain(label), {_plain(known): known for known in labels}
     near = difflib.get_close_matches(name, list(plain), 1) or [each for each in plain if name and name in each]
-    return f"{label!r}" + (f" (near {', '.join(repr(plain[each]) for each in near)})" if near else "")
+    told = [label, *(plain[each] for each in near)]
+    forms = {unicodedata.normalize("NFC", each.casefold()) for each in told}
+    one, *others = map(repr if len(forms) == len(told) else ascii, told)  # names that look alike, by their letters
+    return one + (f" (near {', '.join(others)})" if others else "")
 
 
 def _plain(label: str) -> str:

@@ -7,11 +7,15 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from balancer.images import OutputFormat
 from balancer.prompts import Prompt
 from balancer.scan import Sample
+
+Word = Literal["accept", "review", "reject", "unscreened"]
+DECISIONS: tuple[Word, ...] = get_args(Word)
+"""What can be decided about a candidate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +138,7 @@ class Candidate:
 class Verdict:
     """What was decided about a candidate, why, and by whom; a score that is text names an image."""
 
-    decision: Literal["accept", "review", "reject", "unscreened"]
+    decision: Word
     scores: Mapping[str, float | str]
     reasons: tuple[str, ...]
     reviewer: str

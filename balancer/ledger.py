@@ -7,10 +7,9 @@ import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import fields, replace
 from datetime import UTC, datetime
 from operator import attrgetter
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -18,19 +17,17 @@ import pandas as pd
 
 from balancer import stored
 from balancer.contents import Contents
+from balancer.decisions import Decision, read_decisions, write_down
 from balancer.errors import StateError
 from balancer.findings import Finding
 from balancer.jobs import Candidate, Reading, Verdict
-from balancer.scan import COLUMNS, DTYPES, Collection
+from balancer.scan import COLUMNS, Collection
 from balancer.schema import MIGRATIONS
 from balancer.split import Split
 from balancer.state import State
 
-_CONTENTS = tuple(field.name for field in fields(Contents))
-
-_ROWS = 10_000
+_DAMAGE = (sqlite3.DatabaseError, UnicodeDecodeError)  # its messages quote what is damaged
 _COLUMNS = "SELECT m.name, c.name FROM sqlite_master m JOIN pragma_table_info(m.name) c WHERE m.type = 'table'"
-_REPEATED = ("label", "part", "patient", "format", "mode", "sex", "view")
 
 
 class Ledger:
@@ -47,7 +44,7 @@ class Ledger:
         stored.require_not_emptied(state)
         try:
             self._db = sqlite3.connect(state.ledger, isolation_level=None, check_same_thread=False)
-        except sqlite3.DatabaseError as error:
+        except _DAMAGE as error:
             raise _failed(error) from error
         try:
             self._db.execute("PRAGMA journal_mode=WAL")
@@ -55,7 +52,7 @@ class Ledger:
             self._require_structure()
             self._migrate()
             self._require_tables()
-        except sqlite3.DatabaseError as error:
+        except _DAMAGE as error:
             self._db.close()
             raise _failed(error) from error
         except BaseException:
@@ -69,7 +66,7 @@ class Ledger:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._db.close()
-        if isinstance(error, sqlite3.DatabaseError):
+        if isinstance(error, _DAMAGE):
             raise _failed(error) from error
 
     @contextmanager
@@ -97,31 +94,25 @@ class Ledger:
             stored.origin_from(origin, self._state.candidates)
         for verdict in self._db.execute("SELECT decision, scores, reasons, reviewer FROM verdicts"):
             stored.verdict_from(*verdict)
+        stored.require_parts(self._db.execute("SELECT DISTINCT part FROM split_parts"))
         texts = "SELECT value FROM settings UNION ALL SELECT paths FROM findings"
         for (text,) in self._db.execute(f"{texts} UNION ALL SELECT coalesce(patients_table, '{{}}') FROM collections"):
             stored.value_from(text)
 
     def save_collection(self, collection: Collection) -> None:
         """Remember a scanned collection; it becomes the current one."""
-        key = self._key(collection)
+        key, place = self._key(collection), self._state.portable
+        table_of_patients = stored.table_to_json(collection.table, place)
         table = collection.images.astype(object).where(collection.images.notna(), None)
         rows = zip(table.index, *(table[name] for name in COLUMNS), strict=True)
-        findings = (
-            (key, f.kind, json.dumps([str(path) for path in f.paths]), f.message, f.fix) for f in collection.findings
-        )
+        findings = ((key, *stored.finding_to_row(finding)) for finding in collection.findings)
         with self.atomic():
             for name in ("images", "findings"):
                 self._db.execute(f"DELETE FROM {name} WHERE collection = ?", (key,))
             self._db.execute(
                 "INSERT OR REPLACE INTO collections (id, root, patient_pattern, scanned_at, patients_table)"
                 " VALUES (?, ?, ?, ?, ?)",
-                (
-                    key,
-                    self._portable(collection.root),
-                    collection.patient_pattern,
-                    _now(),
-                    stored.table_to_json(collection.table, self._portable),
-                ),
+                (key, place(collection.root), collection.patient_pattern, _now(), table_of_patients),
             )
             places = ", ".join("?" * (len(COLUMNS) + 2))
             self._db.executemany(f"INSERT INTO images VALUES ({places})", ((key, *row) for row in rows))
@@ -141,14 +132,15 @@ class Ledger:
         found = self._db.execute(query, values).fetchone()
         if found is None:
             return None
-        key, place, pattern, table = found
+        key, place, pattern, reference = found
         images, findings = self._images(key), self._findings(key)
-        return Collection(self._place(place), images, findings, pattern, stored.table_from(table, self._place))
+        table = stored.table_from(reference, self._state.place)
+        return Collection(self._state.place(place), images, findings, pattern, table)
 
     def roots(self) -> list[Path]:
         """Where the collections are, the one scanned last at the end."""
         rows = self._db.execute("SELECT root FROM collections ORDER BY scanned_at, rowid")
-        return [self._place(root) for (root,) in rows]
+        return [self._state.place(root) for (root,) in rows]
 
     def save_hashes(self, collection: Collection) -> None:
         """Remember content hashes that were found since the scan."""
@@ -166,20 +158,18 @@ class Ledger:
 
     def add_contents(self, collection: Collection, contents: Mapping[str, Contents]) -> None:
         """Remember what is inside some more images of a collection."""
-        key, read = self._key(collection), attrgetter(*_CONTENTS)
+        key, read = self._key(collection), attrgetter(*stored.CONTENTS)
         with self.atomic():
-            places = ", ".join("?" * (len(_CONTENTS) + 2))
+            places = ", ".join("?" * (len(stored.CONTENTS) + 2))
             rows = ((key, path, *read(each)) for path, each in contents.items())
             self._db.executemany(f"INSERT OR REPLACE INTO contents VALUES ({places})", rows)
 
     def load_contents(self, root: Path, *, faults: bool = False) -> dict[str, Contents]:
         """What is known of the inside of the images below `root`; with `faults`, of those that could not be decoded."""
         where = "AND fault IS NOT NULL" if faults else ""
-        query = f"SELECT path, {', '.join(_CONTENTS)} FROM contents WHERE collection = ? {where}"
+        query = f"SELECT path, {', '.join(stored.CONTENTS)} FROM contents WHERE collection = ? {where}"
         rows = self._db.execute(query, (self._key_of(root),))
-        names = _CONTENTS
-        found = {path: Contents(**dict(zip(names, row, strict=True))) for path, *row in rows}
-        return {path: replace(each, marked=bool(each.marked)) for path, each in found.items()}
+        return {path: stored.contents_from(row) for path, *row in rows}
 
     def save_split(self, collection: Collection, split: Split) -> None:
         """Remember where each image belongs."""
@@ -199,11 +189,7 @@ class Ledger:
             return None
         origin, seed = found
         query = "SELECT path, part, fold FROM split_parts WHERE collection = ? ORDER BY path"
-        rows = self._db.execute(query, (key,)).fetchall()
-        index = pd.Index([path for path, _, _ in rows], dtype=object)  # with its type: lookups are ten times as fast
-        parts = pd.Series([part for _, part, _ in rows], index, dtype=object)
-        folds = pd.Series([fold for _, _, fold in rows], index, dtype=object).dropna().astype("int64")
-        return Split(parts, origin, seed, folds)
+        return stored.split_from(self._db.execute(query, (key,)).fetchall(), origin, seed)
 
     def add_candidates(
         self, collection: Collection, judged: Iterable[tuple[Candidate, Verdict | None]], judge: str | None = None
@@ -226,12 +212,27 @@ class Ledger:
     def add_verdict(
         self, collection: Collection, candidate_id: str, verdict: Verdict, judge: str | None = None
     ) -> None:
-        """Append a verdict; the latest one counts. `judge` names the screen that gave it; `None`: a person did."""
-        scores, reasons = json.dumps(dict(verdict.scores), sort_keys=True), json.dumps(verdict.reasons)
-        row = (self._key(collection), candidate_id, verdict.decision, scores, reasons, verdict.reviewer, _now(), judge)
-        names = "collection, candidate, decision, scores, reasons, reviewer, at, judge"
+        """Append a verdict; the latest one counts. `judge` names the screen; `None`: a person's, kept beside it too."""
+        at = _now()
+        if judge is None:
+            self._write_down(self._key(collection), candidate_id, verdict, at)
         with self.atomic():
-            self._db.execute(f"INSERT INTO verdicts ({names}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
+            self._insert_verdict(self._key(collection), candidate_id, verdict, at, judge)
+
+    def decisions(self, collection: Collection) -> Iterator[Decision]:
+        """What people said of its images, as it is written down beside the ledger, the earliest first."""
+        key, kept = self._key(collection), read_decisions(self._state.folder)
+        return (each for each in kept if each is not None and each.collection == key)
+
+    def take_up(self, collection: Collection, decisions: Iterable[Decision]) -> None:
+        """Append what is written down beside the ledger, with its own times."""
+        with self.atomic():
+            for each in decisions:
+                if isinstance(each.said, Reading):
+                    self._insert_reading(self._key(collection), each.said, each.at)
+                else:
+                    judge = each.said.reviewer if each.by_screen else None
+                    self._insert_verdict(self._key(collection), each.image, each.said, each.at, judge)
 
     def candidates(self, collection: Collection, label: str) -> dict[str, tuple[Candidate, Verdict]]:
         """All candidates of a class by id, each with the verdict that counts; those made elsewhere have an origin."""
@@ -292,11 +293,12 @@ class Ledger:
         rows = self._db.execute(query, (self._key(collection), job_id))
         return [(at, stored.verdict_from(*verdict)) for at, *verdict in rows]
 
-    def add_reading(self, collection: Collection, reading: Reading) -> None:
-        """Append an answer in a blinded study; a reader's latest one on an image counts."""
-        row = (self._key(collection), reading.study, reading.reader, reading.image, reading.truth, reading.answer)
+    def add_reading(self, collection: Collection, reading: Reading, sha256: str) -> None:
+        """Append an answer in a blinded study; a reader's latest one on an image of this content counts."""
+        key, at = self._key(collection), _now()
+        write_down(self._state.folder, Decision(key, reading.image, sha256, at, reading))
         with self.atomic():
-            self._db.execute("INSERT INTO readings VALUES (?, ?, ?, ?, ?, ?, ?)", (*row, _now()))
+            self._insert_reading(key, reading, at)
 
     def readings(self, collection: Collection) -> list[Reading]:
         """All answers in blinded studies, the earliest first."""
@@ -348,6 +350,25 @@ class Ledger:
         with self.atomic():
             self._db.execute("INSERT OR REPLACE INTO settings VALUES (?, ?, ?)", row)
 
+    def _write_down(self, key: str, candidate: str, verdict: Verdict, at: str) -> None:
+        """Beside the ledger; the screen's own words are those of a person who takes theirs back."""
+        query = "SELECT sha256 FROM candidates WHERE collection = ? AND id = ?"
+        known = self._db.execute(query, (key, candidate)).fetchone()
+        if known is None:
+            return
+        query = "SELECT 1 FROM verdicts WHERE collection = ? AND candidate = ? AND reviewer = ? AND judge IS NOT NULL"
+        by_screen = self._db.execute(query, (key, candidate, verdict.reviewer)).fetchone() is not None
+        write_down(self._state.folder, Decision(key, candidate, known[0], at, verdict, by_screen))
+
+    def _insert_verdict(self, key: str, candidate: str, verdict: Verdict, at: str, judge: str | None) -> None:
+        names = "collection, candidate, decision, scores, reasons, reviewer, at, judge"
+        row = (key, candidate, *stored.verdict_to_row(verdict), at, judge)
+        self._db.execute(f"INSERT INTO verdicts ({names}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
+
+    def _insert_reading(self, key: str, reading: Reading, at: str) -> None:
+        row = (key, reading.study, reading.reader, reading.image, reading.truth, reading.answer, at)
+        self._db.execute("INSERT INTO readings VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+
     def _require_structure(self) -> None:
         found = self._db.execute("PRAGMA quick_check(1)").fetchone()[0]
         if found != "ok":
@@ -364,41 +385,18 @@ class Ledger:
             self._db.executescript(f"BEGIN IMMEDIATE; {script}; PRAGMA user_version = {number}; COMMIT;")
 
     def _images(self, key: str) -> pd.DataFrame:
-        """The table of images, gathered by columns: rows of a million images would take twice the memory."""
-        names = ("path", *COLUMNS)
-        query = f"SELECT {', '.join(names)} FROM images WHERE collection = ? ORDER BY path"
-        found = self._db.execute(query, (key,))
-        columns: dict[str, list[Any]] = {name: [] for name in names}
-        same: dict[Any, Any] = {}  # one object for each label, patient, format that many images share
-        while rows := found.fetchmany(_ROWS):
-            for (name, values), more in zip(columns.items(), zip(*rows, strict=True), strict=True):
-                values.extend((same.setdefault(each, each) for each in more) if name in _REPEATED else more)
-        index = pd.Index(columns.pop("path"), dtype=object, name="path")
-        return pd.DataFrame(
-            {name: pd.Series(values, index, dtype=DTYPES.get(name)) for name, values in columns.items()},
-            index=index,
-        )
+        query = f"SELECT {', '.join(('path', *COLUMNS))} FROM images WHERE collection = ? ORDER BY path"
+        return stored.images_from(self._db.execute(query, (key,)))
 
     def _findings(self, key: str) -> tuple[Finding, ...]:
         query = "SELECT kind, paths, message, fix FROM findings WHERE collection = ? ORDER BY rowid"
-        return tuple(
-            Finding(kind, tuple(PurePosixPath(path) for path in stored.value_from(paths)), message, fix)
-            for kind, paths, message, fix in self._db.execute(query, (key,))
-        )
+        return tuple(stored.finding_from(*row) for row in self._db.execute(query, (key,)))
 
     def _key(self, collection: Collection) -> str:
         return self._key_of(collection.root)
 
     def _key_of(self, root: Path) -> str:
-        return hashlib.sha256(self._portable(root).encode()).hexdigest()[:16]
-
-    def _portable(self, root: Path) -> str:
-        """Relative to the working folder where the collection lies in it, so that both can move together."""
-        home, root = self._state.folder.parent.resolve(), root.resolve()
-        return root.relative_to(home).as_posix() if root.is_relative_to(home) else root.as_posix()
-
-    def _place(self, portable: str) -> Path:
-        return self._state.folder.parent / portable
+        return hashlib.sha256(self._state.portable(root).encode()).hexdigest()[:16]
 
 
 def _now() -> str:
@@ -413,5 +411,5 @@ def _columns_wanted() -> set[tuple[str, str]]:
         return set(whole.execute(_COLUMNS))
 
 
-def _failed(error: sqlite3.DatabaseError) -> StateError:
+def _failed(error: Exception) -> StateError:
     return stored.failed(getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR), str(error))

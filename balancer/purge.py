@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from balancer import decisions
 from balancer.errors import StateError
 from balancer.ledger import Ledger
 from balancer.merge import default_out
@@ -18,6 +19,7 @@ from balancer.trees import leftovers_of
 _LEDGER, _LOCK = "ledger.sqlite", "lock"
 _LOSSES: Mapping[str, str] = {
     _LEDGER: "patients, split, prompts, verdicts and readers' answers: scanning again asks for patients anew",
+    decisions.NAME: "what people decided in review, which no machine can make again",
     "candidates": "the synthetic images as they were made, rejected ones too; merged ones stay where they were merged",
     "adapters": "what adapt learned, with its latents and samples: hours of training",
     "cache": "embeddings, latents and decoded images: computed again when needed",

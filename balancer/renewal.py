@@ -6,8 +6,11 @@ import json
 from itertools import count
 from pathlib import Path
 
+from balancer.decisions import Decision
 from balancer.errors import DamagedLedger
 from balancer.exposure import learned_files
+from balancer.files import sha256_if_there
+from balancer.jobs import Reading
 from balancer.ledger import Ledger
 from balancer.scan import Collection, with_hashes
 from balancer.state import State
@@ -42,6 +45,16 @@ def take_up_adapters(ledger: Ledger, collection: Collection, folder: Path) -> li
     return found
 
 
+def take_up_readings(ledger: Ledger, collection: Collection, state: State) -> int:
+    """Register answers in blinded studies that the ledger does not know, on images that are as they were; how many."""
+    if ledger.readings(collection):
+        return 0
+    kept = (each for each in ledger.decisions(collection) if isinstance(each.said, Reading))
+    found = [each for each in kept if _is_there(each, collection, state)]
+    ledger.take_up(collection, found)
+    return len(found)
+
+
 def split_of(adapter: Path) -> str | None:
     """The hash of the split that an adapter learned from; `None` where its card does not say."""
     try:
@@ -67,3 +80,13 @@ def _learned_here(made: Path, collection: Collection) -> bool:
         return False
     hashes = with_hashes(collection, there).images["sha256"]
     return any(hashes[path] == learned[path] for path in there)
+
+
+def _is_there(decision: Decision, collection: Collection, state: State) -> bool:
+    """Whether the image of a blinded study is as it was: a real one by its path, a synthetic one by its id."""
+    truth, _, name = decision.image.partition(" ")
+    if truth == "real":
+        places = [collection.root / name] if name in collection.images.index else []
+    else:
+        places = [place for place in state.candidates.glob("*") if place.stem == name]
+    return any(sha256_if_there(place) == decision.sha256 for place in places)

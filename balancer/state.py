@@ -7,7 +7,7 @@ import fcntl
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,6 +47,15 @@ class State:
     def reports(self) -> Path:
         """Pictures and pages for people."""
         return self.folder / "reports"
+
+    def portable(self, path: Path) -> str:
+        """A path relative to the working folder where it lies in it, so that both can move together."""
+        home, path = self.folder.parent.resolve(), path.resolve()
+        return path.relative_to(home).as_posix() if path.is_relative_to(home) else path.as_posix()
+
+    def place(self, portable: str) -> Path:
+        """The same back."""
+        return self.folder.parent / portable
 
 
 def find_state(start: Path) -> State:
@@ -105,6 +114,18 @@ def locked(state: State) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+@contextmanager
+def locked_near(*places: Path) -> Iterator[None]:
+    """The same for the first of these places that has a state folder, in it or above; where none has, no lock.
+
+    Raises:
+        StateError: another process holds it.
+    """
+    folder = next(filter(None, map(_nearest, places)), None)
+    with nullcontext() if folder is None else locked(State(folder)):
+        yield
 
 
 def _lock(descriptor: int) -> None:

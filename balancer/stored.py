@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from dataclasses import asdict
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, fields, replace
+from pathlib import Path, PurePosixPath
+from typing import Any, Protocol
 
+import pandas as pd
+
+from balancer.contents import Contents
 from balancer.errors import DamagedLedger, StateError
-from balancer.jobs import Job, Origin, Verdict
+from balancer.findings import Finding
+from balancer.jobs import DECISIONS, Job, Origin, Verdict
 from balancer.patients import TableRef
+from balancer.scan import COLUMNS, DTYPES
+from balancer.split import PARTS, Split
 from balancer.state import State
 
+CONTENTS = tuple(field.name for field in fields(Contents))
+"""The columns of what is inside an image."""
+_ROWS = 10_000
+_REPEATED = ("label", "part", "patient", "format", "mode", "sex", "view")
 _SHORT_READ = 522
 _DISK = ("a disk that works", "see whether it does")
 _PERMISSION = ("permission to write", "see to that")
@@ -27,6 +37,14 @@ _OUTSIDE = {
     14: ("permission, and a disk that works,", "see to that"),
 }
 """What is no damage, by SQLite's result codes (https://www.sqlite.org/rescode.html)."""
+
+
+class Cursor(Protocol):
+    """Rows of a query, some at a time."""
+
+    def fetchmany(self, size: int, /) -> list[tuple[Any, ...]]:
+        """At most so many more."""
+        ...
 
 
 def value_from(text: str) -> Any:
@@ -78,6 +96,54 @@ def table_from(text: str | None, place: Callable[[str], Path]) -> TableRef | Non
     return TableRef(**{**fields, "path": place(fields["path"])})
 
 
+def images_from(cursor: Cursor) -> pd.DataFrame:
+    """The table of images, gathered by columns: rows of a million images would take twice the memory."""
+    columns: dict[str, list[Any]] = {name: [] for name in ("path", *COLUMNS)}
+    same: dict[Any, Any] = {}  # one object for each label, patient, format that many images share
+    while rows := cursor.fetchmany(_ROWS):
+        for (name, values), more in zip(columns.items(), zip(*rows, strict=True), strict=True):
+            values.extend((same.setdefault(each, each) for each in more) if name in _REPEATED else more)
+    index = pd.Index(columns.pop("path"), dtype=object, name="path")
+    return pd.DataFrame(
+        {name: pd.Series(values, index, dtype=DTYPES.get(name)) for name, values in columns.items()}, index=index
+    )
+
+
+def require_parts(rows: Iterable[tuple[str]]) -> None:
+    """See that each part of a split is one that there is.
+
+    Raises:
+        DamagedLedger: it is not.
+    """
+    for (part,) in rows:
+        if part not in PARTS:
+            raise damaged(f"a part that is none: {str(part)[:40]!r}")
+
+
+def split_from(rows: Sequence[tuple[str, str, Any]], origin: Any, seed: int) -> Split:
+    """A split from paths with their parts and folds."""
+    index = pd.Index([path for path, _, _ in rows], dtype=object)  # with its type: lookups are ten times as fast
+    parts = pd.Series([part for _, part, _ in rows], index, dtype=object)
+    folds = pd.Series([fold for _, _, fold in rows], index, dtype=object).dropna().astype("int64")
+    return Split(parts, origin, seed, folds)
+
+
+def contents_from(row: Sequence[Any]) -> Contents:
+    """What is inside an image."""
+    found = Contents(**dict(zip(CONTENTS, row, strict=True)))
+    return replace(found, marked=bool(found.marked))
+
+
+def finding_to_row(finding: Finding) -> tuple[str, str, str, str]:
+    """A finding with its paths as JSON."""
+    return finding.kind, json.dumps([str(path) for path in finding.paths]), finding.message, finding.fix
+
+
+def finding_from(kind: str, paths: str, message: str, fix: str) -> Finding:
+    """The same back."""
+    return Finding(kind, tuple(PurePosixPath(path) for path in value_from(paths)), message, fix)
+
+
 def require_not_emptied(state: State) -> None:
     """A file without content is what a kill leaves of a new ledger, but not beside what only a ledger's owner made.
 
@@ -101,8 +167,20 @@ def origin_from(text: str | None, store: Path) -> Origin | None:
     return Origin(**{**fields, "given": store / fields["given"]})
 
 
+def verdict_to_row(verdict: Verdict) -> tuple[str, str, str, str]:
+    """A verdict with its scores and reasons as JSON."""
+    scores, reasons = json.dumps(dict(verdict.scores), sort_keys=True), json.dumps(verdict.reasons)
+    return verdict.decision, scores, reasons, verdict.reviewer
+
+
 def verdict_from(decision: Any, scores: str, reasons: str, reviewer: str) -> Verdict:
-    """A verdict, its scores and reasons from JSON."""
+    """The same back.
+
+    Raises:
+        DamagedLedger: it is none.
+    """
+    if decision not in DECISIONS:
+        raise damaged(f"a decision that is none: {str(decision)[:40]!r}")
     return Verdict(decision, value_from(scores), tuple(value_from(reasons)), reviewer)
 
 

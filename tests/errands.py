@@ -1,4 +1,4 @@
-"""Every command once, over drawn radiographs and tiny networks: in a namespace without a network, all connects noted.
+"""Every command once, over drawn radiographs and tiny networks: in a namespace without a network, its calls noted.
 
 The user, the host, the home folder and the folder of all this have names that are easily found again.
 """
@@ -8,16 +8,17 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.tiny import write_pipeline, write_xrays
+from tests.tiny import write_lora, write_pipeline, write_xrays
+from tests.watch import changes, connects, watching
 
 USER, HOST, PLACE = "zebrauser", "zebrahost", "zebraplace"
+COLLECTION = "data/xrays"
 QUICK = ("--steps", "2", "--batch-size", "2")
 WORD = ("--accept-unscreened",)
 ERRANDS: Sequence[tuple[str, ...]] = (
@@ -29,17 +30,23 @@ ERRANDS: Sequence[tuple[str, ...]] = (
     ("prompts", "--new", "mine.yaml"),
     ("prompts", "--check", "--pack", "mine.yaml", "--model", "base", "--json"),
     ("fill", "--target", "NODULE=6", "--dry-run"),
+    ("adapt", "--from-scratch", *QUICK, "--size", "32"),
     ("adapt", "--base", "base", *QUICK, "--rank", "2", "--learning-rate", "0.5", "--accept-licence"),
     ("fill", "--target", "NODULE=12", *QUICK, "--mode", "text=0.5,mix=0.5", "--harmonise", *WORD),
     ("screen", "theirs"),
     ("merge", "--from", "theirs", *WORD),
     ("review", "--reader", "A", "--audit", "5"),
+    ("review", "--reader", "B", "--blinded", "--limit", "4"),
+    ("review", "--results"),
+    ("review", "--results", "--json"),
+    ("merge",),
     ("probe", "--steps", "2", "--size", "32", "--permutations", "199", "--model", "base", "--json"),
     ("quality", "--steps", "2", "--json"),
     ("power", "--json"),
     ("compare", "--quick", "--seeds", "2", "--steps", "2", "--size", "16", "--force"),
     ("report",),
     ("verify", "data/xrays-balanced", "--json"),
+    ("explain", "SYNTHETIC"),
     ("explain", "SYNTHETIC", "--json"),
     ("doctor", "--model", "base", "--adapter", "lora"),
     ("purge", "--dry-run"),
@@ -49,13 +56,17 @@ LAST: Sequence[tuple[str, ...]] = (("unmerge", "data/xrays-balanced"), ("purge",
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """What came of a command; `connects` are the network addresses that it tried to reach."""
+    """What came of a command; `connects` are the network addresses that it tried to reach.
+
+    `changes` are its calls that could have changed the collection.
+    """
 
     arguments: tuple[str, ...]
     code: int
     output: str
     messages: str
     connects: tuple[str, ...]
+    changes: tuple[str, ...]
 
 
 def prepare(folder: Path) -> Path:
@@ -66,6 +77,7 @@ def prepare(folder: Path) -> Path:
     rows = [f"p{number}{patient:03},{'F' if patient % 2 else 'M'}" for number in range(3) for patient in range(20)]
     (work / "meta.csv").write_text("patient,sex\n" + "\n".join(rows))
     write_pipeline(work / "base")
+    write_lora(work / "lora", work / "base")
     (work / "base" / "README.md").write_text("---\nlicense: openrail\n---\n")
     write_xrays(work / "drawn", {"NORMAL": 2, "EFFUSION": 2, "NODULE": 14})
     (work / "theirs" / "NODULE").mkdir(parents=True)
@@ -82,24 +94,22 @@ def run_all(work: Path, errands: Sequence[tuple[str, ...]]) -> Iterator[Done]:
 
 
 def run(work: Path, arguments: tuple[str, ...]) -> Done:
-    """One command, stopped once it serves a page."""
-    log = work.parent / "connects"
-    process = subprocess.Popen(
-        [*_apart(), *_noting(log), sys.executable, "-c", "from balancer.cli import main; main()", *arguments],
+    """One command; somebody reads the page that it serves."""
+    log = work.parent / "calls"
+    reader = [sys.executable, "-m", "tests.reader"] if "--reader" in arguments else []
+    program = [sys.executable, "-c", "from balancer.cli import main; main()", *arguments]
+    ended = subprocess.run(
+        [*_apart(), *reader, *watching(log), *program],
         cwd=work,
         env=_environment(work),
         text=True,
         stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
+        capture_output=True,
+        timeout=1200,
+        check=False,
     )
-    served = ""
-    if process.stdout and arguments[0] == "review" and "--results" not in arguments:
-        served = process.stdout.readline()
-        os.killpg(process.pid, signal.SIGINT)
-    output, messages = process.communicate(timeout=300)
-    return Done(arguments, process.returncode, served + output, messages, _connects(log))
+    trace = log.read_text("utf-8", "replace")
+    return Done(arguments, ended.returncode, ended.stdout, ended.stderr, connects(trace), changes(trace, COLLECTION))
 
 
 def can_be_apart() -> bool:
@@ -112,16 +122,6 @@ def _apart() -> list[str]:
     """A namespace without a network but for the loopback device, and with another host name."""
     inside = f'ip link set lo up && hostname {HOST} && exec "$@"'
     return ["unshare", "--map-root-user", "--net", "--uts", "sh", "-c", inside, "sh"]
-
-
-def _noting(log: Path) -> list[str]:
-    return ["strace", "-f", "-qq", "--seccomp-bpf", "-e", "trace=connect", "-e", "signal=none", "-o", os.fspath(log)]
-
-
-def _connects(log: Path) -> tuple[str, ...]:
-    """Addresses of a network, and of the daemon that is asked for the address of a name."""
-    lines = log.read_text("utf-8", "replace").splitlines()
-    return tuple(line for line in lines if "AF_INET" in line or "nscd" in line or "resolve" in line)
 
 
 def _environment(work: Path) -> dict[str, str]:
@@ -147,10 +147,9 @@ def main() -> None:
         for arguments in (*ERRANDS, *LAST):
             began = time.monotonic()
             done = run(work, _with_an_image(work, arguments))
-            print(
-                json.dumps([done.arguments, done.code, round(time.monotonic() - began, 1), done.connects]), flush=True
-            )
-            if done.code not in (0, 1) or "-v" in sys.argv:
+            seconds = round(time.monotonic() - began, 1)
+            print(json.dumps([done.arguments, done.code, seconds, *done.connects, *done.changes]), flush=True)
+            if done.code or "-v" in sys.argv:
                 print(done.output[-1500:], done.messages[-3000:])
 
 

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from analysis.review.cases import BlindedCase
 from analysis.review.desk import Journal, Refusal
 from analysis.review.pixels import alike
+from balancer.files import sha256_of
 from balancer.images import read_grey
 from balancer.jobs import Reading
 
@@ -94,7 +95,7 @@ class BlindedDesk:
     def _append(self, case: BlindedCase, answer: Literal["real", "synthetic"] | None) -> None:
         with self._journal.writing() as ledger:
             reading = Reading(self.study, self.reader, case.key, case.truth, answer)
-            ledger.add_reading(self._journal.collection, reading)
+            ledger.add_reading(self._journal.collection, reading, case.sha256 or sha256_of(case.path))
             self._now[case.id] = answer
 
     def _case(self, name: str) -> BlindedCase:

@@ -133,8 +133,9 @@ def serve(desk: Desk, *, port: int, ready: Callable[[str], None], summary: Calla
     token = secrets.token_urlsafe(32)
 
     def end() -> Sequence[str]:
+        sentences = summary()  # before the server has seconds left
         server.should_exit = True
-        return summary()
+        return sentences
 
     server = uvicorn.Server(uvicorn.Config(Guard(Page(desk, end).app(), port=port, token=token), **_SETTINGS))
     with listener:

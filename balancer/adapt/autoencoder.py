@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save
+from safetensors.torch import save
 from torch import Tensor
 
 from balancer.adapt import draws
+from balancer.adapt.checkpoint import load_tensors
 from balancer.adapt.learning import Batch, Done
 from balancer.adapt.losses import LATENT_WEIGHT, latent_penalty, reconstruction_loss
 from balancer.adapt.networks import build_autoencoder, make_grey
@@ -64,7 +65,7 @@ def scaled_latents(run: Run, autoencoder: Any, pictures: Pictures) -> Tensor:
     path = run.work / "latents.safetensors"
     if not path.exists():
         write_whole(path, save({"latents": _encode(run, autoencoder, pictures)}))
-    latents = load_file(path)["latents"]
+    latents = load_tensors(path, run.work)["latents"]
     scale = 1 / float(latents.double().std())
     autoencoder.register_to_config(scaling_factor=scale)
     return latents * scale

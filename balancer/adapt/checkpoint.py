@@ -18,6 +18,7 @@ from balancer.errors import OutputError, StateError
 from balancer.files import sync_path
 
 PARTIAL = ".partial"
+_OF_THE_SYSTEM = (SafetensorError, Exception)  # what safetensors and tokenizers raise for what the system says
 
 
 @contextmanager
@@ -34,7 +35,9 @@ def whole_folder(folder: Path) -> Iterator[Path]:
     partial.mkdir(parents=True)
     try:
         yield partial
-    except SafetensorError as error:  # no OSError, though it is one that it tells of
+    except Exception as error:
+        if type(error) not in _OF_THE_SYSTEM:
+            raise
         raise OutputError(
             needed=f"room and a disk that works for {folder.name}",
             found=str(error),
@@ -83,15 +86,32 @@ def load_state(root: Path) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]
     if not states:
         return None
     folder = states[-1]
+    tensors = {path.stem: load_tensors(path, root.parent) for path in folder.glob("*.safetensors")}
     try:
-        tensors = {path.stem: load_file(path) for path in folder.glob("*.safetensors")}
         return tensors, json.loads((folder / "state.json").read_text(encoding="utf-8"))
-    except (SafetensorError, ValueError) as error:
-        raise StateError(
-            needed="the training as far as it was kept",
-            found=f"damage in {root.parent.name}/{root.name}/{folder.name}: {error}",
-            next_step=f"delete the folder {root.parent.name}, then: balance adapt",
-        ) from error
+    except ValueError as error:
+        raise _not_as_kept(folder / "state.json", root.parent, error) from error
+
+
+def load_tensors(path: Path, training: Path) -> dict[str, Tensor]:
+    """The tensors of a file that a `training` keeps.
+
+    Raises:
+        StateError: it cannot be read, or is not as it was kept.
+    """
+    try:
+        return dict(load_file(path))
+    except (SafetensorError, RuntimeError, OSError) as error:  # torch makes a RuntimeError of what the system says
+        raise _not_as_kept(path, training, error) from error
+
+
+def _not_as_kept(path: Path, training: Path, error: Exception) -> StateError:
+    name = path.relative_to(training.parent)
+    return StateError(
+        needed="the training as far as it was kept, on a disk that works",
+        found=f"{name}: {str(error).replace(str(path), path.name)}",
+        next_step=f"run the same balance adapt again; if this comes again, delete the folder {training.name} first",
+    )
 
 
 def _states(root: Path) -> list[Path]:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from balancer.patients import PatientTable, TableRef
     from balancer.scan import Collection
     from balancer.split import Split
+    from balancer.state import State
 
 
 def scan(
@@ -71,6 +72,7 @@ def scan(
                 ledger.save_collection(collection)
             if earlier is None:
                 _take_up_adapters(ledger, collection, split, state.adapters)
+                _take_up_decisions(ledger, collection, state)
     figures = measure_imbalance(training_counts(collection, split))
     if as_json:
         result_json(scan_as_json(collection, split, figures))
@@ -91,8 +93,7 @@ def _said(damage: tuple[str, str] | None) -> AbstractContextManager[None]:
         message(
             "The images are still there: the same fill, or merge --from, again takes up those that are as they were"
         )
-        message("made, and judges them anew. What people decided in review is lost, and so are the options of balance")
-        message("split and the last fill: repeat them.")
+        message("made, and judges them anew. The options of balance split and the last fill are lost: repeat them.")
     return nullcontext()
 
 
@@ -104,6 +105,23 @@ def _take_up_adapters(ledger: Ledger, collection: Collection, split: Split, fold
         same = split_of(made) == split.sha256
         other = "" if same else "; it learned from another split than the one drawn now: repeat your balance split"
         message(f"Taken up again: {printable(made.name)}, which learned from this collection{other}")
+
+
+def _take_up_decisions(ledger: Ledger, collection: Collection, state: State) -> None:
+    """Register answers of people that a lost ledger knew, and say what becomes of their verdicts."""
+    from balancer.decisions import NAME, read_decisions
+    from balancer.jobs import Verdict
+    from balancer.renewal import take_up_readings
+
+    lines = list(read_decisions(state.folder))
+    taken, verdicts = take_up_readings(ledger, collection, state), list(ledger.decisions(collection))
+    waiting = len({each.image for each in verdicts if isinstance(each.said, Verdict)})
+    if waiting:
+        message(f"People decided about {waiting} images: it counts again where an image is taken up as it was then.")
+    if taken:
+        message(f"Taken up again: {taken} answers of blinded studies.")
+    if None in lines:
+        message(f"Damaged: {lines.count(None)} of {len(lines)} lines of .balance/{NAME}, and what they said is lost.")
 
 
 def _looked_inside(ledger: Ledger, collection: Collection, earlier: Collection | None, deep: bool) -> Collection:

@@ -54,6 +54,8 @@ def explain(
 def unmerge(folder: Path = typer.Argument(help="The balanced folder.")) -> None:
     """Take every synthetic image and record out again: the copied originals alone remain."""
     from balancer.merge import unmerge as take_out
+    from balancer.state import locked_near
 
-    removed = take_out(folder)
+    with locked_near(Path.cwd(), folder.resolve()):
+        removed = take_out(folder)
     result(f"{removed} synthetic images removed from {folder}; the originals are as they were.")

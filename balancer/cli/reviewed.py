@@ -45,7 +45,7 @@ def blinded_summary(session: Session, desk: BlindedDesk) -> list[str]:
         return [f"{desk.reader}: nothing answered yet."]
     said = [f"{desk.reader}: {_in_words(mine[0].all)}. {_meaning(mine[0])}"]
     if left:
-        said.append(f"{left} images are not answered; the same command goes on with them.")
+        said.append(f"Not answered: {left}; the same command goes on there.")
     kappas = [_kappa_in_words(each) for study in found for each in study.agreements if desk.reader in each.readers]
     return [*said, *kappas, "All figures: balance review --results"]
 
@@ -154,7 +154,7 @@ def _meaning(found: Accuracy) -> str:
     if found.all.high < 0.5:
         return "Worse than guessing: a difference is seen, and taken for its opposite."
     if few:
-        return f"No better than guessing could be shown, but {found.all.total} images are few."
+        return f"No better than guessing could be shown, but {found.all.total} answered are few."
     return f"Not told from guessing: this reader is right on at most {found.all.high:.0%}, with 95% confidence."
 
 

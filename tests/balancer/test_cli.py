@@ -22,6 +22,7 @@ from balancer.scan import samples, with_hashes
 from balancer.state import find_state
 from tests.kills import balance, finished
 from tests.tiny import write_xrays
+from tests.typed import faults
 
 PATIENT = ("--patient", r"(p\d+)-")
 
@@ -388,6 +389,7 @@ def test_every_mistake_is_one_clear_message(work, forked, arguments, found, advi
     step = output[output.index("next:") :]
     assert advice in step
     assert re.search(r"balance [a-z]+|--[a-z]+", step), f"nothing to type: {step}"
+    assert list(faults(step)) == []
     assert str(work) not in output
     assert (work / "taken" / "thesis.txt").read_text() == "mine"
 

@@ -1,6 +1,7 @@
 """`fill` with a real, tiny Stable Diffusion; and with a generator that costs nothing, where only the order matters."""
 
 import hashlib
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -28,16 +29,16 @@ from tests.tiny import write_xrays
 class Painter:
     """Paints every job's seed as noise; may fail on the way."""
 
-    def __init__(self, fail_at=None):
+    def __init__(self, fail_at=None, other=0):
         self.made = []
-        self.fail_at = fail_at
+        self.fail_at, self.other = fail_at, other
 
     def generate(self, jobs):
         for job in jobs:
             if len(self.made) == self.fail_at:
                 raise GenerationError(needed="luck", found="none", next_step="try again")
             self.made.append((job.label, job.index))
-        return [np.random.default_rng(job.seed).integers(0, 256, (16, 16), np.uint8) for job in jobs]
+        return [np.random.default_rng(job.seed + self.other).integers(0, 256, (16, 16), np.uint8) for job in jobs]
 
 
 def accept_all(batch, accepted):
@@ -71,6 +72,10 @@ class Desk:
                 screen=screen,
                 **options,
             )
+
+    def lose_ledger(self):
+        for path in self.state.folder.glob("ledger.sqlite*"):
+            path.unlink()
 
     def files(self):
         return {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in self.state.candidates.iterdir()}
@@ -371,6 +376,25 @@ def test_what_a_person_takes_back_is_the_screens_word_again(desk):
         ledger.add_verdict(desk.collection, candidate.id, Verdict("reject", {}, (), "Dr. A"))
         ledger.add_verdict(desk.collection, candidate.id, verdict)
     assert desk.fill("NODULE=8", Painter(), Judge("other")).judged_anew == 4
+
+
+def test_what_people_decided_outlives_a_lost_ledger_for_the_same_bytes_alone(desk):
+    report = desk.fill("NODULE=8", Painter(), Judge("gate"))
+    made = [candidate for candidate, _ in report.accepted["NODULE"]]
+    with Ledger(desk.state) as ledger:
+        for candidate in made[:3]:
+            ledger.add_verdict(desk.collection, candidate.id, Verdict("reject", {"x": 0.5}, ("odd",), "Dr. A"))
+        ledger.add_verdict(desk.collection, made[2].id, report.accepted["NODULE"][2][1])  # taken back
+        before = ledger.history(desk.collection, made[0].id)
+    desk.lose_ledger()
+    assert indices(desk.fill("NODULE=8", Painter(), Judge("gate"))) == [2, 3, 4, 5]
+    with Ledger(desk.state) as ledger:
+        assert ledger.history(desk.collection, made[0].id)[1:] == before[1:]
+        by_people = {key for key, judge in ledger.judges(desk.collection, "NODULE").items() if judge is None}
+        assert by_people == {made[0].id, made[1].id}
+    desk.lose_ledger()
+    shutil.rmtree(desk.state.candidates)
+    assert indices(desk.fill("NODULE=8", Painter(other=1), Judge("gate"))) == [0, 1, 2, 3]  # other bytes, same jobs
 
 
 def test_a_short_class_says_who_stopped_it_and_who_waits(desk):

@@ -161,8 +161,8 @@ def test_readings_come_back_in_order_and_apart_from_other_collections(state, tmp
     given = [Reading("seed 0", "A", "real x.png", "real", answer) for answer in ("synthetic", None, "real")]
     with Ledger(state) as ledger:
         for reading in given:
-            ledger.add_reading(found, reading)
-        ledger.add_reading(other, given[0])
+            ledger.add_reading(found, reading, "ab" * 32)
+        ledger.add_reading(other, given[0], "ab" * 32)
         assert ledger.readings(found) == given
         assert ledger.readings(other) == given[:1]
 

@@ -56,6 +56,32 @@ def test_a_lost_table_is_named(state):
         pass
 
 
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        ("INSERT INTO verdicts (decision, scores, reasons) VALUES ('accfpt', '{}', '[]')", "'accfpt'"),
+        ("INSERT INTO split_parts VALUES ('a', 'b', 'tesu', NULL)", "'tesu'"),
+    ],
+)
+def test_a_word_that_is_none_is_damage(state, change, what):
+    with Ledger(state):
+        pass
+    base = sqlite3.connect(state.ledger)
+    base.execute(change)
+    base.commit()
+    base.close()
+    assert what in set_aside_if_damaged(state)[1]
+
+
+def test_a_damaged_name_of_a_table_is_damage(state):
+    with Ledger(state):
+        pass
+    content = state.ledger.read_bytes()
+    at = content.index(b"CREATE TABLE images")
+    state.ledger.write_bytes(content[:at] + b"\x88\xff" + content[at + 2 :])
+    assert set_aside_if_damaged(state)
+
+
 def test_a_full_disk_is_no_damage():
     found = failed(sqlite3.SQLITE_FULL, "database or disk is full")
     assert type(found) is StateError

@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import shutil
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -35,13 +36,13 @@ def image(path, number):
     Image.fromarray(grey).save(path, "PNG")
 
 
-def collection(root, labels, images=4):
-    """Each class with files that are called as hostile, one for each patient."""
+def collection(root, labels, images=4, first=0):
+    """Each class with files that are called as hostile, one for each patient; `first` gives other images."""
     for number, label in enumerate(labels):
         (root / label).mkdir(parents=True)
         for index in range(images):
             name = NAMES[(number + index) % len(NAMES)].encode()[:200].decode(errors="ignore")
-            image(root / label / f"p{number * images + index:04}-{name}.png", number * images + index)
+            image(root / label / f"p{number * images + index:04}-{name}.png", first + number * images + index)
     return root
 
 
@@ -53,8 +54,9 @@ def outside(folder):
 
 @pytest.fixture(scope="module")
 def filled(tmp_path_factory, checkpoint):
-    """A collection of hostile names that was scanned, split and filled."""
+    """A collection of hostile names through every command that makes something, with images of another generator."""
     folder = tmp_path_factory.mktemp("names")
+    collection(folder / "theirs", ["NORMAL", *SOME], images=2, first=10_000)
     root = collection(folder / "xrays", ["NORMAL"], images=12)
     collection(root, SOME)
     table = ["file,patient,sex,age,view"]
@@ -68,6 +70,9 @@ def filled(tmp_path_factory, checkpoint):
     run(folder, "split")
     run(folder, "prompts", "-n", "1")
     run(folder, "fill", "--target", "4", "--model", str(checkpoint), *PIPELINE)
+    run(folder, "screen", "theirs")
+    run(folder, "merge", "--from", "theirs", "--no-screen")
+    run(folder, "report")
     assert outside(folder) == before
     assert tree_hash(root) == hashed
     return folder
@@ -78,10 +83,11 @@ def test_they_are_merged_verified_and_told_as_they_are(filled):
     run(filled, "verify", "xrays-balanced")
     tables = [pq.read_table(path).to_pylist() for path in out.rglob("metadata.parquet")]
     made = [row for table in tables for row in table if row["is_synthetic"]]
-    assert {Path(row["file_name"]).parent.name for row in made} == set(SOME)
+    assert {Path(row["file_name"]).parent.name for row in made} == {*SOME, "NORMAL"}
     with (out / "provenance.csv").open(encoding="utf-8", newline="") as file:
         cells = [cell for row in csv.reader(file) for cell in row]
     assert [cell for cell in cells if cell.startswith(DANGEROUS)] == []
+    assert cells.count("external") == 2 * len(SOME) + 2
     card = (out / "README.md").read_text("utf-8")
     assert "<script" not in card
     assert "<img" not in card
@@ -102,14 +108,14 @@ def test_unmerge_leaves_the_originals(filled, tmp_path):
     assert sorted(path.name for path in (tmp_path / "balanced").rglob("*.png")) == originals
 
 
-def test_no_script_of_theirs_runs_in_the_review_page(filled):
+@contextmanager
+def browsed(address):
+    """A page in a browser, the addresses that it asks for, and all that it says: nothing, where no script runs."""
     playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright")
     from tests.analysis.review.test_browser import CHROMIUM, FLAGS
 
     if CHROMIUM is None:
         pytest.skip("needs a Chromium")
-    process = balance(filled, "review", "--reader", "<img src=x onerror=document.title=1>", "--audit", "500")
-    address = next(line.strip() for line in process.stdout if line.startswith("http"))
     said, asked = [], []
     with playwright.sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
@@ -119,6 +125,26 @@ def test_no_script_of_theirs_runs_in_the_review_page(filled):
         page.on("pageerror", lambda error: said.append(str(error)))
         page.on("dialog", lambda dialog: said.append(dialog.message))
         page.goto(address)
+        yield page, asked
+        browser.close()
+    assert said == []
+
+
+def test_no_script_of_theirs_runs_in_the_report(filled):
+    place = filled / ".balance" / "reports" / "report.html"
+    with browsed(place.as_uri()) as (page, asked):
+        shown = page.locator("body").inner_text()
+        assert page.title().startswith("xrays")
+        assert page.locator("script, iframe, object, embed, [onerror], [onmouseover], [onload]").count() == 0
+        assert {url.partition(":")[0] for url in asked} <= {"file", "data"}
+        assert [url for url in asked if url.startswith("file")] == [place.as_uri()]
+    assert "DROP TABLE" in shown or not [name for name in SOME if "DROP" in name]
+
+
+def test_no_script_of_theirs_runs_in_the_review_page(filled):
+    process = balance(filled, "review", "--reader", "<img src=x onerror=document.title=1>", "--audit", "500")
+    address = next(line.strip() for line in process.stdout if line.startswith("http"))
+    with browsed(address) as (page, asked):
         page.locator("#place", has_text=" of ").wait_for()
         count, shown = int(page.locator("#place").text_content().split(" of ")[1].split()[0]), set()
         for _ in range(count):
@@ -126,10 +152,8 @@ def test_no_script_of_theirs_runs_in_the_review_page(filled):
             page.keyboard.press("ArrowRight")
         assert page.title() == "Review · balance"
         assert page.locator("img, iframe, object, embed").count() == 0
-        browser.close()
     process.kill()
     process.communicate()
-    assert said == []
     assert {url.split("/")[2] for url in asked} == {address.split("/")[2]}
     assert shown >= set(SOME)
 
@@ -152,6 +176,17 @@ def test_files_that_are_one_elsewhere_are_refused_with_both_names(tmp_path, chec
     said = run(tmp_path, "fill", "--target", "10", "--model", str(checkpoint), *PIPELINE, code=2)
     assert "p0009-\\xe9.png" in said
     assert "p0009-e\\u0301.png" in said
+
+
+@pytest.mark.parametrize(("one", "other"), TWINS.values(), ids=list(TWINS))
+def test_candidates_of_classes_that_are_one_elsewhere_are_refused_with_both_names(tmp_path, one, other):
+    collection(tmp_path / "xrays", ["NORMAL", one], images=8)
+    collection(tmp_path / "theirs", [other], images=2, first=10_000)
+    run(tmp_path, "scan", "xrays", "--patient", r"(p\d+)")
+    said = run(tmp_path, "merge", "--from", "theirs", "--no-screen", code=2)
+    assert ascii(other) in said
+    assert one in said
+    assert not (tmp_path / "xrays-balanced").exists()
 
 
 def test_names_that_are_no_unicode_are_told_and_left(tmp_path):

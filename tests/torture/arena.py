@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,7 +23,7 @@ _VOLATILE = {"at", "scanned_at"}
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A command under attack; `before` are the commands that lead to where it begins.
+    """A command under attack; `before` are the commands that lead to where it begins, `then` what is done by hand.
 
     `unless`: a file that is gone once it is done: there is nothing to run again then.
     """
@@ -31,6 +31,7 @@ class Case:
     command: Words
     before: Sequence[Words] = (SCAN,)
     unless: str | None = None
+    then: Callable[[Path], None] = lambda folder: None
 
 
 CASES = {
@@ -73,6 +74,7 @@ class Arena:
             write_pipeline(begin / "base")
         for words in self.case.before:
             done(run(begin, words))
+        self.case.then(begin)
         self.reset()
         self.seconds = done(run(self.now, self.case.command)).seconds
         self.wanted, self.sources = snapshot(self.now), sources(self.now)

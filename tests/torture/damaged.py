@@ -1,23 +1,46 @@
 """Damage the ledger in every way a disk can, and demand that it is found, set aside and made anew without guessing.
 
 `python -m tests.torture.damaged 200` flips that many pages beside the other damages; names after it choose some.
+`python -m tests.torture.damaged --found 20000` only looks whether so many flipped pages and bytes are found. Every page
+must be; bytes within a text may not be, since SQLite keeps no sums: it says how many.
 """
 
 from __future__ import annotations
 
 import random
+import shutil
 import sqlite3
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
+from balancer.decisions import NAME
+from balancer.ledger import Ledger
+from balancer.renewal import set_aside_if_damaged
+from balancer.state import State
 from tests.torture import forked
 from tests.torture.arena import FREE, SCAN, Arena, Case, done, snapshot
 from tests.torture.kills import place
 
-CASE = Case(FREE, (SCAN, FREE))
 _PAGE = 4096
 Damage = Callable[[Path], object]
+
+
+def decide(folder: Path) -> None:
+    """What a person decided: two images are rejected."""
+    state = State(folder / ".balance")
+    with Ledger(state) as ledger:
+        collection = ledger.load_collection()
+        assert collection is not None
+        judged = ledger.candidates(collection, "NODULE")
+        for key, (_, verdict) in list(judged.items())[:2]:
+            rejected = replace(verdict, decision="reject", reasons=("rejected by a reader",), reviewer="A. Reader")
+            ledger.add_verdict(collection, key, rejected)
+
+
+CASE = Case(FREE, (SCAN, FREE), then=decide)
 
 
 def damages(flips: int) -> Iterator[tuple[str, Damage]]:
@@ -56,6 +79,7 @@ def survive(arena: Arena, what: str, damage: Damage) -> str:
     if aside and "Nothing to do" not in filled.output:
         assert "Taken up: " in filled.output, f"{what}: {filled.said}"
     found = snapshot(arena.now)
+    assert (arena.now / ".balance" / NAME).read_bytes() == (arena.folder / "begin" / ".balance" / NAME).read_bytes()
     other = {name for name in arena.wanted if found.get(name) != arena.wanted[name]}
     assert other <= ({"table images"} if aside else set()), f"{what}: {sorted(other)} is another"
     return "set aside and made anew" if aside else "harmless"
@@ -81,6 +105,56 @@ def _flip(path: Path, number: int) -> None:
     path.write_bytes(content)
 
 
+def look(arena: Arena, rounds: int, flip: Callable[[Path, int], None]) -> Counter[str]:
+    """Damage the ledger so often and look at it alone: found, harmless (every row as it was), or not found."""
+    ledger, home = arena.now / ".balance" / "ledger.sqlite", arena.folder / "looked" / ".balance"
+    (home / "candidates").mkdir(parents=True)
+    content, rows, found = ledger.read_bytes(), _rows(ledger), Counter[str]()
+    for number in range(rounds):
+        for left in home.glob("ledger*"):
+            left.unlink()
+        damaged = home / ledger.name
+        damaged.write_bytes(content)
+        flip(damaged, number)
+        if damaged.read_bytes() == content:
+            continue
+        if set_aside_if_damaged(State(home)):
+            found["found"] += 1
+        else:
+            found["harmless" if _rows(damaged) == rows else "not found"] += 1
+    shutil.rmtree(home)
+    return found
+
+
+def _rows(path: Path) -> dict[str, list[str]]:
+    """All that a ledger says, whatever its letters."""
+    base = sqlite3.connect(path)
+    base.text_factory = bytes
+    names = [name.decode() for (name,) in base.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+    found = {name: sorted(map(repr, base.execute(f"SELECT * FROM {name}"))) for name in names}
+    base.close()
+    return found
+
+
+def _turn(path: Path, number: int) -> None:
+    """Some bytes anywhere that came back as others."""
+    content, chance = bytearray(path.read_bytes()), random.Random(number)
+    size = chance.choice((1, 4, 16))
+    at = chance.randrange(len(content) - size)
+    content[at : at + size] = chance.choice((bytes(size), chance.randbytes(size)))
+    path.write_bytes(content)
+
+
+def main_found(rounds: int) -> None:
+    """Print how many flipped pages and turned bytes were found; every page must be."""
+    with place() as folder:
+        arena = Arena(folder / "damaged", CASE)
+        pages = look(arena, rounds, _flip)
+        print(f"pages: {dict(pages)}", flush=True)
+        assert pages.keys() <= {"found", "harmless"}, pages
+        print(f"bytes: {dict(look(arena, rounds, _turn))}")
+
+
 def main(flips: int, names: list[str]) -> None:
     """Print what came of every damage, or of those named."""
     with place() as folder:
@@ -91,4 +165,7 @@ def main(flips: int, names: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), sys.argv[2:])
+    if sys.argv[1] == "--found":
+        main_found(int(sys.argv[2]))
+    else:
+        main(int(sys.argv[1]), sys.argv[2:])

@@ -6,9 +6,12 @@
 from __future__ import annotations
 
 import os
+import pickle
 import resource
 import shutil
 import signal
+import socket
+import sys
 import threading
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -19,7 +22,9 @@ from balancer.state import State, locked
 from tests.torture import forked
 from tests.torture.arena import FREE, SCAN, Arena, Case, Words
 from tests.torture.kills import place
+from tests.typed import faults
 
+_PORT, _TAKEN = 47_111, socket.socket()
 PARTS = ("needed: ", "found:  ", "next:   ")
 
 
@@ -44,8 +49,34 @@ def _no_large_files() -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (16384, 16384))
 
 
+def _only_damaged(folder: Path) -> None:
+    for path in (folder / "theirs").rglob("*.png"):
+        path.write_bytes(path.read_bytes()[:10])
+
+
 def _spoil(name: str, content: bytes) -> Callable[[Path], object]:
     return lambda folder: (folder / name).write_bytes(content)
+
+
+def _no_room() -> None:
+    shutil.disk_usage = lambda place: shutil._ntuple_diskusage(1 << 20, 1 << 20, 1 << 10)  # type: ignore[attr-defined]
+
+
+def _take_port() -> None:
+    _TAKEN.bind(("127.0.0.1", _PORT))
+    _TAKEN.listen()
+
+
+def _twins(folder: Path) -> None:
+    """Classes of another generator's that are one with a class of the collection on some file systems."""
+    (folder / "theirs" / "NODULE").rename(folder / "theirs" / "nodule")
+
+
+def _foreign_pipeline(folder: Path) -> None:
+    (folder / "base").mkdir()
+    (folder / "base" / "model_index.json").write_text(
+        '{"_class_name": "StableDiffusionPipeline", "unet": ["os", "system"]}'
+    )
 
 
 _MORE: Words = (*FREE, "--target", "20")
@@ -67,6 +98,25 @@ FAULTS = {
         "balance fill", ("unmerge", "xrays-balanced"), _spoil("xrays-balanced/train/metadata.parquet", b"")
     ),
     "nothing to unmerge": News("balance fill", ("unmerge", "theirs")),
+    "disk too small, as estimated": News("of disk", _MORE, prepare=_no_room),
+    "state locked, and a folder to take apart": News("kill", ("unmerge", "xrays-balanced"), is_locked=True),
+    "nothing but damaged images": News("no class folder", ("scan", "theirs"), _only_damaged),
+    "names that are one": News("nodule", ("merge", "--from", "theirs", "--no-screen"), _twins),
+    "pickled weights": News("pickle", (*_MORE, "--model", "x.ckpt"), _spoil("x.ckpt", pickle.dumps(print))),
+    "archive in disguise": News("x.safetensors", (*_MORE, "--model", "x.safetensors"), _spoil("x.safetensors", b"PK")),
+    "foreign classes in a pipeline": News("os", (*_MORE, "--model", "base"), _foreign_pipeline),
+    "model not at hand": News("nothing is fetched", (*_MORE, "--model", "no/model")),
+    "alias bomb in a pack": News("line 2", (*_MORE, "--pack", "x.yaml"), _spoil("x.yaml", b"a: 1\nb: [&a [], *a]\n")),
+    "table without its columns": News("column", (*SCAN, "--patients", "x.csv"), _spoil("x.csv", b"a,b\n1,2\n")),
+    "table in no text": News("x.csv", (*SCAN, "--patients", "x.csv"), _spoil("x.csv", bytes(range(256)))),
+    "umask that keeps the owner out": News("BALANCE_UMASK", prepare=lambda: os.environ.update(BALANCE_UMASK="777")),
+    "state within the collection": News(
+        "outside the collection", ("scan", "."), lambda folder: shutil.rmtree(folder / ".balance")
+    ),
+    "purge without a word": News("balance purge --yes", ("purge",)),
+    "page on a port that is taken": News(
+        "free port", ("review", "--reader", "A", "--audit", "2", "--port", str(_PORT)), prepare=_take_port
+    ),
     "Ctrl-C": News("run again: balance fill", _MORE, prepare=_interrupt(signal.SIGINT), code=130),
     "SIGTERM": News("run again: balance fill", _MORE, prepare=_interrupt(signal.SIGTERM), code=130),
 }
@@ -84,17 +134,18 @@ def read_out(arena: Arena, name: str) -> str:
     assert news.says in ended.output, f"{name}: {ended.said}"
     assert "Traceback" not in ended.output, f"{name}: {ended.said}"
     assert news.code != 2 or all(part in ended.output for part in PARTS), f"{name}: {ended.said}"
+    assert list(faults(ended.output.rpartition("next:")[2])) == [], f"{name}: {ended.said}"
     return ended.output[ended.output.find("balance: this cannot go on") if news.code == 2 else -200 :].strip()
 
 
-def main() -> None:
-    """Print each fault with its exit code and what it says."""
+def main(names: list[str]) -> None:
+    """Print each fault, or those named, with its exit code and what it says."""
     with place() as folder:
         arena = Arena(folder / "news", Case(FREE, (SCAN, FREE)))
-        for name in FAULTS:
+        for name in names or FAULTS:
             print(f"--- {name}: exit {FAULTS[name].code}\n{read_out(arena, name)}", flush=True)
-        print(f"{len(FAULTS)} faults, each with its message")
+        print(f"{len(names or FAULTS)} faults, each with its message")
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

@@ -16,7 +16,6 @@ from tests.torture.forked import Ended
 from tests.torture.free import Free
 from tests.torture.kills import _require_stopped
 from tests.torture.news import FAULTS
-from tests.torture.sources import changes
 
 ROOT = Path(__file__).parents[2]
 
@@ -50,6 +49,7 @@ def test_a_disk_that_fails_at_any_call_is_a_message_and_nothing_is_lost():
 def test_a_damaged_ledger_is_made_anew_from_what_is_certain():
     told = attack("damaged", "1", "emptied", "cut at 60%", "without verdicts", "another job", "page 0 of noise")
     assert told.count("set aside and made anew") == 5
+    assert "pages: {'found': " in attack("damaged", "--found", "200")
 
 
 def test_every_fault_is_a_message_of_three_parts_with_its_exit_code():
@@ -62,21 +62,6 @@ def test_a_small_disk_is_refused_and_never_half_filled():
     if subprocess.run(["unshare", "--mount", "true"], capture_output=True, check=False).returncode:
         pytest.skip("may not mount a small disk here")
     assert attack("disks").count("refused") == 4
-
-
-@pytest.mark.skipif(not shutil.which("strace"), reason="takes strace")
-def test_the_collection_is_never_opened_to_be_written():
-    assert "2 commands: no writable call" in attack("sources", "split", "unmerge")
-
-
-def test_the_watch_of_the_collection_sees_what_it_should():
-    lines = (
-        '1 openat(AT_FDCWD</w>, "/w/xrays/a.png", O_RDONLY|O_CLOEXEC) = 3</w/xrays/a.png>',
-        '1 openat(AT_FDCWD</w>, "/w/xrays/a.png", O_RDWR) = 3</w/xrays/a.png>',
-        '1 openat(AT_FDCWD</w>, "/w/xrays-balanced/a.png", O_RDWR) = 3',
-        '1 unlink("/w/xrays/a.png") = 0',
-    )
-    assert changes("\n".join(lines), "xrays") == [lines[1], lines[3]]
 
 
 def test_a_stop_without_advice_is_no_stop():

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save
+from safetensors.torch import save
 from torch import Tensor
 
+from balancer.adapt.checkpoint import load_tensors
 from balancer.adapt.settings import ScratchSettings
 from balancer.adapt.text import Packs, draw_captions
 from balancer.attributes import Attributes
@@ -138,4 +139,4 @@ def embedded(
             progress(min(first + _AT_ONCE, len(texts)), len(texts))
         whole = {str(i): torch.cat(kind).contiguous() for i, kind in enumerate(zip(*parts, strict=True))}
         write_whole(path, save(whole))
-    return tuple(tensor for _, tensor in sorted(load_file(path).items()))
+    return tuple(tensor for _, tensor in sorted(load_tensors(path, path.parent).items()))

@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save
+from safetensors.torch import save
 from torch import Tensor
 
 from balancer.adapt import draws
+from balancer.adapt.checkpoint import load_tensors
 from balancer.adapt.memory import no_room
 from balancer.adapt.pictures import check_unchanged
 from balancer.files import write_whole
@@ -145,7 +146,7 @@ def cached_latents(
         if not path.exists():
             some = range(first, min(first + _SHARD, len(samples)))
             write_whole(path, save(_encode(samples, some, root, encoder, versions, seed)))
-        shards.append(load_file(path))
+        shards.append(load_tensors(path, cache.parent))
         progress(min(first + _SHARD, len(samples)), len(samples))
     return Latents(**{name: torch.cat([shard[name] for shard in shards]) for name in _WORDS})
 

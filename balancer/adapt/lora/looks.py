@@ -8,10 +8,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import load_file, save
+from safetensors.torch import save
 from torch import Tensor
 
-from balancer.adapt.checkpoint import to_json
+from balancer.adapt.checkpoint import load_tensors, to_json
 from balancer.files import sync_path, write_whole
 
 
@@ -59,7 +59,7 @@ class Diary:
 
     def weights(self, look: Look) -> dict[str, Tensor]:
         """The averaged weights at a look."""
-        return load_file(self._weights(look.step))
+        return load_tensors(self._weights(look.step), self.folder.parent)
 
     def _weights(self, step: int) -> Path:
         return self.folder / f"{step:08d}.safetensors"

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from tokenizers import ByteLevelBPETokenizer
 
 from balancer.adapt import checkpoint
-from balancer.errors import StateError
+from balancer.errors import OutputError, StateError
 
 
 def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
@@ -56,6 +57,18 @@ def test_weights_that_find_no_room_are_a_message(tmp_path: Path) -> None:
     )
     assert "balancer.errors.OutputError: needed: room" in done.stderr
     assert checkpoint.load_state(tmp_path) is None
+
+
+def test_what_tokenizers_says_of_a_full_disk_is_a_message(tmp_path: Path) -> None:
+    vocabulary = ByteLevelBPETokenizer()
+    with (
+        pytest.raises(OutputError, match="it goes on from here"),
+        checkpoint.whole_folder(tmp_path / "mine") as folder,
+    ):
+        vocabulary.save(str(folder / "no" / "vocabulary.json"))
+    with pytest.raises(ZeroDivisionError), checkpoint.whole_folder(tmp_path / "mine"):
+        _ = 1 // 0
+    assert not (tmp_path / "mine").exists()
 
 
 def test_a_damaged_state_is_named(tmp_path: Path) -> None:

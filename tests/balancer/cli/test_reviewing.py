@@ -169,7 +169,8 @@ def test_the_figures_of_all_answers(tmp_path):
             for image in range(40):
                 truth = "real" if image % 2 else "synthetic"
                 answer = "real" if (truth == "real") != (image < wrong) else "synthetic"
-                journal.ledger.add_reading(journal.collection, Reading("seed 0", reader, str(image), truth, answer))
+                reading = Reading("seed 0", reader, str(image), truth, answer)
+                journal.ledger.add_reading(journal.collection, reading, "ab" * 32)
     code, output = run(tmp_path, "--results")
     assert code == 0
     assert "75% (60% to 86%)" in output
