@@ -86,7 +86,7 @@ def adapted_by(session: Session, origin: Origin) -> Asked | None:
         raise ComparisonError(
             needed="a base that knows no patient of this collection: each fold adapts one model alone",
             found=f"an adapter on a model that adapt made here, from patients whom a fold tests: {made.name}",
-            next_step="fill with one of the two, or with an adapter on a base from elsewhere; then this again",
+            next_step="balance fill with one of the two, or with an adapter on a base from elsewhere; then this again",
         )
     return asked
 
