@@ -17,6 +17,9 @@ WORTH = 0.02
 LEAST_SEEDS = 2
 """With one seed nothing is known of the luck of a training."""
 
+ENOUGH_SEEDS = 5
+"""With fewer the interval may be wide for want of seeds, and not of patients."""
+
 LEAST_PATIENTS = 6
 """Of five patients even all five better is not significant (sign test, two-sided: p = 2 / 2**5 = 0.06)."""
 
@@ -136,7 +139,11 @@ def helped(evidence: Evidence) -> list[str]:
 
 
 def _of_classes(evidence: Evidence) -> list[str]:
-    names = [f"{what}:{label}" for label in evidence.patients for what in ("recall", "auprc")]
+    """What is told beside the endpoints: of one seed, and of classes of too few patients, nothing is."""
+    if evidence.seeds < LEAST_SEEDS:
+        return []
+    enough = [label for label, count in evidence.patients.items() if count >= LEAST_PATIENTS]
+    names = [f"{what}:{label}" for label in enough for what in ("recall", "auprc")]
     return [name for name in names if name != evidence.primary]
 
 
@@ -199,18 +206,20 @@ def _why_not(evidence: Evidence) -> str:
     if patients == 0:
         return f"the test part has no patient with {evidence.rare}"
     if evidence.seeds < LEAST_SEEDS:
-        return "one seed says nothing of the luck of a training; use 5 (--seeds 5)"
+        return f"one seed says nothing of the luck of a training; use {ENOUGH_SEEDS} (--seeds {ENOUGH_SEEDS})"
     rival = _unbeaten(evidence)
     if rival and _beats_the_chosen(evidence):
         return (
             f"{evidence.synthetic} beats {evidence.reference}, which validation chose, but is not shown to beat "
             f"{rival}, which needs no synthetic images either ({evidence.rivals[rival].signed})"
         )
-    return f"this test set is too small ({patients} {'patient' if patients == 1 else 'patients'} with {evidence.rare})"
+    small = f"this test set is too small ({patients} {'patient' if patients == 1 else 'patients'} with {evidence.rare})"
+    few = evidence.seeds < ENOUGH_SEEDS and patients >= LEAST_PATIENTS
+    return f"{small}, or {evidence.seeds} seeds are too few (--seeds {ENOUGH_SEEDS})" if few else small
 
 
 def _nothing_synthetic(evidence: Evidence) -> list[str]:
-    none = "There are no synthetic images to judge."
+    none = "No arm with synthetic images was compared."
     if not evidence.patients[evidence.rare]:
         return [none, f"Nothing can be said of {evidence.rare} either: {_why_not(evidence)}."]
     level = evidence.levels[evidence.reference][evidence.primary]
@@ -222,7 +231,8 @@ def _nothing_synthetic(evidence: Evidence) -> list[str]:
     ]
     if evidence.reference != "real" and "real" in evidence.levels:
         gain = evidence.differences[evidence.primary]
-        shown = "" if gain.low > 0 else ", which does not show that it is better"
+        known = evidence.seeds >= LEAST_SEEDS and evidence.patients[evidence.rare] >= LEAST_PATIENTS
+        shown = "" if known and gain.low > 0 else ", which does not show that it is better"
         said.append(f"Against the real images alone that is {gain.signed}{shown}.")
     return said
 
@@ -253,13 +263,14 @@ def _contrast(evidence: Evidence) -> list[str]:
 
 def _second(evidence: Evidence) -> str:
     found = evidence.differences[evidence.secondary]
-    verb = "changes" if found.low > 0 or found.high < 0 else "is not shown to change"
+    shown = evidence.seeds >= LEAST_SEEDS and (found.low > 0 or found.high < 0)
+    verb = "changes" if shown else "is not shown to change"
     return f"{_sentence(metric_in_words(evidence.secondary), '')} {verb}: {found.signed}."
 
 
 def _beside(evidence: Evidence) -> list[str]:
     """What else of the classes moved, the harm first."""
-    told = ((hurt(evidence), "It hurts"), (helped(evidence), "It helps"))
+    told = ((hurt(evidence), "It hurts"), (helped(evidence), "Judged alone, it helps"))
     return [
         f"{verb} " + ", ".join(f"{metric_in_words(each)} ({evidence.differences[each].signed})" for each in names) + "."
         for names, verb in told

@@ -50,7 +50,7 @@ def test_the_whole_paragraph():
         "Use synthetic-1: synthetic images help V. AUPRC of V is 0.700 [0.600, 0.800] with synthetic-1 and "
         "0.600 [0.500, 0.700] with oversampling, chosen among the arms that need no synthetic images: a difference of "
         "+0.100 [+0.020, +0.180]. Macro F1 is not shown to change: +0.000 [-0.100, +0.100]. It hurts recall of N "
-        "(-0.050 [-0.080, -0.020]). It helps recall of V (+0.200 [+0.100, +0.300]). Mind: weak baseline."
+        "(-0.050 [-0.080, -0.020]). Judged alone, it helps recall of V (+0.200 [+0.100, +0.300]). Mind: weak baseline."
     )
 
 
@@ -62,6 +62,22 @@ def test_classes_that_are_hurt_or_helped_are_named_and_the_endpoint_not_twice():
         ["auprc:N"],
         ["recall:N"],
     )
+
+
+def test_nothing_is_told_of_classes_of_few_patients_nor_of_one_seed():
+    moved = {**evidence().differences, "recall:N": Estimate(-0.1, -0.2, -0.05), "macro_f1": Estimate(-0.1, -0.2, -0.05)}
+    few = evidence(differences=moved, patients={"N": 5, "V": 12})
+    assert hurt(few) == []
+    assert "Macro F1 changes" in in_words(few, judge(few))
+    one = in_words(evidence(differences=moved, seeds=1), "cannot tell")
+    assert "It hurts" not in one
+    assert "Macro F1 is not shown to change" in one
+
+
+@pytest.mark.parametrize(("seeds", "told"), [(2, True), (4, True), (5, False)])
+def test_few_seeds_are_not_blamed_on_the_test_set_alone(seeds, told):
+    said = in_words(evidence(seeds=seeds), "cannot tell")
+    assert (f"(12 patients with V), or {seeds} seeds are too few (--seeds 5)." in said) == told
 
 
 def test_a_small_test_set_is_told_what_it_would_take():
@@ -96,8 +112,10 @@ def test_without_synthetic_images_the_best_free_arm_is_named(low, shown):
     assert judge(found) == "nothing synthetic"
     assert best_arm(found, "nothing synthetic") == "oversampling"
     words = in_words(found, "nothing synthetic")
-    assert words.startswith("There are no synthetic images to judge. Of the arms that need none use oversampling")
+    assert words.startswith("No arm with synthetic images was compared. Of the arms that need none use oversampling")
     assert ("does not show that it is better" in words) == shown
+    blind = in_words(evidence(Estimate(0.1, 0.05, 0.2), synthetic=None, seeds=1), "nothing synthetic")
+    assert "does not show that it is better" in blind
     nobody = evidence(synthetic=None, patients={"N": 40, "V": 0})
     assert in_words(nobody, judge(nobody)).endswith("of V either: the test part has no patient with V.")
     assert "Against" not in in_words(evidence(synthetic=None, reference="real"), "nothing synthetic")

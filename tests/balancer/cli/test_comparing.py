@@ -74,7 +74,7 @@ def test_without_synthetic_images_the_free_arms_are_compared(tmp_path):
     assert "only what needs no synthetic image is compared" in said
     assert "Left out: synthetic-all: there are no synthetic images." in said
     assert metrics(tmp_path)["chosen"]["synthetic"] is None
-    assert "There are no synthetic images to judge." in metrics(tmp_path)["verdict"]
+    assert "No arm with synthetic images was compared." in metrics(tmp_path)["verdict"]
 
 
 def test_each_fold_is_filled_anew_and_every_patient_is_tested_once(work):
