@@ -13,9 +13,9 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from analysis.comparison.exchange_words import sentence
+from analysis.comparison.inference import draw_patients, draw_seeds
 from analysis.comparison.study import Chances, Outcomes, Part, Study
 from analysis.intervals import Flags, Values
 from analysis.ranking import Ranked
@@ -98,8 +98,8 @@ def exchange_rate(
 ) -> Exchange:
     """What an arm of `outcomes` that had the real images of the largest point, and synthetic ones, is worth.
 
-    Patients and seeds are drawn anew `times` times, the same for the arm and for every point, and the curve is fitted
-    to each draw; intervals are percentiles.
+    Patients and seeds are drawn anew `times` times, as for every other figure, the same for the arm and for every
+    point, and the curve is fitted to each draw; intervals are percentiles.
 
     Raises:
         ValueError: fewer than two points, two of one size, or chances of other images or seeds than the arm's.
@@ -107,9 +107,8 @@ def exchange_rate(
     points = sorted(points, key=lambda point: point.images)
     _require(outcomes.chances[arm], points)
     rare = outcomes.classes.index(outcomes.rare)
-    positive = outcomes.targets == rare
     scores = np.stack([each[:, :, rare] for each in (*(point.chances for point in points), outcomes.chances[arm])])
-    whole, drawn = _figures(scores, positive, outcomes.groups, times, seed)
+    whole, drawn = _figures(scores, outcomes, rare, times, seed)
     margins = [(1 - level) / 2, (1 + level) / 2]
     bounds = np.quantile(drawn, margins, axis=0)
     rises = np.quantile(drawn[:, len(points) - 1] - drawn[:, 0], margins[0]) > 0
@@ -185,35 +184,30 @@ def _require(chances: Chances, points: Sequence[Point]) -> None:
         raise ValueError("chances of the same images, seeds and classes are needed for the arm and for every point")
 
 
-def _figures(
-    scores: Values, positive: Flags, groups: npt.NDArray[np.int64], times: int, seed: int
-) -> tuple[Values, Values]:
+def _figures(scores: Values, outcomes: Outcomes, rare: int, times: int, seed: int) -> tuple[Values, Values]:
     """The mean AUPRC over seeds of (K, S, N) scores: of all images (K,), and of each draw of patients and seeds."""
-    chance, seeds = np.random.default_rng(seed), scores.shape[1]
-    numbers = np.unique(groups, return_inverse=True)[1]
-    total = int(numbers.max()) + 1
-    drawn = chance.multinomial(total, np.full(total, 1 / total), times)
-    shares = chance.multinomial(seeds, np.full(seeds, 1 / seeds), times) / seeds
-    patients: Values = np.concatenate((np.ones((1, total)), drawn.astype(np.float64)))
-    shares = np.concatenate((np.full((1, seeds), 1 / seeds), shares))
-    rows = max(1, _AT_ONCE // len(positive))
+    positive, seeds = outcomes.targets == rare, scores.shape[1]
+    patients = draw_patients(outcomes.targets, outcomes.groups, times, seed)
+    patients = np.concatenate((np.ones((len(positive), 1), np.float32), patients), axis=1)
+    shares = np.concatenate((np.full((seeds, 1), 1 / seeds), draw_seeds(seeds, times)), axis=1)
+    columns = max(1, _AT_ONCE // len(positive))
     found = np.concatenate(
         [
-            _mean_of_seeds(scores, positive, patients[at : at + rows, numbers], shares[at : at + rows])
-            for at in range(0, times + 1, rows)
+            _mean_of_seeds(scores, positive, patients[:, at : at + columns], shares[:, at : at + columns])
+            for at in range(0, times + 1, columns)
         ]
     )
     return found[0], found[1:][~np.isnan(found[1:]).any(axis=1)]
 
 
 def _mean_of_seeds(scores: Values, positive: Flags, weights: Values, shares: Values) -> Values:
-    """(B, K) means over seeds, by their shares (B, S), of (K, S, N) scores at (B, N) weights."""
-    columns = np.ascontiguousarray(weights.T)
+    """(B, K) means over seeds, by their shares (S, B), of (K, S, N) scores at (N, B) weights."""
+    columns = np.ascontiguousarray(weights, np.float64)
     means: Values = np.stack(
         [
             sum(
-                (Ranked.of(one, positive).areas(columns)[0] * shares[:, at] for at, one in enumerate(seeds)),
-                start=np.zeros(len(weights)),
+                (Ranked.of(one, positive).areas(columns)[0] * shares[at] for at, one in enumerate(seeds)),
+                start=np.zeros(weights.shape[1]),
             )
             for seeds in scores
         ],

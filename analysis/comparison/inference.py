@@ -108,17 +108,28 @@ def draw_patients(targets: Numbers, groups: Groups, times: int, seed: int) -> We
     return drawn
 
 
+def draw_seeds(n_seeds: int, times: int) -> Floats:
+    """(S, B) weights of seeds, the same for every arm, that sum to 1: S - 1 of S drawn, as with patients."""
+    if n_seeds == 1:
+        return np.ones((1, times))
+    counts = np.random.default_rng(0).multinomial(n_seeds - 1, np.full(n_seeds, 1 / n_seeds), times).T
+    weights: Floats = counts / (n_seeds - 1)
+    return weights
+
+
 def estimate(measured: Measured, patients: Mapping[str, int], *, difference: bool = False) -> dict[str, Estimate]:
     """Every figure with its interval; `patients` are those of each class, in the part that was measured.
 
-    A figure stays within its range. Where nothing varied, as when a classifier is always right, the interval is as
-    wide as Wilson's for so many successes of so many patients. One seed says nothing of the luck of a training.
+    A figure stays within its range. Where nothing varied, as when a classifier is always right, or no patient could,
+    since a class has but one, the interval is as wide as Wilson's for so many successes of so many patients. One seed
+    says nothing of the luck of a training.
     """
     errors, freedom = _errors(measured, np.array([_units(name, patients) for name in measured.names]))
     found = {}
     for place, name in enumerate(measured.names):
-        still = errors[place] == 0 and not name.startswith("prevalence:")
-        least = _least_half_width(_units(name, patients)) if still else 0.0
+        units = _units(name, patients)
+        still = errors[place] == 0 or (units == 1 and ":" in name)  # one patient, who is in every draw
+        least = _least_half_width(units) if still and not name.startswith("prevalence:") else 0.0
         bounds = (-np.inf, np.inf) if difference else metric_range(name)
         found[name] = _interval(float(measured.found[place].mean()), errors[place], freedom[place], least, bounds)
     return found
@@ -167,7 +178,7 @@ def _units(name: str, patients: Mapping[str, int]) -> int:
 def _errors(measured: Measured, units: npt.NDArray[np.int64]) -> tuple[Floats, Floats]:
     """Standard errors (K,) over draws of patients and seeds, and their degrees of freedom."""
     n_seeds, drawn = measured.found.shape[1], _usable(measured)
-    weights = _draw_seeds(n_seeds, drawn.shape[2])
+    weights = draw_seeds(n_seeds, drawn.shape[2])
     variance = (drawn * weights).sum(axis=1).var(axis=1, ddof=1)
     seeds = measured.found.var(axis=1, ddof=1) / n_seeds if n_seeds > 1 else np.zeros_like(variance)
     patients = drawn.mean(axis=1).var(axis=1, ddof=1)
@@ -176,15 +187,6 @@ def _errors(measured: Measured, units: npt.NDArray[np.int64]) -> tuple[Floats, F
         freedom = np.where(spread > 0, (seeds + patients) ** 2 / spread, 1)
     errors = np.sqrt(variance)
     return np.where(errors < _STILL, 0, errors), freedom
-
-
-def _draw_seeds(n_seeds: int, times: int) -> Floats:
-    """(S, B) weights of seeds, the same for every arm: S - 1 of S drawn, as with patients."""
-    if n_seeds == 1:
-        return np.ones((1, times))
-    counts = np.random.default_rng(0).multinomial(n_seeds - 1, np.full(n_seeds, 1 / n_seeds), times).T
-    weights: Floats = counts / (n_seeds - 1)
-    return weights
 
 
 def _usable(measured: Measured) -> Floats:
@@ -197,7 +199,7 @@ def _interval(value: float, error: float, freedom: float, least: float, bounds: 
     if np.isnan(value) or np.isnan(error):
         return Estimate(value, np.nan, np.nan)
     half = max(least, float(student.ppf((1 + _LEVEL) / 2, freedom)) * error)
-    p_value = 2 * student.sf(abs(value) / error, freedom) if error > 0 else 1.0
+    p_value = 2 * student.sf(abs(value) / error, freedom) if error > 0 and not least else 1.0
     return Estimate(value, float(max(bounds[0], value - half)), float(min(bounds[1], value + half)), float(p_value))
 
 

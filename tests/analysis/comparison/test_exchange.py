@@ -12,6 +12,8 @@ from analysis.comparison.exchange import (
     rare_size,
     subsample,
 )
+from analysis.comparison.exchange_words import curve_of
+from analysis.comparison.inference import draw_seeds, measure_arms
 from analysis.comparison.study import ATTRIBUTES, Added, Outcomes, Part, Study
 
 SIZES = (12, 25, 50, 100)
@@ -99,6 +101,24 @@ def test_where_real_images_do_not_help_there_is_no_rate():
     found = exchange_rate(world.outcomes(arm=world.chances(60)), "arm", points, times=200)
     assert not found.rises
     assert "did not measurably help" in found.sentence
+
+
+def test_a_curve_of_another_recipe_is_said_to_be_one():
+    assert curve_of("strong-augmentation", "synthetic-1", "strong-augmentation").endswith("strong-augmentation.")
+    told = curve_of("class-weights", "synthetic-1", "strong-augmentation")
+    assert "that of strong-augmentation, so that what it is worth may be the recipe's" in told
+
+
+def test_few_seeds_and_patients_give_no_narrower_an_interval_than_other_figures():
+    """Two seeds of which one is drawn: by two of two the interval would be too narrow by more than a quarter."""
+    world = World(patients=30, seeds=2, chance=3)
+    points, arm = world.points(), world.chances(100)
+    found = exchange_rate(world.outcomes(arm=arm), "arm", points, times=400)
+    measured = measure_arms(world.outcomes(arm=arm), times=400)["arm"]
+    error = (measured.drawn * draw_seeds(2, 400)).sum(axis=1).std(axis=1)[measured.names.index("auprc:RARE")]
+    last = exchange_rate(world.outcomes(arm=arm), "arm", [points[0], Point(100, 50, arm)], times=400).curve[-1]
+    assert (last.high - last.low) / (2 * 1.96) == pytest.approx(error, rel=0.15)
+    assert found.images.low < found.images.mean < found.images.high
 
 
 def test_the_curve_and_the_json():

@@ -110,6 +110,19 @@ def test_a_perfect_classifier_is_not_certain():
     assert found["prevalence:B"].low == found["prevalence:B"].high == 0.25
 
 
+def test_one_patient_says_nothing_of_others_however_much_seeds_agree():
+    chances, targets = drawn()
+    patients, groups = {"A": 160, "B": 1}, np.where(targets == 1, 1000, np.arange(len(targets)))
+    measured = measure_arms(outcomes({"real": chances, "other": chances[::-1] ** 2}, targets, groups), times=100)
+    found = estimate(measured["real"], patients)
+    assert (found["recall:B"].low, found["recall:B"].high) == (pytest.approx(0, abs=0.06), 1)
+    assert found["prevalence:B"].low == found["prevalence:B"].high
+    assert found["recall:A"].high - found["recall:A"].low < 0.3
+    gain = estimate(measured["other"].minus(measured["real"]), patients, difference=True)["auprc:B"]
+    assert gain.p_value == 1
+    assert gain.high - gain.low > 1.5
+
+
 def test_without_the_rare_class_nothing_is_known_of_it():
     chances, targets = drawn()
     found = estimate(measure_arms(outcomes({"real": chances}, targets * 0))["real"], {"A": 200, "B": 0})
