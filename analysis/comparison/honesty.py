@@ -6,10 +6,13 @@ import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from analysis.comparison.breach import Breach
+import numpy as np
+
+from analysis.comparison.breach import Breach, many
 from analysis.comparison.generators import Exposure, learned_from_test, unknown_exposure
 from analysis.comparison.leaks import (
     among_the_extras,
+    extras_of_unknown_patients,
     made_from_test,
     says_synthetic,
     screened_by_test,
@@ -54,6 +57,8 @@ def stamps(material: Material, ledger: Ledger, *, models: Sequence[Path] = ()) -
     return (
         *material.study.stamps,
         *_unknown_patients(material),
+        *_patients_by_whom_is_chosen(material),
+        *extras_of_unknown_patients(material),
         *unknown_exposure(_exposure(material, ledger, models)),
         *_unscreened(material),
         *_marked_training_images(material),
@@ -102,6 +107,14 @@ def _unknown_patients(material: Material) -> Iterable[str]:
     if count:
         of_how_many = "all images" if count == len(images) else f"{count} of {len(images)} images"
         yield f"patient leakage not excluded: the patients of {of_how_many} are unknown"
+
+
+def _patients_by_whom_is_chosen(material: Material) -> Iterable[str]:
+    """No leak into the test part: arms that know their training patients by heart are favoured by the choice alone."""
+    study = material.study
+    if count := len(np.intersect1d(study.train.groups, study.validation.groups)):
+        who = many(count, "patient")
+        yield f"{who} with images in the training part and in the validation part: the choice of the best arm is biased"
 
 
 def _unscreened(material: Material) -> Iterable[str]:

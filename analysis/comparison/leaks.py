@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
 from analysis.comparison.breach import Breach, many
+from analysis.comparison.decoded import Pool
 from analysis.comparison.material import Material
 from balancer.errors import ImageError
 from balancer.files import sha256_if_there
@@ -139,9 +140,7 @@ def among_the_extras(material: Material) -> Iterator[Breach]:
     images, parts = material.collection.images, material.split.parts
     own = {sha256: str(path) for path, sha256 in images["sha256"].dropna().items() if parts.get(path) != "test"}
     people = set(images["patient"].loc[material.split.paths("test").intersection(images.index)].dropna())
-    for name, pool in material.pools.items():
-        if not name.startswith("extra:"):
-            continue
+    for name, pool in _extras(material):
         same = [
             f"{mine} = {own[sha256]}" for mine, sha256 in zip(pool.names, pool.hashes, strict=True) if sha256 in own
         ]
@@ -151,6 +150,18 @@ def among_the_extras(material: Material) -> Iterator[Breach]:
         if shared := sorted(set(_patients(material, pool.names)) & people):
             found = f"{many(len(shared), 'test patient')} with images in {name}"
             yield Breach("patient", found, tuple(shared), "take their images out of that folder")
+
+
+def extras_of_unknown_patients(material: Material) -> Iterator[str]:
+    """Stamps for folders of the user's own in which test patients would not be recognised."""
+    for name, pool in _extras(material):
+        unknown = len(pool) - sum(1 for _ in _patients(material, pool.names))
+        if unknown:
+            yield f"patient leakage not excluded: the patients of {many(unknown, 'image')} of {name} are unknown"
+
+
+def _extras(material: Material) -> Iterator[tuple[str, Pool]]:
+    return ((name, pool) for name, pool in material.pools.items() if name.startswith("extra:"))
 
 
 def _patients(material: Material, names: tuple[str, ...]) -> Iterator[str]:

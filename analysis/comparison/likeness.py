@@ -53,7 +53,7 @@ def duplicates(material: Material) -> Iterator[Breach]:
         same = [f"{name} = {places[sha256][0]}" for name, sha256 in others if sha256 in places]
         if same:
             found = f"{many(len(same), f'{part} image')} in the test part too, byte for byte"
-            yield Breach("duplicate", found, tuple(same), _APART)
+            yield Breach("duplicate", found, tuple(same), _advice(part))
 
 
 def _others(material: Material) -> dict[str, list[tuple[str, str]]]:
@@ -84,13 +84,17 @@ def near_duplicates(material: Material) -> Iterator[Breach]:
     for what, same in found.items():
         pairs = f"{many(len(same), 'pair')} of a {what} image and a test image with the same picture"
         examples = tuple(f"{name} ~ {one}" for name, one in sorted(same.items()))
-        advice = _APART if what == "training or validation" else _advice(what)
-        yield Breach("near-duplicate", pairs, examples, advice)
+        yield Breach("near-duplicate", pairs, examples, _advice(what))
 
 
 def _advice(what: str) -> str:
+    """What to do about copies of test images among these."""
+    if what in ("training", "validation", "training or validation"):
+        return _APART
     if what.startswith("extra:"):
         return f"take them out of the folder of --{what.replace(':', ' ')}"
+    if what == "unscreened":  # whatever is rejected stays among these
+        return "leave out the arm that has what the gates kept out: balance compare --quick, or --arm for each you want"
     return "reject them, then merge again: balance review, balance merge"
 
 

@@ -327,6 +327,38 @@ def test_other_real_images_are_welcome_as_extras(tmp_path):
     material = place.gather(extras={"more": tmp_path / "more"})
     assert check(material, place.ledger) == ()
     assert len(material.study.added["extra:more"]) == 6
+    assert not any("extra:more" in stamp for stamp in stamps(material, place.ledger))
+
+
+def test_whose_the_extras_are_may_be_unknown(tmp_path):
+    place = filled(place_of(tmp_path))
+    (tmp_path / "more" / "NODULE").mkdir(parents=True)
+    draw(77).save(tmp_path / "more" / "NODULE" / "scan.png")
+    material = place.gather(extras={"more": tmp_path / "more"})
+    assert check(material, place.ledger) == ()
+    said = "patient leakage not excluded: the patients of 1 image of extra:more are unknown"
+    assert said in stamps(material, place.ledger)
+
+
+def test_patients_in_training_and_validation_bias_the_choice_and_this_is_stamped(tmp_path):
+    def plant(root):
+        patient = first(root, "train", "NODULE").name.partition("-")[0]
+        first(root, "val", "NODULE").rename(root / "val" / "NODULE" / f"{patient}-9.png")
+
+    place = filled(place_of(tmp_path, plant=plant))
+    material = place.gather()
+    assert check(material, place.ledger) == ()
+    said = "1 patient with images in the training part and in the validation part: the choice of the best arm is biased"
+    assert said in stamps(material, place.ledger)
+
+
+def test_copies_that_the_gates_kept_out_are_not_to_be_rejected_once_more(tmp_path):
+    place = _synthetic_copy(tmp_path)
+    advice = {breach.found: breach.advice for breach in check(place.gather(), place.ledger)}
+    assert [each.split(":")[-1] for found, each in advice.items() if "synthetic" in found] == [
+        " balance review, balance merge"
+    ]
+    assert [each for found, each in advice.items() if "unscreened" in found and "balance compare --quick" in each]
 
 
 def test_training_images_as_extras_are_no_other_images(tmp_path):
