@@ -53,10 +53,15 @@ class Choice:
         kinds = [(FREE, self.free), (SYNTHETIC, self.synthetic)]
         said = " and ".join(self._told(composite, arm) for composite, arm in kinds if arm)
         differ = {self.free, self.synthetic} & {FREE, SYNTHETIC}
-        most = " Named for use is the one that most folds chose, of several the best on validation." if differ else ""
+        most = (
+            " Named for use is the one that most folds chose, of several the best on validation. Scores of different "
+            "arms are ranked together as they are: where their scales differ, what was chosen looks worse than it is."
+        )
         blind = sum(np.isnan(fold.validation[fold.free]) for fold in self.folds)
         luck = f" In {blind} there was no image to choose by, so that the simplest was taken." if blind else ""
-        return f"Each of {len(self.folds)} folds chose on its own validation part: {said}.{luck}{most}"
+        return (
+            f"Each of {len(self.folds)} folds chose on its own validation part: {said}.{luck}{most if differ else ''}"
+        )
 
     def _told(self, composite: str, arm: str) -> str:
         if arm != composite:

@@ -53,8 +53,26 @@ def test_the_arm_to_name_is_the_one_that_most_folds_chose():
     assert found.sentence == (
         "Each of 3 folds chose on its own validation part: free-by-fold is class-weights in 2, real in 1 and "
         "synthetic-by-fold is synthetic-3 in 2, synthetic-1 in 1. Named for use is the one that most folds chose, of "
-        "several the best on validation."
+        "several the best on validation. Scores of different arms are ranked together as they are: where their scales "
+        "differ, what was chosen looks worse than it is."
     )
+
+
+def test_arms_of_other_scales_look_worse_together_than_each_does_alone():
+    """What the sentence on folds warns of: the same order in every fold, and yet a lower AUPRC of all together."""
+    validation, test = three_folds()
+    found = choose(validation, KINDS, PRIMARY)
+    shy = np.array([1.0, 1.0, 0.05], np.float32)[None, None]
+    scaled = [replace(each, chances={arm: said * shy for arm, said in each.chances.items()}) for each in test]
+    mixed = [scaled[0], test[1], scaled[2]]  # as if class-weights, chosen in these, were shy of the class
+    place = metric_names(CLASSES).index(PRIMARY)
+
+    def area(folds):
+        judged = compose(folds, found)
+        return np.mean([measure(each, judged.targets)[place, 0] for each in judged.chances[FREE]])
+
+    assert area(scaled) == pytest.approx(area(test), abs=0.01)
+    assert area(mixed) < area(test) - 0.05
 
 
 def test_folds_that_agree_need_no_other_name():
