@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -41,12 +42,12 @@ def require_sufficient(counts: Counts, rare: str, *, insist: bool = False, poole
     Raises:
         ComparisonError: nothing can be concluded of `rare`, and the user does not `insist`; or nothing at all.
     """
-    _require_two_classes(counts)
+    _require_two_classes(counts, ("training",) if pooled else ("test", "training"))
     if rare not in counts.classes:
         raise ComparisonError(
             needed=f"a class of the collection: {', '.join(counts.classes)}",
             found=f"{rare!r} as the primary endpoint",
-            next_step=f"balance compare --label {counts.classes[0]}",
+            next_step=f"balance compare --label {shlex.quote(counts.classes[0])}",
         )
     if not counts.train.get(rare, 0):
         raise _refused(counts, rare, "a real training image", "none, so that there is nothing to remedy or to imitate")
@@ -70,15 +71,34 @@ def _stamps(counts: Counts) -> Iterable[str]:
         if not tested:
             yield f"no test image of {label}: nothing is concluded of it, what is said of the others stands"
         elif tested < FEW:
-            yield f"only {tested} test image{'s' if tested > 1 else ''} of {label}: hardly anything is concluded of it"
+            yield f"only {_images(tested)} of {label}: hardly anything is concluded of it"
         if not trained:
             yield f"no real training image of {label}: no arm can learn it, what is said of the others stands"
         elif not counts.validation.get(label, 0):
             yield f"no validation image of {label}: the best arm is chosen without it"
 
 
-def _require_two_classes(counts: Counts) -> None:
-    for part, found in (("test", counts.test), ("training", counts.train)):
+def few_in_all(classes: Sequence[str], labels: Iterable[str]) -> tuple[str, ...]:
+    """Stamps for the classes of which there are few images in all folds together.
+
+    >>> few_in_all(["nodule", "normal"], ["nodule"] * 3 + ["normal"] * 12)
+    ('only 3 test images of nodule in all folds together: hardly anything is concluded of it',)
+    """
+    counts = Counter(labels)
+    return tuple(
+        f"only {_images(counts[label])} of {label} in all folds together: hardly anything is concluded of it"
+        for label in classes
+        if 0 < counts[label] < FEW
+    )
+
+
+def _images(count: int) -> str:
+    return f"{count} test image{'s' if count > 1 else ''}"
+
+
+def _require_two_classes(counts: Counts, parts: Sequence[str]) -> None:
+    for part in parts:
+        found = counts.test if part == "test" else counts.train
         there = [label for label in counts.classes if found.get(label, 0)]
         if len(there) < 2:
             which = f"{there[0]} alone ({found[there[0]]} images)" if there else "none"
@@ -92,7 +112,7 @@ def _require_two_classes(counts: Counts) -> None:
 def _refused(counts: Counts, rare: str, needed: str, found: str) -> ComparisonError:
     others = [label for label in counts.classes if label != rare and counts.test.get(label, 0) >= FEW]
     told = ", ".join(f"{label} ({counts.test[label]} test images)" for label in others) or "no class"
-    endpoint = f"; or judge another class: balance compare --label {others[0]}" if others else ""
+    endpoint = f"; or judge another class: balance compare --label {shlex.quote(others[0])}" if others else ""
     return ComparisonError(
         needed=f"{needed} of {rare}, the class of the primary endpoint",
         found=f"{found}; something can still be concluded of {told}",

@@ -103,11 +103,14 @@ def redrawn(order: Order, folder: Path | None, errands: Sequence[Errand]) -> Ben
 def cross_fitted(order: Order, errands: Sequence[Errand]) -> Bench:
     """One leg for each fold, whose generator, screen and classifiers have seen none of its test patients."""
     from analysis.comparison.legs import Leg
+    from analysis.comparison.sufficient import few_in_all
 
     _require_enough(order)
     _require_honest_folds(order, errands)
     legs: list[Leg] = []
-    said: list[Sequence[str]] = [not_repeated(order.session, errands, folds=True)]
+    collection = order.session.collection
+    few = few_in_all(collection.labels, collection.images["label"])
+    said: list[Sequence[str]] = [not_repeated(order.session, errands, folds=True), few]
     for errand, place in done(errands):
         material, stamps = _in_workplace(order, errand, place)
         legs.append(Leg(errand.name, material.study, order.settings.seeds))
@@ -137,17 +140,18 @@ def _require_enough(order: Order) -> None:
 
 
 def _require_honest_folds(order: Order, errands: Sequence[Errand]) -> None:
-    """Refuse before the first fold is adapted or filled what its real images alone do not allow.
+    """Refuse before the first fold is adapted or filled what its real images, and the user's own, do not allow.
 
     Raises:
-        ComparisonError: a fold's test images, or others of the same patients, are among what it learns from.
+        ComparisonError: a fold's test images, or others of the same patients, are among what it learns from; or a
+            folder of the user's own is of no use.
     """
     from balancer.ledger import Ledger
     from balancer.workplace import make_workplace
 
     if order.force:
         return
-    alone = replace(order, wanted=replace(order.wanted, needs=(), extras={}))
+    alone = replace(order, wanted=replace(order.wanted, needs=()))
     for errand in errands:
         place = make_workplace(errand.folder, errand.collection, errand.split)
         with Ledger(place.state) as ledger:

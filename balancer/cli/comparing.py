@@ -7,6 +7,7 @@ import json
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,7 +50,7 @@ def compare(
     validation_only: bool = typer.Option(
         False, "--validation-only", help="Train and choose, and leave the test part closed."
     ),
-    force: bool = typer.Option(False, "--force", help="Go on where nothing can be concluded; every figure is INVALID."),
+    force: bool = typer.Option(False, "--force", help="Go on despite leaks (every figure is INVALID) or few images."),
     dry_run: bool = typer.Option(False, "--dry-run", help="Train nothing; say what the test part can show, and cost."),
     workers: int = typer.Option(None, min=1, help="Trainings at once (default: as many as there are cores)."),
     seed: int = typer.Option(0, min=0, help="Same seed, same result."),
@@ -73,14 +74,16 @@ def compare(
         raise ComparisonError(
             needed="a result, for --json",
             found="--dry-run" if dry_run else "--validation-only, which has none",
-            next_step="leave --json out",
+            next_step="leave --json out: balance compare " + ("--dry-run" if dry_run else "--validation-only"),
         )
+    extras = _extras(extra or ())
+    _require_arms(arm or (), extras)
     learner = find_learner(backbone, weights=weights, side=size, steps=steps, device=device)
     settings = RunSettings(learner, steps, tuple(range(seed, seed + seeds)), _recipe(recipe))
     needs = [each for each in _NEEDS if each == "synthetic" or (each in arm if arm else not quick)]
     with opened(write=not dry_run) as session:
         power = measure_power(session.collection, session.split, label, command="balance compare")
-        wanted = Wanted(learner.side, needs, _extras(extra or ()), power.label, insist=force, pooled=bool(cross_fit))
+        wanted = Wanted(learner.side, needs, extras, power.label, insist=force, pooled=bool(cross_fit))
         order = Order(session, wanted, settings, quick, tuple(arm or ()), workers, force)
         message(printable(power.sentence))
         errands = fold_errands(session, cross_fit) if cross_fit else redraw_errands(session, redraw)
@@ -108,7 +111,11 @@ def _require_one_way(folder: Path | None, cross_fit: int | None, redraw: int, se
         ComparisonError: folds and redraws, another number of redraws than of seeds, or folds and a folder.
     """
     if cross_fit and redraw > 1:
-        raise ComparisonError(needed="one of them", found="both", next_step="leave out --cross-fit or --redraw")
+        raise ComparisonError(
+            needed="either --cross-fit, whose folds are filled once each, or --redraw",
+            found="both",
+            next_step=f"balance compare --cross-fit {cross_fit}, or: balance compare --redraw {seeds}",
+        )
     if redraw not in (1, seeds):
         raise ComparisonError(
             needed="as many redraws as seeds: several trainings on one draw would look surer than they are",
@@ -123,24 +130,33 @@ def _require_one_way(folder: Path | None, cross_fit: int | None, redraw: int, se
         )
 
 
+def _require_arms(names: Sequence[str], extras: Mapping[str, Path]) -> None:
+    """Refuse what is no arm before hours go into folds.
+
+    Raises:
+        ComparisonError: one of the names is none.
+    """
+    from analysis.comparison.arms import ARMS
+
+    known = [*ARMS, *(f"extra:{name}" for name in extras)]
+    unknown = [name for name in names if name not in known]
+    if not unknown:
+        return
+    meant = get_close_matches(unknown[0], known, 1, cutoff=0.0)[0]
+    raise ComparisonError(
+        needed=f"names of arms: {', '.join(known)}",
+        found=", ".join(map(repr, unknown)),
+        next_step=f"for example: balance compare --arm {shlex.quote(meant)}",
+    )
+
+
 def _train(order: Order, bench: Bench) -> tuple[tuple[Arm, ...], Mapping[str, str]]:
     """Train what is not trained yet; gives back the arms, and of those that are left out, why."""
     from analysis.comparison.arms import choose_arms
     from analysis.comparison.legs import run_legs
 
-    try:
-        chosen = [
-            choose_arms(
-                leg.study,
-                order.settings.learner,
-                quick=order.quick,
-                only=order.only or None,
-                recipe=order.settings.recipe,
-            )
-            for leg in bench.legs
-        ]
-    except ValueError as error:
-        raise ComparisonError(needed="names of arms", found=str(error), next_step="balance compare --quick") from error
+    how: dict[str, Any] = {"quick": order.quick, "only": order.only or None, "recipe": order.settings.recipe}
+    chosen = [choose_arms(leg.study, order.settings.learner, **how) for leg in bench.legs]
     left_out = {name: why for _, some in chosen for name, why in some.items()}
     arms = tuple(each for each in chosen[0][0] if each.name not in left_out)
     show_left_out(left_out)
@@ -194,7 +210,9 @@ def _conclude(
 
 def _exchange(order: Order, bench: Bench, arms: Sequence[Arm], test: Outcomes) -> Mapping[str, Any] | None:
     """What the synthetic images are worth in real ones, where there is one study to draw a learning curve from."""
+    from analysis.comparison.arms import counterpart
     from analysis.comparison.exchange import exchange_rate
+    from analysis.comparison.exchange_words import curve_of
     from analysis.comparison.legs import learning_curve
 
     choice = _on_validation(order, bench, arms)
@@ -207,7 +225,8 @@ def _exchange(order: Order, bench: Bench, arms: Sequence[Arm], test: Outcomes) -
     if len({point.images for point in points}) < len(points):  # so few that fractions of them are the same
         return None
     found = exchange_rate(test, choice.synthetic, points).as_json
-    return {**found, "reference": choice.free, "sentence": f"{found['sentence']} It is the curve of {choice.free}."}
+    whose = curve_of(choice.free, choice.synthetic, counterpart(order.settings.recipe, order.settings.learner).name)
+    return {**found, "reference": choice.free, "sentence": f"{found['sentence']} {whose}"}
 
 
 def _origin(order: Order, bench: Bench) -> dict[str, Any]:
@@ -252,5 +271,7 @@ def _extras(texts: Sequence[str]) -> dict[str, Path]:
         name, equals, folder = text.partition("=")
         if not (name and equals and folder):
             raise typer.BadParameter("NAME=FOLDER, as in: --extra hospital-b=../b/train", param_hint="--extra")
+        if name in found:
+            raise typer.BadParameter(f"two folders of the name {name!r}", param_hint="--extra")
         found[name] = Path(folder)
     return found

@@ -58,3 +58,17 @@ def test_who_insists_is_told_so():
     assert require_sufficient(counts(test={"A": 4}), "A", insist=True) == told
     with pytest.raises(ComparisonError):
         require_sufficient(counts(test={"A": 0}), "A", insist=True)
+
+
+def test_a_fold_may_test_one_class_but_must_learn_two():
+    alone = counts(test={"A": 0, "B": 0})
+    assert require_sufficient(alone, "A", pooled=True) == ()
+    with pytest.raises(ComparisonError, match="C alone"):
+        require_sufficient(counts(train={"A": 0, "B": 0}), "C", pooled=True)
+
+
+def test_a_class_is_named_as_a_shell_takes_it():
+    of_spaces = Counts(("A", "left lung"), *({"A": size, "left lung": 40} for size in (30, 30, 9)))
+    with pytest.raises(ComparisonError) as error:
+        require_sufficient(of_spaces, "A")
+    assert error.value.next_step.endswith("balance compare --label 'left lung'")

@@ -99,6 +99,24 @@ def test_each_fold_is_filled_anew_and_every_patient_is_tested_once(work):
     assert "stale" not in finished(balance(work, "report"))
 
 
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("--arm", "synthetic-al"), "balance compare --arm synthetic-all"),
+        (("--arm", "extra:more"), "names of arms: real, class-weights"),
+        (("--extra", "more=there"), "there: no such folder"),
+        (("--redraw", "5"), "either --cross-fit, whose folds are filled once each, or --redraw"),
+        (("--extra", "a=b", "--extra", "a=c"), "two folders of the name 'a'"),
+    ],
+)
+def test_what_cannot_be_is_refused_before_the_first_fold_is_filled(work, words, told):
+    run = balance(work, "compare", "--cross-fit", "2", *words)
+    said, _ = run.communicate()
+    assert run.returncode == 2, said
+    assert told in " ".join(said.replace("\u2502", " ").split())
+    assert "Fold 1 of 2" not in said
+
+
 def test_what_fails_on_the_way_is_gone_on_with_by_what_was_typed(work, monkeypatch, capfd):
     monkeypatch.setattr(sys, "argv", ["balance", "compare", "--cross-fit", "2"])
     with Ledger(find_state(work)) as ledger:
