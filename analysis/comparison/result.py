@@ -27,6 +27,7 @@ from analysis.intervals import Flags
 Progress = Callable[[str, int, int], None]
 
 SECONDARY = "macro_f1"
+_ALPHA = 0.05
 LEAST_STRATUM = 10
 """Images below which a stratum is not looked at."""
 
@@ -113,6 +114,7 @@ def conclude(
     measured = measure_arms(test, times, seed, lambda done, total: progress("Measuring", done, total))
     patients = class_patients(test)
     levels = {arm: estimate(measured[arm], patients) for arm in kinds}
+    differences = _differences(measured, choice.free, kinds, patients, (primary, SECONDARY))
     evidence = Evidence(
         primary.partition(":")[2] or test.rare,
         primary,
@@ -130,6 +132,7 @@ def conclude(
         alike=measure_alike(choice.synthetic, choice.free, alike, measured, patients),
         usable={arm: choice.usable(arm) for arm in (FREE, SYNTHETIC) if arm in kinds},
         how_chosen=choice.sentence,
+        others=_others(choice, differences, single, primary, worth),
     )
     judgement = judge(evidence)
     return Comparison(
@@ -141,7 +144,7 @@ def conclude(
         levels,
         dict(kinds),
         choice,
-        _differences(measured, choice.free, kinds, patients, (primary, SECONDARY)),
+        differences,
         _strata(test, kinds, times, seed, progress),
         _reliability(test, kinds),
         _counts(test, patients),
@@ -258,6 +261,26 @@ def _rivals(
     ours = measured[choice.synthetic]
     others = [arm for arm, kind in kinds.items() if kind in ("real", "free") and arm != choice.free]
     return {arm: estimate(ours.minus(measured[arm]), patients, difference=True)[primary] for arm in others}
+
+
+def _others(
+    choice: Choice, differences: Mapping[str, Estimates], kinds: Mapping[str, Kind], primary: str, worth: float
+) -> dict[str, Estimate]:
+    """What speaks for the images beside the synthetic arm that is judged: arms that are shown to be better, corrected.
+
+    Of folds that chose different arms also the one that most of them chose, if it may be worth it: ranked together,
+    scores of several arms look worse than those of one.
+    """
+    mine = {arm: differences[arm][primary] for arm, kind in kinds.items() if kind == "synthetic"}
+    found = {
+        arm: each
+        for arm, each in mine.items()
+        if arm != choice.synthetic and each.low > 0 and each.p_holm is not None and each.p_holm <= _ALPHA
+    }
+    named = choice.usable(choice.synthetic)
+    if choice.synthetic == SYNTHETIC and not mine[named].high < worth:
+        found[named] = mine[named]
+    return found
 
 
 def _differences(

@@ -33,7 +33,9 @@ class Evidence:
     `rivals` are those of its primary endpoint to each other arm that needs no synthetic images: validation may have
     chosen the wrong one. `needed` says what a test part would take that could tell more. `alike` tells the images from
     the recipe of their arm, where that is known. Where folds chose different arms, which are judged under one name,
-    `usable` is the arm to name for it, and `how_chosen` says what it stands for.
+    `usable` is the arm to name for it, and `how_chosen` says what it stands for. `others` are differences of other
+    synthetic arms to the reference that forbid to call the images harmful or of no use: validation may have chosen the
+    wrong one of these too.
     """
 
     rare: str
@@ -52,6 +54,7 @@ class Evidence:
     alike: Alike | None = None
     usable: Mapping[str, str] = field(default_factory=dict)
     how_chosen: str = ""
+    others: Mapping[str, Estimate] = field(default_factory=dict)
 
     def use(self, arm: str | None) -> str:
         """An arm as the user can ask for it."""
@@ -67,7 +70,8 @@ def judge(evidence: Evidence) -> Judgement:
     """One planned contrast, the chosen synthetic arm less the chosen free one, at its 95% interval.
 
     It needs no correction for many arms: both were chosen on other images. But a small validation part chooses badly,
-    so that images help only if they beat every other free arm too (all must: that needs no correction either).
+    so that images help only if they beat every other free arm too (all must: that needs no correction either), and do
+    harm or are of no use only if no `others` speak for them.
     """
     if any(map(_is_invalid, evidence.stamps)):
         return "invalid"
@@ -75,6 +79,8 @@ def judge(evidence: Evidence) -> Judgement:
         return "nothing synthetic"
     found = evidence.differences[evidence.primary]
     if evidence.seeds < LEAST_SEEDS or evidence.patients[evidence.rare] < LEAST_PATIENTS:
+        return "cannot tell"
+    if _spoken_for(evidence):
         return "cannot tell"
     if found.high < 0:
         return "harms"
@@ -87,6 +93,14 @@ def _unbeaten(evidence: Evidence) -> str | None:
     """The arm without synthetic images that comes nearest, if the synthetic one is not shown to beat it."""
     left = {arm: each for arm, each in evidence.rivals.items() if not each.low > 0}
     return min(left, key=lambda arm: left[arm].mean) if left else None
+
+
+def _spoken_for(evidence: Evidence) -> str | None:
+    """The best other use of the images, if the chosen one would be called harmful or of no use."""
+    found = evidence.differences[evidence.primary]
+    if found.low > 0 or not found.high < evidence.worth:
+        return None
+    return max(evidence.others, key=lambda arm: evidence.others[arm].mean, default=None)
 
 
 def best_arm(evidence: Evidence, judgement: Judgement) -> str | None:
@@ -212,6 +226,11 @@ def _why_not(evidence: Evidence) -> str:
         return (
             f"{evidence.synthetic} beats {evidence.reference}, which validation chose, but is not shown to beat "
             f"{rival}, which needs no synthetic images either ({evidence.rivals[rival].signed})"
+        )
+    if other := _spoken_for(evidence):
+        return (
+            f"{evidence.synthetic}, which validation chose, is not worth it, but {other} may be: "
+            f"{evidence.others[other].signed} against {evidence.reference}"
         )
     small = f"this test set is too small ({patients} {'patient' if patients == 1 else 'patients'} with {evidence.rare})"
     few = evidence.seeds < ENOUGH_SEEDS and patients >= LEAST_PATIENTS

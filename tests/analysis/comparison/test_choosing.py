@@ -12,7 +12,7 @@ from analysis.comparison.figures import measure, metric_names
 from analysis.comparison.inference import class_patients, estimate, measure_arms
 from analysis.comparison.result import Facts, as_json, conclude, table
 from analysis.comparison.study import Outcomes
-from tests.analysis.comparison.test_result import CLASSES, KINDS, drawn
+from tests.analysis.comparison.test_result import CLASSES, GAINS, KINDS, drawn
 
 PRIMARY = "auprc:R"
 EQUAL = {"real": "real", "crt": "free", "duplicated": "free", "synthetic-1": "synthetic", "synthetic-3": "synthetic"}
@@ -134,6 +134,19 @@ def test_what_folds_chose_must_beat_every_single_arm_and_is_named_by_one():
     json.dumps(kept, allow_nan=False)
     assert kept["folds"][1] == {"free": "class-weights", "synthetic": "synthetic-3"}
     assert kept["sentence"] == found.chosen.sentence
+
+
+def test_a_composite_of_other_scales_does_not_condemn_the_images():
+    """Together the chosen synthetic arms look harmful; the one that most folds chose is as good as the free one."""
+    gains = {**GAINS, "synthetic-1": 0.3, "synthetic-3": 0.3}
+    shy, tested = np.array([1.0, 1.0, 0.02], np.float32), [drawn(10 + place, gains) for place in range(3)]
+    shrunk = [
+        replace(each, chances={**each.chances, "synthetic-1": each.chances["synthetic-1"] * shy}) for each in tested
+    ]
+    found = conclude(three_folds()[0], shrunk, KINDS, Facts(), times=200)
+    assert found.differences[SYNTHETIC][PRIMARY].high < 0
+    assert (found.judgement, found.best_arm) == ("cannot tell", None)
+    assert "synthetic-by-fold, which validation chose, is not worth it, but synthetic-3 may be" in found.verdict
 
 
 def test_folds_without_synthetic_images_compare_the_free_arms():

@@ -170,3 +170,12 @@ def test_another_endpoint_decides_where_it_is_named():
     found = concluded(primary="auprc:A")
     assert found.primary == "auprc:A"
     assert "AUPRC of A" in found.verdict
+
+
+def test_images_are_not_condemned_where_validation_chose_the_wrong_use_of_them():
+    chosen, better = GAINS, {**GAINS, "synthetic-1": -2.0, "synthetic-3": 2.0}
+    found = conclude(drawn(1, chosen), drawn(2, better), KINDS, Facts(), times=200)
+    assert (found.chosen.synthetic, found.judgement) == ("synthetic-1", "cannot tell")
+    assert "synthetic-1, which validation chose, is not worth it, but synthetic-3 may be" in found.verdict
+    worse = conclude(drawn(1, chosen), drawn(2, {**better, "synthetic-3": 0.3}), KINDS, Facts(), times=200)
+    assert worse.judgement == "harms"

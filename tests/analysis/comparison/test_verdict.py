@@ -146,6 +146,19 @@ def test_images_help_only_if_they_beat_every_free_arm_and_not_just_the_one_that_
     assert said.endswith("Until it is known use strong-augmentation, which needs no synthetic images.")
 
 
+@pytest.mark.parametrize("whole", [Estimate(-0.1, -0.18, -0.02), Estimate(0, -0.01, 0.01)])
+def test_images_are_not_condemned_for_the_arm_that_validation_chose_where_another_is_better(whole):
+    other = Estimate(0.06, 0.01, 0.11)
+    found = evidence(whole, others={"pretraining": other})
+    assert judge(evidence(whole)) in ("harms", "no use")
+    assert (judge(found), best_arm(found, judge(found))) == ("cannot tell", None)
+    assert in_words(found, "cannot tell").startswith(
+        "Cannot tell whether synthetic images help V: synthetic-1, which validation chose, is not worth it, but "
+        "pretraining may be: +0.060 [+0.010, +0.110] against oversampling."
+    )
+    assert judge(evidence(Estimate(0.01, 0.005, 0.015), others={"pretraining": other})) == "helps"
+
+
 def alike(images, recipe=None):
     """Beside the reference `oversampling`: what the images do, and what their recipe does without them."""
     if recipe is None:
