@@ -126,10 +126,10 @@ def pooled(folds: Sequence[Outcomes]) -> Outcomes:
 
 def _choose(validation: Outcomes, kinds: Mapping[str, Kind], primary: str) -> Choice:
     place = metric_names(validation.classes).index(primary)
-    means = {
-        arm: float(np.mean([measure(each, validation.targets)[place, 0] for each in validation.chances[arm]]))
-        for arm in kinds
-    }
+    means = dict.fromkeys(kinds, float("nan"))
+    if len(validation.targets):
+        said = validation.chances
+        means = {arm: float(np.mean([measure(e, validation.targets)[place, 0] for e in said[arm]])) for arm in kinds}
     free = [arm for arm, kind in kinds.items() if kind in ("real", "free")]
     synthetic = [arm for arm, kind in kinds.items() if kind == "synthetic"]
     best = [chosen_first(means, some) or next(iter(some), None) for some in (free, synthetic)]

@@ -94,6 +94,19 @@ def test_a_fold_without_an_image_to_choose_by_takes_the_simplest_and_says_so():
     assert found.validation["real"] == found.folds[0].validation["real"]
 
 
+@pytest.mark.filterwarnings("error")
+def test_a_fold_without_any_validation_image_takes_the_simplest_too():
+    nobody = replace(
+        (part := drawn(1)),
+        targets=part.targets[:0],
+        groups=part.groups[:0],
+        chances={arm: said[:, :0] for arm, said in part.chances.items()},
+    )
+    found = choose([part, nobody], KINDS, PRIMARY)
+    assert (found.folds[1].free, found.folds[1].synthetic) == ("real", "synthetic-1")
+    assert "In 1 there was no image to choose by" in found.sentence
+
+
 def test_without_folds_nothing_is_put_together():
     part = drawn(1)
     found = choose(part, KINDS, PRIMARY)
