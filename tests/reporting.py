@@ -96,7 +96,7 @@ def metrics(labels: Sequence[str], rare: str, **changes: Any) -> dict[str, Any]:
         "settings": {
             "backbone": "small ResNet",
             "steps": 600,
-            "size": 64,
+            "side": 64,
             "backbone_weights": "/srv/me/w.safetensors",
         },
         "version": "0.1.0",

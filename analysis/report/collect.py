@@ -11,7 +11,7 @@ from typing import Any
 from analysis.attributes import Crosstab, crosstabs
 from analysis.report.copies import Copies, measure_copies
 from analysis.report.loose import mapping, read_json, text, whole
-from analysis.report.results import Results, read_results
+from analysis.report.results import Results, read_results, without_names
 from analysis.report.screened import Screened, count_verdicts
 from analysis.report.sheets import tiles_of
 from balancer.candidates import Known, is_usable
@@ -103,6 +103,7 @@ def collect(
     marker = None if folder is None else require_marker(folder)
     stored, warnings = _stored(state, folder)
     results = read_results(stored.pop(METRICS))
+    results = without_names(results) if private and results is not None else results
     warnings += [*_foreign_folder(marker, split), *stale(results, collection.labels, split.sha256, fold_order)]
     return Facts(
         name=collection.root.resolve().name,

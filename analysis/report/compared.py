@@ -115,7 +115,7 @@ def _design(results: Results) -> str:
     if results.how_chosen:
         said.append(results.how_chosen)
     elif chosen:
-        said.append(f"Chosen on the validation part: {'; and '.join(chosen)}.")
+        said.append(f"Chosen on the {results.chosen_on} part: {'; and '.join(chosen)}.")
     if results.reference:
         said.append(f"Differences are to {results.reference}.")
     said.append("Brackets are intervals that cover 95%.")

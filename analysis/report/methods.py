@@ -145,7 +145,12 @@ def _training(facts: Facts) -> str:
 
 def _chosen(results: Results) -> str:
     if not results.folds:
-        return "The best arm without and the best with synthetic images were chosen on the validation partition."
+        best = "The best arm without and the best with synthetic images were chosen on the"
+        if results.chosen_on == "validation":
+            return f"{best} validation partition."
+        return (
+            f"{best} images unseen by the generator, from which the classifiers of the comparison did not learn either."
+        )
     return (
         "In each fold the best arm without and the best with synthetic images were chosen on its own validation "
         "partition, and its test patients were judged by these two."
@@ -235,7 +240,7 @@ _TOPICS: tuple[tuple[str, Callable[[Facts], str]], ...] = (
     ("Software and versions", lambda f: f"balance {f.version}"),
     (
         "How the final model was chosen",
-        _of(lambda r: r.how_chosen or f"On validation: {', '.join(filter(None, (r.free, r.synthetic)))}"),
+        _of(lambda r: r.how_chosen or f"On {r.chosen_on}: {', '.join(filter(None, (r.free, r.synthetic)))}"),
     ),
     ("Measures of performance", _of(lambda r: ", ".join(map(metric_name, r.metrics)))),
     (
@@ -258,8 +263,8 @@ _TOPICS: tuple[tuple[str, Callable[[Facts], str]], ...] = (
 
 
 def _backbone(results: Results) -> str:
-    named = ("backbone", "steps", "size", "batch_size", "optimiser")
-    known = [f"{name} {results.settings[name]}" for name in named if name in results.settings]
+    named = ("backbone", "steps", "side", "batch_size", "recipe")  # as `RunSettings.facts` has them
+    known = [f"{name.replace('_', ' ')} {results.settings[name]}" for name in named if name in results.settings]
     return ", ".join(known)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from analysis.comparison.study import FREE, SYNTHETIC
@@ -67,6 +67,11 @@ class Results:
     def refitted(self) -> tuple[str, ...]:
         """The commands that each fold or redraw did anew."""
         return texts(self.settings.get("refitted"))
+
+    @property
+    def chosen_on(self) -> str:
+        """The part by which arms were chosen."""
+        return text(self.settings.get("chosen_on")) or "validation"
 
     @property
     def redraws(self) -> int:
@@ -139,6 +144,27 @@ def read_results(found: Mapping[str, Any]) -> Results | None:
         version=text(found.get("version")),
         how_chosen=text(chosen.get("sentence")),
     )
+
+
+def without_names(found: Results) -> Results:
+    """The same without examples of what makes a comparison invalid: they name files and patients."""
+    short = f"{_nameless(found.verdict)}. Nothing can be concluded from this comparison."
+    return replace(
+        found,
+        verdict=short if _is_invalid(found.verdict) else found.verdict,
+        points=tuple(map(_nameless, found.points)),
+        stamps=tuple(map(_nameless, found.stamps)),
+    )
+
+
+def _is_invalid(said: str) -> bool:
+    return said.startswith("INVALID")
+
+
+def _nameless(said: str) -> str:
+    """A name may hold any sign: nothing behind the first one is kept."""
+    before, bracket, _ = said.partition(" (")
+    return f"{before} (names left out)" if bracket and _is_invalid(said) else said
 
 
 def _figures(value: object) -> dict[str, dict[str, Interval]]:

@@ -191,7 +191,12 @@ def _conclude(
         power=power,
         exchange=None if isinstance(test, list) else _exchange(order, bench, arms, test),
         openings=session.ledger.openings(session.collection, split),
-        settings={**order.settings.facts(), "seeds": list(order.settings.seeds), **_origin(order, bench)},
+        settings={
+            **order.settings.facts(),
+            "seeds": list(order.settings.seeds),
+            **_origin(order, bench),
+            **_chosen_on(order, bench),
+        },
         version=__version__,
     )
     watch = Watch()
@@ -236,6 +241,12 @@ def _origin(order: Order, bench: Bench) -> dict[str, Any]:
     if count > 1:
         made |= {"refitted": list(bench.refitted), "repeats": order_key(order.session, folds=bench.folds)}
     return {**made, "command": shlex.join(["balance", *sys.argv[1:]]), "split_sha256": order.session.split.sha256}
+
+
+def _chosen_on(order: Order, bench: Bench) -> dict[str, str]:
+    """What served as validation, where it is not the split's validation part; each fold draws its own."""
+    held = set(order.session.split.paths("holdout"))
+    return {} if bench.folds or held.isdisjoint(bench.study.validation.paths) else {"chosen_on": "holdout"}
 
 
 def _known_by(bench: Bench, keys: Sequence[str], arms: Sequence[Arm]) -> str:

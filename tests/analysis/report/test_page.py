@@ -244,6 +244,32 @@ def test_an_invalid_comparison_is_marked_everywhere():
     assert "Reservations: INVALID: shared patients; weak baseline." in page
 
 
+def test_a_private_page_names_nobody_who_makes_a_comparison_invalid(filled):
+    stamp = "INVALID: 1 patient with images in the training part and in the test part (p10; (a)); 1 pair (x/p11-2.png)"
+    told = {"stamps": [stamp, "weak baseline"], "points": [f"{stamp}.", "Nothing can be concluded."]}
+    keep(filled, metrics(LABELS, "NODULE", verdict=f"{stamp}. Nothing can be concluded. Mind: weak baseline.", **told))
+    try:
+        private, usual = (gathered(filled, private=private) for private in (True, False))
+    finally:
+        keep(filled, metrics(LABELS, "NODULE"))
+    assert "p11-2" in page_of(usual)
+    page = page_of(private)
+    assert not {"p10", "p11-2"} & set(re.findall(r"[\w-]+", page))
+    assert "in the training part and in the test part (names left out)" in page
+    assert "weak baseline" in page
+
+
+def test_the_paragraph_says_by_which_images_arms_were_chosen():
+    usual = read_results(metrics(LABELS, "NODULE"))
+    assert "chosen on the validation partition." in paragraph(facts_with(LABELS, usual))
+    held = read_results(metrics(LABELS, "NODULE", settings={"chosen_on": "holdout", "side": 64, "backbone": "small"}))
+    facts = facts_with(LABELS, held)
+    assert "were chosen on the images unseen by the generator, from which the classifiers" in paragraph(facts)
+    answers = dict(checklist(facts))
+    assert answers["How the final model was chosen"] == "On holdout: strong-augmentation, pretraining"
+    assert answers["The classifier and how it was trained"] == "backbone small, side 64"
+
+
 def test_a_comparison_of_which_little_is_known_makes_a_page():
     page = page_of(facts_with(("A", "B"), read_results({"verdict": "Cannot tell."})))
     assert "Cannot tell." in page
