@@ -88,11 +88,11 @@ def collect(
     folder: Path | None,
     *,
     private: bool = False,
-    orders: Mapping[str, str] | None = None,
+    fold_order: str = "",
 ) -> Facts:
     """Gather the facts of a scanned collection and of its balanced folder, `None` where there is none yet.
 
-    `orders` are keys of how folds and redraws would be made now, by "folds" and "redraws", where this is known.
+    `fold_order` is a key of how folds would be made now, where this is known.
 
     Raises:
         OutputError: the folder is not one that `balance fill` made, or its tables are damaged.
@@ -103,7 +103,7 @@ def collect(
     marker = None if folder is None else require_marker(folder)
     stored, warnings = _stored(state, folder)
     results = read_results(stored.pop(METRICS))
-    warnings += [*_foreign_folder(marker, split), *stale(results, collection.labels, split.sha256, orders or {})]
+    warnings += [*_foreign_folder(marker, split), *stale(results, collection.labels, split.sha256, fold_order)]
     return Facts(
         name=collection.root.resolve().name,
         labels=collection.labels,
@@ -127,9 +127,7 @@ def collect(
     )
 
 
-def stale(
-    results: Results | None, labels: Sequence[str], split_sha256: str, orders: Mapping[str, str] | None = None
-) -> list[str]:
+def stale(results: Results | None, labels: Sequence[str], split_sha256: str, fold_order: str = "") -> list[str]:
     """Why a comparison may be one of another collection or split, of classes that are gone, or of other images."""
     if results is None:
         return []
@@ -141,10 +139,9 @@ def stale(
     measured = text(results.settings.get("split_sha256"))
     if measured and measured != split_sha256:
         return [f"The comparison is stale: it was made with another split than the one in use; {again}."]
-    kind = "folds" if results.folds else "redraws"
-    made, now = text(results.settings.get("repeats")), (orders or {}).get(kind, "")
-    if made and now and made != now:
-        how = f"its {kind} were made by another adapt or fill than the last ones"
+    made = text(results.settings.get("repeats"))
+    if results.folds and made and fold_order and made != fold_order:  # of redraws the balanced folder tells
+        how = "its folds were made by another adapt or fill than the last ones"
         return [f"The comparison is stale: {how}; {again}."]
     return []
 

@@ -35,7 +35,7 @@ class Design:
             raise ModelError(
                 needed="min_snr=False with zero_terminal_snr, or the last step is never learnt",
                 found="both",
-                next_step="leave one of the two out",
+                next_step="leave one of the two out; balance adapt --help lists what can be chosen",
             )
 
 

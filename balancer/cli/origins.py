@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,7 +86,7 @@ def adapted_by(session: Session, origin: Origin) -> Asked | None:
         raise ComparisonError(
             needed="a base that knows no patient of this collection: each fold adapts one model alone",
             found=f"an adapter on a model that adapt made here, from patients whom a fold tests: {made.name}",
-            next_step="fill with one of the two, or with an adapter on a base from elsewhere; then this again",
+            next_step="balance fill with one of the two, or with an adapter on a base from elsewhere; then this again",
         )
     return asked
 
@@ -126,13 +126,11 @@ def order_key(session: Session, *, folds: bool) -> str:
     return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()[:8]
 
 
-def present_orders(session: Session) -> Mapping[str, str]:
-    """The same for both, as far as it can be told: by it a comparison of what was made otherwise is known as stale."""
-    found = {}
-    for name, folds in (("folds", True), ("redraws", False)):
-        with suppress(BalanceError):
-            found[name] = order_key(session, folds=folds)
-    return found
+def fold_order(session: Session) -> str:
+    """The same of folds; empty where it cannot be told. By it a comparison of other folds is known as stale."""
+    with suppress(BalanceError):
+        return order_key(session, folds=True)
+    return ""
 
 
 def not_repeated(session: Session, errands: Sequence[Any], *, folds: bool) -> tuple[str, ...]:

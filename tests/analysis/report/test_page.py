@@ -157,15 +157,23 @@ def test_a_results_of_another_split_or_collection_is_stale(filled):
     assert gathered(filled).warnings == []
 
 
-@pytest.mark.parametrize(("kind", "count", "again"), [("folds", 5, "--cross-fit 5"), ("redraws", 3, "--redraw 3")])
-def test_folds_and_redraws_of_another_fill_are_stale(filled, kind, count, again):
-    keep(filled, metrics(LABELS, "NODULE", settings={kind: count, "repeats": "0123abcd"}))
+def test_folds_of_another_fill_are_stale(filled):
+    keep(filled, metrics(LABELS, "NODULE", settings={"folds": 5, "repeats": "0123abcd"}))
     try:
-        assert gathered(filled, orders={kind: "0123abcd"}).warnings == []
+        assert gathered(filled, fold_order="0123abcd").warnings == []
         assert gathered(filled).warnings == []  # how they would be made now is not known
-        (warning,) = gathered(filled, orders={kind: "ffffffff"}).warnings
-        assert warning.startswith(f"The comparison is stale: its {kind} were made by another adapt or fill")
-        assert f"balance compare {again}." in warning
+        (warning,) = gathered(filled, fold_order="ffffffff").warnings
+        assert warning.startswith("The comparison is stale: its folds were made by another adapt or fill")
+        assert "balance compare --cross-fit 5." in warning
+    finally:
+        keep(filled, metrics(LABELS, "NODULE"))
+
+
+def test_redraws_of_another_folder_are_stale(filled):
+    keep(filled, metrics(LABELS, "NODULE", settings={"redraws": 3}) | {"balanced_sha256": "0"})
+    try:
+        (warning,) = gathered(filled).warnings
+        assert warning.endswith("the balanced folder has changed since; run: balance compare --redraw 3.")
     finally:
         keep(filled, metrics(LABELS, "NODULE"))
 
