@@ -4,7 +4,8 @@ BALANCED is what `fill` made of a collection that was cut down from WHOLE, as a 
 class that were cut away are what its synthetic images should be like. Both are seen by one classifier, trained on the
 training part of WHOLE for this measurement alone. KID is between equal numbers of images; beside it stands that of two
 halves of the real ones. The wanted label is how often that classifier gives images the class that they were made for;
-real ones are of the test part of WHOLE.
+real ones are of the test part of WHOLE, and those that were cut away, which the classifier learned from: where the two
+differ much, the test part is of another distribution than the one that the generator learned.
 """
 
 from __future__ import annotations
@@ -59,7 +60,8 @@ def main(whole: Path, folders: list[Path]) -> None:
             print(
                 f"{folder.name} {label}: KID {kid(real, judge.features(made[:count])):.4f} (real to real "
                 f"{kid(real, other):.4f}) of {count} images a side; wanted label {right(judge, made, label):.0%} of "
-                f"{len(made)} synthetic, {right(judge, tested, label):.0%} of {len(tested)} real test images"
+                f"{len(made)} synthetic, {right(judge, tested, label):.0%} of {len(tested)} real test images, "
+                f"{right(judge, away, label):.0%} of the {len(away)} real ones that were cut away"
             )
 
 

@@ -25,7 +25,7 @@ from balancer.adapt.pictures import Pictures, read_pictures
 from balancer.adapt.settings import MACHINE_FIELDS, ScratchSettings
 from balancer.adapt.singles import left_out, without_singles
 from balancer.adapt.training import AUTOENCODER, DENOISER, Progress, Run
-from balancer.adapt.work import begin, is_finished, work_folder
+from balancer.adapt.work import begin, clear_away, is_finished, work_folder
 from balancer.attributes import Attributes
 from balancer.files import write_whole
 from balancer.prompts import TemplatePack
@@ -70,7 +70,7 @@ def train_from_scratch(
         origin = {"fingerprint": fingerprint, "split_sha256": split_sha256, "left_out": single}
         with memory_explained(no_room_from_scratch, settings.size):
             _train(run, root, folder, origin)
-    shutil.rmtree(work_folder(folder), ignore_errors=True)
+    clear_away(folder)
     return folder
 
 

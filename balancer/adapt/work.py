@@ -37,6 +37,16 @@ def begin(folder: Path, fingerprint: str, learnt: str) -> None:
     write_whole(begun, to_json({"fingerprint": fingerprint}).encode())
 
 
+def clear_away(folder: Path) -> None:
+    """Remove the work of a finished training: its latents are patients' data and must not be left without a word.
+
+    Raises:
+        OSError: something of it cannot be removed; called again, it goes on.
+    """
+    if work_folder(folder).exists():
+        shutil.rmtree(work_folder(folder))
+
+
 def is_finished(folder: Path, fingerprint: str) -> bool:
     """Whether the folder is there and came of this very training.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import io
 import json
+import logging
 import os
 import re
 import shlex
@@ -48,9 +49,16 @@ def _stop_after_all(lost: sys.UnraisableHookArgs) -> None:
         sys.__unraisablehook__(lost)
 
 
+def _quieten_libraries() -> None:
+    """Keep back what libraries say to programmers."""
+    warnings.filterwarnings("ignore", module=r"PIL\.")  # of damaged files: findings tell of them
+    warnings.filterwarnings("ignore", message="Dynamo detected a call")
+    logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)  # it looks for CUDA where there is none
+
+
 def run(app: Callable[[], object]) -> NoReturn:
     """Call `app` and turn what it raises into a message and an exit code."""
-    warnings.filterwarnings("ignore", module=r"PIL\.")  # of damaged files: findings tell of them
+    _quieten_libraries()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a name that the terminal cannot show is no reason to stop
             stream.reconfigure(errors="backslashreplace")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import hashlib
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -28,7 +27,7 @@ from balancer.adapt.machine import find_machine
 from balancer.adapt.singles import left_out
 from balancer.adapt.training import Progress
 from balancer.adapt.watch import Watch, nobody
-from balancer.adapt.work import begin, is_finished, work_folder
+from balancer.adapt.work import begin, clear_away, is_finished, work_folder
 from balancer.generators.checkpoint import Checkpoint
 from balancer.generators.stable_diffusion import Sampling
 
@@ -76,7 +75,7 @@ def train_lora(
             torch.cuda.empty_cache()
         origin = {"fingerprint": fingerprint, "split_sha256": material.split_sha256, "left_out": single, **facts}
         _finish(material, checkpoint, settings, folder, machine.device, meter, progress, origin)
-    shutil.rmtree(work_folder(folder), ignore_errors=True)
+    clear_away(folder)
     return folder
 
 
