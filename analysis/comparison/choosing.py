@@ -15,7 +15,6 @@ import pandas as pd
 
 from analysis.comparison.arms import Kind
 from analysis.comparison.figures import measure, metric_names
-from analysis.comparison.inference import chosen_first
 from analysis.comparison.study import FREE, SYNTHETIC, Outcomes
 
 
@@ -122,6 +121,16 @@ def pooled(folds: Sequence[Outcomes]) -> Outcomes:
         pd.concat([each.attributes for each in folds], ignore_index=True),
         {arm: np.concatenate([each.chances[arm] for each in folds], axis=1) for arm in folds[0].chances},
     )
+
+
+def chosen_first(means: Mapping[str, float], order: Sequence[str]) -> str | None:
+    """The arm with the largest mean; of equals the first in order, which is the simplest.
+
+    >>> chosen_first({"real": 0.5, "crt": 0.5, "oversampling": 0.4}, ["real", "crt"])
+    'real'
+    """
+    usable = [arm for arm in order if not np.isnan(means[arm])]
+    return max(usable, key=lambda arm: means[arm], default=None)
 
 
 def _choose(validation: Outcomes, kinds: Mapping[str, Kind], primary: str) -> Choice:

@@ -90,7 +90,7 @@ def unknown_exposure(exposure: Exposure) -> Iterator[str]:
         known = exposed_images(exposure.collection, exposure.split, learned)
         if count := sum(path in validation for path in known):
             what = many(count, "validation image")
-            yield f"the {key[0]} {names[key]} learned from {what}: the choice of the best arm favours synthetic ones"
+            yield f"the {key[0]} {names[key]} learned from {what}: the choice among synthetic arms is biased"
     if count := _from_elsewhere(exposure.balanced):
         what = many(count, "synthetic image")
         yield f"{_UNKNOWN}: what drew {what} elsewhere was trained on is not on record here"

@@ -19,7 +19,7 @@ Not in the interval are other training images: it says what these images are wor
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -205,13 +205,3 @@ def _interval(value: float, error: float, freedom: float, least: float, bounds: 
 
 def _least_half_width(units: int) -> float:
     return 1 - wilson(units, units).low
-
-
-def chosen_first(means: Mapping[str, float], order: Sequence[str]) -> str | None:
-    """The arm with the largest mean; of equals the first in order, which is the simplest.
-
-    >>> chosen_first({"real": 0.5, "crt": 0.5, "oversampling": 0.4}, ["real", "crt"])
-    'real'
-    """
-    usable = [arm for arm in order if not np.isnan(means[arm])]
-    return max(usable, key=lambda arm: means[arm], default=None)

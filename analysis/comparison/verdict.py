@@ -8,6 +8,7 @@ from typing import Literal
 
 from analysis.comparison.alike import Alike
 from analysis.comparison.inference import Estimate, Estimates
+from analysis.power import FEWEST
 
 Judgement = Literal["helps", "harms", "no use", "cannot tell", "nothing synthetic", "invalid"]
 
@@ -19,9 +20,6 @@ LEAST_SEEDS = 2
 
 ENOUGH_SEEDS = 5
 """With fewer the interval may be wide for want of seeds, and not of patients."""
-
-LEAST_PATIENTS = 6
-"""Of five patients even all five better is not significant (sign test, two-sided: p = 2 / 2**5 = 0.06)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +76,7 @@ def judge(evidence: Evidence) -> Judgement:
     if evidence.synthetic is None:
         return "nothing synthetic"
     found = evidence.differences[evidence.primary]
-    if evidence.seeds < LEAST_SEEDS or evidence.patients[evidence.rare] < LEAST_PATIENTS:
+    if evidence.seeds < LEAST_SEEDS or evidence.patients[evidence.rare] < FEWEST:
         return "cannot tell"
     if _spoken_for(evidence):
         return "cannot tell"
@@ -156,7 +154,7 @@ def _of_classes(evidence: Evidence) -> list[str]:
     """What is told beside the endpoints: of one seed, and of classes of too few patients, nothing is."""
     if evidence.seeds < LEAST_SEEDS:
         return []
-    enough = [label for label, count in evidence.patients.items() if count >= LEAST_PATIENTS]
+    enough = [label for label, count in evidence.patients.items() if count >= FEWEST]
     names = [f"{what}:{label}" for label in enough for what in ("recall", "auprc")]
     return [name for name in names if name != evidence.primary]
 
@@ -233,7 +231,7 @@ def _why_not(evidence: Evidence) -> str:
             f"{evidence.others[other].signed} against {evidence.reference}"
         )
     small = f"this test set is too small ({patients} {'patient' if patients == 1 else 'patients'} with {evidence.rare})"
-    few = evidence.seeds < ENOUGH_SEEDS and patients >= LEAST_PATIENTS
+    few = evidence.seeds < ENOUGH_SEEDS and patients >= FEWEST
     return f"{small}, or {evidence.seeds} seeds are too few (--seeds {ENOUGH_SEEDS})" if few else small
 
 
@@ -250,7 +248,7 @@ def _nothing_synthetic(evidence: Evidence) -> list[str]:
     ]
     if evidence.reference != "real" and "real" in evidence.levels:
         gain = evidence.differences[evidence.primary]
-        known = evidence.seeds >= LEAST_SEEDS and evidence.patients[evidence.rare] >= LEAST_PATIENTS
+        known = evidence.seeds >= LEAST_SEEDS and evidence.patients[evidence.rare] >= FEWEST
         shown = "" if known and gain.low > 0 else ", which does not show that it is better"
         said.append(f"Against the real images alone that is {gain.signed}{shown}.")
     return said

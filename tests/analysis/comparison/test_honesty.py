@@ -417,11 +417,11 @@ def test_a_model_from_elsewhere_is_judged_by_contents_since_names_repeat(tmp_pat
     assert breach.examples[0] == test
 
 
-def test_a_generator_that_knows_validation_images_favours_itself(tmp_path):
+def test_a_generator_that_knows_validation_images_is_told(tmp_path):
     place = _adapter_knows("val")(tmp_path)
     material = place.gather()
     assert check(material, place.ledger) == ()
-    assert "the adapter lora learned from 2 validation images: the choice of the best arm favours" in " ".join(
+    assert "the adapter lora learned from 2 validation images: the choice among synthetic arms is biased" in " ".join(
         stamps(material, place.ledger)
     )
 
