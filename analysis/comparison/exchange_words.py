@@ -21,10 +21,10 @@ def sentence(found: Exchange) -> str:
     return f"{found.arm} is worth {_worth(images)}{size}{of}.{_open(images)}"
 
 
-def curve_of(reference: str, arm: str, alike: str) -> str:
+def whose_curve(reference: str, arm: str, alike: str) -> str:
     """Whose curve it is; `alike` trains as the arm does, without its images.
 
-    >>> curve_of("crt", "synthetic-1", "crt")
+    >>> whose_curve("crt", "synthetic-1", "crt")
     'It is the curve of crt.'
     """
     if reference == alike:

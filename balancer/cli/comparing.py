@@ -217,7 +217,7 @@ def _exchange(order: Order, bench: Bench, arms: Sequence[Arm], test: Outcomes) -
     """What the synthetic images are worth in real ones, where there is one study to draw a learning curve from."""
     from analysis.comparison.arms import counterpart
     from analysis.comparison.exchange import exchange_rate
-    from analysis.comparison.exchange_words import curve_of
+    from analysis.comparison.exchange_words import whose_curve
     from analysis.comparison.legs import learning_curve
 
     choice = _on_validation(order, bench, arms)
@@ -230,7 +230,7 @@ def _exchange(order: Order, bench: Bench, arms: Sequence[Arm], test: Outcomes) -
     if len({point.images for point in points}) < len(points):  # so few that fractions of them are the same
         return None
     found = exchange_rate(test, choice.synthetic, points).as_json
-    whose = curve_of(choice.free, choice.synthetic, counterpart(order.settings.recipe, order.settings.learner).name)
+    whose = whose_curve(choice.free, choice.synthetic, counterpart(order.settings.recipe, order.settings.learner).name)
     return {**found, "reference": choice.free, "sentence": f"{found['sentence']} {whose}"}
 
 

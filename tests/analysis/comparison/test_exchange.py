@@ -12,7 +12,7 @@ from analysis.comparison.exchange import (
     rare_size,
     subsample,
 )
-from analysis.comparison.exchange_words import curve_of
+from analysis.comparison.exchange_words import whose_curve
 from analysis.comparison.inference import draw_seeds, measure_arms
 from analysis.comparison.study import ATTRIBUTES, Added, Outcomes, Part, Study
 
@@ -104,8 +104,8 @@ def test_where_real_images_do_not_help_there_is_no_rate():
 
 
 def test_a_curve_of_another_recipe_is_said_to_be_one():
-    assert curve_of("strong-augmentation", "synthetic-1", "strong-augmentation").endswith("strong-augmentation.")
-    told = curve_of("class-weights", "synthetic-1", "strong-augmentation")
+    assert whose_curve("strong-augmentation", "synthetic-1", "strong-augmentation").endswith("strong-augmentation.")
+    told = whose_curve("class-weights", "synthetic-1", "strong-augmentation")
     assert "that of strong-augmentation, so that what it is worth may be the recipe's" in told
 
 
