@@ -410,7 +410,8 @@ def test_wrong_options_are_told_by_the_parser(work, arguments):
     assert "Usage: " in output
 
 
-def test_an_adapt_that_could_not_begin_blocks_no_other(work):
+def test_an_adapt_that_could_not_begin_blocks_no_other(work, monkeypatch):
+    monkeypatch.setenv("TORCH_COMPILE_DISABLE", "1")  # takes minutes, and is not what is tried
     assert run(work, "adapt", "--from-scratch", "--device", "tpu", "--steps", "2")[0] == 2
     code, output = run(work, "adapt", "--from-scratch", "--steps", "2", "--size", "32")
     assert code == 0, output

@@ -109,30 +109,23 @@ def test_unmerge_leaves_the_originals(filled, tmp_path):
 
 
 @contextmanager
-def browsed(address):
+def browsed(browser, address):
     """A page in a browser, the addresses that it asks for, and all that it says: nothing, where no script runs."""
-    playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright")
-    from tests.analysis.review.test_browser import CHROMIUM, FLAGS
-
-    if CHROMIUM is None:
-        pytest.skip("needs a Chromium")
     said, asked = [], []
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        page = browser.new_page()
-        page.on("request", lambda request: asked.append(request.url))
-        page.on("console", lambda each: said.append(each.text))
-        page.on("pageerror", lambda error: said.append(str(error)))
-        page.on("dialog", lambda dialog: said.append(dialog.message))
-        page.goto(address)
-        yield page, asked
-        browser.close()
+    page = browser.new_page()
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("console", lambda each: said.append(each.text))
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.on("dialog", lambda dialog: said.append(dialog.message))
+    page.goto(address)
+    yield page, asked
+    page.close()
     assert said == []
 
 
-def test_no_script_of_theirs_runs_in_the_report(filled):
+def test_no_script_of_theirs_runs_in_the_report(browser, filled):
     place = filled / ".balance" / "reports" / "report.html"
-    with browsed(place.as_uri()) as (page, asked):
+    with browsed(browser, place.as_uri()) as (page, asked):
         shown = page.locator("body").inner_text()
         assert page.title().startswith("xrays")
         assert page.locator("script, iframe, object, embed, [onerror], [onmouseover], [onload]").count() == 0
@@ -141,10 +134,10 @@ def test_no_script_of_theirs_runs_in_the_report(filled):
     assert "DROP TABLE" in shown or not [name for name in SOME if "DROP" in name]
 
 
-def test_no_script_of_theirs_runs_in_the_review_page(filled):
+def test_no_script_of_theirs_runs_in_the_review_page(browser, filled):
     process = balance(filled, "review", "--reader", "<img src=x onerror=document.title=1>", "--audit", "500")
     address = next(line.strip() for line in process.stdout if line.startswith("http"))
-    with browsed(address) as (page, asked):
+    with browsed(browser, address) as (page, asked):
         page.locator("#place", has_text=" of ").wait_for()
         count, shown = int(page.locator("#place").text_content().split(" of ")[1].split()[0]), set()
         for _ in range(count):

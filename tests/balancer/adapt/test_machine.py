@@ -1,3 +1,4 @@
+import shutil
 import subprocess
 import sys
 
@@ -27,6 +28,17 @@ def test_a_device_that_is_not_there_is_named() -> None:
 
 def test_the_processor_is_always_there() -> None:
     assert machine.find_machine("cpu").device.type == "cpu"
+
+
+@pytest.mark.skipif(not shutil.which("c++"), reason="takes a C++ compiler")
+def test_a_compiled_network_says_and_learns_the_same() -> None:
+    network, example = Square(), torch.arange(4.0)
+    fast = machine.compiled(network, (example,), CPU)
+    assert fast is not network
+    for called in (fast, network):
+        network.zero_grad()
+        called(example)[0].sum().backward()
+        assert network.weight.grad.tolist() == [14]
 
 
 def test_without_a_compiler_the_network_itself_is_used(monkeypatch: pytest.MonkeyPatch, caplog) -> None:
