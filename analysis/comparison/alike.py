@@ -31,10 +31,10 @@ class Alike:
     def in_words(self, metric: str) -> str:
         """What both account for, after the whole difference was said."""
         if self.recipe is None:
-            return "Both were trained by the same recipe: that is what the images themselves do."
+            return "Both were trained by the same recipe: that is what the images do, as this arm uses them."
         return (
-            f"Of that, the images themselves account for {self.images[metric].signed} (against {self.arm}, the same "
-            f"recipe without them); the rest, {self.recipe[metric].signed}, is the recipe."
+            f"Of that, the images, as this arm uses them, account for {self.images[metric].signed} "
+            f"(against {self.arm}, the same recipe without them); the rest, {self.recipe[metric].signed}, is the recipe."
         )
 
 

@@ -52,6 +52,7 @@ class Facts:
     """What is known. `counts` has (images, patients) by part and class; `stored` the results of probe and quality.
 
     `warnings` say what of it may not fit together. With `private` no image of a patient and no name of a file is in it.
+    `adapted` is the command that adapted the generator here, if one did.
     """
 
     name: str
@@ -73,6 +74,7 @@ class Facts:
     warnings: Sequence[str]
     private: bool
     version: str
+    adapted: str = ""
 
     @property
     def training(self) -> dict[str, int]:
@@ -89,10 +91,11 @@ def collect(
     *,
     private: bool = False,
     fold_order: str = "",
+    adapted: str = "",
 ) -> Facts:
     """Gather the facts of a scanned collection and of its balanced folder, `None` where there is none yet.
 
-    `fold_order` is a key of how folds would be made now, where this is known.
+    `fold_order` is a key of how folds would be made now, `adapted` the command that adapted the generator, where known.
 
     Raises:
         OutputError: the folder is not one that `balance fill` made, or its tables are damaged.
@@ -125,6 +128,7 @@ def collect(
         warnings=warnings,
         private=private,
         version=__version__,
+        adapted=adapted,
     )
 
 

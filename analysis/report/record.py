@@ -61,7 +61,11 @@ def commands(facts: Facts) -> list[str]:
     """The commands that lead here, in their order."""
     lines = [_scan(facts), *_split(facts)]
     if facts.balanced is not None:
-        lines += [_fill(facts), f"balance verify {quoted(facts.name + '-balanced')}"]
+        lines += [
+            *filter(None, [portable(facts.adapted)]),
+            _fill(facts),
+            f"balance verify {quoted(facts.name + '-balanced')}",
+        ]
     if facts.probe:
         lines.append("balance probe")
     if facts.quality:

@@ -63,7 +63,7 @@ def like_for_like(results: Results) -> list[Block]:
     rows = [[name, *(figure(each.get(metric), signed=True) for metric in metrics)] for name, each in told.items()]
     said = (
         f"{synthetic} is trained by the same recipe as {arm}, which has no synthetic images: what lies between the two "
-        "is the images' own doing."
+        "is what the images do, as that arm uses them."
     )
     rest = " The rest of its difference to the reference is due to the recipe." if recipe else ""
     header = ["what", *map(metric_name, metrics)]

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from analysis.comparison.result import Comparison
     from analysis.comparison.study import Outcomes
 
+_FEW = "few free remedies were compared (--arm): one that was left out may be better"
 _NEEDS = ("synthetic", "unscreened", "reconstructed")
 
 
@@ -185,7 +186,7 @@ def _conclude(
     session.ledger.add_opening(session.collection, split, _known_by(bench, keys(bench.legs, order.settings), arms))
     validation, test = (bench.outcomes(order, arms, part) for part in ("validation", "test"))
     facts = Facts(
-        stamps=(*bench.stamps, *order.settings.learner.stamps),
+        stamps=(*bench.stamps, *order.settings.learner.stamps, *([_FEW] if order.only else [])),
         left_out=left_out,
         train=counts_of(bench),
         power=power,

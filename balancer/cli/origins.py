@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -130,6 +131,14 @@ def fold_order(session: Session) -> str:
     """The same of folds; empty where it cannot be told. By it a comparison of other folds is known as stale."""
     with suppress(BalanceError):
         return order_key(session, folds=True)
+    return ""
+
+
+def adapt_command(session: Session) -> str:
+    """What to type to adapt the model of the last fill again; empty where that is not on record, or elsewhere."""
+    with suppress(BalanceError):
+        asked = adapted_by(session, origin_of(session))
+        return "" if asked is None else shlex.join(["balance", "adapt", *asked.arguments(Path(), {})])
     return ""
 
 

@@ -102,7 +102,7 @@ def test_like_for_like_the_images_and_their_recipe_add_up_to_the_difference():
     less = found["differences"]["real"]["auprc:R"]  # real less the reference: what the recipe does
     assert told["recipe"]["auprc:R"] == {name: less[name] for name in ("mean", "low", "high")}
     assert told["images"]["auprc:R"]["mean"] + told["recipe"]["auprc:R"]["mean"] == pytest.approx(whole)
-    assert "Of that, the images themselves account for +" in found["verdict"]
+    assert "Of that, the images, as this arm uses them, account for +" in found["verdict"]
 
 
 def test_measured_against_its_own_recipe_the_difference_is_the_images():

@@ -175,9 +175,9 @@ UP, DOWN, FLAT = Estimate(0.06, 0.01, 0.11), Estimate(-0.06, -0.11, -0.01), Esti
         (
             *(FLAT, DOWN),
             "Do not use synthetic-1: it hurts V, by its recipe and not by its images. Use oversampling. AUPRC of V",
-            "Of that, the images themselves account for +0.013 [-0.020, +0.046] (against strong-augmentation, the same "
-            "recipe without them); the rest, -0.060 [-0.110, -0.010], is the recipe. The images themselves are not "
-            "shown to harm. The recipe does. Macro F1",
+            "Of that, the images, as this arm uses them, account for +0.013 [-0.020, +0.046] (against "
+            "strong-augmentation, the same recipe without them); the rest, -0.060 [-0.110, -0.010], "
+            "is the recipe. The images themselves are not shown to harm. The recipe does. Macro F1",
         ),
         (
             *(FLAT, FLAT),
@@ -193,8 +193,8 @@ UP, DOWN, FLAT = Estimate(0.06, 0.01, 0.11), Estimate(-0.06, -0.11, -0.01), Esti
         (
             *(DOWN, None),
             "Do not use these: synthetic images hurt V. Use oversampling. AUPRC of V",
-            "Both were trained by the same recipe: that is what the images themselves do. The images themselves do "
-            "harm. Macro F1",
+            "Both were trained by the same recipe: that is what the images do, as this arm uses them. The images "
+            "themselves do harm. Macro F1",
         ),
     ],
 )
@@ -211,8 +211,8 @@ def test_what_is_the_images_own_is_told_of_every_difference():
         found = evidence(whole, alike=alike(FLAT, UP))
         assert judge(found) == judgement
         assert (
-            f"a difference of {whole.signed}. Of that, the images themselves account for +0.013 [-0.020, +0.046] "
-            "(against strong-augmentation, the same recipe without them); the rest, +0.060 [+0.010, +0.110], is the "
-            "recipe."
+            f"a difference of {whole.signed}. Of that, the images, as this arm uses them, account for +0.013 "
+            "[-0.020, +0.046] (against strong-augmentation, the same recipe without them); the rest, +0.060 "
+            "[+0.010, +0.110], is the recipe."
         ) in in_words(found, judgement)
         assert "shown to harm" not in in_words(found, judgement)

@@ -5,6 +5,7 @@ from collections import Counter
 
 import pytest
 
+from analysis.report.collect import Balanced
 from analysis.report.record import commands, in_words, portable
 from analysis.report.screened import count_verdicts, of_gate
 from balancer.candidates import Known
@@ -36,6 +37,13 @@ def test_the_commands_are_those_that_a_shell_takes():
     assert "balance split --seed 0" in lines
     assert [shlex.split(line)[0] for line in lines] == ["balance"] * len(lines)
     assert lines[-1] == "balance report"
+    assert not [line for line in lines if line.startswith("balance adapt")]
+
+
+def test_a_generator_that_was_adapted_here_is_adapted_before_the_fill():
+    known = facts_with(("A", "B"), None, balanced=Balanced({}, [], {}, {}), adapted="balance adapt --base /srv/x/sd15")
+    lines = commands(known)
+    assert lines.index("balance adapt --base sd15") + 1 == lines.index("balance fill")
 
 
 def test_reasons_are_counted_by_gate_and_class_without_file_names():

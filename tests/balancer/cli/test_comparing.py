@@ -63,6 +63,7 @@ def test_validation_first_then_the_test_part_is_opened_once_and_nothing_is_train
     assert found["endpoint"] == {"primary": "auprc:NODULE", "secondary": "macro_f1"}
     assert found["test"]["NODULE"] == {"images": 12, "patients": 6}
     assert {"weak baseline"} <= set(found["stamps"])
+    assert any("few free remedies were compared (--arm)" in stamp for stamp in found["stamps"])
     assert any("generator exposure unknown" in stamp for stamp in found["stamps"])
     assert said.startswith(found["verdict"][:40]) or found["verdict"][:40] in said
 
