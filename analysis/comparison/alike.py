@@ -34,7 +34,8 @@ class Alike:
             return "Both were trained by the same recipe: that is what the images do, as this arm uses them."
         return (
             f"Of that, the images, as this arm uses them, account for {self.images[metric].signed} "
-            f"(against {self.arm}, the same recipe without them); the rest, {self.recipe[metric].signed}, is the recipe."
+            f"(against {self.arm}, the same recipe without them); the rest, {self.recipe[metric].signed}, is the "
+            "recipe."
         )
 
 
