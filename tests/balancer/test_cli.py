@@ -304,7 +304,7 @@ MISTAKES = [
     (("scan", "xrays", "--patients", "taken/thesis.txt"), "'mine'", "--columns"),
     (("scan", "xrays", "--columns", "patient=PID"), "none", "--patients FILE.csv"),
     (("scan", "xrays", "--columns", "colour=x"), "'colour=x'", "--columns 'patient=PID"),
-    (("compare", "--cross-fit", "2", "--redraw", "2"), "both", "leave out --cross-fit or --redraw"),
+    (("compare", "--cross-fit", "2", "--redraw", "2"), "both", "or: balance compare --redraw 5"),
     (("compare", "--backbone", "vgg"), "'vgg'", "--backbone small"),
     (("compare", "--label", "HERNIA"), "'HERNIA'", "balance compare --label NODULE"),
     (("fill", "--target", "20", "--device", "tpu"), "no --model", "balance adapt"),
