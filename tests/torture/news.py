@@ -12,7 +12,6 @@ import shutil
 import signal
 import socket
 import sys
-import threading
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -41,7 +40,15 @@ class News:
 
 
 def _interrupt(sign: int) -> Callable[[], None]:
-    return lambda: threading.Timer(0.3, os.kill, (os.getpid(), sign)).start()
+    """Signal the command as its first candidate is set in place, however fast the machine is."""
+    sent: list[int] = []
+
+    def watch(event: str, arguments: tuple[object, ...]) -> None:
+        if event == "os.rename" and "candidates" in str(arguments[1]) and not sent:
+            sent.append(sign)
+            os.kill(os.getpid(), sign)
+
+    return lambda: sys.addaudithook(watch)
 
 
 def _no_large_files() -> None:
