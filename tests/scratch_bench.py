@@ -15,6 +15,7 @@ import shutil
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,8 @@ from balancer.adapt.settings import ScratchSettings
 from balancer.files import sha256_of
 from balancer.generators.checkpoint import Checkpoint, find_checkpoint
 from balancer.generators.stable_diffusion import Sampling, StableDiffusion, settle_config
-from balancer.images import OutputFormat, resize
+from balancer.harmonise import harmonise_to, histogram
+from balancer.images import OutputFormat, read_grey, resize
 from balancer.jobs import Job, Method, job_seed
 from balancer.prompts import choose_pack, make_prompt
 from balancer.scan import Sample
@@ -41,8 +43,10 @@ CANDIDATES: Mapping[str, Mapping[str, Any]] = {
     "base": {},
     "kl": {"design": Design(autoencoder="kl")},
     "no-edges": {"design": Design(edge_weight=0.0)},
-    "no-min-snr": {"design": Design(min_snr=False)},
-    "zero-terminal": {"design": Design(min_snr=False, zero_terminal_snr=True)},
+    "min-snr": {"design": Design(noise_levels="min-snr")},
+    "even": {"design": Design(noise_levels="even")},
+    "zero-terminal": {"design": Design(noise_levels="even", zero_terminal_snr=True)},
+    "deterministic": {"design": Design(stochastic=False)},
     "factored": {"design": Design(factored=True)},
     "wide": {"unet_channels": (128, 192)},
     "eager": {"compile": False},
@@ -55,12 +59,15 @@ CANDIDATES: Mapping[str, Mapping[str, Any]] = {
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """What candidates are trained on and judged by: `label` is the rarest class, `away` its images that were cut."""
+    """What candidates are trained on and judged by: `label` is the rarest class, `away` its images that were cut.
+
+    `kept` are those that were not."""
 
     root: Path
     samples: Sequence[Sample]
     label: str
     away: Sequence[Path]
+    kept: Sequence[Path]
     judge: Classifier
 
 
@@ -70,14 +77,15 @@ def lay_ground(whole: Path, cut: Path, steps: int = STEPS) -> Ground:
     samples = [Sample(path.relative_to(cut).as_posix(), path.parent.name, None, sha256_of(path)) for path in files]
     counts = Counter(sample.label for sample in samples)
     label = min(counts, key=lambda each: (counts[each], each))
-    known = {path.name for path in files if path.parent.name == label}
+    kept = [path for path in files if path.parent.name == label]
+    known = {path.name for path in kept}
     away = [path for path in sorted((whole / "train" / label).iterdir()) if path.name not in known]
-    return Ground(cut, samples, label, away, judge_of(whole, steps))
+    return Ground(cut, samples, label, away, kept, judge_of(whole, steps))
 
 
-def draw(checkpoint: Checkpoint, label: str, count: int) -> Greys:
-    """Images of a class as `fill` draws them, (count, SIDE, SIDE)."""
-    sampling = Sampling()
+def draw(checkpoint: Checkpoint, label: str, count: int, references: Sequence[Path], guidance: float | None = None) -> Greys:
+    """Images of a class as `fill` draws them, each harmonised to a real one of `references`: (count, SIDE, SIDE)."""
+    sampling, chance = Sampling(guidance_scale=guidance), np.random.default_rng(0)
     config, pack = settle_config(checkpoint, None, sampling), choose_pack([label])
     generator, file = StableDiffusion(checkpoint, None, config, "cpu"), OutputFormat("PNG", ".png", "L", 8, None)
     jobs = [
@@ -89,7 +97,9 @@ def draw(checkpoint: Checkpoint, label: str, count: int) -> Greys:
         for first in range(0, count, config.batch_size)
         for image in generator.generate(jobs[first:][: config.batch_size])
     ]
-    return np.stack([resize(image, SIDE, SIDE) for image in images])
+    known = [histogram(read_grey(path)) for path in references]
+    lent = [harmonise_to(image, known[chance.integers(len(known))]) for image in images]
+    return np.stack([resize(image, SIDE, SIDE) for image in lent])
 
 
 def measure(ground: Ground, folder: Path, images: int) -> dict[str, float]:
@@ -99,7 +109,7 @@ def measure(ground: Ground, folder: Path, images: int) -> dict[str, float]:
     order = np.random.default_rng(0).permutation(len(away))
     count = min(images, len(away) // 2)
     real, other = (judge.features(away[order[place : place + count]]) for place in (0, count))
-    made = draw(checkpoint, ground.label, images)
+    made = draw(checkpoint, ground.label, images, ground.kept)
     side = checkpoint.native_size
     through = Autoencoder(checkpoint, (side, side), "cpu", lambda *_: None)(list(ground.away[:images]), SIDE)
     card = json.loads((folder / "card.json").read_text("utf-8"))["training"]
@@ -151,6 +161,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=IMAGES)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--size", type=int, default=64)
+    parser.add_argument("--guidance", type=float, nargs="+", default=[], help="draw by these guidance scales too")
     parser.add_argument("--anew", action="store_true", help="forget what WORK holds of these candidates")
     given = parser.parse_args()
     names = given.names or list(CANDIDATES)
@@ -160,7 +171,18 @@ def main() -> None:
         forget(given.work, names)
     usual = ScratchSettings(minutes=given.minutes, seed=given.seed, size=given.size, sample_every=0.99, device="cpu")
     candidates = {name: replace(usual, **CANDIDATES[name]) for name in names}
-    screen(lay_ground(given.whole, given.cut), given.work, candidates, given.images)
+    ground = lay_ground(given.whole, given.cut)
+    screen(ground, given.work, candidates, given.images)
+    for name, guidance in product(names, given.guidance):
+        print(f"{name} at guidance {guidance:g}: {looks(ground, given.work / name, given.images, guidance)}", flush=True)
+
+
+def looks(ground: Ground, folder: Path, images: int, guidance: float) -> str:
+    """KID and the wanted label of what a finished checkpoint draws by a guidance scale."""
+    real = ground.judge.features(decode(list(ground.away), SIDE))
+    made = draw(find_checkpoint(str(folder)), ground.label, images, ground.kept, guidance)
+    found = kid(real[:: max(1, len(real) // images)][:images], ground.judge.features(made))
+    return f"KID {found:.4f}, wanted label {right(ground.judge, made, ground.label):.0%}"
 
 
 def forget(work: Path, names: Sequence[str]) -> None:

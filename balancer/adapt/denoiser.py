@@ -21,13 +21,13 @@ from balancer.files import write_whole
 def train_denoiser(run: Run, autoencoder: Any, tokenizer: Any, latents: Tensor) -> tuple[nn.ModuleDict, Done]:
     """The averaged networks, "unet" and "text_encoder", and how long they learnt."""
     networks = _new_networks(run, tokenizer)
-    design = run.settings.design
-    weights, alpha_bars = draws.sampling_weights(run.labels), signal_shares(design)
+    levels = run.settings.design.noise_levels
+    weights, alpha_bars = draws.sampling_weights(run.labels), signal_shares(run.settings.design)
 
     def draw(step: int) -> Batch:
         chance = draws.generator(run.settings.seed, DENOISER, step)
         chosen = draws.draw_indices(weights, run.settings.batch_size, chance)
-        times = draws.draw_timesteps(len(chosen), TIMESTEPS, chance)
+        times = draws.draw_timesteps(len(chosen), TIMESTEPS, chance, middle=levels == "middle")
         noise = torch.randn(latents[chosen].shape, generator=chance)
         labels = [run.samples[i].label for i in chosen]
         known = [run.known(run.samples[i]) for i in chosen]
@@ -40,7 +40,7 @@ def train_denoiser(run: Run, autoencoder: Any, tokenizer: Any, latents: Tensor) 
         with run.machine.autocast():
             predicted = unet(losses.noised(clean, noise, alpha_bar), times, encode(tokens)[0])[0]
         target = losses.velocity(clean, noise, alpha_bar)
-        return losses.velocity_loss(predicted, target, alpha_bar, min_snr=design.min_snr)
+        return losses.velocity_loss(predicted, target, alpha_bar, min_snr=levels == "min-snr")
 
     learner = new_learner(run, DENOISER, networks, draw, loss)
 

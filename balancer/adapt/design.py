@@ -15,27 +15,30 @@ class Design:
     """The choices; the defaults are what training from scratch uses. They are no options of the command line.
 
     `autoencoder` is diffusers' `AutoencoderTiny` or `AutoencoderKL`. `edge_weight` is that of the edges in the
-    reconstruction loss, 0 for grey values alone. `min_snr` weighs noise levels by Hang et al. (2023).
-    `zero_terminal_snr` ends the noise schedule in pure noise (Lin et al. 2023), which needs `min_snr` off: it gives
-    that last step no weight. `factored` lets all classes begin as one, says of a share of the images only what all
+    reconstruction loss, 0 for grey values alone. `noise_levels` are learnt mostly in the "middle", drawn logit-normally
+    (Esser et al. 2024), or drawn evenly and either weighed by "min-snr" (Hang et al. 2023) or left "even".
+    `zero_terminal_snr` ends the noise schedule in pure noise (Lin et al. 2023), which needs "even": the others hardly
+    teach that last level. `stochastic` has the finished checkpoint drawn by the solver that adds noise at each step:
+    a network that learnt for so short a time draws blurs by the other one. `factored` lets all classes begin as one, says of a share of the images only what all
     classes have in common, and so lets a rare class borrow their anatomy.
 
-    >>> Design(zero_terminal_snr=True, min_snr=False).edge_weight
+    >>> Design(zero_terminal_snr=True, noise_levels="even").edge_weight
     2.0
     """
 
     autoencoder: Literal["tiny", "kl"] = "tiny"
     edge_weight: float = EDGE_WEIGHT
-    min_snr: bool = True
+    noise_levels: Literal["middle", "min-snr", "even"] = "middle"
     zero_terminal_snr: bool = False
+    stochastic: bool = True
     factored: bool = False
 
     def __post_init__(self) -> None:
-        if self.zero_terminal_snr and self.min_snr:
+        if self.zero_terminal_snr and self.noise_levels != "even":
             raise ModelError(
-                needed="min_snr=False with zero_terminal_snr, or the last step is never learnt",
-                found="both",
-                next_step="leave one of the two out; balance adapt --help lists what can be chosen",
+                needed="even noise levels with zero_terminal_snr, or the last one is never learnt",
+                found=self.noise_levels,
+                next_step="leave zero_terminal_snr out; balance adapt --help lists what can be chosen",
             )
 
 

@@ -92,7 +92,7 @@ def build_unet(settings: ScratchSettings) -> Any:
 
 
 def build_scheduler(design: Design = USUAL) -> Any:
-    """Stable Diffusion's own noise schedule, sampled by DPM-Solver++; the UNet predicts v."""
+    """Stable Diffusion's own noise schedule, sampled by DPM-Solver++ (Lu et al. 2022); the UNet predicts v."""
     zero = design.zero_terminal_snr
     return DPMSolverMultistepScheduler(
         num_train_timesteps=TIMESTEPS,
@@ -100,6 +100,7 @@ def build_scheduler(design: Design = USUAL) -> Any:
         beta_end=0.012,
         beta_schedule="scaled_linear",
         prediction_type="v_prediction",
+        algorithm_type="sde-dpmsolver++" if design.stochastic else "dpmsolver++",
         rescale_betas_zero_snr=zero,
         use_karras_sigmas=not zero,
         timestep_spacing="trailing" if zero else "leading",

@@ -18,14 +18,13 @@ from torch import Tensor
 
 from balancer.adapt.text import Packs
 from balancer.errors import CollectionError
-from balancer.generators.schedule import guidance_rescale
+from balancer.generators.schedule import guidance_rescale, usual_guidance
 from balancer.images import read_grey, resize
 from balancer.prompts import make_prompt
 from balancer.scan import Sample
 
 COLUMNS = 6
 STEPS = 25
-GUIDANCE = 3.0
 _ZOOM = 2
 _GAP = 2
 _MARGIN = 96
@@ -73,7 +72,7 @@ def draw_samples(pipeline: Any, packs: Packs, seed: int, columns: int = COLUMNS)
             negative_prompt=[prompt.negative for prompt in prompts],
             generator=[torch.Generator("cpu").manual_seed(seed + column) for column in range(columns)],
             num_inference_steps=STEPS,
-            guidance_scale=GUIDANCE,
+            guidance_scale=usual_guidance(pipeline.scheduler.config),
             guidance_rescale=guidance_rescale(pipeline.scheduler.config),
             output_type="np",
         ).images

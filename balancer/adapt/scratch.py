@@ -16,7 +16,7 @@ from balancer.adapt import card, text
 from balancer.adapt.autoencoder import scaled_latents, train_autoencoder
 from balancer.adapt.checkpoint import to_json, whole_folder
 from balancer.adapt.denoiser import train_denoiser
-from balancer.adapt.design import USUAL, Design
+from balancer.adapt.design import Design
 from balancer.adapt.learning import Done
 from balancer.adapt.machine import find_machine
 from balancer.adapt.memory import memory_explained, no_room_from_scratch
@@ -109,8 +109,7 @@ def _fingerprint(
     known: Mapping[str, Attributes],
 ) -> str:
     """The hash of all that decides what is learnt."""
-    usual = ("design",) if settings.design == USUAL else ()  # trainings from before there was one go on
-    kept = {name: value for name, value in settings.to_json().items() if name not in (*MACHINE_FIELDS, *usual)}
+    kept = {name: value for name, value in settings.to_json().items() if name not in MACHINE_FIELDS}
     told = _distinct(known)
     words = {label: [pack.name, *text.texts({label: pack}, told)] for label, pack in packs.items()}
     files = [(sample.path, sample.label, sample.sha256) for sample in samples]

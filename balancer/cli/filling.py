@@ -69,7 +69,9 @@ def fill(
         help="Give each image the exposure and contrast of a random real training image of its class, or leave it.",
     ),
     steps: int = typer.Option(25, min=1, help="Denoising steps."),
-    guidance: float = typer.Option(3.0, min=0, help="Guidance scale: about 3 for an adapted model, 7.5 for a raw one."),
+    guidance: float = typer.Option(
+        None, min=0, help="Guidance scale (default: 1.25 for a model trained from scratch, else 3; a raw one needs 7.5)."
+    ),
     size: int = typer.Option(None, min=1, help="Side in pixels that the model draws at (default: its own)."),
     batch_size: str = typer.Option("auto", help="Images made at once."),
     device: str = typer.Option("auto", help="cuda, mps or cpu."),
@@ -198,9 +200,10 @@ def _prepare(
     prompts = [recipe.job(label, index).prompt for label, n in few.items() for index in range(n)]
     require_sound_wording(order.templates, few, prompts)
     drawer.require_readable(prompts)
+    config = drawer.config
     message(
-        f"Model: {printable(drawer.config.model.name)}{with_adapter(drawer.config)}, {drawer.config.width} x "
-        f"{drawer.config.height} px, on {drawer.device}, batches of {drawer.config.batch_size}"
+        f"Model: {printable(config.model.name)}{with_adapter(config)}, {config.width} x {config.height} px, "
+        f"{config.steps} steps, guidance {config.guidance_scale:g}, on {drawer.device}, batches of {config.batch_size}"
     )
     unlearnt = "" if drawer.choice is None else require_learnt(drawer.choice, few)
     stamps = tuple(filter(None, (exposure(session, drawer.choice), unlearnt, _enlargement(recipe))))

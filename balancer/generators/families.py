@@ -14,6 +14,7 @@ import numpy as np
 from balancer.devices import choose_device
 from balancer.errors import BalanceError, GenerationError, ModelError, OutOfMemory
 from balancer.generators import ImageGenerator
+from balancer.generators.schedule import usual_guidance
 from balancer.generators.stable_diffusion import Sampling
 from balancer.images import GreyImage
 from balancer.jobs import GenerationConfig, Job, ModelRef
@@ -106,7 +107,7 @@ def family_config(family: Family, sampling: Sampling) -> GenerationConfig:
         adapter_scale=0.0,
         scheduler="the family's own",
         steps=sampling.steps,
-        guidance_scale=sampling.guidance_scale,
+        guidance_scale=usual_guidance({}) if sampling.guidance_scale is None else sampling.guidance_scale,
         width=width,
         height=height,
         dtype="the family's own",

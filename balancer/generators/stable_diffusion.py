@@ -16,7 +16,7 @@ from balancer.errors import GenerationError, ModelError, OutOfMemory
 from balancer.generators.checkpoint import Checkpoint
 from balancer.generators.distrust import read_json
 from balancer.generators.editing import Sources, editing_pipeline, encode_image
-from balancer.generators.schedule import guidance_rescale, our_scheduler, schedule_name
+from balancer.generators.schedule import guidance_rescale, our_scheduler, schedule_name, usual_guidance
 from balancer.images import GreyImage
 from balancer.jobs import GenerationConfig, Job, ModelRef
 from balancer.prompts import Prompt
@@ -38,7 +38,7 @@ class Sampling:
     """What the user may choose about generation; `None` and "auto" are chosen here."""
 
     steps: int = 25
-    guidance_scale: float = 3.0
+    guidance_scale: float | None = None
     size: int | None = None
     batch_size: int | None = None
     device: str = "auto"
@@ -58,18 +58,18 @@ def settle_config(checkpoint: Checkpoint, adapter: ModelRef | None, sampling: Sa
             found=f"--size {size}",
             next_step=f"use --size {max(1, round(size / multiple)) * multiple}",
         )
-    if not 0 <= sampling.guidance_scale < math.inf:
-        raise ModelError(
-            needed="a guidance from 0 up", found=f"{sampling.guidance_scale}", next_step="use --guidance 3"
-        )
+    schedule = read_json(checkpoint.folder / "scheduler" / "scheduler_config.json")
+    guidance = usual_guidance(schedule) if sampling.guidance_scale is None else sampling.guidance_scale
+    if not 0 <= guidance < math.inf:
+        raise ModelError(needed="a guidance from 0 up", found=f"{guidance}", next_step="use --guidance 3")
     device = choose_device(sampling.device)
     return GenerationConfig(
         model=checkpoint.ref,
         adapter=adapter,
         adapter_scale=sampling.adapter_scale if adapter else 0.0,
-        scheduler=schedule_name(read_json(checkpoint.folder / "scheduler" / "scheduler_config.json")),
+        scheduler=schedule_name(schedule),
         steps=sampling.steps,
-        guidance_scale=sampling.guidance_scale,
+        guidance_scale=guidance,
         width=size,
         height=size,
         dtype="float16" if device.startswith("cuda") else "float32",

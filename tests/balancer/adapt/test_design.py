@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from balancer.adapt import losses, text
+from balancer.adapt import draws, losses, text
 from balancer.adapt.design import USUAL, Design
 from balancer.adapt.networks import build_autoencoder, build_scheduler, signal_shares
 from balancer.adapt.scratch import train_from_scratch
@@ -21,7 +21,7 @@ from balancer.prompts import load_pack, make_prompt
 from tests.balancer.adapt.test_scratch import TINY, collection  # noqa: F401
 
 PACKS = dict.fromkeys(("normal", "nodule"), load_pack("chest"))
-ZERO = Design(zero_terminal_snr=True, min_snr=False)
+ZERO = Design(zero_terminal_snr=True, noise_levels="even")
 
 
 def test_zero_terminal_snr_ends_in_pure_noise_and_else_changes_little():
@@ -40,9 +40,19 @@ def test_what_draws_begins_where_the_schedule_ends():
     assert not scheduler.config.use_karras_sigmas
 
 
-def test_zero_terminal_snr_with_min_snr_is_refused():
-    with pytest.raises(ModelError, match="the last step is never learnt"):
-        Design(zero_terminal_snr=True)
+@pytest.mark.parametrize("levels", ["middle", "min-snr"])
+def test_zero_terminal_snr_without_even_levels_is_refused(levels):
+    with pytest.raises(ModelError, match="the last one is never learnt"):
+        Design(zero_terminal_snr=True, noise_levels=levels)
+
+
+def test_levels_of_the_middle_are_logit_normal():
+    chance = draws.generator(0, "levels", 0)
+    levels = (draws.draw_timesteps(100_000, 1000, chance, middle=True) + 0.5) / 1000
+    normal = torch.logit(levels)
+    assert float(normal.mean()) == pytest.approx(0, abs=0.01)
+    assert float(normal.std()) == pytest.approx(1, abs=0.01)
+    assert float((levels < 0.25).float().mean()) == pytest.approx(0.136, abs=0.002)  # where ln(1/3) cuts the normal
 
 
 def test_without_min_snr_all_noise_levels_count_alike():
@@ -104,8 +114,13 @@ def test_common_captions_name_no_class():
 
 @pytest.mark.parametrize(
     ("design", "scheduler"),
-    [(Design(autoencoder="kl", edge_weight=0.0), USUAL_WAY), (ZERO, ZERO_TERMINAL), (Design(factored=True), USUAL_WAY)],
-    ids=["kl", "zero terminal", "factored"],
+    [
+        (Design(autoencoder="kl", edge_weight=0.0), f"{USUAL_WAY}, stochastic"),
+        (ZERO, f"{ZERO_TERMINAL}, stochastic"),
+        (Design(factored=True), f"{USUAL_WAY}, stochastic"),
+        (Design(stochastic=False), USUAL_WAY),
+    ],
+    ids=["kl", "zero terminal", "factored", "deterministic"],
 )
 def test_a_checkpoint_of_each_design_draws_as_fill_draws(collection, tmp_path: Path, design, scheduler):  # noqa: F811
     root, samples = collection
@@ -114,9 +129,13 @@ def test_a_checkpoint_of_each_design_draws_as_fill_draws(collection, tmp_path: P
     checkpoint = find_checkpoint(str(made))
     config = settle_config(checkpoint, None, Sampling(steps=3, device="cpu"))
     assert config.scheduler == scheduler
+    assert config.guidance_scale == (1.25 if design.stochastic else 3.0)
     prompt, file = make_prompt(PACKS["nodule"], "nodule", 0, 0), OutputFormat("PNG", ".png", "L", 8, None)
     job = Job("nodule", 0, prompt, job_seed(0, "nodule", 0), config, Method(), file)
-    latents, (image,) = StableDiffusion(checkpoint, None, config, "cpu").draw([job])
+    generator = StableDiffusion(checkpoint, None, config, "cpu")
+    latents, (image,) = generator.draw([job])
+    _, beside = generator.draw([replace(job, seed=job.seed + 1), job])
     assert image.shape == (16, 16)
+    assert (beside[1] == image).all()  # its noise is its own, whatever is drawn with it
     assert bool(latents.isfinite().all())
     assert float(latents.std()) > 0.1
