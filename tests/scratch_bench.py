@@ -83,7 +83,9 @@ def lay_ground(whole: Path, cut: Path, steps: int = STEPS) -> Ground:
     return Ground(cut, samples, label, away, kept, judge_of(whole, steps))
 
 
-def draw(checkpoint: Checkpoint, label: str, count: int, references: Sequence[Path], guidance: float | None = None) -> Greys:
+def draw(
+    checkpoint: Checkpoint, label: str, count: int, references: Sequence[Path], guidance: float | None = None
+) -> Greys:
     """Images of a class as `fill` draws them, each harmonised to a real one of `references`: (count, SIDE, SIDE)."""
     sampling, chance = Sampling(guidance_scale=guidance), np.random.default_rng(0)
     config, pack = settle_config(checkpoint, None, sampling), choose_pack([label])
@@ -174,7 +176,8 @@ def main() -> None:
     ground = lay_ground(given.whole, given.cut)
     screen(ground, given.work, candidates, given.images)
     for name, guidance in product(names, given.guidance):
-        print(f"{name} at guidance {guidance:g}: {looks(ground, given.work / name, given.images, guidance)}", flush=True)
+        found = looks(ground, given.work / name, given.images, guidance)
+        print(f"{name} at guidance {guidance:g}: {found}", flush=True)
 
 
 def looks(ground: Ground, folder: Path, images: int, guidance: float) -> str:

@@ -18,9 +18,9 @@ class Design:
     reconstruction loss, 0 for grey values alone. `noise_levels` are learnt mostly in the "middle", drawn logit-normally
     (Esser et al. 2024), or drawn evenly and either weighed by "min-snr" (Hang et al. 2023) or left "even".
     `zero_terminal_snr` ends the noise schedule in pure noise (Lin et al. 2023), which needs "even": the others hardly
-    teach that last level. `stochastic` has the finished checkpoint drawn by the solver that adds noise at each step:
-    a network that learnt for so short a time draws blurs by the other one. `factored` lets all classes begin as one, says of a share of the images only what all
-    classes have in common, and so lets a rare class borrow their anatomy.
+    teach that last level. `stochastic` has the checkpoint drawn by the solver that adds noise at each step: what learnt
+    for so short a time draws blurs by the other. `factored` lets all classes begin as one, says of a share of images
+    only what all classes have in common, and so lets a rare class borrow their anatomy.
 
     >>> Design(zero_terminal_snr=True, noise_levels="even").edge_weight
     2.0

@@ -45,8 +45,8 @@ def draw_timesteps(count: int, total: int, chance: torch.Generator, *, middle: b
     """Noise levels of one batch, (count,) of 0 to total - 1, spread evenly over the whole range.
 
     With `middle` they are logit-normal, mostly around the half, where an image takes its shape (Esser et al. 2024,
-    "Scaling Rectified Flow Transformers for High-Resolution Image Synthesis", section 3.1). One shared offset instead of
-    independent draws lowers the variance of the loss (Kingma et al. 2021, "Variational Diffusion Models", appendix
+    "Scaling Rectified Flow Transformers for High-Resolution Image Synthesis", section 3.1). One shared offset instead
+    of independent draws lowers the variance of the loss (Kingma et al. 2021, "Variational Diffusion Models", appendix
     I.1).
 
     >>> sorted((draw_timesteps(4, 1000, generator(0, "t", 0)) // 250).tolist())

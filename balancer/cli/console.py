@@ -37,7 +37,12 @@ class _Stopped(BaseException):
     """Ctrl-C or SIGTERM: not a KeyboardInterrupt, which the option parser would take for its own."""
 
 
-def _stop(*_: object) -> NoReturn:
+_heard: list[int] = []
+"""The signals that asked to stop: whatever error follows one is its doing."""
+
+
+def _stop(sign: int, _: object) -> NoReturn:
+    _heard.append(sign)
     raise _Stopped
 
 
@@ -69,20 +74,32 @@ def run(app: Callable[[], object]) -> NoReturn:
     try:
         os.umask(private_umask())  # patients' data are for their keeper alone
         app()
-    except BalanceError as error:
-        _fail(_cannot_go_on(error))
-    except BrokenPipeError:  # the reader of our output, `head` for one, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except OSError as error:
-        needed, advice = _ADVICE.get(error.errno or 0, _USUAL_ADVICE)
-        place = Path(str(error.filename or "")).name or "the output"
-        found = f"needed: {needed} for {place}\nfound:  {error.strerror or error}\nnext:   {advice}, then {_again()}"
-        _fail(f"balance: this cannot go on\n{found}")
-    except _Stopped:
-        if not on_errand():  # whoever sent us is stopped too, and says how to go on
-            message(f"\nStopped; nothing is half-written. To go on, {_again()}")
-        sys.exit(INTERRUPTED)
+    except (_Stopped, Exception) as error:
+        if _heard:  # while a class is made, Python turns a stop into a RuntimeError, and libraries that into others
+            _say_stopped()
+        _explain(error)
     sys.exit(0)
+
+
+def _say_stopped() -> NoReturn:
+    if not on_errand():  # whoever sent us is stopped too, and says how to go on
+        message(f"\nStopped; nothing is half-written. To go on, {_again()}")
+    sys.exit(INTERRUPTED)
+
+
+def _explain(error: BaseException) -> None:
+    """Say what the user can mend, exit code 2; nothing where our output's reader went away; else raise it again."""
+    if isinstance(error, BalanceError):
+        _fail(_cannot_go_on(error))
+    if isinstance(error, BrokenPipeError):  # the reader of our output, `head` for one, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return
+    if not isinstance(error, OSError):
+        raise error
+    needed, advice = _ADVICE.get(error.errno or 0, _USUAL_ADVICE)
+    place = Path(str(error.filename or "")).name or "the output"
+    found = f"needed: {needed} for {place}\nfound:  {error.strerror or error}\nnext:   {advice}, then {_again()}"
+    _fail(f"balance: this cannot go on\n{found}")
 
 
 def on_errand() -> str:

@@ -33,6 +33,34 @@ def test_a_stop_that_falls_into_a_destructor_is_neither_lost_nor_a_traceback():
     assert "Traceback" not in done.stderr
 
 
+MAKING = """
+import os, signal
+from balancer.cli.console import run
+
+class Named:
+    def __set_name__(self, owner, name):
+        os.kill(os.getpid(), signal.SIGTERM)
+        for _ in range(1000):
+            pass
+
+def app():
+    try:
+        class Owner:
+            named = Named()
+    except Exception as error:
+        raise ImportError("a library could not be imported") from error
+
+run(app)
+"""
+
+
+def test_a_stop_that_a_library_makes_another_error_of_is_a_stop():
+    done = subprocess.run([sys.executable, "-c", MAKING], capture_output=True, text=True, check=False, timeout=15)
+    assert done.returncode == 130, done.stderr
+    assert "To go on, run again" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 ERRING = """
 import signal, os, sys
 from balancer.cli.console import run, message
