@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from analysis.augmentation import Augmentation
 from analysis.comparison.lessons import Ability, Learner, Lesson, Model
-from analysis.comparison.study import Chances, Numbers, Study
+from analysis.comparison.study import EXTRA, Chances, Numbers, Study
 
 Kind = Literal["real", "free", "synthetic", "control"]
 Recipe = Literal["plain", "strong"]
@@ -28,7 +28,6 @@ RECIPES: Mapping[Recipe, Mapping[str, Any]] = {
 }
 """How the images of an arm are sampled and changed, where the arm itself does not say."""
 _TEMPERING = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25)
-_EXTRA = "extra:"
 _RATIO = "synthetic-"
 
 
@@ -263,14 +262,14 @@ def choose_arms(
         ValueError: `only` names what is no arm.
     """
     there = {name for name, images in study.added.items() if len(images)}
-    known = dict(ARMS) | {name: _extra_arm(name) for name in study.added if name.startswith(_EXTRA)}
+    known = dict(ARMS) | {name: _extra_arm(name) for name in study.added if name.startswith(EXTRA)}
     if only is not None and not set(only) <= set(known):
         raise ValueError(f"no such arm: {', '.join(sorted(set(only) - set(known)))}; there are {', '.join(known)}")
     wanted = [
         each
         for each in known.values()
         if each.name == "real"
-        or (each.name in only or each.name.startswith(_EXTRA) if only is not None else each.quick or not quick)
+        or (each.name in only or each.name.startswith(EXTRA) if only is not None else each.quick or not quick)
     ]
     reasons = {each.name: _why_not(each, study, there, learner) for each in wanted}
     names = {each.name for each in wanted if not reasons[each.name]}
@@ -294,7 +293,7 @@ def meaning(name: str) -> str:
     """
     does = ARMS[name].learn or ARMS[name].adjust if name in ARMS else None
     if does is None:
-        return f"The images of {name} beside the real ones." if name.startswith(_EXTRA) else ""
+        return f"The images of {name} beside the real ones." if name.startswith(EXTRA) else ""
     return " ".join((does.__doc__ or "").partition("\n\n")[0].split())
 
 
@@ -305,7 +304,7 @@ def _extra_arm(name: str) -> Arm:
 def _why_not(each: Arm, study: Study, there: set[str], learner: Learner) -> str:
     """Why an arm cannot be run, or nothing."""
     if each.adds is not None and each.adds not in there:
-        return f"there are no {each.adds.removeprefix(_EXTRA)} images"
+        return f"there are no {each.adds.removeprefix(EXTRA)} images"
     if each.adjust is not None and not len(study.validation):
         return "there are no validation images to choose it on"
     unable = [learner.unable[ask] for ask in each.asks if ask in learner.unable]

@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 from analysis.comparison.breach import Breach, many
 from analysis.comparison.decoded import Pool
 from analysis.comparison.material import Material
+from analysis.comparison.study import EXTRA
 from balancer.errors import ImageError
 from balancer.files import sha256_if_there
 from balancer.images import EXTENSIONS
@@ -161,7 +162,7 @@ def extras_of_unknown_patients(material: Material) -> Iterator[str]:
 
 
 def _extras(material: Material) -> Iterator[tuple[str, Pool]]:
-    return ((name, pool) for name, pool in material.pools.items() if name.startswith("extra:"))
+    return ((name, pool) for name, pool in material.pools.items() if name.startswith(EXTRA))
 
 
 def _patients(material: Material, names: tuple[str, ...]) -> Iterator[str]:

@@ -12,6 +12,7 @@ from PIL import Image
 
 from analysis.comparison.breach import Breach, many
 from analysis.comparison.material import Material
+from analysis.comparison.study import EXTRA
 from analysis.decoding import Greys
 from balancer.contents import THUMB, Contents, frames_of, perceptual_hashes
 from balancer.findings import SAME_IMAGE
@@ -82,7 +83,7 @@ def near_duplicates(material: Material) -> Iterator[Breach]:
             if alike >= level and hashes[one] != of_pool.get(other):
                 found[what].setdefault(other, one)
     for what, same in found.items():
-        pairs = f"{many(len(same), 'pair')} of a {what} image and a test image with the same picture"
+        pairs = f"{many(len(same), 'pair')} of images with the same picture, one {what}, one test"
         examples = tuple(f"{name} ~ {one}" for name, one in sorted(same.items()))
         yield Breach("near-duplicate", pairs, examples, _advice(what))
 
@@ -91,7 +92,7 @@ def _advice(what: str) -> str:
     """What to do about copies of test images among these."""
     if what in ("training", "validation", "training or validation"):
         return _APART
-    if what.startswith("extra:"):
+    if what.startswith(EXTRA):
         return f"take them out of the folder of --{what.replace(':', ' ')}"
     if what == "unscreened":  # whatever is rejected stays among these
         return "leave out the arm that has what the gates kept out: balance compare --quick, or --arm for each you want"

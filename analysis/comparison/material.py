@@ -13,7 +13,7 @@ import pandas as pd
 from analysis.comparison.balanced import Balanced, read_balanced
 from analysis.comparison.decoded import Pool, decode_pool
 from analysis.comparison.pools import extra_pool, synthetic_pool, unscreened_pool
-from analysis.comparison.study import ATTRIBUTES, Added, Numbers, Part, Study
+from analysis.comparison.study import ATTRIBUTES, EXTRA, Added, Numbers, Part, Study
 from analysis.comparison.sufficient import Counts, require_sufficient
 from analysis.decoding import Greys
 from analysis.intervals import group_numbers
@@ -185,7 +185,7 @@ def _added(
     if "unscreened" in wanted.needs and len(synthetic):
         wishes["unscreened"] = unscreened_pool(collection, ledger, Counter(synthetic.labels))
     for name, folder in wanted.extras.items():
-        wishes[f"extra:{name}"] = extra_pool(name, folder, collection.labels)
+        wishes[f"{EXTRA}{name}"] = extra_pool(name, folder, collection.labels)
     pools: dict[str, Pool] = {}
     added: dict[str, Added] = {}
     for name, pool in wishes.items():

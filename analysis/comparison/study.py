@@ -18,6 +18,8 @@ Numbers = npt.NDArray[np.int64]
 
 ATTRIBUTES = ("sex", "age_group", "view")
 """What a table of patients may know of an image; a test part is looked at by each."""
+EXTRA = "extra:"
+"""Begins the name of the user's own images (`--extra NAME=FOLDER`), and of the arm that adds them."""
 FREE, SYNTHETIC = "free-by-fold", "synthetic-by-fold"
 """The names under which the arms that folds chose are judged together, where not all folds chose the same one."""
 

@@ -8,6 +8,7 @@ from typing import Literal
 
 from analysis.comparison.alike import Alike
 from analysis.comparison.inference import Estimate, Estimates
+from analysis.metric_words import metric_in_words
 from analysis.power import FEWEST
 
 Judgement = Literal["helps", "harms", "no use", "cannot tell", "nothing synthetic", "invalid"]
@@ -127,17 +128,6 @@ def points(evidence: Evidence, judgement: Judgement) -> list[str]:
     }[judgement]
     chosen = [evidence.how_chosen] if evidence.how_chosen and judgement != "invalid" else []
     return [*say(evidence), *chosen]
-
-
-def metric_in_words(metric: str) -> str:
-    """A metric as people write it.
-
-    >>> metric_in_words("auprc:EDEMA"), metric_in_words("macro_f1")
-    ('AUPRC of EDEMA', 'macro F1')
-    """
-    name, _, label = metric.partition(":")
-    words = {"auprc": "AUPRC", "auroc": "AUROC", "macro_f1": "macro F1", "mcc": "MCC", "brier": "Brier score"}
-    return words.get(name, name.replace("_", " ")) + (f" of {label}" if label else "")
 
 
 def hurt(evidence: Evidence) -> list[str]:

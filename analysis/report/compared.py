@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from analysis.metric_words import metric_in_words
 from analysis.report.blocks import (
     UNKNOWN,
     Block,
@@ -23,7 +24,7 @@ from analysis.report.blocks import (
 )
 from analysis.report.collect import Facts
 from analysis.report.plots import Line, Row, forest, xy
-from analysis.report.results import Results, metric_name, summary_of
+from analysis.report.results import Results, summary_of
 from analysis.report.worth import exchange, like_for_like, power
 
 _COMPARE = "balance compare"
@@ -104,7 +105,7 @@ def comparison(facts: Facts) -> Section:
 
 
 def _design(results: Results) -> str:
-    ends = [metric_name(each) for each in (results.primary, results.secondary) if each]
+    ends = [metric_in_words(each) for each in (results.primary, results.secondary) if each]
     said = [f"Endpoint, named beforehand: {ends[0]}" + (f"; second: {ends[1]}." if ends[1:] else ".")] if ends else []
     if results.seeds is not None:
         said.append(f"Each arm was trained with {many(results.seeds, 'seed')}, paired across arms.")
@@ -152,7 +153,7 @@ def _differences(results: Results) -> list[Block]:
             if metric in results.differences[name] and name != results.reference
         ]
         if rows:
-            words = metric_name(metric)
+            words = metric_in_words(metric)
             svg = forest(rows, f"Differences of {words} to {results.reference}", words, reference=0, signed=True)
             told = f"{words}: each arm minus {results.reference or 'the reference'}; right of the line is better."
             blocks.append(Plot(svg, told, _LEGEND))
@@ -172,7 +173,7 @@ def _place_in(order: Sequence[str]) -> Any:
 
 def _difference_table(results: Results) -> Table:
     metrics = [each for each in (results.primary, results.secondary) if each]
-    header = ["arm", *(word for each in metrics for word in (metric_name(each), "p (Holm)"))]
+    header = ["arm", *(word for each in metrics for word in (metric_in_words(each), "p (Holm)"))]
     rows = []
     for name in sorted(results.differences, key=_place_in(results.ordered)):
         found, chances = results.differences[name], results.p_values.get(name, {})
@@ -209,7 +210,7 @@ def _table_of_arms(results: Results, caption: str, metrics: Sequence[str], *, va
         first = [f"{name} *" if name == results.best_arm else name]
         first += [number(results.validation.get(name))] if validation else []
         rows.append([*first, *(figure(results.arms[name].get(metric)) for metric in metrics)])
-    names = [metric_name(each) if validation else each.partition(":")[2] for each in metrics]
+    names = [metric_in_words(each) if validation else each.partition(":")[2] for each in metrics]
     return Table(caption, ["arm", *(["validation"] if validation else []), *names], rows)
 
 
@@ -265,7 +266,7 @@ def _strata(results: Results) -> list[Block]:
         header = [
             attribute.replace("_", " "),
             "images",
-            *(f"{name}: {metric_name(m)}" for name in results.shown for m in metrics),
+            *(f"{name}: {metric_in_words(m)}" for name in results.shown for m in metrics),
         ]
         rows = [
             [value, _count(images), *(figure(arms.get(name, {}).get(m)) for name in results.shown for m in metrics)]

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from analysis.metric_words import metric_in_words
 from analysis.report.blocks import Heading, Paste, Section, Table, Words, clean, many
 from analysis.report.collect import PARTS, Facts
 from analysis.report.compared import stamps_of
-from analysis.report.results import Results, metric_name, summary_of
+from analysis.report.results import Results, summary_of
 
 AUTHORS = "to be filled in by the authors"
 
@@ -132,14 +133,14 @@ def _training(facts: Facts) -> str:
     if results is None:
         return ""
     count, arms = many(len(results.trained), "arm"), ", ".join(results.trained)
-    ends = " and ".join(metric_name(each) for each in (results.primary, results.secondary) if each)
+    ends = " and ".join(metric_in_words(each) for each in (results.primary, results.secondary) if each)
     seeds = f", {many(results.seeds, 'seed')} each" if results.seeds else ""
     seeds += " in each fold" if seeds and results.folds else ""
     return (
         f"Classifiers were trained in {count} ({arms}) at equal optimiser steps{seeds}, and "
         f"tested on real images at natural prevalence. Endpoints, named beforehand: {ends or 'unknown'}. "
-        f"{_chosen(results)}{_redraws(results)} Intervals (95%) come from a bootstrap over patients and seeds, paired "
-        "across arms; p values are corrected by Holm's method."
+        f"{_chosen(results)}{_redraws(results)} Intervals (95%) are Student's, by errors that come from "
+        "a bootstrap over patients and seeds, paired across arms; p values are corrected by Holm's method."
     )
 
 
@@ -192,7 +193,11 @@ def _tested(results: Results) -> str:
 def _performance(results: Results) -> str:
     shown = [(name, results.arms[name].get(results.primary)) for name in results.shown]
     found = [f"{name} {each.value:.3f} ({each.low:.3f} to {each.high:.3f})" for name, each in shown if each]
-    return f"{metric_name(results.primary)}: {'; '.join(found)}. All figures in the table of all arms." if found else ""
+    return (
+        f"{metric_in_words(results.primary)}: {'; '.join(found)}. All figures in the table of all arms."
+        if found
+        else ""
+    )
 
 
 def _demographics(facts: Facts) -> str:
@@ -213,7 +218,7 @@ _TOPICS: tuple[tuple[str, Callable[[Facts], str]], ...] = (
     ("Clinical background, and the role that is meant for the classifier", _nobody),
     (
         "Aims and hypotheses",
-        _of(lambda r: f"Does adding synthetic images change {metric_name(r.primary)}?" if r.primary else ""),
+        _of(lambda r: f"Does adding synthetic images change {metric_in_words(r.primary)}?" if r.primary else ""),
     ),
     ("Design: retrospective or prospective; the goal of the study", _nobody),
     ("Sources of the images; places, dates, permission of an ethics board", _nobody),
@@ -242,10 +247,14 @@ _TOPICS: tuple[tuple[str, Callable[[Facts], str]], ...] = (
         "How the final model was chosen",
         _of(lambda r: r.how_chosen or f"On {r.chosen_on}: {', '.join(filter(None, (r.free, r.synthetic)))}"),
     ),
-    ("Measures of performance", _of(lambda r: ", ".join(map(metric_name, r.metrics)))),
+    ("Measures of performance", _of(lambda r: ", ".join(map(metric_in_words, r.metrics)))),
     (
         "Uncertainty and significance",
-        _of(lambda r: "95% bootstrap by patient and seed; Holm over the arms" if r.arms else ""),
+        _of(
+            lambda r: (
+                "95%, Student's by the errors of a bootstrap by patient and seed; Holm over the arms" if r.arms else ""
+            )
+        ),
     ),
     ("Robustness: other seeds, other settings, subgroups", _of(lambda r: _robustness(r))),
     ("Explanation of single predictions", _nobody),

@@ -13,11 +13,6 @@ from analysis.report.loose import entries, interval, intervals, mapping, real, t
 Figures = Mapping[str, Mapping[str, Interval]]
 """For each arm and metric, a figure with its interval."""
 PRIMARY, SECONDARY = "primary", "secondary"
-_NAMES = {
-    **{"auprc": "AUPRC of {}", "auroc": "AUROC of {}", "recall": "recall of {}", "prevalence": "prevalence of {}"},
-    **{"macro_f1": "macro F1", "balanced_accuracy": "balanced accuracy", "mcc": "MCC", "brier": "Brier score"},
-    "calibration_error": "calibration error",
-}
 _ORDER = ("real", "free", "synthetic", "control")
 
 
@@ -209,16 +204,6 @@ def _bins(value: object) -> tuple[tuple[float, float, int], ...]:
 def _sizes(value: object) -> tuple[int | None, int | None]:
     known = mapping(value)
     return whole(known.get("images")), whole(known.get("patients"))
-
-
-def metric_name(metric: str) -> str:
-    """A metric in words.
-
-    >>> metric_name("auprc:NODULE"), metric_name("macro_f1"), metric_name("f2")
-    ('AUPRC of NODULE', 'macro F1', 'f2')
-    """
-    name, _, label = metric.partition(":")
-    return _NAMES.get(name, metric).format(label) if name in _NAMES else metric
 
 
 def summary_of(value: Mapping[str, Any]) -> str:

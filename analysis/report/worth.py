@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from analysis.intervals import Interval
+from analysis.metric_words import metric_in_words
 from analysis.report.blocks import UNKNOWN, Block, Bullets, Heading, Plot, Table, Words, figure, number
 from analysis.report.loose import entries, intervals, mapping, real, text, texts, whole
 from analysis.report.plots import Line, xy
-from analysis.report.results import Results, curve_of, metric_name, summary_of
+from analysis.report.results import Results, curve_of, summary_of
 
 _WAYS = {"one_split": "this test part", "cross_fitted": "cross-fitting"}
 _SHOWS = (
@@ -66,7 +67,7 @@ def like_for_like(results: Results) -> list[Block]:
         "is what the images do, as that arm uses them."
     )
     rest = " The rest of its difference to the reference is due to the recipe." if recipe else ""
-    header = ["what", *map(metric_name, metrics)]
+    header = ["what", *map(metric_in_words, metrics)]
     return [Heading("The images or the recipe?"), Words(said + rest), Table("Like for like [95%]", header, rows)]
 
 
@@ -89,7 +90,7 @@ def _curve(results: Results, arm: str) -> Plot:
     line = Line(name, [(size, at.value) for size, at in curve], 0, bars=[(at.low, at.high) for _, at in curve])
     reached = results.arms.get(arm, {}).get(results.primary)
     level = [] if reached is None else [(reached.value, arm)]
-    axes = ("real training images of the class", metric_name(results.primary))
+    axes = ("real training images of the class", metric_in_words(results.primary))
     svg = xy([line], "Learning curve of the rare class", axes, horizontals=level)
     rises = "" if results.exchange.get("rises") is not False else " The curve does not measurably rise."
     return Plot(

@@ -86,8 +86,6 @@ def redrawn(order: Order, folder: Path | None, errands: Sequence[Errand]) -> Ben
     folder = folder or balanced_folder(session)
     if errands:
         require_last_filled(session, folder)
-    if folder is None:
-        message("No balanced folder yet: only what needs no synthetic image is compared.")
     material, stamps = _gather(order, session, folder)
     legs, said = [Leg("", material.study, seeds[0])], [stamps]
     if not errands and "synthetic" in material.study.added:

@@ -39,7 +39,7 @@ def show_left_out(left_out: Mapping[str, str]) -> None:
 
 def show_validation(choice: Choice, primary: str) -> None:
     """The arms by the primary endpoint on validation, the best first; the test part stays closed."""
-    from analysis.comparison.verdict import metric_in_words
+    from analysis.metric_words import metric_in_words
 
     rows = sorted(choice.validation.items(), key=lambda row: -row[1])
     chosen = (choice.free, choice.synthetic)
@@ -54,7 +54,7 @@ def show_validation(choice: Choice, primary: str) -> None:
 def show_comparison(found: Comparison, place: Path) -> None:
     """The verdict first, then every arm."""
     from analysis.comparison.result import table as rows
-    from analysis.comparison.verdict import metric_in_words
+    from analysis.metric_words import metric_in_words
 
     result(printable(found.verdict))
     if found.facts.exchange:

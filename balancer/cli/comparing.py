@@ -138,8 +138,9 @@ def _require_arms(names: Sequence[str], extras: Mapping[str, Path]) -> None:
         ComparisonError: one of the names is none.
     """
     from analysis.comparison.arms import ARMS
+    from analysis.comparison.study import EXTRA
 
-    known = [*ARMS, *(f"extra:{name}" for name in extras)]
+    known = [*ARMS, *(f"{EXTRA}{name}" for name in extras)]
     unknown = [name for name in names if name not in known]
     if not unknown:
         return

@@ -73,8 +73,9 @@ def _looks(learner: Learner, seeds: int, legs: int, *, folds: bool) -> int:
 def _arms(order: Order, made: bool) -> set[str]:
     """Those that are trained, as far as can be told before the images are gathered."""
     from analysis.comparison.arms import ARMS, counterpart
+    from analysis.comparison.study import EXTRA
 
-    learner, extras = order.settings.learner, {f"extra:{name}" for name in order.wanted.extras}
+    learner, extras = order.settings.learner, {f"{EXTRA}{name}" for name in order.wanted.extras}
     able = [each for each in ARMS.values() if each.learn is not None and not set(each.asks) & set(learner.unable)]
     there = [each for each in able if made or each.adds is None]
     chosen = {

@@ -4,7 +4,8 @@ import pytest
 
 from analysis.comparison.alike import Alike
 from analysis.comparison.inference import Estimate
-from analysis.comparison.verdict import Evidence, best_arm, helped, hurt, in_words, judge, metric_in_words
+from analysis.comparison.verdict import Evidence, best_arm, helped, hurt, in_words, judge
+from analysis.metric_words import metric_in_words
 
 STILL = Estimate(0.0, -0.1, 0.1)
 

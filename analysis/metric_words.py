@@ -1,0 +1,14 @@
+"""Metrics as people write them."""
+
+from __future__ import annotations
+
+
+def metric_in_words(metric: str) -> str:
+    """A metric as people write it.
+
+    >>> metric_in_words("auprc:EDEMA"), metric_in_words("macro_f1")
+    ('AUPRC of EDEMA', 'macro F1')
+    """
+    name, _, label = metric.partition(":")
+    words = {"auprc": "AUPRC", "auroc": "AUROC", "macro_f1": "macro F1", "mcc": "MCC", "brier": "Brier score"}
+    return words.get(name, name.replace("_", " ")) + (f" of {label}" if label else "")
