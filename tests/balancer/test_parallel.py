@@ -23,7 +23,8 @@ def test_every_item_comes_back_with_its_result(count):
 def test_a_worker_that_is_ended_is_a_message():
     """In a process of its own: beside other threads, work is done in threads, and would end the tests."""
     program = (
-        "import os, signal\nfrom balancer.errors import StateError\nfrom balancer.parallel import in_parallel\n"
+        "import os, signal\nfrom balancer import parallel\nfrom balancer.errors import StateError\n"
+        "parallel.cores, in_parallel = lambda: 2, parallel.in_parallel\n"
         "try:\n    list(in_parallel(lambda numbers: os.kill(os.getpid(), signal.SIGKILL), range(1000)))\n"
         "except StateError as error:\n    print(error.found)"
     )
@@ -33,7 +34,8 @@ def test_a_worker_that_is_ended_is_a_message():
 
 def test_no_worker_outlives_a_killed_parent(tmp_path):
     program = (
-        "import os, sys, time\nfrom pathlib import Path\nfrom balancer.parallel import in_parallel\n"
+        "import os, sys, time\nfrom pathlib import Path\nfrom balancer import parallel\n"
+        "parallel.cores, in_parallel = lambda: 2, parallel.in_parallel\n"
         "def work(numbers):\n"
         "    Path(sys.argv[1], str(os.getpid())).touch(); time.sleep(0.1); return [bytes(100_000)] * len(numbers)\n"
         "for _ in in_parallel(work, range(100_000)): time.sleep(0.05)"
