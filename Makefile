@@ -18,7 +18,7 @@ demo: setup
 	$(BIN)/python -m examples.phantoms demo/xrays \
 		normal=200 consolidation=120 pleural_effusion=90 cardiomegaly=70 nodule=60 --seed 1 --images 1
 	cd demo && $(BALANCE) scan xrays --patient '(p\d+)'
-	cd demo && $(BALANCE) fill --target 100 --model ../examples/pocket
+	cd demo && $(BALANCE) fill --target 100 --model ../examples/pocket --guidance 1.5
 	cd demo && $(BALANCE) verify xrays-balanced
 	cd demo && $(BALANCE) compare --quick --steps 100
 	cd demo && $(BALANCE) report

@@ -101,6 +101,7 @@ checkpoint draws, a row for each class.
 from diffusers import StableDiffusionPipeline
 
 pipeline = StableDiffusionPipeline.from_pretrained("FOLDER", use_safetensors=True, local_files_only=True)
+image = pipeline("PROMPT", guidance_scale=1).images[0]  # without guidance, as fill draws: more takes it from real ones
 ```
 """
 

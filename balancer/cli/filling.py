@@ -70,7 +70,7 @@ def fill(
     ),
     steps: int = typer.Option(25, min=1, help="Denoising steps."),
     guidance: float = typer.Option(
-        None, min=0, help="Guidance scale (default: 1.25 for one trained from scratch, else 3; a raw one needs 7.5)."
+        None, min=0, help="Guidance scale (default: 1 for one trained from scratch, else 3; a raw one needs 7.5)."
     ),
     size: int = typer.Option(None, min=1, help="Side in pixels that the model draws at (default: its own)."),
     batch_size: str = typer.Option("auto", help="Images made at once."),

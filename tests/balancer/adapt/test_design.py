@@ -129,7 +129,7 @@ def test_a_checkpoint_of_each_design_draws_as_fill_draws(collection, tmp_path: P
     checkpoint = find_checkpoint(str(made))
     config = settle_config(checkpoint, None, Sampling(steps=3, device="cpu"))
     assert config.scheduler == scheduler
-    assert config.guidance_scale == (1.25 if design.stochastic else 3.0)
+    assert config.guidance_scale == (1.0 if design.stochastic else 3.0)
     prompt, file = make_prompt(PACKS["nodule"], "nodule", 0, 0), OutputFormat("PNG", ".png", "L", 8, None)
     job = Job("nodule", 0, prompt, job_seed(0, "nodule", 0), config, Method(), file)
     generator = StableDiffusion(checkpoint, None, config, "cpu")

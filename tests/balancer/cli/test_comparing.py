@@ -72,7 +72,7 @@ def test_without_synthetic_images_the_free_arms_are_compared(tmp_path):
     write_xrays(tmp_path / "xrays", {"NORMAL": 80, "NODULE": 60}, (24, 24))
     finished(balance(tmp_path, "scan", "xrays", "--patient", r"(p\d+)-"))
     said = finished(balance(tmp_path, "compare", *FEW))
-    assert "only what needs no synthetic image is compared" in said
+    assert "only the free remedies can be compared" in said
     assert "Left out: synthetic-all: there are no synthetic images." in said
     assert metrics(tmp_path)["chosen"]["synthetic"] is None
     assert "No arm with synthetic images was compared." in metrics(tmp_path)["verdict"]
