@@ -43,7 +43,7 @@ CANDIDATES: Mapping[str, Mapping[str, Any]] = {
     "base": {},
     "kl": {"design": Design(autoencoder="kl")},
     "no-edges": {"design": Design(edge_weight=0.0)},
-    "min-snr": {"design": Design(noise_levels="min-snr")},
+    "middle": {"design": Design(noise_levels="middle")},
     "even": {"design": Design(noise_levels="even")},
     "zero-terminal": {"design": Design(noise_levels="even", zero_terminal_snr=True)},
     "deterministic": {"design": Design(stochastic=False)},
