@@ -17,8 +17,8 @@ class Design:
     `autoencoder` is diffusers' `AutoencoderTiny` or `AutoencoderKL`. `edge_weight` is that of the edges in the
     reconstruction loss, 0 for grey values alone. `noise_levels` are drawn evenly and weighed by "min-snr" (Hang et al.
     2023) or left "even", or drawn logit-normally, mostly in the "middle" (Esser et al. 2024): that is ahead after 1,000
-    steps and behind after 4,000. `zero_terminal_snr` ends the schedule in pure noise (Lin et al. 2023), which needs "even":
-    the others hardly teach that last level. `stochastic` has the checkpoint drawn by the solver that adds noise
+    steps and behind after 4,000. `zero_terminal_snr` ends the schedule in pure noise (Lin et al. 2023), which needs
+    "even": the others hardly teach that last level. `stochastic` has the checkpoint drawn by the solver that adds noise
     at each step: what learnt for so short a time draws blurs by the other. `factored` lets all classes begin as one,
     says of a share of images only what all classes have in common, and so lets a rare class borrow their anatomy.
 
