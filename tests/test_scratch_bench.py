@@ -6,7 +6,7 @@ import pytest
 
 from tests import scratch_bench
 from tests.balancer.adapt.test_scratch import TINY
-from tests.scratch_bench import CANDIDATES, forget, lay_ground, screen
+from tests.scratch_bench import CANDIDATES, forget, lay_ground, looks, screen
 from tests.tiny import write_xrays
 
 
@@ -25,6 +25,7 @@ def test_each_candidate_is_measured_once_and_a_killed_screening_goes_on(ground, 
     quick = replace(TINY, steps=2, sample_every=0.9)
     work, both = tmp_path / "work", {"base": quick, "other": replace(quick, seed=1)}
     first = screen(ground, work, {"base": quick}, images=4)
+    assert looks(ground, work / "base", 4, 1.5).startswith("KID ")
     assert first["base"].keys() >= {"kid", "wanted", "reconstruction", "denoiser_steps"}
     assert capsys.readouterr().out.startswith("base               KID ")
     monkeypatch.setattr(scratch_bench, "measure", lambda *_: dict.fromkeys(first["base"], 7.0))

@@ -25,14 +25,6 @@ def app():
 run(app)
 """
 
-
-def test_a_stop_that_falls_into_a_destructor_is_neither_lost_nor_a_traceback():
-    done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=False, timeout=15)
-    assert done.returncode == 130, done.stderr
-    assert "To go on, run again" in done.stderr
-    assert "Traceback" not in done.stderr
-
-
 MAKING = """
 import os, signal
 from balancer.cli.console import run
@@ -54,8 +46,9 @@ run(app)
 """
 
 
-def test_a_stop_that_a_library_makes_another_error_of_is_a_stop():
-    done = subprocess.run([sys.executable, "-c", MAKING], capture_output=True, text=True, check=False, timeout=15)
+@pytest.mark.parametrize("program", [PROGRAM, MAKING], ids=["in a destructor", "made another error by a library"])
+def test_a_stop_is_neither_lost_nor_a_traceback(program):
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=15)
     assert done.returncode == 130, done.stderr
     assert "To go on, run again" in done.stderr
     assert "Traceback" not in done.stderr
