@@ -135,7 +135,7 @@ function load(name) {
     .then((response) => response.arrayBuffer())
     .then((buffer) => {
       const image = decode(buffer);
-      images.set(name, image);
+      if (images.get(name) === coming) images.set(name, image); // given up meanwhile, it would push out a later one
       return image;
     });
   images.set(name, coming);
