@@ -20,7 +20,7 @@ from balancer.files import sha256_if_there, sync_path
 from balancer.generators import ImageGenerator
 from balancer.harmonise import References
 from balancer.images import GreyImage, Header, OutputFormat, common_format, encode, resize
-from balancer.jobs import Candidate, GenerationConfig, Job, batch_ranges, job_seed
+from balancer.jobs import Candidate, GenerationConfig, Job, Mode, batch_ranges, job_seed
 from balancer.ledger import Ledger
 from balancer.methods import Methods, edit_steps
 from balancer.plan import Plan
@@ -55,7 +55,10 @@ class Look:
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """All that decides which images are made: with the same recipe, image `index` of a label is the same image."""
+    """All that decides which images are made: with the same recipe, image `index` of a label is the same image.
+
+    `guidance` has the scales of modes that are not drawn by that of `config`.
+    """
 
     packs: Mapping[str, TemplatePack]
     config: GenerationConfig
@@ -63,6 +66,7 @@ class Recipe:
     seed: int = 0
     attributes: JointDistribution = field(default_factory=JointDistribution)
     methods: Methods = field(default_factory=Methods)
+    guidance: Mapping[Mode, float] = field(default_factory=dict)
 
     def job(self, label: str, index: int) -> Job:
         """The job of image `index` of `label`."""
@@ -71,7 +75,9 @@ class Recipe:
         prompt = make_prompt(self.packs[label], label, index, self.seed, known)
         size = self.look.output.size or random.Random(seed).choice(self.look.sizes_of(label))
         method = self.methods.draw(self.seed, label, index)
-        return Job(label, index, prompt, seed, self.config, method, replace(self.look.output, size=size))
+        scale = self.guidance.get(method.mode, self.config.guidance_scale)
+        config = replace(self.config, guidance_scale=scale)
+        return Job(label, index, prompt, seed, config, method, replace(self.look.output, size=size))
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,9 @@ DECISIONS: tuple[Word, ...] = get_args(Word)
 """What can be decided about a candidate."""
 
 
+Mode = Literal["text", "image", "mix"]
+
+
 @dataclass(frozen=True, slots=True)
 class ModelRef:
     """Weights by what they are, never by where they lie.
@@ -51,7 +54,7 @@ class GenerationConfig:
 class Method:
     """How an image comes about: from `source` unless from text alone; `reference` lends its intensities."""
 
-    mode: Literal["text", "image", "mix"] = "text"
+    mode: Mode = "text"
     source: Sample | None = None
     strength: float | None = None
     reference: Sample | None = None

@@ -7,14 +7,13 @@ import math
 import random
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, TypeVar, get_args
+from typing import TypeVar, get_args
 
 from balancer.errors import PlanError
-from balancer.jobs import Method, job_seed
+from balancer.jobs import Method, Mode, job_seed
 from balancer.material import Material
 from balancer.scan import Sample
 
-Mode = Literal["text", "image", "mix"]
 MODES: tuple[Mode, ...] = get_args(Mode)
 STRENGTHS = (0.5, 0.7, 0.9)
 """What DA-Fusion (Trabucco 2023) and Diff-Mix (Wang 2024) used lies around these."""

@@ -172,7 +172,6 @@ def facts_with(labels: Sequence[str], results: Results | None, **changes: Any) -
         patients="",
         table="",
         split=Split(parts, "drawn", 0),
-        last_fill=None,
         learned=(),
         balanced=None,
         screened=Screened({}, {}, 0),

@@ -18,7 +18,7 @@ from balancer.candidates import Known, is_usable
 from balancer.files import sha256_if_there
 from balancer.ledger import Ledger
 from balancer.records import MARKER, Marker, Row, provenance_rows, read_rows, require_marker
-from balancer.remembered import LastFill, known_of
+from balancer.remembered import known_of
 from balancer.scan import Collection
 from balancer.split import Split
 from balancer.state import State
@@ -52,7 +52,7 @@ class Facts:
     """What is known. `counts` has (images, patients) by part and class; `stored` the results of probe and quality.
 
     `warnings` say what of it may not fit together. With `private` no image of a patient and no name of a file is in it.
-    `adapted` is the command that adapted the generator here, if one did.
+    `typed` are the commands that made the synthetic images here, as far as they are on record.
     """
 
     name: str
@@ -63,7 +63,6 @@ class Facts:
     patients: str
     table: str
     split: Split
-    last_fill: LastFill | None
     learned: Sequence[str]
     balanced: Balanced | None
     screened: Screened
@@ -74,7 +73,7 @@ class Facts:
     warnings: Sequence[str]
     private: bool
     version: str
-    adapted: str = ""
+    typed: Sequence[str] = ()
 
     @property
     def training(self) -> dict[str, int]:
@@ -91,11 +90,11 @@ def collect(
     *,
     private: bool = False,
     fold_order: str = "",
-    adapted: str = "",
+    typed: Sequence[str] = (),
 ) -> Facts:
     """Gather the facts of a scanned collection and of its balanced folder, `None` where there is none yet.
 
-    `fold_order` is a key of how folds would be made now, `adapted` the command that adapted the generator, where known.
+    `fold_order` is a key of how folds would be made now, `typed` the commands that made the images, where known.
 
     Raises:
         OutputError: the folder is not one that `balance fill` made, or its tables are damaged.
@@ -117,7 +116,6 @@ def collect(
         patients=collection.patient_source or "",
         table="" if collection.table is None else collection.table.path.name,
         split=split,
-        last_fill=LastFill.load(ledger, collection),
         learned=_statements(ledger, collection),
         balanced=None if folder is None or marker is None else _balanced(folder, marker, private=private),
         screened=count_verdicts(known),
@@ -128,7 +126,7 @@ def collect(
         warnings=warnings,
         private=private,
         version=__version__,
-        adapted=adapted,
+        typed=typed,
     )
 
 

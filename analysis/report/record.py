@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from analysis.report.blocks import Block, Bullets, Commands, Heading, Section, Table, Words, clean
@@ -51,9 +51,7 @@ _ORIGINS = {
 
 def repeat(facts: Facts) -> Section:
     """The commands to do it again."""
-    note = (
-        "As far as they are on record; folders are named by their last part. The options of a fill follow its settings."
-    )
+    note = "As far as they are on record; folders are named by their last part."
     return Section("repeat", "To repeat it", [Words(note, "quiet"), Commands(commands(facts))])
 
 
@@ -61,11 +59,7 @@ def commands(facts: Facts) -> list[str]:
     """The commands that lead here, in their order."""
     lines = [_scan(facts), *_split(facts)]
     if facts.balanced is not None:
-        lines += [
-            *filter(None, [portable(facts.adapted)]),
-            _fill(facts),
-            f"balance verify {quoted(facts.name + '-balanced')}",
-        ]
+        lines += [*map(portable, facts.typed), f"balance verify {quoted(facts.name + '-balanced')}"]
     if facts.probe:
         lines.append("balance probe")
     if facts.quality:
@@ -87,23 +81,6 @@ def _split(facts: Facts) -> list[str]:
         return ["balance split --splits YOUR-TABLE"]
     folds = f" --folds {facts.split.fold_count}" if facts.split.fold_count else ""
     return [f"balance split --seed {facts.split.seed}{folds}"] if facts.split.origin == "drawn" else []
-
-
-def _fill(facts: Facts) -> str:
-    last, before = facts.last_fill, facts.training
-    if last is None:
-        return "balance fill"
-    wanted = {label: count for label, count in last.deficits.items() if count}
-    targets = [f"--target {quoted(f'{label}={before.get(label, 0) + count}')}" for label, count in wanted.items()]
-    made = [made for made, _ in facts.balanced.made if made.get("generator") == "balance"] if facts.balanced else []
-    options = [f"--{name} {quoted(value)}" for name, value in _options(made[0] if made else {}).items() if value]
-    return " ".join(["balance fill", *targets, f"--seed {quoted(last.run.get('seed', '0'))}", *options])
-
-
-def _options(made: Mapping[str, str]) -> dict[str, str]:
-    size = made.get("width", "") if made.get("width") == made.get("height") else ""
-    names = {"model": "model", "adapter": "adapter", "steps": "steps", "guidance": "guidance_scale"}
-    return {option: made.get(column, "") for option, column in names.items()} | {"size": size}
 
 
 def quoted(value: str) -> str:

@@ -123,8 +123,9 @@ def result(text: str = "") -> None:
 
 
 def result_json(value: Any) -> None:
-    """Print the result for a program."""
-    print(json.dumps(value, indent=2, ensure_ascii=False))
+    """Print the result for a program; direction marks and the like are escaped, should it be shown on a terminal."""
+    for line in json.dumps(value, indent=2, ensure_ascii=False).split("\n"):
+        print(line if line.isprintable() else "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in line))
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

@@ -70,7 +70,9 @@ def fill(
     ),
     steps: int = typer.Option(25, min=1, help="Denoising steps."),
     guidance: float = typer.Option(
-        None, min=0, help="Guidance scale (default: 1 for one trained from scratch, else 3; a raw one needs 7.5)."
+        None,
+        min=0,
+        help="Guidance scale (default: 1 for one trained from scratch, in --mode mix 2; else 3; a raw one needs 7.5).",
     ),
     size: int = typer.Option(None, min=1, help="Side in pixels that the model draws at (default: its own)."),
     batch_size: str = typer.Option("auto", help="Images made at once."),
@@ -196,14 +198,15 @@ def _prepare(
         label: min(count, 500) for label, count in order.plan.deficits.items() if count
     }  # wordings repeat long before
     methods = choose_methods(session, making, look.output, drawer, few, remember=remember)
-    recipe = Recipe(order.templates, drawer.config, look, order.seed, order.attributes, methods)
+    recipe = Recipe(order.templates, drawer.config, look, order.seed, order.attributes, methods, drawer.guidance)
     prompts = [recipe.job(label, index).prompt for label, n in few.items() for index in range(n)]
     require_sound_wording(order.templates, few, prompts)
     drawer.require_readable(prompts)
     config = drawer.config
     message(
         f"Model: {printable(config.model.name)}{with_adapter(config)}, {config.width} x {config.height} px, "
-        f"{config.steps} steps, guidance {config.guidance_scale:g}, on {drawer.device}, batches of {config.batch_size}"
+        f"{config.steps} steps, guidance {drawer.guidance_in(making.weights)}, on {drawer.device}, "
+        f"batches of {config.batch_size}"
     )
     unlearnt = "" if drawer.choice is None else require_learnt(drawer.choice, few)
     stamps = tuple(filter(None, (exposure(session, drawer.choice), unlearnt, _enlargement(recipe))))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from balancer.generators.choice import Choice
     from balancer.generators.stable_diffusion import Sampling
     from balancer.images import OutputFormat
-    from balancer.jobs import GenerationConfig
-    from balancer.methods import Methods, Mode
+    from balancer.jobs import GenerationConfig, Mode
+    from balancer.methods import Methods
     from balancer.prompts import Prompt
 
 
@@ -51,13 +51,24 @@ class Making:
 
 @dataclass(frozen=True, slots=True)
 class Drawer:
-    """What draws: its settings, and how to get it ready. `choice` is `None` for another family."""
+    """What draws: its settings, and how to get it ready. `choice` is `None` for another family.
+
+    `guidance` has the scales of modes that are not drawn by that of `config`.
+    """
 
     config: GenerationConfig
     device: str
     modes: Sequence[str]
     make: Callable[[], ImageGenerator]
     choice: Choice | None
+    guidance: Mapping[Mode, float] = field(default_factory=dict)
+
+    def guidance_in(self, modes: Iterable[Mode]) -> str:
+        """The guidance scale that images are drawn by; one of each mode where they differ."""
+        scales = {mode: f"{self.guidance.get(mode, self.config.guidance_scale):g}" for mode in modes}
+        if len(set(scales.values())) == 1:
+            return next(iter(scales.values()))
+        return ", ".join(f"{scale} for {mode}" for mode, scale in scales.items())
 
     def require_readable(self, prompts: Iterable[Prompt]) -> None:
         """Refuse prompts that the model would not read to their end.
@@ -79,19 +90,22 @@ def choose_drawer(session: Session, model: str | None, adapter: Path | None, sam
     """
     from balancer.devices import choose_device
     from balancer.generators.families import names_family
+    from balancer.generators.schedule import read_schedule, usual_guidance
     from balancer.generators.stable_diffusion import StableDiffusion, settle_config
+    from balancer.methods import MODES
 
     if model is not None and names_family(model):
         return _of_a_family(session, model, adapter, sampling)
     choice = chosen_model(session, model, adapter)
     config, device = settle_config(choice.checkpoint, choice.adapter, sampling), choose_device(sampling.device)
-    root = session.collection.root
+    root, schedule = session.collection.root, read_schedule(choice.checkpoint.folder)
     return Drawer(
         config,
         device,
-        ("text", "image", "mix"),
+        MODES,
         lambda: StableDiffusion(choice.checkpoint, choice.file, config, device, root),
         choice,
+        {} if sampling.guidance_scale is not None else {mode: usual_guidance(schedule, mode) for mode in MODES},
     )
 
 

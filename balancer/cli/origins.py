@@ -134,12 +134,13 @@ def fold_order(session: Session) -> str:
     return ""
 
 
-def adapt_command(session: Session) -> str:
-    """What to type to adapt the model of the last fill again; empty where that is not on record, or elsewhere."""
-    with suppress(BalanceError):
-        asked = adapted_by(session, origin_of(session))
-        return "" if asked is None else shlex.join(["balance", "adapt", *asked.arguments(Path(), {})])
-    return ""
+def commands_behind(session: Session) -> tuple[str, ...]:
+    """What to type to make the images of the last fill again: `adapt`, where its model was adapted here, and `fill`."""
+    asked: dict[str, Asked | None] = {"adapt": None, "fill": asked_of(session, "fill")}
+    with suppress(BalanceError):  # not on record, or adapted elsewhere
+        asked["adapt"] = adapted_by(session, origin_of(session))
+    found = {name: how.arguments(Path(), {}) for name, how in asked.items() if how is not None}
+    return tuple(shlex.join(["balance", name, *arguments]) for name, arguments in found.items())
 
 
 def not_repeated(session: Session, errands: Sequence[Any], *, folds: bool) -> tuple[str, ...]:

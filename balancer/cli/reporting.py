@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from balancer.cli.console import message, printable, result, shown, size_of
-from balancer.cli.origins import adapt_command, fold_order
+from balancer.cli.origins import commands_behind, fold_order
 from balancer.cli.session import Session, balanced_folder, opened
 from balancer.errors import BalanceError, OutputError
 
@@ -38,7 +38,7 @@ def report(
         _require_place(place, session)
         balanced = folder or balanced_folder(session)
         place_of = (session.collection, session.split, session.ledger, session.state, balanced)
-        facts = collect(*place_of, private=private, fold_order=fold_order(session), adapted=adapt_command(session))
+        facts = collect(*place_of, private=private, fold_order=fold_order(session), typed=commands_behind(session))
         page = make_page(facts, datetime.now(UTC).date().isoformat())
         if out is None:
             place.parent.mkdir(exist_ok=True)

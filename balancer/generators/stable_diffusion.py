@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING, Any
 from balancer.devices import choose_device
 from balancer.errors import GenerationError, ModelError, OutOfMemory
 from balancer.generators.checkpoint import Checkpoint
-from balancer.generators.distrust import read_json
 from balancer.generators.editing import Sources, editing_pipeline, encode_image
-from balancer.generators.schedule import guidance_rescale, our_scheduler, schedule_name, usual_guidance
+from balancer.generators.schedule import guidance_rescale, our_scheduler, read_schedule, schedule_name, usual_guidance
 from balancer.images import GreyImage
 from balancer.jobs import GenerationConfig, Job, ModelRef
 from balancer.prompts import Prompt
@@ -58,7 +57,7 @@ def settle_config(checkpoint: Checkpoint, adapter: ModelRef | None, sampling: Sa
             found=f"--size {size}",
             next_step=f"use --size {max(1, round(size / multiple)) * multiple}",
         )
-    schedule = read_json(checkpoint.folder / "scheduler" / "scheduler_config.json")
+    schedule = read_schedule(checkpoint.folder)
     guidance = usual_guidance(schedule) if sampling.guidance_scale is None else sampling.guidance_scale
     if not 0 <= guidance < math.inf:
         raise ModelError(needed="a guidance from 0 up", found=f"{guidance}", next_step="use --guidance 3")
@@ -136,7 +135,7 @@ class StableDiffusion:
     def generate(self, jobs: Sequence[Job]) -> list[GreyImage]:
         """Return one uint8 array of shape (config.height, config.width) a job, in order.
 
-        Jobs of one strength, and those from text alone, are drawn together.
+        Jobs of one strength and guidance are drawn together, and so are those from text alone.
 
         Raises:
             OutOfMemory: the batch does not fit on the device.
@@ -146,8 +145,8 @@ class StableDiffusion:
 
         images: dict[int, GreyImage] = {}
         with torch.inference_mode(), _translated(len(jobs)):
-            for strength in dict.fromkeys(job.method.strength for job in jobs):
-                places = [place for place, job in enumerate(jobs) if job.method.strength == strength]
+            for strength, guidance in dict.fromkeys(map(_drawn_with, jobs)):
+                places = [place for place, job in enumerate(jobs) if _drawn_with(job) == (strength, guidance)]
                 some = [jobs[place] for place in places]
                 latents = self._from_text(some) if strength is None else self._from_images(some, strength)
                 images.update(zip(places, self.decode(latents).cpu().numpy(), strict=True))
@@ -266,6 +265,11 @@ class StableDiffusion:
         colour: torch.Tensor = vae.decode(latents, return_dict=False)[0].float()
         grey = (colour / 2 + 0.5).mean(dim=1)
         return (grey.clamp(0, 1) * 255).round().to(torch.uint8)
+
+
+def _drawn_with(job: Job) -> tuple[float | None, float]:
+    """What jobs have in common that are drawn at once."""
+    return job.method.strength, job.config.guidance_scale
 
 
 def _generators(jobs: Sequence[Job]) -> list[torch.Generator]:

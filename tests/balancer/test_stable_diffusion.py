@@ -66,6 +66,17 @@ def test_guidance_and_prompt_take_part(checkpoint):
     assert maker.generate([job])[0].tobytes() != maker.generate([other])[0].tobytes()
 
 
+def test_images_of_different_guidance_are_made_in_one_batch(checkpoint):
+    maker, config = generator(checkpoint)
+    batch = [
+        replace(job, config=replace(config, guidance_scale=n))
+        for n, job in zip((9, 1, 9, 1), jobs(config), strict=True)
+    ]
+    together, alone = maker.generate(batch), [maker.generate([job])[0] for job in batch]
+    for one, other in zip(together, alone, strict=True):
+        np.testing.assert_allclose(one.astype(int), other.astype(int), atol=1)
+
+
 def test_an_adapter_changes_the_image_and_its_record(checkpoint, tmp_path):
     adapter = write_lora(tmp_path / "lora", checkpoint)
     plain, config = generator(checkpoint)

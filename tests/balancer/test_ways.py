@@ -1,5 +1,6 @@
 """`fill` with modes from end to end: interrupted or not, recorded, marked and loaded."""
 
+import json
 import shutil
 
 import pandas as pd
@@ -55,3 +56,16 @@ def test_a_mix_is_recorded_marked_loaded_and_resumed(work, checkpoint):
     shutil.rmtree(out)
     finished(balance(work, *fill))
     assert tree_hash(out) == whole
+
+
+def test_an_edit_of_another_class_is_guided_further_where_the_solver_adds_noise(work, checkpoint):
+    stochastic = shutil.copytree(checkpoint, work / "stochastic")
+    schedule = stochastic / "scheduler" / "scheduler_config.json"
+    schedule.write_text(json.dumps({**json.loads(schedule.read_text()), "algorithm_type": "sde-dpmsolver++"}))
+    fill = (*FILL, "--model", "stochastic")
+    assert "guidance 1 for text, 2 for mix" in finished(balance(work, *fill))
+    drawn = pd.read_csv(work / "xrays-balanced" / "provenance.csv")
+    assert drawn.groupby("mode")["guidance_scale"].unique().map(list).to_dict() == {"mix": [2.0], "text": [1.0]}
+    said = finished(balance(work, *fill, "--guidance", "4", "--dry-run"))
+    assert "guidance 4, on cpu" in said
+    assert "guidance 3, on cpu" in finished(balance(work, *FILL, "--model", str(checkpoint), "--dry-run"))

@@ -37,8 +37,6 @@ ODD = (
     " leading space",
     "-rf",
     "--out=a",
-    "...a",
-    "..a",
     "~a",
     "new\nline",
     "tab\tulator",
@@ -72,6 +70,7 @@ ODD = (
     "C:a",
 )
 NAMES = (*INJECTIONS, *ODD)
+HIDDEN = ("...a", "..a")  # a folder that is called so is no class, and is told of
 NOT_UNICODE = b"a\xff\xfe"
 TWINS = {
     "case": ("Nodule", "NODULE"),

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from tests.hostile.names import NAMES, NOT_UNICODE, TWINS
+from tests.hostile.names import HIDDEN, NAMES, NOT_UNICODE, TWINS
 from tests.kills import balance, tree_hash
 
 PIPELINE = ("--no-screen", "--steps", "1", "--size", "16", "--batch-size", "2")
@@ -58,7 +58,7 @@ def filled(tmp_path_factory, checkpoint):
     folder = tmp_path_factory.mktemp("names")
     collection(folder / "theirs", ["NORMAL", *SOME], images=2, first=10_000)
     root = collection(folder / "xrays", ["NORMAL"], images=12)
-    collection(root, SOME)
+    collection(root, [*SOME, *HIDDEN])
     table = ["file,patient,sex,age,view"]
     rows = csv.writer(file := (folder / "patients.csv").open("w", encoding="utf-8", newline=""))
     file.write(table[0] + "\r\n")
@@ -98,13 +98,15 @@ def test_they_are_merged_verified_and_told_as_they_are(filled):
 
 def test_scan_tells_a_program_the_names_as_they_are(filled):
     found = run(filled, "scan", "xrays", "--json", "--patients", "patients.csv")
-    assert set(json.loads(found[found.index("{\n") : found.rindex("}") + 1])["classes"]) == {*SOME, "NORMAL"}
+    said = json.loads(found[found.index("{\n") : found.rindex("}") + 1])
+    assert set(said["classes"]) == {*SOME, "NORMAL"}
+    assert {path for each in said["findings"] if each["kind"] == "hidden-folder" for path in each["paths"]} == {*HIDDEN}
 
 
 def test_unmerge_leaves_the_originals(filled, tmp_path):
     shutil.copytree(filled / "xrays-balanced", tmp_path / "balanced")
     run(tmp_path, "unmerge", "balanced")
-    originals = sorted(path.name for path in (filled / "xrays").rglob("*.png"))
+    originals = sorted(path.name for path in (filled / "xrays").rglob("*.png") if path.parent.name not in HIDDEN)
     assert sorted(path.name for path in (tmp_path / "balanced").rglob("*.png")) == originals
 
 

@@ -16,7 +16,7 @@ from tests.torture.forked import Ended, run
 Words = tuple[str, ...]
 SCAN: Words = ("scan", "xrays", "--patient", r"(p\d+)-")
 FREE: Words = ("fill", "--target", "16", "--model", "free:4", "--batch-size", "4", "--no-screen")
-_QUICKLY: Words = ("--batch-size", "2", "--rank", "4", "--learning-rate", "0.5")  # so that four steps change something
+_SMALL: Words = ("--base", "base", "--batch-size", "2", "--rank", "4", "--learning-rate")
 _FEW: Words = ("--seeds", "2", "--steps", "2", "--size", "16", "--arm", "synthetic-all", "--workers", "1")
 _VOLATILE = {"at", "scanned_at"}
 
@@ -45,9 +45,12 @@ CASES = {
     "unmerge": Case(("unmerge", "xrays-balanced"), (SCAN, FREE), "xrays-balanced/balance.json"),
     "compare": Case(("compare", *_FEW, "--force"), (SCAN, FREE)),
     "adapt-scratch": Case(("adapt", "--from-scratch", "--steps", "3", "--batch-size", "2", "--size", "32")),
-    "adapt-base": Case(("adapt", "--base", "base", "--steps", "4", *_QUICKLY)),
+    "adapt-base": Case(("adapt", *_SMALL, "0.5", "--steps", "4")),  # so that four steps change something
+    "adapt-200": Case(("adapt", *_SMALL, "0.01", "--steps", "200")),
 }
 """Another command is attacked as soon as it stands here."""
+USUAL = tuple(name for name in CASES if name != "adapt-200")
+"""Those that are quick enough to be attacked thousands of times."""
 
 
 @dataclass(slots=True)

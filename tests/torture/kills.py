@@ -1,6 +1,6 @@
 """Kill commands at random moments, resumes included, and demand what undisturbed runs leave.
 
-`python -m tests.torture.kills 50 fill merge` kills each of the two 50 times; without names, all.
+`python -m tests.torture.kills 50 fill merge` kills each of the two 50 times; without names, all that are quick.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.torture import forked, free
-from tests.torture.arena import CASES, Arena
+from tests.torture.arena import CASES, USUAL, Arena
 
 _MEMORY = Path("/dev/shm")  # where there is one: thousands of syncs are slow on a disk
 
@@ -59,7 +59,7 @@ def _require_stopped(ended: forked.Ended, sign: int) -> None:
 
 def main(kills: int, names: list[str], signs: tuple[int, ...] = (signal.SIGKILL,)) -> None:
     """Print what came of so many kills of each command."""
-    names = names or list(CASES)
+    names = names or list(USUAL)
     with place(*names) as folder:
         for name in names:
             for sign in signs:

@@ -6,11 +6,11 @@ from collections import Counter
 import pytest
 
 from analysis.report.collect import Balanced
+from analysis.report.methods import paragraph
 from analysis.report.record import commands, in_words, portable
 from analysis.report.screened import count_verdicts, of_gate
 from balancer.candidates import Known
 from balancer.jobs import Verdict
-from balancer.remembered import LastFill
 from tests.reporting import facts_with
 
 
@@ -31,8 +31,7 @@ def test_absolute_paths_lose_their_folders(text, without):
 
 
 def test_the_commands_are_those_that_a_shell_takes():
-    last = LastFill({"a b": 4, "c": 0}, {}, {"seed": "7"}, (), "x-balanced", False, ("accept",))
-    lines = commands(facts_with(("a b", "c"), None, name="my rays", patients=r"(p\d+)-", last_fill=last))
+    lines = commands(facts_with(("a b", "c"), None, name="my rays", patients=r"(p\d+)-"))
     assert lines[0] == r"balance scan 'my rays' --patient '(p\d+)-'"
     assert "balance split --seed 0" in lines
     assert [shlex.split(line)[0] for line in lines] == ["balance"] * len(lines)
@@ -41,9 +40,23 @@ def test_the_commands_are_those_that_a_shell_takes():
 
 
 def test_a_generator_that_was_adapted_here_is_adapted_before_the_fill():
-    known = facts_with(("A", "B"), None, balanced=Balanced({}, [], {}, {}), adapted="balance adapt --base /srv/x/sd15")
-    lines = commands(known)
-    assert lines.index("balance adapt --base sd15") + 1 == lines.index("balance fill")
+    typed = ("balance adapt --base /srv/x/sd15", "balance fill --target max --mode mix")
+    lines = commands(facts_with(("A", "B"), None, balanced=Balanced({}, [], {}, {}), typed=typed))
+    place = lines.index("balance adapt --base sd15")
+    assert lines[place + 1 : place + 3] == ["balance fill --target max --mode mix", "balance verify xrays-balanced"]
+
+
+def test_a_paper_says_which_images_began_with_real_ones_and_by_what_guidance():
+    made = {"model": "sd15", "model_sha256": "ab", "steps": "25", "width": "64", "height": "64"}
+    ways = [("text", "", "1.0", 5), ("image", "0.5", "1.0", 4), ("mix", "0.5", "2.0", 3), ("mix", "0.9", "2.0", 2)]
+    drawn = [({**made, "mode": m, "strength": s, "guidance_scale": g}, images) for m, s, g, images in ways]
+    text = paragraph(facts_with(("A", "B"), None, balanced=Balanced({"A": (9, 14)}, drawn, {}, {})))
+    assert "14 synthetic images were added" in text
+    assert "25 steps, guidance 1.0 or 2.0, 64 x 64 pixels" in text
+    said = "4 from a real training image of the same class and 5 from one of another class were edited at strength"
+    assert f"Of them {said} 0.5 or 0.9." in text
+    text = paragraph(facts_with(("A", "B"), None, balanced=Balanced({"A": (9, 5)}, drawn[:1], {}, {})))
+    assert "edited" not in text
 
 
 def test_reasons_are_counted_by_gate_and_class_without_file_names():
