@@ -23,7 +23,6 @@ from balancer.findings import Finding
 from balancer.jobs import Candidate, Reading, Verdict
 from balancer.scan import COLUMNS, Collection
 from balancer.schema import MIGRATIONS
-from balancer.seal import Seal
 from balancer.split import Split
 from balancer.state import State
 
@@ -35,13 +34,13 @@ class Ledger:
     """The state folder's database; use it in a `with` block.
 
     Raises:
-        DamagedLedger: it is not as it was written: its sum is looked at whenever it is opened, where there is none its
-            structure; contents, when they are read.
+        DamagedLedger: it is not as it was written: the structure is looked at whenever it is opened, which takes a
+            fifth of a second for a million images; contents, when they are read.
         StateError: it cannot be read or written.
     """
 
     def __init__(self, state: State) -> None:
-        self._state, self._seal = state, Seal(state.ledger)
+        self._state = state
         stored.require_not_emptied(state)
         try:
             self._db = sqlite3.connect(state.ledger, isolation_level=None, check_same_thread=False)
@@ -50,8 +49,7 @@ class Ledger:
         try:
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=FULL")
-            if not self._seal.require_whole():
-                self._require_structure()
+            self._require_structure()
             self._migrate()
             self._require_tables()
         except _DAMAGE as error:
@@ -70,7 +68,6 @@ class Ledger:
         self._db.close()
         if isinstance(error, _DAMAGE):
             raise _failed(error) from error
-        self._seal.put()
 
     @contextmanager
     def atomic(self) -> Iterator[None]:
@@ -78,7 +75,6 @@ class Ledger:
         if self._db.in_transaction:
             yield
             return
-        self._seal.break_()
         self._db.execute("BEGIN IMMEDIATE")
         try:
             yield
@@ -386,7 +382,6 @@ class Ledger:
     def _migrate(self) -> None:
         version = self._db.execute("PRAGMA user_version").fetchone()[0]
         for number, script in enumerate(MIGRATIONS[version:], start=version + 1):
-            self._seal.break_()
             self._db.executescript(f"BEGIN IMMEDIATE; {script}; PRAGMA user_version = {number}; COMMIT;")
 
     def _images(self, key: str) -> pd.DataFrame:

@@ -13,10 +13,9 @@ from balancer.files import sha256_if_there
 from balancer.jobs import Reading
 from balancer.ledger import Ledger
 from balancer.scan import Collection, with_hashes
-from balancer.seal import SUFFIX
 from balancer.state import State
 
-_BESIDE = ("", "-wal", "-shm", SUFFIX)  # what is kept beside the file belongs to it
+_BESIDE = ("", "-wal", "-shm")  # what SQLite keeps beside its file belongs to it
 
 
 def set_aside_if_damaged(state: State) -> tuple[str, str] | None:

@@ -1,4 +1,3 @@
-import contextlib
 import hashlib
 import json
 import sqlite3
@@ -9,7 +8,6 @@ from balancer.errors import DamagedLedger, StateError
 from balancer.ledger import Ledger
 from balancer.renewal import set_aside_if_damaged, split_of, take_up_adapters
 from balancer.scan import scan
-from balancer.seal import SUFFIX
 from balancer.state import State
 from balancer.stored import failed
 
@@ -48,17 +46,12 @@ def test_an_empty_file_is_new_unless_there_are_candidates(state):
     assert set_aside_if_damaged(state) == ("ledger.sqlite.damaged-1", "damage: a file without content")
 
 
-def changed(state, statement):
-    """A ledger that somebody changed, as one is found after a kill: without its sum."""
+def test_a_lost_table_is_named(state):
     with Ledger(state):
         pass
-    (state.folder / f"ledger.sqlite{SUFFIX}").unlink()
-    with contextlib.closing(sqlite3.connect(state.ledger, isolation_level=None)) as base:
-        base.execute(statement)
-
-
-def test_a_lost_table_is_named(state):
-    changed(state, "DROP TABLE verdicts")
+    base = sqlite3.connect(state.ledger)
+    base.execute("DROP TABLE verdicts")
+    base.close()
     with pytest.raises(DamagedLedger, match="without the verdicts"), Ledger(state):
         pass
 
@@ -71,7 +64,12 @@ def test_a_lost_table_is_named(state):
     ],
 )
 def test_a_word_that_is_none_is_damage(state, change, what):
-    changed(state, change)
+    with Ledger(state):
+        pass
+    base = sqlite3.connect(state.ledger)
+    base.execute(change)
+    base.commit()
+    base.close()
     assert what in set_aside_if_damaged(state)[1]
 
 
