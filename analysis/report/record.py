@@ -59,7 +59,7 @@ def commands(facts: Facts) -> list[str]:
     """The commands that lead here, in their order."""
     lines = [_scan(facts), *_split(facts)]
     if facts.balanced is not None:
-        lines += [*map(portable, facts.typed), f"balance verify {quoted(facts.name + '-balanced')}"]
+        lines += [*facts.typed, f"balance verify {quoted(facts.name + '-balanced')}"]
     if facts.probe:
         lines.append("balance probe")
     if facts.quality:

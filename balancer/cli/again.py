@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -15,6 +16,8 @@ import typer
 if TYPE_CHECKING:
     from balancer.cli.session import Session
 
+_HUB_NAME = re.compile(r"\w[\w.-]*/\w[\w.-]*")
+_PLACED = re.compile(r"([A-Za-z_][\w.-]+:)?(.*)", re.DOTALL)  # a family, and its weights
 _PLACES = ("base", "model", "adapter", "pack")
 """Options that may name a file or folder: kept relative to the working folder, and asked again by their whole path."""
 
@@ -43,6 +46,22 @@ class Asked:
                 placed = name in _PLACES and name not in changes and (home / str(value)).exists()
                 found += [option, str((home / str(value)).resolve()) if placed else str(value)]
         return found
+
+    def as_told(self, home: Path) -> list[str]:
+        """The same for a page that is sent around: files and folders by their last part.
+
+        >>> Asked({"model": "vae:/srv/Ann O'Neil/w.pt", "pack": "../ann/rays.yaml", "seed": 3}, 1.0).as_told(Path())
+        ['--model', 'vae:w.pt', '--pack', 'rays.yaml', '--seed', '3']
+        """
+        places = {name: _told(str(value), home) for name, value in self.options.items() if name in _PLACES and value}
+        return self.arguments(home, places)
+
+
+def _told(place: str, home: Path) -> str:
+    if _HUB_NAME.fullmatch(place) and not (home / place).exists():
+        return place
+    family, rest = _PLACED.fullmatch(place).groups("")  # type: ignore[union-attr]  # it takes any text
+    return family + re.split(r"[/\\]", rest.rstrip("/\\"))[-1]
 
 
 @contextmanager

@@ -134,12 +134,18 @@ def fold_order(session: Session) -> str:
     return ""
 
 
-def commands_behind(session: Session) -> tuple[str, ...]:
-    """What to type to make the images of the last fill again: `adapt`, where its model was adapted here, and `fill`."""
-    asked: dict[str, Asked | None] = {"adapt": None, "fill": asked_of(session, "fill")}
-    with suppress(BalanceError):  # not on record, or adapted elsewhere
+def commands_behind(session: Session, folder: Path | None) -> tuple[str, ...]:
+    """What to type to make a balanced folder's images again: `adapt`, where their model was adapted here, and `fill`.
+
+    Nothing where another fill than the last one made the folder: that alone is on record.
+    """
+    asked: dict[str, Asked | None] = {"adapt": None, "fill": None}
+    with suppress(BalanceError):  # another's folder, not on record, or adapted elsewhere
+        require_last_filled(session, folder)
+        asked["fill"] = asked_of(session, "fill")
         asked["adapt"] = adapted_by(session, origin_of(session))
-    found = {name: how.arguments(Path(), {}) for name, how in asked.items() if how is not None}
+    home = session.state.folder.resolve().parent
+    found = {name: how.as_told(home) for name, how in asked.items() if how is not None}
     return tuple(shlex.join(["balance", name, *arguments]) for name, arguments in found.items())
 
 

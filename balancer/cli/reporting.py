@@ -38,7 +38,8 @@ def report(
         _require_place(place, session)
         balanced = folder or balanced_folder(session)
         place_of = (session.collection, session.split, session.ledger, session.state, balanced)
-        facts = collect(*place_of, private=private, fold_order=fold_order(session), typed=commands_behind(session))
+        typed = commands_behind(session, balanced)
+        facts = collect(*place_of, private=private, fold_order=fold_order(session), typed=typed)
         page = make_page(facts, datetime.now(UTC).date().isoformat())
         if out is None:
             place.parent.mkdir(exist_ok=True)

@@ -66,6 +66,13 @@ def test_an_edit_of_another_class_is_guided_further_where_the_solver_adds_noise(
     assert "guidance 1 for text, 2 for mix" in finished(balance(work, *fill))
     drawn = pd.read_csv(work / "xrays-balanced" / "provenance.csv")
     assert drawn.groupby("mode")["guidance_scale"].unique().map(list).to_dict() == {"mix": [2.0], "text": [1.0]}
+    finished(balance(work, "report"))
+    page = (work / ".balance" / "reports" / "report.html").read_text("utf-8")
+    assert f"balance {' '.join(fill)}".replace(" --harmonise", "") in page
+    assert "began as real training images of another class, edited at strength" in page
+    finished(balance(work, *fill, "--out", "later"))
+    finished(balance(work, "report", "xrays-balanced", "--out", "page.html"))
+    assert "--mode" not in (work / "page.html").read_text("utf-8")  # another fill than the last made it
     said = finished(balance(work, *fill, "--guidance", "4", "--dry-run"))
     assert "guidance 4, on cpu" in said
     assert "guidance 3, on cpu" in finished(balance(work, *FILL, "--model", str(checkpoint), "--dry-run"))

@@ -40,7 +40,7 @@ def test_the_commands_are_those_that_a_shell_takes():
 
 
 def test_a_generator_that_was_adapted_here_is_adapted_before_the_fill():
-    typed = ("balance adapt --base /srv/x/sd15", "balance fill --target max --mode mix")
+    typed = ("balance adapt --base sd15", "balance fill --target max --mode mix")
     lines = commands(facts_with(("A", "B"), None, balanced=Balanced({}, [], {}, {}), typed=typed))
     place = lines.index("balance adapt --base sd15")
     assert lines[place + 1 : place + 3] == ["balance fill --target max --mode mix", "balance verify xrays-balanced"]
@@ -53,8 +53,8 @@ def test_a_paper_says_which_images_began_with_real_ones_and_by_what_guidance():
     text = paragraph(facts_with(("A", "B"), None, balanced=Balanced({"A": (9, 14)}, drawn, {}, {})))
     assert "14 synthetic images were added" in text
     assert "25 steps, guidance 1.0 or 2.0, 64 x 64 pixels" in text
-    said = "4 from a real training image of the same class and 5 from one of another class were edited at strength"
-    assert f"Of them {said} 0.5 or 0.9." in text
+    said = "4 began as real training images of the same class and 5 began as real training images of another class"
+    assert f"Of them, {said}, edited at strength 0.5 or 0.9." in text
     text = paragraph(facts_with(("A", "B"), None, balanced=Balanced({"A": (9, 5)}, drawn[:1], {}, {})))
     assert "edited" not in text
 
