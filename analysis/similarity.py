@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from analysis.features import Vectors
+from analysis.vision.copy_embedding import Vectors
 
 EXACT = 100_000
 """Up to so many images nearest neighbours are exact."""

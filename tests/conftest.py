@@ -13,8 +13,8 @@ for name in ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "HF_HUB_DISABLE_TELEMETRY"
     os.environ[name] = "1"
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # tiny networks: more threads only wait for each other
 
-from tests.kills import balance, finished  # noqa: E402  # the environment comes first
-from tests.tiny import write_pipeline, write_xrays  # noqa: E402
+from tests.support.cli_process import balance, finished  # noqa: E402  # the environment comes first
+from tests.support.tiny_models import write_pipeline, write_xrays  # noqa: E402
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 CHROMIUM_FLAGS = [

@@ -42,14 +42,15 @@ def test_nothing_below_the_roof_imports_the_roof():
 
 
 def test_only_the_ledger_speaks_sql():
-    assert [path.name for path in MODULES if "sqlite3" in imported(path)] == ["ledger.py"]
+    assert [path.name for path in MODULES if "sqlite3" in imported(path)] == ["database.py"]
 
 
 def test_heavy_packages_come_late():
     """`balance --help` and `balance scan` must not wait for what they do not use."""
     program = "import sys, balancer.cli; print(*sorted({'torch', 'diffusers', 'pandas', 'numpy'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout == "\n"
-    program = "import sys, balancer.scan, balancer.split, balancer.ledger; print('torch' in sys.modules)"
+    rooms = "balancer.collection.scan, balancer.splits.split, balancer.store.database"
+    program = f"import sys, {rooms}; print('torch' in sys.modules)"
     assert (
         subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout == "False\n"
     )
@@ -58,7 +59,7 @@ def test_heavy_packages_come_late():
 def test_balancer_imports_beside_a_users_own_analysis_folder(tmp_path):
     (tmp_path / "analysis").mkdir()
     (tmp_path / "analysis" / "__init__.py").write_text("raise RuntimeError('not yours')")
-    program = "import balancer.fill, balancer.merge, balancer.provenance, balancer.cli"
+    program = "import balancer.filling.run, balancer.dataset.merge, balancer.dataset.verify, balancer.cli"
     environment = {"PYTHONPATH": f"{tmp_path}:{ROOT}", "PATH": ""}
     subprocess.run([sys.executable, "-c", program], cwd=tmp_path, env=environment, check=True)
 

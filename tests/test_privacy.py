@@ -12,27 +12,27 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from balancer.cli import app
+from balancer.cli.app import app
+from balancer.collection.scan import scan
+from balancer.dataset.merge import merge
 from balancer.errors import StateError
 from balancer.files import private_umask
-from balancer.merge import merge
-from balancer.scan import scan
-from balancer.split import no_split
-from tests import errands
-from tests.balanced import FACTS
-from tests.tiny import write_xrays
-from tests.torture.arena import sources
-from tests.watch import changes, connects, watching
+from balancer.splits.split import no_split
+from tests.support import all_commands
+from tests.support.balanced_fixtures import FACTS
+from tests.support.strace_log import changes, connects, watching
+from tests.support.tiny_models import write_xrays
+from tests.torture.scenarios import sources
 
-TOLD = re.compile(rf"{errands.PLACE}|{errands.USER}|{errands.HOST}|/(home|root|tmp|Users)/".encode())
+TOLD = re.compile(rf"{all_commands.PLACE}|{all_commands.USER}|{all_commands.HOST}|/(home|root|tmp|Users)/".encode())
 ELSEWHERE = {"fetch": "the only one with a network: tests/balancer/test_fetch.py"}
 
 
 @pytest.fixture(scope="module")
 def work(tmp_path_factory):
-    if not errands.can_be_apart():
+    if not all_commands.can_be_apart():
         pytest.skip("needs unshare, strace, ip and the permission to use them")
-    return errands.prepare(tmp_path_factory.mktemp("all"))
+    return all_commands.prepare(tmp_path_factory.mktemp("all"))
 
 
 @pytest.fixture(scope="module")
@@ -42,12 +42,12 @@ def before(work):
 
 @pytest.fixture(scope="module")
 def done(work, before):
-    return list(errands.run_all(work, errands.ERRANDS))
+    return list(all_commands.run_all(work, all_commands.ERRANDS))
 
 
 def test_every_command_is_run(done):
     commands = {command.callback.__name__ for command in app.registered_commands}
-    assert commands - {each.arguments[0] for each in done} - {each[0] for each in errands.LAST} == set(ELSEWHERE)
+    assert commands - {each.arguments[0] for each in done} - {each[0] for each in all_commands.LAST} == set(ELSEWHERE)
 
 
 def test_every_command_works_without_a_network_to_its_end(done):
@@ -67,7 +67,7 @@ def test_a_connection_would_have_been_seen(work):
     """The instrument itself: a program that does try is noted."""
     log = work.parent / "seen"
     program = "import socket; socket.socket().connect_ex(('192.0.2.1', 80))"
-    subprocess.run([*errands._apart(), *watching(log), sys.executable, "-c", program], check=True)
+    subprocess.run([*all_commands._apart(), *watching(log), sys.executable, "-c", program], check=True)
     assert len(connects(log.read_text())) == 1
 
 
@@ -113,7 +113,7 @@ def test_all_that_is_written_is_for_its_owner_alone(work, done):
 
 
 def test_at_the_end_only_what_was_merged_and_what_was_there_is_left(work, before, done):
-    last = list(errands.run_all(work, errands.LAST))
+    last = list(all_commands.run_all(work, all_commands.LAST))
     assert [each.code for each in last] == [0, 0], last
     assert [each.connects + each.changes for each in last] == [(), ()]
     assert sources(work / "data") == before

@@ -18,9 +18,9 @@ from balancer.errors import ComparisonError, SplitError
 if TYPE_CHECKING:
     from balancer.cli.costing import Cost
     from balancer.cli.session import Session
-    from balancer.scan import Collection
-    from balancer.split import Split
-    from balancer.workplace import Workplace
+    from balancer.collection.scan import Collection
+    from balancer.splits.split import Split
+    from balancer.workspace.fold_workspace import Workplace
 
 _BALANCED = "balanced"
 _COMMAND = "from balancer.cli import main; main()"
@@ -51,7 +51,7 @@ def fold_errands(session: Session, folds: int) -> list[Errand]:
         SplitError: the stored split has another number of folds.
         ComparisonError: nothing was filled yet, so that it is not known how.
     """
-    from balancer.workplace import fold_of
+    from balancer.workspace.fold_workspace import fold_of
 
     if session.split.fold_count != folds:
         has = f"{session.split.fold_count} folds" if session.split.fold_count else "no folds"
@@ -119,7 +119,7 @@ def done(errands: Sequence[Errand]) -> Iterator[tuple[Errand, Workplace]]:
     Raises:
         ComparisonError: a command failed; its own message stands above.
     """
-    from balancer.workplace import make_workplace
+    from balancer.workspace.fold_workspace import make_workplace
 
     for errand in errands:
         place = make_workplace(errand.folder, errand.collection, errand.split)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from balancer.images import GreyImage
+from balancer.imaging.decode import GreyImage
 from balancer.jobs import Job
 
 

@@ -12,11 +12,11 @@ import torch
 from safetensors.torch import save_file
 
 from balancer.errors import GenerationError, ModelError
-from balancer.generators.families import Family, family_config, open_family
+from balancer.generators.plugins import Family, family_config, open_family
 from balancer.generators.stable_diffusion import Sampling
-from balancer.images import OutputFormat
+from balancer.imaging.decode import OutputFormat
 from balancer.jobs import Job, Method, job_seed
-from balancer.prompts import Prompt
+from balancer.prompting.prompts import Prompt
 from examples.vae_generator import decoder
 
 ROOT = Path(__file__).parents[2]

@@ -21,8 +21,8 @@ READERS = ("header", "look", "grey", "marks")
 
 def main() -> None:
     """Read all files that are named on the command line, or on stdin one a line."""
-    import balancer.drafts  # what a scan has loaded when it begins
-    import balancer.xmp  # noqa: F401
+    import balancer.dataset.xmp
+    import balancer.imaging.reduced_decode  # noqa: F401  # what a scan has loaded when it begins
 
     for name in sys.argv[1:] or (line.rstrip("\n") for line in sys.stdin):
         print(json.dumps({"path": name, **measure(name)}), flush=True)
@@ -50,11 +50,11 @@ def measure(name: str) -> dict[str, object]:
 
 def read(name: str) -> tuple[dict[str, str], float]:
     """ "accepted", why it was set aside, or the crash, for each reader."""
-    from balancer.drafts import read_draft
+    from balancer.dataset.xmp import read_provenance
     from balancer.errors import ImageError
-    from balancer.headers import read_headers
-    from balancer.images import read_grey
-    from balancer.xmp import read_provenance
+    from balancer.imaging.decode import read_grey
+    from balancer.imaging.headers import read_headers
+    from balancer.imaging.reduced_decode import read_draft
 
     path = Path(name)
 

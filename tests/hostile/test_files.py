@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from balancer.errors import ImageError
-from balancer.headers import quick_header
-from balancer.images import read_grey, read_header, read_xmp
-from balancer.opening import MAX_PIXELS, opened
+from balancer.imaging.decode import read_grey, read_header, read_xmp
+from balancer.imaging.headers import quick_header
+from balancer.imaging.safe_open import MAX_PIXELS, opened
 from tests.hostile.files import CODECS, GREY, hostile_files, huge_files, png, saved, special_files
 from tests.hostile.reading import BYTES, SECONDS
-from tests.kills import balance
-from tests.tiny import write_xrays
+from tests.support.cli_process import balance
+from tests.support.tiny_models import write_xrays
 
 ROOT = Path(__file__).parents[2]
 

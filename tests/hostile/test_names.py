@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from tests.hostile.names import HIDDEN, NAMES, NOT_UNICODE, TWINS
-from tests.kills import balance, tree_hash
+from tests.support.cli_process import balance, tree_hash
 
 PIPELINE = ("--no-screen", "--steps", "1", "--size", "16", "--batch-size", "2")
 SOME = NAMES if os.environ.get("TORTURE") else NAMES[::6]

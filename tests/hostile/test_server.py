@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.kills import balance
-from tests.reviewing import judged, opened, prepare
+from tests.support.cli_process import balance
+from tests.support.review_fixtures import judged, opened, prepare
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "CONNECT", "PROPFIND", "get", "X" * 30)
 FOREIGN_HOSTS = (

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from balancer.collection.metadata_table import read_table
+from balancer.collection.scan import scan
 from balancer.errors import BalanceError, PromptError, TableError
-from balancer.packs import load_pack
-from balancer.patients import read_table
-from balancer.scan import scan
-from balancer.split_file import read_parts
-from tests.tiny import write_xrays
+from balancer.prompting.packs import load_pack
+from balancer.splits.split_table import read_parts
+from tests.support.tiny_models import write_xrays
 
 LAUGHS = "a: &a [x,x]\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}' if n else '*a'] * 9)}]\n" for n in range(30))
 PACK = "modality: radiograph\ntemplates: ['{modality} of {finding}']\nclasses:\n  normal:\n    findings: [normal]\n"

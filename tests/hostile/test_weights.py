@@ -5,14 +5,14 @@ import shutil
 
 import pytest
 
-from analysis.pretrained import load_pretrained
+from analysis.vision.pretrained import load_pretrained
 from balancer.errors import ModelError
-from balancer.generators.checkpoint import find_adapter, find_checkpoint
-from balancer.generators.choice import adapter_card
-from balancer.generators.licence import find_licence
+from balancer.generators.models.checkpoint import find_adapter, find_checkpoint
+from balancer.generators.models.licence import find_licence
+from balancer.generators.models.selection import adapter_card
 from tests.hostile.weights import hostile_models, hostile_weights, tensors
-from tests.kills import balance
-from tests.tiny import write_xrays
+from tests.support.cli_process import balance
+from tests.support.tiny_models import write_xrays
 
 
 def test_every_hostile_model_is_refused_and_nothing_runs(tmp_path, checkpoint, monkeypatch):

@@ -17,11 +17,29 @@ os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}  # a fork be
 os.environ |= {"HF_HUB_OFFLINE": "1", "TORCHDYNAMO_DISABLE": "1"}  # compiling takes minutes, and is not what is tried
 
 _USUAL = (
-    *("balancer.cli", "balancer.fill", "balancer.merge", "balancer.provenance", "balancer.intake", "balancer.renewal"),
-    *("balancer.generators.families", "analysis.figures", "analysis.imbalance", "torch", "pyarrow.parquet"),
+    *(
+        "balancer.cli",
+        "balancer.filling.run",
+        "balancer.dataset.merge",
+        "balancer.dataset.verify",
+        "balancer.filling.external_import",
+        "balancer.workspace.recovery",
+    ),
+    *(
+        "balancer.generators.plugins",
+        "analysis.report.contact_sheets",
+        "balancer.collection.imbalance",
+        "torch",
+        "pyarrow.parquet",
+    ),
 )
 _LEARNING = (
-    *("balancer.adapt.scratch", "balancer.adapt.lora.train", "analysis.screening", "analysis.watch"),
+    *(
+        "balancer.adapting.scratch.train",
+        "balancer.adapting.lora.train",
+        "analysis.screening.screen.screen",
+        "analysis.vision.memorisation_monitor",
+    ),
     *("diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion", "sklearn.linear_model"),
     *("transformers.models.clip.modeling_clip", "transformers.models.clip.tokenization_clip"),
 )
@@ -80,7 +98,7 @@ def _become(folder: Path, arguments: Sequence[str], output: int, prepare: Callab
         sys.stdout, sys.stderr = open(1, "w", closefd=False), open(2, "w", closefd=False)  # noqa: SIM115
         os.chdir(folder)
         sys.argv = ["balance", *arguments]
-        from balancer.cli import main
+        from balancer.cli.app import main
 
         prepare()
         main()
