@@ -11,9 +11,9 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from analysis.data.image_statistics import MEASURES, Measures, inspect_one, join, measure_soundness
+from analysis.data.image_statistics import MEASURES, Measures, inspect_one, join
 from analysis.screening.copies import IDENTICAL, Calibration, Nearest, Views, calibrate, choose_queries, search
-from analysis.screening.image_quality import NOT_CHECKED, SoundGate, Soundness
+from analysis.screening.image_quality import SoundGate
 from analysis.screening.label_consistency import LabelGate, mean_distance
 from analysis.screening.memorisation_test import blame
 from analysis.screening.reference_images import Reals, Watch, load_reals
@@ -26,15 +26,6 @@ from balancer.imaging.decode import GreyImage, raise_if_disk_failed
 from balancer.jobs import Candidate, Verdict
 from balancer.splits.split import Split
 
-__all__ = [
-    "NOT_CHECKED",
-    "Screen",
-    "Soundness",
-    "fit_screen",
-    "measure_soundness",
-    "require_patients",
-    "why_unscreened",
-]
 PATIENTS = 200
 """Patients of a collection below which no threshold for copies can be estimated."""
 _LEAST_QUERIES, _HELD_QUERIES = 100, 200

@@ -14,8 +14,8 @@ from balancer.errors import PlanError
 if TYPE_CHECKING:
     from balancer.cli.session import Session
     from balancer.filling.generation_modes import Methods
-    from balancer.generators import ImageGenerator
     from balancer.generators.models.selection import Choice
+    from balancer.generators.protocol import ImageGenerator
     from balancer.generators.stable_diffusion import Sampling
     from balancer.imaging.decode import OutputFormat
     from balancer.jobs import GenerationConfig, Mode

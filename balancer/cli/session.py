@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from balancer.collection.attributes import JointDistribution
     from balancer.collection.scan import Collection
-    from balancer.prompting.prompts import TemplatePack
+    from balancer.prompting.packs import TemplatePack
     from balancer.splits.split import Split
     from balancer.store.database import Ledger
     from balancer.store.state_dir import State
@@ -111,7 +111,7 @@ def choose_templates(pack: str | None, labels: Sequence[str], *, quiet: bool = F
 
     Says, unless `quiet`, which classes no pack knows, and what to edit.
     """
-    from balancer.prompting.prompts import PACKS, choose_pack, load_pack, unknown_labels
+    from balancer.prompting.packs import PACKS, choose_pack, load_pack, unknown_labels
 
     usual = load_pack(pack) if pack else choose_pack(labels)
     packs = [usual] if pack else [usual, *map(load_pack, PACKS)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 import random
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,6 +11,7 @@ from typing import TypeVar, get_args
 from balancer.collection.scan import Sample
 from balancer.errors import PlanError
 from balancer.filling.source_images import Material
+from balancer.generators.scheduler import edit_steps, fewest_steps
 from balancer.jobs import Method, Mode, job_seed
 
 MODES: tuple[Mode, ...] = get_args(Mode)
@@ -135,24 +135,6 @@ def read_strengths(text: str) -> tuple[float, ...]:
         found=f"--strength {text}",
         next_step="use, for example: --strength 0.5,0.7,0.9",
     )
-
-
-def edit_steps(steps: int, strength: float | None) -> int:
-    """Denoising steps that are left for an image made from another; all of them for one from text (`None`).
-
-    >>> edit_steps(25, 0.7), edit_steps(25, None)
-    (17, 25)
-    """
-    return steps if strength is None else min(int(steps * strength), steps)
-
-
-def fewest_steps(strength: float | None) -> int:
-    """How many steps to ask for, two at least, so that one is left for an image made from another.
-
-    >>> fewest_steps(0.3), fewest_steps(None)
-    (4, 2)
-    """
-    return next(steps for steps in itertools.count(2) if edit_steps(steps, strength) > 0)
 
 
 def _nothing_to_begin_from(mode: Mode, label: str) -> PlanError:

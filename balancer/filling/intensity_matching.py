@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from balancer.collection.scan import Sample
-from balancer.filling.source_images import read_unchanged
+from balancer.collection.unchanged import read_unchanged
 from balancer.imaging.decode import GreyImage
 
 Histogram = npt.NDArray[np.int64]

@@ -18,20 +18,20 @@ from balancer.collection.scan import Collection
 from balancer.dataset.xmp import make_xmp
 from balancer.files import sha256_if_there, sync_path
 from balancer.filling.batch_checksums import found_whole, has_sums, write_sums
-from balancer.filling.generation_modes import Methods, edit_steps
+from balancer.filling.generation_modes import Methods
 from balancer.filling.intensity_matching import References
 from balancer.filling.runner import Engine
 from balancer.filling.screening import USABLE, Judged, Known, Screen, is_usable, judge, keep
-from balancer.generators import ImageGenerator
+from balancer.generators.protocol import ImageGenerator
+from balancer.generators.scheduler import edit_steps
 from balancer.imaging.decode import GreyImage, Header, OutputFormat, common_format, encode, resize
 from balancer.jobs import Candidate, GenerationConfig, Job, Mode, batch_ranges, job_seed
 from balancer.planning import Plan
-from balancer.prompting.prompts import TemplatePack, make_prompt
+from balancer.prompting.packs import TemplatePack
+from balancer.prompting.prompts import make_prompt
 from balancer.splits.split import Split
 from balancer.store.database import Ledger
 
-__all__ = ["USABLE", "FillProgress", "FillReport", "Judged", "Look", "Recipe", "Screen", "fill", "measure_look"]
-__all__ += ["settle_look"]
 _SIZES = 200  # sizes of a class to draw from, where no size is common
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Protocol
 
 from balancer.errors import OutOfMemory
-from balancer.generators import ImageGenerator
+from balancer.generators.protocol import ImageGenerator
 from balancer.imaging.decode import GreyImage
 from balancer.jobs import Job
 

@@ -5,14 +5,11 @@ from __future__ import annotations
 import hashlib
 import heapq
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
 
 import pandas as pd
 
 from balancer.collection.scan import Collection, Sample, samples, with_hashes
-from balancer.errors import CollectionError
-from balancer.files import sha256_if_there
-from balancer.imaging.decode import GreyImage, OutputFormat, read_grey
+from balancer.imaging.decode import OutputFormat
 from balancer.splits.split import Split
 from balancer.store.database import Ledger
 
@@ -48,19 +45,6 @@ def settle_material(
     return {label: samples(collection.images.loc[some]) for label, some in paths.items()}
 
 
-def read_unchanged(root: Path, sample: Sample) -> GreyImage:
-    """Decode a real image to shape (H, W), if its bytes are those that a job names.
-
-    Raises:
-        CollectionError: the file is gone, or another than it was.
-        ImageError: it cannot be decoded.
-    """
-    found = sha256_if_there(root / sample.path)
-    if found != sample.sha256:
-        raise _changed(sample, f"{sample.path!r}: {'no such file' if found is None else 'another content'}")
-    return read_grey(root / sample.path)
-
-
 def _fit(collection: Collection, split: Split) -> pd.DataFrame:
     """Training images of which nothing is known that speaks against them."""
     unfit = {str(path) for found in collection.findings if found.kind in _UNFIT for path in found.paths}
@@ -84,11 +68,3 @@ def _choose(rows: pd.DataFrame, output: OutputFormat, earlier: Sequence[str]) ->
 def _spread(paths: Iterable[str]) -> list[str]:
     """At most `AT_MOST` of them, in an order that has nothing to do with their names."""
     return heapq.nsmallest(AT_MOST, paths, key=lambda path: hashlib.sha256(path.encode(errors="replace")).digest())
-
-
-def _changed(sample: Sample, found: str) -> CollectionError:
-    return CollectionError(
-        needed=f"the real image of {sample.label} that was drawn, as it was scanned",
-        found=found,
-        next_step="scan the collection again: balance scan FOLDER; then: balance fill",
-    )

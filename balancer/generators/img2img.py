@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from balancer.collection.scan import Sample
+from balancer.collection.unchanged import read_unchanged
 from balancer.errors import ModelError
-from balancer.filling.source_images import read_unchanged
 from balancer.imaging.decode import GreyImage, resize
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ import numpy as np
 
 from balancer.devices import choose_device
 from balancer.errors import BalanceError, GenerationError, ModelError, OutOfMemory
-from balancer.generators import ImageGenerator
+from balancer.generators.protocol import ImageGenerator
 from balancer.generators.scheduler import usual_guidance
 from balancer.generators.stable_diffusion import Sampling
 from balancer.imaging.decode import GreyImage
@@ -35,7 +35,7 @@ class OwnGenerator(ImageGenerator, Protocol):
     `weights` is what follows the colon of `--model FAMILY:WEIGHTS`; `device` is "cpu", "cuda" and so on; `root` is the
     collection, for families that begin with real images. An optional attribute `modes` names the modes that it can make
     beside "text": it then finds the image in `job.method.source` and reads it with
-    `balancer.filling.source_images.read_unchanged(root, source)`. `generate` is handed jobs with all that was asked
+    `balancer.collection.unchanged.read_unchanged(root, source)`. `generate` is handed jobs with all that was asked
     for in `job.config`; the noise of a job has to come from `job.seed` alone.
     """
 

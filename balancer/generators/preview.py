@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from balancer.devices import choose_device
-from balancer.filling.generation_modes import edit_steps, fewest_steps
-from balancer.generators import ImageGenerator
 from balancer.generators.models.selection import Choice
 from balancer.generators.plugins import Family, family_config
+from balancer.generators.protocol import ImageGenerator
+from balancer.generators.scheduler import edit_steps, fewest_steps
 from balancer.generators.stable_diffusion import Sampling, StableDiffusion, require_tokens_fit, settle_config
 from balancer.imaging.decode import GreyImage, OutputFormat
 from balancer.jobs import GenerationConfig, Job, Method, job_seed

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -80,3 +81,21 @@ def our_scheduler(config: Mapping[str, Any]) -> Any:
     if is_zero_terminal(config):
         return DPMSolverMultistepScheduler.from_config(config, use_karras_sigmas=False, timestep_spacing="trailing")
     return DPMSolverMultistepScheduler.from_config(config, use_karras_sigmas=True)
+
+
+def edit_steps(steps: int, strength: float | None) -> int:
+    """Denoising steps that are left for an image made from another; all of them for one from text (`None`).
+
+    >>> edit_steps(25, 0.7), edit_steps(25, None)
+    (17, 25)
+    """
+    return steps if strength is None else min(int(steps * strength), steps)
+
+
+def fewest_steps(strength: float | None) -> int:
+    """How many steps to ask for, two at least, so that one is left for an image made from another.
+
+    >>> fewest_steps(0.3), fewest_steps(None)
+    (4, 2)
+    """
+    return next(steps for steps in itertools.count(2) if edit_steps(steps, strength) > 0)

@@ -81,6 +81,10 @@ class TemplatePack:
         return self.lines.get(place)
 
 
+Packs = Mapping[str, TemplatePack]
+"""The template pack of each label."""
+
+
 def load_pack(name_or_path: str | Path) -> TemplatePack:
     """A packaged pack by its name ("chest", "bone"), or the user's own YAML file.
 

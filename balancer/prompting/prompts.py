@@ -9,29 +9,10 @@ from dataclasses import dataclass
 from balancer.collection.class_names import words_of
 from balancer.errors import PromptError
 from balancer.prompting.packs import (
-    MAX_BYTES,
-    PACKS,
     PATIENT,
     PLACEHOLDER,
-    ClassTemplate,
     TemplatePack,
-    choose_pack,
-    load_pack,
-    unknown_labels,
 )
-
-__all__ = [
-    "MAX_BYTES",
-    "PACKS",
-    "ClassTemplate",
-    "Prompt",
-    "TemplatePack",
-    "choose_pack",
-    "load_pack",
-    "make_prompt",
-    "pack_texts",
-    "unknown_labels",
-]
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Literal
 
 from balancer.errors import BalanceError, OutputError
-from balancer.generators import ImageGenerator
 from balancer.generators.models.checkpoint import Checkpoint
 from balancer.generators.models.download_manifest import changed_files, record_of
 from balancer.generators.models.licence import find_licence, is_from_scratch
 from balancer.generators.models.selection import Choice
 from balancer.generators.plugins import Family
+from balancer.generators.protocol import ImageGenerator
 from balancer.jobs import GenerationConfig, Job, Method, job_seed
 from balancer.offline import OFFLINE
 from balancer.prompting.prompts import Prompt

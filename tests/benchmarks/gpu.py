@@ -25,7 +25,8 @@ from balancer.generators.models.checkpoint import Checkpoint, find_checkpoint
 from balancer.generators.stable_diffusion import Sampling, StableDiffusion, settle_config
 from balancer.imaging.decode import OutputFormat
 from balancer.jobs import GenerationConfig, Job, Method, job_seed
-from balancer.prompting.prompts import load_pack, make_prompt
+from balancer.prompting.packs import load_pack
+from balancer.prompting.prompts import make_prompt
 from tests.benchmarks.lora import bench_lora, write_base
 from tests.support.tiny_models import write_xrays
 

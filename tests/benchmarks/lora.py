@@ -58,7 +58,7 @@ def prepared(folder: Path) -> Lesson:
     from balancer.collection.scan import Sample
     from balancer.files import sha256_of
     from balancer.generators.models.checkpoint import find_checkpoint
-    from balancer.prompting.prompts import load_pack
+    from balancer.prompting.packs import load_pack
 
     machine = adapting_machine(find_machine("auto"))
     large = machine.device.type == "cuda"

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from balancer.generators import ImageGenerator
+from balancer.generators.protocol import ImageGenerator
 from balancer.imaging.decode import GreyImage
 from balancer.jobs import Job
 from tests.benchmarks.lora import bench_lora
@@ -108,7 +108,7 @@ def bench_fill(folder: Path, images: int = 128) -> None:
     from balancer.generators.models.checkpoint import find_checkpoint
     from balancer.generators.stable_diffusion import Sampling, StableDiffusion, settle_config
     from balancer.planning import make_plan
-    from balancer.prompting.prompts import load_pack
+    from balancer.prompting.packs import load_pack
     from balancer.splits.split import draw_split, training_counts
     from balancer.store.database import Ledger
     from balancer.store.state_dir import find_or_make_state
@@ -216,23 +216,9 @@ def bench_comparison(folder: Path) -> None:
     print(f"waiting for images: {seconds(fetch) / one:.1%} of a training (goal: at most 5%)")
 
 
-def bench_neighbours(real: int = 100_000, candidates: int = 10_000, width: int = 128) -> None:
-    """Nearest neighbours of candidates among real images, once both are embedded: random vectors will do."""
-    import numpy as np
-
-    from analysis.similarity import nearest
-
-    chance = np.random.default_rng(0)
-    sets = [chance.standard_normal((count, width), np.float32) for count in (candidates, real)]
-    queries, pool = (each / np.linalg.norm(each, axis=1, keepdims=True) for each in sets)
-    taken = seconds(lambda: nearest(queries, pool))
-    print(f"nearest of {real} real images for {candidates} candidates, exact: {taken:.1f} s (goal: at most 60)")
-
-
 def main() -> None:
     """Measure everything; takes a few minutes."""
     bench_help()
-    bench_neighbours()
     with tempfile.TemporaryDirectory() as folder:
         bench_scan(Path(folder))
         bench_deep(Path(folder))

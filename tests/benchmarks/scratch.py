@@ -35,7 +35,8 @@ from balancer.generators.models.checkpoint import Checkpoint, find_checkpoint
 from balancer.generators.stable_diffusion import Sampling, StableDiffusion, settle_config
 from balancer.imaging.decode import OutputFormat, read_grey, resize
 from balancer.jobs import Job, Method, job_seed
-from balancer.prompting.prompts import choose_pack, make_prompt
+from balancer.prompting.packs import choose_pack
+from balancer.prompting.prompts import make_prompt
 from tests.benchmarks.generator import SIDE, STEPS, judge_of, right
 
 IMAGES = 200

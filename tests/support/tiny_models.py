@@ -201,6 +201,6 @@ def _text_encoder(kind: str) -> Any:
 def _tokenizer() -> Any:
     """A byte-pair vocabulary of the packaged prompts, since single letters would fill 77 tokens at once."""
     from balancer.adapting.scratch.captions import build_tokenizer, train_vocabulary
-    from balancer.prompting.prompts import load_pack
+    from balancer.prompting.packs import load_pack
 
     return build_tokenizer(*train_vocabulary({"normal": load_pack("chest"), "nodule": load_pack("chest")}, 1200))

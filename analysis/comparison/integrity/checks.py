@@ -25,7 +25,6 @@ from analysis.comparison.integrity.near_duplicates import duplicates, near_dupli
 from balancer.errors import ComparisonError
 from balancer.store.database import Ledger
 
-__all__ = ["INVALID", "Breach", "check", "require_honest", "stamps"]
 INVALID = "INVALID: "
 """How the stamp begins that every figure of a comparison carries which was asked for in spite of a breach."""
 

@@ -16,11 +16,11 @@ import torch
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-from balancer.adapting.scratch.captions import Packs
 from balancer.collection.scan import Sample
 from balancer.errors import CollectionError
 from balancer.generators.scheduler import guidance_rescale, usual_guidance
 from balancer.imaging.decode import read_grey, resize
+from balancer.prompting.packs import Packs
 from balancer.prompting.prompts import make_prompt
 
 COLUMNS = 6

@@ -6,8 +6,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from balancer.adapting.scratch.architecture import EDGE_WEIGHT
-
 SCALES = 3
 LATENT_WEIGHT = 0.01
 SNR_LIMIT = 5.0
@@ -18,12 +16,12 @@ def edges(pictures: Tensor) -> tuple[Tensor, Tensor]:
     return pictures.diff(dim=2), pictures.diff(dim=3)
 
 
-def reconstruction_loss(decoded: Tensor, pictures: Tensor, edge_weight: float = EDGE_WEIGHT) -> Tensor:
+def reconstruction_loss(decoded: Tensor, pictures: Tensor, edge_weight: float) -> Tensor:
     """Mean absolute error of grey values and, over a pyramid of scales, of their edges; both (N, C, H, W).
 
     The edges keep what a plain error blurs: a rib's margin is a small part of the grey but most of the difference.
 
-    >>> float(reconstruction_loss(torch.ones(1, 1, 16, 16), torch.zeros(1, 1, 16, 16)))
+    >>> float(reconstruction_loss(torch.ones(1, 1, 16, 16), torch.zeros(1, 1, 16, 16), 2.0))
     1.0
     """
     loss = F.l1_loss(decoded, pictures)

@@ -6,8 +6,8 @@ import json
 import shutil
 from pathlib import Path
 
+from balancer.adapting.common.model_card import CARD
 from balancer.adapting.common.train_state import to_json
-from balancer.adapting.scratch.model_card import CARD
 from balancer.errors import ModelError
 from balancer.files import write_whole
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from balancer.adapting.scratch.model_card import class_counts
+from balancer.adapting.common.model_card import class_counts
 from balancer.collection.scan import Sample
 from balancer.errors import CollectionError
 

@@ -12,7 +12,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from balancer.adapting.common.train_state import load_tensors
-from balancer.adapting.scratch.captions import Packs, draw_captions
+from balancer.adapting.scratch.captions import draw_captions
 from balancer.adapting.scratch.settings import ScratchSettings
 from balancer.collection.attributes import Attributes
 from balancer.collection.scan import Sample
@@ -20,6 +20,7 @@ from balancer.errors import ModelError, PromptError
 from balancer.files import write_whole
 from balancer.generators.models.checkpoint import Checkpoint
 from balancer.generators.stable_diffusion import token_counter
+from balancer.prompting.packs import Packs
 
 MOST_VARIANTS = 16
 _TEXTS = 4096

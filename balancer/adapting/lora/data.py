@@ -7,9 +7,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from balancer.adapting.common.singleton_classes import without_singles
-from balancer.adapting.scratch.captions import Packs
 from balancer.collection.attributes import Attributes
 from balancer.collection.scan import Sample
+from balancer.prompting.packs import Packs
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,13 +10,13 @@ import numpy as np
 import torch
 
 from balancer.adapting.common.image_tensors import contact_sheet
-from balancer.adapting.scratch.captions import Packs
 from balancer.errors import ModelError, OutOfMemory
-from balancer.generators import ImageGenerator
 from balancer.generators.models.checkpoint import Checkpoint
+from balancer.generators.protocol import ImageGenerator
 from balancer.generators.stable_diffusion import Sampling, StableDiffusion, settle_config
 from balancer.imaging.decode import GreyImage, OutputFormat, resize
 from balancer.jobs import GenerationConfig, Job, Method, ModelRef, job_seed
+from balancer.prompting.packs import Packs
 from balancer.prompting.prompts import make_prompt
 
 LEAST_GREY = 0.01

@@ -8,11 +8,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from balancer.adapting.common.model_card import CARD, class_counts, escaped, weight_hashes
 from balancer.adapting.common.train_state import to_json
 from balancer.adapting.lora.effect_check import Change
 from balancer.adapting.lora.evaluations import Look
 from balancer.adapting.lora.settings import LoraSettings
-from balancer.adapting.scratch.model_card import CARD, class_counts, escaped, weight_hashes
 from balancer.collection.scan import Sample
 from balancer.files import sha256_of
 from balancer.generators.models.checkpoint import Checkpoint

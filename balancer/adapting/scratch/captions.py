@@ -16,7 +16,8 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from balancer.adapting.scratch.settings import ScratchSettings
 from balancer.collection.attributes import Attributes
-from balancer.prompting.prompts import Prompt, TemplatePack, make_prompt, pack_texts
+from balancer.prompting.packs import Packs
+from balancer.prompting.prompts import Prompt, make_prompt, pack_texts
 
 MAX_TOKENS = 77
 COMMON_SHARE = 0.2
@@ -24,9 +25,6 @@ COMMON_SHARE = 0.2
 _APART = 0.1
 _SPECIAL = ("<|startoftext|>", "<|endoftext|>")
 _WORD_END = "</w>"
-
-Packs = Mapping[str, TemplatePack]
-"""The template pack of each label."""
 
 
 def train_vocabulary(

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from balancer.adapting.common.model_card import CARD, class_counts, escaped, weight_hashes
 from balancer.adapting.common.train_state import to_json
 from balancer.adapting.scratch.settings import ScratchSettings
 from balancer.collection.scan import Sample
-from balancer.files import sha256_of
-
-CARD = "card.json"
 
 
 def statement(counts: Mapping[str, int], size: int, factor: int, reduction: float = 1.0) -> str:
@@ -32,11 +29,6 @@ def statement(counts: Mapping[str, int], size: int, factor: int, reduction: floa
         f"fine findings below {cell} cannot exist; copies are likely. "
         "A baseline, not a substitute for adapting a large base."
     )
-
-
-def class_counts(samples: Sequence[Sample]) -> dict[str, int]:
-    """Images of each label, by name."""
-    return dict(sorted(Counter(sample.label for sample in samples).items()))
 
 
 def make_card(
@@ -65,12 +57,6 @@ def make_card(
         "versions": {name: version(name) for name in ("torch", "diffusers", "transformers")},
         "weights_sha256": weight_hashes(folder),
     }
-
-
-def weight_hashes(folder: Path) -> dict[str, str]:
-    """The SHA-256 of every weight file under `folder`, by its path there."""
-    paths = sorted(folder.rglob("*.safetensors"))
-    return {p.relative_to(folder).as_posix(): sha256_of(p) for p in paths}
 
 
 def write_card(card: Mapping[str, Any], folder: Path) -> None:
@@ -104,18 +90,3 @@ pipeline = StableDiffusionPipeline.from_pretrained("FOLDER", use_safetensors=Tru
 image = pipeline("PROMPT", guidance_scale=1).images[0]  # without guidance, as fill draws: more takes it from real ones
 ```
 """
-
-
-def escaped(text: str) -> str:
-    """Text as it is, whatever Markdown or HTML it looks like."""
-    plain = " ".join(text.split())
-    for letter, name in (
-        ("&", "&amp;"),
-        ("<", "&lt;"),
-        (">", "&gt;"),
-        ("|", "&#124;"),
-        ("`", "&#96;"),
-        ("[", "&#91;"),
-    ):
-        plain = plain.replace(letter, name)
-    return plain

@@ -13,11 +13,11 @@ from torch import Tensor, nn
 from balancer.adapting.common import train_loop
 from balancer.adapting.common.device import Machine
 from balancer.adapting.common.rng import generator
-from balancer.adapting.scratch.captions import Packs
 from balancer.adapting.scratch.settings import ScratchSettings
 from balancer.collection.attributes import Attributes
 from balancer.collection.scan import Sample
 from balancer.errors import ModelError
+from balancer.prompting.packs import Packs
 
 AUTOENCODER, DENOISER = "autoencoder", "denoiser"
 

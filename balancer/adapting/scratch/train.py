@@ -29,7 +29,7 @@ from balancer.adapting.scratch.settings import MACHINE_FIELDS, ScratchSettings
 from balancer.collection.attributes import Attributes
 from balancer.collection.scan import Sample
 from balancer.files import write_whole
-from balancer.prompting.prompts import TemplatePack
+from balancer.prompting.packs import TemplatePack
 
 
 def train_from_scratch(

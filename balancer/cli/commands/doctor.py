@@ -155,7 +155,8 @@ def _choice(session: Session | None, model: str | None, adapter: Path | None) ->
 def _prompts(session: Session | None, pack: str | None) -> list[Prompt]:
     """What would be asked for; without a scanned collection a word of a pack."""
     from balancer.cli.session import known_attributes
-    from balancer.prompting.prompts import load_pack, make_prompt
+    from balancer.prompting.packs import load_pack
+    from balancer.prompting.prompts import make_prompt
 
     if session is None:
         templates = load_pack(pack or "chest")

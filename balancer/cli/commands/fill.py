@@ -29,10 +29,10 @@ if TYPE_CHECKING:
     from balancer.collection.attributes import JointDistribution
     from balancer.dataset.merge import MergeReport
     from balancer.filling.run import FillReport, Recipe
-    from balancer.generators import ImageGenerator
+    from balancer.generators.protocol import ImageGenerator
     from balancer.generators.stable_diffusion import Sampling
     from balancer.planning import Plan
-    from balancer.prompting.prompts import TemplatePack
+    from balancer.prompting.packs import TemplatePack
 
 _ENLARGED = 1.5  # times; less is hardly seen
 _RECORD, _LEDGER = 10_000, 4_000_000  # bytes: what is written down about an image, and what the files begin with
@@ -262,9 +262,9 @@ def _size_of_all(folder: Path) -> int:
 
 def _carry_out(order: Order, work: Work, gates: Screen | None) -> tuple[FillReport, MergeReport]:
     """Generate, screen and merge; the plan is remembered, so that it can be merged again."""
-    from balancer.filling.run import USABLE
     from balancer.filling.run import fill as generate
     from balancer.filling.runner import LocalEngine
+    from balancer.filling.screening import USABLE
     from balancer.workspace.last_fill import LastFill, portable
 
     session, collection = order.session, order.session.collection

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from balancer.collection.attributes import JointDistribution
-    from balancer.prompting.prompts import Prompt, TemplatePack
+    from balancer.prompting.packs import TemplatePack
+    from balancer.prompting.prompts import Prompt
 
 
 def prompts(

@@ -122,7 +122,7 @@ def _blinded_desk(session: Session, wanted: Wanted) -> tuple[BlindedDesk, Callab
 def _study(session: Session, journal: Journal, study: str, wanted: Wanted, count: int) -> list[BlindedCase]:
     """The images of a study: those that its first reader saw, else a new sample, which is remembered."""
     from analysis.review.cases import half_and_half, is_there, same_again
-    from balancer.filling.run import USABLE
+    from balancer.filling.screening import USABLE
 
     judged, setting = _candidates(session, wanted.label), f"blinded study: {study}"
     known = session.ledger.setting(session.collection, setting)

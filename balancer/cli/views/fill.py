@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from balancer.cli.commands.fill import Order, Work
     from balancer.dataset.merge import MergeReport
     from balancer.filling.run import FillProgress, FillReport
-    from balancer.generators import ImageGenerator
+    from balancer.generators.protocol import ImageGenerator
     from balancer.planning import Plan
 
 _SAMPLE_PROMPTS = 3

@@ -4,16 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from analysis.data.image_statistics import MEASURES, inspect
-from analysis.screening.image_quality import SoundGate
-from analysis.screening.screen import (
-    NOT_CHECKED,
-    Soundness,
-    fit_screen,
-    measure_soundness,
-    require_patients,
-    why_unscreened,
-)
+from analysis.data.image_statistics import MEASURES, inspect, measure_soundness
+from analysis.screening.image_quality import NOT_CHECKED, SoundGate, Soundness
+from analysis.screening.screen import fit_screen, require_patients, why_unscreened
 from balancer.collection.scan import Sample, scan
 from balancer.errors import ImageError, ScreenError
 from balancer.files import sha256_of

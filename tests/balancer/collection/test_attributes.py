@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 from balancer.collection.attributes import Attributes, JointDistribution, age_group, slot_words
-from balancer.prompting.prompts import load_pack, make_prompt
+from balancer.prompting.packs import load_pack
+from balancer.prompting.prompts import make_prompt
 
 
 def table(rows):

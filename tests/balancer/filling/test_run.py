@@ -19,7 +19,7 @@ from balancer.generators.stable_diffusion import Sampling, StableDiffusion, sett
 from balancer.imaging.decode import read_grey, read_header, read_xmp
 from balancer.jobs import Candidate, Origin, Verdict
 from balancer.planning import make_plan
-from balancer.prompting.prompts import load_pack
+from balancer.prompting.packs import load_pack
 from balancer.splits.split import draw_split, training_counts
 from balancer.store.database import Ledger
 from balancer.store.state_dir import find_or_make_state

@@ -18,7 +18,8 @@ from balancer.generators.models.checkpoint import find_adapter, find_checkpoint
 from balancer.generators.stable_diffusion import Sampling, StableDiffusion, require_tokens_fit, settle_config
 from balancer.imaging.decode import OutputFormat
 from balancer.jobs import Job, Method, job_seed
-from balancer.prompting.prompts import load_pack, make_prompt
+from balancer.prompting.packs import load_pack
+from balancer.prompting.prompts import make_prompt
 from tests.support.tiny_models import write_lora, write_pipeline, write_single_file
 
 OUTPUT = OutputFormat("PNG", ".png", "L", 8, None)

@@ -10,15 +10,8 @@ from pathlib import Path
 import pytest
 
 from balancer.errors import BalanceError, PromptError
-from balancer.prompting.prompts import (
-    MAX_BYTES,
-    PACKS,
-    choose_pack,
-    load_pack,
-    make_prompt,
-    pack_texts,
-    unknown_labels,
-)
+from balancer.prompting.packs import MAX_BYTES, PACKS, choose_pack, load_pack, unknown_labels
+from balancer.prompting.prompts import make_prompt, pack_texts
 
 PACK = """\
 modality: hand radiograph

@@ -6,7 +6,8 @@ import pandas as pd
 import pytest
 
 from analysis.comparison.inference.metrics import metric_names
-from analysis.comparison.inference.result import Facts, as_json, choose, conclude, table
+from analysis.comparison.inference.result import Facts, as_json, conclude, table
+from analysis.comparison.inference.selection import choose
 from analysis.comparison.inputs.study import Outcomes
 
 GAINS = {"real": 0.0, "class-weights": 0.3, "synthetic-1": 1.5, "synthetic-3": 0.0, "unscreened": -1.0}

@@ -10,8 +10,8 @@ import pytest
 from analysis.comparison.inference.bootstrap import class_patients, estimate, measure_arms
 from analysis.comparison.inference.metrics import measure, metric_names
 from analysis.comparison.inference.result import Facts, as_json, conclude, table
-from analysis.comparison.inference.selection import FREE, SYNTHETIC, Choice, choose, compose, pooled, with_composites
-from analysis.comparison.inputs.study import Outcomes
+from analysis.comparison.inference.selection import Choice, choose, compose, pooled, with_composites
+from analysis.comparison.inputs.study import FREE, SYNTHETIC, Outcomes
 from tests.analysis.comparison.inference.test_result import CLASSES, GAINS, KINDS, drawn
 
 PRIMARY = "auprc:R"

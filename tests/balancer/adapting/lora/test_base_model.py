@@ -13,7 +13,7 @@ from balancer.collection.attributes import Attributes
 from balancer.collection.scan import Sample
 from balancer.errors import ModelError
 from balancer.generators.models.checkpoint import find_checkpoint
-from balancer.prompting.prompts import load_pack
+from balancer.prompting.packs import load_pack
 from tests.support.tiny_models import write_pipeline
 
 CPU = torch.device("cpu")

@@ -21,7 +21,7 @@ from balancer.adapting.lora.train import train_lora, verdict
 from balancer.collection.scan import Sample
 from balancer.errors import CollectionError, ModelError, OutOfMemory, PromptError
 from balancer.generators.models.checkpoint import find_checkpoint
-from balancer.prompting.prompts import load_pack
+from balancer.prompting.packs import load_pack
 from tests.support.tiny_models import write_pipeline, write_xrays
 
 QUICK = LoraSettings(

@@ -6,7 +6,8 @@ from transformers import CLIPTokenizer
 from balancer.adapting.scratch import captions
 from balancer.adapting.scratch.settings import ScratchSettings
 from balancer.collection.attributes import Attributes
-from balancer.prompting.prompts import load_pack, make_prompt
+from balancer.prompting.packs import load_pack
+from balancer.prompting.prompts import make_prompt
 
 PACKS = {"nodule": load_pack("chest"), "odd_name": load_pack("chest")}
 

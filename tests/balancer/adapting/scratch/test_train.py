@@ -9,11 +9,12 @@ import torch
 from diffusers import DPMSolverMultistepScheduler, StableDiffusionPipeline
 from PIL import Image
 
+from balancer.adapting.common.run_dir import work_folder
 from balancer.adapting.scratch.settings import ScratchSettings
-from balancer.adapting.scratch.train import train_from_scratch, work_folder
+from balancer.adapting.scratch.train import train_from_scratch
 from balancer.collection.scan import Sample
 from balancer.errors import CollectionError, ModelError, OutOfMemory
-from balancer.prompting.prompts import load_pack
+from balancer.prompting.packs import load_pack
 
 PACK = load_pack("chest")
 TINY = ScratchSettings(
