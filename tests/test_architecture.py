@@ -14,7 +14,7 @@ MODULES = sorted(
 )
 ROOMS = {
     "balancer": (
-        *("errors", "files", "parallel", "offline", "devices"),
+        *("errors", "text", "progress", "settings", "files", "parallel", "offline", "devices"),
         *("imaging", "collection", "prompting", "jobs", "generators", "adapting", "splits", "store", "dataset"),
         *("planning", "filling", "workspace", "sklearn", "cli"),
     ),

@@ -141,7 +141,7 @@ def test_a_collection_elsewhere_is_named_in_the_ledger_alone_and_relative_in_mes
     write_xrays(tmp_path / "zebra" / "xrays", {"A": 6, "B": 6})
     (tmp_path / "work").mkdir()
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
-    command = [sys.executable, "-c", "from balancer.cli import main; main()", "scan", "../zebra/xrays"]
+    command = [sys.executable, "-c", "from balancer.cli.app import main; main()", "scan", "../zebra/xrays"]
     told = subprocess.run(command, cwd=tmp_path / "work", env=environment, capture_output=True, text=True, check=True)
     assert str(tmp_path) not in told.stdout + told.stderr
     ledger = sqlite3.connect(tmp_path / "work" / ".balance" / "ledger.sqlite")
@@ -172,6 +172,6 @@ def test_a_umask_that_is_none_or_locks_the_owner_out_is_refused(asked):
 def test_the_state_folder_is_closed_whatever_may_be_read_elsewhere(tmp_path):
     write_xrays(tmp_path / "xrays", {"A": 6, "B": 6})
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1]), "BALANCE_UMASK": "022"}
-    command = [sys.executable, "-c", "from balancer.cli import main; main()", "scan", "xrays"]
+    command = [sys.executable, "-c", "from balancer.cli.app import main; main()", "scan", "xrays"]
     subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, check=True)
     assert stat.S_IMODE((tmp_path / ".balance").stat().st_mode) == 0o700

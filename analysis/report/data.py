@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from analysis.data.subgroups import Crosstab, crosstabs
 from analysis.report.image_sheets import tiles_of
 from analysis.report.json_reading import mapping, read_json, text, whole
 from analysis.report.metrics_json import Results, read_results, without_names
 from analysis.report.sections.copies import Copies, measure_copies
 from analysis.report.sections.screening import Screened, count_verdicts
+from balancer.collection.crosstabs import Crosstab, crosstabs
 from balancer.collection.scan import Collection
 from balancer.dataset.metadata_files import MARKER, Marker, Row, provenance_rows, read_rows, require_marker
 from balancer.files import sha256_if_there

@@ -7,13 +7,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from balancer.cli.console import message, printable, typed
+from balancer.cli.console import message, typed
 from balancer.cli.judging import Watch
 from balancer.cli.models import autoencoder_of, models_at_hand
 from balancer.cli.origins import not_repeated, require_last_filled
 from balancer.cli.session import Session, balanced_folder
 from balancer.cli.workplaces import Errand, done, forget_balanced
 from balancer.errors import ComparisonError
+from balancer.text import printable
 
 if TYPE_CHECKING:
     from analysis.comparison.inputs.build_study import Material, Wanted

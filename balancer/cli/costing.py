@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from balancer.cli.console import duration
+from balancer.text import duration
 
 if TYPE_CHECKING:
     from analysis.comparison.training.training_spec import Learner

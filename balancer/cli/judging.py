@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from balancer import __version__
-from balancer.cli.console import Progress, message, printable
+from balancer.cli.console import Progress, message
+from balancer.text import printable
 
 if TYPE_CHECKING:
     from analysis.screening.screen import Screen as Gates

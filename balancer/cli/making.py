@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from balancer.cli.console import message, printable
+from balancer.cli.console import message
 from balancer.cli.models import chosen_model, refuse_adapter
 from balancer.errors import PlanError
+from balancer.text import printable
 
 if TYPE_CHECKING:
     from balancer.cli.session import Session

@@ -7,9 +7,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from balancer.cli.console import message, printable
+from balancer.cli.console import message
 from balancer.cli.session import exposure_of
 from balancer.errors import BalanceError, ModelError
+from balancer.text import printable
 
 if TYPE_CHECKING:
     from analysis.vision.reconstruction import Autoencoder

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from balancer.cli.console import message, printable
+from balancer.cli.console import message
 from balancer.errors import CollectionError, SplitError
+from balancer.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from balancer.cli.console import duration, for_errand, message, size_of, typed
+from balancer.cli.console import for_errand, message, typed
 from balancer.cli.origins import adapted_by, order_key, origin_of, same_model
 from balancer.errors import ComparisonError, SplitError
+from balancer.text import duration, size_of
 
 if TYPE_CHECKING:
     from balancer.cli.costing import Cost
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from balancer.workspace.fold_workspace import Workplace
 
 _BALANCED = "balanced"
-_COMMAND = "from balancer.cli import main; main()"
+_COMMAND = "from balancer.cli.app import main; main()"
 _PATIENCE = 5.0  # seconds
 
 

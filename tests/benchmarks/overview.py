@@ -22,7 +22,7 @@ from tests.support.tiny_models import write_xrays
 
 XRAYS = Path(__file__).parents[3] / "shared" / "data" / "pediatric-cxr-224"
 PATIENT = r"(person\d+_(?:bacteria|virus)|(?:NORMAL2-)?IM-\d+|p\d+)"
-HELP = [sys.executable, "-c", "from balancer.cli import main; main()", "--help"]
+HELP = [sys.executable, "-c", "from balancer.cli.app import main; main()", "--help"]
 
 
 class Timed:

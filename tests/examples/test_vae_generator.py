@@ -63,7 +63,7 @@ def weights(tmp_path):
 
 
 def balance(folder, site, *arguments):
-    command = [sys.executable, "-c", "from balancer.cli import main; main()", *arguments]
+    command = [sys.executable, "-c", "from balancer.cli.app import main; main()", *arguments]
     environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{site}"}
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
     assert "Traceback" not in done.stdout + done.stderr

@@ -97,7 +97,7 @@ def run(work: Path, arguments: tuple[str, ...]) -> Done:
     """One command; somebody reads the page that it serves."""
     log = work.parent / "calls"
     reader = [sys.executable, "-m", "tests.support.review_client"] if "--reader" in arguments else []
-    program = [sys.executable, "-c", "from balancer.cli import main; main()", *arguments]
+    program = [sys.executable, "-c", "from balancer.cli.app import main; main()", *arguments]
     ended = subprocess.run(
         [*_apart(), *reader, *watching(log), *program],
         cwd=work,

@@ -23,7 +23,7 @@ def tree_hash(folder: Path) -> str:
 
 def balance(folder: Path, *arguments: str) -> subprocess.Popen[str]:
     """Start the command line in a folder, in a process group of its own."""
-    command = [sys.executable, "-c", "from balancer.cli import main; main()", *arguments]
+    command = [sys.executable, "-c", "from balancer.cli.app import main; main()", *arguments]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
     return subprocess.Popen(
         command,

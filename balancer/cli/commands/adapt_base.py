@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 import typer
 
 from balancer.cli.commands.doctor import look_before
-from balancer.cli.console import message, printable, result, shown
+from balancer.cli.console import message, result, shown
 from balancer.cli.models import ACCEPTED, remember_base
 from balancer.cli.session import Session, choose_templates
 from balancer.errors import ModelError
+from balancer.text import printable
 
 if TYPE_CHECKING:
     from balancer.adapting.lora.settings import LoraSettings

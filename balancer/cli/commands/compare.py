@@ -15,7 +15,7 @@ import typer
 
 from balancer import __version__
 from balancer.cli.benches import Bench, Order, counts_of, cross_fitted, redrawn
-from balancer.cli.console import message, printable, result_json
+from balancer.cli.console import message, result_json
 from balancer.cli.costing import training_cost
 from balancer.cli.judging import Watch
 from balancer.cli.origins import not_repeated, order_key
@@ -23,6 +23,7 @@ from balancer.cli.session import balanced_folder, opened
 from balancer.cli.views.compare import save_metrics, show_comparison, show_left_out, show_validation
 from balancer.cli.workplaces import fold_errands, redraw_errands, show_cost
 from balancer.errors import ComparisonError
+from balancer.text import printable
 
 if TYPE_CHECKING:
     from analysis.comparison.inference.result import Comparison

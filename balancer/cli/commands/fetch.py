@@ -8,9 +8,10 @@ from pathlib import Path
 
 import typer
 
-from balancer.cli.console import message, printable, result, shown, size_of
+from balancer.cli.console import message, result, shown
 from balancer.cli.session import opened
 from balancer.errors import BalanceError, OutputError
+from balancer.text import printable, size_of
 
 
 def fetch(

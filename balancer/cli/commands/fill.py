@@ -14,7 +14,7 @@ from balancer.cli.again import remembered
 from balancer.cli.commands.doctor import look_before
 from balancer.cli.commands.merge import merge_again, show_elsewhere
 from balancer.cli.commands.power import say_power
-from balancer.cli.console import message, printable, result, shown, size_of
+from balancer.cli.console import message, result, shown
 from balancer.cli.judging import Word, choose_screen, fit_gates
 from balancer.cli.making import Making, choose_drawer, choose_methods
 from balancer.cli.models import exposure, learned_by, require_learnt, with_adapter
@@ -23,6 +23,7 @@ from balancer.cli.views.fill import Generation, show_excess, show_plan, show_pro
 from balancer.cli.views.prompts import require_sound_wording
 from balancer.cli.views.screening import show_screening, show_short, stamps
 from balancer.errors import OutputError
+from balancer.text import printable, size_of
 
 if TYPE_CHECKING:
     from analysis.screening.screen import Screen

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from balancer.cli.console import message, on_errand, printable, result, result_json, table
+from balancer.cli.console import message, on_errand, result, result_json, table
 from balancer.cli.session import Session, opened
+from balancer.text import printable
 
 if TYPE_CHECKING:
     from analysis.power.detectable_effect import Power, Way

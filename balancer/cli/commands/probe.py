@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 import typer
 
 from balancer.cli.commands.report import keep_result
-from balancer.cli.console import Progress, printable, result, result_json, shown, table
+from balancer.cli.console import Progress, result, result_json, shown, table
 from balancer.cli.models import autoencoder_of, models_at_hand
 from balancer.cli.session import balanced_folder, opened
 from balancer.errors import BalanceError, OutputError
+from balancer.text import printable
 
 if TYPE_CHECKING:
     from analysis.realism.detectability import Probe

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from balancer.cli.console import Progress, message, printable, result, result_json
+from balancer.cli.console import Progress, message, result, result_json
 from balancer.cli.console import shown as shown_path
 from balancer.cli.session import choose_templates, known_attributes, opened, save_report
 from balancer.errors import BalanceError
+from balancer.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

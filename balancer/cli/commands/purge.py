@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from balancer.cli.console import message, printable, result, shown, size_of, table
+from balancer.cli.console import message, result, shown, table
 from balancer.errors import StateError
+from balancer.text import printable, size_of
 
 if TYPE_CHECKING:
     from balancer.workspace.purge import Holding

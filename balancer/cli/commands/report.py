@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from balancer.cli.console import message, printable, result, shown, size_of
+from balancer.cli.console import message, result, shown
 from balancer.cli.origins import commands_behind, fold_order
 from balancer.cli.session import Session, balanced_folder, opened
 from balancer.errors import BalanceError, OutputError
+from balancer.text import printable, size_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from balancer.cli.console import message, printable, result, result_json
+from balancer.cli.console import message, result, result_json
 from balancer.cli.session import Session, opened
 from balancer.cli.views.review import blinded_summary, results_as_json, review_summary, show_results
 from balancer.errors import PlanError, ReviewError
+from balancer.text import printable
 
 if TYPE_CHECKING:
     from analysis.review.cases import BlindedCase, Judged, ReviewCase

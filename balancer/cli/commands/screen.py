@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from balancer.cli.console import Progress, message, printable, result, result_json, shown, table
+from balancer.cli.console import Progress, message, result, result_json, shown, table
 from balancer.cli.judging import Word, choose_screen, fit_gates, show_unscreened
 from balancer.cli.session import Session, opened, save_report
+from balancer.text import printable
 
 if TYPE_CHECKING:
     from PIL.Image import Image

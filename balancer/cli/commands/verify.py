@@ -6,7 +6,8 @@ from pathlib import Path
 
 import typer
 
-from balancer.cli.console import message, printable, result, result_json
+from balancer.cli.console import message, result, result_json
+from balancer.text import printable
 
 _SHOWN = 5
 

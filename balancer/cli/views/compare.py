@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from balancer.cli.console import message, printable, result, shown, table
+from balancer.cli.console import message, result, shown, table
+from balancer.text import printable
 
 if TYPE_CHECKING:
     from analysis.comparison.inference.result import Comparison

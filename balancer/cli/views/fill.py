@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from balancer.cli.console import Progress, duration, message, on_errand, printable, result, shown, table
+from balancer.cli.console import Progress, message, on_errand, result, shown, table
 from balancer.cli.judging import show_unscreened
 from balancer.cli.session import save_report
+from balancer.text import duration, printable
 
 if TYPE_CHECKING:
     from balancer.cli.commands.fill import Order, Work

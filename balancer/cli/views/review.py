@@ -7,8 +7,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from balancer.cli.console import printable, result, shown, table
+from balancer.cli.console import result, shown, table
 from balancer.errors import ReviewError
+from balancer.text import printable
 
 if TYPE_CHECKING:
     from analysis.review.decision_session import ReviewDesk

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from balancer.cli.console import printable, result, table
+from balancer.cli.console import result, table
+from balancer.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -14,17 +15,19 @@ if TYPE_CHECKING:
     from balancer.collection.imbalance import Imbalance
     from balancer.collection.scan import Collection
     from balancer.splits.split import Split
+    from balancer.workspace.scan_run import ScanResult
 
 _SHOWN = 3
 _LINE = 90  # letters
 _FEW_TESTED = 10  # patients; one more or less right moves the recall of fewer by over a tenth
 
 
-def show_scan(collection: Collection, split: Split, figures: Imbalance) -> None:
+def show_scan(found: ScanResult) -> None:
     """Print what a scan found, for people."""
+    collection, split, figures = found.collection, found.split, found.imbalance
     images, counts = collection.images, figures.counts
     drawn = "the split of your table" if split.origin == "file" else "a split by patient was drawn and stored"
-    layout = "its own parts" if collection.has_parts else f"no parts of its own: {drawn}"
+    layout = "splits of its own" if collection.has_parts else f"no splits of its own: {drawn}"
     result(f"{printable(collection.root.name)}: {len(images)} images, {len(counts)} classes, {layout}")
     result()
     result(table(*_table(collection, split, figures)))
@@ -94,7 +97,7 @@ def _show_patients(collection: Collection) -> None:
 
 def _show_attributes(collection: Collection) -> None:
     """Class by sex, age group and view, where a table tells them."""
-    from analysis.data.subgroups import crosstabs
+    from balancer.collection.crosstabs import crosstabs
 
     patients = collection.images["patient"].notna().any()
     for name, by_class in crosstabs(collection.images).items():
@@ -106,26 +109,6 @@ def _show_attributes(collection: Collection) -> None:
             for label, row in by_class.items()
         ]
         result(table(["class", *values], cells))
-
-
-def _attributes_as_json(collection: Collection) -> dict[str, Any]:
-    from analysis.data.subgroups import crosstabs
-
-    ref, known = collection.table, collection.images["patient"].notna().any()
-    return {
-        "table": None if ref is None else ref.path.name,
-        "columns": {} if ref is None else dict(ref.columns),
-        "by_class": {
-            name: {
-                label: {
-                    value: {"images": images, "patients": patients if known else None}
-                    for value, (images, patients) in row.items()
-                }
-                for label, row in by_class.items()
-            }
-            for name, by_class in crosstabs(collection.images).items()
-        },
-    }
 
 
 def _show_findings(findings: Iterable[Finding]) -> None:
@@ -153,41 +136,3 @@ def _show_findings(findings: Iterable[Finding]) -> None:
 
 def _files(count: int) -> str:
     return f"{count} file{'' if count == 1 else 's'}"
-
-
-def scan_as_json(collection: Collection, split: Split, figures: Imbalance) -> dict[str, Any]:
-    """What a scan found, for programs."""
-    from balancer.collection.scan import patient_groups
-
-    images = collection.images
-    parts = {part: images.loc[split.paths(part), "label"].value_counts().to_dict() for part in split.parts.unique()}
-    return {
-        "collection": collection.root.name,
-        "images": len(images),
-        "imbalance_ratio": None if math.isinf(figures.ratio) else figures.ratio,
-        "evenness": figures.evenness,
-        "classes": {
-            label: {
-                "images": {part: counts.get(label, 0) for part, counts in parts.items()},
-                "patients": int(images.loc[images["label"] == label, "patient"].nunique()) or None,
-                "share": figures.shares[label],
-                "effective_number": figures.effective_numbers[label],
-                "deficit": figures.deficits[label],
-            }
-            for label in figures.counts
-        },
-        "split": {"origin": split.origin, "seed": split.seed, "sha256": split.sha256, "folds": split.fold_count},
-        "patients": {
-            "pattern": collection.patient_pattern,
-            "count": int(images["patient"].nunique()),
-            "groups": [
-                {"patient": patient, "images": size, "files": list(names)}
-                for patient, size, names in patient_groups(images)
-            ],
-        },
-        "attributes": _attributes_as_json(collection),
-        "findings": [
-            {"kind": f.kind, "paths": [str(path) for path in f.paths], "message": f.message, "fix": f.fix}
-            for f in collection.findings
-        ],
-    }

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from balancer.cli.console import message, on_errand, printable
+from balancer.cli.console import message, on_errand
+from balancer.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -41,7 +41,7 @@ def run(folder, *arguments):
 
 
 def run_json(folder, *arguments):
-    command = [sys.executable, "-c", "from balancer.cli import main; main()", *arguments, "--json"]
+    command = [sys.executable, "-c", "from balancer.cli.app import main; main()", *arguments, "--json"]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
     return json.loads(subprocess.run(command, cwd=folder, env=environment, capture_output=True, check=True).stdout)
 

@@ -21,7 +21,7 @@ GIB = 2**30
 
 def run(folder, *arguments):
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
-    command = [sys.executable, "-c", "from balancer.cli import main; main()", "doctor", *arguments]
+    command = [sys.executable, "-c", "from balancer.cli.app import main; main()", "doctor", *arguments]
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     assert "Traceback" not in done.stderr, done.stderr
     return done

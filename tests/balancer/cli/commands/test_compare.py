@@ -81,7 +81,7 @@ def test_without_synthetic_images_the_free_arms_are_compared(tmp_path):
 def test_each_fold_is_filled_anew_and_every_patient_is_tested_once(work):
     """A program reads the result from stdout alone, whatever runs on the way; the stored folder is left as it is."""
     before = tree_hash(work / "xrays-balanced")
-    command = [sys.executable, "-c", "from balancer.cli import main; main()", "compare", *FEW, "--cross-fit", "2"]
+    command = [sys.executable, "-c", "from balancer.cli.app import main; main()", "compare", *FEW, "--cross-fit", "2"]
     run = subprocess.run([*command, "--json"], cwd=work, env=ENVIRONMENT, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
     found = json.loads(run.stdout)

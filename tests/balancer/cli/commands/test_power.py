@@ -39,7 +39,7 @@ def test_one_line_then_a_table_then_what_was_assumed(work):
 
 
 def test_as_json(work):
-    command = [sys.executable, "-c", "from balancer.cli import main; main()", "power", "--json", "--difference", "0.1"]
+    command = [sys.executable, "-c", "from balancer.cli.app import main; main()", "power", "--json", "--difference", "0.1"]
     environment = {"PYTHONPATH": str(Path(__file__).parents[4]), "PATH": ""}
     found = json.loads(run(command, cwd=work, env=environment, capture_output=True, check=True).stdout)
     assert (found["label"], found["difference"], found["folds"]) == ("NODULE", 0.1, 5)

@@ -13,7 +13,7 @@ import pytest
 from examples.phantoms import write_collection
 from tests.support.cli_process import POCKET, balance, finished
 
-BALANCE = [sys.executable, "-c", "from balancer.cli import main; main()"]
+BALANCE = [sys.executable, "-c", "from balancer.cli.app import main; main()"]
 
 
 @pytest.fixture(scope="module")

@@ -176,7 +176,7 @@ def test_the_figures_of_all_answers(tmp_path):
     assert "75% (60% to 86%)" in output
     assert "A and B: Cohen's kappa 0.90 (" in output
     assert "can be told from real ones" in output
-    command = [sys.executable, "-c", "from balancer.cli import main; main()", "review", "--results", "--json"]
+    command = [sys.executable, "-c", "from balancer.cli.app import main; main()", "review", "--results", "--json"]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[4])}
     found = json.loads(subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, check=True).stdout)
     (study,) = found["studies"]

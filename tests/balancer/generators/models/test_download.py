@@ -32,7 +32,7 @@ def run(folder, hub, *arguments, **environment):
     address = hub if isinstance(hub, str) else hub.address
     settings = {"HF_ENDPOINT": address, "HF_HOME": str(folder / "home"), "HF_HUB_OFFLINE": "1", "NO_PROXY": "127.0.0.1"}
     done = subprocess.run(
-        [sys.executable, "-c", "from balancer.cli import main; main()", "fetch", *arguments],
+        [sys.executable, "-c", "from balancer.cli.app import main; main()", "fetch", *arguments],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[4]), **settings, **environment},
         capture_output=True,
@@ -115,7 +115,7 @@ def test_mistakes_are_one_clear_message(tmp_path, hub, arguments, found, advice)
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "mine.txt").write_text("mine")
     write_xrays(tmp_path / "xrays", {"A": 4, "B": 4})
-    scan = [sys.executable, "-c", "from balancer.cli import main; main()", "scan", "xrays"]
+    scan = [sys.executable, "-c", "from balancer.cli.app import main; main()", "scan", "xrays"]
     subprocess.run(scan, cwd=tmp_path, check=True, capture_output=True)
     done = run(tmp_path, hub, *arguments)
     assert done.returncode == 2

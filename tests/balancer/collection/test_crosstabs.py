@@ -1,6 +1,6 @@
 import pandas as pd
 
-from analysis.data.subgroups import crosstabs
+from balancer.collection.crosstabs import crosstabs
 
 
 def test_classes_by_sex_age_group_and_view_as_images_and_as_patients():
