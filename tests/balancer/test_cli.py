@@ -7,7 +7,6 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -20,7 +19,7 @@ from balancer.cli import console
 from balancer.ledger import Ledger
 from balancer.scan import samples, with_hashes
 from balancer.state import find_state
-from tests.kills import balance, finished
+from tests.kills import apart, balance, finished, run
 from tests.tiny import write_xrays
 from tests.typed import faults
 
@@ -33,17 +32,8 @@ def work(scanned):
     return scanned
 
 
-def run(folder, *arguments):
-    process = balance(folder, *arguments)
-    output, _ = process.communicate()
-    assert "Traceback" not in output, output
-    return process.returncode, output
-
-
 def run_json(folder, *arguments):
-    command = [sys.executable, "-c", "from balancer.cli import main; main()", *arguments, "--json"]
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
-    return json.loads(subprocess.run(command, cwd=folder, env=environment, capture_output=True, check=True).stdout)
+    return json.loads(apart(folder, *arguments, "--json").stdout)
 
 
 def fill(folder, checkpoint, *options):
@@ -378,10 +368,10 @@ MISTAKES = [
 
 
 @pytest.mark.parametrize(("arguments", "found", "advice"), MISTAKES, ids=lambda value: " ".join(value)[:40])
-def test_every_mistake_is_one_clear_message(work, forked, arguments, found, advice):
+def test_every_mistake_is_one_clear_message(work, arguments, found, advice):
     (work / "taken").mkdir()
     (work / "taken" / "thesis.txt").write_text("mine")
-    code, output = forked(work, *arguments)
+    code, output = run(work, *arguments)
     assert code == 2
     told = dict(line.split(":", 1) for line in output.splitlines() if line.split(":")[0] in ("needed", "found", "next"))
     assert told.keys() == {"needed", "found", "next"}, output

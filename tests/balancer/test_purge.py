@@ -10,6 +10,7 @@ import pytest
 from balancer import purge
 from balancer.state import find_state, locked
 from balancer.trees import PARTIAL, staging_of
+from tests import kills
 from tests.kills import balance, finished, tree_hash
 
 
@@ -40,10 +41,7 @@ def filled(tmp_path, filled_once):
 
 
 def run(folder, *arguments):
-    process = balance(folder, "purge", *arguments)
-    output, _ = process.communicate()
-    assert "Traceback" not in output, output
-    return process.returncode, output
+    return kills.run(folder, "purge", *arguments)
 
 
 def test_all_goes_and_what_was_merged_stays(filled):

@@ -5,13 +5,16 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import select
 import signal
+import socket
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}  # a fork beside other threads may hang
 os.environ |= {"HF_HUB_OFFLINE": "1", "TORCHDYNAMO_DISABLE": "1"}  # compiling takes minutes, and is not what is tried
@@ -64,17 +67,18 @@ def run(
         began = time.monotonic()
         child = os.fork()
         if not child:
-            _become(folder, arguments, output.fileno(), prepare)
+            _become(folder, arguments, (output.fileno(), output.fileno()), prepare)
         code = _wait(child, after, sign)
         output.seek(0)
         return Ended(code, output.read().decode(errors="replace"), time.monotonic() - began)
 
 
-def _become(folder: Path, arguments: Sequence[str], output: int, prepare: Callable[[], None]) -> None:
+def _become(folder: Path, arguments: Sequence[str], outputs: Sequence[int], prepare: Callable[[], None]) -> None:
+    """Turn this forked process into the command; `outputs` are the descriptors of its stdout and stderr."""
     code = 99
     try:
         os.setsid()
-        for stream in (1, 2):
+        for stream, output in zip((1, 2), outputs, strict=True):
             os.dup2(output, stream)
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         sys.stdout, sys.stderr = open(1, "w", closefd=False), open(2, "w", closefd=False)  # noqa: SIM115
@@ -113,14 +117,41 @@ def _leads(child: int) -> bool:
     return os.getpgid(child) == child
 
 
-def serve() -> None:
-    """Run each [FOLDER, ARGUMENTS] that comes in as a line of JSON; [CODE, OUTPUT] goes back."""
+def serve(client: socket.socket) -> None:
+    """Start each command that a client asks for, and tell it the process, then how that ended: [PROCESS, CODE].
+
+    A message is {"folder", "arguments", "environment"} in JSON, with the descriptors of stdout and stderr.
+    """
     preload(networks=True)
-    for line in sys.stdin:
-        folder, arguments = json.loads(line)
-        ended = run(Path(folder), arguments)
-        print(json.dumps([ended.code, ended.output]), flush=True)
+    running: set[int] = set()
+    while True:
+        if select.select([client], [], [], 0.01 if running else None)[0]:
+            asked, outputs, _, _ = socket.recv_fds(client, 1 << 20, 2)
+            if not asked:  # the client is gone
+                return
+            running.add(_start(client, json.loads(asked), outputs))
+        while running and (ended := os.waitpid(-1, os.WNOHANG))[0]:
+            running.remove(ended[0])
+            client.send(json.dumps([ended[0], os.waitstatus_to_exitcode(ended[1])]).encode())
+
+
+def _start(client: socket.socket, asked: dict[str, Any], outputs: Sequence[int]) -> int:
+    if not (child := os.fork()):
+        client.close()
+        _become(Path(asked["folder"]), asked["arguments"], outputs, lambda: _take_over(asked["environment"]))
+    for output in outputs:
+        os.close(output)
+    client.send(str(child).encode())
+    return child
+
+
+def _take_over(environment: dict[str, str]) -> None:
+    """Have the environment of the client, and the modules of its PYTHONPATH."""
+    os.environ.clear()
+    os.environ.update(environment)
+    places = environment.get("PYTHONPATH", "").split(os.pathsep)
+    sys.path[:0] = [place for place in places if place and place not in sys.path]
 
 
 if __name__ == "__main__":
-    serve()
+    serve(socket.socket(fileno=int(sys.argv[1])))

@@ -5,17 +5,10 @@ import json
 import pytest
 
 from balancer.cli.reporting import keep_result
-from tests.kills import balance
+from tests.kills import run
 from tests.reporting import keep, metrics, prepared
 
 LABELS = ("NODULE", "NORMAL")
-
-
-def run(folder, *arguments):
-    process = balance(folder, *arguments)
-    output, _ = process.communicate(timeout=120)
-    assert "Traceback" not in output, output
-    return process.returncode, output
 
 
 @pytest.fixture(scope="module")

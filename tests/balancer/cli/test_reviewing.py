@@ -1,30 +1,24 @@
 """`balance review` as it is typed: what it says at its end, its figures, and its mistakes."""
 
 import json
-import os
 import signal
 import socket
-import subprocess
-import sys
 import urllib.request
-from pathlib import Path
 
 import pytest
 
 from balancer.jobs import Reading, Verdict
 from balancer.merge import merge
+from tests import kills
 from tests.balanced import FACTS
-from tests.kills import balance
+from tests.kills import apart, balance
 from tests.reviewing import HELD, judged, opened, prepare
 
 USABLE = Verdict("accept", {}, ("looks right",), "nobody")
 
 
 def run(folder, *arguments):
-    process = balance(folder, "review", *arguments)
-    output, _ = process.communicate(timeout=60)
-    assert "Traceback" not in output, output
-    return process.returncode, output
+    return kills.run(folder, "review", *arguments)
 
 
 class Served:
@@ -176,9 +170,7 @@ def test_the_figures_of_all_answers(tmp_path):
     assert "75% (60% to 86%)" in output
     assert "A and B: Cohen's kappa 0.90 (" in output
     assert "can be told from real ones" in output
-    command = [sys.executable, "-c", "from balancer.cli import main; main()", "review", "--results", "--json"]
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
-    found = json.loads(subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, check=True).stdout)
+    found = json.loads(apart(tmp_path, "review", "--results", "--json").stdout)
     (study,) = found["studies"]
     assert [(each["reader"], each["all"]["hits"], each["all"]["total"]) for each in study["readers"]] == [
         ("A", 30, 40),
