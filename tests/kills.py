@@ -13,11 +13,16 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any, cast
 
 ROOT = Path(__file__).parents[1]
 POCKET = ROOT / "examples" / "pocket"
+AT_CANDIDATE = "TESTS_SIGNAL_AT_CANDIDATE"
+PATIENCE = 900
+"""Seconds after which what does not end is ended: no claim about any machine's speed."""
 _CAN_FORK = sys.platform == "linux"  # elsewhere a fork of a process that has imported so much may crash
 
 
@@ -31,12 +36,17 @@ def tree_hash(folder: Path) -> str:
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
-def balance(folder: Path, *arguments: str) -> Process:
-    """Start the command line in a folder, in a process group of its own; nobody is there to be asked anything."""
+def balance(folder: Path, *arguments: str, at_candidate: int = 0) -> Process:
+    """Start the command line in a folder, in a process group of its own; nobody is there to be asked anything.
+
+    `at_candidate`: a signal that it sends to itself as its first candidate is set in place, however fast it is;
+    SIGSTOP makes it wait there for SIGCONT.
+    """
+    changed = environment(**({AT_CANDIDATE: str(int(at_candidate))} if at_candidate else {}))
     if not _CAN_FORK:
-        return cast(Process, _fresh(folder, arguments, subprocess.PIPE, subprocess.STDOUT, environment()))
+        return cast(Process, _fresh(folder, arguments, subprocess.PIPE, subprocess.STDOUT, changed))
     ours, theirs = os.pipe()
-    process = _server().start(folder, arguments, (theirs, theirs), environment())
+    process = _server().start(folder, arguments, (theirs, theirs), changed)
     process.stdout = os.fdopen(ours, encoding="utf-8", errors="replace")
     return process
 
@@ -76,6 +86,14 @@ def apart(folder: Path, *arguments: str, fresh: bool = False, **changes: str) ->
     return done
 
 
+def until(condition: Callable[[], object]) -> None:
+    """Wait for something that comes soon on any machine; only what would never come is given up."""
+    end = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < end, "it does not come"
+        time.sleep(0.02)
+
+
 def environment(**changes: str) -> dict[str, str]:
     """This process's, in which Python finds the packages under test; `changes` are other values."""
     places = filter(None, (str(ROOT), os.environ.get("PYTHONPATH")))
@@ -85,7 +103,7 @@ def environment(**changes: str) -> dict[str, str]:
 def _fresh(
     folder: Path, arguments: tuple[str, ...], out: Any, err: Any, environment: dict[str, str]
 ) -> subprocess.Popen[str]:
-    command = [sys.executable, "-c", "from balancer.cli import main; main()", *arguments]
+    command = [sys.executable, "-c", "from tests.torture.forked import main; main()", *arguments]
     streams: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": out, "stderr": err}
     return subprocess.Popen(command, cwd=folder, env=environment, text=True, start_new_session=True, **streams)
 
@@ -113,9 +131,9 @@ class Process:
         self._server.listen(self.pid, wait=True)
         return self._server.ended[self.pid]
 
-    def communicate(self, timeout: float = 600) -> tuple[str, None]:
-        """Wait for its end; what it printed. After `timeout` seconds it is killed."""
-        timer = threading.Timer(timeout, os.kill, (self.pid, signal.SIGKILL))
+    def communicate(self) -> tuple[str, None]:
+        """Wait for its end; what it printed."""
+        timer = threading.Timer(PATIENCE, os.kill, (self.pid, signal.SIGKILL))
         timer.start()
         with self.stdout:
             output = self.stdout.read()

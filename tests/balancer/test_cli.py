@@ -7,7 +7,6 @@ import re
 import shutil
 import signal
 import subprocess
-import time
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +18,7 @@ from balancer.cli import console
 from balancer.ledger import Ledger
 from balancer.scan import samples, with_hashes
 from balancer.state import find_state
-from tests.kills import apart, balance, finished, run
+from tests.kills import apart, balance, finished, run, until
 from tests.tiny import write_xrays
 from tests.typed import faults
 
@@ -39,6 +38,10 @@ def run_json(folder, *arguments):
 def fill(folder, checkpoint, *options):
     command = ("fill", "--model", str(checkpoint), "--steps", "2", "--batch-size", "4", "--accept-unscreened")
     return run(folder, *command, *options)
+
+
+def candidates(folder):
+    return list((folder / ".balance").glob("candidates/[0-9a-f]*"))
 
 
 def test_scan_shows_counts_figures_and_patients(tmp_path, xrays):
@@ -442,27 +445,23 @@ def test_an_empty_class_is_a_finding(tmp_path, xrays):
 
 def test_a_second_fill_at_the_same_time_is_refused(work, checkpoint):
     model = ("--model", str(checkpoint), "--accept-unscreened")
-    first = balance(work, "fill", "--target", "24", "--steps", "50", *model)
-    lock = work / ".balance" / "lock"
-    while not (lock.is_file() and lock.read_text() == str(first.pid)):
-        time.sleep(0.05)
-    code, output = fill(work, checkpoint, "--target", "24")
+    first = balance(work, "fill", "--target", "12", "--steps", "2", *model, at_candidate=signal.SIGSTOP)
+    until(lambda: candidates(work))
+    code, output = fill(work, checkpoint, "--target", "12")
     assert code == 2
     assert f"process {first.pid} is at work" in output
+    first.send_signal(signal.SIGCONT)
     finished(first)
 
 
 @pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
 def test_stopped_it_says_how_to_go_on_and_goes_on(work, checkpoint, sign):
-    options = ("fill", "--target", "24", "--model", str(checkpoint), "--steps", "30", "--batch-size", "4")
+    options = ("fill", "--target", "12", "--model", str(checkpoint), "--steps", "2", "--batch-size", "4")
     options = (*options, "--accept-unscreened")
-    process = balance(work, *options)
-    while not list((work / ".balance").glob("candidates/[0-9a-f]*")):
-        time.sleep(0.05)
-    process.send_signal(sign)
-    output, _ = process.communicate(timeout=60)
+    process = balance(work, *options, at_candidate=sign)
+    output, _ = process.communicate()
     assert process.returncode == 130, output
-    assert "run again: balance fill --target 24" in output
+    assert "run again: balance fill --target 12" in output
     assert not (work / "xrays-balanced").exists()
     finished(balance(work, *options))
     assert run(work, "verify", "xrays-balanced")[0] == 0
@@ -506,13 +505,13 @@ def test_a_full_disk_is_refused_beforehand(work, checkpoint, small_disk):
 
 def test_a_disk_that_fills_up_meanwhile_is_a_message_and_loses_nothing(tmp_path, xrays, checkpoint, small_disk):
     out = str(tmp_path / "balanced")
-    command = ("fill", "--target", "40", "--model", str(checkpoint), "--batch-size", "4", "--steps", "5", "--out", out)
+    command = ("fill", "--target", "40", "--model", str(checkpoint), "--batch-size", "4", "--steps", "1", "--out", out)
     command = (*command, "--accept-unscreened")
     run(small_disk, "scan", str(xrays))
-    process = balance(small_disk, *command)
-    while not list((small_disk / ".balance").glob("candidates/[0-9a-f]*")):
-        time.sleep(0.02)
+    process = balance(small_disk, *command, at_candidate=signal.SIGSTOP)
+    until(lambda: candidates(small_disk))
     leave(small_disk, 0)
+    process.send_signal(signal.SIGCONT)
     output, _ = process.communicate()
     assert process.returncode == 2, output
     assert "next:" in output

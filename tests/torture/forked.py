@@ -5,16 +5,19 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import pkgutil
 import select
 import signal
 import socket
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from tests.kills import AT_CANDIDATE
 
 os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}  # a fork beside other threads may hang
 os.environ |= {"HF_HUB_OFFLINE": "1", "TORCHDYNAMO_DISABLE": "1"}  # compiling takes minutes, and is not what is tried
@@ -24,7 +27,6 @@ _USUAL = (
     *("balancer.generators.families", "analysis.figures", "analysis.imbalance", "torch", "pyarrow.parquet"),
 )
 _LEARNING = (
-    *("balancer.adapt.scratch", "balancer.adapt.lora.train", "analysis.screening", "analysis.watch"),
     *("diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion", "sklearn.linear_model"),
     *("transformers.models.clip.modeling_clip", "transformers.models.clip.tokenization_clip"),
 )
@@ -47,8 +49,13 @@ class Ended:
 def preload(*, networks: bool) -> None:
     """Import what the commands import, so that children need not; `networks`: what learns and draws by them too."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # a child that is stopped before it has begun just ends
-    for name in (*_USUAL, *(_LEARNING if networks else ())):
+    for name in (*_USUAL, *((*_LEARNING, *_ours()) if networks else ())):
         importlib.import_module(name)
+
+
+def _ours() -> Iterator[str]:
+    for package in map(importlib.import_module, ("balancer", "analysis")):
+        yield from (each.name for each in pkgutil.walk_packages(package.__path__, f"{package.__name__}."))
 
 
 def run(
@@ -84,8 +91,6 @@ def _become(folder: Path, arguments: Sequence[str], outputs: Sequence[int], prep
         sys.stdout, sys.stderr = open(1, "w", closefd=False), open(2, "w", closefd=False)  # noqa: SIM115
         os.chdir(folder)
         sys.argv = ["balance", *arguments]
-        from balancer.cli import main
-
         prepare()
         main()
     except SystemExit as end:
@@ -98,6 +103,27 @@ def _become(folder: Path, arguments: Sequence[str], outputs: Sequence[int], prep
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
+
+
+def main() -> None:
+    """The command line; with TESTS_SIGNAL_AT_CANDIDATE in the environment it sends itself that signal on its way."""
+    if sign := os.environ.pop(AT_CANDIDATE, ""):
+        signal_at_candidate(int(sign))
+    from balancer.cli import main as balance
+
+    balance()
+
+
+def signal_at_candidate(sign: int) -> None:
+    """Signal this process as its first candidate is set in place, however fast the machine is."""
+    sent: list[int] = []
+
+    def watch(event: str, arguments: tuple[object, ...]) -> None:
+        if event == "os.rename" and "candidates" in str(arguments[1]) and not sent:
+            sent.append(sign)
+            os.kill(os.getpid(), sign)
+
+    sys.addaudithook(watch)
 
 
 def _wait(child: int, after: float | None, sign: int) -> int:

@@ -11,7 +11,7 @@ from balancer.jobs import Reading, Verdict
 from balancer.merge import merge
 from tests import kills
 from tests.balanced import FACTS
-from tests.kills import apart, balance
+from tests.kills import PATIENCE, apart, balance
 from tests.reviewing import HELD, judged, opened, prepare
 
 USABLE = Verdict("accept", {}, ("looks right",), "nobody")
@@ -36,11 +36,13 @@ class Served:
     def ask(self, path, fields=None):
         headers = {"x-balance-token": self.token, "content-type": "application/json"}
         data = None if fields is None else json.dumps(fields).encode()
-        with urllib.request.urlopen(urllib.request.Request(self.base + path, data, headers), timeout=20) as answer:
+        with urllib.request.urlopen(
+            urllib.request.Request(self.base + path, data, headers), timeout=PATIENCE
+        ) as answer:
             return json.loads(answer.read())
 
     def end(self, code):
-        output, _ = self.process.communicate(timeout=20)
+        output, _ = self.process.communicate()
         assert self.process.returncode == code, output
         return output
 
