@@ -1,10 +1,7 @@
 """Fixtures that every test may use. Nothing here, and no test, reaches a network."""
 
-import json
 import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -62,22 +59,6 @@ def real_xrays() -> Path:
     if not XRAYS.is_dir():
         pytest.skip("needs the real X-rays in ../shared/data")
     return XRAYS
-
-
-@pytest.fixture(scope="session")
-def forked():
-    """Runs a command that ends at once in a child of a process that has imported everything: (code, output)."""
-    command, root = [sys.executable, "-m", "tests.torture.forked"], Path(__file__).parents[1]
-    with subprocess.Popen(command, cwd=root, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as server:
-
-        def run(folder, *arguments):
-            print(json.dumps([str(folder), arguments]), file=server.stdin, flush=True)
-            code, output = json.loads(server.stdout.readline())
-            assert "Traceback" not in output, output
-            return code, output
-
-        yield run
-        server.stdin.close()
 
 
 @pytest.fixture(scope="module")

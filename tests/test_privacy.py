@@ -7,7 +7,6 @@ import sqlite3
 import stat
 import subprocess
 import sys
-from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -20,6 +19,7 @@ from balancer.files import private_umask
 from balancer.splits.split import no_split
 from tests.support import all_commands
 from tests.support.balanced_fixtures import FACTS
+from tests.support.cli_process import apart
 from tests.support.strace_log import changes, connects, watching
 from tests.support.tiny_models import write_xrays
 from tests.torture.scenarios import sources
@@ -140,9 +140,7 @@ def test_a_collection_elsewhere_is_named_in_the_ledger_alone_and_relative_in_mes
     """Only the ledger must know where it is, to find it again."""
     write_xrays(tmp_path / "zebra" / "xrays", {"A": 6, "B": 6})
     (tmp_path / "work").mkdir()
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
-    command = [sys.executable, "-c", "from balancer.cli.app import main; main()", "scan", "../zebra/xrays"]
-    told = subprocess.run(command, cwd=tmp_path / "work", env=environment, capture_output=True, text=True, check=True)
+    told = apart(tmp_path / "work", "scan", "../zebra/xrays")
     assert str(tmp_path) not in told.stdout + told.stderr
     ledger = sqlite3.connect(tmp_path / "work" / ".balance" / "ledger.sqlite")
     tables = [name for (name,) in ledger.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
@@ -171,7 +169,5 @@ def test_a_umask_that_is_none_or_locks_the_owner_out_is_refused(asked):
 
 def test_the_state_folder_is_closed_whatever_may_be_read_elsewhere(tmp_path):
     write_xrays(tmp_path / "xrays", {"A": 6, "B": 6})
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1]), "BALANCE_UMASK": "022"}
-    command = [sys.executable, "-c", "from balancer.cli.app import main; main()", "scan", "xrays"]
-    subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, check=True)
+    apart(tmp_path, "scan", "xrays", BALANCE_UMASK="022")
     assert stat.S_IMODE((tmp_path / ".balance").stat().st_mode) == 0o700

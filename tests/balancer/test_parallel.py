@@ -1,11 +1,11 @@
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from balancer.parallel import in_parallel
+from tests.support.cli_process import until
 
 ROOT = Path(__file__).parents[2]
 
@@ -41,14 +41,10 @@ def test_no_worker_outlives_a_killed_parent(tmp_path):
         "for _ in in_parallel(work, range(100_000)): time.sleep(0.05)"
     )
     parent = subprocess.Popen([sys.executable, "-c", program, str(tmp_path)], cwd=ROOT)
-    while len(list(tmp_path.iterdir())) < 2:
-        time.sleep(0.05)
+    until(lambda: len(list(tmp_path.iterdir())) >= 2)
     parent.kill()
     parent.wait()
-    end = time.monotonic() + 20
-    while any(_lives(int(path.name)) for path in tmp_path.iterdir()):
-        assert time.monotonic() < end
-        time.sleep(0.1)
+    until(lambda: not any(_lives(int(path.name)) for path in tmp_path.iterdir()))
 
 
 def _lives(process):

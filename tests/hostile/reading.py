@@ -15,7 +15,9 @@ import sys
 import time
 from pathlib import Path
 
-SECONDS, BYTES = 10, 1 << 30
+from tests.support.cli_process import PATIENCE
+
+BYTES = 1 << 30
 READERS = ("header", "look", "grey", "marks")
 
 
@@ -37,7 +39,7 @@ def measure(name: str) -> dict[str, object]:
         os.write(theirs, json.dumps(read(name)).encode())
         os._exit(0)
     os.close(theirs)
-    ready, _, _ = select.select([ours], [], [], 6 * SECONDS)
+    ready, _, _ = select.select([ours], [], [], PATIENCE)
     if not ready:
         os.kill(child, signal.SIGKILL)
     said = os.read(ours, 1 << 16)

@@ -10,6 +10,8 @@ import subprocess
 import sys
 from urllib.request import Request, urlopen
 
+from tests.support.cli_process import PATIENCE
+
 
 def main(command: list[str]) -> int:
     """Serve, answer, finish; the exit code of the command."""
@@ -21,7 +23,7 @@ def main(command: list[str]) -> int:
     def ask(path: str, fields: dict[str, object] | None = None) -> dict[str, object]:
         content = None if fields is None else json.dumps(fields).encode()
         headers = {"x-balance-token": token, "content-type": "application/json"}
-        with urlopen(Request(page + path, content, headers), timeout=60) as answer:
+        with urlopen(Request(page + path, content, headers), timeout=PATIENCE) as answer:
             return dict(json.load(answer))
 
     shown = ask("cases")

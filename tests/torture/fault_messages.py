@@ -23,7 +23,9 @@ from tests.torture import forked
 from tests.torture.kills import place
 from tests.torture.scenarios import FREE, SCAN, Arena, Case, Words
 
-_PORT, _TAKEN = 47_111, socket.socket()
+_TAKEN = socket.socket()
+_TAKEN.bind(("127.0.0.1", 0))
+_PORT = _TAKEN.getsockname()[1]
 PARTS = ("needed: ", "found:  ", "next:   ")
 
 
@@ -37,18 +39,6 @@ class News:
     prepare: Callable[[], object] = lambda: None
     code: int = 2
     is_locked: bool = False
-
-
-def _interrupt(sign: int) -> Callable[[], None]:
-    """Signal the command as its first candidate is set in place, however fast the machine is."""
-    sent: list[int] = []
-
-    def watch(event: str, arguments: tuple[object, ...]) -> None:
-        if event == "os.rename" and "candidates" in str(arguments[1]) and not sent:
-            sent.append(sign)
-            os.kill(os.getpid(), sign)
-
-    return lambda: sys.addaudithook(watch)
 
 
 def _no_large_files() -> None:
@@ -70,7 +60,6 @@ def _no_room() -> None:
 
 
 def _take_port() -> None:
-    _TAKEN.bind(("127.0.0.1", _PORT))
     _TAKEN.listen()
 
 
@@ -124,8 +113,12 @@ FAULTS = {
     "page on a port that is taken": News(
         "free port", ("review", "--reader", "A", "--audit", "2", "--port", str(_PORT)), prepare=_take_port
     ),
-    "Ctrl-C": News("run again: balance fill", _MORE, prepare=_interrupt(signal.SIGINT), code=130),
-    "SIGTERM": News("run again: balance fill", _MORE, prepare=_interrupt(signal.SIGTERM), code=130),
+    "Ctrl-C": News(
+        "run again: balance fill", _MORE, prepare=lambda: forked.signal_at_candidate(signal.SIGINT), code=130
+    ),
+    "SIGTERM": News(
+        "run again: balance fill", _MORE, prepare=lambda: forked.signal_at_candidate(signal.SIGTERM), code=130
+    ),
 }
 """Another fault is read out as soon as it stands here."""
 

@@ -44,7 +44,7 @@ class Seen:
         assert self.page.evaluate("document.activeElement.id") == "end-finish"
         self.page.keyboard.press("Enter")
         self.page.get_by_text("You can close this page.").wait_for()
-        output, _ = self.process.communicate(timeout=20)
+        output, _ = self.process.communicate()
         assert self.process.returncode == 0, output
         return output
 

@@ -7,8 +7,6 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +19,7 @@ from balancer.collection.scan import samples, with_hashes
 from balancer.store.database import Ledger
 from balancer.store.state_dir import find_state
 from tests.support.advised_commands import faults
-from tests.support.cli_process import balance, finished
+from tests.support.cli_process import apart, balance, finished, run, until
 from tests.support.tiny_models import write_xrays
 
 PATIENT = ("--patient", r"(p\d+)-")
@@ -33,22 +31,17 @@ def work(scanned):
     return scanned
 
 
-def run(folder, *arguments):
-    process = balance(folder, *arguments)
-    output, _ = process.communicate()
-    assert "Traceback" not in output, output
-    return process.returncode, output
-
-
 def run_json(folder, *arguments):
-    command = [sys.executable, "-c", "from balancer.cli.app import main; main()", *arguments, "--json"]
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
-    return json.loads(subprocess.run(command, cwd=folder, env=environment, capture_output=True, check=True).stdout)
+    return json.loads(apart(folder, *arguments, "--json").stdout)
 
 
 def fill(folder, checkpoint, *options):
     command = ("fill", "--model", str(checkpoint), "--steps", "2", "--batch-size", "4", "--accept-unscreened")
     return run(folder, *command, *options)
+
+
+def candidates(folder):
+    return list((folder / ".balance").glob("candidates/[0-9a-f]*"))
 
 
 def test_scan_shows_counts_figures_and_patients(tmp_path, xrays):
@@ -378,10 +371,10 @@ MISTAKES = [
 
 
 @pytest.mark.parametrize(("arguments", "found", "advice"), MISTAKES, ids=lambda value: " ".join(value)[:40])
-def test_every_mistake_is_one_clear_message(work, forked, arguments, found, advice):
+def test_every_mistake_is_one_clear_message(work, arguments, found, advice):
     (work / "taken").mkdir()
     (work / "taken" / "thesis.txt").write_text("mine")
-    code, output = forked(work, *arguments)
+    code, output = run(work, *arguments)
     assert code == 2
     told = dict(line.split(":", 1) for line in output.splitlines() if line.split(":")[0] in ("needed", "found", "next"))
     assert told.keys() == {"needed", "found", "next"}, output
@@ -452,27 +445,23 @@ def test_an_empty_class_is_a_finding(tmp_path, xrays):
 
 def test_a_second_fill_at_the_same_time_is_refused(work, checkpoint):
     model = ("--model", str(checkpoint), "--accept-unscreened")
-    first = balance(work, "fill", "--target", "24", "--steps", "50", *model)
-    lock = work / ".balance" / "lock"
-    while not (lock.is_file() and lock.read_text() == str(first.pid)):
-        time.sleep(0.05)
-    code, output = fill(work, checkpoint, "--target", "24")
+    first = balance(work, "fill", "--target", "12", "--steps", "2", *model, at_candidate=signal.SIGSTOP)
+    until(lambda: candidates(work))
+    code, output = fill(work, checkpoint, "--target", "12")
     assert code == 2
     assert f"process {first.pid} is at work" in output
+    first.send_signal(signal.SIGCONT)
     finished(first)
 
 
 @pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
 def test_stopped_it_says_how_to_go_on_and_goes_on(work, checkpoint, sign):
-    options = ("fill", "--target", "24", "--model", str(checkpoint), "--steps", "30", "--batch-size", "4")
+    options = ("fill", "--target", "12", "--model", str(checkpoint), "--steps", "2", "--batch-size", "4")
     options = (*options, "--accept-unscreened")
-    process = balance(work, *options)
-    while not list((work / ".balance").glob("candidates/[0-9a-f]*")):
-        time.sleep(0.05)
-    process.send_signal(sign)
-    output, _ = process.communicate(timeout=60)
+    process = balance(work, *options, at_candidate=sign)
+    output, _ = process.communicate()
     assert process.returncode == 130, output
-    assert "run again: balance fill --target 24" in output
+    assert "run again: balance fill --target 12" in output
     assert not (work / "xrays-balanced").exists()
     finished(balance(work, *options))
     assert run(work, "verify", "xrays-balanced")[0] == 0
@@ -516,13 +505,13 @@ def test_a_full_disk_is_refused_beforehand(work, checkpoint, small_disk):
 
 def test_a_disk_that_fills_up_meanwhile_is_a_message_and_loses_nothing(tmp_path, xrays, checkpoint, small_disk):
     out = str(tmp_path / "balanced")
-    command = ("fill", "--target", "40", "--model", str(checkpoint), "--batch-size", "4", "--steps", "5", "--out", out)
+    command = ("fill", "--target", "40", "--model", str(checkpoint), "--batch-size", "4", "--steps", "1", "--out", out)
     command = (*command, "--accept-unscreened")
     run(small_disk, "scan", str(xrays))
-    process = balance(small_disk, *command)
-    while not list((small_disk / ".balance").glob("candidates/[0-9a-f]*")):
-        time.sleep(0.02)
+    process = balance(small_disk, *command, at_candidate=signal.SIGSTOP)
+    until(lambda: candidates(small_disk))
     leave(small_disk, 0)
+    process.send_signal(signal.SIGCONT)
     output, _ = process.communicate()
     assert process.returncode == 2, output
     assert "next:" in output

@@ -1,10 +1,6 @@
 """`balance doctor`: a table of checks, each that is not ok with what to type."""
 
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
@@ -13,22 +9,14 @@ from balancer.generators.models.checkpoint import find_checkpoint
 from balancer.generators.models.selection import Choice
 from balancer.prompting.prompts import Prompt
 from balancer.workspace import doctor
-from tests.support.cli_process import balance, finished
+from tests.support.cli_process import apart, balance, finished
 from tests.support.tiny_models import write_lora, write_pipeline
 
 GIB = 2**30
 
 
-def run(folder, *arguments):
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
-    command = [sys.executable, "-c", "from balancer.cli.app import main; main()", "doctor", *arguments]
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
-    assert "Traceback" not in done.stderr, done.stderr
-    return done
-
-
 def checks_of(folder, *arguments):
-    done = run(folder, *arguments, "--json")
+    done = apart(folder, "doctor", *arguments, "--json")
     found = json.loads(done.stdout)
     checks = {check["name"]: check for check in found["checks"]}
     assert len(checks) == len(found["checks"])
@@ -78,7 +66,7 @@ def test_an_adapter_of_another_base_fails(tmp_path, base):
 
 
 def test_without_a_scan_and_a_model_it_says_what_to_type(tmp_path):
-    done = run(tmp_path)
+    done = apart(tmp_path, "doctor")
     assert done.returncode == 1
     assert "warn  collection  none" in done.stdout
     assert "next: scan it first: balance scan FOLDER" in done.stdout

@@ -10,6 +10,7 @@ import pytest
 from balancer.dataset.staging import PARTIAL, staging_of
 from balancer.store.state_dir import find_state, locked
 from balancer.workspace import purge
+from tests.support import cli_process
 from tests.support.cli_process import balance, finished, tree_hash
 
 
@@ -40,10 +41,7 @@ def filled(tmp_path, filled_once):
 
 
 def run(folder, *arguments):
-    process = balance(folder, "purge", *arguments)
-    output, _ = process.communicate()
-    assert "Traceback" not in output, output
-    return process.returncode, output
+    return cli_process.run(folder, "purge", *arguments)
 
 
 def test_all_goes_and_what_was_merged_stays(filled):

@@ -1,7 +1,6 @@
 import os
 import signal
 import threading
-import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from analysis.comparison.training.backbones import Frozen, SmallNetwork
 from analysis.comparison.training.runs import Run, RunSettings, load, run_all, run_together, study_key
 from analysis.comparison.training.worker_pool import _packed, _unpacked
 from balancer.errors import OutOfMemory, StateError
+from tests.support.cli_process import until
 from tests.support.comparison_fixtures import SIDE, Scribe, added, part, study
 
 SMALL = RunSettings(SmallNetwork(side=SIDE, batch_size=8, width=8), steps=4, seeds=(0, 1))
@@ -154,6 +154,7 @@ def test_frozen_features_are_of_another_network_for_each_seed_and_run_alike_ever
 
 
 def slow(task):
+    Path(os.environ["BEGUN"]).touch()
     return task.train(task.real, steps=10**6)
 
 
@@ -165,14 +166,13 @@ def greedy(task):
     raise MemoryError("all of it")
 
 
-def test_a_killed_worker_is_told_and_what_is_finished_is_kept(tmp_path):
+def test_a_killed_worker_is_told_and_what_is_finished_is_kept(tmp_path, monkeypatch):
+    monkeypatch.setenv("BEGUN", str(tmp_path / "begun"))
     arms = (ARMS["real"], Arm("slow", "free", slow))
     before = children()
 
     def kill():
-        while not list(tmp_path.glob("real-*/0.validation.npy")):
-            time.sleep(0.05)
-        time.sleep(0.3)
+        until(lambda: list(tmp_path.glob("real-*/0.validation.npy")) and (tmp_path / "begun").exists())
         for child in children() - before:
             if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes():
                 os.kill(child, signal.SIGKILL)

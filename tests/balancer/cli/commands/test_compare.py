@@ -1,11 +1,8 @@
 """`balance compare` from end to end, with the real commands, on a collection that is drawn here."""
 
 import json
-import os
 import re
-import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -14,10 +11,9 @@ from balancer.cli.workplaces import Errand, done
 from balancer.errors import ComparisonError
 from balancer.store.database import Ledger
 from balancer.store.state_dir import find_state
-from tests.support.cli_process import balance, finished, tree_hash
+from tests.support.cli_process import apart, balance, finished, tree_hash
 from tests.support.tiny_models import write_xrays
 
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[4])}
 FEW = ("--seeds", "2", "--steps", "2", "--size", "16", "--arm", "oversampling", "--arm", "synthetic-all")
 
 
@@ -81,8 +77,7 @@ def test_without_synthetic_images_the_free_arms_are_compared(tmp_path):
 def test_each_fold_is_filled_anew_and_every_patient_is_tested_once(work):
     """A program reads the result from stdout alone, whatever runs on the way; the stored folder is left as it is."""
     before = tree_hash(work / "xrays-balanced")
-    command = [sys.executable, "-c", "from balancer.cli.app import main; main()", "compare", *FEW, "--cross-fit", "2"]
-    run = subprocess.run([*command, "--json"], cwd=work, env=ENVIRONMENT, capture_output=True, text=True, check=False)
+    run = apart(work, "compare", *FEW, "--cross-fit", "2", "--json")
     assert run.returncode == 0, run.stderr
     found = json.loads(run.stdout)
     assert found["test"] == {"NODULE": {"images": 60, "patients": 30}, "NORMAL": {"images": 110, "patients": 55}}

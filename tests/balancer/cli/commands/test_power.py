@@ -1,14 +1,11 @@
 """`balance power`, and its line in a fill."""
 
 import json
-import sys
-from pathlib import Path
-from subprocess import run
 
 import pytest
 
 from balancer.cli.commands import power
-from tests.support.cli_process import balance, finished
+from tests.support.cli_process import apart, balance, finished
 from tests.support.tiny_models import write_xrays
 
 
@@ -20,13 +17,8 @@ def work(tmp_path_factory):
     return folder
 
 
-def said(folder, *arguments):
-    output, _ = balance(folder, *arguments).communicate()
-    return output
-
-
 def test_one_line_then_a_table_then_what_was_assumed(work):
-    lines = said(work, "power").splitlines()
+    lines = finished(balance(work, "power")).splitlines()
     assert lines[0].startswith(
         "The test part (12 images of 6 patients of NODULE) can show no difference in AUPRC, but diff"
     )
@@ -39,9 +31,7 @@ def test_one_line_then_a_table_then_what_was_assumed(work):
 
 
 def test_as_json(work):
-    command = [sys.executable, "-c", "from balancer.cli.app import main; main()", "power", "--json", "--difference", "0.1"]
-    environment = {"PYTHONPATH": str(Path(__file__).parents[4]), "PATH": ""}
-    found = json.loads(run(command, cwd=work, env=environment, capture_output=True, check=True).stdout)
+    found = json.loads(apart(work, "power", "--json", "--difference", "0.1").stdout)
     assert (found["label"], found["difference"], found["folds"]) == ("NODULE", 0.1, 5)
     assert found["one_split"]["patients"] == 6
     assert found["cross_fitted"]["needed"] > 30
@@ -49,8 +39,8 @@ def test_as_json(work):
 
 def test_a_fill_says_it_before_it_draws_where_there_is_a_test_part(work):
     line = "Of NODULE the test part (12 images of 6 patients) can show differences in recall from 0."
-    assert line in said(work, "fill", "--target", "70", "--dry-run")
-    assert line not in said(work, "fill", "--target", "70", "--dry-run", "--no-holdout")
+    assert line in finished(balance(work, "fill", "--target", "70", "--dry-run"))
+    assert line not in finished(balance(work, "fill", "--target", "70", "--dry-run", "--no-holdout"))
 
 
 def test_no_fill_is_stopped_by_it(capsys):

@@ -1,10 +1,7 @@
 """`balance probe` and `balance quality` as a stranger types them, on drawn radiographs and the pocket checkpoint."""
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pandas as pd
@@ -12,8 +9,7 @@ import pytest
 
 from examples.phantoms import write_collection
 from tests.support.cli_process import POCKET, balance, finished
-
-BALANCE = [sys.executable, "-c", "from balancer.cli.app import main; main()"]
+from tests.support.cli_process import apart as run
 
 
 @pytest.fixture(scope="module")
@@ -24,13 +20,6 @@ def filled(tmp_path_factory):
     finished(balance(folder, "scan", "xrays", "--patient", r"(p\d+)"))
     finished(balance(folder, "fill", "--target", "60", "--model", str(POCKET), "--steps", "2", "--no-screen"))
     return folder
-
-
-def run(folder, *arguments):
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[4])}
-    process = subprocess.run([*BALANCE, *arguments], cwd=folder, env=environment, capture_output=True, text=True)
-    assert "Traceback" not in process.stderr, process.stderr
-    return process
 
 
 def test_the_verdict_comes_first_then_the_fix_and_the_figures(filled):

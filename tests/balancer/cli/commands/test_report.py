@@ -5,17 +5,10 @@ import json
 import pytest
 
 from balancer.cli.commands.report import keep_result
-from tests.support.cli_process import balance
+from tests.support.cli_process import run
 from tests.support.report_fixtures import keep, metrics, prepared
 
 LABELS = ("NODULE", "NORMAL")
-
-
-def run(folder, *arguments):
-    process = balance(folder, *arguments)
-    output, _ = process.communicate(timeout=120)
-    assert "Traceback" not in output, output
-    return process.returncode, output
 
 
 @pytest.fixture(scope="module")

@@ -1,30 +1,24 @@
 """`balance review` as it is typed: what it says at its end, its figures, and its mistakes."""
 
 import json
-import os
 import signal
 import socket
-import subprocess
-import sys
 import urllib.request
-from pathlib import Path
 
 import pytest
 
 from balancer.dataset.merge import merge
 from balancer.jobs import Reading, Verdict
+from tests.support import cli_process
 from tests.support.balanced_fixtures import FACTS
-from tests.support.cli_process import balance
+from tests.support.cli_process import PATIENCE, apart, balance
 from tests.support.review_fixtures import HELD, judged, opened, prepare
 
 USABLE = Verdict("accept", {}, ("looks right",), "nobody")
 
 
 def run(folder, *arguments):
-    process = balance(folder, "review", *arguments)
-    output, _ = process.communicate(timeout=60)
-    assert "Traceback" not in output, output
-    return process.returncode, output
+    return cli_process.run(folder, "review", *arguments)
 
 
 class Served:
@@ -42,11 +36,13 @@ class Served:
     def ask(self, path, fields=None):
         headers = {"x-balance-token": self.token, "content-type": "application/json"}
         data = None if fields is None else json.dumps(fields).encode()
-        with urllib.request.urlopen(urllib.request.Request(self.base + path, data, headers), timeout=20) as answer:
+        with urllib.request.urlopen(
+            urllib.request.Request(self.base + path, data, headers), timeout=PATIENCE
+        ) as answer:
             return json.loads(answer.read())
 
     def end(self, code):
-        output, _ = self.process.communicate(timeout=20)
+        output, _ = self.process.communicate()
         assert self.process.returncode == code, output
         return output
 
@@ -176,9 +172,7 @@ def test_the_figures_of_all_answers(tmp_path):
     assert "75% (60% to 86%)" in output
     assert "A and B: Cohen's kappa 0.90 (" in output
     assert "can be told from real ones" in output
-    command = [sys.executable, "-c", "from balancer.cli.app import main; main()", "review", "--results", "--json"]
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[4])}
-    found = json.loads(subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, check=True).stdout)
+    found = json.loads(apart(tmp_path, "review", "--results", "--json").stdout)
     (study,) = found["studies"]
     assert [(each["reader"], each["all"]["hits"], each["all"]["total"]) for each in study["readers"]] == [
         ("A", 30, 40),

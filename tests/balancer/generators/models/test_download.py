@@ -1,10 +1,7 @@
 """`balance fetch`, from a hub on this machine."""
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +9,7 @@ import pytest
 from balancer.files import sha256_of
 from balancer.generators.models.checkpoint import find_checkpoint
 from balancer.generators.models.download_manifest import changed_files, record_of
+from tests.support.cli_process import apart
 from tests.support.fake_hub import COMMIT, MODEL, hub_of
 from tests.support.tiny_models import write_xrays
 
@@ -28,19 +26,10 @@ def hub(tmp_path, checkpoint):
         yield running
 
 
-def run(folder, hub, *arguments, **environment):
+def run(folder, hub, *arguments):
     address = hub if isinstance(hub, str) else hub.address
     settings = {"HF_ENDPOINT": address, "HF_HOME": str(folder / "home"), "HF_HUB_OFFLINE": "1", "NO_PROXY": "127.0.0.1"}
-    done = subprocess.run(
-        [sys.executable, "-c", "from balancer.cli.app import main; main()", "fetch", *arguments],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[4]), **settings, **environment},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert "Traceback" not in done.stderr, done.stderr
-    return done
+    return apart(folder, "fetch", *arguments, fresh=True, **settings)
 
 
 def test_a_model_is_fetched_once_with_its_commit_and_every_hash(tmp_path, hub):
@@ -115,8 +104,7 @@ def test_mistakes_are_one_clear_message(tmp_path, hub, arguments, found, advice)
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "mine.txt").write_text("mine")
     write_xrays(tmp_path / "xrays", {"A": 4, "B": 4})
-    scan = [sys.executable, "-c", "from balancer.cli.app import main; main()", "scan", "xrays"]
-    subprocess.run(scan, cwd=tmp_path, check=True, capture_output=True)
+    assert apart(tmp_path, "scan", "xrays").returncode == 0
     done = run(tmp_path, hub, *arguments)
     assert done.returncode == 2
     told = dict(line.split(":", 1) for line in done.stderr.splitlines() if line.split(":")[0] in ("found", "next"))
