@@ -24,7 +24,7 @@ os.environ |= {"HF_HUB_OFFLINE": "1", "TORCHDYNAMO_DISABLE": "1"}  # compiling t
 
 _USUAL = (
     *(
-        "balancer.cli",
+        "balancer.cli.app",
         "balancer.filling.run",
         "balancer.dataset.merge",
         "balancer.dataset.verify",

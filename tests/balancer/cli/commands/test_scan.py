@@ -10,7 +10,8 @@ import pytest
 from balancer.cli.commands.scan_failures import kinds_of
 from balancer.collection.findings import KINDS
 from balancer.errors import BalanceError
-from tests.balancer.cli.test_commands import run, run_json
+from tests.balancer.cli.test_commands import run_json
+from tests.support.cli_process import run
 from tests.support.scan_faults import PATIENT, PLANTS, write_clean, write_table
 from tests.support.tiny_models import write_xrays
 
