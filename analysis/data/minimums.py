@@ -42,7 +42,7 @@ HELD_OUT_IMAGES = 30
 """Held-out real images that serve as reference; below, training images are taken, and the result says so."""
 
 READER_IMAGES = 20
-"""Images of each kind in a reader study: with fewer, the interval of an accuracy is wider than 0.4."""
+"""Images of each kind in a reader study: with fewer, the interval of the accuracy on a kind is wider than 0.4."""
 
 # ---- screening
 
@@ -53,7 +53,7 @@ WARNING_PATIENTS = 19
 """Patients for a copy threshold at 95%: 1 / (19 + 1); with fewer there is only a warning."""
 
 QUALITY_IMAGES = 100
-"""Real images whose range of sharpness and grey levels is known; with fewer, only what is plainly broken is rejected."""
+"""Real images whose range of sharpness and grey levels is known; with fewer, only plainly broken ones are rejected."""
 
 EMBEDDING_IMAGES = 100
 """Training images for an embedding of one's own: a network knows fewer by heart."""
