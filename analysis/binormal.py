@@ -1,7 +1,7 @@
 """What `compare` would find: test sets with scores of two arms are simulated, and each is judged as `compare` judges.
 
-The unit is the patient, the interval is the one of `analysis.comparison.inference`, its bootstrap error replaced by the
-value that it converges to (`analysis.statistics.influence`), which makes a thousand test sets a matter of a second.
+The rule is that of `judge_scores`: the interval of one planned contrast, the patient its unit. Its bootstrap error is
+replaced by what it converges to (`analysis.statistics.influence`), so that a thousand test sets take a second.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class Simulation:
     """
 
     def __init__(self, sample: Sample, assumed: Assumptions, folds: int = 1, seed: int = 0) -> None:
-        self.assumed, self.units = assumed, max(1, sample.patients - folds)
+        self.assumed, self.freedom = assumed, max(1, sample.patients - folds)
         self.prevalence = sample.images / (sample.images + sample.other_images)
         self._shrink = max(1.0, min(sample.patients / _PATIENTS, (sample.images + sample.other_images) / _IMAGES))
         self._distance = math.sqrt(2) * NormalDist().inv_cdf(assumed.auroc)
@@ -108,7 +108,7 @@ class Simulation:
         return Contrasts(
             mean + (differences - mean) / math.sqrt(self._shrink),
             np.sqrt(patients + seeds),
-            _freedom(seeds, self.assumed.seeds - 1, patients, self.units - 1),
+            _freedom(seeds, self.assumed.seeds - 1, patients, self.freedom),
         )
 
     def mean(self, gain: float) -> float:

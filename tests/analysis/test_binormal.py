@@ -107,7 +107,7 @@ def test_few_of_very_many_others_stand_for_all(monkeypatch):
 
 def test_folds_are_ranked_one_by_one():
     whole, folds = (Simulation(singles(50, 450), USUAL, folds) for folds in (1, 5))
-    assert (folds.units, whole.units) == (45, 49)
+    assert (folds.freedom, whole.freedom) == (45, 49)
     assert folds.smallest() == pytest.approx(whole.smallest(), rel=0.15)
 
 
