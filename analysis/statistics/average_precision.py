@@ -54,6 +54,40 @@ class Ranked:
         return areas
 
 
+@dataclass(frozen=True, slots=True)
+class RankedFolds:
+    """Images of several folds, each ranked by itself: scores of different models are on different scales."""
+
+    folds: tuple[tuple[Places, Ranked], ...]
+
+    @classmethod
+    def of(cls, scores: Values, positive: Flags, folds: Places | None = None) -> RankedFolds:
+        """From (N,) scores, which of the images have the class, and the fold of each; one fold by default."""
+        numbers = np.zeros(len(scores), np.int64) if folds is None else folds
+        rows = [np.flatnonzero(numbers == number) for number in np.unique(numbers)]
+        return cls(tuple((each, Ranked.of(scores[each], positive[each])) for each in rows))
+
+    def areas(self, weights: Values) -> Values:
+        """(2, B): the mean of the folds' areas, each weighted by its images of the class, for (N, B) weights.
+
+        A mean within folds and no area of the pooled scores (Forman and Scholz 2010, doi:10.1145/1882471.1882479;
+        LeDell, Petersen and van der Laan 2015, doi:10.1214/15-EJS1035). A fold without an image of the class, or
+        without any other, has no area and does not count.
+
+        >>> scores, positive, folds = np.array([5.0, 4.0, 1.0, 0.5]), np.array([1, 0, 1, 0], bool), np.array([0, 0, 1, 1])
+        >>> RankedFolds.of(scores, positive, folds).areas(np.ones((4, 1)))[:, 0].tolist()
+        [1.0, 1.0]
+        """
+        if len(self.folds) == 1:
+            return self.folds[0][1].areas(weights)
+        found = np.stack([ranked.areas(weights[rows]) for rows, ranked in self.folds])
+        shares = np.stack([weights[rows][ranked.with_it].sum(axis=0) for rows, ranked in self.folds])[:, None]
+        shares = np.where(np.isnan(found), 0, shares)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            areas: Values = np.where(shares > 0, found * shares, 0).sum(axis=0) / shares.sum(axis=0)
+        return areas
+
+
 def _running(values: Values) -> Values:
     """(N + 1, B) running sums from 0 of (N, B) values; row by row is several times faster than `cumsum`."""
     found = np.concatenate((np.zeros_like(values[:1]), values))

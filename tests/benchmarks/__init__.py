@@ -1,1 +1,1 @@
-"""What `make bench` runs."""
+"""What is measured rather than tested: run by hand, or by `make bench`."""

@@ -26,7 +26,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import t as student
 
-from analysis.comparison.inference.metrics import Floats, measure, metric_names, metric_range
+from analysis.comparison.inference.metrics import Floats, difference_range, measure, metric_names, metric_range
 from analysis.comparison.inputs.study import Numbers, Outcomes
 from analysis.statistics.intervals import Groups, wilson
 
@@ -38,21 +38,37 @@ _STILL = 1e-6  # rounding, and no error
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A figure, or a difference of two, with its 95% interval; `p_value` is two-sided, against 0."""
+    """A figure, or a difference of two, with its 95% interval; `p_value` is two-sided, against 0.
+
+    `low` and `high` decide. They may lie beyond the values that the figure can take, its `bounds`: what is shown is
+    clipped to these.
+
+    >>> print(Estimate(0.7, 0.2, 1.2, bounds=(0.0, 1.0)))
+    0.700 [0.200, 1.000]
+    """
 
     mean: float
     low: float
     high: float
     p_value: float = 1.0
     p_holm: float | None = None
+    bounds: tuple[float, float] = (-np.inf, np.inf)
 
     def __str__(self) -> str:
-        return f"{self.mean:.3f} [{self.low:.3f}, {self.high:.3f}]"
+        low, high = self.shown
+        return f"{self.mean:.3f} [{low:.3f}, {high:.3f}]"
+
+    @property
+    def shown(self) -> tuple[float, float]:
+        """The interval within the figure's bounds, for people and programs to read."""
+        low, high = (float(np.clip(end, *self.bounds)) for end in (self.low, self.high))
+        return low, high
 
     @property
     def signed(self) -> str:
         """A difference, with its sign."""
-        return f"{self.mean:+.3f} [{self.low:+.3f}, {self.high:+.3f}]"
+        low, high = self.shown
+        return f"{self.mean:+.3f} [{low:+.3f}, {high:+.3f}]"
 
 
 Estimates = Mapping[str, Estimate]
@@ -70,6 +86,11 @@ class Measured:
         """How much larger the figures are than those of another arm, seed by seed and draw by draw."""
         return replace(self, found=self.found - other.found, drawn=self.drawn - other.drawn)
 
+    def only(self, name: str) -> Measured:
+        """One figure alone."""
+        place = self.names.index(name)
+        return Measured((name,), self.found[place : place + 1], self.drawn[place : place + 1])
+
 
 def measure_arms(
     outcomes: Outcomes,
@@ -78,25 +99,25 @@ def measure_arms(
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> dict[str, Measured]:
     """The figures of every arm and seed, for the same draws of patients."""
-    draws = draw_patients(outcomes.targets, outcomes.groups, times, seed)
+    draws = draw_patients(outcomes.targets, outcomes.groups, times, seed, outcomes.folds)
     weights = np.concatenate((np.ones((len(draws), 1), np.float32), draws), axis=1)
     names, found = metric_names(outcomes.classes), {}
     for number, (arm, chances) in enumerate(outcomes.chances.items()):
         progress(number, len(outcomes.chances))
-        figures = np.stack([measure(each, outcomes.targets, weights) for each in chances], axis=1)
+        figures = np.stack([measure(each, outcomes.targets, weights, outcomes.folds) for each in chances], axis=1)
         found[arm] = Measured(names, figures[..., 0], figures[..., 1:])
     progress(len(outcomes.chances), len(outcomes.chances))
     return found
 
 
-def draw_patients(targets: Numbers, groups: Groups, times: int, seed: int) -> Weights:
-    """(N, B) weights of images: in each column n - 1 of n patients drawn, in strata of their rarest class.
+def draw_patients(targets: Numbers, groups: Groups, times: int, seed: int, folds: Numbers | None = None) -> Weights:
+    """(N, B) weights of images: in each column n - 1 of n patients drawn, in strata of their rarest class and fold.
 
     >>> draw_patients(np.array([0, 0, 0, 1, 1]), np.array([0, 0, 1, 2, 3]), 1, seed=0)[:, 0].tolist()
     [0.0, 0.0, 2.0, 2.0, 0.0]
     """
     numbers = np.unique(groups, return_inverse=True)[1]
-    strata, chance = _rarest_classes(targets, numbers), np.random.default_rng(seed)
+    strata, chance = _strata(targets, numbers, folds), np.random.default_rng(seed)
     weights = np.ones((len(strata), times), np.float32)
     for stratum in np.unique(strata):
         members = np.flatnonzero(strata == stratum)
@@ -117,20 +138,23 @@ def draw_seeds(n_seeds: int, times: int) -> Floats:
     return weights
 
 
-def estimate(measured: Measured, patients: Mapping[str, int], *, difference: bool = False) -> dict[str, Estimate]:
+def estimate(
+    measured: Measured, patients: Mapping[str, int], *, difference: bool = False, folds: int = 1
+) -> dict[str, Estimate]:
     """Every figure with its interval; `patients` are those of each class, in the part that was measured.
 
-    A figure stays within its range. Where nothing varied, as when a classifier is always right, or no patient could,
+    `folds` is how many folds they were tested in: each costs a degree of freedom. Where nothing varied, as when a classifier is always right, or no patient could,
     since a class has but one, the interval is as wide as Wilson's for so many successes of so many patients. One seed
     says nothing of the luck of a training.
     """
-    errors, freedom = _errors(measured, np.array([_units(name, patients) for name in measured.names]))
+    units_of = np.array([_units(name, patients) for name in measured.names])
+    errors, freedom = _errors(measured, units_of - folds)
     found = {}
     for place, name in enumerate(measured.names):
         units = _units(name, patients)
         still = errors[place] == 0 or (units == 1 and ":" in name)  # one patient, who is in every draw
         least = _least_half_width(units) if still and not name.startswith("prevalence:") else 0.0
-        bounds = (-np.inf, np.inf) if difference else metric_range(name)
+        bounds = difference_range(name) if difference else metric_range(name)
         found[name] = _interval(float(measured.found[place].mean()), errors[place], freedom[place], least, bounds)
     return found
 
@@ -161,6 +185,16 @@ def class_patients(outcomes: Outcomes) -> dict[str, int]:
     }
 
 
+def _strata(targets: Numbers, numbers: Groups, folds: Numbers | None) -> Numbers:
+    """The stratum of each patient: their rarest class, and their fold."""
+    strata = _rarest_classes(targets, numbers)
+    if folds is not None:
+        fold = np.zeros(len(strata), np.int64)
+        fold[numbers] = folds
+        strata = strata + (strata.max(initial=0) + 1) * fold
+    return strata
+
+
 def _rarest_classes(targets: Numbers, numbers: Groups) -> Numbers:
     """The stratum of each patient: of the classes that they have, the one with the fewest images."""
     rank = np.argsort(np.argsort(np.bincount(targets), kind="stable"), kind="stable")
@@ -175,14 +209,17 @@ def _units(name: str, patients: Mapping[str, int]) -> int:
     return patients[label] if label in patients else min((some for some in patients.values() if some), default=0)
 
 
-def _errors(measured: Measured, units: npt.NDArray[np.int64]) -> tuple[Floats, Floats]:
-    """Standard errors (K,) over draws of patients and seeds, and their degrees of freedom."""
+def _errors(measured: Measured, of_patients: npt.NDArray[np.int64]) -> tuple[Floats, Floats]:
+    """Standard errors (K,) over draws of patients and seeds, and their degrees of freedom.
+
+    `of_patients` (K,) are those of the patients alone.
+    """
     n_seeds, drawn = measured.found.shape[1], _usable(measured)
     weights = draw_seeds(n_seeds, drawn.shape[2])
     variance = (drawn * weights).sum(axis=1).var(axis=1, ddof=1)
     seeds = measured.found.var(axis=1, ddof=1) / n_seeds if n_seeds > 1 else np.zeros_like(variance)
     patients = drawn.mean(axis=1).var(axis=1, ddof=1)
-    spread = seeds**2 / max(1, n_seeds - 1) + patients**2 / np.maximum(1, units - 1)
+    spread = seeds**2 / max(1, n_seeds - 1) + patients**2 / np.maximum(1, of_patients)
     with np.errstate(invalid="ignore", divide="ignore"):
         freedom = np.where(spread > 0, (seeds + patients) ** 2 / spread, 1)
     errors = np.sqrt(variance)
@@ -200,7 +237,7 @@ def _interval(value: float, error: float, freedom: float, least: float, bounds: 
         return Estimate(value, np.nan, np.nan)
     half = max(least, float(student.ppf((1 + _LEVEL) / 2, freedom)) * error)
     p_value = 2 * student.sf(abs(value) / error, freedom) if error > 0 and not least else 1.0
-    return Estimate(value, float(max(bounds[0], value - half)), float(min(bounds[1], value + half)), float(p_value))
+    return Estimate(value, value - half, value + half, float(p_value), bounds=bounds)
 
 
 def _least_half_width(units: int) -> float:

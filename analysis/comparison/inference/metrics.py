@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from analysis.comparison.inputs.study import Chances, Numbers
-from analysis.statistics.average_precision import Ranked
+from analysis.statistics.average_precision import RankedFolds
 from analysis.statistics.intervals import Flags, Values
 
 Floats = npt.NDArray[np.float64]
@@ -43,21 +43,34 @@ def metric_range(name: str) -> tuple[float, float]:
     return {"mcc": (-1.0, 1.0), "brier": (0.0, 2.0)}.get(name, (0.0, 1.0))
 
 
-def measure(chances: Chances, targets: Numbers, weights: Values | None = None) -> Floats:
+def difference_range(name: str) -> tuple[float, float]:
+    """The least and the largest difference that two values of a figure can have.
+
+    >>> difference_range("recall:A")
+    (-1.0, 1.0)
+    """
+    low, high = metric_range(name)
+    return low - high, high - low
+
+
+def measure(chances: Chances, targets: Numbers, weights: Values | None = None, folds: Numbers | None = None) -> Floats:
     """All figures, (K, B), of (N, C) chances for (N, B) weights of the images, or (K, 1) for equal ones.
 
     They equal those of scikit-learn with `sample_weight`: average precision, area under the ROC curve, recall,
     F1, balanced accuracy, Matthews' correlation, the Brier score of all classes (not halved). A mean over classes is
     over those that `targets` has; what is undefined without an image of a class is not a number. The calibration
     error is that of the likeliest class in 15 bins of equal mass, whose bounds do not move with the weights. Weights
-    of single precision are half the work, and good for five digits.
+    of single precision are half the work, and good for five digits. With `folds`, the fold of each image, areas are
+    means within folds, weighted by the images of the class; all else counts images, whose fold does not matter.
 
     >>> sure = np.array([[0.9, 0.1], [0.2, 0.8]], np.float32)
     >>> dict(zip(metric_names("AB"), measure(sure, np.array([0, 1]))[:, 0].round(3).tolist()))["macro_f1"]
     1.0
     """
     weights = np.ones((len(targets), 1)) if weights is None else weights
-    sorted_classes = [Ranked.of(chances[:, number], targets == number) for number in range(chances.shape[1])]
+    sorted_classes = [
+        RankedFolds.of(chances[:, number], targets == number, folds) for number in range(chances.shape[1])
+    ]
     pieces = [
         _measure(chances, targets, np.ascontiguousarray(weights[:, start : start + _AT_ONCE]), sorted_classes)
         for start in range(0, weights.shape[1], _AT_ONCE)
@@ -90,7 +103,7 @@ def reliability(chances: Chances, positive: Flags, bins: int = 10) -> tuple[Bin,
     )
 
 
-def _measure(chances: Chances, targets: Numbers, weights: Values, ranked: Sequence[Ranked]) -> Floats:
+def _measure(chances: Chances, targets: Numbers, weights: Values, ranked: Sequence[RankedFolds]) -> Floats:
     n_classes, total = chances.shape[1], weights.sum(axis=0, dtype=np.float64)
     confusion = _confusion(chances, targets, weights)
     of_class = confusion.sum(axis=1)

@@ -82,7 +82,8 @@ class Study:
 class Outcomes:
     """What the arms said of the same real images: for each arm (S, N, C) chances, a row of the first axis a seed.
 
-    Seeds are paired: the same place means the same seed in every arm.
+    Seeds are paired: the same place means the same seed in every arm. `folds` is the fold that tested each image,
+    where there are several: its scores come from models of its own.
     """
 
     classes: tuple[str, ...]
@@ -91,6 +92,12 @@ class Outcomes:
     groups: Groups
     attributes: pd.DataFrame
     chances: Mapping[str, Chances]
+    folds: Numbers | None = None
+
+    @property
+    def fold_count(self) -> int:
+        """How many folds there are; 1 where there is one split."""
+        return 1 if self.folds is None else len(np.unique(self.folds))
 
     @classmethod
     def of(cls, study: Study, part: Part, chances: Mapping[str, Chances]) -> Outcomes:

@@ -45,7 +45,7 @@ def _way(name: str, found: Mapping[str, Any]) -> list[str]:
         name,
         *(UNKNOWN if count is None else f"{count:,}" for count in counts),
         number(real(found.get("auprc")), 2),
-        " to ".join(recall) or UNKNOWN,
+        " to ".join(dict.fromkeys(recall)) or UNKNOWN,
         UNKNOWN if needed is None else f"{needed:,}",
     ]
 

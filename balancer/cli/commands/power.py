@@ -1,4 +1,4 @@
-"""`balance power`: what the test set could show at all, before anything is generated or trained."""
+"""`balance power`: the smallest difference that the test set can detect, before anything is generated or trained."""
 
 from __future__ import annotations
 
@@ -15,26 +15,29 @@ if TYPE_CHECKING:
 
 
 def power(
-    label: str = typer.Option(None, help="The class to be judged (default: the rarest of the training part)."),
-    difference: float = typer.Option(0.05, help="Say how many patients it would take to show such a difference."),
+    label: str = typer.Option(None, help="The class to be judged (default: the rarest of the training split)."),
+    difference: float = typer.Option(0.05, help="How many patients it would take to detect such a difference."),
     as_json: bool = typer.Option(False, "--json", help="Print the result as JSON."),
 ) -> None:
-    """Say the smallest difference between two classifiers that the test images can show, and what less would take.
+    """Print the smallest difference between two classifiers that the test images can detect, and what less would take.
+
+    It is the difference at which compare says "helps" in 80% of simulated test sets. --json has every class.
 
     Example: balance power --label NODULE --difference 0.05
     """
-    from analysis.power.detectable_effect import measure_power
+    from analysis.power.detectable_effect import by_metric_and_class, measure_power
 
     with opened(write=False) as session:
         found = measure_power(session.collection, session.split, label, difference)
-    if as_json:
-        result_json(found.as_json)
-    else:
-        _show(found)
+        if as_json:
+            figures = by_metric_and_class(session.collection, session.split, difference)
+            result_json({**found.as_json, "metrics": figures})
+            return
+    _show(found)
 
 
 def say_power(session: Session) -> None:
-    """Print in one line what the test part could show, where there is one; a fill never fails by it."""
+    """Print in one line what the test split can detect, where there is one; a fill never fails by it."""
     from analysis.power.detectable_effect import recall_line
 
     if on_errand():  # one fold of several, or the same part once more
@@ -42,7 +45,7 @@ def say_power(session: Session) -> None:
     try:
         line = recall_line(session.collection, session.split)
     except Exception as error:  # a remark is not worth a night of drawing
-        line = f"What the test part can show could not be worked out: {error!r}"
+        line = f"The smallest detectable difference could not be calculated: {error!r}"
     if line:
         message(printable(line))
 
@@ -53,24 +56,22 @@ def _show(found: Power) -> None:
     result(printable(found.sentence))
     result()
     unit = "patients" if found.patients_known else "images"
-    shown = ["share", "assumed AUPRC", "AUPRC from", "recall from"]
+    shown = ["share", "assumed AUPRC", "detectable AUPRC", "detectable recall"]
     header = ["tested", "images", "patients", *shown, f"{unit} for {found.difference:g} AUPRC", "for recall"]
-    rows = [_row("test part", found.one_split)]
+    rows = [_row("test split", found.one_split)]
     if found.cross_fitted is not None:
         rows.append(_row(f"cross-fitted, {found.folds} folds", found.cross_fitted))
     result(table(header, rows))
     result()
-    result(
-        f"Images, patients and share are those of {printable(found.label)}; from: the smallest difference that shows."
-    )
+    result(f"Images, patients and share are those of {printable(found.label)}; detectable: the smallest difference.")
     for line in (*notes(found), *assumptions_in_words(found)):
         result(printable(line))
 
 
 def _row(name: str, way: Way) -> list[object]:
-    from analysis.power.text import rounded
+    from analysis.power.text import range_in_words, rounded
 
     areas = ["-" if each is None else f"{each:.2f}" for each in (way.base, way.auprc)]
-    recall = "-" if way.recall is None else f"{way.recall[0]:.2f} to {way.recall[1]:.2f}"
+    recall = "-" if way.recall is None else range_in_words(way.recall)
     needed = ["-" if count is None else rounded(count) for count in (way.needed, way.needed_recall)]
     return [name, way.images, way.patients, f"{way.prevalence:.1%}", *areas, recall, *needed]

@@ -84,7 +84,7 @@ def test_each_fold_is_filled_anew_and_every_patient_is_tested_once(work):
     assert [set(each) for each in found["chosen"]["folds"]] == [{"free", "synthetic"}] * 2
     assert found["chosen"]["sentence"].startswith("Each of 2 folds chose on its own validation part: ")
     assert found["chosen"]["sentence"] in found["verdict"]
-    assert found["power"]["sentence"].startswith("Cross-fitting (60 images of 30 patients of NODULE) can show ")
+    assert " cross-fitted (60 images of 30 patients)" in found["power"]["sentence"]
     assert (found["settings"]["folds"], found["settings"]["refitted"]) == (2, ["fill"])
     assert not any("tested in other folds" in stamp for stamp in found["stamps"])
     assert "Cost: 2 times fill" in run.stderr
