@@ -21,6 +21,7 @@ from torch import nn
 
 from analysis.data.images import Greys
 from analysis.vision.copy_perturbations import Batch, apply_edits, draw_edits
+from balancer.adapting.common.device import Machine, find_machine
 from balancer.files import write_whole
 
 SIDE, WIDTH = 64, 128
@@ -120,10 +121,10 @@ def train_embedding(
         network = _Network().to(memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(network.parameters(), _RATE, weight_decay=0.05)
     rate = torch.optim.lr_scheduler.OneCycleLR(optimizer, _RATE, steps, pct_start=0.2)
-    chance = torch.Generator().manual_seed(seed + 1)
+    chance, machine = torch.Generator().manual_seed(seed + 1), find_machine("cpu")
     for step in range(steps):
         chosen = torch.randperm(len(greys), generator=chance)[:_PAIRS].numpy()
-        loss = _loss(network, _batch(greys[chosen]), torch.from_numpy(groups[chosen]), chance)
+        loss = _loss(network, _batch(greys[chosen]), torch.from_numpy(groups[chosen]), chance, machine)
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
@@ -132,10 +133,12 @@ def train_embedding(
     return Embedding(network.to(memory_format=torch.contiguous_format).eval())  # as it will be when loaded
 
 
-def _loss(network: _Network, images: Batch, groups: torch.Tensor, chance: torch.Generator) -> torch.Tensor:
+def _loss(
+    network: _Network, images: Batch, groups: torch.Tensor, chance: torch.Generator, machine: Machine
+) -> torch.Tensor:
     """InfoNCE between two edited copies of each image, and the entropy regulariser (Pizzi et al. 2022, eq. 4)."""
     views = torch.cat([apply_edits(images, draw_edits(len(images), chance), chance) for _ in range(2)])
-    with torch.autocast("cpu", torch.bfloat16):
+    with machine.autocast():
         vectors, _ = network(views)
     count = len(images)
     alike = vectors @ vectors.T

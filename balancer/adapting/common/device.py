@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from balancer.devices import choose_device
+from balancer.devices import choose_device, supports_bfloat16
 
 logger = logging.getLogger(__name__)
 
@@ -47,7 +47,7 @@ def find_machine(device: str) -> Machine:
         ModelError: there is no such device.
     """
     name = choose_device(device)
-    return Machine(torch.device(name), _multiplies_bfloat16(name))
+    return Machine(torch.device(name), supports_bfloat16(name))
 
 
 def compiled(network: nn.Module, example: tuple[Tensor, ...], machine: Machine) -> Callable[..., Any]:
@@ -84,9 +84,3 @@ def _start_compilers() -> None:
 
     with deaf_children():
         AsyncCompile.warm_pool()
-
-
-def _multiplies_bfloat16(device: str) -> bool:
-    if device.startswith("cuda"):
-        return bool(torch.cuda.is_bf16_supported())
-    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported()) if device == "cpu" else False
