@@ -21,6 +21,7 @@ from torch import nn
 
 from analysis.augmentations import Batch, apply_edits, draw_edits
 from analysis.decoding import Greys
+from balancer.devices import use_cores
 from balancer.files import write_whole
 
 SIDE, WIDTH = 64, 128
@@ -113,6 +114,7 @@ def train_embedding(
     """
     if len(greys) < 2:
         raise ValueError("an embedding needs two images")
+    use_cores()
     steps = usual_steps(len(greys)) if steps is None else steps
     groups = np.arange(len(greys)) if groups is None else groups
     with torch.random.fork_rng(devices=()):

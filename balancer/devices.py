@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from balancer.errors import ModelError
+from balancer.parallel import cores
 
 
 def choose_device(name: str) -> str:
     """The device for "auto" (a GPU if there is one), or the one that was asked for: `cpu`, `mps`, `cuda`, `cuda:1`.
+
+    torch then has no more threads than this process may use: `use_cores`.
 
     Raises:
         ModelError: the device is not there.
     """
     import torch
 
+    use_cores()
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     try:
@@ -24,3 +28,11 @@ def choose_device(name: str) -> str:
             next_step="use --device auto",
         ) from error
     return name
+
+
+def use_cores() -> None:
+    """Let torch compute with no more threads than this process has cores; it does not know a container's quota."""
+    import torch
+
+    if torch.get_num_threads() > cores():
+        torch.set_num_threads(cores())

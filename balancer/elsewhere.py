@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import hashlib
-import os
 import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -18,6 +17,7 @@ from balancer.findings import Finding
 from balancer.folders import labelled_files
 from balancer.images import read_grey
 from balancer.jobs import Candidate, given_id
+from balancer.parallel import cores
 from balancer.records import read_marker
 from balancer.scan import Collection, Progress
 from balancer.xmp import SYNTHETIC, read_provenance
@@ -83,7 +83,7 @@ def find_given(
 def look_at(given: Sequence[Given], progress: Progress = lambda done, total: None) -> list[Seen]:
     """Decode every file once; one that cannot be read says why."""
     seen: list[Seen] = []
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(cores()) as pool:
         for each in pool.map(_look, given):
             seen.append(each)
             progress(len(seen), len(given))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 from collections import Counter
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
@@ -23,6 +22,7 @@ from balancer.images import GreyImage, Header, OutputFormat, common_format, enco
 from balancer.jobs import Candidate, GenerationConfig, Job, Mode, batch_ranges, job_seed
 from balancer.ledger import Ledger
 from balancer.methods import Methods, edit_steps
+from balancer.parallel import cores
 from balancer.plan import Plan
 from balancer.prompts import TemplatePack, make_prompt
 from balancer.scan import Collection
@@ -268,7 +268,7 @@ class _Desk:
 
     def finish(self, jobs: Sequence[Job], images: Sequence[GreyImage]) -> Sequence[Job]:
         """Harmonise, encode, write, screen and record one batch: the files first, then, all at once, their rows."""
-        with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+        with ThreadPoolExecutor(min(8, cores())) as pool:
             batch = list(pool.map(self._write, jobs, images))
         write_sums(self.store, batch)
         sync_path(self.store)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +16,7 @@ from balancer.fill import Look
 from balancer.images import encode, read_grey, resize
 from balancer.jobs import Candidate, Origin, Verdict
 from balancer.ledger import Ledger
+from balancer.parallel import cores
 from balancer.scan import Collection, Progress
 from balancer.xmp import make_xmp
 
@@ -99,7 +99,7 @@ class Intake:
     def _batch(self, label: str, some: Sequence[Seen], accepted: Sequence[Candidate]) -> list[Judged]:
         """Files first, then, all at once, their rows; what is on record and still stands is taken over."""
         known = self.known[label]
-        with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+        with ThreadPoolExecutor(min(8, cores())) as pool:
             batch = list(pool.map(self._bring, some))
         sync_path(self.store)
         fresh = [each for each in batch if not self._stands(known, each)]

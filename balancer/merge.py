@@ -16,6 +16,7 @@ from balancer.errors import OutputError
 from balancer.files import sha256_if_there, sha256_of, write_whole
 from balancer.jobs import Candidate, Verdict
 from balancer.layout import Entry, Layout, changed, lost, plan_layout
+from balancer.parallel import cores
 from balancer.records import (
     CARD,
     MARKER,
@@ -33,7 +34,6 @@ from balancer.scan import Collection, Progress
 from balancer.split import Split
 
 _OF_THE_DESKTOP = {".DS_Store", "Thumbs.db", "desktop.ini"}
-_THREADS = min(8, 2 * (os.cpu_count() or 1))
 _AT_ONCE = 1024
 _NAMED = 5
 
@@ -214,7 +214,7 @@ def _collect(
 
 
 def _in_threads(work: Callable[[Entry], str], entries: Sequence[Entry]) -> Iterator[tuple[Entry, str]]:
-    with ThreadPoolExecutor(_THREADS) as pool:
+    with ThreadPoolExecutor(min(8, 2 * cores())) as pool:
         for start in range(0, len(entries), _AT_ONCE):  # not a million futures at once
             some = entries[start : start + _AT_ONCE]
             yield from zip(some, pool.map(work, some), strict=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from balancer.errors import ImageError, OutputError
 from balancer.files import sha256_if_there
 from balancer.findings import Finding
 from balancer.images import EXTENSIONS
+from balancer.parallel import cores
 from balancer.records import (
     CARD,
     MARKER,
@@ -101,7 +101,7 @@ def _inspect(folder: Path, paths: list[str], progress: Progress) -> dict[str, _S
         return _State(sha256_if_there(folder / path), _is_marked(folder / path))
 
     states: dict[str, _State] = {}
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(cores()) as pool:
         for start in range(0, len(paths), _AT_ONCE):  # not a million futures at once
             some = paths[start : start + _AT_ONCE]
             states.update(zip(some, pool.map(look, some), strict=True))

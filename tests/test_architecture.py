@@ -41,6 +41,13 @@ def test_nothing_below_the_roof_imports_the_roof():
     assert [path for path in below if any(name.startswith("balancer.cli") for name in imported(path))] == []
 
 
+def test_how_many_cores_there_are_is_asked_in_one_place():
+    """The machine may have more than this process may use, and a pool without a number asks the machine."""
+    asking = ("cpu_count", "sched_getaffinity", "ThreadPoolExecutor()")
+    found = [path.name for path in MODULES if any(word in path.read_text("utf-8") for word in asking)]
+    assert found == ["parallel.py"]
+
+
 def test_only_the_ledger_speaks_sql():
     assert [path.name for path in MODULES if "sqlite3" in imported(path)] == ["ledger.py"]
 

@@ -19,6 +19,7 @@ from balancer.adapt.memory import no_room
 from balancer.adapt.pictures import check_unchanged
 from balancer.files import write_whole
 from balancer.images import GreyImage, read_grey, resize
+from balancer.parallel import cores
 from balancer.scan import Sample
 
 LARGEST_SCALE = 1.08
@@ -154,7 +155,7 @@ def cached_latents(
 def _encode(
     samples: Sequence[Sample], places: range, root: Path, encoder: Encoder, versions: int, seed: int
 ) -> dict[str, Tensor]:
-    with ThreadPoolExecutor() as pool:
+    with ThreadPoolExecutor(cores()) as pool:
         greys = list(pool.map(lambda place: _read(samples[place], root), places))
     rows = [
         [moved(grey, encoder.size, seed, place, version) for version in range(versions)]
