@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from balancer.errors import ModelError
+from balancer.parallel import cores
 
 
 def choose_device(name: str) -> str:
     """The device for "auto" (a GPU if there is one), or the one that was asked for: `cpu`, `mps`, `cuda`, `cuda:1`.
+
+    torch then has no more threads than this process may use: `use_cores`.
 
     Raises:
         ModelError: the device is not there.
     """
     import torch
 
+    use_cores()
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     try:
@@ -43,3 +47,11 @@ def supports_bfloat16(device: str) -> bool:
         return False
     able = torch.cpu.get_capabilities()
     return bool(able.get("avx512_bf16") or able.get("amx_bf16"))
+
+
+def use_cores() -> None:
+    """Let torch compute with no more threads than this process has cores; it does not know a container's quota."""
+    import torch
+
+    if torch.get_num_threads() > cores():
+        torch.set_num_threads(cores())

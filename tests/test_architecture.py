@@ -23,6 +23,7 @@ ROOMS = {
     "analysis.comparison": ("inputs", "training", "inference", "integrity", "service"),
 }
 """Ground first: a room imports from itself and from rooms before it."""
+HEAVY = ("torch", "diffusers", "pandas", "numpy")
 MOST_LINES = 420
 OPEN = {  # walls that still have to be moved
     *("analysis.power.detectable_effect", "analysis.power.text", "analysis.comparison.training.replicates"),
@@ -93,7 +94,11 @@ def test_only_the_database_speaks_sql():
     assert {path.parent.name for path in MODULES if "sqlite3" in imported(path)} == {"store"}
 
 
-HEAVY = ("torch", "diffusers", "pandas", "numpy")
+def test_how_many_cores_there_are_is_asked_in_one_place():
+    """The machine may have more than this process may use, and a pool without a number asks the machine."""
+    asking = ("cpu_count", "sched_getaffinity", "ThreadPoolExecutor()")
+    found = [path.name for path in MODULES if any(word in path.read_text("utf-8") for word in asking)]
+    assert found == ["parallel.py"]
 
 
 def test_heavy_packages_come_late():

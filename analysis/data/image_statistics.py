@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from analysis.data.images import Greys
 from balancer.errors import ImageError
 from balancer.imaging.decode import GreyImage, read_grey, resize
 from balancer.imaging.safe_open import opened
+from balancer.parallel import cores
 
 SIDE = 64
 """Pixels a side that images are judged at."""
@@ -46,7 +46,7 @@ def inspect(
 ) -> tuple[Inspected, list[int]]:
     """Read files, several at once; also the places in `paths` of those that could be read: the others are left out."""
     found: list[tuple[int, GreyImage, Measures]] = []
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(cores()) as pool:
         for place, one in enumerate(pool.map(_readable, paths)):
             if one is not None:
                 found.append((place, *one))

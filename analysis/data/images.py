@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from balancer.imaging.decode import read_grey, resize
+from balancer.parallel import cores
 
 Greys = npt.NDArray[np.uint8]
 """Many images of one size, shape (N, side, side)."""
@@ -30,7 +30,7 @@ def decode(paths: Sequence[Path], side: int, progress: Callable[[int, int], None
     def read(place: int) -> None:
         greys[place] = resize(read_grey(paths[place]), side, side)
 
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(cores()) as pool:
         for done, _ in enumerate(pool.map(read, range(len(paths))), start=1):
             progress(done, len(paths))
     return greys

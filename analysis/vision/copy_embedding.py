@@ -22,6 +22,7 @@ from torch import nn
 from analysis.data.images import Greys
 from analysis.vision.copy_perturbations import Batch, apply_edits, draw_edits
 from balancer.adapting.common.device import Machine, find_machine
+from balancer.devices import use_cores
 from balancer.files import write_whole
 
 SIDE, WIDTH = 64, 128
@@ -114,6 +115,7 @@ def train_embedding(
     """
     if len(greys) < 2:
         raise ValueError("an embedding needs two images")
+    use_cores()
     steps = usual_steps(len(greys)) if steps is None else steps
     groups = np.arange(len(greys)) if groups is None else groups
     with torch.random.fork_rng(devices=()):

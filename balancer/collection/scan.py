@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -33,6 +32,7 @@ from balancer.collection.walk import FINDINGS, Files, labelled_files, require_fo
 from balancer.errors import CollectionError, ImageError
 from balancer.files import sha256_of
 from balancer.imaging.headers import read_headers
+from balancer.parallel import cores
 
 COLUMNS = [
     "label",
@@ -306,7 +306,7 @@ def _hash_where_sizes_agree(root: Path, images: pd.DataFrame) -> pd.Series:
 
 def _hash_all(root: Path, paths: Sequence[str], progress: Progress) -> dict[str, str]:
     found: dict[str, str] = {}
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(cores()) as pool:
         for path, sha256 in zip(paths, pool.map(lambda path: sha256_of(root / path), paths), strict=True):
             found[path] = sha256
             progress(len(found), len(paths))

@@ -30,10 +30,10 @@ from balancer.dataset.metadata_files import (
 from balancer.errors import OutputError
 from balancer.files import sha256_if_there, sha256_of, write_whole
 from balancer.jobs import Candidate, Verdict
+from balancer.parallel import cores
 from balancer.splits.split import Split
 
 _OF_THE_DESKTOP = {".DS_Store", "Thumbs.db", "desktop.ini"}
-_THREADS = min(8, 2 * (os.cpu_count() or 1))
 _AT_ONCE = 1024
 _NAMED = 5
 
@@ -214,7 +214,7 @@ def _collect(
 
 
 def _in_threads(work: Callable[[Entry], str], entries: Sequence[Entry]) -> Iterator[tuple[Entry, str]]:
-    with ThreadPoolExecutor(_THREADS) as pool:
+    with ThreadPoolExecutor(min(8, 2 * cores())) as pool:
         for start in range(0, len(entries), _AT_ONCE):  # not a million futures at once
             some = entries[start : start + _AT_ONCE]
             yield from zip(some, pool.map(work, some), strict=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from balancer.dataset.xmp import read_provenance
 from balancer.errors import ImageError, OutputError
 from balancer.files import sha256_if_there
 from balancer.imaging.decode import EXTENSIONS
+from balancer.parallel import cores
 
 _AT_ONCE = 1024
 _AGAIN = "make the folder again: balance merge"
@@ -101,7 +101,7 @@ def _inspect(folder: Path, paths: list[str], progress: Progress) -> dict[str, _S
         return _State(sha256_if_there(folder / path), _is_marked(folder / path))
 
     states: dict[str, _State] = {}
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(cores()) as pool:
         for start in range(0, len(paths), _AT_ONCE):  # not a million futures at once
             some = paths[start : start + _AT_ONCE]
             states.update(zip(some, pool.map(look, some), strict=True))

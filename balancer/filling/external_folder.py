@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import hashlib
-import os
 import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -21,6 +20,7 @@ from balancer.errors import BalanceError, CollectionError, ImageError
 from balancer.filling.pixel_hash import pixel_digest
 from balancer.imaging.decode import read_grey
 from balancer.jobs import Candidate, given_id
+from balancer.parallel import cores
 
 _NAMED = 5
 
@@ -83,7 +83,7 @@ def find_given(
 def look_at(given: Sequence[Given], progress: Progress = lambda done, total: None) -> list[Seen]:
     """Decode every file once; one that cannot be read says why."""
     seen: list[Seen] = []
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(cores()) as pool:
         for each in pool.map(_look, given):
             seen.append(each)
             progress(len(seen), len(given))

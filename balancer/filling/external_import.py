@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +17,7 @@ from balancer.filling.run import Look
 from balancer.filling.screening import Judged, Known, Screen, is_usable, judge, keep
 from balancer.imaging.decode import encode, read_grey, resize
 from balancer.jobs import Candidate, Origin, Verdict
+from balancer.parallel import cores
 from balancer.store.database import Ledger
 
 AT_ONCE = 64
@@ -99,7 +99,7 @@ class Intake:
     def _batch(self, label: str, some: Sequence[Seen], accepted: Sequence[Candidate]) -> list[Judged]:
         """Files first, then, all at once, their rows; what is on record and still stands is taken over."""
         known = self.known[label]
-        with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+        with ThreadPoolExecutor(min(8, cores())) as pool:
             batch = list(pool.map(self._bring, some))
         sync_path(self.store)
         fresh = [each for each in batch if not self._stands(known, each)]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Collection as Container
 from concurrent.futures import ThreadPoolExecutor
 
@@ -12,6 +11,7 @@ import numpy as np
 from balancer.collection.scan import Collection, Progress
 from balancer.errors import ImageError
 from balancer.imaging.decode import GreyImage, read_grey
+from balancer.parallel import cores
 from balancer.store.database import Ledger
 
 _AT_ONCE = 512
@@ -55,7 +55,7 @@ def real_digests(
         except ImageError:
             return ""
 
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(cores()) as pool:
         for start in range(0, len(missing), _AT_ONCE):
             some = missing[start : start + _AT_ONCE]
             found = dict(zip(some, pool.map(digest, some), strict=True))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 from collections import Counter
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
@@ -26,6 +25,7 @@ from balancer.generators.protocol import ImageGenerator
 from balancer.generators.scheduler import edit_steps
 from balancer.imaging.decode import GreyImage, Header, OutputFormat, common_format, encode, resize
 from balancer.jobs import Candidate, GenerationConfig, Job, Mode, batch_ranges, job_seed
+from balancer.parallel import cores
 from balancer.planning import Plan
 from balancer.prompting.packs import TemplatePack
 from balancer.prompting.prompts import make_prompt
@@ -268,7 +268,7 @@ class _Desk:
 
     def finish(self, jobs: Sequence[Job], images: Sequence[GreyImage]) -> Sequence[Job]:
         """Harmonise, encode, write, screen and record one batch: the files first, then, all at once, their rows."""
-        with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+        with ThreadPoolExecutor(min(8, cores())) as pool:
             batch = list(pool.map(self._write, jobs, images))
         write_sums(self.store, batch)
         sync_path(self.store)

@@ -20,6 +20,7 @@ from balancer.generators.plugins import Family
 from balancer.generators.protocol import ImageGenerator
 from balancer.jobs import GenerationConfig, Job, Method, job_seed
 from balancer.offline import OFFLINE
+from balancer.parallel import cores
 from balancer.prompting.prompts import Prompt
 from balancer.store.state_dir import State
 
@@ -80,7 +81,7 @@ def check_device(name: str) -> Check:
     if device == "mps":
         return Check("device", "ok", "mps")
     advice = "use a machine with a GPU for a full-size base; here: balance adapt --from-scratch"
-    return Check("device", "warn", f"no GPU: {len(os.sched_getaffinity(0))} processor cores", advice)
+    return Check("device", "warn", f"no GPU: {cores()} processor cores", advice)
 
 
 def check_memory(weights: int, free: int | None = None) -> Check:

@@ -1,13 +1,50 @@
+import io
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from joblib.externals.loky.backend import context
 
-from balancer.parallel import in_parallel
+from balancer.parallel import cores, in_parallel
 from tests.support.cli_process import until
 
 ROOT = Path(__file__).parents[2]
+
+
+GROUPS = {
+    "no container": ({}, 8),
+    "cgroup 2": ({"/sys/fs/cgroup/cpu.max": "150000 100000"}, 2),
+    "cgroup 2 without a quota": ({"/sys/fs/cgroup/cpu.max": "max 100000"}, 8),
+    "cgroup 1": (
+        {"/sys/fs/cgroup/cpu/cpu.cfs_quota_us": "300000", "/sys/fs/cgroup/cpu/cpu.cfs_period_us": "100000"},
+        3,
+    ),
+    "cgroup 1 without a quota": (
+        {"/sys/fs/cgroup/cpu/cpu.cfs_quota_us": "-1", "/sys/fs/cgroup/cpu/cpu.cfs_period_us": "100000"},
+        8,
+    ),
+}
+
+
+@pytest.mark.parametrize(("files", "wanted"), GROUPS.values(), ids=list(GROUPS))
+def test_no_more_cores_than_the_container_may_use(files, wanted, monkeypatch):
+    monkeypatch.delenv("LOKY_MAX_CPU_COUNT", raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: 64)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(8)), raising=False)
+    exists = os.path.exists
+    monkeypatch.setattr(os.path, "exists", lambda path: path in files or ("cgroup" not in str(path) and exists(path)))
+    monkeypatch.setattr(context, "open", lambda path: io.StringIO(files[path]), raising=False)
+    assert cores() == wanted
+
+
+def test_where_there_is_no_affinity_all_cores_may_be_used(monkeypatch):
+    monkeypatch.delenv("LOKY_MAX_CPU_COUNT", raising=False)
+    monkeypatch.delattr(os, "sched_getaffinity", raising=False)
+    monkeypatch.setitem(sys.modules, "psutil", None)  # it knows of affinity too, and may not be there
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert 1 <= cores() <= os.cpu_count()
 
 
 def squares(numbers):

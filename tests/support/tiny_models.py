@@ -203,4 +203,4 @@ def _tokenizer() -> Any:
     from balancer.adapting.scratch.captions import build_tokenizer, train_vocabulary
     from balancer.prompting.packs import load_pack
 
-    return build_tokenizer(*train_vocabulary({"normal": load_pack("chest"), "nodule": load_pack("chest")}, 1200))
+    return build_tokenizer(*train_vocabulary({"normal": load_pack("chest"), "nodule": load_pack("chest")}, 2400))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from analysis.data.images import Greys
 from balancer.errors import ImageError
 from balancer.files import write_whole
 from balancer.imaging.decode import read_grey, resize
+from balancer.parallel import cores
 
 _VERSION = 1  # of how files become arrays: raised with it, so that an old cache is not mistaken for a new one
 _KEPT = 12  # files of one size in the cache: those of the last comparisons
@@ -71,7 +71,7 @@ def _decode(files: Sequence[Path], side: int, progress: Callable[[int, int], Non
         return True
 
     readable = []
-    with ThreadPoolExecutor(os.cpu_count()) as workers:
+    with ThreadPoolExecutor(cores()) as workers:
         for place, is_read in enumerate(workers.map(read, range(len(files)))):
             if is_read:
                 readable.append(place)

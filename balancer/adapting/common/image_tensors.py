@@ -20,6 +20,7 @@ from balancer.collection.scan import Sample
 from balancer.errors import CollectionError
 from balancer.generators.scheduler import guidance_rescale, usual_guidance
 from balancer.imaging.decode import read_grey, resize
+from balancer.parallel import cores
 from balancer.prompting.packs import Packs
 from balancer.prompting.prompts import make_prompt
 
@@ -55,7 +56,7 @@ def read_pictures(samples: Sequence[Sample], root: Path, size: int, progress: Ca
     """
     grey = np.empty((len(samples), size, size), np.uint8)
     reductions = np.empty(len(samples))
-    with ThreadPoolExecutor() as pool:
+    with ThreadPoolExecutor(cores()) as pool:
         for i, (image, reduction) in enumerate(pool.map(lambda s: _read(s, root, size), samples)):
             grey[i], reductions[i] = image, reduction
             progress(i + 1)

@@ -20,6 +20,7 @@ from balancer.adapting.common.train_state import load_tensors
 from balancer.collection.scan import Sample
 from balancer.files import write_whole
 from balancer.imaging.decode import GreyImage, read_grey, resize
+from balancer.parallel import cores
 
 LARGEST_SCALE = 1.08
 THUMBNAIL = 64
@@ -154,7 +155,7 @@ def cached_latents(
 def _encode(
     samples: Sequence[Sample], places: range, root: Path, encoder: Encoder, versions: int, seed: int
 ) -> dict[str, Tensor]:
-    with ThreadPoolExecutor() as pool:
+    with ThreadPoolExecutor(cores()) as pool:
         greys = list(pool.map(lambda place: _read(samples[place], root), places))
     rows = [
         [moved(grey, encoder.size, seed, place, version) for version in range(versions)]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import random
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from heapq import heappop, heappush
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,11 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from balancer.adapting.scratch.settings import ScratchSettings
 from balancer.collection.attributes import Attributes
-from balancer.prompting.packs import Packs
+from balancer.prompting.packs import PACKS, Packs, load_pack
 from balancer.prompting.prompts import Prompt, make_prompt, pack_texts
 
 MAX_TOKENS = 77
+"""What every checkpoint reads, as CLIP does: a prompt of any packaged pack fits, whatever it was trained on."""
 COMMON_SHARE = 0.2
 """The share of captions that leave out the finding, where the design is factored."""
 _APART = 0.1
@@ -30,10 +32,11 @@ _WORD_END = "</w>"
 def train_vocabulary(
     packs: Packs, size: int, known: Collection[Attributes] = ()
 ) -> tuple[dict[str, int], list[tuple[str, str]]]:
-    """A byte-pair vocabulary of at most `size` entries from all prompts, and its merges (Sennrich et al. 2016).
+    """A byte-pair vocabulary of at most `size` entries and its merges (Sennrich et al. 2016).
 
-    Every byte is in it, alone and at a word's end, so that any text can be read; the two special words come
-    last, as CLIP has them: its pooling takes the highest id for the end of the text.
+    It is learnt from all prompts of `packs` and from the packaged packs, so that a checkpoint reads in as few tokens
+    what it was not trained on. Every byte is in it, alone and at a word's end, so that any text can be read; the two
+    special words come last, as CLIP has them: its pooling takes the highest id for the end of the text.
     """
     letters = sorted(pre_tokenizers.ByteLevel.alphabet())
     singles = [*letters, *(letter + _WORD_END for letter in letters)]
@@ -50,17 +53,28 @@ def learn_merges(counts: Mapping[str, int], limit: int) -> list[tuple[str, str]]
     >>> learn_merges({"rib": 2, "ribs": 1}, 2)
     [('r', 'i'), ('ri', 'b</w>')]
     """
-    words = {(*word[:-1], word[-1] + _WORD_END): count for word, count in counts.items()}
+    words = {word: (*word[:-1], word[-1] + _WORD_END) for word in counts}
+    often: Counter[tuple[str, str]] = Counter()
+    holders: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
+    queue: list[tuple[int, tuple[str, str]]] = []  # counts that have changed since are passed over
+
+    def count(word: str, sign: int) -> None:
+        for pair in pairwise(words[word]):
+            often[pair] += sign * counts[word]
+            holders[pair].add(word)
+            heappush(queue, (-often[pair], pair))
+
+    for word in words:
+        count(word, 1)
     merges: list[tuple[str, str]] = []
-    while len(merges) < limit:
-        pairs: Counter[tuple[str, str]] = Counter()
-        for pieces, count in words.items():
-            for pair in pairwise(pieces):
-                pairs[pair] += count
-        if not pairs:
-            break
-        merges.append(min(pairs, key=lambda pair: (-pairs[pair], pair)))
-        words = {_joined(pieces, merges[-1]): count for pieces, count in words.items()}
+    while queue and len(merges) < limit:
+        found, pair = heappop(queue)
+        if found and -found == often[pair]:
+            merges.append(pair)
+            for word in holders.pop(pair):
+                count(word, -1)
+                words[word] = _joined(words[word], pair)
+                count(word, 1)
     return merges
 
 
@@ -78,7 +92,7 @@ def _count_words(packs: Packs, known: Collection[Attributes]) -> Counter[str]:
     """How often each word stands in the prompts, split exactly as the tokenizer will split it."""
     plain = CLIPTokenizer().backend_tokenizer
     counts: Counter[str] = Counter()
-    for text in texts(packs, known):
+    for text in (*texts(packs, known), *packaged_texts()):
         clean = plain.normalizer.normalize_str(text)
         counts.update(word for word, _ in plain.pre_tokenizer.pre_tokenize_str(clean))
     return counts
@@ -91,18 +105,17 @@ def texts(packs: Packs, known: Collection[Attributes] = ()) -> Iterator[str]:
         yield from (make_prompt(pack, label, 0, known=pack.words(each)).text for each in known)
 
 
+def packaged_texts() -> Iterator[str]:
+    """Texts that hold every word of the packaged packs: all classes by all their names, and what tables can tell."""
+    for pack in map(load_pack, PACKS):
+        yield from pack_texts(pack, [each.name for each in pack.classes])
+        yield from (name for each in pack.classes for name in (each.name, *each.synonyms))
+        yield from (wording for wordings in pack.known.values() for wording in wordings.values())
+
+
 def build_tokenizer(vocabulary: Mapping[str, int], merges: Sequence[tuple[str, str]], length: int = MAX_TOKENS) -> Any:
     """The `CLIPTokenizer` of a vocabulary; it reads `length` tokens."""
     return CLIPTokenizer(vocab=dict(vocabulary), merges=list(merges), model_max_length=length)
-
-
-def fitting_length(tokenizer: Any, packs: Packs, known: Collection[Attributes] = ()) -> int:
-    """Tokens to read: half as many again as the longest prompt, a multiple of 8, and never more than CLIP's 77.
-
-    Every padded token costs as much as a word, in the text encoder and in each layer that attends to it.
-    """
-    longest = max(len(tokenizer(text)["input_ids"]) for text in texts(packs, known))
-    return min(MAX_TOKENS, -(-3 * longest // 16) * 8)
 
 
 def save_vocabulary(tokenizer: Any, folder: Path) -> None:

@@ -43,7 +43,7 @@ class ScratchSettings:
     unet_channels: tuple[int, ...] = (64, 128, 192)
     text_width: int = 128
     text_layers: int = 2
-    vocabulary: int = 1200
+    vocabulary: int = 2400
     caption_dropout: float = 0.1
     average_decay: float = 0.999
     checkpoint_every_seconds: float = 120.0

@@ -127,11 +127,11 @@ def _vocabulary(run: Run) -> Any:
     if not path.exists():
         known = _distinct(run.attributes)
         vocabulary, merges = captions.train_vocabulary(run.packs, run.settings.vocabulary, known)
-        length = captions.fitting_length(captions.build_tokenizer(vocabulary, merges), run.packs, known)
-        write_whole(path, to_json({"vocabulary": vocabulary, "merges": merges, "length": length}).encode())
+        write_whole(path, to_json({"vocabulary": vocabulary, "merges": merges}).encode())
     kept = json.loads(path.read_text(encoding="utf-8"))
-    # a training that was begun before the length was kept reads 77
-    return captions.build_tokenizer(kept["vocabulary"], [(a, b) for a, b in kept["merges"]], kept.get("length", 77))
+    # a training that version 0.1 began may read fewer tokens, and goes on so
+    length = kept.get("length", captions.MAX_TOKENS)
+    return captions.build_tokenizer(kept["vocabulary"], [(a, b) for a, b in kept["merges"]], length)
 
 
 def _half_pipeline(autoencoder: Any, denoiser: nn.ModuleDict, tokenizer: Any, design: Design) -> Any:

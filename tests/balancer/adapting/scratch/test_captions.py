@@ -1,4 +1,8 @@
+import re
+from collections import Counter
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 from transformers import CLIPTokenizer
@@ -6,8 +10,9 @@ from transformers import CLIPTokenizer
 from balancer.adapting.scratch import captions
 from balancer.adapting.scratch.settings import ScratchSettings
 from balancer.collection.attributes import Attributes
-from balancer.prompting.packs import load_pack
-from balancer.prompting.prompts import make_prompt
+from balancer.prompting.packs import PACKS as PACKS_THERE_ARE
+from balancer.prompting.packs import TemplatePack, load_pack
+from balancer.prompting.prompts import ClassTemplate, load_pack, make_prompt, pack_texts
 
 PACKS = {"nodule": load_pack("chest"), "odd_name": load_pack("chest")}
 
@@ -78,11 +83,65 @@ def test_the_vocabulary_knows_the_words_of_what_is_known() -> None:
     assert captions.train_vocabulary(PACKS, 900) == captions.train_vocabulary(PACKS, 900, [])
 
 
-def test_the_length_has_room_for_half_as_much_again_and_ends_at_clips(tokenizer) -> None:
-    longest = max(len(tokenizer(each)["input_ids"]) for each in captions.texts(PACKS))
-    length = captions.fitting_length(tokenizer, PACKS)
-    assert length % 8 == 0
-    assert 1.5 * longest <= length < 1.5 * longest + 8
-    shorter = captions.build_tokenizer(tokenizer.get_vocab(), [], length)
-    assert captions.tokenize(shorter, ["a chest"]).shape == (1, length)
-    assert captions.fitting_length(lambda _: {"input_ids": range(60)}, PACKS) == 77
+@pytest.fixture(scope="module")
+def usual() -> Any:
+    """The tokenizer that a training from scratch on one class of one pack gives its checkpoint."""
+    return captions.build_tokenizer(*captions.train_vocabulary(PACKS, ScratchSettings().vocabulary))
+
+
+def words_in_prompts(label: str, pack: TemplatePack) -> list[str]:
+    """Every template with every finding of a class; every slot and every patient somewhere, the longest everywhere."""
+    longest = max(pack.known["patient"].values(), key=len)
+    return [
+        *pack_texts(pack, [label]),
+        *(make_prompt(pack, label, i, known={"patient": longest}).text for i in range(60)),
+        *(make_prompt(pack, label, 0, known={"patient": each}).text for each in pack.known["patient"].values()),
+    ]
+
+
+@pytest.mark.parametrize("name", PACKS_THERE_ARE)
+def test_every_packaged_prompt_is_read_whole_whatever_was_trained_on(name: str, usual) -> None:
+    pack = load_pack(name)
+    for each in pack.classes:
+        for prompt in words_in_prompts(each.name, pack):
+            tokens = usual(prompt)["input_ids"]
+            assert len(tokens) <= captions.MAX_TOKENS, prompt
+            assert usual.unk_token_id not in tokens[1:-1], prompt
+
+
+@pytest.mark.parametrize("name", PACKS_THERE_ARE)
+def test_every_word_of_a_packaged_pack_is_one_token(name: str, usual) -> None:
+    pack = load_pack(name)
+    prompts = {prompt for each in pack.classes for prompt in words_in_prompts(each.name, pack)}
+    words = {word for prompt in prompts for word in re.findall("[a-z]+", prompt.lower())}
+    assert len(words) > 100
+    assert [word for word in sorted(words) if len(usual(word, add_special_tokens=False)["input_ids"]) != 1] == []
+
+
+@pytest.mark.parametrize("name", PACKS_THERE_ARE)
+def test_three_findings_joined_fit_with_the_longest_template_slots_and_patient(name: str, usual) -> None:
+    pack = load_pack(name)
+
+    def size(words: str) -> int:
+        return len(usual(words, add_special_tokens=False)["input_ids"])
+
+    longest = sorted((max(each.findings, key=size) for each in pack.classes), key=size)[-3:]
+    joined = TemplatePack(
+        **{name: getattr(pack, name) for name in pack.__slots__ if name != "classes"},
+        classes=(ClassTemplate("joined", (), (" and ".join(longest),)),),
+    )
+    assert max(len(usual(each)["input_ids"]) for each in words_in_prompts("joined", joined)) <= captions.MAX_TOKENS
+
+
+def test_merges_are_those_of_a_plain_count_after_each_step() -> None:
+    counts = {"rib": 2, "ribs": 1, "ribbons": 3, "aaaa": 5, "aaa": 2}
+    words = {(*word[:-1], word[-1] + "</w>"): count for word, count in counts.items()}
+    for merge in captions.learn_merges(counts, 100):
+        pairs: Counter[tuple[str, str]] = Counter()
+        for pieces, count in words.items():
+            pairs.update(dict.fromkeys(pairwise(pieces), 0))
+            for pair in pairwise(pieces):
+                pairs[pair] += count
+        assert merge == min(pairs, key=lambda pair: (-pairs[pair], pair))
+        words = {captions._joined(pieces, merge): count for pieces, count in words.items()}
+    assert {len(pieces) for pieces in words} == {1}
