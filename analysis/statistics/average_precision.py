@@ -74,7 +74,8 @@ class RankedFolds:
         LeDell, Petersen and van der Laan 2015, doi:10.1214/15-EJS1035). A fold without an image of the class, or
         without any other, has no area and does not count.
 
-        >>> scores, positive, folds = np.array([5.0, 4.0, 1.0, 0.5]), np.array([1, 0, 1, 0], bool), np.array([0, 0, 1, 1])
+        >>> scores, positive = np.array([5.0, 4.0, 1.0, 0.5]), np.array([1, 0, 1, 0], bool)
+        >>> folds = np.array([0, 0, 1, 1])
         >>> RankedFolds.of(scores, positive, folds).areas(np.ones((4, 1)))[:, 0].tolist()
         [1.0, 1.0]
         """

@@ -143,9 +143,9 @@ def estimate(
 ) -> dict[str, Estimate]:
     """Every figure with its interval; `patients` are those of each class, in the part that was measured.
 
-    `folds` is how many folds they were tested in: each costs a degree of freedom. Where nothing varied, as when a classifier is always right, or no patient could,
-    since a class has but one, the interval is as wide as Wilson's for so many successes of so many patients. One seed
-    says nothing of the luck of a training.
+    `folds` is how many folds they were tested in: each costs a degree of freedom. Where nothing varied, as when a
+    classifier is always right, or no patient could, since a class has but one, the interval is as wide as Wilson's for
+    so many successes of so many patients. One seed says nothing of the luck of a training.
     """
     units_of = np.array([_units(name, patients) for name in measured.names])
     errors, freedom = _errors(measured, units_of - folds)

@@ -11,8 +11,8 @@ from balancer.adapting.scratch import captions
 from balancer.adapting.scratch.settings import ScratchSettings
 from balancer.collection.attributes import Attributes
 from balancer.prompting.packs import PACKS as PACKS_THERE_ARE
-from balancer.prompting.packs import TemplatePack, load_pack
-from balancer.prompting.prompts import ClassTemplate, load_pack, make_prompt, pack_texts
+from balancer.prompting.packs import ClassTemplate, TemplatePack, load_pack
+from balancer.prompting.prompts import make_prompt, pack_texts
 
 PACKS = {"nodule": load_pack("chest"), "odd_name": load_pack("chest")}
 
