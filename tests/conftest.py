@@ -4,6 +4,7 @@ import os
 import shutil
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 for name in ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "HF_HUB_DISABLE_TELEMETRY", "DO_NOT_TRACK"):
@@ -24,6 +25,15 @@ CHROMIUM_FLAGS = [
 ]
 COUNTS = {"NORMAL": 40, "EFFUSION": 24, "NODULE": 8}
 XRAYS = Path(__file__).parents[2] / "shared" / "data"
+
+
+hypothesis.settings.register_profile("the same at every run", derandomize=True, database=None)
+
+
+def pytest_configure(config):
+    """What hypothesis tries is left to chance only with the slow tests."""
+    if "not slow" in config.option.markexpr:
+        hypothesis.settings.load_profile("the same at every run")
 
 
 def pytest_xdist_auto_num_workers(config):

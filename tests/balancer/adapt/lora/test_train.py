@@ -126,7 +126,12 @@ def test_samples_show_both_row_above_row(adapted):
 
 
 @pytest.mark.parametrize(
-    ("phase", "step"), [("latents", 11), ("captions", 16), ("adapter", 2), ("adapter", 5), ("comparing", 3)]
+    ("phase", "step"),
+    [
+        ("adapter", 2),
+        ("comparing", 3),
+        *(pytest.param(*at, marks=pytest.mark.slow) for at in (("latents", 11), ("captions", 16), ("adapter", 5))),
+    ],
 )
 def test_a_killed_run_ends_with_the_bytes_of_an_undisturbed_one(material, base, adapted, tmp_path, phase, step):
     with pytest.raises(Killed):
