@@ -453,7 +453,7 @@ def test_an_empty_class_is_a_finding(tmp_path, xrays):
 def test_a_second_fill_at_the_same_time_is_refused(work, checkpoint):
     model = ("--model", str(checkpoint), "--accept-unscreened")
     first = balance(work, "fill", "--target", "24", "--steps", "50", *model)
-    lock = work / ".balance" / "lock"
+    lock = work / ".balance" / "lock.holder"
     while not (lock.is_file() and lock.read_text() == str(first.pid)):
         time.sleep(0.05)
     code, output = fill(work, checkpoint, "--target", "24")
