@@ -42,7 +42,7 @@ def free_memory() -> int:
     """Bytes of main memory that programs can still have, by the machine and by its container (cgroup 1 and 2)."""
     from psutil import virtual_memory
 
-    limits = [virtual_memory().available]
+    limits = [int(virtual_memory().available)]
     for folder, limit, used in _CONTAINERS:
         with suppress(OSError, ValueError):  # there is none of that kind, or its limit is "max"
             limits.append(_number(folder / limit) - _number(folder / used) + _cached(folder))
@@ -55,8 +55,9 @@ def _number(path: Path) -> int:
 
 def _cached(folder: Path) -> int:
     """What the system keeps of files, counts as used and gives up when memory is asked for."""
-    lines = dict(line.split() for line in (folder / "memory.stat").read_text("ascii").splitlines())
-    return int(lines.get("total_inactive_file") or lines.get("inactive_file", 0))
+    pairs = [line.split() for line in (folder / "memory.stat").read_text("ascii").splitlines()]
+    numbers = {name: int(number) for name, number in pairs}
+    return numbers.get("total_inactive_file", numbers.get("inactive_file", 0))
 
 
 def in_parallel(
