@@ -311,7 +311,7 @@ def quality(facts: Facts) -> Section:
         for name, value, same in _fidelity(mapping(each))
     ]
     note = "A good figure does not mean that the images help; only the comparison can say so."
-    blocks: list[Block] = [Bullets(list(filter(None, said)))]
+    blocks: list[Block] = [Bullets([*filter(None, said), *texts(facts.quality.get("notes"))])]
     if rows:
         caption = f"Measured in {text(facts.quality.get('embedding')) or 'an embedding'}"
         blocks.append(Table(caption, ["class and figure", "real to synthetic [95%]", "real to real"], rows))

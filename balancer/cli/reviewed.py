@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from balancer.cli.session import Session
 
 
-
 def review_summary(session: Session, desk: ReviewDesk, count: int, out: Path | None) -> list[str]:
     """What was decided, and what to run next."""
     counts = desk.counts()

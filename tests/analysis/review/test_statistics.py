@@ -37,7 +37,9 @@ def test_images_of_few_patients_leave_the_accuracy_as_uncertain_as_it_is():
 
 
 def test_answers_of_a_study_are_judged_by_patient():
-    read = [Reading("one", "A", f"real {number}", "real", "real" if number % 2 else "synthetic") for number in range(12)]
+    read = [
+        Reading("one", "A", f"real {number}", "real", "real" if number % 2 else "synthetic") for number in range(12)
+    ]
     alone, together = (studies(read, of)[0].readers[0] for of in ({}, {f"real {n}": str(n % 2) for n in range(12)}))
     assert alone.all.hits == together.all.hits == 6
     assert (together.all.low, together.all.high) == (pytest.approx(0, abs=0.01), pytest.approx(1, abs=0.01))
