@@ -23,6 +23,7 @@ from tests.support.cli_process import POCKET
 from tests.support.tiny_models import write_xrays
 
 XRAYS = Path(__file__).parents[3] / "shared" / "data" / "pediatric-cxr-224"
+PATIENT = r"(person\d+_(?:bacteria|virus)|(?:NORMAL2-)?IM-\d+|p\d+)"
 
 
 class Timed:
