@@ -6,7 +6,7 @@ import numpy as np
 from scipy.stats import norm
 from scipy.stats import t as student
 
-from analysis.intervals import Flags, Groups, Interval, Values, wilson
+from analysis.statistics.intervals import Flags, Groups, Interval, Values, wilson
 
 
 def clustered_wilson(hits: Flags, groups: Groups, level: float = 0.95) -> Interval:

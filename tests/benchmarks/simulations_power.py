@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from scipy.stats import binomtest
 
-from analysis.comparison.judgement import Named, judge_scores
-from analysis.power import USUAL, Sample, power, recall_difference
-from analysis.ranking import average_precisions
+from analysis.comparison.inference.judgement import Named, judge_scores
+from analysis.power.detectable_effect import USUAL, Sample, power, recall_difference
+from analysis.statistics.average_precision import average_precisions
 from tests.benchmarks.rows import Row
 
 BASE = math.sqrt(2) * NormalDist().inv_cdf(USUAL.auroc)
