@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from analysis.vision.reconstruction import autoencoder_of
 from balancer.cli.again import last_model
 from balancer.cli.console import message, typed
 from balancer.cli.judging import Watch
@@ -191,6 +190,7 @@ def _gather(
     """
     from analysis.comparison.inputs.build_study import gather
     from analysis.comparison.integrity.checks import check, require_honest, stamps
+    from analysis.vision.reconstruction import autoencoder_of
 
     watch, ledger = Watch(), session.ledger
     models = [] if lender is None else list(lender.ledger.adapters(lender.collection))

@@ -14,7 +14,7 @@ def choose_packs(pack: str | None, labels: Sequence[str], progress: Progress = S
 
     Tells `progress` which classes no pack knows, and what to edit.
 
-    >>> sorted(pack.source for pack in choose_packs(None, ["Effusion", "fractured"]).values())
+    >>> sorted(pack.name for pack in choose_packs(None, ["Effusion", "fractured"]).values())
     ['bone', 'chest']
 
     Raises:

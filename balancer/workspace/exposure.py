@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from balancer.errors import ModelError
-from balancer.splits.contamination import exposed_images, learned_files, left_out_classes
 from balancer.text import printable
 
 if TYPE_CHECKING:
@@ -20,6 +19,8 @@ UNKNOWN = "generator exposure unknown: what the model was trained on is not on r
 
 def exposure_of(session: Session, folder: Path, split: Split | None = None) -> str:
     """What is to be said of the held-out patients that a model may have seen; nothing when it saw none of them."""
+    from balancer.splits.contamination import exposed_images, learned_files
+
     learned, split = learned_files(folder), split or session.split
     if learned is None:
         return "generator exposure unknown: its card does not say which files it learned from"
@@ -44,6 +45,8 @@ def require_learned(choice: Choice, labels: Iterable[str]) -> str:
     Raises:
         ModelError: a checkpoint from scratch left one out: it would draw another class and call it this one.
     """
+    from balancer.splits.contamination import left_out_classes
+
     unknown = left_out_classes(choice.checkpoint.folder).intersection(labels)
     if unknown:
         names = ", ".join(map(printable, sorted(unknown)))
@@ -59,6 +62,8 @@ def require_learned(choice: Choice, labels: Iterable[str]) -> str:
 
 def learned_by(choice: Choice | None) -> frozenset[str]:
     """The hashes of all images that a model and its adapter say they learned from."""
+    from balancer.splits.contamination import learned_files
+
     folders = () if choice is None else filter(None, (choice.checkpoint.folder, choice.folder))
     return frozenset(sha256 for folder in folders for sha256 in (learned_files(folder) or {}).values())
 

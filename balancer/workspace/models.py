@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from balancer.errors import ModelError
 from balancer.text import printable
-from balancer.workspace.last_fill import portable
 
 if TYPE_CHECKING:
     from balancer.generators.models.selection import Choice
@@ -59,6 +58,8 @@ def refuse_adapter(model: str, adapter: Path | None) -> None:
 
 def remember_base(session: Session, folder: Path, base: str) -> None:
     """Keep where an adapter's base is: in the state folder alone, relative to the working folder."""
+    from balancer.workspace.last_fill import portable
+
     place = portable(Path(base), session.state) if Path(base).exists() else base
     session.ledger.save_setting(session.collection, _setting(folder), {"place": place})
 

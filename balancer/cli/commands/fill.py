@@ -22,7 +22,6 @@ from balancer.cli.views.prompts import require_sound_wording
 from balancer.cli.views.screening import show_screening, show_short, stamps
 from balancer.errors import OutputError
 from balancer.text import printable, size_of
-from balancer.workspace.checks import require_memory_and_disk
 from balancer.workspace.exposure import generator_exposure, learned_by, require_learned
 from balancer.workspace.models import with_adapter
 from balancer.workspace.workspace import Session
@@ -190,6 +189,7 @@ def _prepare(
     """Everything that can be refused before the first image is made."""
     from balancer.dataset.layout import plan_layout
     from balancer.filling.run import Recipe, settle_look
+    from balancer.workspace.checks import require_memory_and_disk
 
     session = order.session
     plan_layout(session.collection, session.split, ())  # only looks whether all originals are there

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from analysis.vision.reconstruction import autoencoder_of
 from balancer.cli.again import last_model
 from balancer.cli.commands.report import keep_result
 from balancer.cli.console import Progress, message, result, result_json, shown, table
@@ -42,6 +41,7 @@ def probe(
     from analysis.realism.detectability import ProbeSettings
     from analysis.realism.detectability import probe as look
     from analysis.realism.text import report
+    from analysis.vision.reconstruction import autoencoder_of
     from balancer.devices import choose_device
 
     place = _chosen(folder)
