@@ -9,33 +9,33 @@ from statistics import median
 
 from balancer.collection.class_names import words_of
 
-_SPLITS = {*"train training trn val valid validate validation dev test testing tst eval evaluation holdout".split()}
-_WEAK_SPLITS = {*"tr trn dev tst eval evaluation".split()}
+_SPLITS = {*["train", "training", "trn", "val", "valid", "validate", "validation", "dev", "test", "testing", "tst", "eval", "evaluation", "holdout"]}
+_WEAK_SPLITS = {*["tr", "trn", "dev", "tst", "eval", "evaluation"]}
 _CONTAINERS = {
-    *"image images img imgs pic pics picture pictures photo photos png pngs jpg jpeg jpgs tif tiff dcm dicom".split(),
-    *"dicoms cxr cxrs file files data dataset datasets raw original originals input inputs".split(),
+    *["image", "images", "img", "imgs", "pic", "pics", "picture", "pictures", "photo", "photos", "png", "pngs", "jpg", "jpeg", "jpgs", "tif", "tiff", "dcm", "dicom"],
+    *["dicoms", "cxr", "cxrs", "file", "files", "data", "dataset", "datasets", "raw", "original", "originals", "input", "inputs"],
 }
 _ARCHIVE = {
-    *"part parts batch chunk archive vol volume disk disc shard section folder dir zip package subset".split(),
-    *"subfolder set".split(),
+    *["part", "parts", "batch", "chunk", "archive", "vol", "volume", "disk", "disc", "shard", "section", "folder", "dir", "zip", "package", "subset"],
+    *["subfolder", "set"],
 }
-_FILLERS = _ARCHIVE | {*"stage crops crop resized small large full all".split()}
+_FILLERS = _ARCHIVE | {*["stage", "crops", "crop", "resized", "small", "large", "full", "all"]}
 _MASKS = {
-    *"mask masks labels annotation annotations annot annots segmentation segmentations segmented seg".split(),
-    *"bbox bboxes boxes contour contours groundtruth gt roi rois heatmap heatmaps xml json csv yolo coco".split(),
+    *["mask", "masks", "labels", "annotation", "annotations", "annot", "annots", "segmentation", "segmentations", "segmented", "seg"],
+    *["bbox", "bboxes", "boxes", "contour", "contours", "groundtruth", "gt", "roi", "rois", "heatmap", "heatmaps", "xml", "json", "csv", "yolo", "coco"],
 }
-_SIDES = {*"left right l r lt rt sin dex links rechts gauche droite izquierda derecha both bilateral".split()}
+_SIDES = {*["left", "right", "l", "r", "lt", "rt", "sin", "dex", "links", "rechts", "gauche", "droite", "izquierda", "derecha", "both", "bilateral"]}
 _BODY = {
-    *"elbow finger fingers forearm hand hands humerus shoulder shoulders wrist wrists knee knees hip hips".split(),
-    *"ankle ankles foot feet leg legs arm arms femur tibia fibula radius ulna clavicle pelvis spine skull head".split(),
-    *"neck chest thorax abdomen heel toe toes thigh cervical thoracic lumbar sacrum ribs breast breasts teeth".split(),
+    *["elbow", "finger", "fingers", "forearm", "hand", "hands", "humerus", "shoulder", "shoulders", "wrist", "wrists", "knee", "knees", "hip", "hips"],
+    *["ankle", "ankles", "foot", "feet", "leg", "legs", "arm", "arms", "femur", "tibia", "fibula", "radius", "ulna", "clavicle", "pelvis", "spine", "skull", "head"],
+    *["neck", "chest", "thorax", "abdomen", "heel", "toe", "toes", "thigh", "cervical", "thoracic", "lumbar", "sacrum", "ribs", "breast", "breasts", "teeth"],
 }
 _VIEWS = {
-    *"pa ap lateral lat ll frontal oblique axial supine erect portable view views projection sagittal coronal".split(),
-    *"cc mlo posteroanterior anteroposterior upright decubitus".split(),
+    *["pa", "ap", "lateral", "lat", "ll", "frontal", "oblique", "axial", "supine", "erect", "portable", "view", "views", "projection", "sagittal", "coronal"],
+    *["cc", "mlo", "posteroanterior", "anteroposterior", "upright", "decubitus"],
 }
-_SEXES = {*"male female m f man men woman women boy boys girl girls".split()}
-_IMAGING = {*"xr xray xrays x ray rays dx cr dr radiograph radiographs".split()}
+_SEXES = {*["male", "female", "m", "f", "man", "men", "woman", "women", "boy", "boys", "girl", "girls"]}
+_IMAGING = {*["xr", "xray", "xrays", "x", "ray", "rays", "dx", "cr", "dr", "radiograph", "radiographs"]}
 _PERSON = re.compile(
     r"(?:patients?|pat|pt|subjects?|subj|sub|persons?|cases?|stud(?:y|ies)|series|exams?|visits?|sessions?|ses|scan|"
     r"acc|accession|mrn|record|id|pid|uid|volunteer|participant)[\W_]*\d+\w*|[ps]\d{2,}"
@@ -158,8 +158,10 @@ def _consists_of(*sets: set[str]) -> Callable[[str], bool]:
 def _is_archive(name: str) -> bool:
     words = _words(name)
     numbered = any(word.isdecimal() for word in words)
-    return numbered and bool(words & (_ARCHIVE | _CONTAINERS)) and all(
-        word.isdecimal() or word in _ARCHIVE | _CONTAINERS | _IMAGING for word in words
+    return (
+        numbered
+        and bool(words & (_ARCHIVE | _CONTAINERS))
+        and all(word.isdecimal() or word in _ARCHIVE | _CONTAINERS | _IMAGING for word in words)
     )
 
 

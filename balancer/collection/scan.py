@@ -242,7 +242,10 @@ def _listed(reading: Reading) -> pd.DataFrame:
     index = pd.Index(files.paths, dtype=object, name="path")  # with its type: pandas would look at each text for one
     unknown = pd.Series([None] * len(index), index, dtype=object)
     columns = dict.fromkeys(COLUMNS, unknown) | {"age": unknown.astype(float)}
-    texts, numbers = {"label": reading.labels.first(), "part": reading.parts}, {"size": files.sizes, "mtime_ns": files.times}
+    texts, numbers = (
+        {"label": reading.labels.first(), "part": reading.parts},
+        {"size": files.sizes, "mtime_ns": files.times},
+    )
     columns |= {name: pd.Series(values, index, dtype=object) for name, values in texts.items()}
     columns |= {name: pd.Series(np.array(values, np.int64), index) for name, values in numbers.items()}
     return pd.DataFrame(columns)

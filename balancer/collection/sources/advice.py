@@ -130,9 +130,7 @@ def _by_pattern(listing: Listing) -> Iterator[str]:
     depth = _depth_of_classes(listing)
     pattern = r"(?P<label>[^/]+)/"
     if depth is not None:
-        start = "".join(
-            "(?P<split>[^/]+)/" if canonical_part(piece) else "[^/]+/" for piece in path.split("/")[:depth]
-        )
+        start = "".join("(?P<split>[^/]+)/" if canonical_part(piece) else "[^/]+/" for piece in path.split("/")[:depth])
         yield f"if the paths tell the class: {_scan(listing.root)} --pattern '^{start}{pattern}'"
     else:
         yield (

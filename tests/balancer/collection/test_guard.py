@@ -63,7 +63,9 @@ def test_grades_are_not_doubted_but_told(tmp_path):
     assert [each.fix.count("--pack") for each in found] == [1]
 
 
-@pytest.mark.parametrize("counts", [dict.fromkeys("ABCDE", 1), dict.fromkeys(map(str.__mul__, "A" * 60, range(1, 61)), 2)])
+@pytest.mark.parametrize(
+    "counts", [dict.fromkeys("ABCDE", 1), dict.fromkeys(map(str.__mul__, "A" * 60, range(1, 61)), 2)]
+)
 def test_one_image_in_nearly_every_class_is_doubted(counts):
     assert list(doubts(counts))
 
