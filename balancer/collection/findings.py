@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 
 import pandas as pd
 
+from balancer.collection.guard import are_grades
 from balancer.imaging.decode import EXTENSIONS
 
 KINDS = {
@@ -27,6 +28,8 @@ KINDS = {
     "named-like-a-part": "file names from which Hugging Face's loader guesses parts, dropping all other files",
     "alike-class-names": "class names that differ only in case or in Unicode form",
     "hidden-folder": "a hidden folder, which ImageFolder takes for a class",
+    "numbered-classes": "classes that are numbers, as grades are: no prompt can be worded from them",
+    "unlabelled": "images without a label, which are not read",
     "empty-class": "a class folder without images",
     "few-images": "a class of fewer than 10 images",
     "few-patients": "a class of fewer than 5 patients, where they are known",
@@ -49,6 +52,10 @@ SAME_IMAGE = ("duplicate", "label-conflict", "leak", "near-duplicate", "near-lab
 INSIDE = ("near-leak", "near-label-conflict", "near-duplicate", "blank", "several-frames")
 """The kinds that only a look inside the files finds."""
 FEW_IMAGES, FEW_PATIENTS = 10, 5
+_TWO_LABELS = (
+    "see which class is right; if both are, the collection has several labels on an image: list them in a table and "
+    "leave the files where they are (balance scan FOLDER --labels TABLE --separator '|')"
+)
 _PART_WORD = re.compile(
     r"(?:^|[-._ 0-9/])(?:train|training|validation|valid|dev|val|test|testing|eval|evaluation)(?:[-._ 0-9/]|$)"
 )
@@ -71,7 +78,7 @@ def duplicates(images: pd.DataFrame) -> Iterator[Finding]:
     for _, group in hashed[hashed["sha256"].duplicated(keep=False)].groupby("sha256", sort=False):
         paths = tuple(PurePosixPath(path) for path in group.index)
         if group["label"].nunique() > 1:
-            yield Finding("label-conflict", paths, "the same image in two classes", "keep it in the right class alone")
+            yield Finding("label-conflict", paths, "the same image in two classes", _TWO_LABELS)
         elif group["part"].nunique() > 1:
             yield Finding("leak", paths, "the same image in two parts", "keep it in one part alone")
         else:
@@ -89,8 +96,7 @@ def near_duplicates(images: pd.DataFrame, groups: Iterable[Sequence[str]]) -> It
             continue
         paths = tuple(map(PurePosixPath, group))
         if len(labels) > 1:
-            fix = "keep it in the right class alone"
-            yield Finding("near-label-conflict", paths, "nearly the same image in two classes", fix)
+            yield Finding("near-label-conflict", paths, "nearly the same image in two classes", _TWO_LABELS)
         elif len(parts) > 1:
             yield Finding("near-leak", paths, "nearly the same image in two parts", "keep it in one part alone")
         else:
@@ -216,6 +222,15 @@ def clipped_by_loaders(images: pd.DataFrame) -> Iterator[Finding]:
             "balance itself reads them rightly"
         )
         yield Finding("clipped-by-loaders", tuple(map(PurePosixPath, clipped)), message, fix)
+
+
+def numbered_classes(images: pd.DataFrame) -> Iterator[Finding]:
+    """Classes that are small numbers."""
+    labels = sorted(images["label"].unique())
+    if are_grades(labels):
+        message = f"the classes are numbers, {', '.join(labels)}: what they mean is not known"
+        fix = "say it in a template pack: balance prompts --new FILE.yaml, then: balance fill --pack FILE.yaml"
+        yield Finding("numbered-classes", (), message, fix)
 
 
 def alike_class_names(images: pd.DataFrame) -> Iterator[Finding]:

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import csv
-import hashlib
-import io
 import os
 import re
 import shlex
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +14,8 @@ import pandas as pd
 
 from balancer.collection.findings import Finding
 from balancer.errors import TableError
-from balancer.files import MAX_COLUMNS, MAX_TABLE, read_plainly
+from balancer.imaging import tables
+from balancer.imaging.tables import Table
 
 USUAL_NAMES = {
     "file": "file filename filepath path relativepath image imageindex imagename imagefile imagefilename imagepath "
@@ -29,6 +26,7 @@ USUAL_NAMES = {
     "view": "view viewposition viewpos projection",
 }
 ROLES = tuple(USUAL_NAMES)
+_USUAL = tuple(USUAL_NAMES.items())
 MAX_AGE = 120
 VALUES = ("sex", "age", "view")
 _NOTHING = ["", "-", "?", "na", "n/a", "nan", "none", "null"]
@@ -47,7 +45,6 @@ _VIEW = {
 _PLAIN_VIEW = r"[^\W_][\w .,/()-]{0,39}"  # what stands in a prompt as it is written: no formula, no sentence
 _AGE = r"[>≥]?\s*(\d{1,4}(?:[.,]\d+)?)\s*(y|yr|yrs|years?|m|mo|months?|w|weeks?|d|days?|\+)?"
 _IN_A_YEAR = {"m": 12.0, "w": 365.25 / 7, "d": 365.25}
-_SEPARATORS = (",", "\t", ";", "|")
 _NUMBER = 3  # examples in a message
 
 
@@ -101,126 +98,50 @@ def parse_columns(texts: Sequence[str]) -> dict[str, str]:
 
 
 def read_table(path: Path, named: Mapping[str, str] | None = None) -> PatientTable:
-    """Read a table with a header line: CSV or its like, UTF-8, UTF-16 or Latin-1; every cell is text, never evaluated.
+    """Read a table of patients; every cell is text, never evaluated.
 
     Raises:
         TableError: no such file, no table, or without the columns that are needed.
     """
-    data = _read(path)
-    text = _decode(path, data)
-    header, separator = _header(path, text)
-    columns = _find_columns(path, header, named or {})
-    cells = _cells(path, text, separator, len(header)).iloc[:, [header.index(name) for name in columns.values()]]
+    table = tables.read_table(path)
+    columns = _find_columns(table, named or {})
+    cells = table.cells[[table.column(name) for name in columns.values()]]
     cells.columns = pd.Index(list(columns))
     rows, findings = _normalised(cells)
-    ref = TableRef(path, dict(named or {}), columns, hashlib.sha256(data).hexdigest())
-    return PatientTable(ref, rows, findings)
+    return PatientTable(TableRef(path, dict(named or {}), columns, table.sha256), rows, findings)
 
 
-def _read(path: Path) -> bytes:
-    try:
-        return read_plainly(path, MAX_TABLE)
-    except (OSError, ValueError) as error:
-        raise TableError(
-            needed="a table of patients: CSV or TSV with a header line",
-            found=f"{path}: {getattr(error, 'strerror', None) or error}",
-            next_step="balance scan DATA --patients FILE.csv (--patients '' goes on without one)",
-        ) from error
-
-
-def _decode(path: Path, data: bytes) -> str:
-    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        encoding = "utf-16"
-    elif data[:2] == b"PK" or b"\0" in data:
-        raise TableError(
-            needed="a table of patients as text, CSV or TSV",
-            found=f"{path.name}, which is no text (an Excel workbook?)",
-            next_step="export it as CSV, then: balance scan DATA --patients FILE.csv",
-        )
-    else:
-        encoding = "utf-8-sig"
-    try:
-        return data.decode(encoding)
-    except UnicodeDecodeError:
-        return data.decode("latin-1")
-
-
-def _header(path: Path, text: str) -> tuple[list[str], str]:
-    first = text.lstrip("\r\n")[:100_000]
-    found = {mark: _cells_of_first(first, mark) for mark in _SEPARATORS}
-    separator = max(found, key=lambda mark: len(found[mark]))
-    header = [name.strip() for name in found[separator]]
-    if len(header) > MAX_COLUMNS:
-        raise TableError(
-            needed=f"a table of patients of at most {MAX_COLUMNS:,} columns",
-            found=f"{path.name} with more",
-            next_step="export the columns that are needed: file, patient, sex, age, view",
-        )
-    if not any(header):
-        raise TableError(
-            needed="a table of patients with a header line",
-            found=f"{path.name}, which is empty",
-            next_step="write a first line such as file,patient,sex,age,view, then: balance scan DATA --patients FILE",
-        )
-    return header, separator
-
-
-def _cells_of_first(text: str, separator: str) -> list[str]:
-    try:
-        return next(csv.reader(io.StringIO(text, newline=""), delimiter=separator), [])  # "\r" alone ends lines too
-    except csv.Error:  # an open quote, control characters
-        return []
-
-
-def _find_columns(path: Path, header: Sequence[str], named: Mapping[str, str]) -> dict[str, str]:
+def usual_columns(header: Sequence[str]) -> dict[str, str]:
+    """The columns that are called as usual, by what they tell."""
     plain = {re.sub(r"[\W_]+", "", name).casefold(): name for name in reversed(header)}
-    columns = {}
-    for role, usual in USUAL_NAMES.items():
-        if role in named:
-            columns[role] = _named_column(path, header, role, named[role])
-        elif known := next((plain[name] for name in usual.split() if name in plain), None):
-            columns[role] = known
+    found = {role: next((plain[name] for name in usual.split() if name in plain), None) for role, usual in _USUAL}
+    return {role: name for role, name in found.items() if name is not None}
+
+
+def _find_columns(table: Table, named: Mapping[str, str]) -> dict[str, str]:
+    usual = usual_columns(table.header)
+    given = {role: _named_column(table, role, name) for role, name in named.items()}
+    columns = {role: (usual | given)[role] for role in ROLES if role in usual | given}
     if not columns.keys() & {"file", "patient"} or not columns.keys() & {"patient", *VALUES}:
-        raise _columns_missing(path, header, "a file or a patient column, and one of what is to be known", columns)
+        raise _columns_missing(table, "a file or a patient column, and one of what is to be known", columns)
     return columns
 
 
-def _named_column(path: Path, header: Sequence[str], role: str, name: str) -> str:
-    same = [column for column in header if column.casefold() == name.casefold()]
-    if not same:
-        raise _columns_missing(path, header, f"the column {name!r} for {role}", {})
-    return name if name in same else same[0]
+def _named_column(table: Table, role: str, name: str) -> str:
+    place = table.column(name)
+    if place is None:
+        raise _columns_missing(table, f"the column {name!r} for {role}", {})
+    return table.header[place]
 
 
-def _columns_missing(path: Path, header: Sequence[str], needed: str, columns: Mapping[str, str]) -> TableError:
+def _columns_missing(table: Table, needed: str, columns: Mapping[str, str]) -> TableError:
     known = f" (of these {', '.join(columns.values())} were understood)" if columns else ""
     return TableError(
-        needed=f"{needed} in {path.name}",
-        found=f"the columns {', '.join(map(repr, header))}{known}",
+        needed=f"{needed} in {table.path.name}",
+        found=f"the columns {', '.join(map(repr, table.header))}{known}",
         next_step="name the columns: balance scan DATA --patients FILE.csv --columns 'file=COLUMN patient=COLUMN "
         "sex=COLUMN age=COLUMN view=COLUMN'",
     )
-
-
-def _cells(path: Path, text: str, separator: str, width: int) -> pd.DataFrame:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", pd.errors.ParserWarning)  # of a separator at each line's end
-            return pd.read_csv(
-                io.StringIO(text),
-                sep=separator,
-                header=0,
-                names=range(width),
-                index_col=False,
-                dtype=str,
-                na_filter=False,
-            )
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, ValueError) as error:
-        raise TableError(
-            needed=f"as many cells in each line of {path.name} as the header has: {width}",
-            found=str(error).strip(),
-            next_step="mend that line, or export the table again with texts in quotes, then: balance scan DATA",
-        ) from error
 
 
 def _normalised(cells: pd.DataFrame) -> tuple[pd.DataFrame, tuple[Finding, ...]]:

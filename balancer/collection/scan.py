@@ -19,6 +19,7 @@ from balancer.collection.findings import (
     clipped_by_loaders,
     duplicates,
     named_like_a_part,
+    numbered_classes,
     patients_in_two_parts,
     small_classes,
     unmatched,
@@ -28,7 +29,10 @@ from balancer.collection.findings import (
 from balancer.collection.join_metadata import fill_in, take_over
 from balancer.collection.metadata_table import PatientTable, TableRef
 from balancer.collection.shortcuts import SEEN_INSIDE, shortcuts
-from balancer.collection.walk import FINDINGS, Files, labelled_files, require_folder
+from balancer.collection.sources.advice import require_sound, too_few_classes
+from balancer.collection.sources.folders import Folders, without_copies
+from balancer.collection.sources.reading import FINDINGS, Reading, Source
+from balancer.collection.walk import Listing, list_files, require_folder
 from balancer.errors import CollectionError, ImageError
 from balancer.files import sha256_of
 from balancer.imaging.headers import read_headers
@@ -109,11 +113,15 @@ def scan(
     root: Path,
     patient: str | None = None,
     *,
+    source: Source | None = None,
+    as_is: bool = False,
     known: Collection | None = None,
     table: PatientTable | TableRef | None = None,
     progress: Progress = lambda done, total: None,
 ) -> Collection:
     """Read the headers of all images below `root`, in `CLASS/` or `train|val|test/CLASS/` folders.
+
+    `source` tells labels otherwise. Folders that look like anything but classes are refused, unless `as_is`.
 
     `patient` is a regular expression that is searched in each path below its class folder; its first group, or the
     whole match, names the patient. What `known`, an earlier scan, tells of a file is taken over if its size and time
@@ -121,19 +129,22 @@ def scan(
     kept.
 
     Raises:
-        CollectionError: not a folder, or without two classes of readable images; a bad expression.
+        CollectionError: not a folder, or without two classes of readable images; folders that look like no classes; a
+            bad expression.
         TableError: no row of the table fits an image.
     """
     expression = _compile(patient)
     findings: list[Finding] = []
-    files = labelled_files(require_folder(root), findings)
+    listing, copies = without_copies(list_files(require_folder(root)))
+    reading = _read(listing, source, as_is).left_out(copies, "second_copy", "holds the files beside it once more")
+    findings += reading.findings
     ref = table.ref if isinstance(table, PatientTable) else table
     asked_before = known is not None and (known.patient_pattern, known.table) == (patient or None, ref)
-    if known is not None and asked_before and _are_the_same(files, known):
+    if known is not None and asked_before and _are_the_same(reading.listing, known):
         return replace(known, root=root, findings=(*findings, *filter(_comes_from_files, known.findings)))
-    images, faults = _with_headers(root, _listed(files), None if known is None else known.images, progress)
+    images, faults = _with_headers(root, _listed(reading), None if known is None else known.images, progress)
     findings += unreadable(root, faults)
-    require_two_classes(root, images)
+    require_two_classes(root, images, listing)
     images["patient"] = pd.Series(_patients(images, expression), images.index, dtype=object)
     _require_some_patient(images, patient)
     if isinstance(table, PatientTable):
@@ -145,7 +156,7 @@ def scan(
     findings += [*named_like_a_part(images)] if not images["part"].any() else []
     findings += [*duplicates(images), *patients_in_two_parts(images), *unmatched(images, patient)]
     findings += [*wrong_extensions(images), *clipped_by_loaders(images), *alike_class_names(images)]
-    findings += [*small_classes(images), *shortcuts(images)]
+    findings += [*numbered_classes(images), *small_classes(images), *shortcuts(images)]
     return Collection(root, images, tuple(findings), patient or None, ref)
 
 
@@ -191,6 +202,14 @@ def _first_names(images: pd.DataFrame, patient: str) -> tuple[str, ...]:
     return tuple(images.index[images["patient"] == patient][:3])
 
 
+def _read(listing: Listing, source: Source | None, as_is: bool) -> Reading:
+    """What the source tells of the files, unless it looks wrong."""
+    reading = (source or Folders()).read(listing)
+    if not as_is:
+        require_sound(listing, reading)
+    return reading
+
+
 def _compile(patient: str | None) -> re.Pattern[str] | None:
     try:
         return re.compile(patient) if patient else None
@@ -202,13 +221,13 @@ def _compile(patient: str | None) -> re.Pattern[str] | None:
         ) from error
 
 
-def _are_the_same(files: Files, known: Collection) -> bool:
+def _are_the_same(listing: Listing, known: Collection) -> bool:
     """Whether not one file came, went or changed, and all of them could be read."""
     images = known.images
     return (
-        files.paths == images.index.tolist()
-        and np.array_equal(np.array(files.sizes), images["size"].to_numpy())
-        and np.array_equal(np.array(files.times), images["mtime_ns"].to_numpy())
+        listing.paths == images.index.tolist()
+        and np.array_equal(np.array(listing.sizes), images["size"].to_numpy())
+        and np.array_equal(np.array(listing.times), images["mtime_ns"].to_numpy())
     )
 
 
@@ -217,12 +236,16 @@ def _comes_from_files(finding: Finding) -> bool:
     return finding.kind not in (*FINDINGS, *INSIDE) and finding.fix not in SEEN_INSIDE
 
 
-def _listed(files: Files) -> pd.DataFrame:
-    """A table of the files with what their folder and name tell; the rest is missing."""
+def _listed(reading: Reading) -> pd.DataFrame:
+    """A table of the files with what their source tells; the rest is missing."""
+    files = reading.listing
     index = pd.Index(files.paths, dtype=object, name="path")  # with its type: pandas would look at each text for one
     unknown = pd.Series([None] * len(index), index, dtype=object)
     columns = dict.fromkeys(COLUMNS, unknown) | {"age": unknown.astype(float)}
-    texts, numbers = {"label": files.labels, "part": files.parts}, {"size": files.sizes, "mtime_ns": files.times}
+    texts, numbers = (
+        {"label": reading.labels.first(), "part": reading.parts},
+        {"size": files.sizes, "mtime_ns": files.times},
+    )
     columns |= {name: pd.Series(values, index, dtype=object) for name, values in texts.items()}
     columns |= {name: pd.Series(np.array(values, np.int64), index) for name, values in numbers.items()}
     return pd.DataFrame(columns)
@@ -273,17 +296,10 @@ def _columns(images: pd.DataFrame, *names: str) -> Iterator[tuple[Any, ...]]:
     return zip(*(images[name].tolist() for name in names), strict=True)
 
 
-def require_two_classes(root: Path, images: pd.DataFrame) -> None:
+def require_two_classes(root: Path, images: pd.DataFrame, listing: Listing | None = None) -> None:
     """Raise a CollectionError where the readable images are not of two classes at least."""
-    labels = sorted(images["label"].unique())
-    if len(labels) >= 2:
-        return
-    raise CollectionError(
-        needed="at least two class folders with readable images, as in FOLDER/CLASS/image.png "
-        "(PNG, JPEG, TIFF, BMP or WebP)",
-        found=f"{root}: " + (f"only the class {labels[0]!r}" if labels else "no class folder with a readable image"),
-        next_step="point to the folder above the class folders: balance scan FOLDER",
-    )
+    if images["label"].nunique() < 2:
+        raise too_few_classes(root, sorted(images["label"].unique()), listing or Listing(root))
 
 
 def _require_some_patient(images: pd.DataFrame, patient: str | None) -> None:

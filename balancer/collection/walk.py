@@ -1,40 +1,85 @@
-"""The files of a labelled folder: which may be images, of which part and class, and which are not read."""
+"""All files below a root: which may be images, and which are not read."""
 
 from __future__ import annotations
 
 import os
 from array import array
-from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
-from stat import S_ISDIR, S_ISREG
+from fnmatch import fnmatchcase
+from itertools import accumulate, compress
+from operator import attrgetter
+from pathlib import Path
+from stat import S_ISREG
 
-from balancer.collection.findings import Finding, empty_class, ignored_files
 from balancer.errors import CollectionError
 from balancer.imaging.decode import EXTENSIONS
 
-FINDINGS = ("empty-class", "ignored-file", "ignored-folder", "hidden-folder")
-"""The kinds of finding that come from walking through the folders, not from what is in the images."""
+MACOS = "__MACOSX"
+"""The folder in which macOS puts what belongs to the files of an archive; a shadow of each, none an image."""
 
 
 @dataclass(frozen=True, slots=True)
-class Files:
-    """The files that may be images, sorted within each class folder; a place in one list is the same in all.
+class Listing:
+    """What lies below a root; all paths are relative to it and sorted.
 
-    `paths` are relative to the root, `sizes` bytes, `times` of the last change in ns. Columns instead of rows, since a
-    million rows of Python objects are slow to make and to keep.
+    `paths` are the files that may be images, `sizes` in bytes, `times` of the last change in ns: columns instead of
+    rows, since a million rows of Python objects are slow to make and to keep. `runs` are the folders of paths that
+    follow each other ("" for the root), each with how many: a folder occurs twice where another lies in between.
+    `others` are files that are not read, `folders` all that were entered, `hidden` and `unnamed` (no valid Unicode)
+    those that were not; `shadows` are files that macOS writes beside images.
     """
 
+    root: Path
     paths: list[str] = field(default_factory=list)
-    parts: list[str] = field(default_factory=list)
-    labels: list[str] = field(default_factory=list)
     sizes: array[int] = field(default_factory=lambda: array("q"))
     times: array[int] = field(default_factory=lambda: array("q"))
+    runs: list[tuple[str, int]] = field(default_factory=list)
+    others: list[str] = field(default_factory=list)
+    folders: list[str] = field(default_factory=list)
+    hidden: list[str] = field(default_factory=list)
+    unnamed: list[str] = field(default_factory=list)
+    shadows: list[str] = field(default_factory=list)
+
+    def placed(self) -> Iterator[tuple[str, int, int]]:
+        """Each run with the places of its paths: the first, and the one behind the last."""
+        ends = accumulate(count for _, count in self.runs)
+        return ((folder, end - count, end) for (folder, count), end in zip(self.runs, ends, strict=True))
+
+    def without(self, globs: tuple[str, ...]) -> tuple[Listing, list[str]]:
+        """The same without the paths that a glob names, and those.
+
+        A glob without a slash is compared with each folder's and file's name, another with the whole path.
+
+        >>> Listing(Path(), ["a/masks/1.png"], runs=[("a/masks", 1)]).without(("masks",))[1]
+        ['a/masks/1.png']
+        """
+        left = [not any(_fits(path, glob) for glob in globs) for path in self.paths]
+        if all(left):
+            return self, []
+        out = [path for path, stays in zip(self.paths, left, strict=True) if not stays]
+        return self.only(left), out
+
+    def of_runs(self, kept: list[bool]) -> Listing:
+        """The same with the paths of the chosen runs alone."""
+        if all(kept):
+            return self
+        return self.only([stays for (_, count), stays in zip(self.runs, kept, strict=True) for _ in range(count)])
+
+    def only(self, kept: list[bool]) -> Listing:
+        """The same with the chosen paths alone."""
+        runs = [(folder, sum(kept[start:end])) for folder, start, end in self.placed()]
+        columns = (list(compress(self.paths, kept)), *(array("q", compress(each, kept)) for each in self._numbers()))
+        rest = (self.others, self.folders, self.hidden, self.unnamed, self.shadows)
+        return Listing(self.root, *columns, [run for run in runs if run[1]], *rest)
+
+    def _numbers(self) -> tuple[array[int], array[int]]:
+        return self.sizes, self.times
 
 
 PART_NAMES = {
     "train": ("train", "training", "trn", "tr"),
-    "val": ("val", "valid", "validation", "dev"),
+    "val": ("val", "valid", "validate", "validation", "dev"),
     "test": ("test", "testing", "tst", "eval", "evaluation"),
 }
 
@@ -69,71 +114,50 @@ def _what_is(root: Path) -> str:
     return "a file" if root.exists() else "nothing there"
 
 
-def labelled_files(root: Path, findings: list[Finding], *, parts: bool = True) -> Files:
-    """Every file that may be an image; what else is there goes to `findings`.
+def list_files(root: Path) -> Listing:
+    """Walk through all folders below `root`; nothing is opened.
 
-    Without `parts` every folder is a class, whatever it is called.
+    Raises:
+        CollectionError: the root may not be read.
     """
-    files, ignored = Files(), list[str]()
-    for part, folder in _part_folders(root, findings) if parts else [("", root)]:
-        for label, class_folder in _subfolders(folder, root, findings):
-            others = len(ignored)
-            _walk(class_folder, class_folder.relative_to(root).as_posix(), set(), files, ignored)
-            count = len(files.paths) - len(files.labels)
-            files.parts.extend([part] * count)
-            files.labels.extend([label] * count)
-            if not count:
-                findings.append(empty_class(class_folder.relative_to(root), len(ignored) - others))
-    if ignored:
-        findings.append(ignored_files([printable(path) for path in ignored]))
-    return files
-
-
-def _part_folders(root: Path, findings: list[Finding]) -> list[tuple[str, Path]]:
-    folders = _subfolders(root, root, findings)
-    parts = [(name, folder) for name, folder in folders if canonical_part(name) and _has_folders(folder)]
-    if not parts:
-        return [("", root)]
-    kinds = Counter(canonical_part(name) for name, _ in parts)
-    if kinds["train"] != 1 or max(kinds.values()) > 1:
-        raise CollectionError(
-            needed="one training folder, and at most one each for validation and test",
-            found=f"{root}: {', '.join(name for name, _ in parts)}",
-            next_step="rename or join the folders, then run: balance scan FOLDER",
-        )
-    others = [PurePosixPath(name) for name, folder in folders if (name, folder) not in parts]
-    if others:
-        message = f"beside {', '.join(name for name, _ in parts)} these folders are not read"
-        findings.append(Finding("ignored-folder", tuple(others), message, "move their images into a part's class"))
-    return parts
-
-
-def _has_folders(folder: Path) -> bool:
-    with os.scandir(folder) as entries:
-        return any(entry.is_dir() and not entry.name.startswith(".") for entry in entries)
-
-
-def _subfolders(folder: Path, root: Path, findings: list[Finding]) -> list[tuple[str, Path]]:
+    found = Listing(root)
     try:
-        with os.scandir(folder) as entries:
-            names = sorted(entry.name for entry in entries if _is_folder(entry))
+        _walk(str(root), "", found)
     except PermissionError as error:
         raise CollectionError(
             needed="permission to read the folder",
-            found=str(folder),
+            found=str(root),
             next_step="ask its owner, or run as a user who may: balance scan FOLDER",
         ) from error
-    hidden = [(folder / name).relative_to(root) for name in names if name.startswith(".")]
-    if hidden:
-        message = "hidden folders are not read, but torchvision's ImageFolder takes each for a class"
-        paths = tuple(PurePosixPath(path.as_posix()) for path in hidden)
-        findings.append(Finding("hidden-folder", paths, message, "take them out of the collection"))
-    unread = [name for name in names if not _is_text(name)]
-    if unread:
-        paths = tuple(PurePosixPath(printable(name)) for name in unread)
-        message = "folders whose names are no valid Unicode are not read"
-        findings.append(Finding("ignored-folder", paths, message, "rename them"))
-    return [(name, folder / name) for name in names if not name.startswith(".") and name not in unread]
+    return found
+
+
+def _identity(folder: str | Path) -> tuple[int, int]:
+    status = os.stat(folder)  # noqa: PTH116
+    return status.st_dev, status.st_ino
+
+
+def _identity(folder: str | Path) -> tuple[int, int]:
+    status = os.stat(folder)  # noqa: PTH116
+    return status.st_dev, status.st_ino
+
+
+def _walk(folder: str, below: str, found: Listing) -> None:
+    """Collect a folder's files and those of the folders in it; `below` is its path with a slash, "" for the root."""
+    files, folders = [], []
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            (folders if _is_folder(entry) else files).append(entry)
+    files.sort(key=attrgetter("name"))
+    start = 0
+    for inner in sorted(folders, key=lambda entry: f"{entry.name}/"):
+        end = start
+        while end < len(files) and files[end].name < f"{inner.name}/":  # so that all paths are sorted
+            end += 1
+        _take(files[start:end], below, found)
+        _enter(inner, f"{below}{inner.name}", found)
+        start = end
+    _take(files[start:] if start else files, below, found)
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
@@ -143,30 +167,62 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-def _walk(folder: Path, below: str, seen: set[tuple[int, int]], files: Files, ignored: list[str]) -> None:
-    """Collect the files of a folder, whose path relative to the root is `below`, and of the folders in it."""
-    status = folder.stat()
-    if (status.st_dev, status.st_ino) in seen:  # a link that leads back up
-        return
-    seen.add((status.st_dev, status.st_ino))
-    for name in sorted(os.listdir(folder)):  # noqa: PTH208  # names alone
-        path = f"{below}/{name}"
+def _enter(inner: os.DirEntry[str], path: str, found: Listing) -> None:
+    if inner.name == MACOS:
+        found.shadows.extend(_images_in(inner.path, path))
+    elif inner.name[0] == ".":
+        found.hidden.append(path)
+    elif not _is_text(inner.name):
+        found.unnamed.append(printable(path))
+    else:
+        try:
+            if inner.is_symlink() and _leads_up(found.root, path):
+                return
+            found.folders.append(path)
+            _walk(inner.path, f"{path}/", found)
+        except OSError:  # it may not be read
+            found.others.append(path)
+
+
+def _leads_up(root: Path, path: str) -> bool:
+    """Whether a link leads to a folder that it lies in."""
+    pieces = path.split("/")
+    return _identity(root / path) in (_identity(root.joinpath(*pieces[:count])) for count in range(len(pieces)))
+
+
+def _images_in(folder: str, below: str) -> Iterator[str]:
+    for place, _, names in os.walk(folder):
+        inner = os.path.relpath(place, folder)
+        yield from (f"{below}/{inner}/{name}" for name in sorted(names) if is_image_name(name))
+
+
+def _take(files: list[os.DirEntry[str]], below: str, found: Listing) -> None:
+    """Add a folder's files, sorted by name: those that may be images, and the others."""
+    paths, sizes, times, before = found.paths, found.sizes, found.times, len(found.paths)
+    for entry in files:
+        name = entry.name
         if name[0] == ".":
+            if name.startswith("._") and is_image_name(name):
+                found.shadows.append(f"{below}{name}")
             continue
         try:
-            stat = os.stat(f"{folder}/{name}")  # noqa: PTH116  # once a file, and a Path would cost as much again
-            if not (name.isascii() or _is_text(name)):
-                ignored.append(path)
-            elif S_ISDIR(stat.st_mode):
-                _walk(folder / name, path, seen, files, ignored)
-            elif name[name.rfind(".") :].lower() in EXTENSIONS and S_ISREG(stat.st_mode):
-                files.paths.append(path)
-                files.sizes.append(stat.st_size)
-                files.times.append(stat.st_mtime_ns)
-            else:
-                ignored.append(path)
-        except OSError:  # a link to itself, or a folder that may not be read
-            ignored.append(path)
+            if name[name.rfind(".") :].lower() in EXTENSIONS and (name.isascii() or _is_text(name)):
+                status = entry.stat()
+                if S_ISREG(status.st_mode):
+                    paths.append(f"{below}{name}")
+                    sizes.append(status.st_size)
+                    times.append(status.st_mtime_ns)
+                    continue
+        except OSError:  # a link to itself, or to nothing
+            pass
+        found.others.append(f"{below}{name}")
+    if len(paths) > before:
+        found.runs.append((below[:-1], len(paths) - before))
+
+
+def is_image_name(name: str) -> bool:
+    """Whether a file's name ends as that of an image."""
+    return name[name.rfind(".") :].lower() in EXTENSIONS
 
 
 def printable(name: str) -> str:
@@ -177,3 +233,10 @@ def printable(name: str) -> str:
 def _is_text(name: str) -> bool:
     """Whether a file name is valid Unicode: Linux also allows names that are not."""
     return not any("\ud800" <= letter <= "\udfff" for letter in name)
+
+
+def _fits(path: str, glob: str) -> bool:
+    glob = glob.removesuffix("/")
+    if "/" in glob:
+        return fnmatchcase(path, glob) or fnmatchcase(path, f"{glob}/*")
+    return any(fnmatchcase(piece, glob) for piece in path.split("/"))

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from balancer.collection.findings import Finding
 from balancer.collection.scan import Collection, Progress
-from balancer.collection.walk import labelled_files
+from balancer.collection.sources.folders import labelled_files
 from balancer.dataset.metadata_files import read_marker
 from balancer.dataset.xmp import SYNTHETIC, read_provenance
 from balancer.errors import BalanceError, CollectionError, ImageError
@@ -69,8 +69,8 @@ def find_given(
     """
     _require_apart(folder, {"the collection": collection.root, **apart_from})
     findings: list[Finding] = []
-    files = labelled_files(folder, findings, parts=False)
-    found = [Given(path, label, folder / path) for path, label in zip(files.paths, files.labels, strict=True)]
+    paths, labels = labelled_files(folder, findings)
+    found = [Given(path, label, folder / path) for path, label in zip(paths, labels, strict=True)]
     _require_known_classes(folder, sorted({given.label for given in found}), collection.labels)
     _require_class_folders_apart(folder, {given.label for given in found}, collection.root)
     if not found:

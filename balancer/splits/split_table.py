@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import warnings
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
@@ -11,8 +9,8 @@ import pandas as pd
 
 from balancer.collection.scan import Collection
 from balancer.collection.walk import canonical_part
-from balancer.errors import SplitError
-from balancer.files import MAX_COLUMNS, MAX_TABLE, read_plainly
+from balancer.errors import SplitError, TableError
+from balancer.imaging.tables import read_table
 from balancer.splits.groups import stay_together
 
 FILE_NAMES = ("file", "file_name", "filename", "path", "file_path", "image", "image_path", "image_index", "image_name")
@@ -21,7 +19,7 @@ PART_NAMES = ("part", "split", "fold", "set", "subset", "partition")
 
 
 def read_parts(table: Path, collection: Collection) -> pd.Series:
-    """The part of each image of a collection, in its order, as a CSV or TSV file says by file or by patient.
+    """The part of each image of a collection, in its order, as a table says by file or by patient.
 
     A file is named by its path below the collection, or by its name alone where only one is called so.
 
@@ -47,19 +45,11 @@ def read_parts(table: Path, collection: Collection) -> pd.Series:
 
 def _read(table: Path) -> pd.DataFrame:
     try:
-        text = read_plainly(table, MAX_TABLE).decode("utf-8-sig")
-        header = text.partition("\n")[0]
-        separator = max(",;\t", key=header.count)
-        if header.count(separator) >= MAX_COLUMNS:
-            raise ValueError(f"more than {MAX_COLUMNS:,} columns")
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", pd.errors.ParserWarning)  # of cells beyond the header's
-            rows = pd.read_csv(io.StringIO(text), sep=separator, index_col=False, dtype=str, keep_default_na=False)
-    except (OSError, UnicodeError, ValueError) as error:  # pandas' own errors of parsing are ValueErrors
-        advice = "give a CSV or TSV file with a header: balance split --splits FILE"
-        why = error.strerror if isinstance(error, OSError) else (str(error).splitlines() or ["no table"])[0]
-        raise _wrong("a table that can be read", f"{table}: {why}", advice) from error
-    return pd.DataFrame({name: rows[name].str.strip() for name in rows.columns})
+        found = read_table(table)
+    except TableError as error:
+        advice = "give a table with a header: balance split --splits FILE"
+        raise _wrong("a table that can be read", error.found, advice) from error
+    return pd.DataFrame({name: found.cells[place].str.strip() for place, name in enumerate(found.header)}, dtype=object)
 
 
 def _column(rows: pd.DataFrame, names: Sequence[str]) -> str | None:
@@ -89,7 +79,7 @@ def _of_files(named: dict[str, str], collection: Collection) -> pd.Series:
         by_name.setdefault(PurePosixPath(path).name, []).append(path)
     known, parts, unknown = set(paths), pd.Series(pd.NA, index=paths, dtype=object), []
     for name, part in named.items():
-        below = name.removeprefix("./").removeprefix(f"{collection.root.name}/")
+        below = name.replace("\\", "/").removeprefix("./").removeprefix(f"{collection.root.name}/")
         found = [below] if below in known else by_name.get(name, [])
         if len(found) == 1:
             parts[found[0]] = part

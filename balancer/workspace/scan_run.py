@@ -111,7 +111,8 @@ def scan(workspace: Workspace, settings: ScanSettings, *, progress: Progress = S
         pattern = _pattern(settings, earlier, progress)
         table = _table(settings, None if earlier is None else earlier.table, progress)
         reading = progress.start("Reading")
-        collection = scan_folder(settings.data, pattern, known=earlier, table=table, progress=reading)
+        as_is = settings.as_is or bool(earlier and ledger.setting(earlier, "as_is"))
+        collection = scan_folder(settings.data, pattern, as_is=as_is, known=earlier, table=table, progress=reading)
         collection = _with_deep_findings(ledger, collection, earlier, settings.deep, progress)
         with ledger.atomic():
             split = _split(ledger, collection, earlier, progress)
@@ -119,6 +120,7 @@ def scan(workspace: Workspace, settings: ScanSettings, *, progress: Progress = S
                 ledger.make_current(collection)
             else:
                 ledger.save_collection(collection)
+            ledger.save_setting(collection, "as_is", as_is)
             if earlier is None:
                 _register_adapters(ledger, collection, split, state, progress)
                 _register_decisions(ledger, collection, state, progress)

@@ -23,6 +23,7 @@ class ScanSettings(Settings):
     patient: str | None = option(None, "Regular expression that finds the patient in a file name.")
     patients: str | None = option(None, "Table (CSV, TSV) of files or patients with sex, age and view.")
     columns: tuple[str, ...] = option((), "Its columns, 'patient=PID sex=Gender view=ViewPosition'.")
+    as_is: bool = option(False, "Take the folders for classes although they do not look like any.")
     deep: bool = option(False, "Decode every image: finds damaged ones, near-duplicates, borders and burnt-in letters.")
 
 

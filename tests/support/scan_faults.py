@@ -124,6 +124,17 @@ def _hidden(root: Path) -> None:
     (root / "train" / ".ipynb_checkpoints").mkdir()
 
 
+def _numbered(root: Path) -> None:
+    for part in ("train", "test"):
+        for grade, label in enumerate(("normal", "nodule")):
+            (root / part / label).rename(root / part / str(grade))
+
+
+def _unlabelled(root: Path) -> None:
+    path = first(root, "train", "normal")
+    path.rename(root / "train" / path.name)
+
+
 def _empty_class(root: Path) -> None:
     (root / "train" / "effusion").mkdir()
 
@@ -227,6 +238,8 @@ PLANTS: dict[str, Callable[[Path], None]] = {
     "named-like-a-part": _named_like_a_part,
     "alike-class-names": _alike_names,
     "hidden-folder": _hidden,
+    "numbered-classes": _numbered,
+    "unlabelled": _unlabelled,
     "empty-class": _empty_class,
     "few-images": _few_images,
     "few-patients": _few_patients,

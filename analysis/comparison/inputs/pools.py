@@ -9,7 +9,7 @@ from analysis.comparison.inputs.balanced import Balanced
 from analysis.comparison.inputs.image_set import Pool
 from balancer.collection.findings import Finding
 from balancer.collection.scan import Collection
-from balancer.collection.walk import labelled_files
+from balancer.collection.sources.folders import labelled_files
 from balancer.errors import ComparisonError
 from balancer.files import sha256_if_there, sha256_of
 from balancer.jobs import Candidate
@@ -64,13 +64,13 @@ def extra_pool(name: str, folder: Path, classes: Sequence[str]) -> Pool:
     findings: list[Finding] = []
     if not folder.is_dir():
         raise _unusable(name, f"{folder}: no such folder", classes)
-    files = labelled_files(folder, findings, parts=False)
-    unknown = sorted(set(files.labels) - set(classes))
-    if unknown or not files.paths:
+    paths, labels = labelled_files(folder, findings)
+    unknown = sorted(set(labels) - set(classes))
+    if unknown or not paths:
         found = f"{folder}: " + (", ".join(map(repr, unknown[:_NAMED])) if unknown else "no class folder with an image")
         raise _unusable(name, found, classes)
-    places = tuple(folder / path for path in files.paths)
-    return Pool(places, tuple(files.paths), tuple(files.labels), tuple(sha256_of(place) for place in places))
+    places = tuple(folder / path for path in paths)
+    return Pool(places, tuple(paths), tuple(labels), tuple(sha256_of(place) for place in places))
 
 
 def _of_jobs(candidates: Iterable[Candidate]) -> list[Candidate]:

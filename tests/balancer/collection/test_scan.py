@@ -48,8 +48,11 @@ def test_a_split_folder_by_its_usual_names(tmp_path, names):
     assert kinds(found).count("leak") == 5  # the same images in all three
 
 
-def test_classes_that_are_called_like_parts_are_classes(tmp_path):
-    assert scan(write_xrays(tmp_path / "d", {"test": 2, "train": 2})).labels == ["test", "train"]
+def test_classes_that_are_called_like_parts_are_classes_where_the_user_says_so(tmp_path):
+    root = write_xrays(tmp_path / "d", {"test": 2, "train": 2})
+    assert scan(root, as_is=True).labels == ["test", "train"]
+    with pytest.raises(CollectionError, match="called like splits"):
+        scan(root)
 
 
 def test_nested_folders_belong_to_their_class(xrays):
