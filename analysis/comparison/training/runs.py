@@ -29,7 +29,7 @@ from analysis.comparison.training.training_spec import Learner, Progress, Seen
 from analysis.comparison.training.worker_pool import Job, Layout, one_thread, run_here, run_in_processes
 from balancer.errors import StateError
 from balancer.files import write_whole
-from balancer.parallel import cores
+from balancer.parallel import cores, free_memory
 
 Which = Literal["validation", "test"]
 _PARTS: tuple[Which, ...] = ("test", "validation")  # the order in which they are written: with the last, a run is done
@@ -227,17 +227,7 @@ def usual_workers(learner: Learner, steps: int) -> int:
     """As many as there are cores and memory for; one for a GPU, and for what is done before processes have started."""
     if learner.device != "cpu" or steps < _WORTH_PROCESSES:
         return 1
-    return max(1, min(cores(), _free_memory() // learner.memory))
-
-
-def _free_memory() -> int:
-    """Bytes that programs can still have; plenty where the system does not say."""
-    try:
-        lines = Path("/proc/meminfo").read_text("ascii").splitlines()
-    except OSError:
-        return 10**12
-    found = [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")]
-    return found[0] if found else 10**12
+    return max(1, min(cores(), free_memory() // learner.memory))
 
 
 def _adjusted(each: Arm, seed: int, shelf: _Shelf, study: Study) -> tuple[Chances, Chances]:
