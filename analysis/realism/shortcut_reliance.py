@@ -1,9 +1,9 @@
 """Does a classifier rely on what a generator leaves? Images that carry it, beside a control that never saw it.
 
 The control is trained on real images alone, duplicated to the same number in each class: a control of other class
-counts, or of another seed, calls images otherwise without any trace. The trace is put on both classes, which weigh the
-same: a shortcut moves images towards the class that is mostly synthetic; what makes them merely harder to tell moves the
-classes towards each other, which cancels out.
+counts, or of another seed, calls images otherwise without any trace. The trace is put on both classes, which weigh
+the same: a shortcut moves images towards the class that is mostly synthetic; what makes them merely harder to tell moves
+the classes towards each other, which cancels out.
 """
 
 from __future__ import annotations
@@ -79,10 +79,8 @@ def measure_lean(
         [ours - theirs for ours, theirs in zip(scaled[place], scaled[place + 1], strict=True)]
         for place in range(0, len(scaled), 2)
     ]
-    of_majority, of_minority = (
-        _Shift.of(*(np.array([some[place] for some in excess]) for place in places), sides)
-        for places, sides in (((0, 1), majority), ((2, 3), rare))
-    )
+    columns = [np.array(values) for values in zip(*excess, strict=True)]
+    of_majority, of_minority = _Shift.of(columns[0], columns[1], majority), _Shift.of(columns[2], columns[3], rare)
     both = of_majority.mean_with(of_minority)
     called = [[float((side > 0).mean()) for side in some[:2]] for some in odds]
     (plain, traced), control = (np.mean(some, axis=0).tolist() for some in (called[::2], called[1::2]))
