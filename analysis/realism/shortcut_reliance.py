@@ -1,8 +1,8 @@
 """Does a classifier rely on what a generator leaves? Images that carry it, beside a control that never saw it.
 
 The control is trained on real images alone, duplicated to the same number in each class: a control of other class
-counts, or of another seed, calls images otherwise without any trace. The trace is put on both classes, which weigh
-the same: a shortcut moves images towards the class that is mostly synthetic; what makes them merely harder to tell moves
+counts, or of another seed, calls images otherwise without any trace. The trace is put on both classes, which weigh the
+same: a shortcut moves images towards the class that is mostly synthetic. What makes them merely harder to tell moves
 the classes towards each other, which cancels out.
 """
 
