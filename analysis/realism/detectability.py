@@ -1,4 +1,4 @@
-"""Can real be told from synthetic inside a class, by what, and does a classifier lean on it?"""
+"""Can real be told from synthetic inside a class, by what, and does a classifier rely on it?"""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ import numpy.typing as npt
 
 from analysis.data.balanced_folder import Images, Merged
 from analysis.data.images import Greys, decode
+from analysis.data.minimums import ADVISED_SEEDS, HELD_OUT_IMAGES, PROBE_PATIENTS, SHORTCUT_PATIENTS
 from analysis.realism.forensic_features import most_images, read_originals, spectrum, texture
-from analysis.realism.shortcut_reliance import Lean, measure_lean, minority_classes
+from analysis.realism.matched_control import Pairs, joined, train_pairs
+from analysis.realism.shortcut_reliance import LEVEL, Lean, Sides, measure_lean, minority_classes
 from analysis.statistics.intervals import Flags, Groups, Interval, Values, auroc, auroc_interval, group_numbers
 from analysis.statistics.permutation import (
     exchange_flags,
@@ -23,28 +25,26 @@ from analysis.statistics.permutation import (
     single_areas,
     standard_error,
 )
-from analysis.vision.classifier import Classifier, ClassifierSettings, train_classifier
-
-LEVEL = 0.01
-"""The chance of a false alarm in a whole probe: all classes and all detectors together."""
-
-LEAST = 10
-"""Patients (or images of nobody known) on each side of a class, below which nothing can be said."""
+from analysis.vision.classifier import Classifier
 
 Progress = Callable[[str, int, int], None]
 Retouch = Callable[[Sequence[Path], int], Greys]
 """Files to (N, side, side) images that carry the generator's trace."""
 
 _TRACED = 300  # images that go through the autoencoder: it is slow
-_VALIDATION = 30
+_UNSEEN = 0.05  # all intervals of detectors together miss the truth so often, since the clearest is picked
 
 
 @dataclass(frozen=True, slots=True)
 class ProbeSettings:
-    """`side` is the training size in pixels; `most` images of a kind are looked at closely, drawn by patient."""
+    """`side` is the training size in pixels; `most` images of a kind are looked at closely, drawn by patient.
+
+    `seeds` classifiers and as many controls are trained for `steps` each.
+    """
 
     side: int = 64
-    steps: int = 600
+    steps: int = 300
+    seeds: int = ADVISED_SEEDS
     permutations: int = 399
     most: int = 400
     seed: int = 0
@@ -53,7 +53,7 @@ class ProbeSettings:
 
 @dataclass(frozen=True, slots=True)
 class Detector:
-    """What one detector came to; `p_value` counts that all detectors were tried on all classes."""
+    """What one detector came to; `p_value` and the interval count that all detectors were tried on all classes."""
 
     name: str
     kind: str
@@ -117,39 +117,15 @@ def probe(
         ImageError: a file cannot be decoded.
     """
     left_out = [] if merged.patients_known else ["patients are unknown: images of one patient count as independent"]
-    learned = _Learned.of(merged, settings, progress)
+    pairs = train_pairs(merged, settings, progress)
     areas: dict[str, _Areas] = {}
     drafts = []
     for number, label in enumerate(merged.filled):
         progress("Comparing", number, len(merged.filled))
-        drafts.append(_compare(merged, label, learned.trained, settings, areas))
+        drafts.append(_compare(merged, label, pairs.classifiers[0][0], settings, areas))
     progress("Comparing", len(merged.filled), len(merged.filled))
-    leans = _leans(merged, learned, settings, autoencoder, left_out)
+    leans = _leans(merged, pairs, settings, autoencoder, left_out)
     return Probe(_judged(drafts, areas), leans, minority_classes(merged), merged.largest, tuple(left_out), settings)
-
-
-@dataclass(frozen=True, slots=True)
-class _Learned:
-    """The classifier trained on all of the training part, and its control, trained on the real images alone."""
-
-    trained: Classifier
-    control: Classifier
-
-    @classmethod
-    def of(cls, merged: Merged, settings: ProbeSettings, progress: Progress) -> _Learned:
-        kinds = [
-            [(path, n) for n, label in enumerate(merged.labels) for path in kind[label].paths]
-            for kind in (merged.real, merged.synthetic)
-        ]
-        pairs = [*kinds[0], *kinds[1]]
-        greys = decode([path for path, _ in pairs], settings.side, lambda done, total: progress("Reading", done, total))
-        targets = np.array([number for _, number in pairs], np.int64)
-        training = ClassifierSettings(steps=settings.steps, seed=settings.seed, device=settings.device)
-        found = []
-        for what, count in (("Training", len(pairs)), ("Training the control", len(kinds[0]))):
-            show = lambda done, total, what=what: progress(what, done, total)  # noqa: E731
-            found.append(train_classifier(greys[:count], targets[:count], merged.labels, training, progress=show))
-        return cls(*found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,9 +143,11 @@ def _compare(
     sides = _sides(merged, label, settings)
     counts = (int((~sides.flags).sum()), int(sides.flags.sum()))
     few = [len(np.unique(sides.groups[side])) for side in (~sides.flags, sides.flags)]
-    if min(few) < LEAST:
+    if min(few) < PROBE_PATIENTS:
         what = "patients" if merged.patients_known else "images"
-        why = f"cannot be said: {few[0]} {what} with real and {few[1]} with synthetic images; each needs {LEAST}"
+        why = (
+            f"cannot be said: {few[0]} {what} with real and {few[1]} with synthetic images; each needs {PROBE_PATIENTS}"
+        )
         return ClassProbe(label, *counts, unknown=why)
     flags = exchange_flags(sides.flags, sides.groups, settings.permutations, settings.seed)
     folds = make_folds(sides.groups, seed=settings.seed)
@@ -177,8 +155,9 @@ def _compare(
     areas[label] = _Areas(
         {name: some for name, (_, some, _) in found.items()}, standard_error(sides.flags, sides.groups)
     )
+    level = 1 - _UNSEEN / (len(found) * len(merged.filled))
     detectors = (
-        Detector(name, kind, auroc_interval(scores, sides.flags, sides.groups), 1.0)
+        Detector(name, kind, auroc_interval(scores, sides.flags, sides.groups, level), 1.0)
         for name, (kind, _, scores) in found.items()
     )
     return ClassProbe(label, *counts, tuple(detectors), positions)
@@ -210,7 +189,7 @@ def _detect(
 def _sides(merged: Merged, label: str, settings: ProbeSettings) -> _Sides:
     """Real and synthetic images of a class, no more than can be looked at, whole patients drawn at random."""
     kinds = [merged.real[label], merged.synthetic[label]]
-    most = min(settings.most, max(2 * LEAST, most_images([*kinds[0].paths, *kinds[1].paths]) // 2))
+    most = min(settings.most, max(2 * PROBE_PATIENTS, most_images([*kinds[0].paths, *kinds[1].paths]) // 2))
     kinds = [_drawn(images, most, settings.seed) for images in kinds]
     images = Images(kinds[0].paths + kinds[1].paths, kinds[0].groups + kinds[1].groups)
     flags = np.arange(len(images)) >= len(kinds[0])
@@ -243,32 +222,64 @@ def _judged(drafts: Sequence[ClassProbe], areas: Mapping[str, _Areas]) -> tuple[
 
 
 def _leans(
-    merged: Merged,
-    learned: _Learned,
-    settings: ProbeSettings,
-    autoencoder: Retouch | None,
-    left_out: list[str],
+    merged: Merged, pairs: Pairs, settings: ProbeSettings, autoencoder: Retouch | None, left_out: list[str]
 ) -> tuple[Lean, ...]:
+    """Whether classifiers rely on it, by each way that there is; p-values count the ways."""
     if len(merged.labels) < 2:
-        left_out.append("whether a classifier leans on it: there is but one class")
+        left_out.append("whether a classifier relies on it: there is but one class")
         return ()
-    pair, minority, majority = (learned.trained, learned.control), minority_classes(merged), merged.largest
+    majority, minority = merged.largest, minority_classes(merged)
     found = []
+    for what, ways in {
+        f"real {majority} images through the generator's autoencoder": _retouched(merged, settings, autoencoder),
+        f"synthetic {majority} images": _synthetic(merged, pairs, settings),
+    }.items():
+        if isinstance(ways, str):
+            left_out.append(f"{what}: {ways}")
+        else:
+            found.append(measure_lean(what, pairs.classifiers, minority, *ways))
+    return tuple(replace(each, p_value=min(1.0, len(found) * each.p_value)) for each in found)
+
+
+def _retouched(merged: Merged, settings: ProbeSettings, autoencoder: Retouch | None) -> tuple[Sides, Sides] | str:
+    """Real images of both classes, as they are and through the autoencoder; or why there are none."""
     if autoencoder is None:
-        left_out.append("real images through the generator's autoencoder: its model is not on this machine")
-    else:
-        unseen = len(merged.validation[majority]) >= _VALIDATION
-        images = _drawn((merged.validation if unseen else merged.real)[majority], _TRACED, settings.seed)
-        plain, groups = decode(images.paths, settings.side), group_numbers(list(images.groups))
-        traced = autoencoder(images.paths, settings.side)
-        what = f"real {majority} images through the generator's autoencoder"
-        found.append(measure_lean(what, pair, minority, (plain, groups), (traced, groups), settings.seed))
-    real, made = merged.real[majority], merged.synthetic[majority]
-    if len(made) < LEAST or len(real) < LEAST:
-        left_out.append(f"synthetic {majority} images: there are {len(made)}")
-    else:
-        groups = group_numbers([*real.groups, *made.groups])
-        sides = [decode(images.paths, settings.side) for images in (real, made)]
-        grouped = ((sides[0], groups[: len(real)]), (sides[1], groups[len(real) :]))
-        found.append(measure_lean(f"synthetic {majority} images", pair, minority, *grouped, settings.seed))
-    return tuple(found)
+        return "its model is not on this machine"
+    sides = []
+    for images in _looked_at(merged, settings):
+        if why := _too_few(images):
+            return why
+        groups = group_numbers(list(images.groups))
+        plain = decode(images.paths, settings.side)
+        sides.append(((plain, groups), (autoencoder(images.paths, settings.side), groups)))
+    return sides[0], sides[1]
+
+
+def _synthetic(merged: Merged, pairs: Pairs, settings: ProbeSettings) -> tuple[Sides, Sides] | str:
+    """Real images of both classes, and synthetic ones that no classifier has seen; or why there are none."""
+    if not pairs.kept_out:
+        return "both classes need some"
+    made = [pairs.kept_out[merged.largest], joined([pairs.kept_out[each] for each in minority_classes(merged)])]
+    sides = []
+    for real, some in zip(_looked_at(merged, settings), made, strict=True):
+        if why := _too_few(real) or _too_few(some):
+            return why
+        groups = group_numbers([*real.groups, *some.groups])
+        greys = [decode(images.paths, settings.side) for images in (real, some)]
+        sides.append(((greys[0], groups[: len(real)]), (greys[1], groups[len(real) :])))
+    return sides[0], sides[1]
+
+
+def _looked_at(merged: Merged, settings: ProbeSettings) -> list[Images]:
+    """Real images of the majority and of the minority: those of the validation split, if there are enough."""
+    found = []
+    for labels, needed in (((merged.largest,), HELD_OUT_IMAGES), (minority_classes(merged), SHORTCUT_PATIENTS)):
+        unseen, seen = (joined([kind[label] for label in labels]) for kind in (merged.validation, merged.real))
+        enough = len(unseen) >= needed and not _too_few(unseen)
+        found.append(_drawn(unseen if enough else seen, _TRACED, settings.seed))
+    return found
+
+
+def _too_few(images: Images) -> str:
+    patients = len(set(images.groups))
+    return "" if patients >= SHORTCUT_PATIENTS else f"{patients} patients of a class, {SHORTCUT_PATIENTS} are needed"

@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
-from analysis.realism.detectability import LEVEL, ClassProbe, Detector, Probe
-from analysis.realism.shortcut_reliance import Lean
+from analysis.realism.detectability import ClassProbe, Detector, Probe
+from analysis.realism.shortcut_reliance import LEVEL, Lean
+from analysis.statistics.intervals import Interval
 
 _KINDS = (
     (("file format",), "several file formats lie side by side: convert the collection to one, then fill it"),
@@ -102,11 +103,17 @@ def _how_well(area: float) -> str:
 
 def _leaning(lean: Lean, minority: str) -> str:
     moved = f"{lean.plain:.0%} of plain and {lean.traced:.0%} of {lean.images} {lean.what}"
-    range_ = f"[{100 * lean.excess.low:+.0f}, {100 * lean.excess.high:+.0f}]"
-    against = f"{100 * lean.excess.value:+.0f} points {range_} against a classifier that saw none"
+    shifts = (
+        f"beyond a control of duplicated real images ({lean.seeds} seeds), the trace moves images by "
+        f"{_percent(lean.excess)} of the distance between the classes"
+    )
     if lean.leans:
-        return f"A classifier leans on it: it calls {moved} {minority}, {against}."
-    return f"A classifier is not seen to lean on it: it calls {moved} {minority}, {against}."
+        return f"A classifier relies on it: it calls {moved} {minority}; {shifts}."
+    return f"A classifier is not shown to rely on it: it calls {moved} {minority}; {shifts}."
+
+
+def _percent(found: Interval) -> str:
+    return f"{100 * found.value:+.0f}% [{100 * found.low:+.0f}, {100 * found.high:+.0f}]"
 
 
 def _unknown(classes: Iterable[ClassProbe]) -> str:

@@ -26,14 +26,15 @@ _SHOWN = 8
 def probe(
     folder: Path = typer.Argument(None, help="The balanced folder (default: that of the remembered collection)."),
     model: str = typer.Option(None, help="The model that made the images (default: what adapt made here)."),
-    steps: int = typer.Option(600, min=1, help="Training steps of the quick classifier."),
+    steps: int = typer.Option(300, min=1, help="Training steps of each quick classifier."),
+    seeds: int = typer.Option(5, min=2, help="Classifiers, and as many controls; fewer than 5 say little."),
     size: int = typer.Option(64, min=16, help="Side in pixels that classifiers will be trained at."),
     permutations: int = typer.Option(399, min=199, help="Random exchanges of real and synthetic to compare with."),
     seed: int = typer.Option(0, help="Same seed, same result."),
     device: str = typer.Option("auto", help="cuda, mps or cpu."),
     as_json: bool = typer.Option(False, "--json", help="Print the result as JSON."),
 ) -> None:
-    """Say how well real can be told from synthetic inside a class, by what, and whether a classifier leans on it.
+    """Say how well real can be told from synthetic inside a class, by what, and whether a classifier relies on it.
 
     Example: balance probe xrays-balanced
     """
@@ -46,7 +47,7 @@ def probe(
 
     place = _chosen(folder)
     merged = read_merged(place)
-    settings = ProbeSettings(size, steps, permutations, seed=seed, device=choose_device(device))
+    settings = ProbeSettings(size, steps, seeds, permutations, seed=seed, device=choose_device(device))
     show = _Phases()
     through = partial(show, "Through the autoencoder")
     autoencoder = autoencoder_of(merged.folder, _at_hand(), settings.device, through, model, message)
@@ -135,7 +136,7 @@ def _print_probe(found: Probe) -> None:
             [one.name, str(one.area), f"{one.p_value:.3f}", "yes" if one.alarms else "-"]
             for one in each.detectors[:_SHOWN]
         ]
-        result(table(["told apart by", "AUROC [95%]", "p", "alarm"], rows))
+        result(table(["told apart by", "AUROC [95% for all]", "p", "alarm"], rows))
     result()
     for note in found.left_out:
         result(f"Left out: {printable(note)}" if "unknown" not in note else f"Note: {printable(note)}")
