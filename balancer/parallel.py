@@ -9,7 +9,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -58,6 +58,19 @@ def _cached(folder: Path) -> int:
     pairs = (line.split() for line in (folder / "memory.stat").read_text("ascii").splitlines())
     found = {name: int(number) for name, number in pairs}
     return found.get("total_inactive_file") or found.get("inactive_file", 0)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """In the block torch computes in this thread alone: of many small calls, several threads only wait for each other."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def in_parallel(

@@ -46,7 +46,7 @@ READER_IMAGES = 20
 
 # ---- screening
 
-CALIBRATION_PATIENTS = 200
+CALIBRATION_PATIENTS = 199
 """Patients for a copy threshold at 99.5%: n patients support a rate of 1 / (n + 1), and 199 support 0.5%."""
 
 WARNING_PATIENTS = 19

@@ -1,7 +1,8 @@
 """Is an image a copy of a patient's, or a repetition of another synthetic one?
 
-There is no universal threshold: it comes from how near real images of *other* patients are to each other, in a pool as
-large as the one that candidates are searched in, all classes pooled, and all spaces judged together.
+There is no universal threshold: it comes from how near images of patients come to those of *other* patients, in the
+images that candidates are searched in, all classes pooled, and all spaces judged together. One image of a patient
+counts, since images of one patient are not independent, and a patient whom the copy detector learned from does not.
 """
 
 from __future__ import annotations
@@ -9,25 +10,32 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from types import MappingProxyType
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
 from analysis.data.images import Greys
+from analysis.data.minimums import CALIBRATION_PATIENTS, EMBEDDING_IMAGES, WARNING_PATIENTS
 from analysis.vision.copy_embedding import Embedding, Vectors
 from analysis.vision.registration import Coarse, Pixels, Places, registered
+from balancer.parallel import cores, one_thread
 
-REJECT, REVIEW = 99.5, 95.0
-"""Percentiles of the nearest distances between real images of different patients."""
-QUERIES = 600
-"""Real images that the thresholds are taken from, at most."""
+REJECT, REVIEW = 0.005, 0.05
+"""Shares of further patients whose images would be rejected, or sent to a person, as copies."""
+MOST = 600
+"""Patients who calibrate, at most: with more the thresholds hardly become more precise."""
 IDENTICAL = 0.99
 """A registered correlation above which two images are the same one, whatever the collection."""
 _WHOLE = 20_000  # beyond, pixels are searched among the nearest in the embedding alone
 _NEARER = 4000
 _TAIL = 0.9  # the empirical distribution below, an exponential tail above
+_WITH_DETECTOR = 99  # patients, for a rate of 2% at most: with fewer, pixels alone and all patients say more
+_EPSILON = 1e-9  # 1 / 200 is to count as 0.005 whatever the rounding
+_NOBODY: Mapping[str, int] = MappingProxyType({})
 Values = Mapping[str, float]
 
 
@@ -74,32 +82,36 @@ class Views:
 
 @dataclass(frozen=True, slots=True)
 class Nearest:
-    """How near the nearest image is in each space, and which one it is (by pixels first)."""
+    """How near the nearest image is in each space, and which one that is."""
 
     values: Values
-    place: int
+    places: Mapping[str, int]
 
 
 def search(query: Views, pool: Views, allowed: npt.NDArray[np.bool_] | None = None) -> Nearest | None:
-    """The nearest of the pool's allowed images for one image, mirrored or not; `None` where nothing is allowed."""
-    allowed = np.ones(len(pool), bool) if allowed is None else allowed
-    if not allowed.any():
+    """The nearest of the pool's allowed images for one image, mirrored or not; `None` where nothing is allowed.
+
+    A pool without vectors is searched by pixels alone.
+    """
+    places = np.arange(len(pool)) if allowed is None else np.flatnonzero(allowed)
+    if not len(places):
         return None
-    cosines = np.maximum(pool.vectors @ query.vectors[0], pool.vectors @ query.mirrored[0]).astype(np.float64)
-    cosines[~allowed] = -1
-    places = np.flatnonzero(allowed)
-    if len(places) > _WHOLE:
-        places = np.sort(np.argpartition(-cosines, _NEARER)[:_NEARER])
-    whole = len(places) == len(pool)
-    windows = pool.pixels.windows if whole else pool.pixels.windows[torch.from_numpy(places)]
+    cosines = None
+    if pool.vectors.shape[1]:
+        cosines = np.maximum(pool.vectors @ query.vectors[0], pool.vectors @ query.mirrored[0]).astype(np.float64)
+        cosines = cosines[places]
+        if len(places) > _WHOLE:
+            near = np.sort(np.argpartition(-cosines, _NEARER)[:_NEARER])
+            places, cosines = places[near], cosines[near]
+    windows = pool.pixels.windows if len(places) == len(pool) else pool.pixels.windows[torch.from_numpy(places)]
     coarse = Coarse.of(query.pixels, windows)
-    chosen = _shortlist(coarse.alike, cosines[places] if pool.vectors.shape[1] else None)
+    chosen = _shortlist(coarse.alike, cosines)
     few = places[chosen.numpy()]
     pixels = registered(query.pixels, pool.pixels.some(few), coarse.version[chosen])
-    values = {"pixels": round(float(pixels.max()), 5)}
-    if pool.vectors.shape[1]:
-        values["embedding"] = round(float(cosines.max()), 5)
-    return Nearest(values, int(few[pixels.argmax()]))
+    values, found = {"pixels": round(float(pixels.max()), 5)}, {"pixels": int(few[pixels.argmax()])}
+    if cosines is not None:
+        values["embedding"], found["embedding"] = round(float(cosines.max()), 5), int(places[cosines.argmax()])
+    return Nearest(values, found)
 
 
 def _shortlist(alike: torch.Tensor, cosines: npt.NDArray[np.float64] | None) -> torch.Tensor:
@@ -114,54 +126,89 @@ def _shortlist(alike: torch.Tensor, cosines: npt.NDArray[np.float64] | None) -> 
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """How near real images of different patients come to each other.
+    """How near the images of n patients come to other patients, and so how rare it is to come as near as a candidate.
 
-    `spaces` holds the sorted nearest similarities of each space, `joint` the sorted rarity of the rarest space of each
-    image; `reject` and `review` are the joint rarities at which candidates are rejected or sent to a person.
+    `spaces` has a similarity a patient in each space; `rows` says which of them a patient is, by the number that the
+    searched images go by. `learned`: the generator may have learned from these patients.
+
+    >>> ten = Calibration.of([{"pixels": 0.80 + place / 100} for place in range(10)])
+    >>> ten.p_value({"pixels": 0.95}), ten.p_value({"pixels": 0.885})
+    (0.09090909090909091, 0.18181818181818182)
     """
 
     spaces: Mapping[str, npt.NDArray[np.float64]]
-    joint: npt.NDArray[np.float64]
+    rows: Mapping[int, int] = field(default_factory=dict)
+    learned: bool = False
 
     @classmethod
-    def of(cls, found: Sequence[Values]) -> Calibration:
-        """From the nearest other-patient similarities of many real images."""
-        spaces = {name: np.sort([values[name] for values in found]) for name in found[0]}
-        joint = np.sort([_joint(spaces, values) for values in found])
-        return cls(spaces, joint)
+    def of(cls, found: Sequence[Values], people: Sequence[int] = (), *, learned: bool = False) -> Calibration:
+        """From the nearest similarities of some patients to others; `people` are the numbers of those in the pool."""
+        spaces = {name: np.array([values[name] for values in found]) for name in found[0]}
+        return cls(spaces, {int(number): row for row, number in enumerate(people)}, learned)
+
+    def __len__(self) -> int:
+        return len(next(iter(self.spaces.values())))
+
+    @property
+    def joint(self) -> npt.NDArray[np.float64]:
+        """The rarities of the patients themselves, sorted."""
+        return np.sort(_joint(list(self.spaces.values())))
+
+    @property
+    def sufficient(self) -> bool:
+        """Whether they are enough for a threshold; else a candidate is never rejected by how near it is."""
+        return len(self) >= WARNING_PATIENTS
 
     @property
     def reject(self) -> float:
-        """The conformal threshold: a further real image is above it with a probability of at most 0.5%."""
-        return self._at(REJECT)
+        """The share of further patients whose images would be rejected, at most: 0.5%, or what so few can support.
+
+        n patients support 1 / (n + 1); where a copy of one of them is to be rejected too, 2 / (n + 1).
+        """
+        return max(REJECT, (1 + self.learned) / (len(self) + 1))
 
     @property
     def review(self) -> float:
-        """The same for 5%."""
-        return self._at(REVIEW)
+        """The share that would be rejected or sent to a person, at most."""
+        return max(REVIEW, self.reject)
+
+    def limit(self, rate: float) -> float:
+        """The rarity that a share of further patients exceeds with a probability of at most `rate`."""
+        return float(self.joint[-max(1, math.floor(rate * (len(self) + 1) + _EPSILON))])
 
     def rarity(self, values: Values) -> float:
-        """-log of the share of real images that come as near in the space where that is rarest."""
-        return _joint(self.spaces, values)
+        """-log of the share of patients who come as near, in the space where that is rarest."""
+        return float(self._with(values)[0][-1])
 
-    def percentile(self, values: Values) -> float:
-        """How many of 100 real images are less near to another patient's."""
-        below = np.searchsorted(self.joint, self.rarity(values), side="left")
-        return round(100 * float(below) / len(self.joint), 2)
+    def p_value(self, values: Values, nearest: Mapping[str, int] = _NOBODY) -> float:
+        """The probability, at most, that an image of a further patient comes as near: a conformal p-value.
 
-    def decision(self, values: Values) -> str:
+        The candidate is ranked among the patients by a rule that treats all alike (Vovk, Gammerman and Shafer 2005,
+        doi:10.1007/b106715). `nearest` is the patient in each space to whom it comes so near: he comes as near to the
+        candidate, so he counts as well if he is one of those who calibrate.
+        """
+        joint, space = self._with(values)
+        as_near = joint[:-1] >= joint[-1]
+        if (row := self.rows.get(nearest.get(space, -1))) is not None:
+            as_near[row] = True
+        return (1 + int(as_near.sum())) / len(joint)
+
+    def percentile(self, values: Values, nearest: Mapping[str, int] = _NOBODY) -> float:
+        """How many of 100 further patients come less near."""
+        return round(100 * (1 - self.p_value(values, nearest)), 2)
+
+    def decision(self, values: Values, nearest: Mapping[str, int] = _NOBODY) -> str:
         """accept, review or reject."""
-        rarity = self.rarity(values)
-        return "reject" if rarity > self.reject else "review" if rarity > self.review else "accept"
+        if not self.sufficient:
+            return "accept"
+        chance = self.p_value(values, nearest) - _EPSILON
+        return "reject" if chance <= self.reject else "review" if chance <= self.review else "accept"
 
-    @property
-    def near(self) -> int:
-        """How many of the real images themselves are above the 95th percentile."""
-        return sum(rarity > self.review for rarity in self.joint.tolist())
-
-    def _at(self, percentile: float) -> float:
-        place = math.ceil((len(self.joint) + 1) * percentile / 100)
-        return float(self.joint[min(place, len(self.joint)) - 1])
+    def _with(self, values: Values) -> tuple[npt.NDArray[np.float64], str]:
+        """The rarities of the patients and, last, of a candidate, and the space where the candidate is rarest."""
+        levels = [np.append(each, values[name]) for name, each in self.spaces.items()]
+        rarest = max(zip(levels, self.spaces, strict=True), key=lambda pair: float(_rarities(pair[0])[-1]))
+        return _joint(levels), rarest[1]
 
 
 def calibrate(
@@ -175,43 +222,69 @@ def calibrate(
 
     `groups` are the patients of the pool, -1 where unknown.
     """
+
+    def ask(place: int) -> Nearest | None:
+        others = (groups != people[place]) & (groups >= 0)
+        return search(asked.some(np.array([place])), pool, others)
+
     found = []
-    for done, own in enumerate(people.tolist(), start=1):
-        nearest = search(asked.some(np.array([done - 1])), pool, (groups != own) & (groups >= 0))
-        if nearest is not None:
-            found.append(nearest.values)
-        progress(done, len(asked))
+    with one_thread(), ThreadPoolExecutor(cores(), initializer=torch.set_num_threads, initargs=(1,)) as threads:
+        for done, nearest in enumerate(threads.map(ask, range(len(asked))), start=1):
+            found += [] if nearest is None else [nearest.values]
+            progress(done, len(asked))
     return found
 
 
-def choose_queries(groups: npt.NDArray[np.int64], candidates: npt.NDArray[np.bool_], names: Sequence[str]) -> Places:
-    """At most `QUERIES` of the candidates whose patient is known: one of each patient, then a second one, and so on.
+@dataclass(frozen=True, slots=True)
+class Calibrators:
+    """Who calibrates: the `places` of one image a patient. `learned`: the generator may have learned from them.
 
-    A patient with many images thus weighs little more than one with few.
+    `detector`: the copy detector learns from other patients, and so its space counts beside the pixels.
     """
-    turns: dict[int, int] = {}
-    order: list[tuple[int, int, int]] = []
-    shuffled = sorted(
-        np.flatnonzero(candidates & (groups >= 0)).tolist(), key=lambda place: _scramble(names[int(place)])
-    )
-    for place in shuffled:
-        turn = turns[int(groups[place])] = turns.get(int(groups[place]), -1) + 1
-        order.append((turn, len(order), int(place)))
-    return np.array([place for _, _, place in sorted(order)[:QUERIES]], np.int64)
+
+    places: Places
+    learned: bool
+    detector: bool
 
 
-def _joint(spaces: Mapping[str, npt.NDArray[np.float64]], values: Values) -> float:
-    return round(max(_rarity(levels, values[name]) for name, levels in spaces.items()), 6)
+def choose_calibrators(
+    groups: npt.NDArray[np.int64], held: npt.NDArray[np.bool_], train: npt.NDArray[np.bool_], names: Sequence[str]
+) -> Calibrators:
+    """Patients of the generator holdout; where they are too few, up to half of the training patients with them.
+
+    Where then too few would calibrate, or too few images were left for the copy detector to learn from, every patient
+    calibrates, and copies are looked for by pixels alone.
+    """
+    apart, others = _one_each(groups, held, names), _one_each(groups, train, names)
+    if len(apart) >= CALIBRATION_PATIENTS:
+        return Calibrators(apart[:MOST], learned=False, detector=True)
+    aside = others[: min(len(others) // 2, 2 * CALIBRATION_PATIENTS + 1 - len(apart))]
+    left = int((train & ~np.isin(groups, groups[aside])).sum())
+    if left >= EMBEDDING_IMAGES and len(apart) + len(aside) >= _WITH_DETECTOR:
+        return Calibrators(np.concatenate([apart, aside]), learned=True, detector=True)
+    return Calibrators(np.concatenate([apart, others])[:MOST], learned=True, detector=False)
 
 
-def _rarity(levels: npt.NDArray[np.float64], value: float) -> float:
-    """-log of the tail probability: empirical, and beyond the 90th percentile an exponential tail in Fisher's z."""
-    z, level = np.arctanh(np.clip(levels, -0.9999, 0.9999)), math.atanh(min(max(value, -0.9999), 0.9999))
+def _one_each(groups: npt.NDArray[np.int64], some: npt.NDArray[np.bool_], names: Sequence[str]) -> Places:
+    """One image of each known patient, at random but always the same."""
+    first: dict[int, int] = {}
+    for place in sorted(np.flatnonzero(some & (groups >= 0)).tolist(), key=lambda place: _scramble(names[place])):
+        first.setdefault(int(groups[place]), place)
+    return np.array(list(first.values()), np.int64)
+
+
+def _joint(levels: Sequence[npt.NDArray[np.float64]]) -> npt.NDArray[np.float64]:
+    """Of each image the rarity in the space where it is rarest."""
+    return np.round(np.max([_rarities(each) for each in levels], axis=0), 6)
+
+
+def _rarities(levels: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """-log of the share that is as high: counted, and beyond the 90th percentile an exponential tail in Fisher's z."""
+    z = np.arctanh(np.clip(levels, -0.9999, 0.9999))
     start = float(np.quantile(z, _TAIL))
-    if level <= start:
-        return -math.log((np.sum(z >= level) + 1) / (len(z) + 1) if level < start else 1 - _TAIL)
+    share = 1 - np.searchsorted(np.sort(z), z, side="left") / len(z)
     scale = max(float(np.mean(z[z > start] - start)) if (z > start).any() else 0.0, 1e-3)
-    return -math.log(1 - _TAIL) + (level - start) / scale
+    return np.asarray(np.where(z > start, (z - start) / scale - math.log(1 - _TAIL), -np.log(share)))
 
 
 def _scramble(name: str) -> bytes:

@@ -15,6 +15,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from analysis.data.image_statistics import Inspected, inspect
+from analysis.data.minimums import EMBEDDING_IMAGES
+from analysis.screening.copies import Calibrators, choose_calibrators
 from analysis.vision.copy_embedding import Embedding, Vectors, train_embedding, usual_steps
 from balancer.collection.scan import Collection as Xrays
 from balancer.collection.scan import with_hashes
@@ -22,9 +24,7 @@ from balancer.errors import ImageError
 from balancer.files import write_whole
 from balancer.splits.split import Split
 
-ENOUGH = 100
-"""With fewer training images no embedding is learned: it would know each by heart."""
-_VERSION = 1  # of all that is computed here: raised with it, so that an old cache is not mistaken for a new one
+_VERSION = 2  # of all that is computed here: raised with it, so that an old cache is not mistaken for a new one
 Watch = Callable[[str], Callable[[int, int], None]]
 """Named with what takes time, it returns whom to tell how far that is."""
 
@@ -33,7 +33,8 @@ Watch = Callable[[str], Callable[[int, int], None]]
 class Reals:
     """Real images in one order: `groups` number their patients (-1 unknown; exact duplicates count as one patient),
     `held` is true of the holdout part, `searched` of images that are only searched: the adapter has seen them, but
-    they are not in the training part. `key` is a hash of all that was put in.
+    they are not in the training part. `calibrators` show how near patients come to each other. `key` is a hash of all
+    that was put in.
     """
 
     paths: tuple[str, ...]
@@ -45,11 +46,12 @@ class Reals:
     embedding: Embedding | None
     vectors: Vectors
     features: Vectors
+    calibrators: Calibrators
     key: str
 
     @property
     def train(self) -> npt.NDArray[np.bool_]:
-        """What embedding and classifier learn from."""
+        """What the classifier learns from."""
         return ~self.held & ~self.searched
 
 
@@ -79,7 +81,9 @@ def load_reals(
             next_step="balance scan FOLDER --deep",
         )
     groups = patient_groups(rows)
-    embedding, key = _embedding(read, train, groups, list(rows["sha256"]), steps, cache, watch)
+    calibrators = choose_calibrators(groups, held.to_numpy(), train, list(rows.index))
+    apart = np.isin(groups, groups[calibrators.places]) & calibrators.detector
+    embedding, key = _embedding(read, train & ~apart, groups, list(rows["sha256"]), steps, cache, watch)
     vectors, features = _described(read, embedding, key, cache)
     whole = _hash([key, list(rows["sha256"]), list(rows["label"]), groups.tolist(), list(rows["role"])])
     found = Reals(
@@ -92,6 +96,7 @@ def load_reals(
         embedding=embedding,
         vectors=vectors,
         features=features,
+        calibrators=calibrators,
         key=whole,
     )
     return found, tuple(_notes(table, readable, set(exposed) - known))
@@ -147,19 +152,19 @@ def _embedding(
     cache: Path,
     watch: Watch,
 ) -> tuple[Embedding | None, str]:
-    """The embedding of this training part, from the cache or learned now, and the hash of all that decides it."""
+    """The embedding of these training images, from the cache or learned now, and the hash of all that decides it."""
     count = int(train.sum())
     steps = usual_steps(count) if steps is None else steps
     own = [sha256 for sha256, is_train in zip(hashes, train, strict=True) if is_train]
     people = np.where(groups[train] < 0, -1 - np.arange(count), pd.factorize(groups[train])[0])
     key = _hash([_VERSION, own, people.tolist(), steps])
-    if count < ENOUGH:
+    if count < EMBEDDING_IMAGES:  # it would know each by heart
         return None, key
     place = cache / f"embedding-{key}.safetensors"
     found = Embedding.load(place) if place.is_file() else None
     if found is None:
         found = train_embedding(
-            read.greys[train], steps=steps, groups=people, progress=watch("Learning what a copy is")
+            read.greys[train], steps=steps, groups=people, progress=watch("Training the copy detector")
         )
         found.save(place, {"training_files": own, "steps": steps, "kind": "embedding", "version": _VERSION})
     return found, key

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from analysis.data.image_statistics import MEASURES, Measures, inspect_one, join
-from analysis.screening.copies import IDENTICAL, Calibration, Nearest, Views, calibrate, choose_queries, search
+from analysis.data.minimums import CALIBRATION_PATIENTS, WARNING_PATIENTS
+from analysis.screening.copies import IDENTICAL, REJECT, REVIEW, Calibration, Nearest, Views, calibrate, search
 from analysis.screening.image_quality import SoundGate
 from analysis.screening.label_consistency import LabelGate, mean_distance
 from analysis.screening.memorisation_test import blame
@@ -24,39 +26,30 @@ from balancer.errors import ImageError, ScreenError
 from balancer.files import write_whole
 from balancer.imaging.decode import GreyImage, raise_if_disk_failed
 from balancer.jobs import Candidate, Verdict
+from balancer.parallel import one_thread
 from balancer.splits.split import Split
 
-PATIENTS = 200
-"""Patients of a collection below which no threshold for copies can be estimated."""
-_LEAST_QUERIES, _HELD_QUERIES = 100, 200
 Scores = dict[str, float | str]
-
-
-_NAME_THEM = "name the patients: balance scan FOLDER --patient EXPRESSION; or "
 
 
 def why_unscreened(collection: Xrays) -> str:
     """Why copies of patients cannot be looked for in this collection; "" when they can."""
-    patients = collection.images["patient"].nunique()
-    if not patients:
-        return "patients are unknown, so no threshold for copies can be estimated"
-    if patients < PATIENTS:
-        return f"only {patients} patients are known: below {PATIENTS} no threshold for copies can be estimated"
-    return ""
+    known = collection.images["patient"].notna().any()
+    return "" if known else "patients are unknown, so no threshold for copies can be estimated"
 
 
 def require_patients(collection: Xrays) -> None:
     """Refuse a collection in which copies cannot be looked for.
 
     Raises:
-        ScreenError: too few patients are known.
+        ScreenError: no patient is known.
     """
     if why := why_unscreened(collection):
         raise ScreenError(
-            needed=f"{PATIENTS} known patients, to screen for copies of them",
-            found=why.split(",")[0].split(":")[0],
-            next_step=("" if collection.images["patient"].notna().any() else _NAME_THEM)
-            + "take the images without this gate, at your word: the same command with --accept-unscreened",
+            needed="known patients, to screen for copies of them",
+            found=why.split(",")[0],
+            next_step="name the patients: balance scan FOLDER --patient EXPRESSION; or take the images without this "
+            "check: the same command with --accept-unscreened",
         )
 
 
@@ -74,8 +67,8 @@ class _Seen:
 class Screen:
     """Judges candidates by all gates; of equal inputs it makes equal verdicts, whenever it is asked.
 
-    `calibration` is `None` where copies cannot be looked for, and `unscreened` says why. `notes` are what a reader must
-    know of how it was fitted.
+    Where `calibration` is `None`, or of too few patients for a threshold, `unscreened` says why: then only the same
+    picture again counts as a copy. `notes` are what a reader must know of how it was fitted.
     """
 
     reals: Reals
@@ -85,12 +78,16 @@ class Screen:
     calibration: Calibration | None
     unscreened: str
     notes: tuple[str, ...]
-    name: ClassVar[str] = "screen 1"  # another number where verdicts may differ: stored images are then judged anew
+    name: ClassVar[str] = "screen 2"  # another number where verdicts may differ: stored images are then judged anew
     _seen: dict[str, _Seen] = field(default_factory=dict)
     _structure: SourceGate | None = None  # fitted when the first image made from another is judged
 
     def __call__(self, batch: Sequence[Candidate], accepted: Sequence[Candidate]) -> list[Verdict]:
         """Return one verdict a candidate; each must also be new beside those accepted before it."""
+        with one_thread():
+            return self._verdicts(batch, accepted)
+
+    def _verdicts(self, batch: Sequence[Candidate], accepted: Sequence[Candidate]) -> list[Verdict]:
         looked: list[_Seen | ImageError] = [self._look(candidate) for candidate in batch]
         others = [seen for each in accepted if isinstance(seen := self._look(each), _Seen)]
         verdicts = []
@@ -111,7 +108,7 @@ class Screen:
         if self.calibration is None:
             return ""
         found = [value for v in verdicts if isinstance(value := v.scores.get("copy_percentile"), int | float)]
-        return blame(found, len(self.calibration.joint), self.calibration.near)
+        return blame(found, len(self.calibration), math.ceil(REVIEW * len(self.calibration)))
 
     def _look(self, candidate: Candidate) -> _Seen | ImageError:
         if candidate.sha256 not in self._seen or not candidate.sha256:
@@ -172,14 +169,19 @@ class Screen:
         nearest = search(seen.views, self.pool, None if place is None else self._strangers(place))
         if nearest is None:
             return reject, review
-        self._record(nearest, "copy", scores)
-        scores["copy_nearest"] = name = self.reals.paths[nearest.place]
-        decision = self._decide(nearest)
+        decision = self._rank(nearest, "copy", scores, self._patients(nearest))
+        scores["copy_nearest"] = name = self.reals.paths[nearest.places["pixels"]]
         if decision == "reject":
-            reject.append(f"copy: nearer to a real image than 99.5% of other patients' images are (nearest: {name})")
+            reject.append(f"copy: {self._how_near('reject')} (nearest: {name})")
         elif decision == "review":
-            review.append(f"copy: nearer to a real image than 95% of other patients' images are (nearest: {name})")
+            review.append(f"copy: {self._how_near('review')} (nearest: {name})")
         return reject, review
+
+    def _how_near(self, decision: str) -> str:
+        if self.calibration is None:
+            return "the same picture as a real image"
+        rate = self.calibration.reject if decision == "reject" else self.calibration.review
+        return f"nearer to a real image than all but {rate:.1%} of other patients come"
 
     def _repeats(self, seen: _Seen, others: Sequence[_Seen], scores: Scores) -> list[str]:
         if not others:
@@ -187,19 +189,20 @@ class Screen:
         nearest = search(seen.views, Views.joined([other.views for other in others]))
         if nearest is None:
             return []
-        self._record(nearest, "new", scores)
-        again = self._decide(nearest) == "reject"
+        again = self._rank(nearest, "new", scores, {}) == "reject"
         return ["new: it repeats another synthetic image that was accepted before it"] if again else []
 
-    def _decide(self, nearest: Nearest) -> str:
-        if nearest.values["pixels"] >= IDENTICAL:
-            return "reject"
-        return "accept" if self.calibration is None else self.calibration.decision(nearest.values)
-
-    def _record(self, nearest: Nearest, what: str, scores: Scores) -> None:
+    def _rank(self, nearest: Nearest, what: str, scores: Scores, patients: Mapping[str, int]) -> str:
+        """The decision about how near an image comes, and its scores."""
         scores.update({f"{what}_{space}": value for space, value in nearest.values.items()})
+        found = "accept"
         if self.calibration is not None:
-            scores[f"{what}_percentile"] = self.calibration.percentile(nearest.values)
+            scores[f"{what}_percentile"] = self.calibration.percentile(nearest.values, patients)
+            found = self.calibration.decision(nearest.values, patients)
+        return "reject" if nearest.values["pixels"] >= IDENTICAL else found
+
+    def _patients(self, nearest: Nearest) -> dict[str, int]:
+        return {space: int(self.reals.groups[place]) for space, place in nearest.places.items()}
 
     def _source(self, candidate: Candidate) -> int | None:
         source = candidate.job and candidate.job.method.source
@@ -232,15 +235,13 @@ def fit_screen(
         CollectionError: an image has changed since the scan.
     """
     reals, notes = load_reals(collection, split, cache, exposed, steps, watch)
-    vectors = reals.vectors
-    pool = Views.of(reals.images.greys, None)
-    pool = Views(pool.pixels, vectors, vectors)
-    unscreened = why_unscreened(collection)
-    calibration = None
+    pool, calibration, unscreened = Views.of(reals.images.greys, None), None, why_unscreened(collection)
+    if reals.calibrators.detector:
+        pool = Views(pool.pixels, reals.vectors, reals.vectors)
     if not unscreened:
-        calibration, more = _calibrated(reals, pool, cache, watch)
-        notes += more
-        unscreened = "" if calibration else "too few patients in the training part to estimate a threshold for copies"
+        calibration, unscreened = _calibrated(reals, pool, cache, watch)
+    if calibration is not None and calibration.reject > REJECT:
+        notes += (f"copy: {_told(calibration)}",)
     known = ~reals.searched
     label = None
     if reals.embedding is not None:
@@ -253,27 +254,26 @@ def fit_screen(
     return Screen(reals, pool, sound, label, calibration, unscreened, notes)
 
 
-def _calibrated(reals: Reals, pool: Views, cache: Path, watch: Watch) -> tuple[Calibration | None, tuple[str, ...]]:
-    """Thresholds for copies from held-out images, or, where these are few, from training images."""
-    held = choose_queries(reals.groups, reals.held, reals.paths)
-    asked, notes = held, tuple[str, ...]()
-    if len(held) < _HELD_QUERIES:
-        asked = choose_queries(reals.groups, ~reals.searched, reals.paths)
-        notes = (
-            f"copy: thresholds come from training images, since only {len(held)} are held out: somewhat too strict",
-        )
-    if len(asked) < _LEAST_QUERIES:
-        return None, ()
+def _told(calibration: Calibration) -> str:
+    return (
+        f"{len(calibration)} patients support a threshold that rejects up to {calibration.reject:.1%} of images that "
+        f"are no copies; {2 * CALIBRATION_PATIENTS + 1} patients would bring it to {REJECT:.1%}"
+    )
+
+
+def _calibrated(reals: Reals, pool: Views, cache: Path, watch: Watch) -> tuple[Calibration | None, str]:
+    """The thresholds for copies, or why there are none."""
+    asked = reals.calibrators.places
     place = cache / f"calibration-{reals.key}.json"
-    stored = _stored(place)
-    if stored is None:
-        views = Views.of(reals.images.greys[asked], reals.embedding)
-        groups = np.where(reals.searched, -1, reals.groups)
-        stored = calibrate(views, reals.groups[asked], pool, groups, watch("Comparing patients"))
-        write_whole(place, json.dumps(stored).encode())
-    if len(stored) < _LEAST_QUERIES:  # where all images are one, no patient has another to be compared with
-        return None, ()
-    return Calibration.of(stored), notes
+    found = _stored(place) if len(asked) >= WARNING_PATIENTS else []
+    if found is None:
+        views = Views.of(reals.images.greys[asked], reals.embedding if reals.calibrators.detector else None)
+        found = calibrate(views, reals.groups[asked], pool, reals.groups, watch("Calibrating the copy threshold"))
+        write_whole(place, json.dumps(found).encode())
+    if len(found) < WARNING_PATIENTS:  # also where all images are one: no patient has another to be compared with
+        patients = f"{len(asked)} patient{'s' if len(asked) != 1 else ''}"
+        return None, f"only {patients} to compare with, and a threshold for copies takes {WARNING_PATIENTS}"
+    return Calibration.of(found, reals.groups[asked].tolist(), learned=reals.calibrators.learned), ""
 
 
 def _stored(place: Path) -> list[Mapping[str, float]] | None:

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from analysis.data.images import Greys
 from analysis.vision.copy_perturbations import apply_edits, draw_edits
 from analysis.vision.registration import Coarse, Pixels, registered
+from balancer.parallel import one_thread
 
 _EDITED, _FOUND = 60, 0.05  # real images that are edited; the share of edits that may pass as different
 
@@ -31,8 +32,9 @@ class SourceGate:
         if not len(greys):
             raise ValueError("real images are needed")
         some = greys[:: max(1, len(greys) // _EDITED)][:_EDITED]
-        edited = edit_intensities(some)
-        return cls(float(np.quantile([likeness(a, b) for a, b in zip(edited, some, strict=True)], _FOUND)))
+        with one_thread():
+            found = [likeness(a, b) for a, b in zip(edit_intensities(some), some, strict=True)]
+        return cls(float(np.quantile(found, _FOUND)))
 
     def same(self, value: float) -> bool:
         """Whether a likeness is that of one image whose intensities were edited."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 import torch.nn.functional as F
@@ -85,30 +86,37 @@ def warp(
 
 def blurred(images: Batch, sigma: float) -> Batch:
     """Gaussian blur, `sigma` in pixels; the border's value goes on."""
+    down, across = (_blur(side, sigma) for side in images.shape[-2:])
+    return down @ images @ across.T
+
+
+@cache
+def _blur(side: int, sigma: float) -> torch.Tensor:
+    """A blur as a matrix: on a processor a product is many times as fast as a convolution of one channel."""
     reach = max(1, math.ceil(3 * sigma))
-    at = torch.arange(-reach, reach + 1, dtype=images.dtype)
+    at = torch.arange(-reach, reach + 1)
     kernel = torch.exp(-0.5 * (at / sigma) ** 2)
-    kernel = kernel / kernel.sum()
-    wide = F.pad(images, (reach, reach, reach, reach), mode="replicate")
-    return F.conv2d(F.conv2d(wide, kernel.view(1, 1, -1, 1)), kernel.view(1, 1, 1, -1))
+    places = (torch.arange(side)[:, None] + at).clamp(0, side - 1)
+    return torch.zeros(side, side).scatter_add_(1, places, (kernel / kernel.sum()).expand(side, -1))
 
 
 def _quantised(images: Batch, step: torch.Tensor) -> Batch:
     """The cosine transform of 8 x 8 blocks rounded to multiples of `step`, 0 meaning as it is (JPEG, ITU T.81)."""
     if images.shape[-1] % 8:
         return images
-    basis = _cosines()
-    waves = F.conv2d(images, basis, stride=8)
+    basis = _cosines(images.shape[-1])
+    waves = basis @ images @ basis.T
     size = _each(step.clamp(min=1e-6))
     rounded = torch.where(_each(step) > 0, torch.round(waves / size) * size, waves)
-    return F.conv_transpose2d(rounded, basis, stride=8)
+    return basis.T @ rounded @ basis
 
 
-def _cosines() -> torch.Tensor:
-    """The 64 orthonormal waves of the 8 x 8 cosine transform, shape (64, 1, 8, 8)."""
+@cache
+def _cosines(side: int) -> torch.Tensor:
+    """The orthonormal cosine transform of every 8 values of a line, as a matrix of `side`."""
     place, wave = torch.arange(8.0), torch.arange(8.0)[:, None]
     rows = torch.cos(math.pi * (2 * place + 1) * wave / 16) * torch.where(wave == 0, math.sqrt(1 / 8), 0.5)
-    return torch.einsum("ux,vy->uvxy", rows, rows).reshape(64, 1, 8, 8)
+    return torch.block_diag(*[rows] * (side // 8))
 
 
 def _each(values: torch.Tensor) -> torch.Tensor:

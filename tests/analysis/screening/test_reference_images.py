@@ -61,7 +61,7 @@ def test_the_second_time_nothing_is_read_or_learned(tmp_path):
         return lambda done, total: None
 
     first, _ = load_reals(collection, split, tmp_path / "cache", steps=2, watch=watch)
-    assert asked == ["Reading real images", "Learning what a copy is"]
+    assert asked == ["Reading real images", "Training the copy detector"]
     second, _ = load_reals(collection, split, tmp_path / "cache", steps=2, watch=watch)
     assert len(asked) == 2
     assert np.array_equal(first.vectors, second.vectors)

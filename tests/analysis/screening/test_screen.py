@@ -116,7 +116,7 @@ def test_copies_are_found_however_they_were_edited(drawn, sources, tmp_path, nam
         copy = EDITS[name](Image.open(source), chance)
         verdict = screen([candidate(tmp_path / f"{number}.png", copy, source.parent.name)], [])[0]
         place = source.relative_to(collection.root).as_posix()
-        why = f"copy: nearer to a real image than 99.5% of other patients' images are (nearest: {place})"
+        why = f"copy: nearer to a real image than all but {screen.calibration.reject:.1%} of other patients come (nearest: {place})"
         found.append(
             verdict.decision == "reject" and why in verdict.reasons and verdict.scores["copy_nearest"] == place
         )
@@ -138,7 +138,7 @@ def test_real_images_of_other_patients_mostly_pass(drawn, tmp_path):
     verdicts = [drawn[2]([candidate(tmp_path / f"{n}.png", grey)], [])[0] for n, grey in enumerate(strangers)]
     assert sum(verdict.decision == "reject" for verdict in verdicts) <= 2
     assert sum(verdict.decision == "accept" for verdict in verdicts) >= 22
-    assert {"copy_pixels", "copy_embedding", "copy_percentile", "label_probability"} <= verdicts[0].scores.keys()
+    assert {"copy_pixels", "copy_percentile", "label_probability"} <= verdicts[0].scores.keys()
 
 
 def test_what_was_accepted_is_not_repeated(drawn, tmp_path):
@@ -187,26 +187,43 @@ def test_an_adapter_that_copies_is_blamed(drawn):
     assert drawn[2].blame([low] * 40) == ""
 
 
-def test_with_few_patients_nothing_is_accepted_in_silence(tmp_path):
+def test_below_19_patients_there_is_a_warning_and_no_threshold(tmp_path):
     write_collection(tmp_path / "xrays", {"normal": 30, "nodule": 20})
     collection = scan(tmp_path / "xrays", r"(p\d+)")
-    patients = collection.images["patient"].nunique()
-    screen = fit_screen(collection, draw_split(collection), tmp_path / "cache")
+    split = draw_split(collection)
+    screen = fit_screen(collection, split, tmp_path / "cache")
     verdict = screen([candidate(tmp_path / "a.png", draw_radiograph("normal", 900))], [])[0]
-    why = f"only {patients} patients are known: below 200 no threshold for copies can be estimated"
+    patients = collection.images.loc[split.paths("train", "holdout"), "patient"].nunique()
+    why = f"only {patients} patients to compare with, and a threshold for copies takes 19"
     assert (verdict.decision, verdict.reasons) == ("unscreened", (f"copy: not screened: {why}",))
     assert screen.blame([verdict]) == ""
-    with pytest.raises(ScreenError, match="--accept-unscreened"):
-        require_patients(collection)
-    source = collection.root / draw_split(collection).paths("train")[0]
+    require_patients(collection)  # the warning does not stop it
+    source = collection.root / split.paths("train")[0]
     copy = screen([candidate(tmp_path / "b.png", Image.open(source))], [])[0]
     assert copy.decision == "reject"  # the same image is a copy, whatever the threshold would be
+
+
+def test_40_patients_get_the_threshold_that_they_support_and_its_rate_is_told(tmp_path):
+    write_collection(tmp_path / "xrays", {"normal": 25, "nodule": 25}, max_images=1)
+    collection = scan(tmp_path / "xrays", r"(p\d+)")
+    split = draw_split(collection)
+    screen = fit_screen(collection, split, tmp_path / "cache")
+    patients = collection.images.loc[split.paths("train", "holdout"), "patient"].nunique()
+    assert (screen.unscreened, len(screen.calibration)) == ("", patients)
+    assert screen.calibration.reject == 2 / (patients + 1)
+    assert any(f"rejects up to {2 / (patients + 1):.1%} of images that are no copies" in note for note in screen.notes)
+    source = Image.open(collection.root / split.paths("train")[3])
+    copy = EDITS["2 degrees"](source, np.random.default_rng(0))
+    verdict = screen([candidate(tmp_path / "a.png", copy)], [])[0]
+    assert any(reason.startswith("copy: nearer to a real image") for reason in verdict.reasons)
 
 
 def test_patients_unknown_is_said(tmp_path):
     write_collection(tmp_path / "xrays", {"normal": 4, "nodule": 4})
     collection = scan(tmp_path / "xrays")
     assert why_unscreened(collection) == "patients are unknown, so no threshold for copies can be estimated"
+    with pytest.raises(ScreenError, match="--accept-unscreened"):
+        require_patients(collection)
 
 
 def test_a_collection_of_one_image_under_many_names_calibrates_nothing_and_says_so(tmp_path):
@@ -219,4 +236,4 @@ def test_a_collection_of_one_image_under_many_names_calibrates_nothing_and_says_
     other.write_bytes(one.read_bytes())
     collection = scan(tmp_path / "xrays", r"(p\d+)-")
     screen = fit_screen(collection, draw_split(collection), tmp_path / "cache", steps=1)
-    assert screen.unscreened == "too few patients in the training part to estimate a threshold for copies"
+    assert screen.unscreened == "only 1 patient to compare with, and a threshold for copies takes 19"
