@@ -7,17 +7,19 @@ one of them that are computed once, with logistic regression.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
+from analysis.checkpoints import Monitor
 from analysis.classifier import Classifier, ClassifierSettings, Loss, train_classifier
-from analysis.comparison.lessons import Ability, Floats, Learner, Lesson, Model, Pace, Progress, Seen
+from analysis.comparison.lessons import Ability, Floats, Learner, Lesson, Model, Pace, Progress, Seen, Watched
 from analysis.comparison.pace import network_pace, noise, regression_seconds, seconds_of
 from analysis.comparison.study import Chances, Numbers
+from analysis.convergence import Course
 from analysis.decoding import Greys
 from analysis.pretrained import BACKBONES, SIDE, PretrainedNetwork, load_body, load_pretrained
 from balancer.devices import choose_device
@@ -35,6 +37,11 @@ class Network:
     """A trained network."""
 
     classifier: Classifier
+
+    @property
+    def course(self) -> Course:
+        """That of its last stage."""
+        return self.classifier.course
 
     def chances(self, seen: Seen) -> Chances:
         """(N, C) chances of the classes for (N, side, side) images."""
@@ -71,11 +78,11 @@ class SmallNetwork(_OnImages):
     steps: int = 600
     batch_size: int = 64
     width: int = 32
+    rates: tuple[float, ...] = (3e-3, 1e-3, 1e-2)
 
     def facts(self) -> dict[str, object]:
         """Everything that its results depend on."""
-        size = {"side": self.side, "batch_size": self.batch_size, "width": self.width}
-        return {"backbone": "small", "device": self.device, **size}
+        return {"backbone": "small", "side": self.side, **_facts(self._settings())}
 
     def pace(self, steps: int, learned: int, others: int) -> Pace:
         """By a few steps of its batches."""
@@ -83,8 +90,12 @@ class SmallNetwork(_OnImages):
 
     def learn(self, seen: Seen, lesson: Lesson, progress: Progress) -> Model:
         """Train from scratch, or from `lesson.start`."""
-        settings = ClassifierSettings(device=self.device, batch_size=self.batch_size, width=self.width)
-        return Network(_train(seen, lesson, settings, _started(lesson), progress))
+        return Network(_train(seen, lesson, self._settings(), _started(lesson), progress))
+
+    def _settings(self) -> ClassifierSettings:
+        return ClassifierSettings(
+            device=self.device, batch_size=self.batch_size, width=self.width, learning_rate=self.rates[0]
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,12 +109,12 @@ class FineTuned(_OnImages):
     side: int = SIDE
     steps: int = 600
     batch_size: int = 32
-    learning_rate: float = 1e-4
+    rates: tuple[float, ...] = (1e-4, 3e-5, 3e-4)
 
     def facts(self) -> dict[str, object]:
         """Everything that its results depend on."""
-        size = {"side": self.side, "batch_size": self.batch_size, "learning_rate": self.learning_rate}
-        return {"backbone": self.name, "weights": sha256_of(self.weights), "device": self.device, **size}
+        known = {"backbone": self.name, "weights": sha256_of(self.weights), "side": self.side}
+        return {**known, **_facts(self._settings())}
 
     def pace(self, steps: int, learned: int, others: int) -> Pace:
         """By a step of a few images, since a whole batch takes seconds."""
@@ -114,14 +125,16 @@ class FineTuned(_OnImages):
         """Train on from the weights on disk, or from `lesson.start`."""
         from balancer.adapt.machine import find_machine
 
-        settings = ClassifierSettings(
-            device=self.device, batch_size=self.batch_size, learning_rate=self.learning_rate, weight_decay=1e-4
-        )
         start = _started(lesson)
         if start is None:
             network = PretrainedNetwork(load_body(self.weights), len(lesson.classes), lesson.seed)
             start = Classifier(network, lesson.classes, find_machine(self.device))
-        return Network(_train(seen, lesson, settings, start, progress))
+        return Network(_train(seen, lesson, self._settings(), start, progress))
+
+    def _settings(self) -> ClassifierSettings:
+        return ClassifierSettings(
+            device=self.device, batch_size=self.batch_size, learning_rate=self.rates[0], weight_decay=1e-4
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,13 +150,15 @@ class Frozen:
         "sampling": _LIKE_WEIGHTS,
         "head": _LIKE_WEIGHTS,
         "pretraining": "frozen features: nothing below the last layer learns",
+        "mixup": "frozen features: they are computed once, of the images as they are",
     }
     memory: ClassVar[int] = 10**9  # most of it is torch itself
+    rates: ClassVar[tuple[float, ...]] = ()
     weights: Path | None = None
     device: str = "cpu"
     side: int = 64
     steps: int = 600
-    strength: float = 0.01
+    strengths: tuple[float, ...] = (20.0, 2.0, 200.0)
 
     @property
     def stamps(self) -> tuple[str, ...]:
@@ -159,7 +174,7 @@ class Frozen:
         """Everything that its results depend on."""
         weights = None if self.weights is None else sha256_of(self.weights)
         own = {} if self.weights else {"feature_steps": self.steps, "features": "trained anew for each seed"}
-        size = {"side": self.side, "strength": self.strength}
+        size = {"side": self.side, "strengths": list(self.strengths)}
         return {"backbone": "frozen", "weights": weights, "device": self.device, **own, **size}
 
     def units(self, steps: int) -> int:
@@ -193,21 +208,46 @@ class Frozen:
         """Fit to the optimum: no steps, no luck, and weights of the classes where other learners sample them evenly.
 
         Adding a prior to the logits in the loss moves the intercepts of the optimum by that prior, and nothing else:
-        it is taken off them afterwards.
+        it is taken off them afterwards. The penalty's strength is one for an image, whatever their number: the loss is
+        a sum, so that C = c / n, and c is chosen on validation; the first of `strengths` where there is none.
         """
+        fitted = [self._fit(seen, lesson, strength) for strength in self.strengths[: None if lesson.watched else 1]]
+        progress(1, 1)
+        watched = lesson.watched
+        if watched is None:
+            return fitted[0]
+        return min(fitted, key=lambda each: _balanced_loss(each.chances(seen[watched.rows]), watched, lesson))
+
+    def _fit(self, seen: Seen, lesson: Lesson, strength: float) -> Regression:
         from sklearn.linear_model import LogisticRegression
         from threadpoolctl import threadpool_limits
 
-        weights = np.ones(len(lesson.classes)) if lesson.class_weights is None else lesson.class_weights
-        if lesson.sampling == "balanced":
-            counts = np.bincount(lesson.targets, minlength=len(lesson.classes))
-            weights = len(lesson.targets) / (len(lesson.classes) * np.maximum(counts, 1))
-        regression = LogisticRegression(C=self.strength, max_iter=2000)
+        weights = _weights(lesson)
+        regression = LogisticRegression(C=strength / weights.sum(), max_iter=2000)
         with threadpool_limits(1):  # sums in another order have other last digits
-            regression.fit(seen[lesson.rows], lesson.targets, sample_weight=weights[lesson.targets])
+            regression.fit(seen[lesson.rows], lesson.targets, sample_weight=weights)
         shift = np.zeros(len(lesson.classes)) if lesson.log_prior is None else -lesson.log_prior
-        progress(1, 1)
         return Regression(regression, np.asarray(shift, np.float64))
+
+
+def _weights(lesson: Lesson) -> npt.NDArray[np.float64]:
+    """What each row counts for in a sum, (M,): what other learners do by sampling."""
+    targets = lesson.targets
+    if lesson.row_weights is not None:
+        return np.asarray(lesson.row_weights, np.float64)
+    of_class = np.ones(len(lesson.classes)) if lesson.class_weights is None else lesson.class_weights
+    if lesson.sampling == "balanced":
+        counts = np.bincount(targets, minlength=len(lesson.classes))
+        of_class = len(targets) / (len(lesson.classes) * np.maximum(counts, 1))
+    return np.asarray(of_class[targets], np.float64)
+
+
+def _balanced_loss(chances: Chances, watched: Watched, lesson: Lesson) -> float:
+    """Cross entropy, the mean over classes of their means, without the class shares that the training took for granted."""
+    moved = chances / lesson.assumed_shares()
+    own = moved[np.arange(len(moved)), watched.targets] / moved.sum(axis=1)
+    losses = -np.log(np.maximum(own, 1e-12))
+    return float(np.mean([losses[watched.targets == each].mean() for each in np.unique(watched.targets)]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,6 +256,7 @@ class Regression:
 
     fitted: Any
     shift: npt.NDArray[np.float64]
+    course: ClassVar[Course] = Course()
 
     def chances(self, seen: Seen) -> Chances:
         """(N, C) chances of the classes for (N, D) features; 0 for a class that it never saw."""
@@ -292,6 +333,12 @@ def _in_turn(embed: Callable[[Greys], Floats], images: Greys, progress: Progress
     return np.concatenate(found)
 
 
+def _facts(settings: ClassifierSettings) -> dict[str, object]:
+    """All settings of a training that an arm, a seed or a choice does not set."""
+    set_elsewhere = ("steps", "seed", "sampling", "augmentation", "mixup")
+    return {name: value for name, value in asdict(settings).items() if name not in set_elsewhere}
+
+
 def _started(lesson: Lesson) -> Classifier | None:
     return lesson.start.classifier if isinstance(lesson.start, Network) else None
 
@@ -305,18 +352,29 @@ def _train(
         seed=lesson.seed,
         sampling=lesson.sampling,
         augmentation=lesson.augmentation,
+        mixup=lesson.mixup,
+        learning_rate=lesson.learning_rate or settings.learning_rate,
     )
     return train_classifier(
         seen,
         lesson.targets,
         lesson.classes,
         settings,
+        lesson.row_weights,
         rows=lesson.rows,
         start=start,
         head_only=lesson.head_only,
         loss=_loss(lesson),
+        monitor=_monitor(seen, lesson),
         progress=progress,
     )
+
+
+def _monitor(seen: Seen, lesson: Lesson) -> Monitor | None:
+    watched = lesson.watched
+    if watched is None:
+        return None
+    return Monitor(seen[watched.rows], watched.targets, np.log(lesson.assumed_shares()), watched.to_plateau)
 
 
 def _loss(lesson: Lesson) -> Loss:
