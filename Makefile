@@ -38,8 +38,8 @@ torture: setup
 	$(BIN)/python -m tests.torture.damaged 200
 	$(BIN)/python -m tests.torture.damaged --found 20000
 	$(BIN)/python -m tests.torture.disks
-	$(BIN)/python -m tests.torture.sources
-	$(BIN)/python -m tests.torture.news
+	$(BIN)/python -m tests.torture.collection_untouched
+	$(BIN)/python -m tests.torture.fault_messages
 	$(BIN)/python -m tests.hostile.torture
 
 lint: setup
@@ -48,7 +48,7 @@ lint: setup
 	$(BIN)/mypy
 
 bench: setup
-	$(BIN)/python -m tests.bench
+	$(BIN)/python -m tests.benchmarks.overview
 
 clean:
 	rm -rf .venv demo .mypy_cache .ruff_cache .pytest_cache

@@ -1,6 +1,7 @@
 """Every error of ours, and how it reads.
 
 BalanceError              needed, found, next step: the three parts of every message; exit 2
+├── SettingsError         a setting that there is not, or a value of another kind
 ├── CollectionError       the folder is not a labelled collection, or changed since it was scanned
 ├── TableError            a table of patients that cannot be read, or does not fit the images
 ├── ImageError            a file that cannot be read as an X-ray
@@ -35,6 +36,10 @@ class BalanceError(Exception):
         self.needed = needed
         self.found = found
         self.next_step = next_step
+
+
+class SettingsError(BalanceError):
+    """A setting that there is not, or a value that it cannot have."""
 
 
 class CollectionError(BalanceError):

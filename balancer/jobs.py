@@ -9,9 +9,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from balancer.images import OutputFormat
-from balancer.prompts import Prompt
-from balancer.scan import Sample
+from balancer.collection.scan import Sample
+from balancer.imaging.decode import OutputFormat
+from balancer.prompting.prompts import Prompt
 
 Word = Literal["accept", "review", "reject", "unscreened"]
 DECISIONS: tuple[Word, ...] = get_args(Word)

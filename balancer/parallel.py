@@ -22,8 +22,13 @@ _WORTH_A_PROCESS = 256
 
 
 def cores() -> int:
-    """How many processor cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """How many processor cores this process may use, by its affinity and its container's quota (cgroup 1 and 2).
+
+    The environment variable LOKY_MAX_CPU_COUNT lowers it, as for scikit-learn.
+    """
+    from joblib import cpu_count
+
+    return int(cpu_count())
 
 
 def in_parallel(

@@ -16,7 +16,7 @@ import torch
 from safetensors import safe_open
 from torch import nn
 
-from balancer.images import GreyImage
+from balancer.imaging.decode import GreyImage
 from balancer.jobs import Job
 
 LATENT, SIDE = 8, 32

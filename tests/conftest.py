@@ -1,10 +1,7 @@
 """Fixtures that every test may use. Nothing here, and no test, reaches a network."""
 
-import json
 import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,8 +10,8 @@ for name in ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "HF_HUB_DISABLE_TELEMETRY"
     os.environ[name] = "1"
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # tiny networks: more threads only wait for each other
 
-from tests.kills import balance, finished  # noqa: E402  # the environment comes first
-from tests.tiny import write_pipeline, write_xrays  # noqa: E402
+from tests.support.cli_process import balance, finished  # noqa: E402  # the environment comes first
+from tests.support.tiny_models import write_pipeline, write_xrays  # noqa: E402
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 CHROMIUM_FLAGS = [
@@ -62,22 +59,6 @@ def real_xrays() -> Path:
     if not XRAYS.is_dir():
         pytest.skip("needs the real X-rays in ../shared/data")
     return XRAYS
-
-
-@pytest.fixture(scope="session")
-def forked():
-    """Runs a command that ends at once in a child of a process that has imported everything: (code, output)."""
-    command, root = [sys.executable, "-m", "tests.torture.forked"], Path(__file__).parents[1]
-    with subprocess.Popen(command, cwd=root, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as server:
-
-        def run(folder, *arguments):
-            print(json.dumps([str(folder), arguments]), file=server.stdin, flush=True)
-            code, output = json.loads(server.stdout.readline())
-            assert "Traceback" not in output, output
-            return code, output
-
-        yield run
-        server.stdin.close()
 
 
 @pytest.fixture(scope="module")

@@ -5,8 +5,8 @@ import re
 
 import pytest
 
+from tests.support.advised_commands import faults
 from tests.test_architecture import MODULES, ROOT
-from tests.typed import faults
 
 _SAID = {"next_step", "fix"}
 

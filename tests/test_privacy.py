@@ -7,32 +7,32 @@ import sqlite3
 import stat
 import subprocess
 import sys
-from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from balancer.cli import app
+from balancer.cli.app import app
+from balancer.collection.scan import scan
+from balancer.dataset.merge import merge
 from balancer.errors import StateError
 from balancer.files import private_umask
-from balancer.merge import merge
-from balancer.scan import scan
-from balancer.split import no_split
-from tests import errands
-from tests.balanced import FACTS
-from tests.tiny import write_xrays
-from tests.torture.arena import sources
-from tests.watch import changes, connects, watching
+from balancer.splits.split import no_split
+from tests.support import all_commands
+from tests.support.balanced_fixtures import FACTS
+from tests.support.cli_process import apart
+from tests.support.strace_log import changes, connects, watching
+from tests.support.tiny_models import write_xrays
+from tests.torture.scenarios import sources
 
-TOLD = re.compile(rf"{errands.PLACE}|{errands.USER}|{errands.HOST}|/(home|root|tmp|Users)/".encode())
+TOLD = re.compile(rf"{all_commands.PLACE}|{all_commands.USER}|{all_commands.HOST}|/(home|root|tmp|Users)/".encode())
 ELSEWHERE = {"fetch": "the only one with a network: tests/balancer/test_fetch.py"}
 
 
 @pytest.fixture(scope="module")
 def work(tmp_path_factory):
-    if not errands.can_be_apart():
+    if not all_commands.can_be_apart():
         pytest.skip("needs unshare, strace, ip and the permission to use them")
-    return errands.prepare(tmp_path_factory.mktemp("all"))
+    return all_commands.prepare(tmp_path_factory.mktemp("all"))
 
 
 @pytest.fixture(scope="module")
@@ -42,12 +42,12 @@ def before(work):
 
 @pytest.fixture(scope="module")
 def done(work, before):
-    return list(errands.run_all(work, errands.ERRANDS))
+    return list(all_commands.run_all(work, all_commands.ERRANDS))
 
 
 def test_every_command_is_run(done):
     commands = {command.callback.__name__ for command in app.registered_commands}
-    assert commands - {each.arguments[0] for each in done} - {each[0] for each in errands.LAST} == set(ELSEWHERE)
+    assert commands - {each.arguments[0] for each in done} - {each[0] for each in all_commands.LAST} == set(ELSEWHERE)
 
 
 def test_every_command_works_without_a_network_to_its_end(done):
@@ -67,7 +67,7 @@ def test_a_connection_would_have_been_seen(work):
     """The instrument itself: a program that does try is noted."""
     log = work.parent / "seen"
     program = "import socket; socket.socket().connect_ex(('192.0.2.1', 80))"
-    subprocess.run([*errands._apart(), *watching(log), sys.executable, "-c", program], check=True)
+    subprocess.run([*all_commands._apart(), *watching(log), sys.executable, "-c", program], check=True)
     assert len(connects(log.read_text())) == 1
 
 
@@ -113,7 +113,7 @@ def test_all_that_is_written_is_for_its_owner_alone(work, done):
 
 
 def test_at_the_end_only_what_was_merged_and_what_was_there_is_left(work, before, done):
-    last = list(errands.run_all(work, errands.LAST))
+    last = list(all_commands.run_all(work, all_commands.LAST))
     assert [each.code for each in last] == [0, 0], last
     assert [each.connects + each.changes for each in last] == [(), ()]
     assert sources(work / "data") == before
@@ -140,9 +140,7 @@ def test_a_collection_elsewhere_is_named_in_the_ledger_alone_and_relative_in_mes
     """Only the ledger must know where it is, to find it again."""
     write_xrays(tmp_path / "zebra" / "xrays", {"A": 6, "B": 6})
     (tmp_path / "work").mkdir()
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
-    command = [sys.executable, "-c", "from balancer.cli import main; main()", "scan", "../zebra/xrays"]
-    told = subprocess.run(command, cwd=tmp_path / "work", env=environment, capture_output=True, text=True, check=True)
+    told = apart(tmp_path / "work", "scan", "../zebra/xrays")
     assert str(tmp_path) not in told.stdout + told.stderr
     ledger = sqlite3.connect(tmp_path / "work" / ".balance" / "ledger.sqlite")
     tables = [name for (name,) in ledger.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
@@ -171,7 +169,5 @@ def test_a_umask_that_is_none_or_locks_the_owner_out_is_refused(asked):
 
 def test_the_state_folder_is_closed_whatever_may_be_read_elsewhere(tmp_path):
     write_xrays(tmp_path / "xrays", {"A": 6, "B": 6})
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1]), "BALANCE_UMASK": "022"}
-    command = [sys.executable, "-c", "from balancer.cli import main; main()", "scan", "xrays"]
-    subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, check=True)
+    apart(tmp_path, "scan", "xrays", BALANCE_UMASK="022")
     assert stat.S_IMODE((tmp_path / ".balance").stat().st_mode) == 0o700

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from analysis.intervals import Interval
+from analysis.statistics.intervals import Interval
 
 UNKNOWN = "–"
 """What a cell shows where nothing is known."""

@@ -10,32 +10,32 @@ from typing import Any
 
 from jinja2 import Environment, StrictUndefined
 
-from analysis.report import compared, methods, record, sections
 from analysis.report.blocks import Section, clean
-from analysis.report.collect import Facts
+from analysis.report.data import Facts
+from analysis.report.sections import collection, comparison, methods, reproducibility
 
 
 def sections_of(facts: Facts) -> list[Section]:
     """All sections, the verdict first."""
     return [
-        compared.verdict(facts),
-        sections.distribution(facts),
-        sections.findings(facts),
-        sections.sheets(facts),
-        sections.screening(facts),
-        sections.copies(facts),
-        sections.probe(facts),
-        sections.quality(facts),
-        compared.comparison(facts),
-        record.record(facts),
-        record.repeat(facts),
+        comparison.verdict(facts),
+        collection.distribution(facts),
+        collection.findings(facts),
+        collection.sheets(facts),
+        collection.screening(facts),
+        collection.copies(facts),
+        collection.probe(facts),
+        collection.quality(facts),
+        comparison.comparison(facts),
+        reproducibility.record(facts),
+        reproducibility.repeat(facts),
         methods.methods(facts),
     ]
 
 
 def make_page(facts: Facts, written: str) -> bytes:
     """The report of some facts; `written` is the day it was made on."""
-    return render(facts.name, sections_of(facts), written, compared.stamps_of(facts), facts.version)
+    return render(facts.name, sections_of(facts), written, comparison.stamps_of(facts), facts.version)
 
 
 def render(name: str, found: Sequence[Section], written: str, stamps: Sequence[str], version: str) -> bytes:

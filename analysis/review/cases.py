@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal
 
+from balancer.collection.scan import Collection
 from balancer.files import sha256_if_there
-from balancer.images import read_header
+from balancer.imaging.decode import read_header
 from balancer.jobs import Candidate, Verdict
-from balancer.scan import Collection
-from balancer.split import Split
+from balancer.splits.split import Split
 
 Judged = Mapping[str, tuple[Candidate, Verdict]]
 """Candidates by id, each with the verdict that counts."""

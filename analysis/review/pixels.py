@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from balancer.images import GreyImage, resize
+from balancer.imaging.decode import GreyImage, resize
 
 _LARGEST = 1024  # pixels a side: what a page shows at once, for a hundred images kept in memory
 

@@ -20,8 +20,8 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
-from analysis.review.desk import Desk, Refusal
-from analysis.review.guard import Guard, read_body
+from analysis.review.request_guard import Guard, read_body
+from analysis.review.sessions import Desk, Refusal
 from balancer.errors import BalanceError, ImageError, ReviewError, StateError
 
 _SCRIPTS = {"/page.js": "text/javascript", "/viewer.js": "text/javascript", "/page.css": "text/css"}

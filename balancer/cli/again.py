@@ -109,7 +109,7 @@ def _option(parameter: Any, value: Any) -> str:
 
 
 def _portable(session: Session, name: str, value: Any) -> Any:
-    from balancer.remembered import portable
+    from balancer.workspace.last_fill import portable
 
     if isinstance(value, Path) or (name in _PLACES and Path(str(value)).exists()):
         return portable(Path(value), session.state)

@@ -7,21 +7,22 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from balancer.cli.console import message, printable, typed
+from balancer.cli.console import message, typed
 from balancer.cli.judging import Watch
 from balancer.cli.models import autoencoder_of, models_at_hand
 from balancer.cli.origins import not_repeated, require_last_filled
 from balancer.cli.session import Session, balanced_folder
 from balancer.cli.workplaces import Errand, done, forget_balanced
 from balancer.errors import ComparisonError
+from balancer.text import printable
 
 if TYPE_CHECKING:
-    from analysis.comparison.arms import Arm
-    from analysis.comparison.legs import Leg
-    from analysis.comparison.material import Material, Wanted
-    from analysis.comparison.running import RunSettings, Which
-    from analysis.comparison.study import Outcomes, Study
-    from balancer.workplace import Workplace
+    from analysis.comparison.inputs.build_study import Material, Wanted
+    from analysis.comparison.inputs.study import Outcomes, Study
+    from analysis.comparison.training.arms import Arm
+    from analysis.comparison.training.replicates import Leg
+    from analysis.comparison.training.runs import RunSettings, Which
+    from balancer.workspace.fold_workspace import Workplace
 
 
 _ONE_DRAW = "one draw of synthetic images: the luck of another (--redraw) is not in the intervals"
@@ -71,7 +72,7 @@ class Bench:
 
     def outcomes(self, order: Order, arms: Sequence[Arm], part: Which) -> Outcomes | list[Outcomes]:
         """What the arms said of a part: of folds one after the other, of redraws together, since they share it."""
-        from analysis.comparison.legs import across_folds, across_redraws
+        from analysis.comparison.training.replicates import across_folds, across_redraws
 
         together = across_folds if self.folds else across_redraws
         return together(self.legs, arms, order.settings, order.home, part)
@@ -79,7 +80,7 @@ class Bench:
 
 def redrawn(order: Order, folder: Path | None, errands: Sequence[Errand]) -> Bench:
     """The balanced folder as it is, and beside it, with `--redraw`, the same from other generator seeds."""
-    from analysis.comparison.legs import Leg, deal_seeds
+    from analysis.comparison.training.replicates import Leg, deal_seeds
 
     session = order.session
     seeds = deal_seeds(order.settings.seeds, len(errands) + 1)
@@ -100,8 +101,8 @@ def redrawn(order: Order, folder: Path | None, errands: Sequence[Errand]) -> Ben
 
 def cross_fitted(order: Order, errands: Sequence[Errand]) -> Bench:
     """One leg for each fold, whose generator, screen and classifiers have seen none of its test patients."""
-    from analysis.comparison.legs import Leg
-    from analysis.comparison.sufficient import few_in_all
+    from analysis.comparison.inputs.sample_size import few_in_all
+    from analysis.comparison.training.replicates import Leg
 
     _require_enough(order)
     _require_honest_folds(order, errands)
@@ -126,7 +127,7 @@ def _require_enough(order: Order) -> None:
     Raises:
         ComparisonError: the collection has too few images of the class.
     """
-    from analysis.comparison.sufficient import FEW
+    from analysis.comparison.inputs.sample_size import FEW
 
     count = int((order.session.collection.images["label"] == order.wanted.rare).sum())
     if count < FEW and not order.force:
@@ -144,8 +145,8 @@ def _require_honest_folds(order: Order, errands: Sequence[Errand]) -> None:
         ComparisonError: a fold's test images, or others of the same patients, are among what it learns from; or a
             folder of the user's own is of no use.
     """
-    from balancer.ledger import Ledger
-    from balancer.workplace import make_workplace
+    from balancer.store.database import Ledger
+    from balancer.workspace.fold_workspace import make_workplace
 
     if order.force:
         return
@@ -157,7 +158,7 @@ def _require_honest_folds(order: Order, errands: Sequence[Errand]) -> None:
 
 
 def _in_workplace(order: Order, errand: Errand, place: Workplace) -> tuple[Material, tuple[str, ...]]:
-    from balancer.ledger import Ledger
+    from balancer.store.database import Ledger
 
     try:
         with Ledger(place.state) as ledger:
@@ -185,8 +186,8 @@ def _gather(
     Raises:
         ComparisonError: the test part was seen by what is to be tested, or too little is there.
     """
-    from analysis.comparison.honesty import check, require_honest, stamps
-    from analysis.comparison.material import gather
+    from analysis.comparison.inputs.build_study import gather
+    from analysis.comparison.integrity.checks import check, require_honest, stamps
 
     watch, ledger = Watch(), session.ledger
     models = [] if lender is None else list(lender.ledger.adapters(lender.collection))

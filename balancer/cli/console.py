@@ -15,11 +15,13 @@ import time
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Self
 
 from balancer.errors import BalanceError
 from balancer.files import private_umask
 from balancer.offline import stay_offline
+from balancer.text import duration, printable
+from balancer.workspace.workspace import Workspace
 
 INTERRUPTED = 130
 _ERRAND, _SENDER = "BALANCE_ERRAND", "BALANCE_ERRAND_FROM"
@@ -149,15 +151,6 @@ def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     )
 
 
-def printable(text: str) -> str:
-    r"""Make control characters, line ends and direction marks of a name visible and harmless.
-
-    >>> printable("a\x1b[31m\n")
-    'a\\x1b[31m\\n'
-    """
-    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)
-
-
 class Progress:
     """A line on stderr with an estimate of the end: rewritten on a terminal, now and then elsewhere."""
 
@@ -198,6 +191,41 @@ class Progress:
         self._open = False
 
 
+class ConsoleProgress:
+    """Messages and a progress line on stderr, for the functions of the library; a new task ends the line before."""
+
+    def __init__(self) -> None:
+        self._line: Progress | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def message(self, text: str) -> None:
+        """Print a line."""
+        self.close()
+        message(text)
+
+    def start(self, what: str, done: int = 0) -> Progress:
+        """Begin a new line."""
+        self.close()
+        self._line = Progress(what, done)
+        return self._line
+
+    def close(self) -> None:
+        """End the line."""
+        if self._line is not None:
+            self._line.close()
+            self._line = None
+
+
+def here() -> Workspace:
+    """The workspace of the folder in which the user is."""
+    return Workspace.open()
+
+
 def shown(path: Path) -> str:
     """A path as the user would type it from here: messages are kept and sent around, so none names the machine's.
 
@@ -226,31 +254,6 @@ def from_here(text: str, here: Path | None = None) -> str:
 
 def _shorter(above: str) -> Callable[[re.Match[str]], str]:
     return lambda found: (f"{above}/" if above else "") if found[1] else (above or ".")
-
-
-def duration(seconds: float) -> str:
-    """Seconds in words.
-
-    >>> duration(42), duration(600), duration(7300)
-    ('42 s', '10 min', '2 h 2 min')
-    """
-    if seconds < 100:
-        return f"{max(1, round(seconds))} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60} min"
-
-
-def size_of(count: float) -> str:
-    """Bytes in words.
-
-    >>> size_of(3_200_000)
-    '3.2 MB'
-    """
-    for unit in ("B", "kB", "MB"):
-        if count < 1000:
-            return f"{count:.3g} {unit}"
-        count /= 1000
-    return f"{count:,.3g} GB" if count < 1000 else f"{count:,.0f} GB"
 
 
 def _here() -> Path:

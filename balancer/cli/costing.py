@@ -6,10 +6,10 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from balancer.cli.console import duration
+from balancer.text import duration
 
 if TYPE_CHECKING:
-    from analysis.comparison.lessons import Learner
+    from analysis.comparison.training.training_spec import Learner
     from balancer.cli.benches import Order
 
 
@@ -50,8 +50,8 @@ def training_cost(order: Order, legs: int, *, folds: bool, made: bool) -> Cost:
 
     How long a training takes is tried, for a second or two.
     """
-    from analysis.comparison.legs import FRACTIONS
-    from analysis.comparison.running import usual_workers
+    from analysis.comparison.training.replicates import FRACTIONS
+    from analysis.comparison.training.runs import usual_workers
 
     settings, learner = order.settings, order.settings.learner
     seeds = len(settings.seeds)
@@ -72,8 +72,8 @@ def _looks(learner: Learner, seeds: int, legs: int, *, folds: bool) -> int:
 
 def _arms(order: Order, made: bool) -> set[str]:
     """Those that are trained, as far as can be told before the images are gathered."""
-    from analysis.comparison.arms import ARMS, counterpart
-    from analysis.comparison.study import EXTRA
+    from analysis.comparison.inputs.study import EXTRA
+    from analysis.comparison.training.arms import ARMS, counterpart
 
     learner, extras = order.settings.learner, {f"{EXTRA}{name}" for name in order.wanted.extras}
     able = [each for each in ARMS.values() if each.learn is not None and not set(each.asks) & set(learner.unable)]

@@ -8,14 +8,15 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from balancer import __version__
-from balancer.cli.console import Progress, message, printable
+from balancer.cli.console import Progress, message
+from balancer.text import printable
 
 if TYPE_CHECKING:
-    from analysis.screening import Screen as Gates
-    from balancer.candidates import Judged, Screen
+    from analysis.screening.screen import Screen as Gates
     from balancer.cli.session import Session
+    from balancer.collection.scan import Collection
+    from balancer.filling.screening import Judged, Screen
     from balancer.jobs import Candidate, Verdict
-    from balancer.scan import Collection
 
 NONE = "screening: none, by the user's word (--no-screen)"
 ELSEWHERE = "generator exposure unknown: what made the images from elsewhere was trained on is not on record here"
@@ -28,7 +29,7 @@ _REASONS = 5
 class NoScreen:
     """Judges nothing but that a file can be read; every verdict says by whose word."""
 
-    name: str = "no screen"  # as balancer.candidates.NO_SCREEN, which is not imported for the sake of --help
+    name: str = "no screen"  # as balancer.filling.screening.NO_SCREEN, which is not imported for the sake of --help
 
     def __call__(self, batch: Sequence[Candidate], accepted: Sequence[Candidate]) -> list[Verdict]:
         """Return one verdict a candidate."""
@@ -36,7 +37,7 @@ class NoScreen:
 
     def _judge(self, candidate: Candidate) -> Verdict:
         from balancer.errors import ImageError
-        from balancer.images import raise_if_disk_failed, read_grey
+        from balancer.imaging.decode import raise_if_disk_failed, read_grey
         from balancer.jobs import Verdict
 
         try:
@@ -82,7 +83,7 @@ class Word:
         if self.no_screen:
             message("Screening: none, by your word (--no-screen). Provenance and card will say so.")
             return
-        from analysis.screening import require_patients, why_unscreened
+        from analysis.screening.screen import require_patients, why_unscreened
 
         why = why_unscreened(collection)
         if why and self.accept_unscreened:
@@ -95,7 +96,7 @@ class Word:
 
 def fit_gates(session: Session, exposed: frozenset[str] = frozenset()) -> Gates:
     """All gates, fitted on the training part; `exposed` are hashes of what else the generator learned from."""
-    from analysis.screening import fit_screen
+    from analysis.screening.screen import fit_screen
 
     watch = Watch()
     gates = fit_screen(session.collection, session.split, session.state.cache, exposed=exposed, watch=watch.begin)

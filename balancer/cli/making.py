@@ -7,19 +7,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from balancer.cli.console import message, printable
+from balancer.cli.console import message
 from balancer.cli.models import chosen_model, refuse_adapter
 from balancer.errors import PlanError
+from balancer.text import printable
 
 if TYPE_CHECKING:
     from balancer.cli.session import Session
-    from balancer.generators import ImageGenerator
-    from balancer.generators.choice import Choice
+    from balancer.filling.generation_modes import Methods
+    from balancer.generators.models.selection import Choice
+    from balancer.generators.protocol import ImageGenerator
     from balancer.generators.stable_diffusion import Sampling
-    from balancer.images import OutputFormat
+    from balancer.imaging.decode import OutputFormat
     from balancer.jobs import GenerationConfig, Mode
-    from balancer.methods import Methods
-    from balancer.prompts import Prompt
+    from balancer.prompting.prompts import Prompt
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,7 @@ class Making:
         Raises:
             PlanError: a mode, weight or strength that there is not.
         """
-        from balancer.methods import STRENGTHS, read_modes, read_strengths
+        from balancer.filling.generation_modes import STRENGTHS, read_modes, read_strengths
 
         weights = read_modes(mode)
         if strength is not None and set(weights) == {"text"}:
@@ -89,10 +90,10 @@ def choose_drawer(session: Session, model: str | None, adapter: Path | None, sam
         ModelError: there is none, or it does not fit the other options.
     """
     from balancer.devices import choose_device
-    from balancer.generators.families import names_family
-    from balancer.generators.schedule import read_schedule, usual_guidance
+    from balancer.filling.generation_modes import MODES
+    from balancer.generators.plugins import names_family
+    from balancer.generators.scheduler import read_schedule, usual_guidance
     from balancer.generators.stable_diffusion import StableDiffusion, settle_config
-    from balancer.methods import MODES
 
     if model is not None and names_family(model):
         return _of_a_family(session, model, adapter, sampling)
@@ -123,8 +124,8 @@ def choose_methods(
     Raises:
         PlanError: the model, or a class, cannot do what was asked for.
     """
-    from balancer.material import settle_material
-    from balancer.methods import Methods
+    from balancer.filling.generation_modes import Methods
+    from balancer.filling.source_images import settle_material
 
     unable = [mode for mode in making.weights if mode not in drawer.modes]
     if unable:
@@ -149,7 +150,7 @@ def choose_methods(
 
 def _of_a_family(session: Session, model: str, adapter: Path | None, sampling: Sampling) -> Drawer:
     from balancer.devices import choose_device
-    from balancer.generators.families import family_config, open_family
+    from balancer.generators.plugins import family_config, open_family
 
     refuse_adapter(model, adapter)
     device = choose_device(sampling.device)

@@ -7,16 +7,17 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from balancer.cli.console import message, printable
+from balancer.cli.console import message
 from balancer.cli.session import exposure_of
 from balancer.errors import BalanceError, ModelError
+from balancer.text import printable
 
 if TYPE_CHECKING:
-    from analysis.autoencoder import Autoencoder
+    from analysis.vision.reconstruction import Autoencoder
     from balancer.cli.session import Session
-    from balancer.generators.checkpoint import Checkpoint
-    from balancer.generators.choice import Choice
-    from balancer.generators.families import Family
+    from balancer.generators.models.checkpoint import Checkpoint
+    from balancer.generators.models.selection import Choice
+    from balancer.generators.plugins import Family
     from balancer.jobs import GenerationConfig
 
 ACCEPTED = "accepted licences"
@@ -29,7 +30,7 @@ def chosen_model(session: Session, model: str | None, adapter: Path | None = Non
     Raises:
         ModelError: there is none, or they do not fit each other.
     """
-    from balancer.generators.choice import choose_model
+    from balancer.generators.models.selection import choose_model
 
     made_here = session.ledger.adapters(session.collection)
     named = adapter and _in_the_state_folder(session, adapter)
@@ -43,7 +44,7 @@ def chosen_maker(session: Session, model: str | None, adapter: Path | None = Non
         ModelError: there is none, or it does not fit the adapter.
     """
     from balancer.devices import choose_device
-    from balancer.generators.families import names_family, open_family
+    from balancer.generators.plugins import names_family, open_family
 
     if model is None or not names_family(model):
         return chosen_model(session, model, adapter)
@@ -67,7 +68,7 @@ def require_learnt(choice: Choice, labels: Iterable[str]) -> str:
     Raises:
         ModelError: a checkpoint from scratch left one out: it would draw another class and call it this one.
     """
-    from balancer.exposure import left_out_classes
+    from balancer.splits.contamination import left_out_classes
 
     unknown = left_out_classes(choice.checkpoint.folder).intersection(labels)
     if unknown:
@@ -84,7 +85,7 @@ def require_learnt(choice: Choice, labels: Iterable[str]) -> str:
 
 def remember_base(session: Session, folder: Path, base: str) -> None:
     """Keep where an adapter's base is: in the state folder alone, relative to the working folder."""
-    from balancer.remembered import portable
+    from balancer.workspace.last_fill import portable
 
     place = portable(Path(base), session.state) if Path(base).exists() else base
     session.ledger.save_setting(session.collection, _setting(folder), {"place": place})
@@ -116,7 +117,7 @@ def with_adapter(config: GenerationConfig) -> str:
 
 def learned_by(choice: Choice | None) -> frozenset[str]:
     """The hashes of all images that a model and its adapter say they learned from."""
-    from balancer.exposure import learned_files
+    from balancer.splits.contamination import learned_files
 
     folders = () if choice is None else filter(None, (choice.checkpoint.folder, choice.folder))
     return frozenset(sha256 for folder in folders for sha256 in (learned_files(folder) or {}).values())
@@ -166,9 +167,9 @@ def autoencoder_of(
     Raises:
         ModelError: there is no such model.
     """
-    from analysis.autoencoder import Autoencoder
-    from balancer.generators.checkpoint import find_checkpoint
-    from balancer.records import provenance_rows
+    from analysis.vision.reconstruction import Autoencoder
+    from balancer.dataset.metadata_files import provenance_rows
+    from balancer.generators.models.checkpoint import find_checkpoint
 
     known = next((row for row in provenance_rows(folder) if row.get("model_sha256")), {})
     candidates = [find_checkpoint(model)] if model else _checkpoints(at_hand, known.get("model", ""))
@@ -184,7 +185,7 @@ def autoencoder_of(
 
 def _checkpoints(places: Sequence[str], likely: str) -> Iterator[Checkpoint]:
     """The checkpoints that are there, first those with the likely name: to tell one by its hash takes reading it."""
-    from balancer.generators.checkpoint import find_checkpoint
+    from balancer.generators.models.checkpoint import find_checkpoint
 
     for place in sorted(places, key=lambda each: Path(each).name != Path(likely).name):
         with suppress(BalanceError):  # an adapter, or what was a model once

@@ -44,7 +44,7 @@ def origin_of(session: Session) -> Origin:
     Raises:
         ComparisonError: nothing was filled yet, or what drew it is not there any more.
     """
-    from analysis.comparison.generators import weights_of
+    from analysis.comparison.integrity.generator_exposure import weights_of
 
     filled, config = asked_of(session, "fill"), _last_config(session)
     if filled is None or config is None:
@@ -151,7 +151,7 @@ def commands_behind(session: Session, folder: Path | None) -> tuple[str, ...]:
 
 def not_repeated(session: Session, errands: Sequence[Any], *, folds: bool) -> tuple[str, ...]:
     """What the balanced folder has that folds or redraws lack: images from elsewhere, and what readers decided."""
-    from balancer.cli.merging import count_elsewhere
+    from balancer.cli.commands.merge import count_elsewhere
 
     if not errands:
         return ()
@@ -171,7 +171,7 @@ def require_last_filled(session: Session, folder: Path | None) -> None:
     Raises:
         ComparisonError: the folder is not where the last fill put its images.
     """
-    from balancer.remembered import LastFill
+    from balancer.workspace.last_fill import LastFill
 
     last = LastFill.load(session.ledger, session.collection)
     place = None if last is None else (session.state.folder.parent / last.place).resolve()
@@ -190,7 +190,7 @@ def _images(count: int) -> str:
 
 def _last_config(session: Session) -> GenerationConfig | None:
     """The settings that the last fill's images were drawn with."""
-    from balancer.remembered import LastFill
+    from balancer.workspace.last_fill import LastFill
 
     last = LastFill.load(session.ledger, session.collection)
     for label, ids in ({} if last is None else last.jobs).items():
@@ -213,7 +213,7 @@ def _last_asked(session: Session, name: str) -> Asked | None:
 
 def _decided_by_readers(session: Session) -> Iterator[str]:
     """The images of the last fill that a person let in or turned down."""
-    from balancer.remembered import LastFill, known_of
+    from balancer.workspace.last_fill import LastFill, known_of
 
     last = LastFill.load(session.ledger, session.collection)
     known = known_of(session.ledger, session.collection)

@@ -9,20 +9,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from balancer.cli.console import message, printable
+from balancer.cli.console import message
 from balancer.errors import CollectionError, SplitError
+from balancer.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from PIL.Image import Image
 
-    from balancer.attributes import JointDistribution
-    from balancer.ledger import Ledger
-    from balancer.prompts import TemplatePack
-    from balancer.scan import Collection
-    from balancer.split import Split
-    from balancer.state import State
+    from balancer.collection.attributes import JointDistribution
+    from balancer.collection.scan import Collection
+    from balancer.prompting.packs import TemplatePack
+    from balancer.splits.split import Split
+    from balancer.store.database import Ledger
+    from balancer.store.state_dir import State
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +44,8 @@ def opened(*, write: bool) -> Iterator[Session]:
         StateError: there is none, or another command is at work in it.
         CollectionError: the collection is gone.
     """
-    from balancer.ledger import Ledger
-    from balancer.state import find_state, locked
+    from balancer.store.database import Ledger
+    from balancer.store.state_dir import find_state, locked
 
     state = find_state(Path.cwd())
     with locked(state) if write else nullcontext(), Ledger(state) as ledger:
@@ -67,7 +68,7 @@ def without_holdout(session: Session) -> Session:
     Raises:
         SplitError: the collection has parts of its own, or names that a loader takes for parts.
     """
-    from balancer.split import no_split
+    from balancer.splits.split import no_split
 
     if session.collection.has_parts:
         raise SplitError(
@@ -87,8 +88,8 @@ def without_holdout(session: Session) -> Session:
 
 def balanced_folder(session: Session) -> Path | None:
     """Where the last fill put its balanced folder, else the usual place; `None` where there is none."""
-    from balancer.merge import default_out
-    from balancer.remembered import LastFill
+    from balancer.dataset.merge import default_out
+    from balancer.workspace.last_fill import LastFill
 
     last = LastFill.load(session.ledger, session.collection)
     places = [] if last is None else [session.state.folder.parent / last.place]
@@ -111,7 +112,7 @@ def choose_templates(pack: str | None, labels: Sequence[str], *, quiet: bool = F
 
     Says, unless `quiet`, which classes no pack knows, and what to edit.
     """
-    from balancer.prompts import PACKS, choose_pack, load_pack, unknown_labels
+    from balancer.prompting.packs import PACKS, choose_pack, load_pack, unknown_labels
 
     usual = load_pack(pack) if pack else choose_pack(labels)
     packs = [usual] if pack else [usual, *map(load_pack, PACKS)]
@@ -130,7 +131,7 @@ def choose_templates(pack: str | None, labels: Sequence[str], *, quiet: bool = F
 
 def known_attributes(session: Session, *, remember: bool) -> JointDistribution:
     """How sex, age group and view are distributed in the training part; says when prompts change because of it."""
-    from balancer.fill import settle_attributes
+    from balancer.filling.run import settle_attributes
 
     found, changed = settle_attributes(session.collection, session.split, session.ledger, remember=remember)
     if changed:
@@ -140,7 +141,7 @@ def known_attributes(session: Session, *, remember: bool) -> JointDistribution:
 
 def exposure_of(session: Session, folder: Path, split: Split | None = None) -> str:
     """What is to be said of the held-out patients that a model may have seen; nothing when it saw none of them."""
-    from balancer.exposure import exposed_images, learned_files
+    from balancer.splits.contamination import exposed_images, learned_files
 
     learned, split = learned_files(folder), split or session.split
     if learned is None:

@@ -11,19 +11,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from balancer.cli.console import duration, for_errand, message, size_of, typed
+from balancer.cli.console import for_errand, message, typed
 from balancer.cli.origins import adapted_by, order_key, origin_of, same_model
 from balancer.errors import ComparisonError, SplitError
+from balancer.text import duration, size_of
 
 if TYPE_CHECKING:
     from balancer.cli.costing import Cost
     from balancer.cli.session import Session
-    from balancer.scan import Collection
-    from balancer.split import Split
-    from balancer.workplace import Workplace
+    from balancer.collection.scan import Collection
+    from balancer.splits.split import Split
+    from balancer.workspace.fold_workspace import Workplace
 
 _BALANCED = "balanced"
-_COMMAND = "from balancer.cli import main; main()"
+_COMMAND = "from balancer.cli.app import main; main()"
 _PATIENCE = 5.0  # seconds
 
 
@@ -51,7 +52,7 @@ def fold_errands(session: Session, folds: int) -> list[Errand]:
         SplitError: the stored split has another number of folds.
         ComparisonError: nothing was filled yet, so that it is not known how.
     """
-    from balancer.workplace import fold_of
+    from balancer.workspace.fold_workspace import fold_of
 
     if session.split.fold_count != folds:
         has = f"{session.split.fold_count} folds" if session.split.fold_count else "no folds"
@@ -119,7 +120,7 @@ def done(errands: Sequence[Errand]) -> Iterator[tuple[Errand, Workplace]]:
     Raises:
         ComparisonError: a command failed; its own message stands above.
     """
-    from balancer.workplace import make_workplace
+    from balancer.workspace.fold_workspace import make_workplace
 
     for errand in errands:
         place = make_workplace(errand.folder, errand.collection, errand.split)

@@ -13,12 +13,18 @@ from typing import TYPE_CHECKING, Any
 
 from balancer.devices import choose_device
 from balancer.errors import GenerationError, ModelError, OutOfMemory
-from balancer.generators.checkpoint import Checkpoint
-from balancer.generators.editing import Sources, editing_pipeline, encode_image
-from balancer.generators.schedule import guidance_rescale, our_scheduler, read_schedule, schedule_name, usual_guidance
-from balancer.images import GreyImage
+from balancer.generators.img2img import Sources, editing_pipeline, encode_image
+from balancer.generators.models.checkpoint import Checkpoint
+from balancer.generators.scheduler import (
+    guidance_rescale,
+    our_scheduler,
+    read_schedule,
+    schedule_name,
+    usual_guidance,
+)
+from balancer.imaging.decode import GreyImage
 from balancer.jobs import GenerationConfig, Job, ModelRef
-from balancer.prompts import Prompt
+from balancer.prompting.prompts import Prompt
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

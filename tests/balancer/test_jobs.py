@@ -1,9 +1,9 @@
 from dataclasses import replace
 
-from balancer.images import OutputFormat
+from balancer.collection.scan import Sample
+from balancer.imaging.decode import OutputFormat
 from balancer.jobs import GenerationConfig, Job, Method, ModelRef, batch_ranges, job_seed
-from balancer.prompts import Prompt
-from balancer.scan import Sample
+from balancer.prompting.prompts import Prompt
 
 MODEL = ModelRef("sd", None, "aa")
 CONFIG = GenerationConfig(MODEL, MODEL, 1.0, "dpm", 25, 3.0, 512, 512, "float32", 8)

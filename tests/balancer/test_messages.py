@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from balancer import errors
-from balancer.cli import app
-from tests.balancer.test_cli import MISTAKES
+from balancer.cli.app import app
+from tests.balancer.cli.test_commands import MISTAKES
 
 ROOT = Path(__file__).parents[2]
 PARTS = {"needed", "found", "next_step"}

@@ -1,13 +1,50 @@
+import io
+import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
+from joblib.externals.loky.backend import context
 
-from balancer.parallel import in_parallel
+from balancer.parallel import cores, in_parallel
+from tests.support.cli_process import until
 
 ROOT = Path(__file__).parents[2]
+
+
+GROUPS = {
+    "no container": ({}, 8),
+    "cgroup 2": ({"/sys/fs/cgroup/cpu.max": "150000 100000"}, 2),
+    "cgroup 2 without a quota": ({"/sys/fs/cgroup/cpu.max": "max 100000"}, 8),
+    "cgroup 1": (
+        {"/sys/fs/cgroup/cpu/cpu.cfs_quota_us": "300000", "/sys/fs/cgroup/cpu/cpu.cfs_period_us": "100000"},
+        3,
+    ),
+    "cgroup 1 without a quota": (
+        {"/sys/fs/cgroup/cpu/cpu.cfs_quota_us": "-1", "/sys/fs/cgroup/cpu/cpu.cfs_period_us": "100000"},
+        8,
+    ),
+}
+
+
+@pytest.mark.parametrize(("files", "wanted"), GROUPS.values(), ids=list(GROUPS))
+def test_no_more_cores_than_the_container_may_use(files, wanted, monkeypatch):
+    monkeypatch.delenv("LOKY_MAX_CPU_COUNT", raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: 64)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(8)), raising=False)
+    exists = os.path.exists
+    monkeypatch.setattr(os.path, "exists", lambda path: path in files or ("cgroup" not in str(path) and exists(path)))
+    monkeypatch.setattr(context, "open", lambda path: io.StringIO(files[path]), raising=False)
+    assert cores() == wanted
+
+
+def test_where_there_is_no_affinity_all_cores_may_be_used(monkeypatch):
+    monkeypatch.delenv("LOKY_MAX_CPU_COUNT", raising=False)
+    monkeypatch.delattr(os, "sched_getaffinity", raising=False)
+    monkeypatch.setitem(sys.modules, "psutil", None)  # it knows of affinity too, and may not be there
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert 1 <= cores() <= os.cpu_count()
 
 
 def squares(numbers):
@@ -41,14 +78,10 @@ def test_no_worker_outlives_a_killed_parent(tmp_path):
         "for _ in in_parallel(work, range(100_000)): time.sleep(0.05)"
     )
     parent = subprocess.Popen([sys.executable, "-c", program, str(tmp_path)], cwd=ROOT)
-    while len(list(tmp_path.iterdir())) < 2:
-        time.sleep(0.05)
+    until(lambda: len(list(tmp_path.iterdir())) >= 2)
     parent.kill()
     parent.wait()
-    end = time.monotonic() + 20
-    while any(_lives(int(path.name)) for path in tmp_path.iterdir()):
-        assert time.monotonic() < end
-        time.sleep(0.1)
+    until(lambda: not any(_lives(int(path.name)) for path in tmp_path.iterdir()))
 
 
 def _lives(process):

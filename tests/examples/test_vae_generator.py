@@ -1,9 +1,6 @@
 """A generator of another family, found by its entry point as if a package had brought it."""
 
-import os
-import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -12,14 +9,13 @@ import torch
 from safetensors.torch import save_file
 
 from balancer.errors import GenerationError, ModelError
-from balancer.generators.families import Family, family_config, open_family
+from balancer.generators.plugins import Family, family_config, open_family
 from balancer.generators.stable_diffusion import Sampling
-from balancer.images import OutputFormat
+from balancer.imaging.decode import OutputFormat
 from balancer.jobs import Job, Method, job_seed
-from balancer.prompts import Prompt
+from balancer.prompting.prompts import Prompt
 from examples.vae_generator import decoder
-
-ROOT = Path(__file__).parents[2]
+from tests.support.cli_process import run
 
 
 class Odd:
@@ -62,37 +58,30 @@ def weights(tmp_path):
     return tmp_path / "w.safetensors"
 
 
-def balance(folder, site, *arguments):
-    command = [sys.executable, "-c", "from balancer.cli import main; main()", *arguments]
-    environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{site}"}
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
-    assert "Traceback" not in done.stdout + done.stderr
-    return done.returncode, done.stdout + done.stderr
-
-
-def test_a_family_fills_a_collection_and_provenance_names_it(tmp_path, xrays, site, weights):
-    assert balance(tmp_path, site, "scan", "xrays", "--patient", r"(p\d+)-")[0] == 0
+def test_a_family_fills_a_collection_and_provenance_names_it(tmp_path, xrays, site, weights, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(site))
+    assert run(tmp_path, "scan", "xrays", "--patient", r"(p\d+)-")[0] == 0
     fill = ("fill", "--target", "NODULE=10", "--model", "vae:w.safetensors", "--no-screen")
-    code, output = balance(tmp_path, site, *fill)
+    code, output = run(tmp_path, *fill)
     assert code == 0, output
-    assert balance(tmp_path, site, "verify", "xrays-balanced")[0] == 0
-    code, output = balance(tmp_path, site, "prompts", "-n", "1", "--sample", "--model", "vae:w.safetensors")
+    assert run(tmp_path, "verify", "xrays-balanced")[0] == 0
+    code, output = run(tmp_path, "prompts", "-n", "1", "--sample", "--model", "vae:w.safetensors")
     assert code == 0, output
     assert (tmp_path / ".balance" / "reports" / "prompts.png").is_file()
-    code, output = balance(tmp_path, site, "prompts", "--check", "--model", "vae:w.safetensors")
+    code, output = run(tmp_path, "prompts", "--check", "--model", "vae:w.safetensors")
     assert (code, "vae:w.safetensors is of another family" in output) == (0, True), output
-    code, output = balance(tmp_path, site, "doctor", "--model", "vae:w.safetensors")
+    code, output = run(tmp_path, "doctor", "--model", "vae:w.safetensors")
     assert (code, "32 x 32 px, of another family" in output, "an image of 32 px, alone" in output) == (0, True, True)
-    code, output = balance(tmp_path, site, "doctor", "--model", "vae:nowhere", "--no-draw")
+    code, output = run(tmp_path, "doctor", "--model", "vae:nowhere", "--no-draw")
     assert (code, "weights that the family vae opens" in output) == (1, True), output
-    code, output = balance(tmp_path, site, "prompts", "--sample", "--model", "gan:x")
+    code, output = run(tmp_path, "prompts", "--sample", "--model", "gan:x")
     assert (code, "installed families: odd, vae" in output) == (2, True), output
     table = pd.read_parquet(tmp_path / "xrays-balanced" / "train" / "metadata.parquet")
     made = table[table["is_synthetic"]]
     assert (len(made), set(made["model"]), set(made["mode"])) == (6, {"vae:w.safetensors"}, {"text"})
     rows = pd.read_csv(tmp_path / "xrays-balanced" / "provenance.csv")
     assert set(rows["model_revision"]) == {"xray-vae 1.0"}
-    code, output = balance(tmp_path, site, *fill, "--mode", "mix")
+    code, output = run(tmp_path, *fill, "--mode", "mix")
     assert (code, "which knows text" in output) == (2, True)
 
 

@@ -43,8 +43,8 @@ classes:
 def read_image(path: Path) -> None:
     """All that `images.py`, `headers.py` and `xmp.py` make of a file."""
     from balancer.errors import ImageError
-    from balancer.headers import read_headers
-    from balancer.images import read_grey, read_small, read_xmp
+    from balancer.imaging.decode import read_grey, read_small, read_xmp
+    from balancer.imaging.headers import read_headers
 
     for _ in read_headers(path.parent, [(path.name, True)]):
         pass
@@ -56,7 +56,7 @@ def read_image(path: Path) -> None:
 def read_pack(path: Path) -> None:
     """A pack, and what is asked of it."""
     from balancer.errors import PromptError
-    from balancer.packs import load_pack
+    from balancer.prompting.packs import load_pack
 
     with suppress(PromptError):
         load_pack(path).find("Nodule (left)")
@@ -80,9 +80,9 @@ def fuzz(target: str, seconds: str, folder: Path) -> None:
     import atheris
 
     with atheris.instrument_imports(include=["balancer", "PIL"]):
-        import balancer.headers
-        import balancer.images
-        import balancer.packs  # noqa: F401
+        import balancer.imaging.decode
+        import balancer.imaging.headers
+        import balancer.prompting.packs  # noqa: F401
     warnings.simplefilter("ignore")
     corpus, subject = folder / "corpus", folder / "subject"
     corpus.mkdir()

@@ -15,14 +15,16 @@ import sys
 import time
 from pathlib import Path
 
-SECONDS, BYTES = 10, 1 << 30
+from tests.support.cli_process import PATIENCE
+
+BYTES = 1 << 30
 READERS = ("header", "look", "grey", "marks")
 
 
 def main() -> None:
     """Read all files that are named on the command line, or on stdin one a line."""
-    import balancer.drafts  # what a scan has loaded when it begins
-    import balancer.xmp  # noqa: F401
+    import balancer.dataset.xmp
+    import balancer.imaging.reduced_decode  # noqa: F401  # what a scan has loaded when it begins
 
     for name in sys.argv[1:] or (line.rstrip("\n") for line in sys.stdin):
         print(json.dumps({"path": name, **measure(name)}), flush=True)
@@ -37,7 +39,7 @@ def measure(name: str) -> dict[str, object]:
         os.write(theirs, json.dumps(read(name)).encode())
         os._exit(0)
     os.close(theirs)
-    ready, _, _ = select.select([ours], [], [], 6 * SECONDS)
+    ready, _, _ = select.select([ours], [], [], PATIENCE)
     if not ready:
         os.kill(child, signal.SIGKILL)
     said = os.read(ours, 1 << 16)
@@ -50,11 +52,11 @@ def measure(name: str) -> dict[str, object]:
 
 def read(name: str) -> tuple[dict[str, str], float]:
     """ "accepted", why it was set aside, or the crash, for each reader."""
-    from balancer.drafts import read_draft
+    from balancer.dataset.xmp import read_provenance
     from balancer.errors import ImageError
-    from balancer.headers import read_headers
-    from balancer.images import read_grey
-    from balancer.xmp import read_provenance
+    from balancer.imaging.decode import read_grey
+    from balancer.imaging.headers import read_headers
+    from balancer.imaging.reduced_decode import read_draft
 
     path = Path(name)
 

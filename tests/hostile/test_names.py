@@ -13,7 +13,8 @@ import pytest
 from PIL import Image
 
 from tests.hostile.names import HIDDEN, NAMES, NOT_UNICODE, TWINS
-from tests.kills import balance, tree_hash
+from tests.support import cli_process
+from tests.support.cli_process import balance, tree_hash
 
 PIPELINE = ("--no-screen", "--steps", "1", "--size", "16", "--batch-size", "2")
 SOME = NAMES if os.environ.get("TORTURE") else NAMES[::6]
@@ -22,10 +23,8 @@ DANGEROUS = ("=", "+", "-", "@", "\t", "\r")
 
 def run(folder, *arguments, code=0):
     """What a command printed; it ends with `code`, without a traceback and without driving the terminal."""
-    process = balance(folder, *arguments)
-    output, _ = process.communicate(timeout=600)
-    assert process.returncode == code, (arguments, output[-3000:])
-    assert "Traceback" not in output, arguments
+    ended, output = cli_process.run(folder, *arguments)
+    assert ended == code, (arguments, output[-3000:])
     assert not [letter for letter in output if not letter.isprintable() and letter not in "\n"], arguments
     return output
 

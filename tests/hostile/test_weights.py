@@ -5,14 +5,14 @@ import shutil
 
 import pytest
 
-from analysis.pretrained import load_pretrained
+from analysis.vision.pretrained import load_pretrained
 from balancer.errors import ModelError
-from balancer.generators.checkpoint import find_adapter, find_checkpoint
-from balancer.generators.choice import adapter_card
-from balancer.generators.licence import find_licence
+from balancer.generators.models.checkpoint import find_adapter, find_checkpoint
+from balancer.generators.models.licence import find_licence
+from balancer.generators.models.selection import adapter_card
 from tests.hostile.weights import hostile_models, hostile_weights, tensors
-from tests.kills import balance
-from tests.tiny import write_xrays
+from tests.support.cli_process import run
+from tests.support.tiny_models import write_xrays
 
 
 def test_every_hostile_model_is_refused_and_nothing_runs(tmp_path, checkpoint, monkeypatch):
@@ -94,13 +94,12 @@ def test_a_model_card_that_grows_without_end_says_no_licence(tmp_path, checkpoin
 
 def test_the_command_says_so(tmp_path, checkpoint):
     write_xrays(tmp_path / "xrays", {"NORMAL": 12, "NODULE": 10})
-    assert balance(tmp_path, "scan", "xrays", "--patient", r"(p\d+)").wait() == 0
+    assert run(tmp_path, "scan", "xrays", "--patient", r"(p\d+)")[0] == 0
     shutil.copytree(checkpoint, tmp_path / "model")
     index = tmp_path / "model" / "model_index.json"
     index.write_text(json.dumps({**json.loads(index.read_text()), "evil": ["evil", "Evil"]}))
     (tmp_path / "evil.py").write_text(f"open({str(tmp_path / 'canary')!r}, 'w')")
-    filled = balance(tmp_path, "fill", "--target", "max", "--no-screen", "--model", "model")
-    output, _ = filled.communicate(timeout=120)
-    assert filled.returncode == 2, output
+    code, output = run(tmp_path, "fill", "--target", "max", "--no-screen", "--model", "model")
+    assert code == 2, output
     assert "found:  model: model_index.json names evil.Evil as its evil" in output
     assert not (tmp_path / "canary").exists()

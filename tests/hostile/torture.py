@@ -17,7 +17,7 @@ from tests.hostile.files import bombs, hostile_files
 from tests.hostile.test_files import misdeeds, read_all
 
 ROOT = Path(__file__).parents[2]
-_AT_ONCE = 500
+_AT_ONCE, SECONDS = 500, 10
 
 
 def main() -> None:
@@ -41,6 +41,7 @@ def _judged(folder: str, files: Iterator[tuple[str, bytes]]) -> list[str]:
             Path(folder, name).write_bytes(content)
         rows = read_all([Path(folder, name) for name, _ in some])
         faults += misdeeds(rows)
+        faults += [f"{row['path']}: {row['seconds']} s" for row in rows if row["seconds"] > SECONDS]
         count += len(rows)
         heaviest = max(heaviest, *(row["bytes"] for row in rows))
         slowest = max(slowest, *(row["seconds"] for row in rows))

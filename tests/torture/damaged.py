@@ -16,13 +16,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from balancer.decisions import NAME
-from balancer.ledger import Ledger
-from balancer.renewal import set_aside_if_damaged
-from balancer.state import State
+from balancer.store.database import Ledger
+from balancer.store.review_log import NAME
+from balancer.store.state_dir import State
+from balancer.workspace.recovery import set_aside_if_damaged
 from tests.torture import forked
-from tests.torture.arena import FREE, SCAN, Arena, Case, done, snapshot
 from tests.torture.kills import place
+from tests.torture.scenarios import FREE, SCAN, Arena, Case, done, snapshot
 
 _PAGE = 4096
 Damage = Callable[[Path], object]

@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.torture import forked
-from tests.torture.arena import FREE, SCAN, Arena, Case, done
 from tests.torture.kills import place
+from tests.torture.scenarios import FREE, SCAN, Arena, Case, done
 
 SHARES = (0.1, 0.5, 0.9, 0.99)
 _PAGE = 4096
@@ -73,9 +73,9 @@ def fill_up(arena: Arena, small: Path) -> None:
 
 
 def _no_estimate() -> None:
-    from balancer.cli import filling
+    from balancer.cli.commands import fill
 
-    filling._require_room = lambda order: None
+    fill._require_room = lambda order: None
 
 
 def main() -> None:

@@ -16,8 +16,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.torture import forked
-from tests.torture.arena import CASES, USUAL, Arena
 from tests.torture.kills import place
+from tests.torture.scenarios import CASES, USUAL, Arena
 
 KINDS = ("open", "write", "fsync", "rename", "mkdir", "link")
 _OURS = (b"/.balance/", b"balanced", b"/.gitignore", b"/.balance")

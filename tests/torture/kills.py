@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.torture import forked, free
-from tests.torture.arena import CASES, USUAL, Arena
+from tests.torture import forked, noise_generator
+from tests.torture.scenarios import CASES, USUAL, Arena
 
 _MEMORY = Path("/dev/shm")  # where there is one: thousands of syncs are slow on a disk
 
@@ -23,7 +23,7 @@ _MEMORY = Path("/dev/shm")  # where there is one: thousands of syncs are slow on
 def place(*names: str) -> Iterator[Path]:
     """A folder for arenas of these cases, with the free generator installed and what they need imported."""
     with tempfile.TemporaryDirectory(dir=_MEMORY if _MEMORY.is_dir() else None) as folder:
-        free.install(Path(folder) / "site")
+        noise_generator.install(Path(folder) / "site")
         forked.preload(networks=any(name.startswith(("adapt", "fill-pocket")) for name in names))
         yield Path(folder)
 

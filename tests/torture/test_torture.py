@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from balancer.engines import LocalEngine
 from balancer.errors import OutOfMemory
-from balancer.generators.families import _Checked
-from tests.balanced import make_job
+from balancer.filling.runner import LocalEngine
+from balancer.generators.plugins import _Checked
+from tests.support.balanced_fixtures import make_job
+from tests.torture.fault_messages import FAULTS
 from tests.torture.forked import Ended
-from tests.torture.free import Free
 from tests.torture.kills import _require_stopped
-from tests.torture.news import FAULTS
+from tests.torture.noise_generator import Free
 
 ROOT = Path(__file__).parents[2]
 

@@ -8,16 +8,16 @@ from itertools import pairwise
 
 import pytest
 
-from analysis.report import sections
 from analysis.report.blocks import Paste, Section, Strip, Table, Words
-from analysis.report.collect import collect
-from analysis.report.methods import AUTHORS, checklist, paragraph
+from analysis.report.data import collect
+from analysis.report.metrics_json import read_results
 from analysis.report.page import make_page, render, sections_of
-from analysis.report.results import read_results
+from analysis.report.sections import collection
+from analysis.report.sections.methods import AUTHORS, checklist, paragraph
 from balancer.errors import OutputError
-from balancer.state import find_state
-from tests.reporting import facts_with, keep, metrics, prepared
-from tests.reviewing import opened
+from balancer.store.state_dir import find_state
+from tests.support.report_fixtures import facts_with, keep, metrics, prepared
+from tests.support.review_fixtures import opened
 
 LABELS = ("EFFUSION", "NODULE", "NORMAL")
 DAY = "2026-11-21"
@@ -228,7 +228,7 @@ def test_the_probe_is_shown_with_its_alarms():
     area = {"value": 0.9, "low": 0.8, "high": 1.0}
     detectors = [{"name": "noise", "area": area, "p_value": 0.005}, {"name": "border", "area": area, "p_value": 0.2}]
     found = {"verdict": "V", "fixes": ["F"], "level": 0.01, "classes": [{"label": "A", "detectors": detectors}]}
-    blocks = sections.probe(facts_with(("A", "B"), None, probe=found)).blocks
+    blocks = collection.probe(facts_with(("A", "B"), None, probe=found)).blocks
     (table,) = [each for each in blocks if isinstance(each, Table)]
     assert [list(row) for row in table.rows] == [
         ["A: noise", "0.90 [0.80, 1.00]", "0.005", "yes"],

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from balancer.errors import ReviewError
-from tests.reviewing import PORT, TOKEN, client, judged, opened, prepare, review_desk
+from tests.support.review_fixtures import PORT, TOKEN, client, judged, opened, prepare, review_desk
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE")
 
@@ -152,9 +152,9 @@ def test_finish_is_answered_with_what_comes_next(desk):
 
 
 def test_a_write_that_another_command_blocks_says_who(desk, tmp_path, monkeypatch):
-    from balancer.state import State, locked
+    from balancer.store.state_dir import State, locked
 
-    monkeypatch.setattr("analysis.review.desk._PATIENCE", 0.1)
+    monkeypatch.setattr("analysis.review.sessions._PATIENCE", 0.1)
     name = desk.overview()[0]["id"]
     with locked(State(tmp_path / ".balance")):
         answer = client(desk).post("/answer", json={"id": name, "decision": "accept"})

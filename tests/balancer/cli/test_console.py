@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from balancer.cli.console import for_errand, from_here, on_errand, shown
+from tests.support.cli_process import PATIENCE
 
 PROGRAM = """
 import os, signal, time
@@ -20,7 +21,8 @@ class Deaf:
 def app():
     one = Deaf()
     del one
-    time.sleep(20)
+    while True:
+        time.sleep(0.1)
 
 run(app)
 """
@@ -48,7 +50,9 @@ run(app)
 
 @pytest.mark.parametrize("program", [PROGRAM, MAKING], ids=["in a destructor", "made another error by a library"])
 def test_a_stop_is_neither_lost_nor_a_traceback(program):
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=15)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=PATIENCE
+    )
     assert done.returncode == 130, done.stderr
     assert "To go on, run again" in done.stderr
     assert "Traceback" not in done.stderr
@@ -75,7 +79,7 @@ def on_its_way(monkeypatch, *words, cwd=None):
     return run.returncode, run.stderr
 
 
-CAUGHT = {"capture_output": True, "check": False, "timeout": 60}
+CAUGHT = {"capture_output": True, "check": False, "timeout": PATIENCE}
 
 
 def test_a_command_on_an_errand_names_no_command_as_the_next_step(monkeypatch, tmp_path):

@@ -5,15 +5,15 @@ from types import SimpleNamespace
 
 import pytest
 
-from analysis.comparison.arms import choose_arms
-from analysis.comparison.learners import Frozen, SmallNetwork
-from analysis.comparison.material import Wanted
-from analysis.comparison.running import RunSettings
+from analysis.comparison.inputs.build_study import Wanted
+from analysis.comparison.training.arms import choose_arms
+from analysis.comparison.training.backbones import Frozen, SmallNetwork
+from analysis.comparison.training.runs import RunSettings
 from balancer.cli.benches import Order
 from balancer.cli.costing import Cost, training_cost
-from balancer.split import draw_split
-from tests.analysis.comparing import Scribe, added, study
-from tests.balanced import split_collection
+from balancer.splits.split import draw_split
+from tests.support.balanced_fixtures import split_collection
+from tests.support.comparison_fixtures import Scribe, added, study
 
 FULL = {name: added((0, 40, 34)) for name in ("synthetic", "unscreened", "reconstructed")}
 

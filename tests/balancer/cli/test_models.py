@@ -5,8 +5,8 @@ import pytest
 from balancer.cli.models import autoencoder_of, models_at_hand
 from balancer.cli.session import Session
 from balancer.errors import ModelError
-from balancer.generators.checkpoint import find_checkpoint
-from tests.comparing import drawn_by, filled, place_of, write_adapter
+from balancer.generators.models.checkpoint import find_checkpoint
+from tests.support.study_fixtures import drawn_by, filled, place_of, write_adapter
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from balancer.cli.origins import (
 from balancer.cli.session import Session
 from balancer.errors import ComparisonError
 from balancer.jobs import Verdict
-from tests.comparing import drawn_by, filled, judged, place_of, write_adapter, write_flat
+from tests.support.study_fixtures import drawn_by, filled, judged, place_of, write_adapter, write_flat
 
 
 @pytest.fixture

@@ -1,0 +1,55 @@
+"""Like for like: what the synthetic images themselves change, and what the recipe of their arm changes without them.
+
+An arm with synthetic images may be trained otherwise than the arm that it is measured against. Their difference is
+then the sum of two: of the images, seen against the same recipe on the real images alone, and of that recipe.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from analysis.comparison.inference.bootstrap import Estimates, Measured, estimate
+
+
+@dataclass(frozen=True, slots=True)
+class Alike:
+    """The synthetic arm less `arm`, its recipe without images; and `arm` less the reference, `None` if it is that."""
+
+    arm: str
+    images: Estimates
+    recipe: Estimates | None
+
+    def images_harm(self, metric: str) -> bool:
+        """Whether the images themselves are shown to do harm."""
+        return self.images[metric].high < 0
+
+    def recipe_harms(self, metric: str) -> bool:
+        """Whether the recipe is shown to do harm without them."""
+        return self.recipe is not None and self.recipe[metric].high < 0
+
+    def in_words(self, metric: str) -> str:
+        """What both account for, after the whole difference was said."""
+        if self.recipe is None:
+            return "Both were trained by the same recipe: that is what the images do, as this arm uses them."
+        return (
+            f"Of that, the images, as this arm uses them, account for {self.images[metric].signed} "
+            f"(against {self.arm}, the same recipe without them); the rest, {self.recipe[metric].signed}, is the "
+            "recipe."
+        )
+
+
+def measure_alike(
+    synthetic: str | None,
+    reference: str,
+    arm: str | None,
+    measured: Mapping[str, Measured],
+    patients: Mapping[str, int],
+) -> Alike | None:
+    """Both parts of the difference between two arms; `None` where there are no synthetic images, or no such `arm`."""
+    if synthetic is None or arm is None or arm not in measured:
+        return None
+    images = estimate(measured[synthetic].minus(measured[arm]), patients, difference=True)
+    if arm == reference:
+        return Alike(arm, images, None)
+    return Alike(arm, images, estimate(measured[arm].minus(measured[reference]), patients, difference=True))

@@ -1,0 +1,82 @@
+"""What synthetic images are worth in real ones, in words."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from analysis.comparison.inference.real_image_equivalent import Exchange, Worth
+
+
+def sentence(found: Exchange) -> str:
+    """What an arm is worth, its interval, and what that leaves open."""
+    if not found.rises:
+        return (
+            f"More real images of {found.label} did not measurably help on this test part, so what {found.arm} is "
+            "worth in real images cannot be said."
+        )
+    images, patients = found.images, found.patients
+    size = f"{_count(images, images.mean)} {_real(images)} {found.label} {_span(images)}"
+    of = f", or {_count(patients, patients.mean)} {_compared(patients)} patients {_span(patients)}"
+    return f"{found.arm} is worth {_worth(images)}{size}{of}.{_open(images)}"
+
+
+def whose_curve(reference: str, arm: str, alike: str) -> str:
+    """Whose curve it is; `alike` trains as the arm does, without its images.
+
+    >>> whose_curve("crt", "synthetic-1", "crt")
+    'It is the curve of crt.'
+    """
+    if reference == alike:
+        return f"It is the curve of {reference}."
+    return (
+        f"It is the curve of {reference}; {arm} trains by another recipe, that of {alike}, so that what it is worth "
+        "may be the recipe's and not the images'."
+    )
+
+
+def _worth(worth: Worth) -> str:
+    return "less than none: it does as if it had " if round(worth.mean) < 0 else ""
+
+
+def _compared(worth: Worth) -> str:
+    return "fewer" if round(worth.mean) < 0 else "more"
+
+
+def _real(worth: Worth) -> str:
+    return f"{_compared(worth)} real images of"
+
+
+def _count(worth: Worth, value: float) -> str:
+    """A number without its sign, and whether it is where the curve ends.
+
+    The curve ends above at twice its largest size, and below at its smallest.
+    """
+    if value >= worth.most - 1e-6:
+        return f"more than {worth.most:.0f}"
+    if value <= worth.least + 1e-6:
+        return f"at least {-worth.least:.0f}"
+    return f"about {abs(round(value))}"
+
+
+def _span(worth: Worth) -> str:
+    """The interval, of numbers with signs; "more than" where the curve ends."""
+    low = f"{round(worth.low)}" if worth.low > worth.least + 1e-6 else f"{worth.least:.0f} or less"
+    high = f"{round(worth.high)}" if worth.high < worth.most - 1e-6 else f"more than {worth.most:.0f}"
+    low = low if worth.low < worth.most - 1e-6 else f"more than {worth.most:.0f}"
+    high = high if worth.high > worth.least + 1e-6 else f"{worth.least:.0f} or less"
+    return f"[95%: {low} to {high}]" if low != high else f"[95%: {low}]"
+
+
+def _open(worth: Worth) -> str:
+    """What the interval does not rule out, and what was not measured."""
+    text = ""
+    if round(worth.low) <= 0 <= round(worth.high):
+        text = " That cannot be told from none."
+    if worth.mean >= worth.most - 1e-6:
+        return f"{text} This is beyond the curve: it is not continued above twice the real images."
+    return (
+        f"{text} Above the real images there are, the curve is continued, not measured."
+        if round(worth.high) > 0
+        else text
+    )

@@ -1,0 +1,97 @@
+"""The balanced folder as a comparison reads it: what was merged, by which split, and where each image comes from."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from balancer.collection.scan import Collection
+from balancer.collection.walk import canonical_part
+from balancer.dataset.metadata_files import CARD, Marker, Row, provenance_rows, read_rows, require_marker
+from balancer.errors import ComparisonError, OutputError
+from balancer.files import sha256_if_there
+
+
+@dataclass(frozen=True, slots=True)
+class Balanced:
+    """What `balance fill` wrote down about a folder; `provenance` is by path, of its synthetic images alone."""
+
+    folder: Path
+    marker: Marker
+    rows: tuple[Row, ...]
+    provenance: Mapping[str, Mapping[str, str]]
+
+    @property
+    def synthetic(self) -> tuple[Row, ...]:
+        """The synthetic training images, by path."""
+        return tuple(row for row in self.rows if row.is_synthetic and self.part_of(row.path) == "train")
+
+    @property
+    def originals(self) -> tuple[Row, ...]:
+        """The real images, by path."""
+        return tuple(row for row in self.rows if not row.is_synthetic)
+
+    @property
+    def split_sha256(self) -> str:
+        """The hash of the split that it was merged by; "" where the folder does not say."""
+        return self.marker.facts.get("split", "").rpartition("sha256 ")[2]
+
+    def part_of(self, path: str) -> str:
+        """train, val or test, by the folder that a file lies in.
+
+        A folder that was merged without parts is training data as a whole.
+        """
+        training = self.marker.training
+        if not training or path.startswith(f"{training}/"):
+            return "train"
+        return canonical_part(path.partition("/")[0]) or "train"
+
+    def scores_of(self, path: str) -> Mapping[str, float | str]:
+        """What the screen found in a synthetic image."""
+        try:
+            found = json.loads(self.provenance.get(path, {}).get("scores") or "{}")
+        except ValueError:
+            return {}
+        return found if isinstance(found, dict) else {}
+
+
+def read_balanced(folder: Path, collection: Collection) -> Balanced:
+    """Read a balanced folder's own tables, and see that they are as they were written.
+
+    The hashes of `collection` must be known.
+
+    Raises:
+        OutputError: the folder is not ours, half taken apart, or its tables were changed.
+        ComparisonError: it was merged from another collection.
+    """
+    marker = require_marker(folder)
+    if marker.unmerging:
+        raise _unusable("a whole balanced folder", f"{folder}, half taken apart", "make it again: balance merge")
+    changed = [path for path, sha in marker.files.items() if path != CARD and sha256_if_there(folder / path) != sha]
+    if changed:
+        found = f"{folder / changed[0]} is missing or changed"
+        raise _unusable("the tables that say what is synthetic, as balance wrote them", found, "balance merge")
+    rows = tuple(row for _, row in sorted(read_rows(folder, marker).items()))
+    provenance = {row["file"]: row for row in provenance_rows(folder) if row.get("file")}
+    balanced = Balanced(folder, marker, rows, provenance)
+    _require_same_collection(balanced, collection)
+    return balanced
+
+
+def _require_same_collection(balanced: Balanced, collection: Collection) -> None:
+    hashes, originals = set(collection.images["sha256"].dropna()), balanced.originals
+    known = sum(row.sha256 in hashes for row in originals)
+    if list(balanced.marker.labels) == collection.labels and known * 2 > len(originals):
+        return
+    raise ComparisonError(
+        needed=f"a balanced folder that was made from the remembered collection, {collection.root}",
+        found=f"{balanced.folder}: {known} of its {len(originals)} real images are in that collection, so that "
+        "nothing can be concluded for it",
+        next_step="name the folder that belongs to it, or scan the collection it was made from: balance scan FOLDER",
+    )
+
+
+def _unusable(needed: str, found: str, next_step: str) -> OutputError:
+    return OutputError(needed=needed, found=found, next_step=next_step)

@@ -1,0 +1,215 @@
+"""What a comparison is made of, gathered and decoded once: real images by the stored split, and what may be added."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from analysis.comparison.inputs.balanced import Balanced, read_balanced
+from analysis.comparison.inputs.image_set import Pool, decode_pool
+from analysis.comparison.inputs.pools import extra_pool, synthetic_pool, unscreened_pool
+from analysis.comparison.inputs.sample_size import Counts, require_sufficient
+from analysis.comparison.inputs.study import ATTRIBUTES, EXTRA, Added, Numbers, Part, Study
+from analysis.data.images import Greys
+from analysis.power.detectable_effect import rarest
+from analysis.screening.reference_images import Watch
+from analysis.statistics.intervals import group_numbers
+from balancer.collection.attributes import attributes_of
+from balancer.collection.scan import Collection, with_hashes
+from balancer.errors import CollectionError
+from balancer.files import sha256_if_there
+from balancer.splits.groups import stay_together
+from balancer.splits.split import Split
+from balancer.store.database import Ledger
+
+Reconstruct = Callable[[Sequence[Path], int], Greys]
+"""Real images pushed through the generator's autoencoder: files and a side to (N, side, side)."""
+_NAMED = 3
+_PARTS = ("train", "holdout", "val", "test")
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What to gather: images of `side` pixels, and what else than real images.
+
+    `needs` name what is added: "synthetic", "unscreened", "reconstructed"; `extras` are folders of the user's own, by
+    name. `rare` is the class of the primary endpoint, by default the one with the fewest training images. `insist`:
+    go on where nothing can be concluded of that class, and say so. `pooled`: this is one fold among several.
+    """
+
+    side: int
+    needs: Sequence[str] = ("synthetic",)
+    extras: Mapping[str, Path] = field(default_factory=dict)
+    rare: str | None = None
+    insist: bool = False
+    pooled: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """A study and where it comes from.
+
+    `collection` has the hashes of all images. `pools` are the files behind `study.added`, in the same order. `notes`
+    are for the user: what was set aside, and how the parts are used.
+    """
+
+    study: Study
+    collection: Collection
+    split: Split
+    balanced: Balanced | None
+    pools: Mapping[str, Pool]
+    notes: tuple[str, ...]
+
+
+def gather(
+    collection: Collection,
+    split: Split,
+    folder: Path | None,
+    wanted: Wanted,
+    *,
+    ledger: Ledger,
+    cache: Path,
+    reconstruct: Reconstruct | None = None,
+    watch: Watch = lambda what: lambda done, total: None,
+) -> Material:
+    """Decode what a comparison needs, once: the source collection by its split, and what may be added to it.
+
+    Where the validation part lacks the rarest class, the holdout part, from which no generator learned, serves as
+    validation too and is taken from the classifiers' training. Nothing but the cache is written.
+
+    Raises:
+        CollectionError: an image is gone or changed since the scan.
+        OutputError: `folder` is not a balanced folder, or its tables were changed.
+        ComparisonError: too little is there for any conclusion, or `folder` belongs to another collection.
+    """
+    collection = _hashed(collection, split, ledger, watch)
+    balanced = None if folder is None else read_balanced(folder, collection)
+    rare = wanted.rare or rarest(collection, split) or collection.labels[0]
+    greys, places, notes = _real(collection, split, wanted.side, cache, watch)
+    parts, more = _assigned(collection, split, rare)
+    parts = parts.loc[[path for path in parts.index if path in places]]
+    labels = collection.images["label"]
+    counts = Counts.of(collection.labels, {name: labels[parts.index[parts == name]] for name in set(parts)})
+    stamps = require_sufficient(counts, rare, insist=wanted.insist, pooled=wanted.pooled)
+    groups = pd.Series(group_numbers(stay_together(collection).tolist()), collection.images.index)
+    whole = _Whole(collection, greys, places, groups)
+    made = {name: whole.part(parts.index[parts == name]) for name in ("train", "validation", "test")}
+    pools, added, also = _added(collection, balanced, made["train"], wanted, ledger, cache, reconstruct, watch)
+    study = Study(tuple(collection.labels), rare, made["train"], made["validation"], made["test"], added, stamps)
+    return Material(study, collection, split, balanced, pools, (*notes, *more, *also))
+
+
+def _hashed(collection: Collection, split: Split, ledger: Ledger, watch: Watch) -> Collection:
+    """With the hashes of all images; a file whose time changed is read again."""
+    paths = split.paths(*_PARTS).intersection(collection.images.index, sort=False)
+    hashed = with_hashes(collection, paths, watch("Hashing"))
+    if hashed.images["sha256"].isna().sum() < collection.images["sha256"].isna().sum():
+        ledger.save_hashes(hashed)
+    images = hashed.images.loc[paths]
+    for path, time, sha256 in zip(paths, images["mtime_ns"].tolist(), images["sha256"], strict=True):
+        file = collection.root / path
+        if file.stat().st_mtime_ns != time and sha256_if_there(file) != sha256:
+            raise CollectionError(
+                needed="the collection as it was scanned",
+                found=f"{path!r} has another content now",
+                next_step="scan it again: balance scan FOLDER",
+            )
+    return hashed
+
+
+def _real(
+    collection: Collection, split: Split, side: int, cache: Path, watch: Watch
+) -> tuple[Greys, dict[str, int], list[str]]:
+    """All real images that the split knows: the array, the row of each path in it, and what could not be decoded."""
+    paths = split.paths(*_PARTS).intersection(collection.images.index, sort=False)
+    images = collection.images.loc[paths]
+    files = tuple(collection.root / path for path in paths)
+    pool = Pool(files, tuple(paths), tuple(images["label"]), tuple(images["sha256"]))
+    greys, readable = decode_pool(pool, side, cache, watch("Decoding real images"))
+    notes = _set_aside("real", pool.names, readable)
+    return greys, {pool.names[place]: row for row, place in enumerate(readable)}, notes
+
+
+def _assigned(collection: Collection, split: Split, rare: str) -> tuple[pd.Series, list[str]]:
+    """train, validation or test of each path, and how the holdout part is used."""
+    known = split.parts[split.parts.isin(_PARTS) & split.parts.index.isin(collection.images.index)]
+    parts = known.replace({"val": "validation"})
+    held = parts == "holdout"
+    has_rare = (collection.images["label"].loc[parts.index[parts == "validation"]] == rare).any()
+    if has_rare or not held.any():
+        return parts.mask(held, "train"), []
+    what = "lacks a validation part" if not (parts == "validation").any() else f"has no {rare} in its validation part"
+    note = f"The split {what}: its {int(held.sum())} holdout images serve as validation and not as training images."
+    return parts.mask(held, "validation"), [note]
+
+
+@dataclass(frozen=True, slots=True)
+class _Whole:
+    """All real images, decoded: `places` are the rows of `greys` by path, `groups` the patients' numbers by path."""
+
+    collection: Collection
+    greys: Greys
+    places: Mapping[str, int]
+    groups: pd.Series
+
+    def part(self, paths: pd.Index) -> Part:
+        """Some of them."""
+        images = self.collection.images.loc[paths]
+        rows = np.array([self.places[path] for path in paths], np.int64)
+        targets = _targets(images["label"], self.collection.labels)
+        known = attributes_of(images)
+        told = pd.DataFrame([known[path] for path in paths], columns=list(ATTRIBUTES), dtype=object)
+        return Part(self.greys[rows], targets, self.groups.loc[paths].to_numpy(np.int64), tuple(paths), told)
+
+
+def _added(
+    collection: Collection,
+    balanced: Balanced | None,
+    train: Part,
+    wanted: Wanted,
+    ledger: Ledger,
+    cache: Path,
+    reconstruct: Reconstruct | None,
+    watch: Watch,
+) -> tuple[dict[str, Pool], dict[str, Added], list[str]]:
+    """What may be added to the real training images, by name, and what is to be said of it."""
+    synthetic, notes = synthetic_pool(balanced)
+    wishes: dict[str, Pool] = {}
+    if "synthetic" in wanted.needs:
+        wishes["synthetic"] = synthetic
+    if "unscreened" in wanted.needs and len(synthetic):
+        wishes["unscreened"] = unscreened_pool(collection, ledger, Counter(synthetic.labels))
+    for name, folder in wanted.extras.items():
+        wishes[f"{EXTRA}{name}"] = extra_pool(name, folder, collection.labels)
+    pools: dict[str, Pool] = {}
+    added: dict[str, Added] = {}
+    for name, pool in wishes.items():
+        if not len(pool):
+            continue
+        greys, readable = decode_pool(pool, wanted.side, cache, watch(f"Decoding {name} images"))
+        notes += _set_aside(name, pool.names, readable)
+        pools[name] = pool.some(readable)
+        added[name] = Added(greys, _targets(pools[name].labels, collection.labels))
+    if "reconstructed" in wanted.needs and reconstruct is not None and len(synthetic):
+        rows = np.flatnonzero(np.isin(train.targets, _targets(sorted(set(synthetic.labels)), collection.labels)))
+        files = [collection.root / train.paths[row] for row in rows.tolist()]
+        added["reconstructed"] = Added(reconstruct(files, wanted.side), train.targets[rows])
+    return pools, added, notes
+
+
+def _targets(labels: Iterable[str], classes: Sequence[str]) -> Numbers:
+    return np.array([classes.index(label) for label in labels], np.int64)
+
+
+def _set_aside(what: str, names: Sequence[str], readable: Sequence[int]) -> list[str]:
+    there = set(readable)
+    broken = [name for place, name in enumerate(names) if place not in there]
+    if not broken:
+        return []
+    some = ", ".join(broken[:_NAMED]) + (f" and {len(broken) - _NAMED} more" if len(broken) > _NAMED else "")
+    return [f"Set aside, since they cannot be decoded: {len(broken)} {what} images ({some})."]

@@ -1,0 +1,91 @@
+"""What an arm may add to the real training images: which files they are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from analysis.comparison.inputs.balanced import Balanced
+from analysis.comparison.inputs.image_set import Pool
+from balancer.collection.findings import Finding
+from balancer.collection.scan import Collection
+from balancer.collection.walk import labelled_files
+from balancer.errors import ComparisonError
+from balancer.files import sha256_if_there, sha256_of
+from balancer.jobs import Candidate
+from balancer.store.database import Ledger
+from balancer.workspace.last_fill import LastFill
+
+_NAMED = 5
+
+
+def synthetic_pool(balanced: Balanced | None) -> tuple[Pool, list[str]]:
+    """The synthetic training images of a balanced folder, and what is to be said of those that are left out."""
+    rows = () if balanced is None else balanced.synthetic
+    if balanced is None or not rows:
+        return Pool(), ["There are no synthetic images: only the free remedies can be compared with each other."]
+    here = [row for row in rows if sha256_if_there(balanced.folder / row.path) == row.sha256]
+    notes = [] if len(here) == len(rows) else [_changed(len(rows) - len(here))]
+    files = tuple(balanced.folder / row.path for row in here)
+    paths, labels, hashes = (
+        zip(*((row.path, row.label, row.sha256) for row in here), strict=True) if here else ((),) * 3
+    )
+    return Pool(files, paths, labels, hashes), notes
+
+
+def unscreened_pool(collection: Collection, ledger: Ledger, counts: Mapping[str, int]) -> Pool:
+    """As many candidates of each class as `counts` says, in the order in which they were drawn, whatever the verdict.
+
+    Those of the last fill come first, then images that were made elsewhere.
+    """
+    last = LastFill.load(ledger, collection)
+    found: list[Candidate] = []
+    for label, count in sorted(counts.items()):
+        known = ledger.candidates(collection, label)
+        ids = () if last is None else last.jobs.get(label, ())
+        drawn = [known[each][0] for each in ids if each in known] or _of_jobs(each for each, _ in known.values())
+        elsewhere = [candidate for candidate, _ in known.values() if candidate.job is None]
+        usable = [each for each in (*drawn, *elsewhere) if sha256_if_there(each.path) == each.sha256]
+        found += usable[:count]
+    return Pool(
+        tuple(each.path for each in found),
+        tuple(each.path.name for each in found),
+        tuple(each.label for each in found),
+        tuple(each.sha256 for each in found),
+    )
+
+
+def extra_pool(name: str, folder: Path, classes: Sequence[str]) -> Pool:
+    """The images in the class folders of a folder of the user's own.
+
+    Raises:
+        ComparisonError: no images, or a folder that is no class of the collection.
+    """
+    findings: list[Finding] = []
+    if not folder.is_dir():
+        raise _unusable(name, f"{folder}: no such folder", classes)
+    files = labelled_files(folder, findings, parts=False)
+    unknown = sorted(set(files.labels) - set(classes))
+    if unknown or not files.paths:
+        found = f"{folder}: " + (", ".join(map(repr, unknown[:_NAMED])) if unknown else "no class folder with an image")
+        raise _unusable(name, found, classes)
+    places = tuple(folder / path for path in files.paths)
+    return Pool(places, tuple(files.paths), tuple(files.labels), tuple(sha256_of(place) for place in places))
+
+
+def _of_jobs(candidates: Iterable[Candidate]) -> list[Candidate]:
+    made = [(each.job.index, each) for each in candidates if each.job is not None]
+    return [each for _, each in sorted(made, key=lambda pair: (pair[0], pair[1].id))]
+
+
+def _changed(count: int) -> str:
+    return f"Set aside: {count} synthetic images that are gone, or not what was merged. See: balance verify FOLDER"
+
+
+def _unusable(name: str, found: str, classes: Sequence[str]) -> ComparisonError:
+    return ComparisonError(
+        needed=f"a folder of images for each class, named as the collection does: {', '.join(classes)}",
+        found=found,
+        next_step=f"name the class folders so, then: balance compare --extra {name}=FOLDER; without it all other "
+        "arms can be compared",
+    )

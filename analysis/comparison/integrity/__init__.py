@@ -1,0 +1,1 @@
+"""Whether a comparison may be believed."""

@@ -1,0 +1,347 @@
+"""The arms of a comparison, each one small function; a new one needs nothing else.
+
+All take the same number of optimiser steps. What synthetic images are added to is trained as `RECIPES` says: by default
+like the baseline.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from analysis.comparison.inputs.study import Chances, Numbers
+from analysis.comparison.training.training_spec import Ability, Lesson, Model
+from analysis.vision.augmentation import Augmentation
+
+Kind = Literal["real", "free", "synthetic", "control"]
+Recipe = Literal["plain", "strong"]
+Factors = npt.NDArray[np.float64]
+
+RECIPES: Mapping[Recipe, Mapping[str, Any]] = {
+    "plain": {"sampling": "plain", "augmentation": Augmentation()},
+    "strong": {"sampling": "balanced", "augmentation": Augmentation.strong()},
+}
+"""How the images of an arm are sampled and changed, where the arm itself does not say."""
+_TEMPERING = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25)
+_MIXUP = 0.2  # within the range that Galdran et al. (2021) tried
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Some of all images: their rows, (M,), and their classes, (M,)."""
+
+    rows: Numbers
+    targets: Numbers
+
+    def __add__(self, other: Rows) -> Rows:
+        return Rows(np.concatenate((self.rows, other.rows)), np.concatenate((self.targets, other.targets)))
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def of(self, number: int) -> Rows:
+        """Those of one class."""
+        return self.take(np.flatnonzero(self.targets == number))
+
+    def take(self, places: npt.NDArray[Any]) -> Rows:
+        """Those at these places."""
+        return Rows(self.rows[places], self.targets[places])
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What an arm is given: the real training images, what may be added to them, and somebody who teaches."""
+
+    classes: tuple[str, ...]
+    real: Rows
+    added: Mapping[str, Rows]
+    steps: int
+    seed: int
+    recipe: Recipe
+    teach: Callable[[Lesson], Model]
+
+    def train(self, images: Rows, **how: Any) -> Model:
+        """Train on these; `how` are fields of `Lesson`, the usual ones where it does not say."""
+        lesson = Lesson(images.rows, images.targets, self.classes, self.steps, self.seed)
+        return self.teach(replace(lesson, **how))
+
+    def by_recipe(self, images: Rows, **how: Any) -> Model:
+        """The same, sampled and augmented as the recipe says."""
+        return self.train(images, **{**RECIPES[self.recipe], **how})
+
+    def counts(self) -> Numbers:
+        """Real training images of each class, (C,)."""
+        return np.bincount(self.real.targets, minlength=len(self.classes))
+
+    def some(self, name: str, wanted: Numbers) -> Rows:
+        """At most so many of each class, (C,), of what is called `name`: others for another seed."""
+        return self._some(self.added[name], wanted)
+
+    def some_real(self, wanted: Numbers) -> Rows:
+        """The same of the real images."""
+        return self._some(self.real, wanted)
+
+    def _some(self, pool: Rows, wanted: Numbers) -> Rows:
+        found = []
+        for number, count in enumerate(wanted):
+            of_class = pool.of(number)
+            chance = np.random.default_rng([self.seed, number])  # a larger share has all of a smaller one
+            found.append(of_class.take(chance.permutation(len(of_class))[:count]))
+        return sum(found[1:], found[0])
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """One way to train, or (`adjust`) to change what another arm (`after`) says.
+
+    `adds` is the name of what it adds of the study; `asks` what its learner must be able to do. `recipe` is the one by
+    which it trains on the real images and nothing else; `otherwise` the arm that comes to the same with a learner that
+    is not able. `control` is its matched control, which trains as it does without its images: by default the arm that
+    has its recipe. `of_all` asks for images of every class.
+    """
+
+    name: str
+    kind: Kind
+    learn: Callable[[Task], Model] | None = None
+    adds: str | None = None
+    asks: tuple[Ability, ...] = ()
+    adjust: Callable[[Chances, Numbers, Numbers], Factors] | None = None
+    after: str | None = None
+    recipe: Recipe | None = None
+    otherwise: str | None = None
+    control: str | None = None
+    of_all: bool = False
+
+
+ARMS: dict[str, Arm] = {}
+"""Every arm that does not depend on what a user calls his images, in the order of a report."""
+
+
+def arm(name: str, kind: Kind, **facts: Any) -> Callable[[Callable[[Task], Model]], Callable[[Task], Model]]:
+    """Make a function an arm; `facts` are fields of `Arm`."""
+
+    def register(learn: Callable[[Task], Model]) -> Callable[[Task], Model]:
+        ARMS[name] = Arm(name, kind, learn, **facts)
+        return learn
+
+    return register
+
+
+@arm("real", "real", recipe="plain")
+def real(task: Task) -> Model:
+    """The real images alone."""
+    return task.train(task.real, **RECIPES["plain"])
+
+
+@arm("class-weights", "free")
+def class_weights(task: Task) -> Model:
+    """Each class weighs the same in the loss, however many images it has."""
+    counts = np.maximum(task.counts(), 1)
+    return task.train(task.real, class_weights=(counts.sum() / (len(counts) * counts)).astype(np.float32))
+
+
+@arm("logit-adjustment", "free")
+def logit_adjustment(task: Task) -> Model:
+    """Balanced softmax: the logarithm of each class's share is added to its logit in the loss, and not afterwards."""
+    return task.train(task.real, log_prior=np.log(_shares(task.counts())).astype(np.float32))
+
+
+@arm("oversampling", "free", asks=("sampling",))
+def oversampling(task: Task) -> Model:
+    """Every class is shown equally often."""
+    return task.train(task.real, sampling="balanced")
+
+
+@arm(
+    *("strong-augmentation", "free"),
+    asks=("augmentation", "sampling"),
+    recipe="strong",
+    otherwise="class-weights",
+)
+def strong_augmentation(task: Task) -> Model:
+    """Oversampling, and each image changed twice as much as usual."""
+    return task.train(task.real, **RECIPES["strong"])
+
+
+@arm("undersampling", "free")
+def undersampling(task: Task) -> Model:
+    """Of each class as many images as the rarest one has, others for another seed."""
+    least = min(count for count in task.counts().tolist() if count)
+    return task.train(task.some_real(np.full(len(task.classes), least)))
+
+
+@arm("balanced-mixup", "free", asks=("mixup", "sampling"))
+def balanced_mixup(task: Task) -> Model:
+    """Every class is shown equally often, each image mixed with a little of one that is sampled plainly."""
+    return task.train(task.real, sampling="balanced", mixup=_MIXUP)
+
+
+@arm("crt", "free", asks=("head",))
+def crt(task: Task) -> Model:
+    """Classifier re-training (Kang et al. 2020): plain training, then a new head with every class equally often."""
+    second = task.steps // 4
+    body = task.train(task.real, steps=task.steps - second)
+    return task.train(task.real, steps=second, start=body, head_only=True, sampling="balanced")
+
+
+@arm("duplicated", "free", adds="synthetic")
+def duplicated(task: Task) -> Model:
+    """Real images repeated until each class has as many as with the synthetic ones: number without anything new.
+
+    Augmented as the recipe says; sampled plainly, since a sampler that evens the classes out would undo it.
+    """
+    made = np.bincount(task.added["synthetic"].targets, minlength=len(task.classes))
+    copies = [_repeated(task.real.of(number), count, [task.seed, number]) for number, count in enumerate(made)]
+    return task.by_recipe(sum(copies, task.real), sampling="plain")
+
+
+def threshold_shift(chances: Chances, targets: Numbers, counts: Numbers) -> Factors:
+    """The chance of each class is divided by its share in training, to a power that validation chooses.
+
+    Factors of the classes, (C,), for a power of 0 to 1.25 that has the best macro F1. 1 divides by the prior, 0 leaves
+    everything as it is; of equal ones the smallest is taken.
+    """
+    from sklearn.metrics import f1_score
+
+    candidates = [_shares(counts) ** -power for power in _TEMPERING]
+    labels = np.unique(targets)
+
+    def score(factors: Factors) -> float:
+        said = (chances * factors).argmax(axis=1)
+        return float(f1_score(targets, said, labels=labels, average="macro", zero_division=0))
+
+    return max(candidates, key=score)
+
+
+ARMS["threshold-shift"] = Arm("threshold-shift", "free", adjust=threshold_shift, after="real")
+
+
+@arm("synthetic-0.25", "synthetic", adds="synthetic")
+def synthetic_quarter(task: Task) -> Model:
+    """A quarter as many synthetic images as the class has real ones, beside these."""
+    return _mixed(task, 0.25)
+
+
+@arm("synthetic-1", "synthetic", adds="synthetic")
+def synthetic_once(task: Task) -> Model:
+    """As many synthetic images as the class has real ones, beside these."""
+    return _mixed(task, 1)
+
+
+@arm("synthetic-3", "synthetic", adds="synthetic")
+def synthetic_thrice(task: Task) -> Model:
+    """Three times as many synthetic images as the class has real ones, beside these."""
+    return _mixed(task, 3)
+
+
+@arm("synthetic-all", "synthetic", adds="synthetic")
+def synthetic_all(task: Task) -> Model:
+    """All synthetic images that there are beside the real ones, which are seldom shown: mixing as it is often done."""
+    return with_all(task, "synthetic")
+
+
+@arm("two-stage", "free", asks=("pretraining",))
+def two_stage(task: Task) -> Model:
+    """The two stages of pretraining on the real images alone: its matched control."""
+    return _in_two_stages(task, task.real)
+
+
+@arm("pretraining", "synthetic", adds="synthetic", asks=("pretraining",), control="two-stage")
+def pretraining(task: Task) -> Model:
+    """Half of the steps on real and all synthetic images, sampled evenly, then the other half on real ones alone."""
+    return _in_two_stages(task, task.real + task.added["synthetic"])
+
+
+@arm("pretraining-synthetic", "synthetic", adds="synthetic", asks=("pretraining",), control="two-stage", of_all=True)
+def pretraining_synthetic(task: Task) -> Model:
+    """Half of the steps on synthetic images of every class alone, then the other half on real ones alone."""
+    return _in_two_stages(task, task.added["synthetic"])
+
+
+@arm("real-share-0.25", "synthetic", adds="synthetic")
+def real_share_quarter(task: Task) -> Model:
+    """A quarter of what is shown of a class is real, the rest synthetic."""
+    return _shared(task, 0.25)
+
+
+@arm("real-share-0.5", "synthetic", adds="synthetic")
+def real_share_half(task: Task) -> Model:
+    """Half of what is shown of a class is real, the rest synthetic."""
+    return _shared(task, 0.5)
+
+
+@arm("real-share-0.75", "synthetic", adds="synthetic")
+def real_share_most(task: Task) -> Model:
+    """Three quarters of what is shown of a class is real, the rest synthetic."""
+    return _shared(task, 0.75)
+
+
+@arm("unscreened", "control", adds="unscreened")
+def unscreened(task: Task) -> Model:
+    """As many synthetic images as there are, in the order in which they were drawn: what screening is worth."""
+    return with_all(task, "unscreened")
+
+
+@arm("reconstructed", "control", adds="reconstructed")
+def reconstructed(task: Task) -> Model:
+    """Real images pushed through the generator's autoencoder: what its blur alone does."""
+    return with_all(task, "reconstructed")
+
+
+def _mixed(task: Task, ratio: float) -> Model:
+    return task.by_recipe(task.real + task.some("synthetic", times(ratio, task.counts())))
+
+
+def with_all(task: Task, name: str) -> Model:
+    """All that is called `name` beside the real images."""
+    return task.by_recipe(task.real + task.added[name])
+
+
+def _in_two_stages(task: Task, images: Rows) -> Model:
+    """Half of the steps on these, then the other half on the real ones."""
+    first = task.steps // 2
+    body = task.by_recipe(images, steps=first)
+    return task.by_recipe(task.real, steps=task.steps - first, start=body)
+
+
+def _shared(task: Task, share: float) -> Model:
+    """Classes evenly, and of a class with synthetic images the real ones by this share."""
+    made = task.added["synthetic"]
+    weights = np.concatenate((_even(task.real, made, share), _even(made, task.real, 1 - share)))
+    return task.by_recipe(task.real + made, sampling="weighted", row_weights=weights.astype(np.float32))
+
+
+def _even(images: Rows, others: Rows, share: float) -> Factors:
+    """A weight for each of these, (M,): all of a class weigh `share` together, or 1 if there are no others of it."""
+    size = 1 + max(images.targets.max(initial=0), others.targets.max(initial=0))
+    counts, beside = (np.bincount(some.targets, minlength=size) for some in (images, others))
+    of_class = np.where(beside > 0, share, 1.0) / np.maximum(counts, 1)
+    return np.asarray(of_class[images.targets], np.float64)
+
+
+def times(ratio: float, counts: Numbers) -> Numbers:
+    """So many times as many of each class, rounded.
+
+    >>> times(0.25, np.array([6, 40])).tolist()
+    [2, 10]
+    """
+    wanted: Numbers = np.rint(ratio * counts).astype(np.int64)
+    return wanted
+
+
+def _shares(counts: Numbers) -> Factors:
+    """Each class's share of the images; that of a class without any is half an image's."""
+    some = np.maximum(counts, 0.5)
+    return np.asarray(some / some.sum(), np.float64)
+
+
+def _repeated(images: Rows, count: int, seed: Sequence[int]) -> Rows:
+    """So many of them, each equally often but for a remainder that is drawn."""
+    if not len(images):
+        return images
+    return images.take(np.resize(np.random.default_rng(seed).permutation(len(images)), count))

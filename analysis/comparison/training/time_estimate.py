@@ -1,0 +1,63 @@
+"""How long a learner takes on this machine, by a try of a second or two on noise: for an estimate beforehand."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+from analysis.comparison.training.training_spec import Learner, Lesson, Pace
+from analysis.data.images import Greys
+from analysis.vision.augmentation import Augmentation
+
+_ROWS, _FEATURES = 200, 512
+
+
+def network_pace(learner: Learner, tried: int, batch_size: int, steps: int, others: int, times: int = 3) -> Pace:
+    """The pace of a network, by `times` steps, whose batches have `tried` images now and `batch_size` in earnest.
+
+    Strongly augmented, which takes longest; one step more, in which much is made ready, is not counted.
+    """
+    from analysis.comparison.training.worker_pool import one_thread
+
+    seen, stamps = noise(tried, learner.side), list[float]()
+    lesson = Lesson(
+        np.arange(tried), np.arange(tried) % 2, ("a", "b"), 1 + times, 0, augmentation=Augmentation.strong()
+    )
+    with one_thread():
+        model = learner.learn(seen, lesson, lambda done, total: stamps.append(_now(learner.device)))
+        step = (stamps[-1] - stamps[0]) / times * batch_size / tried
+        said = seconds_of(lambda: model.chances(seen), learner.device) / tried
+    return Pace(0.0, steps * step + others * said)
+
+
+def regression_seconds(learner: Learner, learned: int) -> float:
+    """Of a logistic regression on the features of so many images, by one on a few."""
+    chance = np.random.default_rng(0)
+    features = chance.normal(size=(_ROWS, _FEATURES)).astype(np.float32)
+    lesson = Lesson(np.arange(_ROWS), np.arange(_ROWS) % 2, ("a", "b"), 1, 0)
+    return seconds_of(lambda: learner.learn(features, lesson, lambda done, total: None)) * learned / _ROWS
+
+
+def seconds_of(work: Callable[[], object], device: str = "cpu") -> float:
+    """Seconds that something takes the second time."""
+    work()
+    began = _now(device)
+    work()
+    return _now(device) - began
+
+
+def noise(count: int, side: int) -> Greys:
+    """(count, side, side) greys."""
+    return np.random.default_rng(0).integers(0, 256, (count, side, side), np.uint8)
+
+
+def _now(device: str) -> float:
+    """Seconds, once the device has done what it was given; of a CPU those of this process, whoever else is at work."""
+    import torch
+
+    if device == "cpu":
+        return time.process_time()
+    torch.mps.synchronize() if device == "mps" else torch.cuda.synchronize(device)
+    return time.perf_counter()

@@ -1,1 +1,0 @@
-"""The gates, one a module: sound, label, copies (and new), batch."""

@@ -1,0 +1,1 @@
+"""The smallest effect that can be shown."""

@@ -1,0 +1,364 @@
+"""What a test set could show at all: the smallest difference between two arms, worked out before a GPU hour is spent.
+
+The unit is the patient: images of one patient resemble each other, and count for less than as many patients do.
+What cannot be known beforehand is assumed, and said: `Assumptions`.
+"""
+
+from __future__ import annotations
+
+import math
+import shlex
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from analysis.data.minimums import ADVISED_SEEDS, RARE_PATIENTS_A_FOLD, RARE_TEST_PATIENTS
+from analysis.power.text import assumptions_in_words, notes, out_of_fold_sentence, recall_sentence, sentence
+from analysis.statistics.paired_proportions import detectable_difference, units_needed
+from balancer.errors import PlanError, SplitError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from analysis.power.simulation import Simulation
+    from balancer.collection.scan import Collection
+    from balancer.splits.split import Split
+
+FEWEST = RARE_TEST_PATIENTS
+
+
+@dataclass(frozen=True, slots=True)
+class Assumptions:
+    """What is assumed of the two arms, and asked of the test.
+
+    The reference separates the class from all others with an area under the ROC curve of `auroc`; scores of the two
+    arms for one image correlate by `correlation`, those of one arm for two images of a patient by `resemblance`; the
+    arms disagree on at least the shares `discordant` of the class's images (a range). An arm is trained with `seeds`
+    seeds, between which its area has the standard deviation `seed_auroc`.
+    """
+
+    auroc: float = 0.85
+    correlation: float = 0.7
+    resemblance: float = 0.5
+    discordant: tuple[float, float] = (0.2, 0.3)
+    power: float = 0.8
+    level: float = 0.05
+    seeds: int = ADVISED_SEEDS
+    seed_auroc: float = 0.005
+
+    def errors(self, freedom: float) -> float:
+        """How many standard errors a difference must be, given the degrees of freedom: by the noncentral t.
+
+        >>> [round(Assumptions().errors(freedom), 1) for freedom in (5, 11, 1e6)]
+        [3.5, 3.1, 2.8]
+        """
+        from scipy.optimize import brentq
+        from scipy.stats import nct, t
+
+        critical = t.ppf(1 - self.level / 2, freedom)
+        return float(brentq(lambda errors: nct.sf(critical, freedom, errors) - self.power, 0.1, 50))
+
+
+USUAL = Assumptions()
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What is tested, in images a patient: of those who have the class alone, of those without it, and of both kinds.
+
+    `both` has pairs, images with and without the class: such a patient is one patient, not two.
+    """
+
+    rare: tuple[int, ...]
+    others: tuple[int, ...]
+    both: tuple[tuple[int, int], ...] = ()
+
+    @classmethod
+    def of(cls, labels: pd.Series, patients: pd.Series, label: str) -> Sample:
+        """From the label and the patient of each test image."""
+        mine = labels == label
+        pairs = list(zip(*(part.groupby(patients).sum().tolist() for part in (mine, ~mine)), strict=True))
+        return cls(
+            tuple(rare for rare, others in pairs if not others),
+            tuple(others for rare, others in pairs if not rare),
+            tuple((rare, others) for rare, others in pairs if rare and others),
+        )
+
+    @property
+    def rare_sizes(self) -> tuple[int, ...]:
+        """Images of the class of each patient who has it."""
+        return self.rare + tuple(rare for rare, _ in self.both)
+
+    @property
+    def patients(self) -> int:
+        """Patients who have the class."""
+        return len(self.rare_sizes)
+
+    @property
+    def images(self) -> int:
+        """Test images of the class."""
+        return sum(self.rare_sizes)
+
+    @property
+    def other_images(self) -> int:
+        """Test images of other classes."""
+        return sum(self.others) + sum(others for _, others in self.both)
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """One way of testing, and the smallest differences of the class that it detects; `None` where it detects none.
+
+    `images` and `patients` are those of the class, `base` is the AUPRC that the reference has by assumption. `auprc` is
+    the smallest detectable difference, `recall` the same for the least and the most disagreement. `needed` patients
+    of the class detect the wanted difference of AUPRC, `needed_recall` that of recall, if all classes grow alike.
+    """
+
+    images: int
+    patients: int
+    prevalence: float
+    base: float | None = None
+    auprc: float | None = None
+    recall: tuple[float, float] | None = None
+    needed: int | None = None
+    needed_recall: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Power:
+    """The smallest detectable differences of one class, on the stored test split and by cross-fitting."""
+
+    label: str
+    difference: float
+    one_split: Way
+    cross_fitted: Way | None
+    folds: int
+    patients_known: bool = True
+    assumed: Assumptions = USUAL
+
+    @property
+    def sentence(self) -> str:
+        """All of it in one line."""
+        return sentence(self)
+
+    @property
+    def as_json(self) -> dict[str, Any]:
+        """For a program."""
+        words = {"notes": notes(self), "assumptions": assumptions_in_words(self)}
+        return {"sentence": self.sentence, **asdict(self), **words}
+
+    @property
+    def out_of_fold_json(self) -> dict[str, Any]:
+        """The same for a program that tests out of fold: words speak of cross-fitting alone."""
+        if self.cross_fitted is None:
+            return self.as_json
+        told = notes(replace(self, one_split=self.cross_fitted))
+        return {**self.as_json, "sentence": out_of_fold_sentence(self), "notes": told}
+
+
+def power(sample: Sample, difference: float = 0.05, assumed: Assumptions = USUAL, seed: int = 0, folds: int = 1) -> Way:
+    """What one test set, or all folds together, can detect of the class.
+
+    >>> found = power(Sample((1,) * 60, (1,) * 540))
+    >>> found.patients, [round(each, 2) for each in found.recall]
+    (60, [0.16, 0.2])
+    """
+    way = Way(sample.images, sample.patients, sample.images / max(1, sample.images + sample.other_images))
+    if way.patients < FEWEST:
+        return way
+    if sample.other_images:
+        way = _with_auprc(way, sample, difference, assumed, seed, folds)
+    needed = _patients_for_recall(sample, difference, assumed)
+    return replace(way, recall=recall_difference(sample, assumed), needed_recall=needed)
+
+
+def _with_auprc(way: Way, sample: Sample, difference: float, assumed: Assumptions, seed: int, folds: int) -> Way:
+    """The same with the smallest difference of AUPRC at which `compare` says "helps" as often as wanted."""
+    from analysis.power.simulation import Simulation
+
+    folds = max(1, min(folds, way.patients // RARE_PATIENTS_A_FOLD))
+    simulation = Simulation(sample, assumed, folds, seed)
+    needed = _patients_for_auprc(simulation, difference, way.patients)
+    return replace(way, base=simulation.base, auprc=simulation.smallest(), needed=needed)
+
+
+def _patients_for_auprc(simulation: Simulation, difference: float, patients: int) -> int | None:
+    """Patients who detect the difference; `None` where no arm can be so much better, or its seeds alone hide it.
+
+    The variance of patients falls with their number, that of the seeds stays.
+    """
+    gain = simulation.gain_of(difference)
+    if gain is None:
+        return None
+    assumed, seeds = simulation.assumed, simulation.seed_variance(gain)
+    of_one = patients * (float((simulation.at(gain).errors ** 2).mean()) - seeds)
+    left = (difference / assumed.errors(1e6)) ** 2 - seeds
+    if left <= 0:
+        return None
+    needed = of_one / left
+    for _ in range(3):  # the degrees of freedom hang on the number that is looked for
+        needed = of_one / max(1e-12, (difference / assumed.errors(max(1, needed - 1))) ** 2 - seeds)
+    return max(FEWEST, math.ceil(needed))
+
+
+def recall_difference(sample: Sample, assumed: Assumptions = USUAL) -> tuple[float, float] | None:
+    """The smallest detectable difference of recall, at the least and the most disagreement; `None` without any.
+
+    By the exact paired test (`mcnemar_power`), of the images over their design effect. The arms disagree on no fewer
+    images than they differ by.
+
+    >>> [round(each, 2) for each in recall_difference(Sample((1,) * 12, ()))]
+    [0.58, 0.58]
+    """
+    count = _independent(sample, assumed)
+    if sample.patients < FEWEST or count < FEWEST:
+        return None
+    found = [detectable_difference(count, share, assumed.power, assumed.level) for share in assumed.discordant]
+    return None if found[0] is None or found[1] is None else (found[0], found[1])
+
+
+def _patients_for_recall(sample: Sample, difference: float, assumed: Assumptions) -> int:
+    """The same the other way round, at the middle of the disagreement."""
+    images = units_needed(difference, sum(assumed.discordant) / 2, assumed.power, assumed.level)
+    return max(FEWEST, math.ceil(images * sample.patients / _independent(sample, assumed)))
+
+
+def _independent(sample: Sample, assumed: Assumptions) -> int:
+    """So many independent images as the images of the class are worth."""
+    return math.floor(sample.images / design_effect(sample.rare_sizes, assumed.resemblance)) if sample.images else 0
+
+
+def design_effect(sizes: Sequence[int], resemblance: float) -> float:
+    """By how much images of the same patients count for less: 1 + (m - 1) * resemblance (Kish 1965).
+
+    m is the number of images of a patient, averaged over images.
+
+    >>> design_effect([1, 1, 1], 0.5), design_effect([3, 3], 0.5)
+    (1.0, 2.0)
+    """
+    return 1 + (sum(size * size for size in sizes) / sum(sizes) - 1) * resemblance
+
+
+def measure_power(
+    collection: Collection,
+    split: Split,
+    label: str | None = None,
+    difference: float = 0.05,
+    *,
+    command: str = "balance power",
+) -> Power:
+    """What the stored test part, and every fold tested once, can show of a class (default: the rarest in training).
+
+    `command` is the one that asks: what is advised begins with it.
+
+    Raises:
+        PlanError: no such class, or a difference that is no share.
+        SplitError: the class is not in training, or there is nothing of it to test on.
+    """
+    if not 0 < difference < 1:
+        advice = "use, for example: balance power --difference 0.05"
+        raise PlanError(needed="a difference between 0 and 1", found=f"--difference {difference:g}", next_step=advice)
+    label = _require_class(collection, split, label, command)
+    one, crossed = _samples(collection, split, label)
+    if not one.patients and crossed is None:
+        raise _no_test_images(collection, split, label, command)
+    ways = _ways(collection, split, label, difference)
+    assert ways["one_split"] is not None
+    known = bool(collection.images["patient"].notna().all())
+    return Power(label, difference, ways["one_split"], ways["cross_fitted"], split.fold_count, known)
+
+
+def by_metric_and_class(
+    collection: Collection, split: Split, difference: float = 0.05
+) -> dict[str, dict[str, dict[str, Any]]]:
+    """For each metric and each class the smallest detectable difference and the patients that `difference` takes.
+
+    `{"auprc": {label: {"one_split": {"smallest": ..., "needed": ...}, "cross_fitted": ...}}, "recall": ...}`; `None`
+    where nothing is detectable, and no entry for a class that is not trained on.
+    """
+    from balancer.splits.split import training_counts
+
+    found: dict[str, dict[str, dict[str, Any]]] = {"auprc": {}, "recall": {}}
+    for label, count in training_counts(collection, split).items():
+        if count:
+            ways = _ways(collection, split, label, difference)
+            for metric, of_class in found.items():
+                of_class[label] = {name: way and _figure(way, metric) for name, way in ways.items()}
+    return found
+
+
+def _figure(way: Way, metric: str) -> dict[str, Any]:
+    smallest, needed = (way.auprc, way.needed) if metric == "auprc" else (way.recall, way.needed_recall)
+    return {"images": way.images, "patients": way.patients, "smallest": smallest, "needed": needed}
+
+
+def _ways(collection: Collection, split: Split, label: str, difference: float) -> dict[str, Way | None]:
+    one, crossed = _samples(collection, split, label)
+    whole = None if crossed is None else power(crossed, difference, folds=split.fold_count)
+    return {"one_split": power(one, difference), "cross_fitted": whole}
+
+
+def recall_line(collection: Collection, split: Split) -> str:
+    """One line on the recall of the rarest class, at once; empty where there is no test part."""
+    label = rarest(collection, split)
+    if label is None or not (split.parts == "test").any():
+        return ""
+    one, crossed = _samples(collection, split, label)
+    known = bool(collection.images["patient"].notna().all())
+    ways = [(each.images, each.patients, recall_difference(each)) for each in (one, crossed) if each is not None]
+    return recall_sentence(label, ways, known)
+
+
+def rarest(collection: Collection, split: Split) -> str | None:
+    """The class with the fewest training images, one at least: that of the primary endpoint; `None` without any."""
+    from balancer.splits.split import training_counts
+
+    counts = {label: count for label, count in training_counts(collection, split).items() if count}
+    return min(counts, key=lambda label: counts[label]) if counts else None
+
+
+def _samples(collection: Collection, split: Split, label: str) -> tuple[Sample, Sample | None]:
+    """The stored test part, and all images where there are folds."""
+    from balancer.splits.groups import stay_together
+
+    labels, patients = collection.images["label"], stay_together(collection)
+    tested = split.paths("test")
+    one = Sample.of(labels.loc[tested], patients.loc[tested], label)
+    return one, Sample.of(labels, patients, label) if split.fold_count else None
+
+
+def _require_class(collection: Collection, split: Split, label: str | None, command: str) -> str:
+    from balancer.splits.split import training_counts
+
+    counts = training_counts(collection, split)
+    chosen = rarest(collection, split) if label is None else label
+    trained = [name for name, count in counts.items() if count]
+    if chosen is None or chosen not in counts:
+        raise PlanError(
+            needed=f"a class of the collection: {', '.join(counts)}",
+            found=f"{label!r} in --label",
+            next_step=f"use, for example: {command} --label {shlex.quote(rarest(collection, split) or '')}",
+        )
+    if chosen not in trained:
+        raise SplitError(
+            needed=f"training images of {chosen}",
+            found="none: no arm can learn it, so its recall is 0 in all of them, and nothing can be compared",
+            next_step="train on some of its patients: balance split --splits FILE; or try "
+            + _of_another(trained, command),
+        )
+    return chosen
+
+
+def _no_test_images(collection: Collection, split: Split, label: str, command: str) -> SplitError:
+    tested = set(collection.images.loc[split.paths("test"), "label"])
+    still = f"; differences of {', '.join(sorted(tested))} can still be shown" if tested else ""
+    advice = "to test on each of its patients: balance split --folds 5"
+    return SplitError(
+        needed=f"test images of {label}",
+        found=f"none: the test part can show nothing of it{still}",
+        next_step=f"{advice}; or judge another class: {_of_another(sorted(tested), command)}" if tested else advice,
+    )
+
+
+def _of_another(labels: Sequence[str], command: str) -> str:
+    return f"{command} --label {shlex.quote(labels[0])}" if labels else "balance scan FOLDER"

@@ -1,0 +1,158 @@
+"""The smallest detectable differences, in words."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from analysis.data.minimums import RARE_TEST_PATIENTS, TEST_IMAGES
+
+if TYPE_CHECKING:
+    from analysis.power.detectable_effect import Power, Way
+
+_OTHER_SCALE = 1.5
+Span = tuple[float, float] | None
+
+
+def sentence(found: Power) -> str:
+    """The smallest detectable differences, and what a smaller one would take, in one line."""
+    ways = [found.one_split, *([found.cross_fitted] if found.cross_fitted else [])]
+    return _detectable(found, ways, ["test", ""]) + _takes(found, ways)
+
+
+def out_of_fold_sentence(found: Power) -> str:
+    """The same of cross-fitting alone; empty where there are no folds."""
+    way = found.cross_fitted
+    return "" if way is None else _detectable(found, [way], [""]) + _takes(found, [way])
+
+
+def recall_sentence(label: str, ways: Sequence[tuple[int, int, Span]], patients_known: bool) -> str:
+    """The smallest detectable differences of recall: (images, patients, range), the test split first.
+
+    >>> recall_sentence("nodule", [(12, 12, (0.58, 0.58))], True)
+    'Smallest detectable recall difference for nodule: 0.58 (12 test patients). More: balance power'
+    """
+    found = [
+        f"{range_in_words(span)}{_of(images, patients, patients_known, what)}"
+        for (images, patients, span), what in zip(ways, ("test", ""), strict=False)
+    ]
+    return f"Smallest detectable recall difference for {label}: {', '.join(found)}. More: balance power"
+
+
+def _detectable(found: Power, ways: Sequence[Way], which: Sequence[str]) -> str:
+    """AUPRC, or recall where a way of testing has no image of another class."""
+    by_recall = all(way.auprc is None and way.recall is not None and way.prevalence == 1 for way in ways)
+    spans = [way.recall if by_recall else None if way.auprc is None else (way.auprc, way.auprc) for way in ways]
+    told = [
+        f"{range_in_words(span)}{_of(way.images, way.patients, found.patients_known, what)}"
+        for span, way, what in zip(spans, ways, which, strict=False)
+    ]
+    return f"Smallest detectable {'recall' if by_recall else 'AUPRC'} difference for {found.label}: {', '.join(told)}"
+
+
+def range_in_words(span: Span) -> str:
+    """A range as one figure where both ends are the same to two digits.
+
+    >>> range_in_words((0.58, 0.58)), range_in_words((0.16, 0.2)), range_in_words(None)
+    ('0.58', '0.16 to 0.20', 'none')
+    """
+    if span is None:
+        return "none"
+    low, high = (f"{each:.2f}" for each in span)
+    return low if low == high else f"{low} to {high}"
+
+
+def _of(images: int, patients: int, known: bool, which: str) -> str:
+    """Of how many images and patients; of those of all folds where `which` is empty."""
+    unit = f"{which} " if which else ""
+    if not known:
+        size = _counted(images, f"{unit}image")
+    elif images == patients:
+        size = _counted(patients, f"{unit}patient")
+    else:
+        size = f"{_counted(images, 'image')} of {_counted(patients, f'{unit}patient')}"
+    return f" ({size})" if which else f" cross-fitted ({size})"
+
+
+def _takes(found: Power, ways: Sequence[Way]) -> str:
+    """What the wanted difference would take, and the end of the sentence."""
+    more = [each.needed - each.patients for each in ways if each.needed is not None]
+    if not more:
+        return "."
+    unit = "patients of the class" if found.patients_known else "images of the class"
+    takes = f"{found.difference:g} would take at least {rounded(min(more))} more {unit}" if min(more) > 0 else ""
+    return f"; {takes or f'{found.difference:g} is detectable'}."
+
+
+def notes(found: Power) -> list[str]:
+    """What else is to be known: what the figures leave out, and what can still be concluded."""
+    one, crossed = found.one_split, found.cross_fitted
+    told = [*_about_few(found), *_about_auprc(found)]
+    if crossed is None:
+        told.append("To test on every patient once, by models that never saw them: balance split --folds 5")
+    elif one.images and max(ratio := one.prevalence / crossed.prevalence, 1 / ratio) > _OTHER_SCALE:
+        told.append("The class has another share of the test split than of all images: the two AUPRC do not compare.")
+    if not found.patients_known:
+        told.append(
+            "Patients are unknown, so each image counts as one: where patients have several, less is detectable."
+        )
+    return told
+
+
+def assumptions_in_words(found: Power) -> list[str]:
+    """What was assumed."""
+    assumed = found.assumed
+    low, high = assumed.discordant
+    return [
+        f"Detectable: compare says that an arm so much better helps in {assumed.power:.0%} of simulated test sets "
+        f"(paired, by patient, 95% interval, {assumed.seeds} seeds); recall: exact paired test.",
+        f"Assumed: the baseline has AUROC {assumed.auroc:g}, between seeds +- {assumed.seed_auroc:g}; scores correlate "
+        f"by {assumed.correlation:g} between arms and by {assumed.resemblance:g} between images of a patient; two arms "
+        f"disagree on {low:.0%} to {high:.0%} of the images of the class, or on as many as they differ by; with more "
+        "patients of the class the other classes grow alike.",
+    ]
+
+
+def rounded(count: int) -> int:
+    """Up to two digits, since the figure is no more precise.
+
+    >>> rounded(1234), rounded(7)
+    (1300, 7)
+    """
+    scale = int("1".ljust(len(str(count)) - 1, "0"))
+    return math.ceil(count / scale) * scale
+
+
+def _about_few(found: Power) -> list[str]:
+    one, best, label = found.one_split, found.cross_fitted or found.one_split, found.label
+    nothing = "no difference is significant, however large"
+    if best.patients < RARE_TEST_PATIENTS:
+        return [
+            f"With {_counted(best.patients, 'test patient')} of {label} {nothing}: even five better of five have "
+            "p = 0.06. A comparison can only say that it cannot tell; of a larger class (--label) it may say more."
+        ]
+    if one.patients < RARE_TEST_PATIENTS:
+        return [f"With {_counted(one.patients, 'test patient')} of {label} {nothing}: cross-fit instead."]
+    if one.images < TEST_IMAGES:
+        each = f"one image moves its recall by {1 / one.images:.2f}"
+        return [f"With {_counted(one.images, 'test image')} of {label} {each}: only large differences are detectable."]
+    return []
+
+
+def _about_auprc(found: Power) -> list[str]:
+    one, best = found.one_split, found.cross_fitted or found.one_split
+    if one.prevalence == 1:
+        return ["The test split has no image of another class: AUPRC has no meaning, only recall can be compared."]
+    if one.base is not None and one.auprc is None:
+        return [f"From an AUPRC of {one.base:.2f} even a nearly perfect arm is too small a gain for this test split."]
+    if best.base is not None and best.needed is None:
+        return [
+            f"A gain of {found.difference:g} from an AUPRC of {best.base:.2f} is beyond a perfect arm, or smaller than "
+            "what the seeds alone make: raise --seeds of compare."
+        ]
+    return []
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"

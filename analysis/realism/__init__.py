@@ -1,0 +1,1 @@
+"""How synthetic images differ from real ones."""

@@ -1,0 +1,113 @@
+"""What the probe found, in words: the verdict first, then what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict
+from typing import Any
+
+from analysis.realism.detectability import LEVEL, ClassProbe, Detector, Probe
+from analysis.realism.shortcut_reliance import Lean
+
+_KINDS = (
+    (("file format",), "several file formats lie side by side: convert the collection to one, then fill it"),
+    (("width", "height"), "pixel sizes differ: bring the collection to one size, then fill it"),
+    (
+        ("noise", "frequencies", "compressed", "steps every", "texture"),
+        "fine detail differs: draw at the images' own size (balance fill --size), or train the model longer",
+    ),
+    (
+        ("border", "black", "white", "darkest", "brightest", "levels"),
+        "borders or grey levels differ: look at the contact sheet, and train the model longer",
+    ),
+    (
+        ("one pixel",),
+        "fixed places of the image differ, as with a mark: look for one in real and in synthetic images",
+    ),
+)
+_SHORTCUT = "give every class the same number: balance fill --symmetric, which makes the trace say less of the label"
+
+
+def verdict(found: Probe) -> str:
+    """One paragraph: can they be told apart, by what, and does a classifier lean on it?"""
+    return " ".join((_recognised(found), *(_leaning(lean, " or ".join(found.minority)) for lean in found.leans)))
+
+
+def fixes(found: Probe) -> list[str]:
+    """What could be done about it, most telling first; nothing where nothing was found."""
+    names = [name for one in found.classes for name in _told_by(one)]
+    advice = [text for words, text in _KINDS if any(word in name for name in names for word in words)]
+    return [*([_SHORTCUT] if names or any(each.leans for each in found.leans) else []), *advice]
+
+
+def report(found: Probe) -> dict[str, Any]:
+    """Everything, for a program."""
+    content = asdict(found)
+    for one, lean in zip(content["leans"], found.leans, strict=True):
+        one["leans"] = lean.leans
+    for one, of_class in zip(content["classes"], found.classes, strict=True):
+        one["flagged"] = any(each.alarms for each in of_class.detectors)
+    return {
+        "verdict": verdict(found),
+        "fixes": fixes(found),
+        "flagged": found.p_value <= LEVEL,
+        "p_value": found.p_value,
+        "level": LEVEL,
+        **content,
+    }
+
+
+def _recognised(found: Probe) -> str:
+    tested = [each for each in found.classes if each.detectors]
+    if not tested:
+        return "Whether real can be told from synthetic cannot be said: " + _unknown(found.classes)
+    flagged = [each for each in tested if any(one.alarms for one in each.detectors)]
+    if not flagged:
+        names = ", ".join(each.label for each in tested)
+        return f"Real and synthetic {names} could not be told apart (p = {found.p_value:.3g} over all detectors)."
+    return " ".join(map(_of_class, flagged))
+
+
+def _told_by(found: ClassProbe) -> list[str]:
+    """The detectors that raised an alarm; fixed places only where no figure of the whole image tells as well."""
+    alarms = [each for each in found.detectors if each.alarms]
+    trace = max((each.area.value for each in alarms if each.kind == "trace"), default=0.0)
+    return [each.name for each in alarms if each.kind != "position" or each.area.value > trace]
+
+
+def _of_class(found: ClassProbe) -> str:
+    alarms = [each for each in found.detectors if each.alarms]
+    clearest = max(alarms, key=lambda each: each.area.value)
+    trace = _strongest(each for each in alarms if each.kind in ("trace", "position"))
+    giveaway = f" The clearest single giveaway is {trace.name} ({trace.area})." if trace else ""
+    return (
+        f"Synthetic {found.label} can {_how_well(clearest.area.value)} be told from real: AUROC {clearest.area} by "
+        f"{clearest.name}.{giveaway}"
+    )
+
+
+def _strongest(some: Iterable[Detector]) -> Detector | None:
+    """The one that tells best; of equals one that says more to a person than how well pixels compress."""
+    order = lambda each: (round(each.area.value, 2), each.kind == "trace", each.name != "compressed size")  # noqa: E731
+    return max(some, key=order, default=None)
+
+
+def _how_well(area: float) -> str:
+    if area >= 0.95:
+        return "nearly always"
+    if area >= 0.8:
+        return "mostly"
+    return "often" if area >= 0.65 else "sometimes"
+
+
+def _leaning(lean: Lean, minority: str) -> str:
+    moved = f"{lean.plain:.0%} of plain and {lean.traced:.0%} of {lean.images} {lean.what}"
+    range_ = f"[{100 * lean.excess.low:+.0f}, {100 * lean.excess.high:+.0f}]"
+    against = f"{100 * lean.excess.value:+.0f} points {range_} against a classifier that saw none"
+    if lean.leans:
+        return f"A classifier leans on it: it calls {moved} {minority}, {against}."
+    return f"A classifier is not seen to lean on it: it calls {moved} {minority}, {against}."
+
+
+def _unknown(classes: Iterable[ClassProbe]) -> str:
+    return "; ".join(f"{each.label}: {each.unknown.removeprefix('cannot be said: ')}" for each in classes) + "."

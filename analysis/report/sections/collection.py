@@ -1,0 +1,342 @@
+"""The sections on the collection and its synthetic images."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from analysis.report.blocks import (
+    Block,
+    Bullets,
+    Plot,
+    Section,
+    Strip,
+    Table,
+    Words,
+    chance,
+    figure,
+    many,
+    missing,
+    number,
+)
+from analysis.report.charts import Bar, Line, Row, bars, forest, steps, xy
+from analysis.report.data import PARTS, Balanced, Facts
+from analysis.report.json_reading import entries, interval, mapping, real, text, texts
+from analysis.report.sections.copies import Copies
+from analysis.report.sections.screening import DECISIONS, GATES, Screened
+from analysis.statistics.intervals import Interval
+from balancer.collection.imbalance import measure_imbalance
+
+_FILL = "balance fill --target max --dry-run"
+_FILES = 3
+_DETECTORS = 8
+_FIDELITY = {
+    **{"kid": "KID, lower is nearer", "fid": "FID, lower is nearer"},
+    **{"precision": "share that looks real (precision)", "recall": "share of real kinds that are there (recall)"},
+}
+_BEYOND = 2.5  # times the rejection threshold: what is farther is drawn at the edge
+
+
+def distribution(facts: Facts) -> Section:
+    """Classes before and after, by part."""
+    before = facts.training
+    added = {label: _added(facts, label) for label in facts.labels}
+    rows = [
+        Bar(label, {"real": before[label], "synthetic": added[label]}, _sum(before[label], added[label]))
+        for label in facts.labels
+    ]
+    blocks: list[Block] = [
+        Words(_imbalance(before, added)),
+        Plot(
+            bars(rows, ["real", "synthetic"], "Training images of each class, real and synthetic"),
+            "The training part: real images (the state before), and the synthetic ones that were added to them.",
+        ),
+    ]
+    tested = [label for label in facts.labels if facts.counts["test"].get(label)]
+    if tested:
+        counts = {label: facts.counts["test"].get(label, (0, 0))[0] for label in facts.labels}
+        tests = [Bar(label, {"real": count}, f"{count:,}") for label, count in counts.items()]
+        svg = bars(tests, ["real"], "Test images of each class, all of them real")
+        blocks.append(Plot(svg, "The test part: real images alone, as they come."))
+    blocks.append(_by_part(facts, added))
+    blocks += [_crosstab(name, table) for name, table in facts.attributes.items()]
+    if facts.balanced is None:
+        blocks += missing("There is no balanced folder yet.", _FILL)
+    return Section("distribution", "Distribution before and after", blocks)
+
+
+def _added(facts: Facts, label: str) -> int:
+    return 0 if facts.balanced is None else facts.balanced.counts.get(label, (0, 0))[1]
+
+
+def _sum(before: int, added: int) -> str:
+    return f"{before:,} + {added:,}" if added else f"{before:,}"
+
+
+def _imbalance(before: Mapping[str, int], added: Mapping[str, int]) -> str:
+    first = measure_imbalance(before)
+    said = f"Largest to smallest class of the training part: {_ratio(first.ratio)} to 1"
+    if not any(added.values()):
+        return f"{said}."
+    after = measure_imbalance({label: count + added[label] for label, count in before.items()})
+    return (
+        f"{said} before, {_ratio(after.ratio)} to 1 after; evenness (1 is balanced) {first.evenness:.2f} before, "
+        f"{after.evenness:.2f} after. {many(sum(added.values()), 'synthetic image')}, in the training part alone."
+    )
+
+
+def _ratio(value: float) -> str:
+    return "infinite" if value == float("inf") else f"{value:.1f}"
+
+
+def _by_part(facts: Facts, added: Mapping[str, int]) -> Table:
+    parts = [part for part in PARTS if facts.counts[part]]
+    rows = [
+        [label, *(_images(facts.counts[part].get(label, (0, 0))) for part in parts), f"{added[label]:,}"]
+        for label in facts.labels
+    ]
+    names = {"train": "training", "holdout": "held out", "val": "validation", "test": "test"}
+    caption = (
+        "Real images of each part (known patients in brackets), and synthetic ones. "
+        "Held out: training images that no generator learns from."
+    )
+    return Table(caption, ["class", *(names[part] for part in parts), "synthetic"], rows)
+
+
+def _images(count: tuple[int, int]) -> str:
+    images, patients = count
+    return f"{images:,} ({patients:,})" if patients else f"{images:,}"
+
+
+def _crosstab(name: str, table: Mapping[str, Mapping[str, tuple[int, int]]]) -> Table:
+    values = list(next(iter(table.values()), {}))
+    rows = [[label, *(_images(row[value]) for value in values)] for label, row in table.items()]
+    title = "age group" if name == "age" else name
+    return Table(f"Class by {title}: images (known patients in brackets)", ["class", *values], rows)
+
+
+def findings(facts: Facts) -> Section:
+    """What the scan found, one row for each kind."""
+    kinds = Counter(kind for kind, *_ in facts.findings)
+    rows = []
+    for kind, times in kinds.items():
+        same = [each for each in facts.findings if each[0] == kind]
+        files = [path for *_, paths in same for path in paths]
+        named = ", ".join(files[:_FILES]) + (f" and {len(files) - _FILES} more" if len(files) > _FILES else "")
+        rows.append([kind, f"{times:,}", same[0][1], same[0][2], *([] if facts.private else [named])])
+    if not rows:
+        return Section("findings", "Findings of the scan", [Words("The scan found nothing to complain of.")])
+    header = ["finding", "times", "what it says", "the fix", *([] if facts.private else ["files"])]
+    caption = "The worst first; of several findings of a kind the first one is shown."
+    return Section("findings", "Findings of the scan", [Table(caption, header, rows, prose=True)])
+
+
+def sheets(facts: Facts) -> Section:
+    """Real images beside synthetic ones, class by class."""
+    title = "Real beside synthetic"
+    if facts.private:
+        return Section("sheets", title, [Words("Images are left out of this report (--private).", "quiet")])
+    found = {} if facts.balanced is None else facts.balanced.sheets
+    if not any(synthetic for _, synthetic in found.values()):
+        return Section("sheets", title, missing("There are no synthetic images yet.", _FILL))
+    note = (
+        "Spread evenly over the files of each class, none chosen by eye. This page shows images of patients: "
+        "keep it as you keep the collection, or leave them out with --private."
+    )
+    strips = [
+        Strip(label, [(kind, tiles) for kind, tiles in zip(("real", "synthetic"), sides, strict=True) if tiles])
+        for label, sides in found.items()
+        if any(sides)
+    ]
+    return Section("sheets", title, [Words(note, "quiet"), *strips])
+
+
+def screening(facts: Facts) -> Section:
+    """What the gates and people decided, by class and by reason."""
+    title, found = "Screening", facts.screened
+    if not found.total:
+        return Section("screening", title, missing("Nothing was made, so nothing was screened.", _FILL))
+    by = f", {many(found.persons, 'verdict')} of them by a person" if found.persons else ", all judged by gates alone"
+    rows = [
+        Bar(label, dict(counts), f"{counts['accept'] + counts['unscreened']:,} of {counts.total():,}")
+        for label, counts in found.decisions.items()
+    ]
+    shown = [each for each in DECISIONS if any(counts[each] for counts in found.decisions.values())]
+    blocks: list[Block] = [
+        Words(
+            f"{many(found.total, 'image')} made or taken in so far{by}. What was rejected is in no balanced folder; "
+            "what is under review waits for a person."
+        ),
+        Plot(bars(rows, shown, "Decisions by class"), "Decisions by class, and how many of all were not turned down."),
+        _decisions(found),
+    ]
+    if found.reasons:
+        blocks.append(_reasons(found))
+    return Section("screening", title, blocks)
+
+
+def _decisions(found: Screened) -> Table:
+    rows = [[label, *(f"{counts[each]:,}" for each in DECISIONS)] for label, counts in found.decisions.items()]
+    return Table("Images by class and decision", ["class", *DECISIONS], rows)
+
+
+def _reasons(found: Screened) -> Table:
+    labels = list(found.decisions)
+    rows = [
+        [f"{decision}: {reason}", GATES.get(gate, gate).partition(":")[0], *(f"{counts[each]:,}" for each in labels)]
+        for (decision, gate, reason), counts in found.reasons.items()
+    ]
+    gates = "; ".join(GATES.values())
+    return Table(
+        f"Why, by gate and class; an image may have several reasons. {gates}.", ["reason", "gate", *labels], rows
+    )
+
+
+def copies(facts: Facts) -> Section:
+    """Distances of synthetic images to patients, beside those between patients."""
+    title, found = "Copies of patients", facts.copies
+    if found is None:
+        why = "Distances to patients are known where copies were screened for: it takes 200 known patients and a fill."
+        return Section("copies", title, missing(why, _FILL))
+    return Section("copies", title, _copy_blocks(found))
+
+
+def _copy_blocks(found: Copies) -> list[Block]:
+    all_made = [value for values in found.synthetic.values() for value in values]
+    farthest = max([*found.real, *all_made], default=0.0)
+    end = max(1.3 * found.reject, min(1.05 * farthest, _BEYOND * found.reject), 1.0)
+    lines = [
+        Line(f"real images, to other patients ({len(found.real):,})", steps(found.real, 0, end), 0, marked=False),
+        Line(f"all synthetic images, to patients ({len(all_made):,})", steps(all_made, 0, end), 1, marked=False),
+    ]
+    if found.accepted:
+        label = f"accepted synthetic images, to patients ({len(found.accepted):,})"
+        lines.append(Line(label, steps(found.accepted, 0, end), 2, marked=False))
+    svg = xy(
+        lines,
+        "Shares of real and of synthetic images that come less near to a patient than a given nearness",
+        ("nearness to the nearest other patient (rarity) →", "share less near"),
+        x_limits=(0, end),
+        y_limits=(0, 1),
+        verticals=((found.review, "95%"), (found.reject, "99.5%")),
+    )
+    told = (
+        "How near images come to the nearest image of another patient. Beyond 95% of the real images a person is "
+        "asked, beyond 99.5% an image is rejected. A line to the right of the real one means copying; what is "
+        "beyond the edge is drawn at it."
+    )
+    blocks: list[Block] = [Plot(svg, told), _copy_table(found), Words(_rule_of_three(found), "quiet")]
+    if not found.certain:
+        blocks.append(Words("The thresholds may be of another state of the collection than the images.", "warning"))
+    return blocks
+
+
+def _copy_table(found: Copies) -> Table:
+    made = {f"synthetic {label}, all that were made": values for label, values in found.synthetic.items()}
+    groups = {"real, to other patients": found.real, **made, "synthetic, accepted, all classes": found.accepted}
+    rows = [
+        [name, f"{len(values):,}", *(_above(values, limit) for limit in (found.review, found.reject))]
+        for name, values in groups.items()
+    ]
+    return Table("Images beyond the thresholds", ["images", "number", "beyond 95%", "beyond 99.5%"], rows)
+
+
+def _above(values: Sequence[float], limit: float) -> str:
+    count = sum(value > limit for value in values)
+    return f"{count:,} ({count / len(values):.1%})" if values else "0"
+
+
+def _rule_of_three(found: Copies) -> str:
+    count = len(found.accepted)
+    if not count or any(value > found.reject for value in found.accepted):
+        return "This does not make any image anonymous."
+    most = min(1.0, 3 / count)
+    return (
+        f"0 of {count:,} accepted images are beyond 99.5%, so at most {most:.1%} of such images would be, by this "
+        "measure (rule of three). That does not make them anonymous."
+    )
+
+
+def probe(facts: Facts) -> Section:
+    """Whether synthetic can be told from real, and what by."""
+    title, found = "Can synthetic be told from real?", facts.probe
+    if not found:
+        return Section("probe", title, missing("Not known yet.", "balance probe"))
+    fixes = texts(found.get("fixes"))
+    blocks: list[Block] = [Words(text(found.get("verdict")))]
+    blocks += [Bullets([f"Fix: {each}" for each in fixes])] if fixes else []
+    classes = [mapping(each) for each in entries(found.get("classes"))]
+    rows = list(_detector_rows(classes))
+    if rows:
+        svg = forest(rows, "AUROC of the detectors that tell best", "AUROC (0.5 is chance)", reference=0.5, digits=2)
+        told = "How well each detector tells synthetic from real within a class, with 95% intervals; the best first."
+        blocks += [Plot(svg, told), _detector_table(classes, real(found.get("level")))]
+    return Section("probe", title, blocks)
+
+
+def _detector_rows(classes: Sequence[Mapping[str, Any]]) -> Iterator[Row]:
+    for one in classes:
+        found = [(text(each.get("name")), interval(each.get("area"))) for each in _detectors(one)]
+        if any(area for _, area in found):
+            yield Row(text(one.get("label")))
+            yield from (Row(name, area, 0) for name, area in found if area)
+
+
+def _detectors(one: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return [mapping(each) for each in entries(one.get("detectors"))][:_DETECTORS]
+
+
+def _alarms(detector: Mapping[str, Any], level: float | None) -> bool:
+    chance = real(detector.get("p_value"))
+    return chance is not None and level is not None and chance <= level
+
+
+def _detector_table(classes: Sequence[Mapping[str, Any]], level: float | None) -> Table:
+    rows = [
+        [
+            f"{text(one.get('label'))}: {text(each.get('name'))}",
+            figure(interval(each.get("area")), 2),
+            chance(real(each.get("p_value"))),
+            "yes" if _alarms(each, level) else "no",
+        ]
+        for one in classes
+        for each in _detectors(one)
+    ]
+    return Table("What tells them apart", ["class and detector", "AUROC [95%]", "p", "alarm"], rows)
+
+
+def quality(facts: Facts) -> Section:
+    """How near synthetic images are to real ones, beside how near these are to each other."""
+    title, classes = "Fidelity", mapping(facts.quality.get("classes"))
+    if not classes:
+        return Section("quality", title, missing("Not known yet.", "balance quality"))
+    said = [text(mapping(each).get("sentence")) for each in classes.values()]
+    rows = [
+        [f"{label}: {name}", figure(value, 3), number(same.value if same else None)]
+        for label, each in classes.items()
+        for name, value, same in _fidelity(mapping(each))
+    ]
+    note = "A good figure does not mean that the images help; only the comparison can say so."
+    blocks: list[Block] = [Bullets(list(filter(None, said)))]
+    if rows:
+        caption = f"Measured in {text(facts.quality.get('embedding')) or 'an embedding'}"
+        blocks.append(Table(caption, ["class and figure", "real to synthetic [95%]", "real to real"], rows))
+    return Section("quality", title, [*blocks, Words(note, "quiet")])
+
+
+def _fidelity(found: Mapping[str, Any]) -> Iterator[tuple[str, Interval | None, Interval | None]]:
+    reference = mapping(found.get("reference"))
+    for name, value in mapping(found.get("figures")).items():
+        yield _FIDELITY.get(name, name), interval(value), interval(reference.get(name))
+
+
+def origins(balanced: Balanced) -> list[Block]:
+    """By what the synthetic images were made."""
+    blocks: list[Block] = []
+    for made, count in balanced.made[:_DETECTORS]:
+        known = [[name.replace("_", " "), value] for name, value in made.items() if value]
+        blocks.append(Table(f"{many(count, 'synthetic image')} made with", ["setting", "value"], known, prose=True))
+    if len(balanced.made) > _DETECTORS:
+        blocks.append(Words(f"{len(balanced.made) - _DETECTORS} other ways of making are in provenance.csv.", "quiet"))
+    return blocks

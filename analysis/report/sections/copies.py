@@ -1,0 +1,88 @@
+"""How near synthetic images come to patients, beside how near patients come to each other."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from analysis.report.json_reading import entries, mapping, real
+from analysis.screening.copies import Calibration
+from balancer.jobs import Verdict
+
+_LOOKED_AT = 40  # images that show which calibration they were judged by
+_SPACES = ("pixels", "embedding")
+
+
+@dataclass(frozen=True, slots=True)
+class Copies:
+    """Nearness as the screen measures it: `real` between patients, `synthetic` by class, to the nearest patient.
+
+    A nearness is the rarity (-log of the share of real images that come as near to another patient) in the space
+    where it is rarest. `certain`: the thresholds are those that the images were judged by.
+    """
+
+    real: tuple[float, ...]
+    synthetic: Mapping[str, tuple[float, ...]]
+    accepted: tuple[float, ...]
+    review: float
+    reject: float
+    certain: bool
+
+
+def measure_copies(cache: Path, judged: Mapping[str, Sequence[Verdict]], usable: Iterable[int]) -> Copies | None:
+    """From the calibration that was kept and the scores of all images; `None` where either is missing.
+
+    `usable` are the `id`s of the verdicts that let an image in.
+    """
+    scored = {label: [v for v in verdicts if _values(v)] for label, verdicts in judged.items()}
+    some = [verdict for verdicts in scored.values() for verdict in verdicts]
+    calibration, certain = _calibration(cache, some[:_LOOKED_AT])
+    if calibration is None or not some:
+        return None
+    names, let_in = set(calibration.spaces), set(usable)
+    fitting = {label: [v for v in verdicts if names <= set(_values(v))] for label, verdicts in scored.items()}
+    accepted = [v for verdicts in fitting.values() for v in verdicts if id(v) in let_in]
+    return Copies(
+        real=tuple(calibration.joint.tolist()),
+        synthetic={label: _rarities(calibration, verdicts) for label, verdicts in fitting.items() if verdicts},
+        accepted=_rarities(calibration, accepted),
+        review=calibration.review,
+        reject=calibration.reject,
+        certain=certain,
+    )
+
+
+def _rarities(calibration: Calibration, verdicts: Iterable[Verdict]) -> tuple[float, ...]:
+    return tuple(sorted(calibration.rarity(_values(verdict)) for verdict in verdicts))
+
+
+def _calibration(cache: Path, verdicts: Sequence[Verdict]) -> tuple[Calibration | None, bool]:
+    """The newest one by which the percentiles on record come out again, else the newest."""
+    kept = sorted(cache.glob("calibration-*.json"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
+    found = [each for each in map(_read, kept) if each is not None]
+    for each in found:
+        if verdicts and all(_agrees(each, verdict) for verdict in verdicts):
+            return each, True
+    return (found[0] if found else None), False
+
+
+def _read(path: Path) -> Calibration | None:
+    try:
+        stored = [mapping(each) for each in entries(json.loads(path.read_bytes()))]
+    except (OSError, ValueError, RecursionError):
+        return None
+    names = {name for each in stored for name in each}
+    sound = all(real(each.get(name)) is not None for each in stored for name in names)
+    return Calibration.of(stored) if stored and names and names <= set(_SPACES) and sound else None
+
+
+def _agrees(calibration: Calibration, verdict: Verdict) -> bool:
+    values, percentile = _values(verdict), real(verdict.scores.get("copy_percentile"))
+    return set(calibration.spaces) <= set(values) and calibration.percentile(values) == percentile
+
+
+def _values(verdict: Verdict) -> dict[str, float]:
+    found = {space: real(verdict.scores.get(f"copy_{space}")) for space in _SPACES}
+    return {space: value for space, value in found.items() if value is not None}

@@ -1,0 +1,188 @@
+"""Does an image show what it is to be labelled with, as far as a simple classifier on real images can tell?"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from analysis.vision.copy_embedding import Vectors
+
+Labels = npt.NDArray[np.object_]
+_LEAST_AUROC, _LEAST_BOUND = 0.7, 0.6
+_FEW = 20
+"""Patients of a class below which its worst tail is not known."""
+_TAIL, _CLEARLY = 0.01, 4.0  # the share of real images that look worse; times more probable another class must be
+_FOLDS, _MANY = 5, 2000
+
+
+@dataclass(frozen=True, slots=True)
+class LabelGate:
+    """A logistic regression on features, and for each class the probability that only the worst real images fall below.
+
+    `abstains` names the classes that are not judged, and why.
+    """
+
+    labels: tuple[str, ...]
+    mean: Vectors
+    spread: Vectors
+    weights: npt.NDArray[np.float64]
+    offsets: npt.NDArray[np.float64]
+    least: Mapping[str, float]
+    auroc: Mapping[str, float]
+    abstains: Mapping[str, str]
+
+    @classmethod
+    def fit(
+        cls, features: Vectors, labels: Labels, groups: npt.NDArray[np.int64], held: npt.NDArray[np.bool_]
+    ) -> LabelGate:
+        """Fit on what is not `held`, sharpened or softened (temperature) on what is; tails from images not learned."""
+        classes = tuple(sorted(set(labels)))
+        mean, spread = features.mean(0), features.std(0) + 1e-3
+        inputs = (features - mean) / spread
+        train = np.flatnonzero(~held)
+        apart = len(set(groups[train]) - {-1}) + int((groups[train] < 0).sum())
+        if len(classes) < 2 or len(set(labels[train])) < len(classes) or apart < _FOLDS:
+            why = f"only {apart} patients to learn from" if apart < _FOLDS else "there is nothing to tell it from"
+            reasons = dict.fromkeys(classes, f"{why} in the training part")
+            nothing = np.zeros((len(classes), features.shape[1]))
+            return cls(classes, mean, spread, nothing, np.zeros(len(classes)), {}, {}, reasons)
+        outside = _out_of_fold(inputs[train], labels[train], groups[train], classes)
+        weights, offsets = _fitted(inputs[train], labels[train], classes)
+        logits = np.concatenate([outside, inputs[held] @ weights.T + offsets])
+        known, people = np.concatenate([labels[train], labels[held]]), np.concatenate([groups[train], groups[held]])
+        heat = _temperature(
+            logits[len(train) :] if held.sum() >= 50 else logits,
+            known[-held.sum() :] if held.sum() >= 50 else known,
+            classes,
+        )
+        chances = _softmax(logits / heat)
+        auroc = {name: _auroc(chances[:, place], known == name) for place, name in enumerate(classes)}
+        abstains = {name: why for name in classes if (why := _why_not(auroc[name], known == name, people))}
+        least = {
+            name: float(np.quantile(chances[known == name, place], _TAIL, method="lower"))
+            for place, name in enumerate(classes)
+            if name not in abstains
+        }
+        return cls(classes, mean, spread, weights / heat, offsets / heat, least, auroc, abstains)
+
+    def probabilities(self, features: Vectors) -> npt.NDArray[np.float64]:
+        """Of each class for each image, classes taken as equally frequent: shape (N, classes)."""
+        inputs = (features - self.mean) / self.spread
+        return np.round(_softmax(inputs @ self.weights.T + self.offsets), 5)
+
+    def contradiction(self, wanted: str, chances: npt.NDArray[np.float64]) -> str:
+        """Why an image is clearly not of the wanted class; "" when it may be, or when this cannot be told."""
+        if wanted not in self.least:
+            return ""
+        chance, other = float(chances[self.labels.index(wanted)]), int(chances.argmax())
+        if chance >= self.least[wanted] or chances[other] < _CLEARLY * chance:
+            return ""
+        return f"looks like {self.labels[other]}, and less like {wanted} than nearly all real images of it"
+
+
+def mean_distance(vectors: Vectors) -> float:
+    """Mean distance of all pairs (1 - cosine): how diverse a set of images is.
+
+    >>> mean_distance(np.eye(2, dtype=np.float32))
+    1.0
+    """
+    count = len(vectors)
+    if count < 2:
+        return 0.0
+    total = vectors.sum(0, dtype=np.float64)
+    return round(1 - float((total @ total - count) / (count * (count - 1))), 4)
+
+
+def _out_of_fold(
+    inputs: Vectors, labels: Labels, groups: npt.NDArray[np.int64], classes: Sequence[str]
+) -> npt.NDArray[np.float64]:
+    """Logits for each image by a model that has seen no image of its patient."""
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    alone = groups.copy()
+    alone[groups < 0] = groups.max(initial=0) + 1 + np.arange((groups < 0).sum())
+    logits = np.zeros((len(inputs), len(classes)))
+    for learn, judge in _folds(StratifiedGroupKFold(_FOLDS, shuffle=True, random_state=0), inputs, labels, alone):
+        weights, offsets = _fitted(inputs[learn], labels[learn], classes)
+        logits[judge] = inputs[judge] @ weights.T + offsets
+    return logits
+
+
+def _folds(
+    splitter: object, inputs: Vectors, labels: Labels, groups: npt.NDArray[np.int64]
+) -> list[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]]:
+    import warnings
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a class with fewer patients than folds: it abstains
+        return list(splitter.split(inputs, labels.astype(str), groups))  # type: ignore[attr-defined]
+
+
+def _fitted(
+    inputs: Vectors, labels: Labels, classes: Sequence[str]
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Weights (classes, features) and offsets of a regression in which every class weighs the same."""
+    from sklearn.linear_model import LogisticRegression
+
+    chosen = np.sort(np.concatenate([_some(np.flatnonzero(labels == name)) for name in classes]))
+    present = [name for name in classes if (labels[chosen] == name).any()]
+    model = LogisticRegression(C=0.01, class_weight="balanced", max_iter=300, tol=1e-3)
+    model.fit(inputs[chosen], labels[chosen].astype(str))
+    weights, offsets = np.zeros((len(classes), inputs.shape[1])), np.full(len(classes), -10.0)
+    places = [classes.index(name) for name in present]
+    if len(present) == 2:  # one row stands for two classes
+        weights[places], offsets[places] = (
+            np.stack([-model.coef_[0], model.coef_[0]]) / 2,
+            np.array([-1, 1]) * model.intercept_[0] / 2,
+        )
+    else:
+        weights[places], offsets[places] = model.coef_, model.intercept_
+    return weights, offsets
+
+
+def _some(places: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    return places[:: max(1, len(places) // _MANY)]
+
+
+def _temperature(logits: npt.NDArray[np.float64], labels: Labels, classes: Sequence[str]) -> float:
+    """What logits are divided by for the best mean log likelihood over classes (Guo et al. 2017, arXiv:1706.04599)."""
+    wanted = np.array([classes.index(name) for name in labels])
+    weight = 1 / np.bincount(wanted, minlength=len(classes))[wanted]
+
+    def loss(heat: float) -> float:
+        chances = _softmax(logits / heat)[np.arange(len(wanted)), wanted]
+        return -float((weight * np.log(chances + 1e-12)).sum() / weight.sum())
+
+    return float(min(np.geomspace(0.25, 8, 41), key=loss))
+
+
+def _why_not(auroc: float, own: npt.NDArray[np.bool_], groups: npt.NDArray[np.int64]) -> str:
+    patients = len(set(groups[own & (groups >= 0)].tolist())) + int((own & (groups < 0)).sum())
+    if patients < _FEW:
+        return f"only {patients} patients of it: what its real images look like is not known well enough"
+    bound = auroc - 1.96 * _auroc_error(auroc, int(own.sum()), int((~own).sum()))
+    if auroc < _LEAST_AUROC or bound < _LEAST_BOUND:
+        return f"real images of it can hardly be told from the others (AUROC {auroc:.2f})"
+    return ""
+
+
+def _auroc(scores: npt.NDArray[np.float64], own: npt.NDArray[np.bool_]) -> float:
+    from sklearn.metrics import roc_auc_score
+
+    return round(float(roc_auc_score(own, scores)), 4)
+
+
+def _auroc_error(auroc: float, positive: int, negative: int) -> float:
+    """Standard error of an AUROC (Hanley and McNeil 1982, doi:10.1148/radiology.143.1.7063747)."""
+    one, two = auroc / (2 - auroc), 2 * auroc**2 / (1 + auroc)
+    spread = auroc * (1 - auroc) + (positive - 1) * (one - auroc**2) + (negative - 1) * (two - auroc**2)
+    return math.sqrt(max(spread, 0) / (positive * negative))
+
+
+def _softmax(logits: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    powers = np.exp(logits - logits.max(1, keepdims=True))
+    return np.asarray(powers / powers.sum(1, keepdims=True))

@@ -1,0 +1,208 @@
+"""The real images that candidates are judged by: read once, embedded once, and found again in the cache."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from analysis.data.image_statistics import Inspected, inspect
+from analysis.vision.copy_embedding import Embedding, Vectors, train_embedding, usual_steps
+from balancer.collection.scan import Collection as Xrays
+from balancer.collection.scan import with_hashes
+from balancer.errors import ImageError
+from balancer.files import write_whole
+from balancer.splits.split import Split
+
+ENOUGH = 100
+"""With fewer training images no embedding is learned: it would know each by heart."""
+_VERSION = 1  # of all that is computed here: raised with it, so that an old cache is not mistaken for a new one
+Watch = Callable[[str], Callable[[int, int], None]]
+"""Named with what takes time, it returns whom to tell how far that is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reals:
+    """Real images in one order: `groups` number their patients (-1 unknown; exact duplicates count as one patient),
+    `held` is true of the holdout part, `searched` of images that are only searched: the adapter has seen them, but
+    they are not in the training part. `key` is a hash of all that was put in.
+    """
+
+    paths: tuple[str, ...]
+    labels: npt.NDArray[np.object_]
+    groups: npt.NDArray[np.int64]
+    held: npt.NDArray[np.bool_]
+    searched: npt.NDArray[np.bool_]
+    images: Inspected
+    embedding: Embedding | None
+    vectors: Vectors
+    features: Vectors
+    key: str
+
+    @property
+    def train(self) -> npt.NDArray[np.bool_]:
+        """What embedding and classifier learn from."""
+        return ~self.held & ~self.searched
+
+
+def load_reals(
+    collection: Xrays,
+    split: Split,
+    cache: Path,
+    exposed: Collection[str] = (),
+    steps: int | None = None,
+    watch: Watch = lambda what: _silent,
+) -> tuple[Reals, tuple[str, ...]]:
+    """Training and holdout part, and whatever else of the collection has a hash in `exposed`; and what is to be said.
+
+    Raises:
+        ImageError: no training image can be read.
+    """
+    known, table = _table(collection, split, exposed)
+    cache.mkdir(exist_ok=True)
+    read, readable = _inspected([collection.root / path for path in table.index], list(table["sha256"]), cache, watch)
+    rows = table.iloc[readable]
+    held, searched = (rows["role"] == role for role in ("holdout", "exposed"))
+    train = (~held & ~searched).to_numpy()
+    if not train.any():
+        raise ImageError(
+            needed="real training images to compare with",
+            found="none that can be read",
+            next_step="balance scan FOLDER --deep",
+        )
+    groups = patient_groups(rows)
+    embedding, key = _embedding(read, train, groups, list(rows["sha256"]), steps, cache, watch)
+    vectors, features = _described(read, embedding, key, cache)
+    whole = _hash([key, list(rows["sha256"]), list(rows["label"]), groups.tolist(), list(rows["role"])])
+    found = Reals(
+        paths=tuple(rows.index),
+        labels=rows["label"].to_numpy(object),
+        groups=groups,
+        held=held.to_numpy(),
+        searched=searched.to_numpy(),
+        images=read,
+        embedding=embedding,
+        vectors=vectors,
+        features=features,
+        key=whole,
+    )
+    return found, tuple(_notes(table, readable, set(exposed) - known))
+
+
+def patient_groups(images: pd.DataFrame) -> npt.NDArray[np.int64]:
+    """A number for each patient, exact duplicates joined; -1 where the patient is unknown."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    count, known = len(images), images["patient"].notna().to_numpy()
+    people, contents = (pd.factorize(images[name])[0] for name in ("patient", "sha256"))
+    nodes = count + max(people.max(initial=-1), 0) + 1 + max(contents.max(initial=-1), 0) + 1
+    start = count + max(people.max(initial=-1), 0) + 1
+    some = np.flatnonzero(contents >= 0)
+    ends = (
+        np.concatenate([np.flatnonzero(known), some]),
+        np.concatenate([count + people[known], start + contents[some]]),
+    )
+    _, groups = connected_components(coo_array((np.ones(len(ends[0])), ends), shape=(nodes, nodes)), directed=False)
+    own = groups[:count].astype(np.int64)
+    return np.where(np.isin(own, own[known]), own, -1)
+
+
+def _table(collection: Xrays, split: Split, exposed: Collection[str]) -> tuple[set[str], pd.DataFrame]:
+    """The hashes of all images that were looked at, and the rows of those that are searched, with their role."""
+    training = split.paths("train", "holdout")
+    hashed = with_hashes(collection, training).images
+    table = hashed.loc[training].assign(role=split.parts.loc[training])
+    if missing := set(exposed) - set(table["sha256"]):
+        others = split.paths("val", "test")
+        elsewhere = with_hashes(collection, others).images.loc[others]
+        seen = elsewhere[elsewhere["sha256"].isin(missing)].assign(role="exposed")
+        table = pd.concat([table, seen])
+    return set(table["sha256"]), table
+
+
+def _inspected(paths: list[Path], hashes: list[str], cache: Path, watch: Watch) -> tuple[Inspected, list[int]]:
+    place = cache / f"images-{_hash(hashes)}.npz"
+    if (found := _loaded(place)) is not None:
+        return Inspected(found["greys"], found["measures"]), found["readable"].tolist()
+    read, readable = inspect(paths, watch("Reading real images"))
+    _save(place, greys=read.greys, measures=read.measures, readable=np.array(readable, np.int64))
+    return read, readable
+
+
+def _embedding(
+    read: Inspected,
+    train: npt.NDArray[np.bool_],
+    groups: npt.NDArray[np.int64],
+    hashes: list[str],
+    steps: int | None,
+    cache: Path,
+    watch: Watch,
+) -> tuple[Embedding | None, str]:
+    """The embedding of this training part, from the cache or learned now, and the hash of all that decides it."""
+    count = int(train.sum())
+    steps = usual_steps(count) if steps is None else steps
+    own = [sha256 for sha256, is_train in zip(hashes, train, strict=True) if is_train]
+    people = np.where(groups[train] < 0, -1 - np.arange(count), pd.factorize(groups[train])[0])
+    key = _hash([_VERSION, own, people.tolist(), steps])
+    if count < ENOUGH:
+        return None, key
+    place = cache / f"embedding-{key}.safetensors"
+    found = Embedding.load(place) if place.is_file() else None
+    if found is None:
+        found = train_embedding(
+            read.greys[train], steps=steps, groups=people, progress=watch("Learning what a copy is")
+        )
+        found.save(place, {"training_files": own, "steps": steps, "kind": "embedding", "version": _VERSION})
+    return found, key
+
+
+def _described(read: Inspected, embedding: Embedding | None, key: str, cache: Path) -> tuple[Vectors, Vectors]:
+    if embedding is None:
+        return np.zeros((len(read.greys), 0), np.float32), np.zeros((len(read.greys), 0), np.float32)
+    place = cache / f"vectors-{_hash([key, hashlib.sha256(read.greys.tobytes()).hexdigest()])}.npz"
+    if (found := _loaded(place)) is not None:
+        return found["vectors"], found["features"]
+    vectors, features = embedding.describe(read.greys)
+    _save(place, vectors=vectors, features=features)
+    return vectors, features
+
+
+def _notes(table: pd.DataFrame, readable: list[int], gone: set[str]) -> list[str]:
+    notes = []
+    if len(table) > len(readable):
+        notes.append(f"{len(table) - len(readable)} real images cannot be read and were not searched for copies")
+    if gone:
+        notes.append(f"{len(gone)} of the generator's training images are not in the collection: not searched")
+    return notes
+
+
+def _loaded(path: Path) -> dict[str, Any] | None:
+    """Arrays that were saved; `None` where there are none that can be used."""
+    try:
+        with np.load(path, allow_pickle=False) as found:
+            return dict(found)
+    except Exception:  # whatever is wrong with a cached file, the answer is to make it again
+        return None
+
+
+def _save(path: Path, **arrays: npt.NDArray[Any]) -> None:
+    buffer = io.BytesIO()
+    np.savez(buffer, allow_pickle=False, **arrays)
+    write_whole(path, buffer.getvalue())
+
+
+def _hash(value: object) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _silent(done: int, total: int) -> None:
+    pass

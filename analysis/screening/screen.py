@@ -1,0 +1,284 @@
+"""All gates as one: a candidate to a verdict, with its scores and, in words, the reasons."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from analysis.data.image_statistics import MEASURES, Measures, inspect_one, join
+from analysis.screening.copies import IDENTICAL, Calibration, Nearest, Views, calibrate, choose_queries, search
+from analysis.screening.image_quality import SoundGate
+from analysis.screening.label_consistency import LabelGate, mean_distance
+from analysis.screening.memorisation_test import blame
+from analysis.screening.reference_images import Reals, Watch, load_reals
+from analysis.screening.source_change import SourceGate, likeness
+from analysis.vision.copy_embedding import Vectors
+from balancer.collection.scan import Collection as Xrays
+from balancer.errors import ImageError, ScreenError
+from balancer.files import write_whole
+from balancer.imaging.decode import GreyImage, raise_if_disk_failed
+from balancer.jobs import Candidate, Verdict
+from balancer.splits.split import Split
+
+PATIENTS = 200
+"""Patients of a collection below which no threshold for copies can be estimated."""
+_LEAST_QUERIES, _HELD_QUERIES = 100, 200
+Scores = dict[str, float | str]
+
+
+_NAME_THEM = "name the patients: balance scan FOLDER --patient EXPRESSION; or "
+
+
+def why_unscreened(collection: Xrays) -> str:
+    """Why copies of patients cannot be looked for in this collection; "" when they can."""
+    patients = collection.images["patient"].nunique()
+    if not patients:
+        return "patients are unknown, so no threshold for copies can be estimated"
+    if patients < PATIENTS:
+        return f"only {patients} patients are known: below {PATIENTS} no threshold for copies can be estimated"
+    return ""
+
+
+def require_patients(collection: Xrays) -> None:
+    """Refuse a collection in which copies cannot be looked for.
+
+    Raises:
+        ScreenError: too few patients are known.
+    """
+    if why := why_unscreened(collection):
+        raise ScreenError(
+            needed=f"{PATIENTS} known patients, to screen for copies of them",
+            found=why.split(",")[0].split(":")[0],
+            next_step=("" if collection.images["patient"].notna().any() else _NAME_THEM)
+            + "take the images without this gate, at your word: the same command with --accept-unscreened",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """A candidate as the gates see it."""
+
+    grey: GreyImage
+    measures: Measures
+    views: Views
+    features: Vectors
+
+
+@dataclass(slots=True)
+class Screen:
+    """Judges candidates by all gates; of equal inputs it makes equal verdicts, whenever it is asked.
+
+    `calibration` is `None` where copies cannot be looked for, and `unscreened` says why. `notes` are what a reader must
+    know of how it was fitted.
+    """
+
+    reals: Reals
+    pool: Views
+    sound: SoundGate
+    label: LabelGate | None
+    calibration: Calibration | None
+    unscreened: str
+    notes: tuple[str, ...]
+    name: ClassVar[str] = "screen 1"  # another number where verdicts may differ: stored images are then judged anew
+    _seen: dict[str, _Seen] = field(default_factory=dict)
+    _structure: SourceGate | None = None  # fitted when the first image made from another is judged
+
+    def __call__(self, batch: Sequence[Candidate], accepted: Sequence[Candidate]) -> list[Verdict]:
+        """Return one verdict a candidate; each must also be new beside those accepted before it."""
+        looked: list[_Seen | ImageError] = [self._look(candidate) for candidate in batch]
+        others = [seen for each in accepted if isinstance(seen := self._look(each), _Seen)]
+        verdicts = []
+        for candidate, seen in zip(batch, looked, strict=True):
+            verdict = self._judge(candidate, seen, others)
+            if isinstance(seen, _Seen) and verdict.decision in ("accept", "unscreened"):
+                others.append(seen)
+            verdicts.append(verdict)
+        return verdicts
+
+    def diversity(self, candidates: Sequence[Candidate]) -> float:
+        """Mean distance of all pairs in the embedding; 0 without one."""
+        seen = [each for each in map(self._look, candidates) if isinstance(each, _Seen)]
+        return mean_distance(np.concatenate([each.views.vectors for each in seen])) if seen else 0.0
+
+    def blame(self, verdicts: Sequence[Verdict]) -> str:
+        """A sentence that names the adapter as the cause of many copies; "" where there is none."""
+        if self.calibration is None:
+            return ""
+        found = [value for v in verdicts if isinstance(value := v.scores.get("copy_percentile"), int | float)]
+        return blame(found, len(self.calibration.joint), self.calibration.near)
+
+    def _look(self, candidate: Candidate) -> _Seen | ImageError:
+        if candidate.sha256 not in self._seen or not candidate.sha256:
+            try:
+                grey, measures = inspect_one(candidate.path)
+            except ImageError as error:
+                raise_if_disk_failed(error)
+                return error
+            views, features = self._views(grey)
+            self._seen[candidate.sha256] = _Seen(grey, measures, views, features)
+        return self._seen[candidate.sha256]
+
+    def _views(self, grey: GreyImage) -> tuple[Views, Vectors]:
+        views = Views.of(grey[None], None)
+        if self.reals.embedding is None:
+            return views, np.zeros((1, 0), np.float32)
+        vectors, features = self.reals.embedding.describe(np.stack([grey, grey[:, ::-1]]))
+        return Views(views.pixels, vectors[:1], vectors[1:]), features[:1]
+
+    def _judge(self, candidate: Candidate, seen: _Seen | ImageError, others: Sequence[_Seen]) -> Verdict:
+        if isinstance(seen, ImageError):
+            return Verdict("reject", {}, ("sound: it cannot be read",), self.name)
+        scores: Scores = dict(zip(MEASURES, seen.measures.tolist(), strict=True))
+        reject = [*self._unsound(seen, scores), *self._contradictions(candidate, seen, scores)]
+        copied, review = self._copies(candidate, seen, scores)
+        reject += [*copied, *self._repeats(seen, others, scores)]
+        if reject:
+            return Verdict("reject", scores, tuple(reject), self.name)
+        if review:
+            return Verdict("review", scores, tuple(review), self.name)
+        if self.unscreened:
+            return Verdict("unscreened", scores, (f"copy: not screened: {self.unscreened}",), self.name)
+        return Verdict("accept", scores, (), self.name)
+
+    def _unsound(self, seen: _Seen, scores: Scores) -> list[str]:
+        words, strange = self.sound.faults(seen.grey[None], seen.measures[None])
+        scores["strangeness"] = float(strange[0])
+        return [f"sound: {word}" for word in words[0]]
+
+    def _contradictions(self, candidate: Candidate, seen: _Seen, scores: Scores) -> list[str]:
+        if self.label is None or candidate.label not in self.label.labels:
+            return []
+        chances = self.label.probabilities(seen.features)[0]
+        scores["label_probability"] = float(chances[self.label.labels.index(candidate.label)])
+        why = self.label.contradiction(candidate.label, chances)
+        return [f"label: {why}"] if why else []
+
+    def _copies(self, candidate: Candidate, seen: _Seen, scores: Scores) -> tuple[list[str], list[str]]:
+        """Reasons to reject and reasons to ask a person, of the search and of the comparison with a source."""
+        reject: list[str] = []
+        review: list[str] = []
+        place = self._source(candidate)
+        if place is not None:
+            scores["source_likeness"] = value = likeness(seen.grey, self.reals.images.greys[place])
+            self._structure = self._structure or SourceGate.fit(self.reals.images.greys)
+            if self._structure.same(value):
+                reject.append("copy: it differs from its source image in no more than the intensities")
+        nearest = search(seen.views, self.pool, None if place is None else self._strangers(place))
+        if nearest is None:
+            return reject, review
+        self._record(nearest, "copy", scores)
+        scores["copy_nearest"] = name = self.reals.paths[nearest.place]
+        decision = self._decide(nearest)
+        if decision == "reject":
+            reject.append(f"copy: nearer to a real image than 99.5% of other patients' images are (nearest: {name})")
+        elif decision == "review":
+            review.append(f"copy: nearer to a real image than 95% of other patients' images are (nearest: {name})")
+        return reject, review
+
+    def _repeats(self, seen: _Seen, others: Sequence[_Seen], scores: Scores) -> list[str]:
+        if not others:
+            return []
+        nearest = search(seen.views, Views.joined([other.views for other in others]))
+        if nearest is None:
+            return []
+        self._record(nearest, "new", scores)
+        again = self._decide(nearest) == "reject"
+        return ["new: it repeats another synthetic image that was accepted before it"] if again else []
+
+    def _decide(self, nearest: Nearest) -> str:
+        if nearest.values["pixels"] >= IDENTICAL:
+            return "reject"
+        return "accept" if self.calibration is None else self.calibration.decision(nearest.values)
+
+    def _record(self, nearest: Nearest, what: str, scores: Scores) -> None:
+        scores.update({f"{what}_{space}": value for space, value in nearest.values.items()})
+        if self.calibration is not None:
+            scores[f"{what}_percentile"] = self.calibration.percentile(nearest.values)
+
+    def _source(self, candidate: Candidate) -> int | None:
+        source = candidate.job and candidate.job.method.source
+        return self.reals.paths.index(source.path) if source and source.path in self.reals.paths else None
+
+    def _strangers(self, place: int) -> npt.NDArray[np.bool_]:
+        """All but the source and the other images of its patient, who is on record as the image's own."""
+        groups = self.reals.groups
+        other = groups != groups[place] if groups[place] >= 0 else np.ones(len(groups), bool)
+        other[place] = False
+        return other
+
+
+def fit_screen(
+    collection: Xrays,
+    split: Split,
+    cache: Path,
+    *,
+    exposed: Collection[str] = (),
+    steps: int | None = None,
+    watch: Watch = lambda what: lambda done, total: None,
+) -> Screen:
+    """Fit all gates on the training part; `exposed` are hashes of whatever else the generator was trained on.
+
+    `steps` of training make the embedding, by default as many as suit the collection. What takes long is kept in
+    `cache`, and found again while nothing that it was made from has changed.
+
+    Raises:
+        ImageError: no training image can be read.
+        CollectionError: an image has changed since the scan.
+    """
+    reals, notes = load_reals(collection, split, cache, exposed, steps, watch)
+    vectors = reals.vectors
+    pool = Views.of(reals.images.greys, None)
+    pool = Views(pool.pixels, vectors, vectors)
+    unscreened = why_unscreened(collection)
+    calibration = None
+    if not unscreened:
+        calibration, more = _calibrated(reals, pool, cache, watch)
+        notes += more
+        unscreened = "" if calibration else "too few patients in the training part to estimate a threshold for copies"
+    known = ~reals.searched
+    label = None
+    if reals.embedding is not None:
+        label = LabelGate.fit(reals.features[known], reals.labels[known], reals.groups[known], reals.held[known])
+        notes += tuple(f"label: {name} is not checked: {why}" for name, why in label.abstains.items())
+    else:
+        notes += ("label: not checked: too few training images to learn from",)
+    own = join(zip(reals.images.greys[known], reals.images.measures[known], strict=True))
+    sound = SoundGate.fit(own, reals.train[known])
+    return Screen(reals, pool, sound, label, calibration, unscreened, notes)
+
+
+def _calibrated(reals: Reals, pool: Views, cache: Path, watch: Watch) -> tuple[Calibration | None, tuple[str, ...]]:
+    """Thresholds for copies from held-out images, or, where these are few, from training images."""
+    held = choose_queries(reals.groups, reals.held, reals.paths)
+    asked, notes = held, tuple[str, ...]()
+    if len(held) < _HELD_QUERIES:
+        asked = choose_queries(reals.groups, ~reals.searched, reals.paths)
+        notes = (
+            f"copy: thresholds come from training images, since only {len(held)} are held out: somewhat too strict",
+        )
+    if len(asked) < _LEAST_QUERIES:
+        return None, ()
+    place = cache / f"calibration-{reals.key}.json"
+    stored = _stored(place)
+    if stored is None:
+        views = Views.of(reals.images.greys[asked], reals.embedding)
+        groups = np.where(reals.searched, -1, reals.groups)
+        stored = calibrate(views, reals.groups[asked], pool, groups, watch("Comparing patients"))
+        write_whole(place, json.dumps(stored).encode())
+    if len(stored) < _LEAST_QUERIES:  # where all images are one, no patient has another to be compared with
+        return None, ()
+    return Calibration.of(stored), notes
+
+
+def _stored(place: Path) -> list[Mapping[str, float]] | None:
+    try:
+        found = json.loads(place.read_bytes())
+        return found if isinstance(found, list) and found else None
+    except (OSError, ValueError):
+        return None

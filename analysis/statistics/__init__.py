@@ -1,0 +1,1 @@
+"""Statistics, a function each."""

@@ -1,0 +1,86 @@
+"""The device that trains: which one, in which precision, and with its compiler if it has one."""
+
+from __future__ import annotations
+
+import logging
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from balancer.devices import choose_device, supports_bfloat16
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """A device and whether it multiplies in bfloat16; weights and sums stay in float32."""
+
+    device: torch.device
+    bfloat16: bool
+
+    def autocast(self) -> torch.autocast:
+        """The context that networks run in."""
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16)
+
+    def send(self, *tensors: Tensor) -> tuple[Tensor, ...]:
+        """Tensors there; to a GPU they travel while it works."""
+        if self.device.type != "cuda":
+            return tuple(tensor.to(self.device) for tensor in tensors)
+        return tuple(tensor.pin_memory().to(self.device, non_blocking=True) for tensor in tensors)
+
+    def place(self, network: nn.Module) -> None:
+        """Move a network there, colours innermost, as convolutions run fastest."""
+        network.to(self.device)
+        network.to(memory_format=torch.channels_last)
+
+
+def find_machine(device: str) -> Machine:
+    """The machine for "auto" (a GPU if there is one), "cpu", "cuda" or "cuda:1".
+
+    Raises:
+        ModelError: there is no such device.
+    """
+    name = choose_device(device)
+    return Machine(torch.device(name), supports_bfloat16(name))
+
+
+def compiled(network: nn.Module, example: tuple[Tensor, ...], machine: Machine) -> Callable[..., Any]:
+    """The network compiled, or as it is where no compiler works; found out now and not at the first step."""
+    try:
+        fast: Callable[..., Any] = torch.compile(network)
+        _start_compilers()
+        with machine.autocast():
+            loss = fast(*example)[0].float().square().mean()
+        loss.backward()
+    except Exception as exc:  # whatever a missing or broken compiler raises
+        logger.warning("training without compilation: %s", str(exc).strip().splitlines()[-1:] or type(exc).__name__)
+        torch._dynamo.reset()
+        fast = network
+    network.zero_grad(set_to_none=True)
+    return fast
+
+
+@contextmanager
+def deaf_children() -> Iterator[None]:
+    """Processes that begin in the block never hear Ctrl-C, which this one hears after it.
+
+    torch's compilers ignore it themselves, but only when they have started: before, each prints a traceback.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _start_compilers() -> None:
+    from torch._inductor.async_compile import AsyncCompile
+
+    with deaf_children():
+        AsyncCompile.warm_pool()

@@ -1,0 +1,74 @@
+"""What the two networks are taught: tensors in, a number or a tensor out."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+SCALES = 3
+LATENT_WEIGHT = 0.01
+SNR_LIMIT = 5.0
+
+
+def edges(pictures: Tensor) -> tuple[Tensor, Tensor]:
+    """Differences of neighbours down and across; (N, C, H, W) gives (N, C, H - 1, W) and (N, C, H, W - 1)."""
+    return pictures.diff(dim=2), pictures.diff(dim=3)
+
+
+def reconstruction_loss(decoded: Tensor, pictures: Tensor, edge_weight: float) -> Tensor:
+    """Mean absolute error of grey values and, over a pyramid of scales, of their edges; both (N, C, H, W).
+
+    The edges keep what a plain error blurs: a rib's margin is a small part of the grey but most of the difference.
+
+    >>> float(reconstruction_loss(torch.ones(1, 1, 16, 16), torch.zeros(1, 1, 16, 16), 2.0))
+    1.0
+    """
+    loss = F.l1_loss(decoded, pictures)
+    for scale in range(SCALES):
+        pairs = zip(edges(decoded), edges(pictures), strict=True)
+        loss = loss + edge_weight / 2**scale * sum(F.l1_loss(a, b) for a, b in pairs)
+        decoded, pictures = F.avg_pool2d(decoded, 2), F.avg_pool2d(pictures, 2)
+    return loss
+
+
+def latent_penalty(latents: Tensor) -> Tensor:
+    """How far each channel of (N, C, h, w) is from mean 0 and variance 1, as the diffusion assumes them.
+
+    It is the Kullback-Leibler divergence of a normal distribution of that mean and variance from the standard one.
+    """
+    variance, mean = torch.var_mean(latents.float(), dim=(0, 2, 3))
+    return 0.5 * (mean**2 + variance - 1 - variance.clamp(min=1e-6).log()).mean()
+
+
+def noised(latents: Tensor, noise: Tensor, alpha_bar: Tensor) -> Tensor:
+    """Latents of signal share `alpha_bar`, (N,): sqrt(a) x + sqrt(1 - a) e (Ho et al. 2020, eq. 4)."""
+    a = alpha_bar.view(-1, 1, 1, 1)
+    return a.sqrt() * latents + (1 - a).sqrt() * noise
+
+
+def velocity(latents: Tensor, noise: Tensor, alpha_bar: Tensor) -> Tensor:
+    """What the UNet predicts: v = sqrt(a) e - sqrt(1 - a) x (Salimans and Ho 2022, appendix D).
+
+    >>> x, e = torch.ones(1, 1, 1, 1), torch.zeros(1, 1, 1, 1)
+    >>> float(velocity(x, e, torch.tensor([0.0])))
+    -1.0
+    """
+    a = alpha_bar.view(-1, 1, 1, 1)
+    return a.sqrt() * noise - (1 - a).sqrt() * latents
+
+
+def velocity_weights(alpha_bar: Tensor) -> Tensor:
+    """Min-SNR weights, (N,), for the error of v: min(SNR, 5) / (SNR + 1) (Hang et al. 2023, section 3.4).
+
+    >>> velocity_weights(torch.tensor([0.5])).tolist()
+    [0.5]
+    """
+    snr = alpha_bar / (1 - alpha_bar)
+    return snr.clamp(max=SNR_LIMIT) / (snr + 1)
+
+
+def velocity_loss(predicted: Tensor, target: Tensor, alpha_bar: Tensor, *, min_snr: bool = True) -> Tensor:
+    """Mean squared error of v, each image's weighted unless `min_snr` is off; both (N, C, h, w)."""
+    errors = (predicted.float() - target).square().mean(dim=(1, 2, 3))
+    return (velocity_weights(alpha_bar) * errors if min_snr else errors).mean()

@@ -1,0 +1,38 @@
+"""What the cards of all trained models share."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from balancer.collection.scan import Sample
+from balancer.files import sha256_of
+
+CARD = "card.json"
+
+
+def class_counts(samples: Sequence[Sample]) -> dict[str, int]:
+    """Images of each label, by name."""
+    return dict(sorted(Counter(sample.label for sample in samples).items()))
+
+
+def weight_hashes(folder: Path) -> dict[str, str]:
+    """The SHA-256 of every weight file under `folder`, by its path there."""
+    paths = sorted(folder.rglob("*.safetensors"))
+    return {p.relative_to(folder).as_posix(): sha256_of(p) for p in paths}
+
+
+def escaped(text: str) -> str:
+    """Text as it is, whatever Markdown or HTML it looks like."""
+    plain = " ".join(text.split())
+    for letter, name in (
+        ("&", "&amp;"),
+        ("<", "&lt;"),
+        (">", "&gt;"),
+        ("|", "&#124;"),
+        ("`", "&#96;"),
+        ("[", "&#91;"),
+    ):
+        plain = plain.replace(letter, name)
+    return plain

@@ -1,0 +1,72 @@
+"""The folder of an unfinished training, beside the one that it is to become, and whose training it is."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+from balancer.adapting.common.model_card import CARD
+from balancer.adapting.common.train_state import to_json
+from balancer.errors import ModelError
+from balancer.files import write_whole
+
+
+def work_folder(folder: Path) -> Path:
+    """Where the unfinished work for `folder` lies.
+
+    >>> work_folder(Path("adapters/mine")).name
+    'mine.training'
+    """
+    return folder.with_name(folder.name + ".training")
+
+
+def begin(folder: Path, fingerprint: str, learnt: str) -> None:
+    """Make the work folder of a training, or take up its own; `learnt` is there once anything was learnt.
+
+    Raises:
+        ModelError: the work there is of another training.
+    """
+    work = work_folder(folder)
+    begun = work / "begun.json"
+    if begun.exists() and json.loads(begun.read_text(encoding="utf-8"))["fingerprint"] != fingerprint:
+        if (work / learnt).exists():
+            raise _another_training(work)
+        shutil.rmtree(work)  # nothing was learnt there yet
+    (work / "samples").mkdir(parents=True, exist_ok=True)
+    write_whole(begun, to_json({"fingerprint": fingerprint}).encode())
+
+
+def clear_away(folder: Path) -> None:
+    """Remove the work of a finished training: its latents are patients' data and must not be left without a word.
+
+    Raises:
+        OSError: something of it cannot be removed; called again, it goes on.
+    """
+    if work_folder(folder).exists():
+        shutil.rmtree(work_folder(folder))
+
+
+def is_finished(folder: Path, fingerprint: str) -> bool:
+    """Whether the folder is there and came of this very training.
+
+    Raises:
+        ModelError: it holds something else.
+    """
+    if not folder.exists():
+        return False
+    try:
+        finished = json.loads((folder / CARD).read_text(encoding="utf-8"))["fingerprint"]
+    except (OSError, ValueError, KeyError):
+        finished = None
+    if finished != fingerprint:
+        raise _another_training(folder)
+    return True
+
+
+def _another_training(folder: Path) -> ModelError:
+    return ModelError(
+        needed="a new name, or the folder of the same training",
+        found=f"{folder.name}, which holds something else or was begun with other images or settings",
+        next_step="give another --name, or delete that folder",
+    )

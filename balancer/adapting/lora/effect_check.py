@@ -1,0 +1,132 @@
+"""What an adapter changes: the same seeds drawn with it and without it, exactly as `fill` draws."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from balancer.adapting.common.image_tensors import contact_sheet
+from balancer.errors import ModelError, OutOfMemory
+from balancer.generators.models.checkpoint import Checkpoint
+from balancer.generators.protocol import ImageGenerator
+from balancer.generators.stable_diffusion import Sampling, StableDiffusion, settle_config
+from balancer.imaging.decode import GreyImage, OutputFormat, resize
+from balancer.jobs import GenerationConfig, Job, Method, ModelRef, job_seed
+from balancer.prompting.packs import Packs
+from balancer.prompting.prompts import make_prompt
+
+LEAST_GREY = 0.01
+"""A smaller mean absolute difference, in grey levels of 255, is no change: nobody and no file could tell."""
+_DRAWN = 32
+_TILE = 96
+_NO_FILE = OutputFormat("PNG", ".png", "L", 8, None)
+
+Rows = Mapping[str, Sequence[GreyImage]]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Mean absolute difference of the pixels, in grey levels of 255, and of the latents, in their standard deviation
+    without the adapter; over `images` pairs of the same seed."""
+
+    grey_levels: float
+    latents: float
+    images: int
+
+
+def sample_jobs(packs: Packs, config: GenerationConfig, columns: int, seed: int) -> list[Job]:
+    """Fixed prompts and seeds, `columns` of them for each label."""
+    return [
+        Job(
+            label,
+            column,
+            make_prompt(pack, label, column, seed),
+            job_seed(seed, label, column),
+            config,
+            Method(),
+            _NO_FILE,
+        )
+        for label, pack in packs.items()
+        for column in range(columns)
+    ]
+
+
+def draw_rows(generator: ImageGenerator, jobs: Sequence[Job]) -> dict[str, list[GreyImage]]:
+    """The images of all jobs, by label; a batch that does not fit is drawn in halves."""
+    rows: dict[str, list[GreyImage]] = {}
+    size = jobs[0].config.batch_size if jobs else 1
+    while jobs:
+        try:
+            images = generator.generate(jobs[:size])
+        except OutOfMemory:
+            if size == 1:
+                raise
+            size //= 2
+            continue
+        for job, image in zip(jobs[:size], images, strict=True):
+            rows.setdefault(job.label, []).append(image)
+        jobs = jobs[size:]
+    return rows
+
+
+def sheet(rows: Rows) -> bytes:
+    """A PNG with a row of small pictures for each name."""
+    return contact_sheet({name: np.stack([_small(image) for image in images]) for name, images in rows.items()})
+
+
+def measure_change(
+    checkpoint: Checkpoint,
+    adapter: Path,
+    packs: Packs,
+    sampling: Sampling,
+    seed: int,
+    progress: Callable[[int, int], None],
+) -> tuple[Change, bytes]:
+    """Draw the same seeds with and without an adapter: how much changes, and a picture of both, row above row."""
+    columns = max(1, min(4, _DRAWN // len(packs)))
+    plain = replace(settle_config(checkpoint, None, sampling), batch_size=columns)
+    fitted = replace(plain, adapter=ModelRef(adapter.parent.name, None, ""), adapter_scale=1.0)
+    drawn = []
+    for turn, (file, config) in enumerate(((None, plain), (adapter, fitted))):
+        generator = StableDiffusion(checkpoint, file, config, sampling.device)
+        latents, images = [], []
+        for row, (label, pack) in enumerate(packs.items()):
+            found = generator.draw(sample_jobs({label: pack}, config, columns, seed))
+            latents.append(found[0])
+            images.append(found[1])
+            progress(turn * len(packs) + row + 1, 2 * len(packs))
+        drawn.append((torch.cat(latents), images))
+        del generator
+    (before, base), (after, changed) = drawn
+    pairs = [(a, b) for rows in zip(base, changed, strict=True) for a, b in zip(*rows, strict=True)]
+    grey = float(np.mean([np.abs(a.astype(np.float64) - b).mean() for a, b in pairs]))
+    moved = float((after - before).abs().mean() / before.std().clamp(min=1e-12))
+    rows = {}
+    for place, label in enumerate(packs):
+        rows[f"base {label}"], rows[f"with {label}"] = base[place], changed[place]
+    return Change(grey, moved, len(pairs)), sheet(rows)
+
+
+def require_change(change: Change, name: str) -> None:
+    """Refuse an adapter that changes nothing.
+
+    Raises:
+        ModelError: pictures of the same seeds are the same with it and without it.
+    """
+    if change.grey_levels >= LEAST_GREY:
+        return
+    raise ModelError(
+        needed="an adapter that changes what the base draws",
+        found=f"{name}: {change.images} pictures of the same seeds differ by {change.grey_levels:.4f} grey levels "
+        f"of 255, their latents by {change.latents:.2g} standard deviations",
+        next_step="train it longer under another --name: more --steps or --minutes",
+    )
+
+
+def _small(image: GreyImage) -> GreyImage:
+    side = min(_TILE, max(image.shape))
+    return resize(image, side, side)

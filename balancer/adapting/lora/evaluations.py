@@ -1,0 +1,103 @@
+"""What was seen at each checkpoint of a training: kept, the best of them found, and when it is enough."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import save
+from torch import Tensor
+
+from balancer.adapting.common.train_state import load_tensors, to_json
+from balancer.files import sync_path, write_whole
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One look: its number, the steps before it, the holdout loss (`None` without holdout images) with the classes'
+    figures, and what the watch said."""
+
+    number: int
+    step: int
+    loss: float | None
+    classes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    figures: Mapping[str, float] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    stop: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """The fields by name."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Diary:
+    """The looks of one training, in a folder: a file for each, and the averaged weights as they were then."""
+
+    folder: Path
+
+    def write(self, look: Look, weights: Mapping[str, Tensor]) -> None:
+        """Keep a look, its weights first."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        plain = {name: weight.detach().cpu().contiguous() for name, weight in weights.items()}
+        write_whole(self._weights(look.step), save(plain))
+        write_whole(self.folder / f"{look.step:08d}.json", to_json(look.to_json()).encode())
+        sync_path(self.folder)
+
+    def read(self) -> list[Look]:
+        """All looks, in order."""
+        return list(self._read())
+
+    def forget_after(self, step: int) -> None:
+        """Drop looks that a training which goes on from `step` will have again."""
+        for path in self.folder.glob("[0-9]*"):
+            if int(path.stem) > step:
+                path.unlink()
+
+    def weights(self, look: Look) -> dict[str, Tensor]:
+        """The averaged weights at a look."""
+        return load_tensors(self._weights(look.step), self.folder.parent)
+
+    def _weights(self, step: int) -> Path:
+        return self.folder / f"{step:08d}.safetensors"
+
+    def _read(self) -> Iterator[Look]:
+        for path in sorted(self.folder.glob("[0-9]*.json")):
+            fields = json.loads(path.read_text(encoding="utf-8"))
+            yield Look(**{**fields, "notes": tuple(fields["notes"])})
+
+
+def best_of(looks: Sequence[Look]) -> Look:
+    """The look with the lowest holdout loss, and without one the last; none before the first step.
+
+    Looks at which the watch said stop come only after all others.
+
+    >>> best_of([Look(0, 0, 1.0), Look(1, 5, 3.0), Look(2, 9, 2.0), Look(3, 12, 2.5)]).step
+    9
+    """
+    learnt = [look for look in looks if look.step]
+    sound = [look for look in learnt if not look.stop] or learnt
+    judged = [(look.loss, look.step, look) for look in sound if look.loss is not None]
+    return min(judged, key=lambda each: each[:2])[2] if judged else sound[-1]
+
+
+def reason_to_stop(looks: Sequence[Look], patience: int) -> str:
+    """Why learning should end now, or nothing: the holdout loss turned, or the watch said so.
+
+    >>> reason_to_stop([Look(0, 0, 3.0), Look(1, 5, 1.0), Look(2, 9, 2.0), Look(3, 12, 2.5)], patience=2)
+    'the holdout loss has not fallen since step 5'
+    """
+    learnt = [look for look in looks if look.step]
+    if not learnt:
+        return ""
+    if learnt[-1].stop:
+        return learnt[-1].stop
+    judged = [look for look in learnt if look.loss is not None]
+    if not judged:
+        return ""
+    best = min(judged, key=lambda look: (look.loss, look.step))
+    later = sum(1 for look in judged if look.step > best.step)
+    return f"the holdout loss has not fallen since step {best.step}" if later >= patience else ""

@@ -1,0 +1,84 @@
+"""LoRA layers in a base's networks: made, taken together as what learns, and saved as diffusers reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import LoraConfig
+from torch import Tensor, nn
+
+from balancer.adapting.common.rng import generator
+
+FILE = "pytorch_lora_weights.safetensors"
+_NAME = "default"
+_UNET_LAYERS = ("to_q", "to_k", "to_v", "to_out.0", "ff.net.0.proj", "ff.net.2")
+_TEXT_LAYERS = ("q_proj", "k_proj", "v_proj", "out_proj")
+_PARTS = ("unet", "text_encoder", "text_encoder_2")
+
+
+@dataclass(frozen=True, slots=True)
+class Layers:
+    """The new weights of each part of the pipeline, by part and by name; `/` stands for `.` in the names."""
+
+    weights: nn.ModuleDict
+
+    @classmethod
+    def add(cls, pipe: Any, rank: int, text_encoder: bool, seed: int) -> Layers:
+        """Freeze the base and add layers of a rank to its attention and feed-forward layers (Hu et al. 2021).
+
+        They begin by changing nothing. The weights are in float32, and torch's own generator is left alone.
+        """
+        chosen = [part for part in _PARTS if getattr(pipe, part, None) is not None]
+        for network in (pipe.vae, *(getattr(pipe, part) for part in chosen)):
+            network.requires_grad_(False).eval()
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(generator(seed, "lora weights", 0).initial_seed())
+            weights = {part: _add(pipe, part, rank) for part in chosen if part == "unet" or text_encoder}
+        return cls(nn.ModuleDict(weights))
+
+    @property
+    def count(self) -> int:
+        """How many numbers are learnt."""
+        return sum(weight.numel() for weight in self.weights.parameters())
+
+    @contextmanager
+    def replaced(self, other: nn.Module) -> Iterator[None]:
+        """Inside the block the networks have `other` weights, a running average for one."""
+        own = [weight.detach().clone() for weight in self.weights.parameters()]
+        self._set(list(other.parameters()))
+        try:
+            yield
+        finally:
+            self._set(own)
+
+    @torch.no_grad()
+    def _set(self, values: list[Tensor]) -> None:
+        for weight, value in zip(self.weights.parameters(), values, strict=True):
+            weight.copy_(value)
+
+
+def save_layers(pipeline: type[Any], weights: Mapping[str, Tensor], folder: Path) -> Path:
+    """Write weights, by part and name as `nn.ModuleDict.state_dict` names them, in diffusers' format."""
+    kinds: dict[str, dict[str, Tensor]] = {}
+    for name, weight in weights.items():
+        part, _, layer = name.partition(".")
+        plain = layer.replace("/", ".").replace(f".{_NAME}.", ".")
+        kinds.setdefault(f"{part}_lora_layers", {})[plain] = weight.detach().float().cpu().contiguous()
+    pipeline.save_lora_weights(folder, safe_serialization=True, weight_name=FILE, **kinds)
+    return folder / FILE
+
+
+def _add(pipe: Any, part: str, rank: int) -> nn.ParameterDict:
+    network = getattr(pipe, part)
+    layers = _UNET_LAYERS if part == "unet" else _TEXT_LAYERS
+    where = network.conv_in.weight.device if part == "unet" else network.device
+    network.add_adapter(LoraConfig(r=rank, lora_alpha=rank, target_modules=list(layers)), adapter_name=_NAME)
+    found = {name: weight for name, weight in network.named_parameters() if weight.requires_grad}
+    for weight in found.values():
+        weight.data = weight.data.to(where, torch.float32)
+    return nn.ParameterDict({name.replace(".", "/"): weight for name, weight in found.items()})

@@ -1,0 +1,120 @@
+"""What an adapter says of itself: a card for machines and a page for people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from balancer.adapting.common.model_card import CARD, class_counts, escaped, weight_hashes
+from balancer.adapting.common.train_state import to_json
+from balancer.adapting.lora.effect_check import Change
+from balancer.adapting.lora.evaluations import Look
+from balancer.adapting.lora.settings import LoraSettings
+from balancer.collection.scan import Sample
+from balancer.files import sha256_of
+from balancer.generators.models.checkpoint import Checkpoint
+from balancer.generators.models.licence import find_licence
+
+KIND = "lora"
+
+
+def base_facts(checkpoint: Checkpoint) -> dict[str, Any]:
+    """What is known of a base: name, revision, hashes and licence; never where it lies."""
+    licence = find_licence(checkpoint)
+    single = checkpoint.single_file is not None
+    files = {
+        path.name if single else path.relative_to(checkpoint.folder).as_posix(): sha256_of(path)
+        for path in sorted(checkpoint.weights)
+    }
+    return {
+        **asdict(checkpoint.ref),
+        "weights_sha256": files,
+        "pipeline": checkpoint.pipeline,
+        "licence": licence.name or "not stated",
+        "licence_from": licence.where,
+        "exposure": "unknown: what the base was trained on is not on record here",
+    }
+
+
+def make_card(
+    checkpoint: Checkpoint,
+    samples: Sequence[Sample],
+    settings: LoraSettings,
+    looks: Sequence[Look],
+    best: Look,
+    change: Change,
+    folder: Path,
+    facts: Mapping[str, Any],
+) -> dict[str, Any]:
+    """The card of the adapter in `folder`; `facts` are added to it as they are."""
+    counts = class_counts(samples)
+    return {
+        "kind": KIND,
+        "method": f"LoRA of rank {settings.rank}",
+        "statement": statement(counts, checkpoint.ref.name),
+        "base": base_facts(checkpoint),
+        "images": len(samples),
+        "classes": counts,
+        "settings": settings.to_json(),
+        "training_files": {sample.path: sample.sha256 for sample in samples},
+        "looks": [look.to_json() for look in looks],
+        "kept": {"step": best.step, "holdout_loss": best.loss},
+        "change": asdict(change),
+        "versions": {name: version(name) for name in ("torch", "diffusers", "transformers", "peft")},
+        "weights_sha256": weight_hashes(folder),
+        **facts,
+    }
+
+
+def statement(counts: Mapping[str, int], base: str) -> str:
+    """What everybody must know of an adapter.
+
+    >>> statement({"nodule": 2}, "sd15")[:58]
+    'It learned from your 2 training images (2 of nodule) alone'
+    """
+    classes = ", ".join(f"{count} of {label}" for label, count in counts.items())
+    return (
+        f"It learned from your {sum(counts.values())} training images ({classes}) alone; what its base, {base}, was "
+        "trained on is not known here. Copies of training images are possible: screen what it draws."
+    )
+
+
+def write_card(card: Mapping[str, Any], folder: Path) -> None:
+    """Write `card.json` and `README.md` into the adapter's folder."""
+    (folder / CARD).write_text(to_json(card), encoding="utf-8")
+    (folder / "README.md").write_text(_page(card), encoding="utf-8")
+
+
+def _page(card: Mapping[str, Any]) -> str:
+    base, kept, change, cost = card["base"], card["kept"], card["change"], card["cost"]
+    rows = "\n".join(f"| {escaped(label)} | {count} |" for label, count in card["classes"].items())
+    versions = ", ".join(f"{name} {number}" for name, number in card["versions"].items())
+    revision = base["revision"] or "none (a local folder)"
+    loss = "no holdout images" if kept["holdout_loss"] is None else f"holdout loss {kept['holdout_loss']:.4f}"
+    return f"""# A LoRA adapter for {escaped(base["name"])}
+
+{escaped(card["statement"])}
+
+| class | training images |
+| --- | --- |
+{rows}
+
+- Base: {escaped(base["name"])}, revision {escaped(revision)}, SHA-256 {base["sha256"]}
+- Licence of the base: {escaped(base["licence"])}. The adapter is bound by it too.
+- Kept: the averaged weights after step {kept["step"]} of {card["training"]["steps"]} ({loss}); {escaped(card["ended"])}
+- The same {change["images"]} seeds with and without it differ by {change["grey_levels"]:.1f} grey levels of 255
+  (latents: {change["latents"]:.2f} standard deviations); `samples.png` shows both, row above row.
+- {cost["seconds"] / 60:.0f} minutes on {card["device"]}, energy {escaped(str(cost["energy"]))}; {versions}
+
+`card.json` holds the settings, every look at the holdout part, and the hash of every training file and weight file.
+
+```python
+from diffusers import {base["pipeline"]}
+
+pipeline = {base["pipeline"]}.from_pretrained("BASE", use_safetensors=True, local_files_only=True)
+pipeline.load_lora_weights("FOLDER", weight_name="pytorch_lora_weights.safetensors", use_safetensors=True)
+```
+"""

@@ -1,0 +1,75 @@
+"""What can be set about adapting a base, checked once."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from balancer.adapting.scratch.settings import DEFAULT_MINUTES, refuse_both, refuse_fraction, refuse_small
+from balancer.errors import ModelError
+
+BATCH_SIZE = 8
+MACHINE_FIELDS = ("minutes", "device", "checkpoint_every_seconds")
+"""What may change between two sittings of one training: it says where and how long, and not what is learnt."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoraSettings:
+    """Everything about one adapter.
+
+    Pictures are `size` x `size` pixels, by default as the base was trained. `steps` counts the optimiser's steps,
+    `minutes` the time at it; neither means 30 minutes. `batch_size` images make a step, by default 8; what does not
+    fit on the device is learnt in parts. No image is seen more than `repetitions` times, in `augmentations` slightly
+    moved versions. Every `look_every` of the training the holdout part is judged and samples are drawn; `patience`
+    looks without a better loss end it.
+
+    >>> LoraSettings(steps=100).total_minutes is None, LoraSettings().total_minutes
+    (True, 30.0)
+    """
+
+    rank: int = 16
+    text_encoder: bool = False
+    size: int | None = None
+    steps: int | None = None
+    minutes: float | None = None
+    batch_size: int = BATCH_SIZE
+    seed: int = 0
+    device: str = "auto"
+    learning_rate: float = 1e-4
+    caption_dropout: float = 0.1
+    average_decay: float = 0.999
+    augmentations: int = 4
+    repetitions: int = 100
+    look_every: float = 0.1
+    look_columns: int = 2
+    look_steps: int = 12
+    sample_steps: int = 25
+    patience: int = 3
+    checkpoint_every_seconds: float = 60.0
+
+    def __post_init__(self) -> None:
+        refuse_both(self.steps, self.minutes)
+        for name in ("rank", "batch_size", "augmentations", "repetitions", "look_columns", "patience"):
+            refuse_small(name, getattr(self, name), 1)
+        refuse_small("steps", self.steps, 2)
+        _refuse_rate(self.learning_rate)
+        refuse_small("minutes", self.minutes, 0.01)
+        for name in ("look_every", "caption_dropout"):
+            refuse_fraction(name, getattr(self, name))
+
+    @property
+    def total_minutes(self) -> float | None:
+        """The time to train for, or `None` when steps are counted."""
+        return None if self.steps is not None else (self.minutes or DEFAULT_MINUTES)
+
+    def to_json(self) -> dict[str, Any]:
+        """The fields by name, as JSON knows them."""
+        return asdict(self)
+
+
+def _refuse_rate(rate: float) -> None:
+    if not 0 < rate < math.inf:
+        raise ModelError(
+            needed="a learning rate above 0", found=f"--learning-rate {rate:g}", next_step="use --learning-rate 0.0001"
+        )

@@ -1,0 +1,159 @@
+"""Adapt a large base to the training part alone: caches, learning under watch, the best checkpoint, its card."""
+
+from __future__ import annotations
+
+import gc
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from balancer.adapting.common.device import find_machine
+from balancer.adapting.common.energy import Meter
+from balancer.adapting.common.monitor import Watch, nobody
+from balancer.adapting.common.run_dir import begin, clear_away, is_finished, work_folder
+from balancer.adapting.common.singleton_classes import left_out
+from balancer.adapting.common.train_state import to_json, whole_folder
+from balancer.adapting.lora import model_card
+from balancer.adapting.lora.base_model import adapting_machine, lay_out
+from balancer.adapting.lora.captions import require_texts_fit
+from balancer.adapting.lora.data import Material
+from balancer.adapting.lora.effect_check import measure_change, require_change
+from balancer.adapting.lora.evaluations import Diary, Look, best_of
+from balancer.adapting.lora.layers import save_layers
+from balancer.adapting.lora.settings import MACHINE_FIELDS, LoraSettings
+from balancer.adapting.lora.trainer import STATES, Lesson, make_books, prepare
+from balancer.adapting.scratch import captions
+from balancer.adapting.scratch.phases import Progress
+from balancer.generators.models.checkpoint import Checkpoint
+from balancer.generators.stable_diffusion import Sampling
+
+
+def train_lora(
+    material: Material,
+    checkpoint: Checkpoint,
+    settings: LoraSettings,
+    folder: Path,
+    watch: Watch = nobody,
+    progress: Progress = lambda *_: None,
+) -> Path:
+    """Adapt a base and save a LoRA adapter in diffusers' format as `folder`, which it gives back.
+
+    The unfinished work lies in `<folder>.training`; run again with the same arguments it goes on there, and on a CPU
+    a run of so many `steps` ends with the weights of one that was never stopped. A finished folder of the same
+    arguments is left as it is.
+
+    Raises:
+        CollectionError: there is nothing to learn from, or it changed since it was scanned.
+        ImageError: a file cannot be read.
+        ModelError: the base cannot be adapted, the folder holds another training, the adapter changes nothing.
+        OutOfMemory: not even one image at a time fits on the device.
+        PromptError: a class has no pack.
+    """
+    material, single = material.prepared()
+    wanted = {sample.label for sample in material.train}
+    packs = {label: pack for label, pack in sorted(material.packs.items()) if label in wanted}
+    material = replace(material, packs=packs)
+    books = make_books(material, settings)
+    require_texts_fit(checkpoint, books.texts)
+    fingerprint = _fingerprint(material, checkpoint, settings)
+    if not is_finished(folder, fingerprint):
+        machine = adapting_machine(find_machine(settings.device))
+        begin(folder, fingerprint, STATES)
+        work = work_folder(folder)
+        for label in single:
+            progress("samples", 1, 1, left_out(label))
+        meter = Meter(work / "cost.json", machine.device)
+        lesson = prepare(material, books, lay_out(checkpoint, settings, machine), settings, work, progress)
+        facts = _learn(lesson, watch, meter)
+        del lesson
+        gc.collect()
+        if machine.device.type == "cuda":
+            torch.cuda.empty_cache()
+        origin = {"fingerprint": fingerprint, "split_sha256": material.split_sha256, "left_out": single, **facts}
+        _finish(material, checkpoint, settings, folder, machine.device, meter, progress, origin)
+    clear_away(folder)
+    return folder
+
+
+def _learn(lesson: Lesson, watch: Watch, meter: Meter) -> dict[str, Any]:
+    done, ended = lesson.learn(watch, meter)
+    return {
+        "training": {"steps": done.step, "seconds": round(done.seconds, 1), "loss": round(done.loss, 5)},
+        "ended": ended,
+        "used_up": lesson.used_up(done.step),
+        "layers": {"numbers": lesson.desk.layers.count},
+        "caption_variants": lesson.book.variants,
+        "versions_of_an_image": lesson.versions,
+        "holdout_images": len(lesson.judged),
+        "prediction": lesson.desk.prediction,
+        "dtype": lesson.desk.config.dtype,
+        "size": lesson.desk.config.width,
+    }
+
+
+def _finish(
+    material: Material,
+    checkpoint: Checkpoint,
+    settings: LoraSettings,
+    folder: Path,
+    device: torch.device,
+    meter: Meter,
+    progress: Progress,
+    facts: Mapping[str, Any],
+) -> None:
+    """Save the best look's weights, measure what they change, and only then let the folder appear."""
+    import diffusers
+
+    diary = Diary(work_folder(folder) / "looks")
+    looks = diary.read()
+    best = best_of(looks)
+    with whole_folder(folder) as partial:
+        file = save_layers(getattr(diffusers, checkpoint.pipeline), diary.weights(best), partial)
+        sampling = Sampling(settings.sample_steps, size=settings.size, device=str(device))
+        change, picture = measure_change(
+            checkpoint,
+            file,
+            material.packs,
+            sampling,
+            settings.seed,
+            lambda done, total: progress("comparing", done, total, ""),
+        )
+        require_change(change, folder.name)
+        (partial / "samples.png").write_bytes(picture)
+        cost = meter.note()
+        joules = cost["joules"]
+        energy = "unknown" if joules is None else f"{joules / 3600:.1f} Wh of the GPU"
+        known = {**facts, "device": _device_name(device), "cost": {"seconds": cost["seconds"], "energy": energy}}
+        write = model_card.make_card(checkpoint, material.train, settings, looks, best, change, partial, known)
+        model_card.write_card(write, partial)
+    progress("samples", 1, 1, verdict(looks, best, facts["ended"]))
+    differs = f"{change.grey_levels:.1f} grey levels of 255 (latents: {change.latents:.2f} standard deviations)"
+    progress("samples", 1, 1, f"The same {change.images} seeds with and without it differ by {differs}.")
+
+
+def verdict(looks: Sequence[Look], best: Look, ended: str) -> str:
+    """What is to be said of what was kept, in words."""
+    kept = f"Kept: the averaged weights after step {best.step}; {ended}."
+    if best.loss is None or looks[0].loss is None:
+        return f"{kept} There are no holdout images: overfitting could not be watched by their loss."
+    if best.loss >= looks[0].loss:
+        return f"{kept} Warning: the holdout loss never fell below the base's {looks[0].loss:.4f} ({best.loss:.4f})."
+    return f"{kept} Holdout loss {looks[0].loss:.4f} before, {best.loss:.4f} there."
+
+
+def _device_name(device: torch.device) -> str:
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+
+def _fingerprint(material: Material, checkpoint: Checkpoint, settings: LoraSettings) -> str:
+    """The hash of all that decides what is learnt."""
+    kept = {name: value for name, value in settings.to_json().items() if name not in MACHINE_FIELDS}
+    words = {label: [pack.name, *captions.texts({label: pack})] for label, pack in material.packs.items()}
+    parts = [[(each.path, each.label, each.sha256) for each in part] for part in (material.train, material.holdout)]
+    known = [material.known(part) for part in (material.train, material.holdout)]
+    whole = [kept, words, parts, known, material.split_sha256, checkpoint.ref.sha256]
+    return hashlib.sha256(to_json(whole).encode()).hexdigest()

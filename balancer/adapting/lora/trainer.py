@@ -1,0 +1,263 @@
+"""One training of new layers: what a step learns from, and what is looked at on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from balancer.adapting.common import rng, train_loop
+from balancer.adapting.common.energy import Meter
+from balancer.adapting.common.monitor import Observation, Seen, Watch
+from balancer.adapting.common.oom import memory_explained, no_room
+from balancer.adapting.common.train_state import state_folder
+from balancer.adapting.lora.base_model import Desk
+from balancer.adapting.lora.captions import Book, embedded, make_book
+from balancer.adapting.lora.data import Material
+from balancer.adapting.lora.effect_check import draw_rows, sample_jobs, sheet
+from balancer.adapting.lora.evaluations import Diary, Look, reason_to_stop
+from balancer.adapting.lora.holdout_loss import HoldoutLoss, image_losses, some_of, summarised
+from balancer.adapting.lora.latents import Encoder, Latents, cached_latents
+from balancer.adapting.lora.sampler import Deck
+from balancer.adapting.lora.settings import LoraSettings
+from balancer.adapting.scratch.phases import Progress
+from balancer.collection.scan import Sample
+from balancer.errors import ModelError
+from balancer.files import write_whole
+from balancer.imaging.decode import GreyImage
+
+STATES = "adapter"
+_WATCHED_CLASSES = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """All that one training needs. Image i of the book is training image i, and then come the `judged` ones."""
+
+    material: Material
+    book: Book
+    desk: Desk
+    settings: LoraSettings
+    work: Path
+    progress: Progress
+    deck: Deck
+    latents: Latents
+    judged: Sequence[Sample]
+    held: Latents | None
+    words: tuple[Tensor, ...]
+
+    @property
+    def versions(self) -> int:
+        """How many slightly moved versions of each image there are."""
+        return self.latents.mean.shape[1]
+
+    @property
+    def diary(self) -> Diary:
+        """Where the looks are kept."""
+        return Diary(self.work / "looks")
+
+    def draw(self, step: int) -> train_loop.Batch:
+        """The batch of a step, the same whenever it is asked."""
+        images = self.deck.draw(step)
+        chance = rng.generator(self.settings.seed, "adapter", step)
+        versions = torch.randint(self.versions, images.shape, generator=chance)
+        variants = torch.randint(self.book.variants, images.shape, generator=chance)
+        clean = self.latents.sample(images, versions, chance)
+        noise = torch.randn(clean.shape, generator=chance)
+        times = rng.draw_timesteps(len(images), len(self.desk.alpha_bars), chance)
+        condition = self._condition(images, variants, self.latents.sizes[images, versions])
+        return self.desk.machine.send(clean, noise, times, *condition)
+
+    def loss(self, *batch: Tensor) -> Tensor:
+        """The mean loss of a batch, or of a part of one."""
+        return self.desk.losses(*batch).mean()
+
+    def used_up(self, step: int) -> list[str]:
+        """Classes whose images were all seen as often as they may be."""
+        return self.deck.used_up(step)
+
+    def learner(self) -> train_loop.Learner:
+        """What steps and averages."""
+        made = train_loop.Learner(
+            self.desk.layers.weights, self.draw, self.loss, self.settings.learning_rate, self.settings.average_decay
+        )
+        made.spare, made.ahead = self.desk.save_memory, self.desk.machine.device.type == "cuda"
+        return made
+
+    def learn(self, watch: Watch, meter: Meter) -> tuple[train_loop.Done, str]:
+        """Learn to the end, or until the looks say stop; gives how far that is, and why it ended.
+
+        Raises:
+            OutOfMemory: not even one image at a time fits on the device.
+            ModelError: the loss is no number any more.
+        """
+        learner, states = self.learner(), self.work / STATES
+        done = train_loop.resume(learner, states)
+        self.diary.forget_after(done.step)
+        looks = self.diary.read()
+
+        def look_if_due(now: train_loop.Done) -> bool:
+            if self._is_due(looks, now):
+                with self.desk.layers.replaced(learner.average):
+                    looks.append(self._look(now, watch))
+                self.diary.write(looks[-1], learner.average.state_dict())
+                if now.step and not state_folder(states, now.step).exists():
+                    train_loop.keep(learner, states, now)
+                meter.note()
+            return bool(reason_to_stop(looks, self.settings.patience))
+
+        def each(now: train_loop.Done) -> bool:
+            self._report(now)
+            return look_if_due(now)
+
+        with self._explained():
+            if not look_if_due(done):
+                done = train_loop.learn(learner, self._limit(), states, self.settings.checkpoint_every_seconds, each)
+        ended = reason_to_stop(looks, self.settings.patience)
+        return done, f"stopped there: {ended}" if ended else self._usual_end(done)
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            with memory_explained(no_room, self.desk.config.width):
+                yield
+        except ArithmeticError as error:
+            raise ModelError(
+                needed="a finite loss while the adapter learns",
+                found=str(error),
+                next_step="check the base's weights (balance doctor --model FOLDER), or adapt another base",
+            ) from error
+
+    def _usual_end(self, done: train_loop.Done) -> str:
+        if done.step >= self.deck.steps:
+            return f"every image was seen {self.settings.repetitions} times, as often as one may be"
+        return "trained as long as it was asked for"
+
+    def _limit(self) -> train_loop.Limit:
+        minutes, asked = self.settings.total_minutes, self.settings.steps
+        most = self.deck.steps
+        return train_loop.Limit(most if asked is None else min(asked, most), None if minutes is None else 60 * minutes)
+
+    def _report(self, done: train_loop.Done) -> None:
+        total = max(done.step, round(done.step / max(done.fraction, 1e-9)))
+        self.progress("adapter", done.step, total, f"loss {done.loss:.4f}")
+
+    def _is_due(self, looks: Sequence[Look], done: train_loop.Done) -> bool:
+        """Whether another part of the training is done, or all of it."""
+        if not looks or (done.fraction >= 1 and looks[-1].step < done.step):
+            return True
+        return self._number(done) > looks[-1].number
+
+    def _number(self, done: train_loop.Done) -> int:
+        return int(done.fraction / self.settings.look_every + 1e-9)
+
+    def _look(self, done: train_loop.Done, watch: Watch) -> Look:
+        self.desk.generator.forget()
+        judged = self._judge()
+        rows = self._samples(done.step)
+        said = watch(rows, self._seen()) if done.step else Observation()
+        loss, classes = (None, {}) if judged is None else (judged.loss, judged.to_json()["classes"])
+        look = Look(self._number(done), done.step, loss, classes, said.figures, said.notes, said.stop)
+        for line in _lines(look):
+            self.progress("samples", 1, 1, line)
+        return look
+
+    def _judge(self) -> HoldoutLoss | None:
+        if self.held is None:
+            return None
+        sizes, first = self.held.sizes[:, 0], len(self.material.train)
+
+        def condition(images: Tensor) -> tuple[Tensor, ...]:
+            return self._condition(first + images, torch.zeros_like(images), sizes[images])
+
+        losses = image_losses(self.desk, self.held, condition, self.settings.seed)
+        return summarised(losses, [sample.label for sample in self.judged], self._shares())
+
+    def _shares(self) -> dict[str, float]:
+        labels = list(self.deck.labels)
+        weights = rng.sampling_weights(labels).tolist()
+        return {label: labels.count(label) * weights[labels.index(label)] for label in set(labels)}
+
+    def _samples(self, step: int) -> Mapping[str, Sequence[GreyImage]]:
+        packs = dict(list(self.material.packs.items())[:_WATCHED_CLASSES])
+        jobs = sample_jobs(packs, self.desk.config, self.settings.look_columns, self.settings.seed)
+        rows = draw_rows(self.desk.generator, jobs)
+        write_whole(self.work / "samples" / f"{step:06d}.png", sheet(rows))
+        return rows
+
+    def _seen(self) -> Seen:
+        train = self.material.train
+        groups = [sample.patient or sample.path for sample in train]
+        return Seen(self.latents.thumbnails.numpy(), [sample.label for sample in train], groups)
+
+    def _condition(self, images: Tensor, variants: Tensor, sizes: Tensor) -> tuple[Tensor, ...]:
+        texts = self.book.chosen[variants, images]
+        words = tuple(each[texts] for each in self.words)
+        return (*words, sizes.float()) if len(self.desk.readers.encoders) == 2 else words
+
+
+def make_books(material: Material, settings: LoraSettings) -> Book:
+    """The captions of the training images, and one for each holdout image that is judged."""
+    train, judged, packs = material.train, judged_of(material.holdout), material.packs
+    book = make_book(packs, train, material.known(train), settings.seed, settings.caption_dropout)
+    return book.joined(make_book(packs, judged, material.known(judged), settings.seed, None)) if judged else book
+
+
+def judged_of(holdout: Sequence[Sample]) -> list[Sample]:
+    """The holdout images that are judged at each look."""
+    return [holdout[place] for place in some_of([sample.label for sample in holdout])]
+
+
+def prepare(
+    material: Material, book: Book, desk: Desk, settings: LoraSettings, work: Path, progress: Progress
+) -> Lesson:
+    """Fill the caches: latents of all images, and what the text encoders make of their captions."""
+    encoder = Encoder(desk.generator.pipe.vae, desk.machine.device, desk.config.width)
+    train, judged = material.train, judged_of(material.holdout)
+    versions = encoder.fitting_versions(len(train), settings.augmentations, _cells(desk))
+
+    def cache(samples: Sequence[Sample], name: str, count: int) -> Latents:
+        def show(done: int, total: int) -> None:
+            progress(name, done, total, "")
+
+        return cached_latents(samples, material.root, encoder, count, settings.seed, work / name, show)
+
+    latents = cache(train, "latents", versions)
+    held = cache(judged, "holdout", 1) if judged else None
+    labels = [sample.label for sample in train]
+    deck = Deck(labels, settings.batch_size, settings.repetitions, settings.seed)
+    words = _words(book, desk, work, progress)
+    return Lesson(material, book, desk, settings, work, progress, deck, latents, judged, held, words)
+
+
+def _words(book: Book, desk: Desk, work: Path, progress: Progress) -> tuple[Tensor, ...]:
+    """What belongs to each text of the book: the output of the text encoders, or tokens where these learn."""
+    if desk.learns_words:
+        return desk.readers.tokens(book.texts)
+    path, device = work / "captions.safetensors", desk.machine.device
+    return embedded(desk.readers, book.texts, device, path, lambda done, total: progress("captions", done, total, ""))
+
+
+def _cells(desk: Desk) -> int:
+    """Numbers in one latent."""
+    factor = desk.generator.pipe.vae_scale_factor
+    channels: Any = desk.generator.pipe.vae.config.latent_channels
+    return int(channels * (desk.config.width // factor) ** 2)
+
+
+def _lines(look: Look) -> list[str]:
+    """What a look says to people."""
+    if look.loss is None:
+        return [f"Step {look.step}: {note}" for note in look.notes]
+    classes = [
+        f"{label} {each['loss']:.4f}"
+        + (f" [{each['low']:.4f}, {each['high']:.4f}]" if each["low"] is not None else f" ({each['images']} images)")
+        for label, each in look.classes.items()
+    ]
+    first = f"Step {look.step}: holdout loss {look.loss:.4f} ({'; '.join(classes)})"
+    return [first, *(f"Step {look.step}: {note}" for note in look.notes)]

@@ -1,0 +1,1 @@
+"""A small Stable Diffusion from nothing."""

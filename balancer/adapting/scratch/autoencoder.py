@@ -1,0 +1,93 @@
+"""The first phase: an autoencoder of pictures, and the latents of all of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from safetensors.torch import save
+from torch import Tensor
+
+from balancer.adapting.common import rng
+from balancer.adapting.common.image_tensors import Pictures
+from balancer.adapting.common.losses import LATENT_WEIGHT, latent_penalty, reconstruction_loss
+from balancer.adapting.common.train_loop import Batch, Done
+from balancer.adapting.common.train_state import load_tensors
+from balancer.adapting.scratch.networks import build_autoencoder, make_grey
+from balancer.adapting.scratch.phases import AUTOENCODER, Run, learn, new_learner, new_networks
+from balancer.files import write_whole
+
+LATENT_NOISE = 0.1
+"""Standard deviation of what is added to the latents while learning: the denoiser will not be exact either."""
+
+KL_WEIGHT = 1e-3
+"""Of the divergence of `AutoencoderKL`, in the loss: enough to bound the latents, too little to blur."""
+
+
+def train_autoencoder(run: Run, pictures: Pictures) -> tuple[Any, Done]:
+    """The averaged autoencoder, and how long it learnt."""
+    networks = new_networks(run, AUTOENCODER, {AUTOENCODER: lambda: build_autoencoder(run.settings)})
+    model: Any = networks[AUTOENCODER]
+    weights, design = rng.sampling_weights(run.labels), run.settings.design
+    through = _through_kl if design.autoencoder == "kl" else _through_tiny
+
+    def draw(step: int) -> Batch:
+        return _draw(run, pictures, weights, step)
+
+    def loss(batch: Tensor, noise: Tensor) -> Tensor:
+        with run.machine.autocast():
+            decoded, penalty = through(model, batch, noise)
+        grey, wanted = decoded.float().mean(dim=1, keepdim=True), batch[:, :1]
+        return reconstruction_loss(grey, wanted, design.edge_weight) + penalty
+
+    learner = new_learner(run, AUTOENCODER, networks, draw, loss)
+    done = learn(run, AUTOENCODER, learner)
+    autoencoder: Any = learner.average[AUTOENCODER]
+    make_grey(autoencoder)
+    return autoencoder, done
+
+
+def _through_tiny(model: Any, batch: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+    """What comes out, and how far the latents are from what diffusion assumes."""
+    latents = model.encoder(batch)
+    return model.decoder(latents + LATENT_NOISE * noise), LATENT_WEIGHT * latent_penalty(latents)
+
+
+def _through_kl(model: Any, batch: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+    """The same for a distribution of latents (Kingma and Welling 2014), its divergence a mean over their numbers."""
+    found = model.encode(batch).latent_dist
+    divergence = found.kl().mean() / found.mean[0].numel()
+    return model.decode(found.mean + found.std * noise).sample, KL_WEIGHT * divergence
+
+
+def scaled_latents(run: Run, autoencoder: Any, pictures: Pictures) -> Tensor:
+    """All latents, (N, channels, h, w) on the CPU, of unit variance; the autoencoder's config keeps their scale."""
+    path = run.work / "latents.safetensors"
+    if not path.exists():
+        write_whole(path, save({"latents": _encode(run, autoencoder, pictures)}))
+    latents = load_tensors(path, run.work)["latents"]
+    scale = 1 / float(latents.double().std())
+    autoencoder.register_to_config(scaling_factor=scale)
+    return latents * scale
+
+
+def _draw(run: Run, pictures: Pictures, weights: Tensor, step: int) -> Batch:
+    settings, cells = run.settings, run.settings.size // run.settings.factor
+    chance = rng.generator(settings.seed, AUTOENCODER, step)
+    batch = pictures.batch(rng.draw_indices(weights, settings.autoencoder_batch_size, chance))
+    noise = torch.randn(len(batch), settings.latent_channels, cells, cells, generator=chance)
+    return run.machine.send(batch, noise)
+
+
+@torch.no_grad()
+def _encode(run: Run, autoencoder: Any, pictures: Pictures) -> Tensor:
+    total, size = len(pictures.grey), run.settings.batch_size
+    encoded = []
+    for first in range(0, total, size):
+        last = min(first + size, total)
+        batch = pictures.batch(torch.arange(first, last)).to(run.machine.device)
+        found = autoencoder.encode(batch)
+        latents = found.latents if hasattr(found, "latents") else found.latent_dist.mean
+        encoded.append(latents.float().cpu().contiguous())
+        run.progress("latents", last, total, "")
+    return torch.cat(encoded)

@@ -1,0 +1,92 @@
+"""What a checkpoint says of itself: a card for machines and a page for people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from balancer.adapting.common.model_card import CARD, class_counts, escaped, weight_hashes
+from balancer.adapting.common.train_state import to_json
+from balancer.adapting.scratch.settings import ScratchSettings
+from balancer.collection.scan import Sample
+
+
+def statement(counts: Mapping[str, int], size: int, factor: int, reduction: float = 1.0) -> str:
+    """What everybody must know of a checkpoint trained from scratch.
+
+    `factor` is the pixels that a latent cell covers, `reduction` the original pixels for one of the picture's.
+
+    >>> print(statement({"nodule": 2, "normal": 9}, size=64, factor=4, reduction=3.5)[:63])
+    Trained only on your 11 images (2 of nodule, 9 of normal). It a
+    """
+    classes = ", ".join(f"{count} of {label}" for label, count in counts.items())
+    pixels = f"{factor} px of its {size} x {size} pictures"
+    cell = f"{factor} px" if reduction <= 1 else f"{round(factor * reduction)} px of your originals ({pixels})"
+    return (
+        f"Trained only on your {sum(counts.values())} images ({classes}). It adds no outside knowledge; "
+        f"fine findings below {cell} cannot exist; copies are likely. "
+        "A baseline, not a substitute for adapting a large base."
+    )
+
+
+def make_card(
+    samples: Sequence[Sample],
+    settings: ScratchSettings,
+    reduction: float,
+    device: str,
+    training: Mapping[str, Any],
+    folder: Path,
+) -> dict[str, Any]:
+    """The card of the pipeline in `folder`: what it was trained on, how, and its weights by their hashes."""
+    counts = class_counts(samples)
+    return {
+        "kind": "checkpoint",
+        "method": "from scratch",
+        "statement": statement(counts, settings.size, settings.factor, reduction),
+        "images": len(samples),
+        "classes": counts,
+        "size": settings.size,
+        "pixels_per_latent_cell": settings.factor,
+        "original_pixels_per_pixel": round(reduction, 3),
+        "settings": settings.to_json(),
+        "training_files": {sample.path: sample.sha256 for sample in samples},
+        "training": dict(training),
+        "device": device,
+        "versions": {name: version(name) for name in ("torch", "diffusers", "transformers")},
+        "weights_sha256": weight_hashes(folder),
+    }
+
+
+def write_card(card: Mapping[str, Any], folder: Path) -> None:
+    """Write `card.json` and `README.md` into the pipeline's folder."""
+    (folder / CARD).write_text(to_json(card), encoding="utf-8")
+    (folder / "README.md").write_text(_page(card), encoding="utf-8")
+
+
+def _page(card: Mapping[str, Any]) -> str:
+    rows = "\n".join(f"| {escaped(label)} | {count} |" for label, count in card["classes"].items())
+    training = ", ".join(f"{name} {part['steps']} steps" for name, part in card["training"].items())
+    minutes = sum(part["seconds"] for part in card["training"].values()) / 60
+    versions = ", ".join(f"{name} {number}" for name, number in card["versions"].items())
+    return f"""# A small Stable Diffusion, trained from scratch
+
+{escaped(card["statement"])}
+
+| class | training images |
+| --- | --- |
+{rows}
+
+Pictures are {card["size"]} x {card["size"]} pixels, grey. Classes were drawn by the square root of their size; nothing
+was mirrored. Training: {training}, {minutes:.0f} minutes on {card["device"]}; {versions}.
+`card.json` holds the settings, the hash of every training file and of every weight file; `samples.png` shows what the
+checkpoint draws, a row for each class.
+
+```python
+from diffusers import StableDiffusionPipeline
+
+pipeline = StableDiffusionPipeline.from_pretrained("FOLDER", use_safetensors=True, local_files_only=True)
+image = pipeline("PROMPT", guidance_scale=1).images[0]  # without guidance, as fill draws: more takes it from real ones
+```
+"""

@@ -1,0 +1,142 @@
+"""The networks of a small Stable Diffusion, and the pipeline that holds them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from diffusers import (
+    AutoencoderKL,
+    AutoencoderTiny,
+    DPMSolverMultistepScheduler,
+    StableDiffusionPipeline,
+    UNet2DConditionModel,
+)
+from torch import Tensor
+
+from balancer.adapting.scratch.architecture import USUAL, Design
+from balancer.adapting.scratch.settings import ScratchSettings
+
+TIMESTEPS = 1000
+_HEADS = 4
+
+
+def build_autoencoder(settings: ScratchSettings) -> Any:
+    """An autoencoder from (N, 3, size, size) in [-1, 1] to (N, channels, size / factor, size / factor).
+
+    `AutoencoderTiny`, without attention and normalisation, learns several times as many pictures a second as
+    `AutoencoderKL`. Its three colour channels start equal, so that they stay so: what comes out is grey.
+    """
+    model = _kl(settings) if settings.design.autoencoder == "kl" else _tiny(settings)
+    make_grey(model)
+    return model
+
+
+def _tiny(settings: ScratchSettings) -> Any:
+    stages = settings.factor.bit_length()
+    return AutoencoderTiny(
+        encoder_block_out_channels=(settings.autoencoder_width,) * stages,
+        decoder_block_out_channels=(settings.autoencoder_width,) * stages,
+        num_encoder_blocks=(1,) + (2,) * (stages - 1),
+        num_decoder_blocks=(2,) * (stages - 1) + (1,),
+        latent_channels=settings.latent_channels,
+    )
+
+
+def _kl(settings: ScratchSettings) -> Any:
+    """Half the width at full resolution, where a convolution costs most, and no attention."""
+    stages, width = settings.factor.bit_length(), settings.autoencoder_width
+    return AutoencoderKL(
+        down_block_types=("DownEncoderBlock2D",) * stages,
+        up_block_types=("UpDecoderBlock2D",) * stages,
+        block_out_channels=(width // 2, *(width,) * (stages - 1)),
+        layers_per_block=1,
+        latent_channels=settings.latent_channels,
+        norm_num_groups=min(16, width // 2),
+        sample_size=settings.size,
+        mid_block_add_attention=False,
+    )
+
+
+@torch.no_grad()
+def make_grey(autoencoder: Any) -> None:
+    """Give the decoder's three colours one mean weight, so that no picture has a tint."""
+    decoder = autoencoder.decoder
+    last = decoder.conv_out if isinstance(autoencoder, AutoencoderKL) else decoder.layers[-1]
+    last.weight.copy_(last.weight.mean(dim=0, keepdim=True).expand_as(last.weight))
+    last.bias.copy_(last.bias.mean().expand_as(last.bias))
+
+
+def build_unet(settings: ScratchSettings) -> Any:
+    """A `UNet2DConditionModel` on (N, channels, h, w) latents that attends to the caption below full resolution.
+
+    The finest level has no attention, which costs most there. The caption also reaches every layer through the
+    time embedding (`addition_embed_type="text"`), so that the class is learnt early.
+    """
+    deeper = len(settings.unet_channels) - 1
+    return UNet2DConditionModel(
+        sample_size=settings.size // settings.factor,
+        in_channels=settings.latent_channels,
+        out_channels=settings.latent_channels,
+        block_out_channels=settings.unet_channels,
+        down_block_types=("DownBlock2D", *("CrossAttnDownBlock2D",) * deeper),
+        up_block_types=(*("CrossAttnUpBlock2D",) * deeper, "UpBlock2D"),
+        mid_block_type="UNetMidBlock2D",
+        layers_per_block=1,
+        norm_num_groups=min(16, *settings.unet_channels),
+        attention_head_dim=_HEADS,
+        cross_attention_dim=settings.text_width,
+        addition_embed_type="text",
+        addition_embed_type_num_heads=_HEADS,
+    )
+
+
+def build_scheduler(design: Design = USUAL) -> Any:
+    """Stable Diffusion's own noise schedule, sampled by DPM-Solver++ (Lu et al. 2022); the UNet predicts v."""
+    zero = design.zero_terminal_snr
+    return DPMSolverMultistepScheduler(
+        num_train_timesteps=TIMESTEPS,
+        beta_start=0.00085,
+        beta_end=0.012,
+        beta_schedule="scaled_linear",
+        prediction_type="v_prediction",
+        algorithm_type="sde-dpmsolver++" if design.stochastic else "dpmsolver++",
+        rescale_betas_zero_snr=zero,
+        use_karras_sigmas=not zero,
+        timestep_spacing="trailing" if zero else "leading",
+        steps_offset=1,
+    )
+
+
+def signal_shares(design: Design) -> Tensor:
+    """The signal's share at each noise level that is taught, (timesteps,); the last is 0 with `zero_terminal_snr`.
+
+    Rescaled as algorithm 1 of Lin et al. (2023); the scheduler that draws keeps a tiny rest there.
+    """
+    shares = build_scheduler().alphas_cumprod
+    if not design.zero_terminal_snr:
+        return torch.as_tensor(shares)
+    root = shares.sqrt()
+    return torch.as_tensor(((root - root[-1]) * root[0] / (root[0] - root[-1])) ** 2)
+
+
+def build_pipeline(
+    autoencoder: Any,
+    text_encoder: Any,
+    tokenizer: Any,
+    unet: Any,
+    design: Design = USUAL,
+) -> Any:
+    """An ordinary `StableDiffusionPipeline`, without a safety checker: that blacks out X-rays by mistake."""
+    pipeline = StableDiffusionPipeline(
+        vae=autoencoder,
+        text_encoder=text_encoder,
+        tokenizer=tokenizer,
+        unet=unet,
+        scheduler=build_scheduler(design),
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    )
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline

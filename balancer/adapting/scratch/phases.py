@@ -1,0 +1,108 @@
+"""One training from scratch: what its phases share, and how each of them starts, learns and reports."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from balancer.adapting.common import train_loop
+from balancer.adapting.common.device import Machine
+from balancer.adapting.common.rng import generator
+from balancer.adapting.scratch.settings import ScratchSettings
+from balancer.collection.attributes import Attributes
+from balancer.collection.scan import Sample
+from balancer.errors import ModelError
+from balancer.prompting.packs import Packs
+
+AUTOENCODER, DENOISER = "autoencoder", "denoiser"
+
+Progress = Callable[[str, int, int, str], None]
+"""Called with the phase, what is done of it, its total (an estimate where time is counted), and a message."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What all phases of one training need.
+
+    `work` is the folder of its unfinished work, `attributes` what is known of images, by path.
+    """
+
+    samples: Sequence[Sample]
+    packs: Packs
+    settings: ScratchSettings
+    work: Path
+    machine: Machine
+    progress: Progress
+    attributes: Mapping[str, Attributes] = field(default_factory=dict)
+
+    def known(self, sample: Sample) -> Attributes:
+        """What a table of patients tells of a sample."""
+        return self.attributes.get(sample.path, Attributes())
+
+    @property
+    def labels(self) -> list[str]:
+        """The label of each sample."""
+        return [sample.label for sample in self.samples]
+
+    def limit(self, phase: str) -> train_loop.Limit:
+        """The phase's part of the steps or of the time."""
+        share, minutes = self.settings.autoencoder_share, self.settings.total_minutes
+        first = phase == AUTOENCODER
+        if minutes is not None:
+            return train_loop.Limit(None, 60 * minutes * (share if first else 1 - share))
+        own = self.settings.autoencoder_steps or 0
+        return train_loop.Limit(own if first else (self.settings.steps or 0) - own, None)
+
+
+def new_networks(run: Run, phase: str, builders: Mapping[str, Callable[[], Any]]) -> nn.ModuleDict:
+    """Networks on the run's device, their first weights drawn from its seed; torch's own generator is left alone."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(generator(run.settings.seed, f"{phase} weights", 0).initial_seed())
+        networks = nn.ModuleDict({name: build() for name, build in builders.items()})
+    run.machine.place(networks.train())
+    return networks
+
+
+def new_learner(
+    run: Run,
+    phase: str,
+    networks: nn.ModuleDict,
+    draw: Callable[[int], train_loop.Batch],
+    loss: Callable[..., Tensor],
+) -> train_loop.Learner:
+    """A learner with the phase's own settings."""
+    first = phase == AUTOENCODER
+    rate = run.settings.autoencoder_learning_rate if first else run.settings.learning_rate
+    learner = train_loop.Learner(networks, draw, loss, rate, run.settings.average_decay)
+    learner.ahead = run.machine.device.type == "cuda"
+    return learner
+
+
+def learn(
+    run: Run, phase: str, learner: train_loop.Learner, look: Callable[[train_loop.Done], None] = lambda _: None
+) -> train_loop.Done:
+    """Learn a phase to its end, reporting every step; `look` sees each step before it is reported.
+
+    Raises:
+        ModelError: the loss is no number any more.
+    """
+
+    def watch(done: train_loop.Done) -> None:
+        look(done)
+        total = max(done.step, round(done.step / done.fraction))
+        run.progress(phase, done.step, total, f"loss {done.loss:.4f}")
+
+    every = run.settings.checkpoint_every_seconds
+    try:
+        return train_loop.learn(learner, run.limit(phase), run.work / phase, every, watch)
+    except ArithmeticError as exc:
+        raise ModelError(
+            needed=f"a finite loss while the {phase} learns",
+            found=str(exc),
+            next_step="halve the learning rate and give another --name",
+        ) from exc

@@ -1,0 +1,65 @@
+"""`balance fetch`: the only command that uses a network."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+
+import typer
+
+from balancer.cli.console import message, result, shown
+from balancer.cli.session import opened
+from balancer.errors import BalanceError, OutputError
+from balancer.text import printable, size_of
+
+
+def fetch(
+    model: str = typer.Argument(help="The hub's name of a Stable Diffusion 1.x, 2.x or XL: OWNER/NAME."),
+    to: Path = typer.Option(..., help="A new folder for it."),
+    revision: str = typer.Option(None, help="Commit, branch or tag (default: the newest, pinned by its commit)."),
+) -> None:
+    """Download a checkpoint of the hub once, safetensors alone, every hash on record; say how to carry it on.
+
+    This is the only command that uses a network. Nothing of yours is sent: not a collection, not a path, no telemetry.
+
+    Example: balance fetch OWNER/NAME --to sd15
+    """
+    from balancer.offline import go_online
+
+    go_online(bars=sys.stderr.isatty())  # before the hub's library is imported
+    from balancer.generators.models.checkpoint import find_checkpoint
+    from balancer.generators.models.download import fetch as download
+    from balancer.generators.models.download import look_up
+
+    _require_outside_the_collection(to)
+    remote = look_up(model, revision)
+    message(f"{remote.model}, commit {remote.revision}: {len(remote.files)} files, {size_of(remote.size)}")
+    message(f"Licence: {printable(remote.licence) or 'none is stated; whether you may use it is for you to find out'}")
+    new = download(remote, to)
+    find_checkpoint(str(to))
+    result(f"Fetched: {shown(to)}, every hash in fetched.json" if new else f"There already: {shown(to)}, unchanged")
+    _say_how_to_carry(to)
+
+
+def _require_outside_the_collection(to: Path) -> None:
+    try:
+        with opened(write=False) as session:
+            root = session.collection.root.resolve()
+    except BalanceError:  # nothing was scanned here, as on a machine with internet
+        return
+    if to.resolve().is_relative_to(root):
+        raise OutputError(
+            needed="a folder outside the collection, which balance never writes to",
+            found=f"{shown(to)}, inside {shown(root)}",
+            next_step="balance fetch MODEL --to ANOTHER_FOLDER",
+        )
+
+
+def _say_how_to_carry(folder: Path) -> None:
+    """What to type here and behind the firewall."""
+    name, above = shlex.quote(folder.resolve().name), shlex.quote(shown(folder.resolve().parent))
+    tar = shlex.quote(f"{folder.resolve().name}.tar")
+    message("To carry it behind a firewall:")
+    message(f"  here:  tar -cf {tar} -C {above} {name}")
+    message(f"  there: tar -xf {tar} && balance doctor --model {name}    # checks every hash; needs no network")

@@ -1,0 +1,67 @@
+"""`balance purge`: take away everything that holds patients' data."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from balancer.cli.console import message, result, shown, table
+from balancer.errors import StateError
+from balancer.text import printable, size_of
+
+if TYPE_CHECKING:
+    from balancer.workspace.purge import Holding
+
+
+def purge(
+    yes: bool = typer.Option(False, "--yes", help="Do not ask."),
+    dry_run: bool = typer.Option(False, "--dry-run", help="List what would go, and remove nothing."),
+) -> None:
+    """Remove all that balance remembers here: ledger, candidates, adapters, latents, cache, comparisons and reports.
+
+    Collections and merged folders are left alone. Files are removed, not overwritten: backups and snapshots of the
+    disk may still hold them.
+
+    Example: balance purge --dry-run
+    """
+    from balancer.store.state_dir import find_state, locked
+    from balancer.workspace.purge import merged_folders, take_stock
+    from balancer.workspace.purge import purge as remove
+
+    state = find_state(Path.cwd())
+    take_stock(state)  # refuses a folder that is not ours before anything is written there
+    with nullcontext() if dry_run else locked(state):
+        holdings, merged = take_stock(state), merged_folders(state)
+        _show(holdings, merged)
+        if dry_run:
+            result("Dry run: nothing was removed.")
+            return
+        if not (yes or _asked()):
+            message("Nothing was removed.")
+            return
+        remove(state, holdings)
+    result(f"Removed: {shown(state.folder)}, {size_of(sum(each.size for each in holdings))}")
+
+
+def _show(holdings: Sequence[Holding], merged: Sequence[Path]) -> None:
+    rows = [[shown(each.path), each.files, size_of(each.size)] for each in holdings]
+    result(table(["to be removed", "files", "size"], rows))
+    for each in holdings:
+        result(f"{printable(each.path.name)}: {each.loss}")
+    kept = ", ".join(printable(shown(folder)) for folder in merged)
+    result(f"Left alone: the collections{', and what is merged: ' + kept if kept else ''}")
+
+
+def _asked() -> bool:
+    if sys.stdin.isatty():
+        return typer.confirm("Remove all of it?", err=True)
+    raise StateError(
+        needed="your word that all of it may go",
+        found="no --yes, and no terminal to ask on",
+        next_step="balance purge --yes",
+    )

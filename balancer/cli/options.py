@@ -1,0 +1,63 @@
+"""Settings classes as options: what a command may be told is declared once, in its settings."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import inspect
+from collections.abc import Callable
+from types import NoneType, UnionType
+from typing import Any, get_args, get_origin
+
+import typer
+
+from balancer.settings import Settings, hints
+
+JSON = typer.Option(False, "--json", help="Print the result as JSON.")
+"""The option of commands that print their result for programs."""
+
+
+def command(kind: type[Settings]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Turn a function of settings, and of options by keyword, into one that typer reads all its options from.
+
+    The settings are made of what was given; what they refuse becomes a message, as every error of ours.
+    """
+
+    def decorate(function: Callable[..., None]) -> Callable[..., None]:
+        own = list(inspect.signature(function, eval_str=True).parameters.values())[1:]
+        names = [field.name for field in dataclasses.fields(kind)]  # type: ignore[arg-type]
+
+        @functools.wraps(function)
+        def run(**given: Any) -> None:
+            chosen = {name: given.pop(name) for name in names}
+            function(kind(**{name: value for name, value in chosen.items() if value is not None}), **given)
+
+        parameters = [*map(_parameter, [kind] * len(names), names), *own]
+        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        run.__annotations__ = {each.name: each.annotation for each in parameters}
+        return run
+
+    return decorate
+
+
+def _parameter(kind: type[Settings], name: str) -> inspect.Parameter:
+    """One field as typer declares options; a tuple is an option that may be given more than once."""
+    field = next(each for each in dataclasses.fields(kind) if each.name == name)  # type: ignore[arg-type]
+    annotation, facts = hints(kind)[name], field.metadata
+    inner = [each for each in get_args(annotation) if each is not NoneType] if _is_optional(annotation) else []
+    plain = inner[0] if inner else annotation
+    extra = {} if facts["minimum"] is None else {"min": facts["minimum"]}
+    if field.default is dataclasses.MISSING:
+        default = typer.Argument(help=facts["help"])
+    elif plain is bool:
+        flags = facts["flags"] or (f"--{name.replace('_', '-')}",)
+        default = typer.Option(field.default, *flags, help=facts["help"])
+    elif get_origin(plain) is tuple:
+        default, plain = typer.Option(None, *facts["flags"], help=facts["help"], **extra), list[get_args(plain)[0]]  # type: ignore[misc]
+    else:
+        default = typer.Option(field.default, *facts["flags"], help=facts["help"], **extra)
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=plain)
+
+
+def _is_optional(annotation: Any) -> bool:
+    return isinstance(annotation, UnionType) and NoneType in get_args(annotation)

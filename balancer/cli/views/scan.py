@@ -1,0 +1,138 @@
+"""What `balance scan` says: tables and findings for people, JSON for programs."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from balancer.cli.console import result, table
+from balancer.text import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from balancer.collection.findings import Finding
+    from balancer.collection.imbalance import Imbalance
+    from balancer.collection.scan import Collection
+    from balancer.splits.split import Split
+    from balancer.workspace.scan_run import ScanResult
+
+_SHOWN = 3
+_LINE = 90  # letters
+_FEW_TESTED = 10  # patients; one more or less right moves the recall of fewer by over a tenth
+
+
+def show_scan(found: ScanResult) -> None:
+    """Print what a scan found, for people."""
+    collection, split, figures = found.collection, found.split, found.imbalance
+    images, counts = collection.images, figures.counts
+    drawn = "the split of your table" if split.origin == "file" else "a split by patient was drawn and stored"
+    layout = "splits of its own" if collection.has_parts else f"no splits of its own: {drawn}"
+    result(f"{printable(collection.root.name)}: {len(images)} images, {len(counts)} classes, {layout}")
+    result()
+    result(table(*_table(collection, split, figures)))
+    result()
+    ratio = "infinite" if math.isinf(figures.ratio) else f"{figures.ratio:.1f}"
+    result(f"Training images: imbalance ratio {ratio}, evenness {figures.evenness:.2f} (1 is balanced)")
+    show_small_classes(collection, split)
+    _show_patients(collection)
+    _show_attributes(collection)
+    _show_findings(collection.findings)
+    result()
+    result("Next: balance fill --target max --dry-run")
+
+
+def _table(collection: Collection, split: Split, figures: Imbalance) -> tuple[list[str], list[list[object]]]:
+    parts = [part for part in ("train", "holdout", "val", "test") if (split.parts == part).any()]
+    by_part = {part: collection.images.loc[split.paths(part), "label"].value_counts().to_dict() for part in parts}
+    header = ["class", *parts, "share", "effective", "deficit"]
+    rows: list[list[object]] = [
+        [
+            label,
+            *(by_part[part].get(label, 0) for part in parts),
+            f"{figures.shares[label]:.1%}",
+            f"{figures.effective_numbers[label]:.0f}",
+            figures.deficits[label],
+        ]
+        for label in figures.counts
+    ]
+    return header, rows
+
+
+def show_small_classes(collection: Collection, split: Split) -> None:
+    """Say which classes the test part cannot judge, and what the folds are for."""
+    from balancer.splits.folds import FEW, small_classes
+    from balancer.splits.groups import Groups
+
+    groups = Groups.of(collection)
+    few = {label: n for label, n in groups.counts(split.parts == "test").items() if n < _FEW_TESTED}
+    patients = "patients" if collection.images["patient"].notna().all() else "patients or images"
+    if few:
+        names = ", ".join(f"{printable(label)} ({size})" for label, size in few.items())
+        result(f"Too few {patients} in the test part to judge by it, fewer than {_FEW_TESTED}: {names}")
+    small = ", ".join(f"{printable(label)} ({size})" for label, size in small_classes(groups, split.parts).items())
+    few_to_train = f"fewer than {FEW} {patients} to train on: {small}"
+    if split.fold_count:
+        why = f", since these classes have {few_to_train}" if small else ""
+        result(f"Folds for cross-fitting: {split.fold_count}, over every image, the test part included{why}")
+    elif small and split.origin != "none":
+        result(f"F{few_to_train[1:]}. To test on each of their patients: balance split --folds 5")
+
+
+def _show_patients(collection: Collection) -> None:
+    from balancer.collection.scan import patient_groups
+
+    if not collection.patient_source:
+        result("Patients: unknown, so copies of a patient in two parts are not excluded (--patient REGEX)")
+        return
+    count = collection.images["patient"].nunique()
+    source = "--patient" if collection.patient_pattern else "the table"
+    result(f"Patients: {count}. Some of the groups that {source} found:")
+    for patient, size, names in patient_groups(collection.images):
+        fitting = names[:1] if len(", ".join(names)) > _LINE else names
+        files = ", ".join(printable(name) for name in fitting)
+        more = ", ..." if size > len(fitting) else ""
+        result(f"  {printable(patient)}: {size} image{'s' if size > 1 else ''}: {files}{more}")
+
+
+def _show_attributes(collection: Collection) -> None:
+    """Class by sex, age group and view, where a table tells them."""
+    from balancer.collection.crosstabs import crosstabs
+
+    patients = collection.images["patient"].notna().any()
+    for name, by_class in crosstabs(collection.images).items():
+        result()
+        result(f"Class by {name}, images{' (patients)' if patients else ''}:")
+        values = next(iter(by_class.values()))
+        cells = [
+            [label, *(f"{images} ({count})" if patients else images for images, count in row.values())]
+            for label, row in by_class.items()
+        ]
+        result(table(["class", *values], cells))
+
+
+def _show_findings(findings: Iterable[Finding]) -> None:
+    """The worst kinds first; what is said of many files is said once, with a few of them."""
+    from balancer.collection.findings import KINDS
+
+    order = {kind: place for place, kind in enumerate(KINDS)}
+    alike: dict[tuple[str, str], list[Finding]] = {}
+    for finding in sorted(findings, key=lambda each: order.get(each.kind, len(order))):
+        alike.setdefault((finding.kind, finding.message), []).append(finding)
+    result()
+    result("Findings, the worst first:" if alike else "Findings: none")
+    for (kind, message), group in alike.items():
+        files = sum(len(finding.paths) for finding in group)
+        counts = [*([f"{len(group)} times"] if len(group) > 1 else []), *([_files(files)] if files else [])]
+        many = f" ({', '.join(counts)})" if counts else ""
+        result(f"  {kind}{many}: {printable(message)}")
+        result(f"    fix: {group[0].fix}")
+        for finding in (each for each in group[:_SHOWN] if each.paths):
+            names = ", ".join(printable(str(path)) for path in finding.paths[:_SHOWN])
+            result(f"    {names}{', ...' if len(finding.paths) > _SHOWN else ''}")
+        if len(group) > _SHOWN:
+            result(f"    and {len(group) - _SHOWN} more such groups (all of them: --json)")
+
+
+def _files(count: int) -> str:
+    return f"{count} file{'' if count == 1 else 's'}"

@@ -1,0 +1,78 @@
+"""What a look inside the images adds to a scan: damaged files, near-duplicates, borders and burnt-in letters."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from balancer.collection.findings import (
+    INSIDE,
+    Finding,
+    blank,
+    near_duplicates,
+    several_frames,
+    small_classes,
+    unreadable,
+)
+from balancer.collection.image_stats import Contents
+from balancer.collection.near_duplicates import is_blank, twins
+from balancer.collection.scan import Collection, require_two_classes
+from balancer.collection.shortcuts import SEEN_INSIDE, shortcuts
+
+_COUNTED_AGAIN = ("shortcut", "few-images", "few-patients")
+
+
+def look_inside(collection: Collection, contents: Mapping[str, Contents]) -> Collection:
+    """The collection without the files that cannot be decoded, and with the findings that their contents give.
+
+    `contents` are those of all its files, from `read_contents`.
+
+    Raises:
+        CollectionError: fewer than two classes are left.
+    """
+    sound = without_broken(collection, contents)
+    images = sound.images
+    seen = {path: contents[path] for path in images.index}
+    found = [*near_duplicates(images, twins(seen)), *blank([path for path, each in seen.items() if is_blank(each)])]
+    found += several_frames([path for path, each in seen.items() if each.frames > 1])
+    kept = [finding for finding in sound.findings if finding.kind != "shortcut"]
+    return replace(sound, findings=(*kept, *found, *shortcuts(images, seen)))
+
+
+def without_broken(collection: Collection, contents: Mapping[str, Contents]) -> Collection:
+    """The collection without the files of which `contents` tell a fault, which become findings.
+
+    Raises:
+        CollectionError: fewer than two classes are left.
+    """
+    paths = collection.images.index
+    faults = [(path, contents[path].fault or "") for path in paths if path in contents and contents[path].fault]
+    if not faults:
+        return collection
+    broken = [path for path, _ in faults]
+    images = collection.images.drop(broken)
+    require_two_classes(collection.root, images)
+    others = (finding for finding in collection.findings if finding.kind not in _COUNTED_AGAIN)
+    kept = [left for finding in others if (left := _left(finding, broken)).paths or not finding.paths]
+    again = (*unreadable(collection.root, faults), *small_classes(images), *shortcuts(images))
+    return replace(collection, images=images, findings=(*kept, *again))
+
+
+def remembered(collection: Collection, earlier: Collection) -> Collection:
+    """The collection with those findings of an earlier look inside whose files did not change since."""
+    now, before = (
+        dict(zip(each.images.index, zip(each.images["size"], each.images["mtime_ns"], strict=True), strict=True))
+        for each in (collection, earlier)
+    )
+    kept = [
+        finding
+        for finding in earlier.findings
+        if (finding.kind in INSIDE or finding.fix in SEEN_INSIDE)
+        and all(now.get(str(path), 0) == before.get(str(path)) for path in finding.paths)
+    ]
+    return replace(collection, findings=(*collection.findings, *kept))
+
+
+def _left(finding: Finding, broken: list[str]) -> Finding:
+    gone = set(broken)
+    return replace(finding, paths=tuple(path for path in finding.paths if str(path) not in gone))

@@ -1,0 +1,275 @@
+"""What can be wrong with a collection; each finder looks for one thing."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import unicodedata
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import pandas as pd
+
+from balancer.imaging.decode import EXTENSIONS
+
+KINDS = {
+    "leak": "the same file is in two parts, so that a test would know what was learned",
+    "near-leak": "the same picture is in two parts: re-encoded, resized, brightened, cropped or mirrored (--deep)",
+    "patient-leak": "images of one patient are in two parts",
+    "label-conflict": "the same file is in two classes",
+    "near-label-conflict": "the same picture is in two classes (--deep)",
+    "shortcut": "a property of the files goes with one class, and is learned in place of the disease",
+    "unreadable": "a file is empty, truncated, damaged or no image, and is not counted",
+    "clipped-by-loaders": "files of more than 8 bits, which the usual loaders turn white",
+    "named-like-a-part": "file names from which Hugging Face's loader guesses parts, dropping all other files",
+    "alike-class-names": "class names that differ only in case or in Unicode form",
+    "hidden-folder": "a hidden folder, which ImageFolder takes for a class",
+    "empty-class": "a class folder without images",
+    "few-images": "a class of fewer than 10 images",
+    "few-patients": "a class of fewer than 5 patients, where they are known",
+    "no-patient": "files in whose names no patient is found",
+    "table-contradiction": "rows of the table of patients that contradict each other",
+    "table-ambiguous": "files of which the table of patients has several rows, by name alone",
+    "table-no-row": "files of which the table of patients tells nothing",
+    "table-unreadable": "values in the table of patients that cannot be read",
+    "duplicate": "the same file more than once in a class",
+    "near-duplicate": "the same picture more than once in a class (--deep)",
+    "blank": "images of one grey level (--deep)",
+    "wrong-extension": "files whose content is of another format than their names say",
+    "several-frames": "files of several frames, of which the first is taken (--deep)",
+    "ignored-folder": "folders that are not read",
+    "ignored-file": "files that are not read",
+}
+"""Every kind of finding of a scan, the worst first, with what it says."""
+SAME_IMAGE = ("duplicate", "label-conflict", "leak", "near-duplicate", "near-label-conflict", "near-leak")
+"""The kinds of which all files of a finding show one picture: they belong into one part."""
+INSIDE = ("near-leak", "near-label-conflict", "near-duplicate", "blank", "several-frames")
+"""The kinds that only a look inside the files finds."""
+FEW_IMAGES, FEW_PATIENTS = 10, 5
+_PART_WORD = re.compile(
+    r"(?:^|[-._ 0-9/])(?:train|training|validation|valid|dev|val|test|testing|eval|evaluation)(?:[-._ 0-9/]|$)"
+)
+_PART_STEMS = ("train", "val", "dev", "test")
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something about the collection that its owner should know: which files, what of them, and the fix."""
+
+    kind: str
+    paths: tuple[PurePosixPath, ...]
+    message: str
+    fix: str
+
+
+def duplicates(images: pd.DataFrame) -> Iterator[Finding]:
+    """Files with the same content: in one class, across classes, across parts."""
+    hashed = images[images["sha256"].notna()]
+    for _, group in hashed[hashed["sha256"].duplicated(keep=False)].groupby("sha256", sort=False):
+        paths = tuple(PurePosixPath(path) for path in group.index)
+        if group["label"].nunique() > 1:
+            yield Finding("label-conflict", paths, "the same image in two classes", "keep it in the right class alone")
+        elif group["part"].nunique() > 1:
+            yield Finding("leak", paths, "the same image in two parts", "keep it in one part alone")
+        else:
+            yield Finding("duplicate", paths, "the same image more than once", "keep one of them")
+
+
+def near_duplicates(images: pd.DataFrame, groups: Iterable[Sequence[str]]) -> Iterator[Finding]:
+    """Groups of files that show the same picture, where their bytes are not all the same."""
+    for group in groups:
+        places = images.index.get_indexer(
+            pd.Index(group, dtype=object)
+        )  # a table of each group would take longer than to find it
+        hashes, labels, parts = (set(images[name].to_numpy()[places]) for name in ("sha256", "label", "part"))
+        if len(hashes) == 1 and not pd.isna(next(iter(hashes))):
+            continue
+        paths = tuple(map(PurePosixPath, group))
+        if len(labels) > 1:
+            fix = "keep it in the right class alone"
+            yield Finding("near-label-conflict", paths, "nearly the same image in two classes", fix)
+        elif len(parts) > 1:
+            yield Finding("near-leak", paths, "nearly the same image in two parts", "keep it in one part alone")
+        else:
+            yield Finding("near-duplicate", paths, "nearly the same image more than once", "keep the best of them")
+
+
+def patients_in_two_parts(images: pd.DataFrame) -> Iterator[Finding]:
+    """Patients of whom images are in more than one part of the collection."""
+    if images["part"].nunique() < 2:
+        return
+    parts: dict[str, set[str]] = defaultdict(set)
+    for patient, part in images[["patient", "part"]].dropna().drop_duplicates().itertuples(index=False):
+        parts[patient].add(part)
+    shared = [patient for patient, found in parts.items() if len(found) > 1]
+    if shared:
+        paths = tuple(PurePosixPath(path) for path in images.index[images["patient"].isin(shared)])
+        message = f"{len(shared)} patients are in more than one part, {shared[0]!r} for one"
+        fix = "see whether --patient is right; if it is, move each patient's images into one part"
+        yield Finding("patient-leak", paths, message, fix)
+
+
+def named_like_a_part(images: pd.DataFrame) -> Iterator[Finding]:
+    """File names of a flat collection in which Hugging Face's loader sees a part, and then drops all others."""
+    names = "\n".join(images.index.tolist())
+    if not any(word in names for word in _PART_STEMS):  # so in most collections
+        return
+    named = images.index[[_PART_WORD.search(path) is not None for path in images.index]]
+    if len(named):
+        message = "load_dataset takes these names for parts and silently drops all other files"
+        fix = "rename them, or let balance fill make parts (do not use --no-holdout)"
+        yield Finding("named-like-a-part", tuple(map(PurePosixPath, named)), message, fix)
+
+
+def unmatched(images: pd.DataFrame, patient: str | None) -> Iterator[Finding]:
+    """Files in which the expression found no patient."""
+    unmatched = images.index[images["patient"].isna()]
+    if patient and len(unmatched):
+        message = f"--patient {shlex.quote(patient)} finds no patient in {len(unmatched)} of {len(images)} files"
+        yield Finding("no-patient", tuple(map(PurePosixPath, unmatched)), message, "widen the expression")
+
+
+def unreadable(root: Path, faults: Iterable[tuple[str, str]]) -> Iterator[Finding]:
+    """Files that cannot be read, (path, what the decoder says) each, told apart by what is wrong with them."""
+    by_cause: dict[str, list[tuple[str, str]]] = defaultdict(list)
+    for path, fault in faults:
+        by_cause[_cause(root / path, fault)].append((path, fault))
+    for cause, (message, fix) in _UNREADABLE.items():
+        if found := by_cause.get(cause):
+            words = message.format(found[0][1])
+            yield Finding("unreadable", tuple(PurePosixPath(path) for path, _ in found), words, fix)
+
+
+_UNREADABLE = {
+    "empty": ("empty: a file of 0 bytes", "copy it again from where it came, or take it out"),
+    "no image": (
+        "not an image: neither PNG, JPEG, TIFF, BMP nor WebP inside ({})",
+        "convert what is an X-ray to PNG (8 or 16 bit), take the rest out",
+    ),
+    "too large": (
+        "it would take too much to decode ({})",
+        "make a smaller copy of what is an X-ray, take the rest out",
+    ),
+    "truncated": ("truncated: the end of the file is missing ({})", "copy it again from where it came, or take it out"),
+    "damaged": ("damaged: it cannot be decoded ({})", "repair it or take it out"),
+    "closed": ("it may not be read ({})", "ask its owner for permission to read it"),
+}
+_BEGINNINGS = (b"\x89PNG", b"\xff\xd8\xff", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+", b"BM", b"RIFF")
+_TOO_MUCH = ("too large", "too much in it", "passes")
+_CUT = ("truncated", "not enough", "unexpected end", "premature")
+
+
+def _cause(path: Path, fault: str) -> str:
+    try:
+        with path.open("rb") as file:
+            beginning = file.read(16)
+    except OSError:
+        return "closed"
+    if not beginning:
+        return "empty"
+    if not beginning.startswith(_BEGINNINGS):
+        return "no image"
+    if any(words in fault for words in _TOO_MUCH):
+        return "too large"
+    return "truncated" if any(word in fault.lower() for word in _CUT) or _lacks_its_end(path) else "damaged"
+
+
+def _lacks_its_end(path: Path) -> bool:
+    """Whether a PNG or JPEG lacks the mark that ends every one, or a WebP is shorter than it says."""
+    with path.open("rb") as file:
+        beginning, size = file.read(8), file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - 64))
+        end = file.read(64)
+    if beginning.startswith(b"\x89PNG"):
+        return b"IEND" not in end
+    if beginning.startswith(b"RIFF"):
+        return int.from_bytes(beginning[4:], "little") + 8 > size
+    return beginning.startswith(b"\xff\xd8\xff") and b"\xff\xd9" not in end
+
+
+def wrong_extensions(images: pd.DataFrame) -> Iterator[Finding]:
+    """Files whose content is of another format than their extension says."""
+    names = [path[path.rfind(".") :].lower() for path in images.index.tolist()]  # a Path takes ten times as long
+    extensions = pd.Series(names, images.index, dtype=object)
+    formats = images["format"].replace("MPO", "JPEG")  # a JPEG with a second one behind it
+    wrong = formats[formats != extensions.map(EXTENSIONS)]
+    if len(wrong):
+        pairs = Counter(zip(extensions[wrong.index], wrong, strict=True))
+        message = "named otherwise than they are: " + ", ".join(
+            f"{count} {name} called {extension}" for (extension, name), count in pairs.most_common(3)
+        )
+        fix = "rename them: programs that go by the name fail on them or misread them"
+        yield Finding("wrong-extension", tuple(map(PurePosixPath, wrong.index)), message, fix)
+
+
+def clipped_by_loaders(images: pd.DataFrame) -> Iterator[Finding]:
+    """Files of more than 8 bits a pixel, of which Pillow's conversion to RGB makes all above 255 white."""
+    clipped = images.index[images["mode"].str.match(r"I$|I;|F$")]
+    if len(clipped):
+        message = "more than 8 bits a pixel: torchvision's ImageFolder makes every value above 255 white"
+        fix = (
+            "give ImageFolder a loader that rescales, such as "
+            'loader=lambda p: Image.fromarray(balancer.imaging.decode.read_grey(Path(p))).convert("RGB"); '
+            "balance itself reads them rightly"
+        )
+        yield Finding("clipped-by-loaders", tuple(map(PurePosixPath, clipped)), message, fix)
+
+
+def alike_class_names(images: pd.DataFrame) -> Iterator[Finding]:
+    """Classes whose names differ only in case or in how Unicode writes a letter."""
+    alike: dict[str, list[str]] = defaultdict(list)
+    for label in sorted(images["label"].unique()):
+        alike[unicodedata.normalize("NFC", unicodedata.normalize("NFC", label).casefold())].append(label)
+    for labels in alike.values():
+        if len(labels) > 1:
+            folders = images.loc[images["label"].isin(labels), ["part", "label"]].drop_duplicates()
+            paths = tuple(PurePosixPath(part, label) for part, label in folders.itertuples(index=False))
+            message = f"{len(labels)} classes whose names look alike: {', '.join(map(ascii, labels))}"
+            yield Finding("alike-class-names", paths, message, "join them, or name them apart")
+
+
+def small_classes(images: pd.DataFrame) -> Iterator[Finding]:
+    """Classes of too few images, or of too few patients where those of all its images are known."""
+    for label, rows in images.groupby("label"):
+        if len(rows) < FEW_IMAGES:
+            paths = tuple(map(PurePosixPath, rows.index))
+            message = f"{label} has {len(rows)} image{'s' if len(rows) > 1 else ''}, fewer than {FEW_IMAGES}"
+            yield Finding("few-images", paths, message, "collect more: neither learning nor a test can rest on them")
+        patients = rows["patient"].nunique()
+        if rows["patient"].notna().all() and patients < FEW_PATIENTS:
+            paths = tuple(map(PurePosixPath, rows.index))
+            message = f"{label} has {patients} patient{'s' if patients > 1 else ''}, fewer than {FEW_PATIENTS}"
+            fix = "collect more: no test by patient is possible, and a network learns these patients"
+            yield Finding("few-patients", paths, message, fix)
+
+
+def blank(paths: Sequence[str]) -> Iterator[Finding]:
+    """Images in which nothing is to be seen."""
+    if paths:
+        message = "blank: all of one grey level"
+        yield Finding("blank", tuple(map(PurePosixPath, paths)), message, "take them out")
+
+
+def several_frames(paths: Sequence[str]) -> Iterator[Finding]:
+    """Animated files, and those of several pages."""
+    if paths:
+        message = "several frames or pages in one file: only the first is read"
+        yield Finding("several-frames", tuple(map(PurePosixPath, paths)), message, "save the frame that counts alone")
+
+
+def empty_class(folder: Path, ignored: int) -> Finding:
+    """A class folder in which there is no image."""
+    what = f"none of its {ignored} files is a supported image" if ignored else "it is empty"
+    message = f"class folder without images: {what}; it does not count as a class"
+    return Finding("empty-class", (PurePosixPath(folder.as_posix()),), message, "put images into it or remove it")
+
+
+def ignored_files(paths: Sequence[str]) -> Finding:
+    """Files in class folders that are not read as images."""
+    kinds = Counter(PurePosixPath(path).suffix.lower() or "no extension" for path in paths)
+    message = "not read: " + ", ".join(f"{count} {kind}" for kind, count in kinds.most_common(5))
+    fix = "convert what is an X-ray to PNG (8 or 16 bit); the rest does no harm"
+    return Finding("ignored-file", tuple(map(PurePosixPath, paths)), message, fix)

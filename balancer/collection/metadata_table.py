@@ -1,0 +1,275 @@
+"""A user's table of patients: read, its columns found, its values brought to one form."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import os
+import re
+import shlex
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from balancer.collection.findings import Finding
+from balancer.errors import TableError
+from balancer.files import MAX_COLUMNS, MAX_TABLE, read_plainly
+
+USUAL_NAMES = {
+    "file": "file filename filepath path relativepath image imageindex imagename imagefile imagefilename imagepath "
+    "imageid img imgname imgpath",
+    "patient": "patient patientid pid subject subjectid participant participantid",
+    "sex": "sex gender patientsex patientgender",
+    "age": "age patientage ageyears ageinyears ageatstudy",
+    "view": "view viewposition viewpos projection",
+}
+ROLES = tuple(USUAL_NAMES)
+MAX_AGE = 120
+VALUES = ("sex", "age", "view")
+_NOTHING = ["", "-", "?", "na", "n/a", "nan", "none", "null"]
+_MISSING = [*_NOTHING, "unknown", "unk", "u", "o", "other", "not specified"]
+_NOTHING_TOLD = {"patient": frozenset(_NOTHING), **dict.fromkeys(VALUES, frozenset(_MISSING))}
+_SEX = {
+    **dict.fromkeys(("f", "female", "woman", "girl", "w"), "female"),
+    **dict.fromkeys(("m", "male", "man", "boy"), "male"),
+}
+_VIEW = {
+    **dict.fromkeys(("pa", "posteroanterior", "posterioranterior", "paerect", "paview"), "PA"),
+    **dict.fromkeys(("ap", "anteroposterior", "anteriorposterior", "apview", "aperect", "apsupine"), "AP"),
+    **dict.fromkeys(("apportable", "portableap", "aphorizontal"), "AP"),
+    **dict.fromkeys(("lateral", "lat", "l", "ll", "rl", "leftlateral", "rightlateral", "lateralview"), "lateral"),
+}
+_PLAIN_VIEW = r"[^\W_][\w .,/()-]{0,39}"  # what stands in a prompt as it is written: no formula, no sentence
+_AGE = r"[>≥]?\s*(\d{1,4}(?:[.,]\d+)?)\s*(y|yr|yrs|years?|m|mo|months?|w|weeks?|d|days?|\+)?"
+_IN_A_YEAR = {"m": 12.0, "w": 365.25 / 7, "d": 365.25}
+_SEPARATORS = (",", "\t", ";", "|")
+_NUMBER = 3  # examples in a message
+
+
+@dataclass(frozen=True, slots=True)
+class TableRef:
+    """Which table was used: where it lies, the columns that the user named, those found, its content's hash."""
+
+    path: Path
+    named: Mapping[str, str]
+    columns: Mapping[str, str]
+    sha256: str
+
+    @property
+    def options(self) -> str:
+        """How the user would name it on the command line, from here."""
+        pairs = " ".join(f"{role}={column}" for role, column in self.named.items())
+        place = shlex.quote(os.path.relpath(self.path))
+        return f"--patients {place}" + (f" --columns {shlex.quote(pairs)}" if pairs else "")
+
+
+@dataclass(frozen=True, slots=True)
+class PatientTable:
+    """A table that was read: `rows` has the columns found of file, patient, sex, age (years) and view."""
+
+    ref: TableRef
+    rows: pd.DataFrame
+    findings: tuple[Finding, ...]
+
+
+def parse_columns(texts: Sequence[str]) -> dict[str, str]:
+    """The pairs of `--columns`; a column's name may have spaces.
+
+    >>> parse_columns(["patient=PID sex=Patient Gender", "view=View"])
+    {'patient': 'PID', 'sex': 'Patient Gender', 'view': 'View'}
+
+    Raises:
+        TableError: something that is no such pair.
+    """
+    named: dict[str, str] = {}
+    for text in texts:
+        before, *pieces = re.split(r"(?:^|[\s,;]+)(\w+)=", text.strip())
+        pairs = dict(zip(pieces[::2], (column.strip() for column in pieces[1::2]), strict=True))
+        if before.strip() or not pairs or not all(pairs.values()) or not pairs.keys() <= set(ROLES):
+            raise TableError(
+                needed=f"pairs of {', '.join(ROLES)} and a column's name",
+                found=f"{text!r} in --columns",
+                next_step="put them in quotes: --columns 'patient=PID sex=Gender view=ViewPosition'",
+            )
+        named |= pairs
+    return named
+
+
+def read_table(path: Path, named: Mapping[str, str] | None = None) -> PatientTable:
+    """Read a table with a header line: CSV or its like, UTF-8, UTF-16 or Latin-1; every cell is text, never evaluated.
+
+    Raises:
+        TableError: no such file, no table, or without the columns that are needed.
+    """
+    data = _read(path)
+    text = _decode(path, data)
+    header, separator = _header(path, text)
+    columns = _find_columns(path, header, named or {})
+    cells = _cells(path, text, separator, len(header)).iloc[:, [header.index(name) for name in columns.values()]]
+    cells.columns = pd.Index(list(columns))
+    rows, findings = _normalised(cells)
+    ref = TableRef(path, dict(named or {}), columns, hashlib.sha256(data).hexdigest())
+    return PatientTable(ref, rows, findings)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return read_plainly(path, MAX_TABLE)
+    except (OSError, ValueError) as error:
+        raise TableError(
+            needed="a table of patients: CSV or TSV with a header line",
+            found=f"{path}: {getattr(error, 'strerror', None) or error}",
+            next_step="balance scan DATA --patients FILE.csv (--patients '' goes on without one)",
+        ) from error
+
+
+def _decode(path: Path, data: bytes) -> str:
+    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        encoding = "utf-16"
+    elif data[:2] == b"PK" or b"\0" in data:
+        raise TableError(
+            needed="a table of patients as text, CSV or TSV",
+            found=f"{path.name}, which is no text (an Excel workbook?)",
+            next_step="export it as CSV, then: balance scan DATA --patients FILE.csv",
+        )
+    else:
+        encoding = "utf-8-sig"
+    try:
+        return data.decode(encoding)
+    except UnicodeDecodeError:
+        return data.decode("latin-1")
+
+
+def _header(path: Path, text: str) -> tuple[list[str], str]:
+    first = text.lstrip("\r\n")[:100_000]
+    found = {mark: _cells_of_first(first, mark) for mark in _SEPARATORS}
+    separator = max(found, key=lambda mark: len(found[mark]))
+    header = [name.strip() for name in found[separator]]
+    if len(header) > MAX_COLUMNS:
+        raise TableError(
+            needed=f"a table of patients of at most {MAX_COLUMNS:,} columns",
+            found=f"{path.name} with more",
+            next_step="export the columns that are needed: file, patient, sex, age, view",
+        )
+    if not any(header):
+        raise TableError(
+            needed="a table of patients with a header line",
+            found=f"{path.name}, which is empty",
+            next_step="write a first line such as file,patient,sex,age,view, then: balance scan DATA --patients FILE",
+        )
+    return header, separator
+
+
+def _cells_of_first(text: str, separator: str) -> list[str]:
+    try:
+        return next(csv.reader(io.StringIO(text, newline=""), delimiter=separator), [])  # "\r" alone ends lines too
+    except csv.Error:  # an open quote, control characters
+        return []
+
+
+def _find_columns(path: Path, header: Sequence[str], named: Mapping[str, str]) -> dict[str, str]:
+    plain = {re.sub(r"[\W_]+", "", name).casefold(): name for name in reversed(header)}
+    columns = {}
+    for role, usual in USUAL_NAMES.items():
+        if role in named:
+            columns[role] = _named_column(path, header, role, named[role])
+        elif known := next((plain[name] for name in usual.split() if name in plain), None):
+            columns[role] = known
+    if not columns.keys() & {"file", "patient"} or not columns.keys() & {"patient", *VALUES}:
+        raise _columns_missing(path, header, "a file or a patient column, and one of what is to be known", columns)
+    return columns
+
+
+def _named_column(path: Path, header: Sequence[str], role: str, name: str) -> str:
+    same = [column for column in header if column.casefold() == name.casefold()]
+    if not same:
+        raise _columns_missing(path, header, f"the column {name!r} for {role}", {})
+    return name if name in same else same[0]
+
+
+def _columns_missing(path: Path, header: Sequence[str], needed: str, columns: Mapping[str, str]) -> TableError:
+    known = f" (of these {', '.join(columns.values())} were understood)" if columns else ""
+    return TableError(
+        needed=f"{needed} in {path.name}",
+        found=f"the columns {', '.join(map(repr, header))}{known}",
+        next_step="name the columns: balance scan DATA --patients FILE.csv --columns 'file=COLUMN patient=COLUMN "
+        "sex=COLUMN age=COLUMN view=COLUMN'",
+    )
+
+
+def _cells(path: Path, text: str, separator: str, width: int) -> pd.DataFrame:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", pd.errors.ParserWarning)  # of a separator at each line's end
+            return pd.read_csv(
+                io.StringIO(text),
+                sep=separator,
+                header=0,
+                names=range(width),
+                index_col=False,
+                dtype=str,
+                na_filter=False,
+            )
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, ValueError) as error:
+        raise TableError(
+            needed=f"as many cells in each line of {path.name} as the header has: {width}",
+            found=str(error).strip(),
+            next_step="mend that line, or export the table again with texts in quotes, then: balance scan DATA",
+        ) from error
+
+
+def _normalised(cells: pd.DataFrame) -> tuple[pd.DataFrame, tuple[Finding, ...]]:
+    """Each distinct text is read once, so that a million rows cost little."""
+    rows, findings = pd.DataFrame(index=cells.index), []
+    for role in map(str, cells):
+        texts = cells[role].to_numpy(object)
+        if role == "file":
+            rows[role] = pd.Series([_path(text) for text in texts], cells.index, dtype=object)
+            continue
+        places, distinct = pd.factorize(texts)
+        missing = np.array([text.strip().casefold() in _NOTHING_TOLD[role] for text in distinct], bool)
+        values = [None if gone else _READERS[role](text.strip()) for text, gone in zip(distinct, missing, strict=True)]
+        known = np.array([*values, None], float if role == "age" else object)
+        rows[role] = pd.Series(known[places], cells.index)
+        failed = np.array([value is None for value in values], bool) & ~missing
+        if failed.any():
+            findings.append(_unreadable(role, pd.Series(texts[failed[places]], dtype=object).str.strip()))
+    return rows, tuple(findings)
+
+
+def _path(text: str) -> str:
+    return re.sub(r"^(?:\./)+", "", text.strip().replace("\\", "/"))
+
+
+def _sex(text: str) -> str | None:
+    return _SEX.get(text.casefold())
+
+
+def _age(text: str) -> float | None:
+    """Years, of "34", "034Y" or "034M" as DICOM writes them, "90+"; nothing for what no one reaches."""
+    found = re.fullmatch(_AGE, text.casefold())
+    if found is None:
+        return None
+    age = float(found[1].replace(",", ".")) / _IN_A_YEAR.get((found[2] or "y")[0], 1.0)
+    return age if age <= MAX_AGE else None
+
+
+def _view(text: str) -> str | None:
+    known = _VIEW.get(re.sub(r"[\W_]+", "", text).casefold())
+    return known or (text if re.fullmatch(_PLAIN_VIEW, text) else None)
+
+
+_READERS: Mapping[str, Callable[[str], object]] = {"patient": str, "sex": _sex, "age": _age, "view": _view}
+
+
+def _unreadable(role: str, failed: pd.Series) -> Finding:
+    counts = failed.value_counts()
+    examples = ", ".join(repr(text[:40]) for text in counts.index[:_NUMBER])
+    what = f"{role} could not be read in {len(failed)} rows of the table, for instance {examples}"
+    limits = {"age": f"write years from 0 to {MAX_AGE}", "sex": "write female or male", "view": "write PA, AP, lateral"}
+    return Finding("table-unreadable", (), f"{what}; it counts as unknown", limits.get(role, "mend the table"))

@@ -1,0 +1,324 @@
+"""A labelled folder of X-rays to a `Collection`, with findings about what is wrong with it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from balancer.collection.findings import (
+    INSIDE,
+    Finding,
+    alike_class_names,
+    clipped_by_loaders,
+    duplicates,
+    named_like_a_part,
+    patients_in_two_parts,
+    small_classes,
+    unmatched,
+    unreadable,
+    wrong_extensions,
+)
+from balancer.collection.join_metadata import fill_in, take_over
+from balancer.collection.metadata_table import PatientTable, TableRef
+from balancer.collection.shortcuts import SEEN_INSIDE, shortcuts
+from balancer.collection.walk import FINDINGS, Files, labelled_files, require_folder
+from balancer.errors import CollectionError, ImageError
+from balancer.files import sha256_of
+from balancer.imaging.headers import read_headers
+from balancer.parallel import cores
+
+COLUMNS = [
+    "label",
+    "part",
+    "patient",
+    "format",
+    "mode",
+    "bits",
+    "width",
+    "height",
+    "size",
+    "mtime_ns",
+    "sha256",
+    "sex",
+    "age",
+    "view",
+]
+ATTRIBUTES = ("sex", "age", "view")
+"""What a table of patients may tell of an image: "female" or "male", years, and "PA", "AP" or "lateral"."""
+DTYPES = {
+    **dict.fromkeys(("label", "part", "patient", "format", "mode", "sha256", "sex", "view"), object),
+    "age": float,
+}
+_SOMETIMES = 256  # files between two calls of progress, which costs more than a file
+_HEADER = ("format", "mode", "bits", "width", "height", "sha256")
+Progress = Callable[[int, int], None]
+"""Called with how many are done and how many there are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One real image: its path relative to the collection (with `/`), label, patient and content hash."""
+
+    path: str
+    label: str
+    patient: str | None
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Collection:
+    """A scanned collection.
+
+    `images` has one row a file, indexed by its path relative to `root` (text, `/`): label, part (the folder of a
+    split layout as it is called on disk, else ""), patient (missing where unknown), format, mode, bits, width,
+    height (pixels), size (bytes), mtime_ns, sha256 (missing until read), and the `ATTRIBUTES` sex, age and view
+    (missing where no table of patients tells them). `table` is the table of patients that was used.
+    """
+
+    root: Path
+    images: pd.DataFrame
+    findings: tuple[Finding, ...]
+    patient_pattern: str | None = None
+    table: TableRef | None = None
+
+    @property
+    def labels(self) -> list[str]:
+        """The classes, sorted as `ImageFolder` sorts them."""
+        return sorted(self.images["label"].unique())
+
+    @property
+    def patient_source(self) -> str | None:
+        """Where the patients are known from: the expression, else the table's column; None when nowhere."""
+        column = None if self.table is None else self.table.columns.get("patient")
+        return self.patient_pattern or (None if column is None else f"column {column}")
+
+    @property
+    def has_parts(self) -> bool:
+        """Whether the collection comes with its own train, val or test folders."""
+        return bool((self.images["part"] != "").any())
+
+
+def scan(
+    root: Path,
+    patient: str | None = None,
+    *,
+    known: Collection | None = None,
+    table: PatientTable | TableRef | None = None,
+    progress: Progress = lambda done, total: None,
+) -> Collection:
+    """Read the headers of all images below `root`, in `CLASS/` or `train|val|test/CLASS/` folders.
+
+    `patient` is a regular expression that is searched in each path below its class folder; its first group, or the
+    whole match, names the patient. What `known`, an earlier scan, tells of a file is taken over if its size and time
+    did not change. `table` tells of patients; of a mere reference, to a table that is gone, what `known` holds of it is
+    kept.
+
+    Raises:
+        CollectionError: not a folder, or without two classes of readable images; a bad expression.
+        TableError: no row of the table fits an image.
+    """
+    expression = _compile(patient)
+    findings: list[Finding] = []
+    files = labelled_files(require_folder(root), findings)
+    ref = table.ref if isinstance(table, PatientTable) else table
+    asked_before = known is not None and (known.patient_pattern, known.table) == (patient or None, ref)
+    if known is not None and asked_before and _are_the_same(files, known):
+        return replace(known, root=root, findings=(*findings, *filter(_comes_from_files, known.findings)))
+    images, faults = _with_headers(root, _listed(files), None if known is None else known.images, progress)
+    findings += unreadable(root, faults)
+    require_two_classes(root, images)
+    images["patient"] = pd.Series(_patients(images, expression), images.index, dtype=object)
+    _require_some_patient(images, patient)
+    if isinstance(table, PatientTable):
+        images, about_table = fill_in(images, table)
+        findings += about_table
+    elif table is not None and known is not None:
+        images = take_over(images, known.images, table)
+    images["sha256"] = _hash_where_sizes_agree(root, images)
+    findings += [*named_like_a_part(images)] if not images["part"].any() else []
+    findings += [*duplicates(images), *patients_in_two_parts(images), *unmatched(images, patient)]
+    findings += [*wrong_extensions(images), *clipped_by_loaders(images), *alike_class_names(images)]
+    findings += [*small_classes(images), *shortcuts(images)]
+    return Collection(root, images, tuple(findings), patient or None, ref)
+
+
+def samples(images: pd.DataFrame) -> list[Sample]:
+    """The rows of a table of images as `Sample`s; all hashes must be known."""
+    columns = [images.index, images["label"], images["patient"], images["sha256"]]
+    return [
+        Sample(path, label, None if pd.isna(patient) else patient, sha256)
+        for path, label, patient, sha256 in zip(*columns, strict=True)
+    ]
+
+
+def with_hashes(
+    collection: Collection, paths: Iterable[str], progress: Progress = lambda done, total: None
+) -> Collection:
+    """The same collection with the content hashes of `paths` filled in.
+
+    Raises:
+        CollectionError: a file is gone, or has another size than when it was scanned.
+    """
+    wanted = collection.images.loc[list(paths)]
+    for path, size in zip(wanted.index, wanted["size"], strict=True):
+        _require_unchanged(collection.root / path, path, size)
+    missing = wanted[wanted["sha256"].isna()]
+    images = collection.images.copy()
+    found = _hash_all(collection.root, list(missing.index), progress)
+    images.loc[list(found), "sha256"] = pd.Series(found, dtype=object)
+    return replace(collection, images=images)
+
+
+def patient_groups(images: pd.DataFrame, count: int = 4) -> list[tuple[str, int, tuple[str, ...]]]:
+    """Some of the patients found: the largest groups and the typical one, each with its size and first file names.
+
+    They show whether the expression for patients is right.
+    """
+    sizes = images.groupby("patient").size().sort_values(ascending=False, kind="stable")
+    order = [*sizes.index[: count - 1], *sizes.index[len(sizes) // 2 :]][:count]
+    chosen = list(dict.fromkeys(order))
+    return [(str(name), int(sizes[name]), _first_names(images, str(name))) for name in chosen]
+
+
+def _first_names(images: pd.DataFrame, patient: str) -> tuple[str, ...]:
+    return tuple(images.index[images["patient"] == patient][:3])
+
+
+def _compile(patient: str | None) -> re.Pattern[str] | None:
+    try:
+        return re.compile(patient) if patient else None
+    except re.error as error:
+        raise CollectionError(
+            needed="a regular expression that finds the patient in a file name",
+            found=f"{patient!r}: {error}",
+            next_step=r"put it in quotes, for example: balance scan DATA --patient '(p\d+)'",
+        ) from error
+
+
+def _are_the_same(files: Files, known: Collection) -> bool:
+    """Whether not one file came, went or changed, and all of them could be read."""
+    images = known.images
+    return (
+        files.paths == images.index.tolist()
+        and np.array_equal(np.array(files.sizes), images["size"].to_numpy())
+        and np.array_equal(np.array(files.times), images["mtime_ns"].to_numpy())
+    )
+
+
+def _comes_from_files(finding: Finding) -> bool:
+    """Whether a scan finds it in names and headers: neither in the folders nor inside the images."""
+    return finding.kind not in (*FINDINGS, *INSIDE) and finding.fix not in SEEN_INSIDE
+
+
+def _listed(files: Files) -> pd.DataFrame:
+    """A table of the files with what their folder and name tell; the rest is missing."""
+    index = pd.Index(files.paths, dtype=object, name="path")  # with its type: pandas would look at each text for one
+    unknown = pd.Series([None] * len(index), index, dtype=object)
+    columns = dict.fromkeys(COLUMNS, unknown) | {"age": unknown.astype(float)}
+    texts, numbers = {"label": files.labels, "part": files.parts}, {"size": files.sizes, "mtime_ns": files.times}
+    columns |= {name: pd.Series(values, index, dtype=object) for name, values in texts.items()}
+    columns |= {name: pd.Series(np.array(values, np.int64), index) for name, values in numbers.items()}
+    return pd.DataFrame(columns)
+
+
+def _with_headers(
+    root: Path, images: pd.DataFrame, known: pd.DataFrame | None, progress: Progress
+) -> tuple[pd.DataFrame, list[tuple[str, str]]]:
+    """The table with headers, taken over where a file did not change, else read; and what is wrong with the others."""
+    fresh = np.ones(len(images), bool)
+    told = {name: np.full(len(images), None, object) for name in _HEADER}
+    columns = tuple(told.values())
+    if known is not None and len(known):
+        where = known.index.get_indexer(images.index)
+        fresh = where < 0
+        for name in ("size", "mtime_ns"):
+            fresh |= known[name].to_numpy()[where] != images[name].to_numpy()
+        for name, values in told.items():
+            values[~fresh] = known[name].to_numpy()[where[~fresh]]
+    shared = images["size"].duplicated(keep=False).to_numpy()  # only these can be exact duplicates
+    paths = images.index.to_numpy()[fresh].tolist()
+    rows = read_headers(root, zip(paths, shared[fresh].tolist(), strict=True))
+    known_already, broken = len(images) - len(paths), list[tuple[str, str]]()
+    for done, (place, path, row) in enumerate(zip(np.flatnonzero(fresh).tolist(), paths, rows, strict=True), start=1):
+        if isinstance(row, ImageError):
+            broken.append((path, row.found))
+        else:
+            for values, value in zip(columns, row, strict=True):
+                values[place] = value
+        if done % _SOMETIMES == 0 or done == len(paths):
+            progress(known_already + done, len(images))
+    images = images.assign(**{name: pd.Series(values, images.index, dtype=object) for name, values in told.items()})
+    images = images[images["format"].notna()] if broken else images
+    return images.astype({"bits": np.int64, "width": np.int64, "height": np.int64}), broken
+
+
+def _patients(images: pd.DataFrame, expression: re.Pattern[str] | None) -> list[str | None]:
+    """The patient that the expression finds in each path below its class folder."""
+    if expression is None:
+        return [None] * len(images)
+    group, search = (1 if expression.groups else 0), expression.search
+    starts = (len(label) + 1 + (len(part) + 1 if part else 0) for label, part in _columns(images, "label", "part"))
+    found = (search(path[start:]) for path, start in zip(images.index.tolist(), starts, strict=True))
+    return [match and match.group(group) for match in found]
+
+
+def _columns(images: pd.DataFrame, *names: str) -> Iterator[tuple[Any, ...]]:
+    return zip(*(images[name].tolist() for name in names), strict=True)
+
+
+def require_two_classes(root: Path, images: pd.DataFrame) -> None:
+    """Raise a CollectionError where the readable images are not of two classes at least."""
+    labels = sorted(images["label"].unique())
+    if len(labels) >= 2:
+        return
+    raise CollectionError(
+        needed="at least two class folders with readable images, as in FOLDER/CLASS/image.png "
+        "(PNG, JPEG, TIFF, BMP or WebP)",
+        found=f"{root}: " + (f"only the class {labels[0]!r}" if labels else "no class folder with a readable image"),
+        next_step="point to the folder above the class folders: balance scan FOLDER",
+    )
+
+
+def _require_some_patient(images: pd.DataFrame, patient: str | None) -> None:
+    if patient and images["patient"].isna().all():
+        raise CollectionError(
+            needed="an expression that finds the patient in the files' names",
+            found=f"{patient} finds none, in {images.index[0]} for one",
+            next_step="mend it, or leave it out and have the patients unknown: --patient ''",
+        )
+
+
+def _hash_where_sizes_agree(root: Path, images: pd.DataFrame) -> pd.Series:
+    """Only files of the same size can be the same: the others need not be read to find duplicates."""
+    needed = images.index[images["size"].duplicated(keep=False) & images["sha256"].isna()]
+    found = _hash_all(root, list(needed), lambda done, total: None)  # not many: what was read just now has its hash
+    hashes = images["sha256"].copy()
+    hashes.loc[list(found)] = list(found.values())
+    return hashes
+
+
+def _hash_all(root: Path, paths: Sequence[str], progress: Progress) -> dict[str, str]:
+    found: dict[str, str] = {}
+    with ThreadPoolExecutor(cores()) as pool:
+        for path, sha256 in zip(paths, pool.map(lambda path: sha256_of(root / path), paths), strict=True):
+            found[path] = sha256
+            progress(len(found), len(paths))
+    return found
+
+
+def _require_unchanged(file: Path, path: str, size: int) -> None:
+    now = file.stat().st_size if file.is_file() else None
+    if now == size:
+        return
+    raise CollectionError(
+        needed=f"the collection as it was scanned: {path} of {size} bytes",
+        found="no such file" if now is None else f"{now} bytes",
+        next_step="scan it again: balance scan FOLDER",
+    )

@@ -1,0 +1,236 @@
+"""Which file goes where in a balanced folder; nothing is read but sizes, nothing is written."""
+
+from __future__ import annotations
+
+import os
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pandas as pd
+
+from balancer.collection.scan import Collection
+from balancer.collection.walk import canonical_part
+from balancer.dataset.metadata_files import Row
+from balancer.errors import CollectionError, OutputError, PlanError, SplitError, StateError
+from balancer.jobs import Candidate, Job, Verdict
+from balancer.splits.split import Split
+
+RECOGNISED = {
+    "train",
+    "training",
+    "validation",
+    "valid",
+    "dev",
+    "val",
+    "test",
+    "testing",
+    "eval",
+    "evaluation",
+}
+"""Folder names that `load_dataset("imagefolder")` takes for a split; "Testing" would all become training data."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One file of the balanced folder: `path` in it, in the part `folder`; a copy of `source` (bytes, time)."""
+
+    path: str
+    folder: str
+    label: str
+    source: str
+    size: int
+    mtime_ns: int
+    patient: str | None
+    sha256: str | None
+    made: tuple[Candidate, Verdict] | None = None
+
+    def row(self, sha256: str) -> Row:
+        """What the table beside the images says of it, once its hash is known."""
+        if self.made is None:
+            return Row(self.path, self.label, False, self.patient, sha256)
+        candidate, verdict = self.made
+        job = candidate.job
+        row = Row(self.path, self.label, True, self.patient, sha256, verdict.decision)
+        return row if job is None else replace(row, **_of_job(job))
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """All files of a balanced folder, sorted by path; `training` is its training folder ("": the folder itself)."""
+
+    entries: tuple[Entry, ...]
+    training: str
+    labels: tuple[str, ...]
+
+
+def plan_layout(collection: Collection, split: Split | None, accepted: Iterable[tuple[Candidate, Verdict]]) -> Layout:
+    """Place every image of the collection, and the accepted candidates in the class folders for training.
+
+    Raises:
+        CollectionError: an image is gone, or has another size than when it was scanned.
+        OutputError: two names would be one on some file systems.
+        PlanError: a candidate is of no class of the collection.
+        SplitError: the split knows not all images.
+        StateError: a candidate's file is gone.
+    """
+    folders = _folders(collection, split)
+    training = _training_folder(folders)
+    originals = list(_originals(collection, folders))
+    synthetic = _synthetic(accepted, training, collection.labels)
+    taken = {entry.path for entry in originals}
+    _require_names_apart(taken)
+    entries = [*originals, *(_free(entry, taken) for entry in synthetic)]
+    return Layout(tuple(sorted(entries, key=lambda entry: entry.path)), training, tuple(collection.labels))
+
+
+def _folders(collection: Collection, split: Split | None) -> list[str]:
+    """The part folder of each image, in the collection's order."""
+    if collection.has_parts:
+        names = {part: _folder_name(part) for part in collection.images["part"].unique()}
+        own = collection.images["part"]
+        if split is None or "val" in map(canonical_part, names):
+            return [names[part] for part in own]
+        drawn = split.parts.reindex(own.index) == "val"  # a validation part that was drawn from the training part
+        return ["val" if moved else names[part] for part, moved in zip(own, drawn, strict=True)]
+    if split is None or split.origin == "none":
+        return [""] * len(collection.images)
+    parts = split.parts.reindex(collection.images.index)
+    if parts.isna().any():
+        raise SplitError(
+            needed="a part for each image of the collection",
+            found=f"{int(parts.isna().sum())} images without one, {parts.index[parts.isna()][0]!r} for one",
+            next_step="scan it again: balance scan FOLDER",
+        )
+    return ["train" if part == "holdout" else str(part) for part in parts]
+
+
+def _folder_name(part: str) -> str:
+    return part if part in RECOGNISED else canonical_part(part) or part
+
+
+def _training_folder(folders: Sequence[str]) -> str:
+    return next((folder for folder in folders if canonical_part(folder) == "train"), "")
+
+
+def _originals(collection: Collection, folders: Sequence[str]) -> Iterator[Entry]:
+    images, root = collection.images, os.fspath(collection.root)
+    columns = [images[name] for name in ("label", "part", "patient", "size", "sha256")]
+    for path, folder, (label, part, patient, size, sha256) in zip(
+        images.index, folders, zip(*columns, strict=True), strict=True
+    ):
+        source = f"{root}/{path}"
+        stat = _stat(source, path, size)
+        below = path[len(part) + 1 :] if part else path
+        target = f"{folder}/{below}" if folder else below
+        yield Entry(target, folder, label, source, stat.st_size, stat.st_mtime_ns, _known(patient), _known(sha256))
+
+
+def _stat(source: str, path: str, size: int) -> os.stat_result:
+    try:
+        path.encode()
+        stat = os.stat(source)  # noqa: PTH116 - a million Paths are slow
+    except (OSError, UnicodeEncodeError):
+        raise changed(path, "no such file, or not one that can be read") from None
+    if stat.st_size != size:
+        raise changed(path, f"{stat.st_size} bytes instead of {size}")
+    return stat
+
+
+def changed(path: str, what: str) -> CollectionError:
+    """The error for an image that is not what it was when the collection was scanned."""
+    return CollectionError(
+        needed="the collection as it was scanned",
+        found=f"{path!r} changed since it was scanned: {what}",
+        next_step="scan it again: balance scan FOLDER",
+    )
+
+
+def _require_names_apart(paths: Iterable[str]) -> None:
+    """Refuse files or folders that would be one on a file system that knows no case, or one form of Unicode alone."""
+    names = set(paths)
+    for path in list(names):
+        while (path := path.rpartition("/")[0]) and path not in names:
+            names.add(path)
+    first: dict[str, str] = {}
+    if len({_folded(name) for name in names}) == len(names):
+        return
+    for name in sorted(names, key=lambda name: (name.count("/"), name)):
+        other = first.setdefault(_folded(name), name)
+        if other != name:
+            raise OutputError(
+                needed="names that stay apart on every file system: some know no case, or one form of Unicode alone",
+                found=f"{other!a} and {name!a}",
+                next_step="rename or join them in the collection, then run: balance scan FOLDER",
+            )
+
+
+def _folded(name: str) -> str:
+    if name.isascii():
+        return name.lower()
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+
+
+def _synthetic(accepted: Iterable[tuple[Candidate, Verdict]], training: str, labels: Sequence[str]) -> list[Entry]:
+    """One entry for each accepted image; the same image accepted twice is one."""
+    entries: dict[str, Entry] = {}
+    for candidate, verdict in accepted:
+        if candidate.label not in labels:
+            raise PlanError(
+                needed=f"a class of the collection: {', '.join(labels)}",
+                found=f"{candidate.label!r} of a synthetic image",
+                next_step="name the class folder as the collection does, then: balance merge --from FOLDER",
+            )
+        entry = _synthetic_entry(candidate, verdict, training)
+        entries.setdefault(entry.path, entry)
+    return list(entries.values())
+
+
+def _of_job(job: Job) -> dict[str, Any]:
+    """What the table beside the images says of how one was made."""
+    method = job.method
+    return {
+        **{"model": job.config.model.name, "prompt": job.prompt.text, "seed": job.seed, "job_id": job.id},
+        "mode": method.mode,
+        "source": method.source and method.source.path,
+        "reference": method.reference and method.reference.path,
+    }
+
+
+def _synthetic_entry(candidate: Candidate, verdict: Verdict, training: str) -> Entry:
+    job = candidate.job
+    name = f"syn-{candidate.id}{candidate.path.suffix}"
+    path = "/".join(filter(None, (training, candidate.label, name)))
+    try:
+        stat = candidate.path.stat()
+    except OSError as error:
+        raise lost(candidate) from error
+    patient = job.method.source.patient if job and job.method.source else None
+    return Entry(
+        *(path, training, candidate.label, os.fspath(candidate.path), stat.st_size, stat.st_mtime_ns),
+        *(patient, candidate.sha256, (candidate, verdict)),
+    )
+
+
+def lost(candidate: Candidate) -> StateError:
+    """The error for a candidate whose file is gone or is not what was judged."""
+    return StateError(
+        needed="the synthetic images that were made and judged",
+        found=f"{candidate.path.name} of class {candidate.label!r} is gone or changed",
+        next_step="make it again: balance fill" if candidate.job else "hand it over again: balance merge --from FOLDER",
+    )
+
+
+def _free(entry: Entry, taken: set[str]) -> Entry:
+    if entry.path not in taken:
+        return entry
+    raise CollectionError(
+        needed="a collection without files that are named like ours",
+        found=f"{entry.path!r}, which is also the name of an accepted synthetic image",
+        next_step="take synthetic images out of the collection, then run: balance scan FOLDER",
+    )
+
+
+def _known(value: str | None) -> str | None:
+    return None if value is None or pd.isna(value) else value

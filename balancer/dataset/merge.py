@@ -1,0 +1,352 @@
+"""Originals and accepted candidates to the balanced folder, and back."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from balancer.collection.scan import Collection, Progress
+from balancer.dataset import staging
+from balancer.dataset.dataset_card import make_card
+from balancer.dataset.layout import Entry, Layout, changed, lost, plan_layout
+from balancer.dataset.metadata_files import (
+    CARD,
+    MARKER,
+    PROVENANCE,
+    TABLE,
+    Marker,
+    Row,
+    provenance_bytes,
+    read_marker,
+    read_rows,
+    require_marker,
+    table_bytes,
+)
+from balancer.errors import OutputError
+from balancer.files import sha256_if_there, sha256_of, write_whole
+from balancer.jobs import Candidate, Verdict
+from balancer.parallel import cores
+from balancer.splits.split import Split
+
+_OF_THE_DESKTOP = {".DS_Store", "Thumbs.db", "desktop.ini"}
+_AT_ONCE = 1024
+_NAMED = 5
+
+
+@dataclass(frozen=True, slots=True)
+class MergeReport:
+    """A balanced folder: `training` is the folder to train from, `synthetic` counts its synthetic images by class.
+
+    `rebuilt` is false when the folder already was what it should be.
+    """
+
+    folder: Path
+    training: Path
+    originals: int
+    synthetic: Mapping[str, int]
+    rebuilt: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Existing:
+    """A balanced folder that is there already."""
+
+    marker: Marker
+    rows: Mapping[str, Row]
+
+
+def default_out(collection_root: Path) -> Path:
+    """The balanced folder's usual place: beside the collection.
+
+    >>> default_out(Path("/data/xrays")).as_posix()
+    '/data/xrays-balanced'
+    """
+    root = collection_root.resolve()
+    return root.with_name(f"{root.name}-balanced")
+
+
+def check_out(out: Path, collection_root: Path, state: Path) -> None:
+    """Refuse a place for the balanced folder before any work goes into it.
+
+    Raises:
+        OutputError: it lies within the collection or the state folder or around them, it holds anything that is not
+            ours, or it cannot be written.
+    """
+    _require_apart(out, collection_root, "the collection")
+    _require_apart(out, state, "the state folder")
+    _require_writable(out)
+    _existing(out.resolve())
+
+
+def synthetic_counts(out: Path) -> dict[str, int]:
+    """How many synthetic images of each class a balanced folder holds; nothing where there is none."""
+    marker = read_marker(out)
+    found: Counter[str] = Counter()
+    for counts in () if marker is None else marker.counts.values():
+        found.update({label: synthetic for label, (_, synthetic) in counts.items()})
+    return dict(found)
+
+
+def merge(
+    collection: Collection,
+    split: Split | None,
+    accepted: Sequence[tuple[Candidate, Verdict]],
+    out: Path,
+    *,
+    facts: Mapping[str, str],
+    progress: Progress = lambda done, total: None,
+) -> MergeReport:
+    """Build the balanced folder beside `out` and put it there in one step.
+
+    It has one folder for each part, unless the collection has none and `split` is `None`. `facts` go into the card
+    and the marker: nothing that changes from run to run belongs there. A killed merge, called again, takes over what
+    it finds; a folder that is as it should be is left alone.
+
+    Raises:
+        CollectionError: an image changed since it was scanned.
+        OutputError: `out` lies in the collection, holds anything that is not ours, or cannot be written.
+        PlanError: a candidate is of no class of the collection.
+        SplitError: the split knows not all images.
+        StateError: a candidate's file is gone or changed.
+    """
+    _require_apart(out, collection.root, "the collection")
+    out = out.resolve()
+    layout = plan_layout(collection, split, accepted)
+    try:
+        staging.recover(out)
+        rebuilt = _build(layout, out, collection.root.resolve().name, facts, progress)
+    except OSError as error:
+        raise OutputError(
+            needed=f"room and permission to write {out}",
+            found=error.strerror or str(error),
+            next_step="see to that, then run the same command again, as balance merge: it goes on from here",
+        ) from error
+    synthetic = Counter(entry.label for entry in layout.entries if entry.made)
+    counts = {label: synthetic[label] for label in layout.labels}
+    return MergeReport(out, out / layout.training, len(layout.entries) - synthetic.total(), counts, rebuilt)
+
+
+def unmerge(folder: Path) -> int:
+    """Take all that is not an original out of a balanced folder; how many synthetic images that were.
+
+    Killed, it can be called again.
+
+    Raises:
+        OutputError: the folder is not ours, or its tables are not as they were written.
+    """
+    marker = require_marker(folder)
+    here = set(staging.files_below(folder))  # follows no link: nothing outside the folder is ever removed
+    if not marker.unmerging:
+        _require_tables(folder, marker)
+        synthetic = _synthetic_here(folder, marker, here)
+        for path in synthetic:
+            (folder / path).unlink()
+        staging.sync(folder)
+        write_whole(folder / MARKER, replace(marker, unmerging=True).to_json())
+    else:
+        synthetic = []
+    for path, sha256 in marker.files.items():
+        if path in here and sha256_of(folder / path) == sha256:  # a card that its reader has edited is theirs
+            (folder / path).unlink()
+    (folder / MARKER).unlink()
+    return len(synthetic)
+
+
+def _build(layout: Layout, out: Path, name: str, facts: Mapping[str, str], progress: Progress) -> bool:
+    existing = _existing(out)
+    reusable = {} if existing is None else _reusable(layout.entries, out, existing.rows)
+    if existing and len(reusable) == len(layout.entries) == len(existing.rows):
+        _, marker = _sidecars(layout, reusable, name, facts)
+        if marker == existing.marker and all((out / path).exists() for path in marker.files):
+            progress(len(layout.entries), len(layout.entries))
+            staging.clear_staging(out)
+            return False
+    fresh = staging.open_staging(out)
+    staging.prune(fresh, {entry.path for entry in layout.entries})
+    hashes = _collect(layout.entries, fresh, out, reusable, progress)
+    sidecars, marker = _sidecars(layout, hashes, name, facts)
+    for path, content in [*sidecars.items(), (MARKER, marker.to_json())]:
+        write_whole(fresh / path, content)
+    _existing(out)  # once more: copying took its time, and somebody may have put a file there
+    staging.publish(out)
+    return True
+
+
+def _reusable(entries: Sequence[Entry], out: Path, rows: Mapping[str, Row]) -> dict[str, str]:
+    """Hashes of the files that are already in the balanced folder as they should be, by size and time."""
+    found: dict[str, str] = {}
+    for entry in entries:
+        row = rows.get(entry.path)
+        if row and entry.sha256 in (None, row.sha256) and _matches(f"{out}/{entry.path}", entry):
+            found[entry.path] = row.sha256
+    return found
+
+
+def _matches(path: str, entry: Entry) -> bool:
+    try:
+        stat = os.lstat(path)
+    except OSError:
+        return False
+    return (stat.st_size, stat.st_mtime_ns) == (entry.size, entry.mtime_ns)
+
+
+def _collect(
+    entries: Sequence[Entry], staging: Path, out: Path, reusable: Mapping[str, str], progress: Progress
+) -> dict[str, str]:
+    """Bring every file into the staging folder; their hashes by path."""
+    for folder in sorted({entry.path.rpartition("/")[0] for entry in entries}):
+        (staging / folder).mkdir(parents=True, exist_ok=True)
+
+    def bring(entry: Entry) -> str:
+        known = reusable.get(entry.path)
+        return _bring(entry, staging, out if known else None, known)
+
+    hashes: dict[str, str] = {}
+    for entry, sha256 in _in_threads(bring, entries):
+        hashes[entry.path] = sha256
+        progress(len(hashes), len(entries))
+    return hashes
+
+
+def _in_threads(work: Callable[[Entry], str], entries: Sequence[Entry]) -> Iterator[tuple[Entry, str]]:
+    with ThreadPoolExecutor(min(8, 2 * cores())) as pool:
+        for start in range(0, len(entries), _AT_ONCE):  # not a million futures at once
+            some = entries[start : start + _AT_ONCE]
+            yield from zip(some, pool.map(work, some), strict=True)
+
+
+def _bring(entry: Entry, staging: Path, out: Path | None, known: str | None) -> str:
+    """One file into the staging folder: what a killed merge left, the earlier balanced folder's, or a copy."""
+    target = staging / entry.path
+    if _matches(os.fspath(target), entry):
+        found = sha256_if_there(target)
+        if found and found == (known or entry.sha256 or found):
+            return found
+    target.unlink(missing_ok=True)
+    if out and known and _link(out / entry.path, target):
+        return known
+    return _copy(entry, target, staging)
+
+
+def _link(source: Path, target: Path) -> bool:
+    """Link our own earlier copy, never a file of the collection."""
+    try:
+        target.hardlink_to(source)
+    except OSError:
+        return False
+    return True
+
+
+def _copy(entry: Entry, target: Path, staging: Path) -> str:
+    try:
+        sha256 = staging.copy(entry.source, target, staging)
+    except OSError as error:
+        if error.filename == entry.source:
+            raise _not_as_it_was(entry, error.strerror or "it cannot be read") from error
+        raise
+    if target.stat().st_size == entry.size and sha256 == (entry.sha256 or sha256):
+        return sha256
+    target.unlink()
+    raise _not_as_it_was(entry, "its content is another")
+
+
+def _not_as_it_was(entry: Entry, what: str) -> Exception:
+    return changed(entry.source, what) if entry.made is None else lost(entry.made[0])
+
+
+def _sidecars(
+    layout: Layout, hashes: Mapping[str, str], name: str, facts: Mapping[str, str]
+) -> tuple[dict[str, bytes], Marker]:
+    """The content of the files beside the images, and the marker that vouches for them."""
+    folders: dict[str, list[Row]] = {}
+    for entry in layout.entries:
+        folders.setdefault(entry.folder, []).append(entry.row(hashes[entry.path]))
+    counts = {folder: _counts(rows, layout.labels) for folder, rows in folders.items()}
+    made = [(entry.path, hashes[entry.path], *entry.made) for entry in layout.entries if entry.made]
+    files = {
+        f"{folder}/{TABLE}" if folder else TABLE: table_bytes(rows, folder, layout.labels)
+        for folder, rows in folders.items()
+    }
+    files[PROVENANCE] = provenance_bytes(made)
+    files[CARD] = make_card(name, counts, [candidate for _, _, candidate, _ in made], facts)
+    digests = {path: hashlib.sha256(content).hexdigest() for path, content in files.items()}
+    return files, Marker(layout.training, layout.labels, counts, dict(facts), digests)
+
+
+def _counts(rows: Iterable[Row], labels: Sequence[str]) -> dict[str, tuple[int, int]]:
+    found = Counter((row.label, row.is_synthetic) for row in rows)
+    return {label: (found[label, False], found[label, True]) for label in labels}
+
+
+def _existing(out: Path) -> _Existing | None:
+    """What is at `out`, if it is ours and nothing else is in it.
+
+    Raises:
+        OutputError: it is not ours, or holds files that we did not write.
+    """
+    if not os.path.lexists(out):
+        return None
+    marker = read_marker(out) if out.is_dir() else None
+    if marker is None:
+        raise _refused("a folder that balance made, or none yet", f"{out} exists and is not ours", "")
+    if marker.unmerging:
+        raise _refused("a whole balanced folder", f"{out}, half taken apart", "balance unmerge FOLDER, or: ")
+    rows = read_rows(out, marker)
+    foreign = sorted(_foreign(out, marker, rows))
+    if foreign:
+        some = ", ".join(foreign[:_NAMED]) + (f" and {len(foreign) - _NAMED} more" if len(foreign) > _NAMED else "")
+        raise _refused("a balanced folder with our own files alone", f"{out} also holds {some}", "move them out, or: ")
+    return _Existing(marker, rows)
+
+
+def _foreign(out: Path, marker: Marker, rows: Mapping[str, Row]) -> Iterator[str]:
+    """Files that we did not write, and files beside the images that are not as we wrote them."""
+    for path in staging.files_below(out):
+        if path in rows or path == MARKER or path.rpartition("/")[2] in _OF_THE_DESKTOP:
+            continue
+        if marker.files.get(path) is None or sha256_if_there(out / path) != marker.files[path]:
+            yield path
+
+
+def _synthetic_here(folder: Path, marker: Marker, here: set[str]) -> list[str]:
+    synthetic = [path for path, row in read_rows(folder, marker).items() if row.is_synthetic]
+    beyond = [path for path in synthetic if path not in here and os.path.lexists(folder / path)]
+    if not beyond:
+        return [path for path in synthetic if path in here]
+    raise OutputError(
+        needed="a balanced folder without links to other folders: nothing outside it is ever removed",
+        found=f"{folder / beyond[0]}, which lies behind a link",
+        next_step="put the linked folder itself in the place of the link, then: balance unmerge FOLDER",
+    )
+
+
+def _require_tables(folder: Path, marker: Marker) -> None:
+    for path, sha256 in marker.files.items():
+        if path.endswith(TABLE) and sha256_if_there(folder / path) != sha256:
+            raise OutputError(
+                needed=f"the {path} that balance fill wrote: it says what to take out",
+                found=f"{folder / path} is missing or changed",
+                next_step="move the folder aside, then make it again: balance fill",
+            )
+
+
+def _require_apart(out: Path, other: Path, what: str) -> None:
+    one, two = out.resolve(), other.resolve()
+    if one == two or one in two.parents or two in one.parents:
+        place = "is" if one == two else "lies in" if two in one.parents else "lies around"
+        raise _refused(f"a balanced folder apart from {what}", f"{out} {place} {what} {other}", "")
+
+
+def _require_writable(out: Path) -> None:
+    above = next(folder for folder in out.resolve().parents if folder.exists())
+    if not (above.is_dir() and os.access(above, os.W_OK | os.X_OK)):
+        raise _refused("a place that can be written", f"{above}: {'no permission' if above.is_dir() else 'a file'}", "")
+
+
+def _refused(needed: str, found: str, first: str) -> OutputError:
+    return OutputError(needed=needed, found=found, next_step=f"{first}choose another place with --out FOLDER")

@@ -1,0 +1,185 @@
+"""What a balanced folder knows of its files: `verify` checks all of them, `explain` tells of one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from balancer.collection.findings import Finding
+from balancer.collection.scan import Progress
+from balancer.dataset.metadata_files import (
+    CARD,
+    MARKER,
+    Marker,
+    Row,
+    read_marker,
+    read_provenance_row,
+    read_table,
+    require_marker,
+)
+from balancer.dataset.staging import files_below
+from balancer.dataset.xmp import read_provenance
+from balancer.errors import ImageError, OutputError
+from balancer.files import sha256_if_there
+from balancer.imaging.decode import EXTENSIONS
+from balancer.parallel import cores
+
+_AT_ONCE = 1024
+_AGAIN = "make the folder again: balance merge"
+_WITHOUT_MARK = (".bmp",)  # the format has no room for one
+
+
+@dataclass(frozen=True, slots=True)
+class _State:
+    """What a file is now: its hash, and whether it calls itself synthetic."""
+
+    sha256: str | None
+    marked: bool
+
+
+def verify(folder: Path, progress: Progress = lambda done, total: None) -> tuple[Finding, ...]:
+    """Compare every image of a balanced folder with the tables beside it; nothing found means all is well.
+
+    Kinds: half-unmerged, changed-table, missing-file, orphan-file, changed, synthetic-outside-train,
+    synthetic-not-recorded, unmarked.
+
+    Raises:
+        OutputError: the folder is not ours.
+    """
+    marker = require_marker(folder)
+    if marker.unmerging:
+        message = "balance unmerge was stopped half-way"
+        return (Finding("half-unmerged", (PurePosixPath(MARKER),), message, "finish it: balance unmerge FOLDER"),)
+    rows, tables = _rows(folder, marker)
+    states = _inspect(folder, sorted(filter(_is_image, files_below(folder))), progress)
+    return (*tables, *_compare(rows, states), *_misplaced(rows, states, marker.training))
+
+
+def explain(path: Path) -> dict[str, str]:
+    """Where one image comes from: from the balanced folder around it, else from what it says itself.
+
+    Raises:
+        ImageError: the file is no readable image.
+        OutputError: there is no such file, or nothing is known of it.
+    """
+    if not path.is_file():
+        raise OutputError(
+            needed="an image file",
+            found=f"{path}: {'a folder' if path.is_dir() else 'no such file'}",
+            next_step="balance explain FILE",
+        )
+    folder = next((above for above in path.resolve().parents if read_marker(above) is not None), None)
+    row = None if folder is None else _find_row(folder, path.resolve().relative_to(folder).as_posix())
+    if folder is None or row is None:
+        return _from_itself(path)
+    return _from_tables(folder, row)
+
+
+def _rows(folder: Path, marker: Marker) -> tuple[dict[str, Row], list[Finding]]:
+    """The rows of all tables that can be read, and a finding for what is not as it was written."""
+    rows: dict[str, Row] = {}
+    for part in marker.tables:
+        try:
+            rows |= {row.path: row for row in read_table(folder, part, marker)}
+        except OutputError:
+            continue  # its hash is not as it was written, and that is found below
+    changed = [
+        path for path, sha256 in marker.files.items() if path != CARD and sha256_if_there(folder / path) != sha256
+    ]
+    message = "a table of what is synthetic is missing or changed"
+    return rows, list(_finding("changed-table", changed, message, _AGAIN))
+
+
+def _is_image(path: str) -> bool:
+    return PurePosixPath(path).suffix.lower() in EXTENSIONS
+
+
+def _inspect(folder: Path, paths: list[str], progress: Progress) -> dict[str, _State]:
+    def look(path: str) -> _State:
+        return _State(sha256_if_there(folder / path), _is_marked(folder / path))
+
+    states: dict[str, _State] = {}
+    with ThreadPoolExecutor(cores()) as pool:
+        for start in range(0, len(paths), _AT_ONCE):  # not a million futures at once
+            some = paths[start : start + _AT_ONCE]
+            states.update(zip(some, pool.map(look, some), strict=True))
+            progress(len(states), len(paths))
+    return states
+
+
+def _is_marked(path: Path) -> bool:
+    try:
+        return read_provenance(path) is not None
+    except ImageError:
+        return False
+
+
+def _compare(rows: Mapping[str, Row], states: Mapping[str, _State]) -> Iterator[Finding]:
+    missing = [path for path in rows if path not in states]
+    orphans = [path for path in states if path not in rows]
+    changed = [path for path, row in rows.items() if path in states and states[path].sha256 != row.sha256]
+    yield from _finding("missing-file", missing, "a row of a table without its file", _AGAIN)
+    yield from _finding("orphan-file", orphans, "an image without a row in a table", "take it out of the folder")
+    yield from _finding("changed", changed, "not the bytes that were merged", _AGAIN)
+
+
+def _misplaced(rows: Mapping[str, Row], states: Mapping[str, _State], training: str) -> Iterator[Finding]:
+    synthetic = {path for path, row in rows.items() if row.is_synthetic}
+    marked = {path for path, state in states.items() if state.marked}
+    outside = {path for path in synthetic | marked if training and not path.startswith(f"{training}/")}
+    recorded = marked & rows.keys()
+    unmarked = [path for path in synthetic & states.keys() - marked if not path.lower().endswith(_WITHOUT_MARK)]
+    message = "a synthetic image outside the training folder: what is measured there means nothing"
+    yield from _finding("synthetic-outside-train", outside, message, "take it out of the folder")
+    message = "it says that it is synthetic, the table says that it is an original"
+    yield from _finding(
+        "synthetic-not-recorded", recorded - synthetic - outside, message, "take it out of the collection"
+    )
+    message = "a synthetic image that does not say so itself (no XMP)"
+    yield from _finding("unmarked", unmarked, message, _AGAIN)
+
+
+def _finding(kind: str, paths: Iterable[str], message: str, fix: str) -> Iterator[Finding]:
+    found = tuple(map(PurePosixPath, sorted(paths)))
+    if found:
+        yield Finding(kind, found, message, fix)
+
+
+def _find_row(folder: Path, path: str) -> Row | None:
+    marker = require_marker(folder)
+    for part in marker.tables:
+        if not part or path.startswith(f"{part}/"):
+            return next(read_table(folder, part, marker, path[len(part) + 1 :] if part else path), None)
+    return None
+
+
+def _from_tables(folder: Path, row: Row) -> dict[str, str]:
+    same = sha256_if_there(folder / row.path) == row.sha256
+    facts = {
+        "file": row.path,
+        "what": "synthetic" if row.is_synthetic else "original, copied byte for byte from the collection",
+        "label": row.label,
+        "patient": row.patient or "unknown",
+        "sha256": row.sha256,
+        "state": "as it was merged" if same else "CHANGED since it was merged",
+    }
+    if not row.is_synthetic:
+        return facts
+    recorded = {"decision": row.decision, "model": row.model, "prompt": row.prompt, "job_id": row.job_id}
+    known = {name: value for name, value in recorded.items() if value}
+    more = {name: value for name, value in read_provenance_row(folder, row.path).items() if value and name not in facts}
+    return {**facts, **known, **more}
+
+
+def _from_itself(path: Path) -> dict[str, str]:
+    found = read_provenance(path)
+    if found is None:
+        raise OutputError(
+            needed="an image of a balanced folder, or one that says itself that it is synthetic",
+            found=f"{path}: neither; that does not prove that it is an original",
+            next_step="name an image of the balanced folder: balance explain FILE",
+        )
+    source = "the file itself (XMP); no balanced folder lists it, so nothing here is checked"
+    return {"file": path.name, "what": "synthetic", "known from": source, **found}

@@ -1,0 +1,232 @@
+"""Images that another generator made: the folder they are handed over in, and what is refused at the door."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import unicodedata
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from balancer.collection.findings import Finding
+from balancer.collection.scan import Collection, Progress
+from balancer.collection.walk import labelled_files
+from balancer.dataset.metadata_files import read_marker
+from balancer.dataset.xmp import SYNTHETIC, read_provenance
+from balancer.errors import BalanceError, CollectionError, ImageError
+from balancer.filling.pixel_hash import pixel_digest
+from balancer.imaging.decode import read_grey
+from balancer.jobs import Candidate, given_id
+from balancer.parallel import cores
+
+_NAMED = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """A file of a folder of candidates; `path` is relative to that folder."""
+
+    path: str
+    label: str
+    file: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """The same once it was read: hash of its bytes and of its grey values, its size (width, height) in pixels.
+
+    What it says of itself: `composite`, that it was made from a real image; `job_id`, that balance made it. `fault`
+    is why it could not be read.
+    """
+
+    given: Given
+    sha256: str = ""
+    pixels: str = ""
+    size: tuple[int, int] = (0, 0)
+    composite: bool = False
+    job_id: str = ""
+    fault: str = ""
+
+    @property
+    def id(self) -> str:
+        """The id of the candidate that it becomes."""
+        return given_id(self.given.label, self.sha256)
+
+
+def find_given(
+    folder: Path, collection: Collection, apart_from: Mapping[str, Path]
+) -> tuple[list[Given], list[Finding]]:
+    """The image files in the class folders of `folder`, in order of their paths; and what else lies there.
+
+    `apart_from` are other places, by what they are, that it must neither lie in nor around.
+
+    Raises:
+        CollectionError: there is no such folder; it is not apart from the collection, one of those places or a
+            balanced folder; it has no class folder; or one is no class of the collection.
+    """
+    _require_apart(folder, {"the collection": collection.root, **apart_from})
+    findings: list[Finding] = []
+    files = labelled_files(folder, findings, parts=False)
+    found = [Given(path, label, folder / path) for path, label in zip(files.paths, files.labels, strict=True)]
+    _require_known_classes(folder, sorted({given.label for given in found}), collection.labels)
+    _require_class_folders_apart(folder, {given.label for given in found}, collection.root)
+    if not found:
+        empty = any(finding.kind == "empty-class" for finding in findings)
+        what = "class folders without an image (PNG, JPEG, TIFF, BMP or WebP)" if empty else "no class folder"
+        raise _refused(f"{folder}: {what}", "lay the images into a folder for each class")
+    return sorted(found, key=lambda given: given.path), findings
+
+
+def look_at(given: Sequence[Given], progress: Progress = lambda done, total: None) -> list[Seen]:
+    """Decode every file once; one that cannot be read says why."""
+    seen: list[Seen] = []
+    with ThreadPoolExecutor(cores()) as pool:
+        for each in pool.map(_look, given):
+            seen.append(each)
+            progress(len(seen), len(given))
+    return seen
+
+
+def faults(
+    seen: Sequence[Seen], real: Mapping[str, str], part_of: Callable[[str], str], others: Sequence[Candidate]
+) -> dict[str, str]:
+    """Why files are refused before anything is judged, by path.
+
+    `real` are images of the collection by their grey values, `others` candidates that are known already: all that
+    were generated here, and accepted ones from other folders.
+    """
+    earlier = {each.origin.pixels: each for each in others if each.origin is not None}
+    made_here = {each.id for each in others if each.job is not None}
+    same: dict[str, list[Seen]] = defaultdict(list)
+    found: dict[str, str] = {}
+    for each in seen:
+        if each.fault:
+            found[each.given.path] = f"unreadable: {each.fault}"
+        elif each.pixels in real:
+            found[each.given.path] = _as_real(real[each.pixels], part_of(real[each.pixels]))
+        elif each.job_id in made_here:
+            found[each.given.path] = f"repeated: the image {each.job_id}, which was generated here"
+        else:
+            same[each.pixels].append(each)
+    for group in same.values():
+        found |= _repeated(group)
+        first, other = group[0], earlier.get(group[0].pixels)
+        if first.given.path not in found and other is not None and other.id != first.id:
+            found[first.given.path] = f"repeated: the same pixels as {_told(other)}, which was accepted before"
+    return found
+
+
+def real_ones(seen: Iterable[Seen], real: Mapping[str, str]) -> dict[str, str]:
+    """Files that are images of the collection: its path by theirs."""
+    return {each.given.path: real[each.pixels] for each in seen if not each.fault and each.pixels in real}
+
+
+def refuse_real(found: Mapping[str, str], part_of: Callable[[str], str]) -> None:
+    """Stop where nothing would be screened and real images are among the candidates.
+
+    Raises:
+        CollectionError: there is one.
+    """
+    if not found:
+        return
+    some = ", ".join(f"{path} is {real} ({part_of(real)} part)" for path, real in list(found.items())[:_NAMED])
+    more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
+    raise CollectionError(
+        needed="synthetic images alone: a real one would carry a patient into the training part",
+        found=f"real images of the collection, pixel for pixel: {some}{more}",
+        next_step="take them out of the folder, or leave --no-screen out: then they are rejected",
+    )
+
+
+def _look(given: Given) -> Seen:
+    try:
+        content = given.file.read_bytes()
+        grey = read_grey(given.file)
+        said = read_provenance(given.file) or {}
+    except ImageError as error:
+        return Seen(given, fault=error.found)
+    except OSError as error:
+        return Seen(given, fault=error.strerror or str(error))
+    composite = said.get("digital_source_type") == SYNTHETIC[True]
+    size, job_id = grey.shape[::-1], said.get("job_id", "")
+    return Seen(given, hashlib.sha256(content).hexdigest(), pixel_digest(grey), size, composite, job_id)
+
+
+def _as_real(path: str, part: str) -> str:
+    return f"a real image: the same pixels as {path} of the collection ({part} part)"
+
+
+def _repeated(group: Sequence[Seen]) -> dict[str, str]:
+    """Of the same image several times the first one stays; under two classes none, since one of them is wrong."""
+    first, *others = group
+    labels = {each.given.label for each in group}
+    if len(labels) == 1:
+        return {each.given.path: f"repeated: the same pixels as {first.given.path}" for each in others}
+    return {
+        each.given.path: "two classes: the same pixels as "
+        + next(other.given.path for other in group if other.given.label != each.given.label)
+        for each in group
+    }
+
+
+def _told(candidate: Candidate) -> str:
+    return candidate.path.name if candidate.origin is None else candidate.origin.file
+
+
+def _require_apart(folder: Path, others: Mapping[str, Path]) -> None:
+    if not folder.is_dir():
+        what = "a file" if folder.exists() else "nothing there"
+        raise _refused(f"{folder}: {what}", "name the folder above the class folders")
+    here = folder.resolve()
+    for what, place in others.items():
+        other = place.resolve()
+        if here == other or here in other.parents or other in here.parents:
+            where = "is" if here == other else "lies in" if other in here.parents else "lies around"
+            raise _refused(f"{folder} {where} {what} {place}", "lay the candidates into a folder of their own")
+    ours = next((above for above in (here, *here.parents) if read_marker(above) is not None), None)
+    if ours is not None:
+        advice = "name the folder that the generator wrote; what was merged already need not be merged again"
+        raise _refused(f"{folder} is or lies in {ours}, a balanced folder with real images in it", advice)
+
+
+def _require_class_folders_apart(folder: Path, labels: Iterable[str], collection: Path) -> None:
+    linked = [label for label in sorted(labels) if (folder / label).resolve().is_relative_to(collection.resolve())]
+    if linked:
+        raise _refused(f"{folder / linked[0]}, a link into the collection", "put the images themselves there")
+
+
+def _require_known_classes(folder: Path, found: Sequence[str], labels: Sequence[str]) -> None:
+    unknown = [label for label in found if label not in labels]
+    if not unknown:
+        return
+    told = ", ".join(_with_near(label, labels) for label in unknown[:_NAMED])
+    raise CollectionError(
+        needed=f"class folders named exactly as the collection's classes: {', '.join(labels)}",
+        found=f"{folder}: {told}" + (f" and {len(unknown) - _NAMED} more" if len(unknown) > _NAMED else ""),
+        next_step="rename the class folders, or take out those that are no class of the collection, then: "
+        "balance screen FOLDER",
+    )
+
+
+def _with_near(label: str, labels: Sequence[str]) -> str:
+    name, plain = _plain(label), {_plain(known): known for known in labels}
+    near = difflib.get_close_matches(name, list(plain), 1) or [each for each in plain if name and name in each]
+    told = [label, *(plain[each] for each in near)]
+    forms = {unicodedata.normalize("NFC", each.casefold()) for each in told}
+    one, *others = map(repr if len(forms) == len(told) else ascii, told)  # names that look alike, by their letters
+    return one + (f" (near {', '.join(others)})" if others else "")
+
+
+def _plain(label: str) -> str:
+    return "".join(letter for letter in label.casefold() if letter.isalnum())
+
+
+def _refused(found: str, next_step: str) -> BalanceError:
+    return CollectionError(
+        needed="a folder of its own, with a folder of synthetic images for each class",
+        found=found,
+        next_step=f"{next_step}, then: balance screen FOLDER",
+    )

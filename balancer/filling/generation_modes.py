@@ -1,0 +1,173 @@
+"""How images come about: from text, from a real image of the class, or from one of another class; drawn for each."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar, get_args
+
+from balancer.collection.scan import Sample
+from balancer.errors import PlanError
+from balancer.filling.source_images import Material
+from balancer.generators.scheduler import edit_steps, fewest_steps
+from balancer.jobs import Method, Mode, job_seed
+
+MODES: tuple[Mode, ...] = get_args(Mode)
+STRENGTHS = (0.5, 0.7, 0.9)
+"""What DA-Fusion (Trabucco 2023) and Diff-Mix (Wang 2024) used lies around these."""
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class Methods:
+    """What each image's method is drawn from: modes by weight, strengths, and real images of the training part.
+
+    "text": from the prompt alone. "image": a real image of the class, changed (DA-Fusion). "mix": a real image of
+    another class, edited to the wanted one (Diff-Mix). `harmonised`: each takes the exposure and contrast of a
+    real image of its class.
+    """
+
+    weights: Mapping[Mode, float] = field(default_factory=lambda: {"text": 1.0})
+    strengths: Sequence[float] = STRENGTHS
+    material: Material = field(default_factory=dict)
+    harmonised: bool = False
+
+    @property
+    def from_images(self) -> bool:
+        """Whether any image is made from a real one."""
+        return any(mode != "text" for mode in self.weights)
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """What a card says of it; nothing where every image is from text, with the intensities that it was drawn in."""
+        if not self.from_images and not self.harmonised:
+            return {}
+        modes = ", ".join(f"{mode} {self.weights[mode]:.0%}" for mode in MODES if mode in self.weights)
+        strengths = f", strength {' or '.join(f'{each:g}' for each in self.strengths)}" if self.from_images else ""
+        intensities = "those of a real training image of the class" if self.harmonised else "as drawn"
+        return {"mode": f"{modes}{strengths}", "intensities": intensities}
+
+    def draw(self, run_seed: int, label: str, index: int) -> Method:
+        """The method of image `index` of `label`: from these three alone, whatever else is made.
+
+        Each of its parts has a random number of its own, so that changing one leaves the others as they are.
+        """
+        chance = random.Random(job_seed(run_seed, f"{label}\x00method", index))
+        which, source, strength, reference = (chance.random() for _ in range(4))
+        mode = _weighted(self.weights, which)
+        lent = self.material.get(label, ()) if self.harmonised else ()
+        lender = _at(reference, lent) if lent else None
+        if mode == "text":
+            return Method(reference=lender)
+        return Method(mode, _at(source, *self._sources(mode, label)), _at(strength, self.strengths), lender)
+
+    def mean_steps(self, steps: int) -> float:
+        """Denoising steps that an image takes on average, where one from text alone takes `steps`."""
+        edited = sum(edit_steps(steps, strength) for strength in self.strengths) / len(self.strengths)
+        return sum(weight * (steps if mode == "text" else edited) for mode, weight in self.weights.items())
+
+    def require_usable(self, labels: Iterable[str], steps: int) -> None:
+        """Refuse before the first image what some image could not be made by.
+
+        Raises:
+            PlanError: a class has no image to begin from, or a strength leaves not one of the steps.
+        """
+        if not self.from_images:
+            return
+        weakest = min(self.strengths)
+        if edit_steps(steps, weakest) < 1:
+            raise PlanError(
+                needed=f"steps of which strength {weakest:g} leaves one at least",
+                found=f"--steps {steps}",
+                next_step=f"use --steps {max(25, fewest_steps(weakest))}, or a greater --strength",
+            )
+        for label in labels:
+            for mode in self.weights:
+                if mode != "text" and not self._sources(mode, label):
+                    raise _nothing_to_begin_from(mode, label)
+
+    def _sources(self, mode: Mode, label: str) -> list[Sequence[Sample]]:
+        """The images to begin from, class by class; none of them empty."""
+        return [some for other, some in sorted(self.material.items()) if some and (other == label) == (mode == "image")]
+
+
+def read_modes(text: str) -> dict[Mode, float]:
+    """Modes and the share of images of each, which add up to 1; modes without a weight count 1.
+
+    >>> read_modes("text=1,mix=3"), read_modes("image")
+    ({'text': 0.25, 'mix': 0.75}, {'image': 1.0})
+
+    Raises:
+        PlanError: an unknown mode, one named twice, or a weight that is no number above 0.
+    """
+    weights: dict[Mode, float] = {}
+    for part in text.split(","):
+        name, equals, number = (piece.strip() for piece in part.partition("="))
+        mode = next((mode for mode in MODES if mode == name), None)
+        weight = _number(number) if equals else 1.0
+        if mode is None or mode in weights or not 0 < weight < math.inf:
+            raise PlanError(
+                needed="one of the modes text, image and mix, or several, each once, with weights above 0",
+                found=f"{part.strip()!r} in --mode {text}",
+                next_step="use, for example: --mode mix, or --mode text=0.5,mix=0.5",
+            )
+        weights[mode] = weight
+    total = sum(weights.values())
+    return {mode: weight / total for mode, weight in weights.items()}
+
+
+def read_strengths(text: str) -> tuple[float, ...]:
+    """Strengths to draw from: how much of a real image is made anew.
+
+    >>> read_strengths("0.5,0.7")
+    (0.5, 0.7)
+
+    Raises:
+        PlanError: one is no number between 0 and 1.
+    """
+    found = tuple(_number(part) for part in text.split(","))
+    if all(0 < strength < 1 for strength in found):
+        return found
+    raise PlanError(
+        needed="strengths above 0, which would change nothing, and below 1, which would keep nothing",
+        found=f"--strength {text}",
+        next_step="use, for example: --strength 0.5,0.7,0.9",
+    )
+
+
+def _nothing_to_begin_from(mode: Mode, label: str) -> PlanError:
+    whose = f"of {label!r}" if mode == "image" else f"of another class than {label!r}"
+    return PlanError(
+        needed=f"a real training image {whose} to begin from, for --mode {mode}",
+        found="none in the part train",
+        next_step="use --mode text, or see the parts: balance split",
+    )
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
+
+
+def _weighted(weights: Mapping[Mode, float], chance: float) -> Mode:
+    """The mode in whose share of 0 to 1 a number falls, in the order of `MODES`, however they were typed."""
+    ordered = [mode for mode in MODES if mode in weights]
+    for mode in ordered[:-1]:
+        if chance < weights[mode]:
+            return mode
+        chance -= weights[mode]
+    return ordered[-1]
+
+
+def _at(chance: float, *parts: Sequence[_T]) -> _T:
+    """The value at a share of 0 to 1 of the way through all parts, one after the other."""
+    place = int(chance * sum(map(len, parts)))
+    for part in parts:
+        if place < len(part):
+            return part[place]
+        place -= len(part)
+    raise IndexError(place)

@@ -1,0 +1,280 @@
+"""Find and check the weights of a Stable Diffusion checkpoint before any of its bytes are loaded."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from balancer.errors import ModelError
+from balancer.files import sha256_of
+from balancer.generators.models.download_manifest import record_of
+from balancer.generators.models.folder_validation import SCHEDULER, read_json, refused, require_harmless
+from balancer.generators.models.safetensors_check import PICKLES, require_plain_metadata, require_sound
+from balancer.jobs import ModelRef
+
+PIPELINES = ("StableDiffusionPipeline", "StableDiffusionXLPipeline")
+PARTS: Mapping[str, tuple[str, ...]] = {
+    "unet": ("UNet2DConditionModel",),
+    "vae": ("AutoencoderKL", "AutoencoderTiny"),
+    "text_encoder": ("CLIPTextModel",),
+    "text_encoder_2": ("CLIPTextModelWithProjection",),
+    "tokenizer": ("CLIPTokenizer", "CLIPTokenizerFast"),
+    "tokenizer_2": ("CLIPTokenizer", "CLIPTokenizerFast"),
+    "scheduler": (),  # any scheduler's configuration will do: ours is made from it
+}
+WEIGHTED = ("unet", "vae", "text_encoder", "text_encoder_2")
+_CONFIGS = {
+    "scheduler": "scheduler_config.json",
+    "tokenizer": "tokenizer_config.json",
+    "tokenizer_2": "tokenizer_config.json",
+}
+_MOST_BLOCKS = 16  # each halves the image
+_LARGEST_SIDE = 8192  # pixels
+_HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
+WAYS = (
+    "train a small one on your images: balance adapt --from-scratch\n"
+    "        or name a Stable Diffusion folder in diffusers' format: balance fill --model FOLDER\n"
+    "        or, on a machine with internet, bring one from the hub: balance fetch OWNER/NAME --to FOLDER"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A checked Stable Diffusion checkpoint: `single_file` where the weights are one file beside `folder`."""
+
+    folder: Path
+    ref: ModelRef
+    pipeline: str
+    variant: str | None
+    single_file: Path | None = None
+
+    @property
+    def is_xl(self) -> bool:
+        """Whether it is a Stable Diffusion XL."""
+        return self.pipeline == "StableDiffusionXLPipeline"
+
+    def config(self, part: str) -> dict[str, Any]:
+        """The configuration of the UNet, VAE or a text encoder."""
+        return read_json(self.folder / part / "config.json")
+
+    @property
+    def scale_factor(self) -> int:
+        """Pixels to a side of one latent cell."""
+        vae = self.config("vae")
+        blocks = vae.get("block_out_channels") or vae.get("decoder_block_out_channels")
+        if not isinstance(blocks, list) or not 0 < len(blocks) <= _MOST_BLOCKS:
+            raise _lacks(self.folder, "vae's block_out_channels")
+        return int(2 ** (len(blocks) - 1))
+
+    @property
+    def native_size(self) -> int:
+        """The side, in pixels, that it was trained at."""
+        size = self.config("unet").get("sample_size")
+        side = size[0] if isinstance(size, list) and size else size
+        if not isinstance(side, int):
+            raise _lacks(self.folder, "unet's sample_size")
+        if not 0 < side * self.scale_factor <= _LARGEST_SIDE:
+            raise refused(self.folder, f"its unet draws {side * self.scale_factor:,} pixels a side")
+        return side * self.scale_factor
+
+    @property
+    def weights(self) -> list[Path]:
+        """The weight files that are loaded."""
+        if self.single_file is not None:
+            return [self.single_file]
+        found = [file for part in WEIGHTED for file in (self.folder / part).glob("*.safetensors")]
+        return [file for file in found if (".fp16" in file.name) == (self.variant is not None)]
+
+
+def find_checkpoint(model: str | None, made_here: Iterable[Path] = ()) -> Checkpoint:
+    """The checkpoint that `--model` names: a folder, a `.safetensors` file, or a hub name that was fetched before.
+
+    Without a name, the newest of `made_here`, what `adapt` made for this collection.
+
+    Raises:
+        ModelError: there is none, or it is not a complete Stable Diffusion in safetensors.
+    """
+    if model is None:
+        made = next(iter(made_here), None)
+        if made is not None and not made.is_dir():
+            found = f"{made.name}, which adapt made here, is gone"
+            raise ModelError(needed="a Stable Diffusion model", found=found, next_step=WAYS)
+        if made is None:
+            raise ModelError(
+                needed="a Stable Diffusion model", found="no --model, and none adapted here", next_step=WAYS
+            )
+        return _check_folder(made, made.name, None)
+    path = Path(model)
+    if path.is_dir():
+        return _check_folder(path, path.resolve().name, _fetched_revision(path))
+    if path.is_file():
+        return _check_single_file(path)
+    return _find_fetched(model)
+
+
+def find_adapter(path: Path) -> tuple[Path, ModelRef]:
+    """The one `.safetensors` file of a LoRA adapter, given it or its folder.
+
+    Raises:
+        ModelError: there is none, or more than one.
+    """
+    files = sorted(path.glob("*.safetensors")) if path.is_dir() else [path]
+    usual = [file for file in files if file.name == "pytorch_lora_weights.safetensors"]
+    chosen = usual or files
+    if len(chosen) == 1 and chosen[0].is_file() and chosen[0].suffix == ".safetensors":
+        require_sound(chosen[0], "use another adapter: balance fill --adapter FILE.safetensors")
+        require_plain_metadata(chosen[0])
+        return chosen[0], ModelRef(path.resolve().name, None, sha256_of(chosen[0]))
+    raise ModelError(
+        needed="a LoRA adapter: one .safetensors file, or a folder with one",
+        found=f"{path}: {_what_is_there(path)}",
+        next_step="name the file itself: balance fill --adapter FILE.safetensors",
+    )
+
+
+def _find_fetched(name: str) -> Checkpoint:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
+
+    try:
+        if not _HUB_NAME.fullmatch(name):
+            raise HFValidationError(name)
+        folder = Path(snapshot_download(name, local_files_only=True))
+    except (HFValidationError, LocalEntryNotFoundError) as error:
+        raise ModelError(
+            needed="a model folder, a .safetensors file, or the name of a model that is on this machine",
+            found=f"{name!r} is none of these (nothing is fetched from a network)",
+            next_step=WAYS,
+        ) from error
+    return _check_folder(folder, name, folder.name)
+
+
+def _fetched_revision(folder: Path) -> str | None:
+    record = record_of(folder)
+    return None if record is None else str(record.get("revision"))
+
+
+def _check_single_file(file: Path) -> Checkpoint:
+    if file.suffix in PICKLES:
+        raise _pickled(file, [file])
+    configs = file.with_suffix("")
+    if file.suffix != ".safetensors" or not (configs / "model_index.json").is_file():
+        raise ModelError(
+            needed=f"a .safetensors file with its configuration beside it: {configs.name}/model_index.json and so on",
+            found=f"{file.name}" + ("" if file.suffix != ".safetensors" else f" without a folder {configs.name}"),
+            next_step=f"put the configuration files of the model it comes from into {configs.name}/, then: "
+            "balance doctor --model FILE",
+        )
+    pipeline, parts = _check_index(configs), _parts_of(configs)
+    _check_parts(configs, parts, weights=False)
+    require_harmless(configs, read_json(configs / "model_index.json"), parts)
+    require_sound(file)
+    return Checkpoint(configs, ModelRef(file.name, None, sha256_of(file)), pipeline, None, file)
+
+
+def _check_folder(folder: Path, name: str, revision: str | None) -> Checkpoint:
+    pipeline = _check_index(folder)
+    parts = _parts_of(folder)
+    _check_parts(folder, parts, weights=True)
+    require_harmless(folder, read_json(folder / "model_index.json"), parts)
+    files = sorted(
+        file for part in parts for file in (folder / part).iterdir() if file.suffix in (".safetensors", ".json", ".txt")
+    )
+    variant = None if any(_plain_weights(folder / "unet")) else "fp16"
+    return Checkpoint(folder, ModelRef(name, revision, _hash_files(folder, files)), pipeline, variant)
+
+
+def _check_index(folder: Path) -> str:
+    index = folder / "model_index.json"
+    if not index.is_file():
+        raise ModelError(
+            needed="a Stable Diffusion folder in diffusers' format (with a model_index.json)",
+            found=f"{folder}: {_what_is_there(folder)}",
+            next_step=WAYS,
+        )
+    pipeline = read_json(index).get("_class_name")
+    if pipeline not in PIPELINES:
+        raise _not_supported(folder, f"a {pipeline}", " or ".join(PIPELINES))
+    return str(pipeline)
+
+
+def _parts_of(folder: Path) -> list[str]:
+    """The parts that are needed and named in the index, each of a class we know."""
+    index = read_json(folder / "model_index.json")
+    is_xl = index["_class_name"] == "StableDiffusionXLPipeline"
+    needed = [part for part in PARTS if is_xl or not part.endswith("_2")]
+    for part in needed:
+        entry = index.get(part)
+        if not isinstance(entry, list) or len(entry) != 2 or entry[1] is None:
+            raise _lacks(folder, part)
+        library, name = entry
+        known = isinstance(name, str) and (
+            name in PARTS[part] or (part == "scheduler" and library == "diffusers" and SCHEDULER.fullmatch(name))
+        )
+        if library not in ("diffusers", "transformers") or not known:
+            raise _not_supported(
+                folder,
+                f"{library}.{name} as its {part}",
+                f"{' or '.join(PARTS[part]) or 'a scheduler of diffusers'}",
+            )
+    return needed
+
+
+def _check_parts(folder: Path, parts: Iterable[str], *, weights: bool) -> None:
+    for part in parts:
+        if not (folder / part / _CONFIGS.get(part, "config.json")).is_file():
+            raise _lacks(folder, part)
+        if part.startswith("tokenizer") and not _has_vocabulary(folder / part):
+            raise _lacks(folder, f"{part}'s vocabulary")
+        if weights and part in WEIGHTED and not list((folder / part).glob("*.safetensors")):
+            pickles = [file for file in (folder / part).iterdir() if file.suffix in PICKLES]
+            raise _pickled(folder, pickles) if pickles else _lacks(folder, f"{part}'s weights")
+
+
+def _has_vocabulary(folder: Path) -> bool:
+    return (folder / "tokenizer.json").is_file() or all((folder / f).is_file() for f in ("vocab.json", "merges.txt"))
+
+
+def _plain_weights(folder: Path) -> list[Path]:
+    return [file for file in folder.glob("*.safetensors") if ".fp16" not in file.name]
+
+
+def _hash_files(folder: Path, files: Iterable[Path]) -> str:
+    lines = (f"{file.relative_to(folder).as_posix()} {sha256_of(file)}\n" for file in files)
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def _what_is_there(path: Path) -> str:
+    if not path.exists():
+        return "nothing there"
+    names = sorted(entry.name for entry in path.iterdir()) if path.is_dir() else [path.name]
+    return ", ".join(names[:5]) + (" ..." if len(names) > 5 else "") or "an empty folder"
+
+
+def _lacks(folder: Path, part: str) -> ModelError:
+    return ModelError(
+        needed=f"a complete Stable Diffusion folder, with {', '.join(WEIGHTED[:3])}, tokenizer and scheduler",
+        found=f"{folder.name} lacks its {part}",
+        next_step="copy the whole model folder again, or name another: balance fill --model FOLDER",
+    )
+
+
+def _pickled(folder: Path, files: list[Path]) -> ModelError:
+    return ModelError(
+        needed="weights as .safetensors: loading a pickle can run any program",
+        found=f"{folder.name} holds {files[0].name}",
+        next_step="get the model's safetensors files, or convert it on a machine that you can spare: "
+        "balance fetch OWNER/NAME --to FOLDER",
+    )
+
+
+def _not_supported(folder: Path, found: str, needed: str) -> ModelError:
+    return ModelError(
+        needed=needed,
+        found=f"{folder.name} has {found}",
+        next_step="name a Stable Diffusion 1.x, 2.x or XL model: balance fill --model FOLDER",
+    )

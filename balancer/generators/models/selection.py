@@ -1,0 +1,96 @@
+"""Which model draws: what the user names, or the newest that was made here; and whether an adapter fits its base."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from balancer.errors import ModelError
+from balancer.generators.models.checkpoint import Checkpoint, find_adapter, find_checkpoint
+from balancer.jobs import ModelRef
+
+CARD = "card.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A checkpoint and, where one is to be put on it, an adapter: its file, what it is, and its folder."""
+
+    checkpoint: Checkpoint
+    file: Path | None = None
+    adapter: ModelRef | None = None
+    folder: Path | None = None
+
+
+def choose_model(
+    model: str | None, adapter: Path | None, made_here: Sequence[Path], base_of: Callable[[Path], str | None]
+) -> Choice:
+    """The model and adapter that the user named; without a name, the newest of `made_here`, an adapter on its base.
+
+    `base_of` gives the place of the base that an adapter made here was made for.
+
+    Raises:
+        ModelError: there is none, or the adapter was made for another base.
+    """
+    newest = next(iter(made_here), None)
+    if adapter is None and model is None and newest is not None and is_adapter(newest):
+        adapter = newest
+    if adapter is None:
+        return Choice(find_checkpoint(model, made_here))
+    file, ref = find_adapter(adapter)
+    known = adapter_card(file.parent)
+    if model is not None:
+        checkpoint = find_checkpoint(model)
+    elif known is not None:
+        checkpoint = _base_of(file.parent, known, base_of)
+    else:
+        checkpoint = find_checkpoint(None, [each for each in made_here if not is_adapter(each)])
+    if known is not None:
+        _require_base(checkpoint, file.parent, known)
+    return Choice(checkpoint, file, ref, file.parent)
+
+
+def is_adapter(folder: Path) -> bool:
+    """Whether a folder holds an adapter that balance made."""
+    return adapter_card(folder) is not None
+
+
+def adapter_card(folder: Path) -> dict[str, Any] | None:
+    """The card of an adapter that balance made, `None` for anything else."""
+    try:
+        card = json.loads((folder / CARD).read_text("utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return None
+    if not isinstance(card, dict) or card.get("kind") != "lora" or not isinstance(card.get("base"), dict):
+        return None
+    return card
+
+
+def _base_of(folder: Path, card: dict[str, Any], base_of: Callable[[Path], str | None]) -> Checkpoint:
+    place, name = base_of(folder), card["base"].get("name")
+    try:
+        if place is not None:
+            return find_checkpoint(place)
+        found = "where it is is not on record here"
+    except ModelError as error:
+        found = error.found
+    raise ModelError(
+        needed=f"{name}, the base that the adapter {folder.name} was made for",
+        found=found,
+        next_step=f"name its folder: balance fill --model {name} --adapter {folder.name}",
+    )
+
+
+def _require_base(checkpoint: Checkpoint, folder: Path, card: dict[str, Any]) -> None:
+    base = card["base"]
+    if checkpoint.ref.sha256 == base.get("sha256"):
+        return
+    raise ModelError(
+        needed=f"{base.get('name')}, the base that the adapter {folder.name} was made for "
+        f"(SHA-256 {str(base.get('sha256'))[:12]}...)",
+        found=f"{checkpoint.ref.name} (SHA-256 {checkpoint.ref.sha256[:12]}...)",
+        next_step="name that base, unchanged, or adapt this one: balance adapt --base THIS --name NEW",
+    )

@@ -1,0 +1,79 @@
+"""A few quick images from prompts, to refine their wording by eye; and how long an image takes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from balancer.devices import choose_device
+from balancer.generators.models.selection import Choice
+from balancer.generators.plugins import Family, family_config
+from balancer.generators.protocol import ImageGenerator
+from balancer.generators.scheduler import edit_steps, fewest_steps
+from balancer.generators.stable_diffusion import Sampling, StableDiffusion, require_tokens_fit, settle_config
+from balancer.imaging.decode import GreyImage, OutputFormat
+from balancer.jobs import GenerationConfig, Job, Method, job_seed
+from balancer.prompting.prompts import Prompt
+
+QUICK_STEPS, LARGEST = 12, 512
+_NO_FILE = OutputFormat("PNG", ".png", "L", 8, None)
+
+
+def draw_prompts(
+    labelled: Sequence[tuple[str, Prompt]],
+    choice: Choice | Family,
+    progress: Callable[[int, int], None],
+) -> list[GreyImage]:
+    """One image for each class and prompt, in a few steps, at the model's own size or at most 512 pixels.
+
+    Raises:
+        ModelError: the model cannot be loaded, or a prompt is too long for it.
+        GenerationError: it cannot draw.
+    """
+    generator, config = (
+        _of_a_family(choice) if isinstance(choice, Family) else _quick(choice, [prompt for _, prompt in labelled])
+    )
+    jobs = [
+        Job(label, index, prompt, job_seed(0, "sample", index), config, Method(), _NO_FILE)
+        for index, (label, prompt) in enumerate(labelled)
+    ]
+    images: list[GreyImage] = []
+    for start in range(0, len(jobs), config.batch_size):
+        images += generator.generate(jobs[start : start + config.batch_size])
+        progress(len(images), len(jobs))
+    return images
+
+
+def _of_a_family(family: Family) -> tuple[ImageGenerator, GenerationConfig]:
+    return family.generator, family_config(family, Sampling(steps=QUICK_STEPS))
+
+
+def _quick(choice: Choice, prompts: Sequence[Prompt]) -> tuple[ImageGenerator, GenerationConfig]:
+    checkpoint = choice.checkpoint
+    require_tokens_fit(checkpoint, prompts)
+    sampling = Sampling(steps=QUICK_STEPS, size=min(checkpoint.native_size, LARGEST))
+    config = settle_config(checkpoint, choice.adapter, sampling)
+    return StableDiffusion(checkpoint, choice.file, config, choose_device("auto")), config
+
+
+def seconds_per_batch(generator: ImageGenerator, jobs: Sequence[Job], mean_steps: float) -> float:
+    """Time one batch from a few steps: what a step takes and what comes on top do not depend on their number.
+
+    `mean_steps` is how many an image takes on average, of all that are to be made.
+    """
+    few = max(fewest_steps(job.method.strength) for job in jobs)
+
+    def timed(steps: int) -> float:
+        short = [replace(job, config=replace(job.config, steps=steps)) for job in jobs]
+        began = time.perf_counter()
+        generator.generate(short)
+        return time.perf_counter() - began
+
+    def taken(steps: int) -> int:
+        return sum(edit_steps(steps, job.method.strength) for job in jobs)
+
+    timed(few)  # the first batch also pays for warming up
+    short, longer = timed(few), timed(3 * few)
+    step = max(0.0, (longer - short) / (taken(3 * few) - taken(few)))
+    return max(short - step * taken(few), 0.0) + step * mean_steps * len(jobs)

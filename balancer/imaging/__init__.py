@@ -1,0 +1,1 @@
+"""X-ray files to grey arrays and back."""

@@ -1,0 +1,109 @@
+"""Headers of many files: a quick look at the usual PNG and JPEG, Pillow for all others."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import struct
+import zlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from balancer.errors import ImageError
+from balancer.imaging.decode import Header, read_header
+from balancer.imaging.safe_open import MAX_PIXELS, open_plainly, unreadable
+
+_HEAD = 4_096  # bytes; the header of most files ends long before
+_PNG_MODES = {(1, 0): "1", (8, 0): "L", (8, 2): "RGB", (8, 3): "P", (8, 4): "LA", (8, 6): "RGBA", (16, 0): "I;16"}
+_IHDR = struct.Struct(">4sIIBBBBBI")
+_JPEG_MODES = {1: "L", 3: "RGB", 4: "CMYK"}
+_JPEG_FRAMES = frozenset({0xC0, 0xC1, 0xC2})
+
+
+Row = tuple[str, str, int, int, int, str | None]
+"""The fields of a `Header` and, where asked for, the SHA-256 of the content."""
+
+
+def read_headers(root: Path, wanted: Iterable[tuple[str, bool]]) -> Iterator[Row | ImageError]:
+    """Read files in the order of `wanted`: a path relative to `root`, and whether its content is to be hashed too.
+
+    A file that is no image gives its error. One thread: on a local disk, most of the time is Python's own work.
+    """
+    folder = str(root)
+    return (_read(f"{folder}/{path}", hashed) for path, hashed in wanted)
+
+
+def quick_header(head: bytes) -> Header | None:
+    """The header of a usual PNG or JPEG from its first bytes; `None` for all that needs a closer look.
+
+    It says what Pillow says, in a tenth of the time (PNG: ISO/IEC 15948; JPEG: ITU-T T.81, annex B).
+
+    >>> quick_header(b"no image") is None
+    True
+    """
+    try:
+        if head.startswith(b"\x89PNG\r\n\x1a\n"):
+            found = _png(head)
+        else:
+            found = _jpeg(head) if head.startswith(b"\xff\xd8\xff") else None
+        return found if found is None or found.width * found.height <= MAX_PIXELS else None
+    except (struct.error, IndexError):  # it goes on beyond these bytes
+        return None
+
+
+def _png(head: bytes) -> Header | None:
+    name, width, height, bits, colour, *rest, checksum = _IHDR.unpack_from(head, 12)
+    mode = _PNG_MODES.get((bits, colour))
+    if name != b"IHDR" or not (mode and width and height) or zlib.crc32(head[12:29]) != checksum or any(rest[:2]):
+        return None
+    at = 33
+    while (kind := head[at + 4 : at + 8]) != b"IDAT":
+        if kind in (b"acTL", b"IEND") or not kind.isalpha():  # several frames, or none
+            return None
+        at += 12 + int.from_bytes(head[at : at + 4])
+    return Header("PNG", mode, bits, width, height)
+
+
+def _jpeg(head: bytes) -> Header | None:
+    at = 2
+    while True:
+        start, marker, length = struct.unpack_from(">BBH", head, at)
+        if start != 0xFF or not 0xC0 <= marker <= 0xFE or 0xD0 <= marker <= 0xDA:
+            return None
+        if marker == 0xE2 and head[at + 4 : at + 8] == b"MPF\0":  # several pictures in one file
+            return None
+        if marker in _JPEG_FRAMES:
+            bits, height, width, channels = struct.unpack_from(">BHHB", head, at + 4)
+            mode = _JPEG_MODES.get(channels)
+            return Header("JPEG", mode, 8, width, height) if mode and bits == 8 and width and height else None
+        at += 2 + length
+
+
+def _read(path: str, hashed: bool) -> Row | ImageError:
+    try:
+        file = open_plainly(path)  # `open` takes half as long again
+        try:
+            head = os.read(file, _HEAD)
+            header = quick_header(head)
+            sha256 = _digest(head, file) if hashed else None
+        finally:
+            os.close(file)
+        header = header or read_header(Path(path))
+    except ImageError as error:
+        return error
+    except ValueError as error:
+        return unreadable(Path(path), error)
+    except OSError as error:
+        return ImageError(
+            needed="a file that may be read",
+            found=f"{Path(path).name}: {error.strerror}",
+            next_step="look at its permissions, or take it out of the collection, then: balance scan FOLDER",
+        )
+    return header.format, header.mode, header.bits, header.width, header.height, sha256
+
+
+def _digest(piece: bytes, file: int) -> str:
+    digest = hashlib.sha256(piece)
+    while len(piece) >= _HEAD and (piece := os.read(file, 1 << 20)):
+        digest.update(piece)
+    return digest.hexdigest()

@@ -1,0 +1,42 @@
+"""What a long function reports to: the command line shows it, a notebook may, by default nobody listens."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class Task(Protocol):
+    """One thing that takes long."""
+
+    def __call__(self, done: int, total: int, made: int | None = None, note: str = "") -> None:
+        """Say that `done` of `total` are done; `made` of them in this run, where earlier runs did some."""
+        ...
+
+
+class Progress(Protocol):
+    """Hears of messages and of tasks; a new task ends the one before it."""
+
+    def message(self, text: str) -> None:
+        """One line that a person should read."""
+        ...
+
+    def start(self, what: str, done: int = 0) -> Task:
+        """Begin a task, of which earlier runs did `done`."""
+        ...
+
+
+class Silent:
+    """Hears nothing.
+
+    >>> Silent().start("Reading")(1, 2)
+    """
+
+    def message(self, text: str) -> None:
+        """Drop it."""
+
+    def start(self, what: str, done: int = 0) -> Task:
+        """Return a task that says nothing."""
+        return lambda done, total, made=None, note="": None
+
+
+SILENT: Progress = Silent()

@@ -1,0 +1,135 @@
+"""What must stay together in a split, and the order in which it is drawn."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from balancer.collection.findings import SAME_IMAGE
+from balancer.collection.scan import Collection
+
+STRATA = ("sex", "view")
+"""Columns of the collection by which each class is stratified further, where they are known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Groups:
+    """What a split is drawn from: the label and the group of each image, and the stratum of each group.
+
+    `names` are those of `stay_together`, `strata` those of `strata_of`. Both are found once for all draws of a split.
+    """
+
+    labels: pd.Series
+    names: pd.Series
+    strata: Mapping[str, str]
+
+    @classmethod
+    def of(cls, collection: Collection) -> Groups:
+        """The groups of a collection."""
+        names = stay_together(collection)
+        return cls(collection.images["label"], names, strata_of(collection, names))
+
+    def counts(self, among: pd.Series | None = None) -> dict[str, int]:
+        """Groups of each class, `among` these images (a mask) or all; an unknown patient's image is one of its own."""
+        labels, names = (self.labels, self.names) if among is None else (self.labels[among], self.names[among])
+        members = groups_by_class(labels, names)
+        return {label: len(members.get(label, ())) for label in sorted(self.labels.unique())}
+
+
+def stay_together(collection: Collection) -> pd.Series:
+    """A name for what must stay together: the patient, else the content, else the file itself.
+
+    Exact copies, and files that a finding calls the same image, join the groups that they are in.
+    """
+    images = collection.images
+    texts = zip(images["patient"].tolist(), images.index.tolist(), strict=True)
+    same: dict[str, str] = {}  # one text for all images of a patient
+    named = [same.setdefault(who, f"patient {who}") if isinstance(who, str) else f"image {path}" for who, path in texts]
+    names = pd.Series(named, images.index, dtype=object)
+    copies = images["sha256"].notna() & images["sha256"].duplicated(keep=False)
+    contents = images["sha256"][copies]
+    bundles = [list(paths) for paths in contents.groupby(contents).groups.values()]
+    known = set(images.index)
+    found = ([str(path) for path in each.paths] for each in collection.findings if each.kind in SAME_IMAGE)
+    bundles += [there for paths in found if len(there := [path for path in paths if path in known]) > 1]
+    return _joined(names, bundles)
+
+
+def _joined(names: pd.Series, bundles: Iterable[Sequence[str]]) -> pd.Series:
+    """Join the groups that share a bundle of paths; the joined group has the first of their names."""
+    root: dict[str, str] = {}
+
+    def find(name: str) -> str:
+        while name in root:
+            name = root[name]
+        return name
+
+    bundles = list(bundles)
+    name_of = names.to_dict() if bundles else {}
+    for paths in bundles:
+        first, *others = sorted({find(name_of[path]) for path in paths})
+        root.update(dict.fromkeys(others, first))
+    if not root:
+        return names
+    return pd.Series([find(name) for name in names.tolist()], names.index, dtype=object)
+
+
+def groups_by_class(labels: pd.Series, groups: pd.Series) -> dict[str, list[str]]:
+    """The groups of each class, rarest class first; a group with images of several classes counts for its rarest."""
+    order = [label for label, _ in sorted(Counter(labels).items(), key=lambda item: (item[1], item[0]))]
+    members: dict[str, list[str]] = defaultdict(list)
+    seen: set[str] = set()
+    for label in order:
+        members[label] = [group for group in groups[labels == label].unique() if group not in seen]
+        seen.update(members[label])
+    return members
+
+
+def strata_of(collection: Collection, groups: pd.Series) -> dict[str, str]:
+    """The sex and view of each group, as one text: the most frequent where it has several; empty where none is known.
+
+    Nothing of it is known without a table of patients: then no group is in the mapping.
+    """
+    known = [name for name in STRATA if collection.images[name].notna().any()]
+    found: dict[str, str] = {}
+    for name in known:
+        values = collection.images[name].dropna()
+        counted = pd.DataFrame({"group": groups[values.index], "value": values}).value_counts().reset_index()
+        ordered = counted.sort_values(["count", "value"], ascending=[False, True]).drop_duplicates("group")
+        usual = dict(zip(ordered["group"], ordered["value"], strict=True))
+        found = {group: f"{found.get(group, '')}\x00{usual.get(group, '')}" for group in groups.unique()}
+    return found
+
+
+def drawn_order(names: Iterable[str], seed: int) -> list[str]:
+    """A shuffle that depends on each name and the seed alone, not on the others."""
+    return sorted(names, key=lambda name: hashlib.sha256(f"{seed}\x00{name}".encode()).digest())
+
+
+def stratified(members: Iterable[str], strata: Mapping[str, str]) -> list[list[str]]:
+    """The members of each stratum in the order given, the rarest stratum first."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for member in members:
+        found[strata.get(member, "")].append(member)
+    return [group for _, group in sorted(found.items(), key=lambda item: (len(item[1]), item[0]))]
+
+
+def apportioned(exact: Sequence[float], free: Sequence[int], count: int) -> list[int]:
+    """How many of `count` each stratum gives: its exact share, rounded by largest remainders, at most what is `free`.
+
+    Among equal remainders the first stratum gives (Hamilton's method).
+
+    >>> apportioned([0.4, 1.6, 2.0], [2, 8, 10], 4)
+    [0, 2, 2]
+    """
+    if sum(map(int, exact)) > count:
+        exact = [count * share / sum(exact) for share in exact]
+    given = [min(int(share), most) for share, most in zip(exact, free, strict=True)]
+    while sum(given) < min(count, sum(free)):
+        open_to = [at for at, most in enumerate(free) if given[at] < most]
+        given[max(open_to, key=lambda at: (round(exact[at] - given[at], 9), -at))] += 1
+    return given

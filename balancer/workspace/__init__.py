@@ -1,0 +1,1 @@
+"""One project: its state, and the runs that change it."""

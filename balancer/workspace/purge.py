@@ -1,0 +1,139 @@
+"""Take away everything that holds patients' data: the state folder, and what an unfinished merge left."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from balancer.dataset.merge import default_out
+from balancer.dataset.staging import leftovers_of
+from balancer.errors import StateError
+from balancer.store import review_log
+from balancer.store.database import Ledger
+from balancer.store.state_dir import State
+from balancer.workspace.last_fill import LastFill
+
+_LEDGER, _LOCK = "ledger.sqlite", "lock"
+_LOSSES: Mapping[str, str] = {
+    _LEDGER: "patients, split, prompts, verdicts and readers' answers: scanning again asks for patients anew",
+    review_log.NAME: "what people decided in review, which no machine can make again",
+    "candidates": "the synthetic images as they were made, rejected ones too; merged ones stay where they were merged",
+    "adapters": "what adapt learned, with its latents and samples: hours of training",
+    "cache": "embeddings, latents and decoded images: computed again when needed",
+    "comparisons": "the figures of finished comparisons: hours of training",
+    "folds": "patients, images and adapted models of each fold: hours of training",
+    "redraws": "the images of other generator seeds: drawn again when needed",
+    "reports": "contact sheets and pages for people",
+}
+_UNFINISHED = "copies that a stopped merge left: none is needed"
+_OTHER = "nothing that balance needs"
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """Something that is to go: its place, `size` in bytes of so many `files`, and what is lost with it."""
+
+    path: Path
+    files: int
+    size: int
+    loss: str
+
+
+def take_stock(state: State) -> list[Holding]:
+    """All that a purge would remove, in the order in which it goes; nothing is touched.
+
+    Raises:
+        StateError: the state folder is not one that balance made.
+    """
+    _require_ours(state.folder)
+    return [_holding(path, _UNFINISHED) for path in _unfinished_merges(state)] + [
+        _holding(path, _LOSSES.get(path.name, _LOSSES[_LEDGER] if path.name.startswith(_LEDGER) else _OTHER))
+        for path in sorted(state.folder.iterdir(), key=_rank)
+        if path.name not in (_LOCK, ".gitignore")
+    ]
+
+
+def purge(state: State, holdings: Iterable[Holding]) -> None:
+    """Remove these and then the state folder itself. Links are removed, what they lead to is not.
+
+    Killed, it can be called again: what says that the folder is ours goes last. Hold the lock meanwhile.
+    """
+    for holding in holdings:
+        _remove(holding.path)
+    for path in sorted(state.folder.iterdir(), key=_rank):
+        _remove(path)
+    folder = state.folder.resolve()
+    if state.folder.is_symlink():
+        state.folder.unlink()
+    folder.rmdir()
+
+
+def merged_folders(state: State) -> list[Path]:
+    """The balanced folders that are on record: a purge leaves them alone."""
+    return [place for place in _places(state) if place.is_dir()]
+
+
+def _rank(path: Path) -> tuple[int, str]:
+    """The ledger first, since without it the rest says little; the lock last."""
+    order = (-1 if path.name.startswith(_LEDGER) else 0) + 2 * (path.name == _LOCK) + (path.name == ".gitignore")
+    return order, path.name
+
+
+def _require_ours(folder: Path) -> None:
+    names = {path.name for path in folder.iterdir()}
+    if not names or names & {_LEDGER, _LOCK, ".gitignore"}:
+        return
+    raise StateError(
+        needed=f"a {folder.name} folder that balance made",
+        found=f"one without a {_LEDGER}: {', '.join(sorted(names)[:3])}",
+        next_step=f"look into it, and remove it yourself if it is yours: ls -la {folder.name}",
+    )
+
+
+def _unfinished_merges(state: State) -> list[Path]:
+    return [left for place in _places(state) for left in leftovers_of(place)]
+
+
+def _places(state: State) -> Sequence[Path]:
+    """Where balanced folders of this state are or were to be."""
+    if not state.ledger.is_file():
+        return []
+    try:
+        with Ledger(state) as ledger:
+            return list(dict.fromkeys(_places_in(ledger, state)))
+    except StateError:  # a damaged ledger goes too
+        return []
+
+
+def _places_in(ledger: Ledger, state: State) -> Iterator[Path]:
+    for root in ledger.roots():
+        yield default_out(root)
+        collection = ledger.load_collection(root)
+        last = None if collection is None else LastFill.load(ledger, collection)
+        if last is not None:
+            yield (state.folder.parent / last.place).resolve()
+
+
+def _holding(path: Path, loss: str) -> Holding:
+    sizes = list(_sizes(path))
+    return Holding(path, len(sizes), sum(sizes), loss)
+
+
+def _sizes(path: Path) -> Iterator[int]:
+    """The bytes of each file below a path; links are not followed."""
+    if path.is_symlink() or not path.is_dir():
+        yield path.lstat().st_size
+        return
+    for folder, _, files in os.walk(path):
+        for name in files:
+            yield (Path(folder) / name).lstat().st_size
+
+
+def _remove(path: Path) -> None:
+    if path.is_symlink() or not path.is_dir():
+        path.unlink(missing_ok=True)
+    else:
+        shutil.rmtree(path)

@@ -1,0 +1,279 @@
+"""Reading a collection: what there is, what is wrong with it, and who tests; remembered in the state folder."""
+
+from __future__ import annotations
+
+import math
+import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from balancer.collection.imbalance import Imbalance, measure_imbalance
+from balancer.errors import TableError
+from balancer.progress import SILENT, Progress
+from balancer.store.state_dir import State, find_or_make_state, locked
+from balancer.text import printable
+from balancer.workspace.settings import ScanSettings
+from balancer.workspace.workspace import Workspace
+
+if TYPE_CHECKING:
+    from balancer.collection.metadata_table import PatientTable, TableRef
+    from balancer.collection.scan import Collection
+    from balancer.splits.split import Split
+    from balancer.store.database import Ledger
+
+
+@dataclass(frozen=True, slots=True)
+class ScanResult:
+    """The collection as it was found, its split, and the imbalance of the training images."""
+
+    collection: Collection
+    split: Split
+    imbalance: Imbalance
+
+    def to_json(self) -> dict[str, Any]:
+        """What was found, for programs; `scan.schema.json` describes it."""
+        from balancer.collection.crosstabs import crosstabs
+        from balancer.collection.scan import patient_groups
+
+        images, split, figures = self.collection.images, self.split, self.imbalance
+        ref, known = self.collection.table, images["patient"].notna().any()
+        counts = {
+            name: images.loc[split.paths(name), "label"].value_counts().to_dict() for name in split.parts.unique()
+        }
+        return {
+            "collection": self.collection.root.name,
+            "images": len(images),
+            "imbalance_ratio": None if math.isinf(figures.ratio) else figures.ratio,
+            "evenness": figures.evenness,
+            "classes": {
+                label: {
+                    "images": {name: of.get(label, 0) for name, of in counts.items()},
+                    "patients": int(images.loc[images["label"] == label, "patient"].nunique()) or None,
+                    "share": figures.shares[label],
+                    "effective_number": figures.effective_numbers[label],
+                    "deficit": figures.deficits[label],
+                }
+                for label in figures.counts
+            },
+            "split": {"origin": split.origin, "seed": split.seed, "sha256": split.sha256, "folds": split.fold_count},
+            "patients": {
+                "pattern": self.collection.patient_pattern,
+                "count": int(images["patient"].nunique()),
+                "groups": [
+                    {"patient": patient, "images": size, "files": list(names)}
+                    for patient, size, names in patient_groups(images)
+                ],
+            },
+            "attributes": {
+                "table": None if ref is None else ref.path.name,
+                "columns": {} if ref is None else dict(ref.columns),
+                "by_class": {
+                    name: {
+                        label: {
+                            value: {"images": count, "patients": patients if known else None}
+                            for value, (count, patients) in row.items()
+                        }
+                        for label, row in by_class.items()
+                    }
+                    for name, by_class in crosstabs(images).items()
+                },
+            },
+            "findings": [
+                {"kind": each.kind, "paths": list(map(str, each.paths)), "message": each.message, "fix": each.fix}
+                for each in self.collection.findings
+            ],
+        }
+
+
+def scan(workspace: Workspace, settings: ScanSettings, *, progress: Progress = SILENT) -> ScanResult:
+    r"""Read a labelled collection, measure its imbalance, find its faults, and draw its split where there is none.
+
+    The collection itself is never written. What is found is remembered in the workspace's `.balance`.
+
+    Raises:
+        CollectionError: the folder is no labelled collection.
+        TableError: the table of patients cannot be read, or does not fit.
+        StateError: the state folder may not be written, or another command is at work in it.
+
+    >>> result = scan(Workspace.open(folder), ScanSettings(folder / "xrays", patient=r"(p\d+)"))
+    >>> result.imbalance.counts
+    {'nodule': 5, 'normal': 9}
+    """
+    from balancer.collection.scan import scan as scan_folder
+    from balancer.collection.walk import require_folder
+    from balancer.splits.split import training_counts
+
+    state = find_or_make_state(workspace.home, require_folder(settings.data))
+    with _opened(state, progress) as ledger:
+        earlier = ledger.load_collection(settings.data)
+        pattern = _pattern(settings, earlier, progress)
+        table = _table(settings, None if earlier is None else earlier.table, progress)
+        reading = progress.start("Reading")
+        collection = scan_folder(settings.data, pattern, known=earlier, table=table, progress=reading)
+        collection = _with_deep_findings(ledger, collection, earlier, settings.deep, progress)
+        with ledger.atomic():
+            split = _split(ledger, collection, earlier, progress)
+            if _is_unchanged(collection, earlier):
+                ledger.make_current(collection)
+            else:
+                ledger.save_collection(collection)
+            if earlier is None:
+                _register_adapters(ledger, collection, split, state, progress)
+                _register_decisions(ledger, collection, state, progress)
+    return ScanResult(collection, split, measure_imbalance(training_counts(collection, split)))
+
+
+@contextmanager
+def _opened(state: State, progress: Progress) -> Iterator[Ledger]:
+    """The database, locked for writing; a damaged one is set aside, and a new one made."""
+    from balancer.store.database import Ledger
+    from balancer.workspace.recovery import set_aside_if_damaged
+
+    with locked(state):
+        damage = set_aside_if_damaged(state)
+        if damage is not None:
+            progress.message(
+                f"The ledger is damaged ({printable(damage[1])}): it is now .balance/{damage[0]}, "
+                "and a new one is made."
+            )
+            progress.message(
+                "The images are still there: the same fill, or merge --from, again registers those that are unchanged, "
+                "and screens them again. The options of balance split and the last fill are lost: repeat them."
+            )
+        with Ledger(state) as ledger:
+            yield ledger
+
+
+def _pattern(settings: ScanSettings, earlier: Collection | None, progress: Progress) -> str | None:
+    """The expression that finds patients: the given one, else that of the last scan."""
+    if settings.patient is not None:
+        return settings.patient or None
+    if earlier is None or not earlier.patient_pattern:
+        return None
+    quoted = shlex.quote(earlier.patient_pattern)
+    progress.message(f"Patients as in the last scan: --patient {quoted} (--patient '' forgets it)")
+    return earlier.patient_pattern
+
+
+def _table(settings: ScanSettings, last: TableRef | None, progress: Progress) -> PatientTable | TableRef | None:
+    """The table of patients that is named, else the one of the last scan; of one that is gone, its reference."""
+    from pathlib import Path
+
+    from balancer.collection.metadata_table import parse_columns, read_table
+
+    named = parse_columns(settings.columns)
+    if settings.patients is not None:
+        return read_table(Path(settings.patients), named) if settings.patients else None
+    if last is None:
+        if named:
+            raise TableError(
+                needed="a table for --columns",
+                found="none",
+                next_step="balance scan DATA --patients FILE.csv --columns 'patient=COLUMN'",
+            )
+        return None
+    last = replace(last, named=named or last.named)
+    if not last.path.is_file():
+        progress.message(f"{printable(str(last.path))} is gone: what it said is kept (--patients '' forgets it)")
+        return last
+    progress.message(f"Patients as in the last scan: {printable(last.options)} (--patients '' forgets it)")
+    return read_table(last.path, last.named)
+
+
+def _with_deep_findings(
+    ledger: Ledger, collection: Collection, earlier: Collection | None, deep: bool, progress: Progress
+) -> Collection:
+    """With what is inside the files: read now with `deep`, else what an earlier deep scan found in unchanged ones."""
+    from balancer.collection.deep_scan import look_inside, remembered, without_broken
+    from balancer.collection.image_stats import fresh, read_contents
+
+    if not deep:
+        faults = fresh(collection.images, ledger.load_contents(collection.root, faults=True))
+        sound = without_broken(collection, faults)
+        return sound if earlier is None else remembered(sound, earlier)
+    decoding = progress.start("Decoding")
+    known = ledger.load_contents(collection.root)
+    contents = read_contents(
+        collection.root, collection.images, known, decoding, lambda some: ledger.add_contents(collection, some)
+    )
+    if known.keys() - contents.keys():  # of files that are gone
+        ledger.save_contents(collection, contents)
+    return look_inside(collection, contents)
+
+
+def _split(ledger: Ledger, collection: Collection, earlier: Collection | None, progress: Progress) -> Split:
+    """The stored split, with what came since; drawn where there is none, and stored where it changed."""
+    from balancer.splits.split import Shares, draw_split
+
+    stored = ledger.load_split(collection)
+    if stored is not None and _is_unchanged(collection, earlier):
+        return stored
+    kept = _kept_split(ledger, collection, earlier, stored, progress)
+    shares = Shares(**(ledger.setting(collection, "split") or {}))
+    split = draw_split(collection, 0 if stored is None else stored.seed, kept, shares)
+    ledger.save_split(collection, split)
+    return split
+
+
+def _is_unchanged(collection: Collection, earlier: Collection | None) -> bool:
+    """Whether the database holds it already; a scan that finds nothing new gives back the table that it was given."""
+    if earlier is None or collection.images is not earlier.images:
+        return False
+    now, before = ((each.patient_pattern, each.table, set(each.findings)) for each in (collection, earlier))
+    return now == before
+
+
+def _kept_split(
+    ledger: Ledger, collection: Collection, earlier: Collection | None, split: Split | None, progress: Progress
+) -> Split | None:
+    """The stored split, unless it was drawn by other patients and nothing has learned from it."""
+    if split is None or earlier is None or earlier.patient_source == collection.patient_source:
+        return split
+    trained = ledger.adapters(collection)
+    if trained:
+        progress.message(
+            f"The split is kept, since {trained[0].name} was trained on it: "
+            "it may have seen patients of the test split."
+        )
+        return split
+    if split.origin == "file":
+        progress.message("The split of your table is kept; patients in two of its splits go to the one that is tested.")
+        return split
+    if collection.has_parts and (split.parts == "val").any():
+        return split
+    if not collection.has_parts:
+        progress.message("The patients are known in another way now: the split is drawn again.")
+    return None
+
+
+def _register_adapters(ledger: Ledger, collection: Collection, split: Split, state: State, progress: Progress) -> None:
+    """Register adapters that a lost ledger knew."""
+    from balancer.workspace.recovery import split_of, take_up_adapters
+
+    for made in take_up_adapters(ledger, collection, state.adapters):
+        same = split_of(made) == split.sha256
+        other = "" if same else "; it learned from another split than the one drawn now: repeat your balance split"
+        progress.message(f"Registered again: {printable(made.name)}, which learned from this collection{other}")
+
+
+def _register_decisions(ledger: Ledger, collection: Collection, state: State, progress: Progress) -> None:
+    """Register answers of people that a lost ledger knew, and say what becomes of their verdicts."""
+    from balancer.jobs import Verdict
+    from balancer.store.review_log import NAME, read_decisions
+    from balancer.workspace.recovery import take_up_readings
+
+    lines = list(read_decisions(state.folder))
+    taken, verdicts = take_up_readings(ledger, collection, state), list(ledger.decisions(collection))
+    waiting = len({each.image for each in verdicts if isinstance(each.said, Verdict)})
+    if waiting:
+        progress.message(
+            f"People decided about {waiting} images: each decision counts again where its image is found unchanged."
+        )
+    if taken:
+        progress.message(f"Registered again: {taken} answers of blinded studies.")
+    if None in lines:
+        progress.message(
+            f"Damaged: {lines.count(None)} of {len(lines)} lines of .balance/{NAME}, and what they said is lost."
+        )

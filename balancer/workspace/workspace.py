@@ -1,0 +1,122 @@
+"""One project: the folder in which somebody works, its state, and the collection that was scanned last."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from balancer.errors import CollectionError, SplitError
+from balancer.store.state_dir import NAME, State, find_state, locked
+from balancer.text import printable
+
+if TYPE_CHECKING:
+    from balancer.collection.scan import Collection
+    from balancer.splits.split import Split
+    from balancer.store.database import Ledger
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """The folder in which somebody works; all that is remembered lies in its `.balance`.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     Workspace.open(folder).is_new
+    True
+    """
+
+    home: Path
+
+    @classmethod
+    def open(cls, folder: Path | str = ".") -> Workspace:
+        """The workspace of `folder`: the nearest one, in it or above, as git finds its own; else a new one in it."""
+        start = Path(folder).resolve()
+        return cls(next((each for each in (start, *start.parents) if (each / NAME).is_dir()), start))
+
+    @property
+    def is_new(self) -> bool:
+        """Whether nothing was scanned here yet."""
+        return not (self.home / NAME).is_dir()
+
+    @property
+    def state(self) -> State:
+        """The state folder.
+
+        Raises:
+            StateError: there is none yet.
+        """
+        return find_state(self.home)
+
+    @contextmanager
+    def session(self, *, write: bool) -> Iterator[Session]:
+        """Open what is remembered; with `write`, nobody else writes to it meanwhile.
+
+        Raises:
+            StateError: there is none, or another command is at work in it.
+            CollectionError: the collection is gone.
+        """
+        from balancer.store.database import Ledger
+
+        state = self.state
+        with locked(state) if write else nullcontext(), Ledger(state) as ledger:
+            collection = ledger.load_collection()
+            if collection is None or not collection.root.is_dir():
+                raise CollectionError(
+                    needed="a scanned collection",
+                    found="none yet" if collection is None else f"{collection.root}, which is gone",
+                    next_step="balance scan FOLDER",
+                )
+            split = ledger.load_split(collection)
+            if split is None:
+                raise SplitError(needed="the stored split", found="none", next_step="balance scan FOLDER")
+            yield Session(state, ledger, collection, split)
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """What is remembered, opened: the collection that was scanned last, its split, and the database of both."""
+
+    state: State
+    ledger: Ledger
+    collection: Collection
+    split: Split
+
+    @property
+    def home(self) -> Path:
+        """The folder in which somebody works."""
+        return self.state.folder.resolve().parent
+
+    def without_holdout(self) -> Session:
+        """The same with all of a flat collection as training data.
+
+        Raises:
+            SplitError: the collection has splits of its own, or names that a loader takes for splits.
+        """
+        from balancer.splits.split import no_split
+
+        if self.collection.has_parts:
+            raise SplitError(
+                needed="a flat collection for --no-holdout",
+                found="one with parts of its own, which are kept",
+                next_step="leave --no-holdout out",
+            )
+        named = [finding for finding in self.collection.findings if finding.kind == "named-like-a-part"]
+        if named:
+            raise SplitError(
+                needed="file names in which no loader sees a part, for --no-holdout",
+                found=f"{printable(str(named[0].paths[0]))}: {named[0].message}",
+                next_step="rename such files and scan again, or leave --no-holdout out",
+            )
+        return Session(self.state, self.ledger, self.collection, no_split(self.collection))
+
+    def balanced_folder(self) -> Path | None:
+        """Where the last fill put its balanced folder, else the usual place; `None` where there is none."""
+        from balancer.dataset.merge import default_out
+        from balancer.workspace.last_fill import LastFill
+
+        last = LastFill.load(self.ledger, self.collection)
+        places = [] if last is None else [self.state.folder.parent / last.place]
+        return next((each for each in (*places, default_out(self.collection.root)) if each.is_dir()), None)

@@ -1,0 +1,74 @@
+"""What can still be concluded where there is not enough."""
+
+import pytest
+
+from analysis.comparison.inputs.sample_size import Counts, require_sufficient
+from balancer.errors import ComparisonError
+
+ENOUGH = {"A": 30, "B": 40, "C": 50}
+
+
+def counts(**changes):
+    parts = {"train": ENOUGH, "validation": ENOUGH, "test": ENOUGH}
+    return Counts(("A", "B", "C"), **{name: {**part, **changes.get(name, {})} for name, part in parts.items()})
+
+
+def test_enough_leaves_no_stamp():
+    assert require_sufficient(counts(), "A") == ()
+
+
+@pytest.mark.parametrize(
+    ("changes", "stamp"),
+    [
+        ({"test": {"B": 9}}, "only 9 test images of B: hardly anything is concluded of it"),
+        ({"test": {"B": 1}}, "only 1 test image of B: hardly anything is concluded of it"),
+        ({"test": {"B": 0}}, "no test image of B: nothing is concluded of it, what is said of the others stands"),
+        (
+            {"train": {"B": 0}},
+            "no real training image of B: no arm can learn it, what is said of the others stands",
+        ),
+        ({"validation": {"B": 0}}, "no validation image of B: the best arm is chosen without it"),
+    ],
+)
+def test_of_the_other_classes_something_is_still_concluded(changes, stamp):
+    assert require_sufficient(counts(**changes), "A") == (stamp,)
+
+
+@pytest.mark.parametrize(
+    ("changes", "found", "advice"),
+    [
+        ({"test": {"A": 9}}, "9; something can still be concluded of B .40 test images., C .50", "--label B"),
+        ({"test": {"A": 0}}, "none; something can still be concluded of B", "--cross-fit 5"),
+        ({"test": {"A": 9, "B": 9, "C": 9}}, "9; something can still be concluded of no class", "--cross-fit 5"),
+        ({"test": {"A": 0, "B": 0}}, r"C alone \(50 images\): nothing can be concluded of how well", "--test 0.2"),
+        ({"test": {"A": 0, "B": 0, "C": 0}}, "none: nothing can be concluded", "--test 0.2"),
+        ({"train": {"A": 0}}, "none, so that there is nothing to remedy", "--label B"),
+        ({"train": {"A": 0, "B": 0}}, r"C alone \(50 images\)", "--cross-fit 5"),
+        ({"validation": {"A": 0}}, "none: the arms could be measured, but the best would be chosen by luck", "--val"),
+    ],
+)
+def test_of_the_rarest_class_nothing_can_be_concluded(changes, found, advice):
+    with pytest.raises(ComparisonError, match=found) as error:
+        require_sufficient(counts(**changes), "A")
+    assert advice in error.value.next_step
+
+
+def test_who_insists_is_told_so():
+    told = ("only 4 test images of A: hardly anything is concluded of it",)
+    assert require_sufficient(counts(test={"A": 4}), "A", insist=True) == told
+    with pytest.raises(ComparisonError):
+        require_sufficient(counts(test={"A": 0}), "A", insist=True)
+
+
+def test_a_fold_may_test_one_class_but_must_learn_two():
+    alone = counts(test={"A": 0, "B": 0})
+    assert require_sufficient(alone, "A", pooled=True) == ()
+    with pytest.raises(ComparisonError, match="C alone"):
+        require_sufficient(counts(train={"A": 0, "B": 0}), "C", pooled=True)
+
+
+def test_a_class_is_named_as_a_shell_takes_it():
+    of_spaces = Counts(("A", "left lung"), *({"A": size, "left lung": 40} for size in (30, 30, 9)))
+    with pytest.raises(ComparisonError) as error:
+        require_sufficient(of_spaces, "A")
+    assert error.value.next_step.endswith("balance compare --label 'left lung'")

@@ -1,0 +1,246 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from analysis.comparison.training.arms import (
+    ARMS,
+    RECIPES,
+    Rows,
+    Task,
+    choose_arms,
+    counterpart,
+    meaning,
+    threshold_shift,
+)
+from analysis.comparison.training.backbones import Frozen, SmallNetwork
+from analysis.vision.augmentation import Augmentation
+from tests.support.comparison_fixtures import CLASSES, Scribe, added, study
+
+REAL = Rows(np.arange(46), np.repeat([0, 1, 2], [24, 16, 6]))
+MADE = Rows(np.arange(100, 130), np.repeat([1, 2], [8, 22]))
+POOLS = dict.fromkeys(("synthetic", "unscreened", "reconstructed"), MADE)
+
+
+def taught(name, steps=21, recipe="strong", seed=0, pools=POOLS):
+    """What an arm has its learner do."""
+    scribe = Scribe()
+    task = Task(CLASSES, REAL, pools, steps, seed, recipe, lambda lesson: scribe.learn(None, lesson, lambda *_: None))
+    ARMS[name].learn(task)
+    return scribe.lessons
+
+
+def counts(lesson):
+    return np.bincount(lesson.targets, minlength=3).tolist()
+
+
+def made(lesson):
+    """How many images of each class are not real."""
+    return np.bincount(lesson.targets[lesson.rows >= 100], minlength=3).tolist()
+
+
+LEARNING = [name for name, each in ARMS.items() if each.learn is not None]
+
+
+@pytest.mark.parametrize("name", LEARNING)
+def test_every_arm_takes_the_same_steps_with_the_seed_it_is_given(name):
+    lessons = taught(name, seed=3)
+    assert sum(lesson.steps for lesson in lessons) == 21
+    assert {lesson.seed for lesson in lessons} == {3}
+
+
+@pytest.mark.parametrize("name", [name for name in LEARNING if ARMS[name].kind in ("real", "free")])
+def test_an_arm_that_is_free_sees_real_images_only(name):
+    assert [made(lesson) for lesson in taught(name)] == [[0, 0, 0]] * len(taught(name))
+
+
+def test_real_images_are_taken_as_they_come():
+    (lesson,) = taught("real")
+    assert lesson.rows.tolist() == list(range(46))
+    assert (lesson.sampling, lesson.augmentation, lesson.class_weights, lesson.log_prior) == (
+        "plain",
+        Augmentation(),
+        None,
+        None,
+    )
+
+
+def test_class_weights_give_each_class_the_same_weight():
+    (lesson,) = taught("class-weights")
+    assert np.allclose(lesson.class_weights * [24, 16, 6], 46 / 3)
+
+
+def test_logit_adjustment_has_the_shares_of_the_classes():
+    (lesson,) = taught("logit-adjustment")
+    assert np.allclose(np.exp(lesson.log_prior), np.array([24, 16, 6]) / 46)
+    assert lesson.sampling == "plain"
+
+
+def test_oversampling_and_strong_augmentation():
+    (evened,), (strong,) = taught("oversampling"), taught("strong-augmentation", recipe="plain")
+    assert (evened.sampling, evened.augmentation) == ("balanced", Augmentation())
+    assert (strong.sampling, strong.augmentation) == ("balanced", Augmentation.strong())
+
+
+def test_crt_trains_a_new_head_last():
+    first, second = taught("crt")
+    assert (first.steps, first.sampling, first.head_only) == (16, "plain", False)
+    assert (second.steps, second.sampling, second.head_only) == (5, "balanced", True)
+    assert second.start is not None
+
+
+def test_duplicates_are_real_and_as_many_as_the_synthetic_ones():
+    (lesson,) = taught("duplicated")
+    assert counts(lesson) == [24, 24, 28]
+    assert set(lesson.rows) == set(range(46))
+    times = np.bincount(lesson.rows, minlength=46)[40:]
+    assert times.max() - times.min() <= 1
+    assert lesson.sampling == "plain"
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("synthetic-0.25", [0, 4, 2]),
+        ("synthetic-1", [0, 8, 6]),
+        ("synthetic-3", [0, 8, 18]),
+        ("synthetic-all", [0, 8, 22]),
+        ("unscreened", [0, 8, 22]),
+        ("reconstructed", [0, 8, 22]),
+    ],
+)
+def test_synthetic_images_are_added_to_the_real_ones_by_the_recipe(name, expected):
+    (lesson,) = taught(name)
+    assert made(lesson) == expected
+    assert counts(lesson) == (np.array([24, 16, 6]) + expected).tolist()
+    assert len(set(lesson.rows)) == len(lesson.rows)
+    assert (lesson.sampling, lesson.augmentation) == ("balanced", Augmentation.strong())
+    (plain,) = taught(name, recipe="plain")
+    assert (plain.sampling, plain.augmentation) == ("plain", Augmentation())
+
+
+def test_another_seed_draws_other_synthetic_images_and_more_have_all_of_fewer():
+    some, more, others = (
+        set(taught(name, seed=seed)[0].rows.tolist())
+        for name, seed in (("synthetic-1", 0), ("synthetic-3", 0), ("synthetic-1", 1))
+    )
+    assert some < more
+    assert some != others
+
+
+def test_pretraining_ends_on_real_images():
+    first, second = taught("pretraining")
+    assert (made(first), made(second)) == ([0, 8, 22], [0, 0, 0])
+    assert (first.steps, second.steps) == (10, 11)
+    assert second.start is not None
+    assert not second.head_only
+
+
+def test_the_threshold_is_shifted_as_far_as_validation_says():
+    shares = np.array([80, 15, 5])
+    targets = np.repeat([0, 1, 2], [8, 8, 8])
+    sure = np.eye(3)[targets] * 0.7 + 0.1
+    assert threshold_shift(sure, targets, shares).tolist() == [1, 1, 1]
+    leaning = sure * shares / 100  # what a classifier says that takes the training shares for granted
+    factors = threshold_shift(leaning, targets, shares)
+    assert ((leaning * factors).argmax(axis=1) == targets).all()
+    assert factors[2] > factors[1] > factors[0]
+
+
+def test_a_study_without_synthetic_images_has_the_free_arms():
+    arms, left_out = choose_arms(study(extra={}), SmallNetwork())
+    assert {each.kind for each in arms} == {"real", "free"}
+    assert left_out["pretraining"] == "there are no synthetic images"
+    assert left_out["reconstructed"] == "there are no reconstructed images"
+
+
+def test_what_the_user_adds_is_an_arm_of_its_own():
+    pools = {"synthetic": added((0, 10, 34)), "extra:NIH": added((0, 0, 5)), "extra:none": added((0, 0, 0))}
+    arms, left_out = choose_arms(study(extra=pools), SmallNetwork())
+    (extra,) = [each for each in arms if each.name.startswith("extra")]
+    assert (extra.name, extra.kind) == ("extra:NIH", "control")
+    assert left_out["extra:none"] == "there are no none images"
+    scribe = Scribe()
+    rows = {"extra:NIH": MADE}
+    extra.learn(Task(CLASSES, REAL, rows, 4, 0, "strong", lambda lesson: scribe.learn(None, lesson, lambda *_: None)))
+    assert made(scribe.lessons[0]) == [0, 8, 22]
+
+
+def test_arms_that_would_be_another_one_are_left_out():
+    few = study(extra={"synthetic": added((0, 0, 5))})  # of 6 real ones
+    _, left_out = choose_arms(few, SmallNetwork())
+    assert left_out["synthetic-1"] == (
+        "there are no more than 1 times as many synthetic as real images: the same as synthetic-all"
+    )
+    assert "synthetic-0.25" not in left_out
+    single = study(train=(9, 9, 1), extra={"synthetic": added((0, 0, 5))})
+    assert "less than one" in choose_arms(single, SmallNetwork())[1]["synthetic-0.25"]
+
+
+def test_quick_is_a_sensible_few_and_names_choose():
+    quick, _ = choose_arms(study(), SmallNetwork(), quick=True)
+    assert [each.name for each in quick] == [
+        "real",
+        "oversampling",
+        "strong-augmentation",
+        "duplicated",
+        "synthetic-1",
+        "synthetic-all",
+        "pretraining",
+    ]
+    few, _ = choose_arms(study(), SmallNetwork(), only=["crt"])
+    assert [each.name for each in few] == ["real", "crt"]
+    with pytest.raises(ValueError, match="no such arm: synthetic-2"):
+        choose_arms(study(), SmallNetwork(), only=["synthetic-2"])
+
+
+NOTHING = Rows(np.arange(0), np.arange(0))
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_the_counterpart_is_taught_as_an_arm_with_no_images_at_all_would_be(recipe):
+    (images,) = taught("synthetic-all", recipe=recipe, pools={"synthetic": NOTHING})
+    (none,) = taught(counterpart(recipe, SmallNetwork()).name, recipe=recipe)
+    assert (images.rows.tolist(), images.targets.tolist()) == (none.rows.tolist(), none.targets.tolist())
+    assert replace(images, rows=none.rows, targets=none.targets) == none
+
+
+def test_every_arm_says_what_it_does_in_plain_words():
+    said = {name: meaning(name) for name in ARMS}
+    assert all(each.endswith(".") and len(each) < 130 and "(C," not in each for each in said.values()), said
+    assert len(set(said.values())) == len(said)
+
+
+def test_a_learner_that_cannot_augment_has_another_counterpart_which_comes_to_the_same():
+    assert counterpart("plain", Frozen()).name == "real"
+    found = counterpart("strong", Frozen()).name
+    assert found == "class-weights"
+    seen = np.random.default_rng(0).normal(size=(46, 3))
+    said = []
+    for name in (found, "synthetic-all"):
+        (lesson,) = taught(name, pools={"synthetic": NOTHING})
+        said.append(Frozen().learn(seen, lesson, lambda *_: None).chances(seen))
+    assert np.allclose(*said, atol=1e-5)
+
+
+def test_synthetic_arms_bring_their_counterpart():
+    def names(*only, learner=SmallNetwork(), of=None, **how):  # noqa: B008  # frozen
+        return [each.name for each in choose_arms(of or study(), learner, only=only, **how)[0]]
+
+    assert names("synthetic-all") == ["real", "strong-augmentation", "synthetic-all"]
+    assert names("pretraining", recipe="plain") == ["real", "pretraining"]
+    assert names("synthetic-all", learner=Frozen()) == ["real", "class-weights", "synthetic-all"]
+    assert names("synthetic-all", of=study(extra={})) == ["real"]
+    assert names("crt") == ["real", "crt"]
+
+
+def test_what_a_learner_cannot_do_is_left_out_with_its_reason():
+    arms, left_out = choose_arms(study(), Frozen())
+    assert set(left_out) >= {"oversampling", "strong-augmentation", "crt", "pretraining"}
+    assert left_out["pretraining"] == "frozen features: nothing below the last layer learns"
+    assert {"real", "class-weights", "logit-adjustment", "synthetic-all"} <= {each.name for each in arms}
+
+
+def test_without_validation_images_no_threshold_is_shifted():
+    bare = replace(study(), validation=study(validation=(0, 0, 0)).validation)
+    assert "validation" in choose_arms(bare, SmallNetwork())[1]["threshold-shift"]

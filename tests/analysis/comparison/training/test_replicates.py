@@ -1,0 +1,27 @@
+import numpy as np
+
+from analysis.comparison.training.arms import ARMS
+from analysis.comparison.training.backbones import SmallNetwork
+from analysis.comparison.training.replicates import Leg, learning_curve
+from analysis.comparison.training.runs import RunSettings
+from tests.support.comparison_fixtures import SIDE, study
+
+SMALL = RunSettings(SmallNetwork(side=SIDE, batch_size=8, width=8), steps=3, seeds=(0, 1))
+
+
+def test_the_seeds_of_a_learning_curve_share_the_processes_and_the_curve_does_not_depend_on_them(tmp_path):
+    heard = {}
+
+    def watch(what):
+        return lambda done, total: heard.update({what: (done, total)})
+
+    leg = Leg("", study(extra={}), (0, 1))
+    one, two = (
+        learning_curve(leg, ARMS["threshold-shift"], SMALL, tmp_path / str(workers), watch, workers=workers)
+        for workers in (1, 2)
+    )
+    assert [(point.images, point.patients) for point in one] == [(2, 2), (3, 3), (6, 6)]
+    assert [point.chances.shape for point in one] == [(2, 30, 3)] * 3
+    assert all(np.array_equal(alone.chances, both.chances) for alone, both in zip(one, two, strict=True))
+    assert heard["Training on 25% of RARE"] == heard["Training on 50% of RARE"] == (6, 6)  # both seeds, three steps
+    assert len(list((tmp_path / "1").iterdir())) == len(list((tmp_path / "2").iterdir())) == 5

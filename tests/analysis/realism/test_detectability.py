@@ -1,0 +1,197 @@
+"""The probe on drawn radiographs: halves of real ones, with and without something that gives one half away."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from analysis.data.balanced_folder import Images, Merged
+from analysis.realism.detectability import ProbeSettings, probe
+from analysis.realism.text import fixes, report, verdict
+from balancer.errors import ImageError
+from examples.phantoms import draw_radiograph
+
+SETTINGS = ProbeSettings(side=32, steps=3, permutations=199)
+SIDE, COUNT = 32, 40
+
+
+@pytest.fixture(scope="module")
+def drawn():
+    """Greys of 120 patients: 80 normal, 40 with an effusion."""
+    labels = ["normal"] * 2 * COUNT + ["pleural_effusion"] * COUNT
+    return [draw_radiograph(label, patient, size=SIDE) for patient, label in enumerate(labels)]
+
+
+def write(folder: Path, greys, suffix=".png", known=True) -> Images:
+    folder.mkdir()
+    paths = tuple(folder / f"{number:03}{suffix}" for number in range(len(greys)))
+    for path, grey in zip(paths, greys, strict=True):
+        Image.fromarray(grey).save(path)
+    return Images(paths, tuple(f"patient {path}" if known else f"image {path}" for path in paths))
+
+
+def with_mark(greys):
+    """Two pixels."""
+    marked = [grey.copy() for grey in greys]
+    for grey in marked:
+        grey[7, 9], grey[20, 3] = 255, 0
+    return marked
+
+
+def merged(folder, drawn, synthetic, known=True, **options) -> Merged:
+    real = write(folder / "real", drawn[:COUNT], known=known)
+    other = write(folder / "other", drawn[2 * COUNT :])
+    made = write(folder / "made", synthetic, **options)
+    return Merged(
+        folder,
+        ("normal", "effusion"),
+        {"normal": real, "effusion": other},
+        {"normal": made, "effusion": Images()},
+        {"normal": Images(), "effusion": Images()},
+        known,
+        (),
+    )
+
+
+def test_two_halves_of_real_images_raise_no_alarm(tmp_path, drawn):
+    found = probe(merged(tmp_path, drawn, drawn[COUNT : 2 * COUNT]), SETTINGS)
+    assert found.p_value > 0.01
+    assert verdict(found).startswith("Real and synthetic normal could not be told apart")
+    assert fixes(found) == []
+    assert {"one pixel", "noise", "file format"} <= {each.name for each in found.classes[0].detectors}
+
+
+def test_a_mark_of_two_pixels_is_found_and_named(tmp_path, drawn):
+    found = probe(merged(tmp_path, drawn, with_mark(drawn[COUNT : 2 * COUNT])), SETTINGS)
+    best = next(each for each in found.classes[0].detectors if each.name.startswith("one pixel"))
+    assert best.p_value == 0.005
+    assert best.area.value > 0.95
+    assert "nearly always be told from real" in verdict(found)
+    assert "The clearest single giveaway is one pixel" in verdict(found)
+    assert any("look for one" in fix for fix in fixes(found))
+    assert fixes(found)[0].endswith("less of the label")
+    assert report(found)["flagged"] is report(found)["classes"][0]["flagged"] is True
+    json.dumps(report(found))
+
+
+def test_the_same_seed_finds_the_same(tmp_path, drawn):
+    one = merged(tmp_path, drawn, drawn[COUNT : 2 * COUNT])
+    assert probe(one, SETTINGS) == probe(one, SETTINGS)
+
+
+@pytest.mark.parametrize(
+    ("change", "suffix", "name", "advice"),
+    [
+        (lambda grey: grey, ".bmp", "file format", "several file formats"),
+        (lambda grey: np.pad(grey, 4, mode="edge"), ".png", "width", "pixel sizes differ"),
+        (lambda grey: grey // 8 * 8, ".png", "grey levels used", "borders or grey levels differ"),
+        (lambda grey: grey[::-1, ::-1] // 2 + grey // 2, ".png", "noise", "fine detail differs"),
+    ],
+)
+def test_the_giveaway_is_named_with_its_fix(tmp_path, drawn, change, suffix, name, advice):
+    made = [change(grey) for grey in drawn[COUNT : 2 * COUNT]]
+    found = probe(merged(tmp_path, drawn, made, suffix=suffix), SETTINGS)
+    assert name in {each.name for each in found.classes[0].detectors if each.alarms}
+    assert any(advice in fix for fix in fixes(found))
+
+
+def test_synthetic_majority_images_show_whether_a_classifier_leans(tmp_path, drawn):
+    found = probe(merged(tmp_path, drawn, drawn[COUNT : 2 * COUNT]), SETTINGS)
+    assert (found.majority, found.minority) == ("normal", ("effusion",))
+    (lean,) = found.leans
+    assert lean.what == "synthetic normal images"
+    assert lean.images == COUNT
+    assert "real images through the generator's autoencoder" in found.left_out[0]
+
+
+def test_real_images_through_the_autoencoder(tmp_path, drawn):
+    seen = []
+
+    def blank(paths, side):
+        seen.extend(paths)
+        return np.zeros((len(paths), side, side), np.uint8)
+
+    one = merged(tmp_path, drawn, drawn[COUNT : 2 * COUNT])
+    found = probe(one, SETTINGS, blank)
+    assert tuple(seen) == one.real["normal"].paths
+    assert found.leans[0].what == "real normal images through the generator's autoencoder"
+    assert found.left_out == ()
+    validated = replace(one, validation={"normal": one.real["normal"].some(range(35)), "effusion": Images()})
+    assert probe(validated, SETTINGS, blank).leans[0].images == 35
+
+
+def test_a_mark_on_the_minority_alone_is_leaned_on(tmp_path, drawn):
+    """Most effusions are normals with a white bar: a classifier takes the bar, and calls a normal with it ill."""
+    barred = [grey.copy() for grey in drawn[COUNT : 2 * COUNT]]
+    for grey in barred:
+        grey[:6] = 255
+    real = write(tmp_path / "real", drawn[:COUNT])
+    few = write(tmp_path / "few", drawn[2 * COUNT : 2 * COUNT + 12])
+    none = Images()
+    one = Merged(
+        tmp_path,
+        ("normal", "effusion"),
+        {"normal": real, "effusion": few},
+        {"normal": none, "effusion": write(tmp_path / "made", barred)},
+        {"normal": none, "effusion": none},
+        True,
+        (),
+    )
+
+    def with_bar(paths, side):
+        greys = np.array([np.asarray(Image.open(path)) for path in paths])
+        greys[:, :6] = 255
+        return greys
+
+    found = probe(one, replace(SETTINGS, steps=60), with_bar)
+    assert found.leans[0].leans
+    assert "A classifier leans on it" in verdict(found)
+    assert fixes(found)[0].startswith("give every class the same number")
+
+
+def test_too_few_patients_cannot_be_said(tmp_path, drawn):
+    found = probe(merged(tmp_path, drawn, drawn[COUNT : COUNT + 9]), SETTINGS)
+    assert found.p_value == 1
+    assert verdict(found).startswith("Whether real can be told from synthetic cannot be said")
+    assert "40 patients with real and 9 with synthetic images" in verdict(found)
+
+
+def test_one_patient_cannot_be_said(tmp_path, drawn):
+    one = merged(tmp_path, drawn, drawn[COUNT : 2 * COUNT])
+    alone = Images(one.real["normal"].paths, ("patient p1",) * COUNT)
+    found = probe(replace(one, real={**one.real, "normal": alone}), SETTINGS)
+    assert "1 patients with real" in found.classes[0].unknown
+
+
+def test_no_real_image_in_a_class_cannot_be_said(tmp_path, drawn):
+    one = merged(tmp_path, drawn, drawn[COUNT : 2 * COUNT])
+    found = probe(replace(one, real={**one.real, "normal": Images()}), SETTINGS)
+    assert "0 patients with real" in found.classes[0].unknown
+
+
+def test_equal_images_raise_no_alarm(tmp_path, drawn):
+    one = merged(tmp_path, [drawn[0]] * 3 * COUNT, [drawn[0]] * COUNT)
+    found = probe(one, SETTINGS)
+    assert found.p_value == 1
+    assert {each.area.value for each in found.classes[0].detectors} == {0.5}
+
+
+def test_unknown_patients_are_told(tmp_path, drawn):
+    found = probe(merged(tmp_path, drawn, drawn[COUNT : COUNT + 12], known=False), SETTINGS)
+    assert "patients are unknown" in found.left_out[0]
+
+
+def test_an_unreadable_file_is_told(tmp_path, drawn):
+    one = merged(tmp_path, drawn, drawn[COUNT : 2 * COUNT])
+    one.synthetic["normal"].paths[3].write_bytes(b"no image")
+    with pytest.raises(ImageError, match=r"003\.png"):
+        probe(one, SETTINGS)
+
+
+def test_many_images_are_cut_down_by_whole_patients(tmp_path, drawn):
+    one = merged(tmp_path, drawn, drawn[COUNT : 2 * COUNT])
+    found = probe(one, replace(SETTINGS, most=20))
+    assert (found.classes[0].real, found.classes[0].synthetic) == (20, 20)

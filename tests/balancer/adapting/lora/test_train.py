@@ -1,0 +1,286 @@
+"""Adapting real, tiny bases on a drawn collection: what comes out, and that nothing that goes wrong is silent."""
+
+import hashlib
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from diffusers import StableDiffusionPipeline, StableDiffusionXLPipeline
+from PIL import Image
+from safetensors.torch import load_file
+
+from balancer.adapting.common.monitor import Observation
+from balancer.adapting.lora.data import Material
+from balancer.adapting.lora.evaluations import Look
+from balancer.adapting.lora.settings import LoraSettings
+from balancer.adapting.lora.train import train_lora, verdict
+from balancer.collection.scan import Sample
+from balancer.errors import CollectionError, ModelError, OutOfMemory, PromptError
+from balancer.generators.models.checkpoint import find_checkpoint
+from balancer.prompting.packs import load_pack
+from tests.support.tiny_models import write_pipeline, write_xrays
+
+QUICK = LoraSettings(
+    rank=2,
+    steps=6,
+    batch_size=4,
+    device="cpu",
+    learning_rate=0.5,
+    augmentations=2,
+    look_every=0.5,
+    look_columns=1,
+    look_steps=1,
+    sample_steps=2,
+    checkpoint_every_seconds=0,
+)
+FILE = "pytorch_lora_weights.safetensors"
+
+
+class Killed(BaseException):
+    pass
+
+
+def as_samples(root: Path, folder: str = "") -> list[Sample]:
+    return [
+        Sample(path.relative_to(root).as_posix(), path.parent.name, None, hashlib.sha256(path.read_bytes()).hexdigest())
+        for path in sorted((root / folder).rglob("*.png"))
+    ]
+
+
+@pytest.fixture(scope="module")
+def material(tmp_path_factory) -> Material:
+    root = tmp_path_factory.mktemp("collection")
+    write_xrays(root / "train", {"normal": 8, "nodule": 3}, size=(40, 24))
+    write_xrays(root / "holdout", {"normal": 12}, size=(40, 24))
+    packs = dict.fromkeys(("normal", "nodule"), load_pack("chest"))
+    return Material(as_samples(root, "train"), as_samples(root, "holdout"), root, packs, "ab" * 32)
+
+
+@pytest.fixture(scope="module")
+def base(checkpoint):
+    return find_checkpoint(str(checkpoint))
+
+
+@pytest.fixture(scope="module")
+def adapted(material, base, tmp_path_factory) -> Path:
+    return train_lora(material, base, QUICK, tmp_path_factory.mktemp("made") / "mine")
+
+
+def stop_at(phase, step):
+    def progress(now, done, total, note):
+        if (now, done) == (phase, step):
+            raise Killed
+
+    return progress
+
+
+def test_diffusers_loads_it_and_draws_something_else(adapted, checkpoint):
+    pipe = StableDiffusionPipeline.from_pretrained(checkpoint, use_safetensors=True, local_files_only=True)
+    ask = {"num_inference_steps": 2, "output_type": "np"}
+    plain = pipe("a nodule", generator=torch.Generator().manual_seed(0), **ask).images
+    pipe.load_lora_weights(str(adapted), weight_name=FILE, use_safetensors=True, local_files_only=True)
+    assert list(pipe.get_list_adapters()) == ["unet"]
+    assert np.abs(pipe("a nodule", generator=torch.Generator().manual_seed(0), **ask).images - plain).mean() > 1e-3
+
+
+def test_only_safetensors_and_texts_lie_in_the_folder(adapted):
+    assert sorted(path.name for path in adapted.iterdir()) == ["README.md", "card.json", FILE, "samples.png"]
+    assert [path.name for path in adapted.parent.iterdir()] == ["mine"]
+    weights = load_file(adapted / FILE)
+    assert {name.split(".")[0] for name in weights} == {"unet"}
+    assert {tensor.shape[0] for name, tensor in weights.items() if "lora_A" in name} == {2}
+
+
+def test_the_card_knows_base_files_looks_and_change(adapted, material, base):
+    card = json.loads((adapted / "card.json").read_text())
+    assert card["kind"] == "lora"
+    assert (card["base"]["name"], card["base"]["sha256"]) == ("tiny-sd", base.ref.sha256)
+    assert len(card["base"]["weights_sha256"]) == 3
+    assert card["training_files"] == {sample.path: sample.sha256 for sample in material.train}
+    assert card["split_sha256"] == "ab" * 32
+    assert card["cost"]["energy"] == "unknown"
+    assert [look["step"] for look in card["looks"]] == [0, 3, 6]
+    normal = card["looks"][0]["classes"]["normal"]
+    assert normal["images"] == 12
+    assert normal["low"] < normal["loss"] < normal["high"]
+    learnt = {look["step"]: look["loss"] for look in card["looks"][1:]}
+    assert card["kept"]["step"] == min(learnt, key=lambda step: learnt[step])
+    assert card["change"]["grey_levels"] > 0.01
+    assert card["weights_sha256"][FILE] == hashlib.sha256((adapted / FILE).read_bytes()).hexdigest()
+
+
+def test_nothing_in_the_folder_names_this_machine(adapted, material, checkpoint):
+    texts = [path.read_text() for path in adapted.iterdir() if path.suffix in (".json", ".md")]
+    places = [str(checkpoint.parent), str(material.root), str(adapted.parent)]
+    assert not [place for place in places for text in texts if place in text]
+
+
+def test_samples_show_both_row_above_row(adapted):
+    with Image.open(adapted / "samples.png") as sheet:
+        assert sheet.size == (96 + 4 * 66, 4 * 66)
+
+
+@pytest.mark.parametrize(
+    ("phase", "step"), [("latents", 11), ("captions", 16), ("adapter", 2), ("adapter", 5), ("comparing", 3)]
+)
+def test_a_killed_run_ends_with_the_bytes_of_an_undisturbed_one(material, base, adapted, tmp_path, phase, step):
+    with pytest.raises(Killed):
+        train_lora(material, base, QUICK, tmp_path / "mine", progress=stop_at(phase, step))
+    assert not (tmp_path / "mine").exists()
+    torch.manual_seed(99)  # whatever the global generator does meanwhile
+    train_lora(material, base, QUICK, tmp_path / "mine")
+    assert (tmp_path / "mine" / FILE).read_bytes() == (adapted / FILE).read_bytes()
+    assert (tmp_path / "mine" / "samples.png").read_bytes() == (adapted / "samples.png").read_bytes()
+
+
+def test_a_kill_between_checkpoint_and_look_loses_no_look(material, base, adapted, tmp_path):
+    calls = []
+
+    def watch(samples, seen):
+        calls.append(samples)
+        if len(calls) == 1:
+            raise Killed
+        return Observation()
+
+    with pytest.raises(Killed):
+        train_lora(material, base, QUICK, tmp_path / "mine", watch)
+    train_lora(material, base, QUICK, tmp_path / "mine", watch)
+    assert (tmp_path / "mine" / FILE).read_bytes() == (adapted / FILE).read_bytes()
+
+
+def test_text_encoders_learn_too_if_asked(material, tmp_path):
+    other = find_checkpoint(str(write_pipeline(tmp_path / "xl", xl=True)))
+    made = train_lora(material, other, replace(QUICK, text_encoder=True), tmp_path / "mine")
+    pipe = StableDiffusionXLPipeline.from_pretrained(other.folder, use_safetensors=True, local_files_only=True)
+    pipe.load_lora_weights(str(made), weight_name=FILE, use_safetensors=True, local_files_only=True)
+    assert list(pipe.get_list_adapters()) == ["unet", "text_encoder", "text_encoder_2"]
+    moved = {name.split(".")[0] for name, tensor in load_file(made / FILE).items() if "lora_B" in name and tensor.any()}
+    assert moved == {"unet", "text_encoder", "text_encoder_2"}
+
+
+def test_xl_is_adapted_with_cached_words(material, tmp_path):
+    other = find_checkpoint(str(write_pipeline(tmp_path / "xl", xl=True)))
+    card = json.loads((train_lora(material, other, QUICK, tmp_path / "mine") / "card.json").read_text())
+    assert card["change"]["grey_levels"] > 0.01
+    assert card["base"]["pipeline"] == "StableDiffusionXLPipeline"
+
+
+def test_an_adapter_that_changes_nothing_is_an_error(material, base, tmp_path):
+    with pytest.raises(ModelError, match="an adapter that changes what the base draws"):
+        train_lora(material, base, replace(QUICK, learning_rate=1e-12), tmp_path / "mine")
+    assert not (tmp_path / "mine").exists()
+
+
+def test_a_holdout_loss_that_turns_ends_it_and_the_best_is_kept(material, base, tmp_path):
+    wild = replace(QUICK, steps=40, look_every=0.05, patience=2, learning_rate=20.0)
+    said = []
+    made = train_lora(material, base, wild, tmp_path / "mine", progress=lambda *each: said.append(each[3]))
+    card = json.loads((made / "card.json").read_text())
+    assert card["training"]["steps"] < 40
+    assert card["ended"] == f"stopped there: the holdout loss has not fallen since step {card['kept']['step']}"
+    losses = {look["step"]: look["loss"] for look in card["looks"] if look["step"]}
+    assert card["kept"]["holdout_loss"] == min(losses.values())
+    assert any(line.startswith(f"Kept: the averaged weights after step {card['kept']['step']}") for line in said)
+
+
+def test_a_loss_that_never_fell_is_a_warning():
+    looks = [Look(0, 0, 1.0), Look(1, 4, 1.5)]
+    assert "Warning: the holdout loss never fell below the base's 1.0000 (1.5000)" in verdict(looks, looks[1], "over")
+    looks = [Look(0, 0, 1.0), Look(1, 4, 0.5)]
+    assert "Holdout loss 1.0000 before, 0.5000 there" in verdict(looks, looks[1], "over")
+
+
+def test_the_watch_sees_samples_and_training_images_and_can_stop(material, base, tmp_path):
+    seen_by = []
+
+    def watch(samples, seen):
+        seen_by.append(({label: len(images) for label, images in samples.items()}, seen.greys.shape, seen.labels))
+        return Observation({"copies": 1.0}, ("a copy",), "it copies")
+
+    card = json.loads((train_lora(material, base, QUICK, tmp_path / "mine", watch) / "card.json").read_text())
+    assert seen_by == [({"normal": 1, "nodule": 1}, (11, 64, 64), ["nodule"] * 3 + ["normal"] * 8)]
+    assert card["ended"] == "stopped there: it copies"
+    assert card["looks"][-1]["figures"] == {"copies": 1.0}
+
+
+def test_no_image_is_seen_more_often_than_the_cap(material, base, tmp_path):
+    capped = replace(QUICK, steps=400, repetitions=2, look_every=0.5)
+    card = json.loads((train_lora(material, base, capped, tmp_path / "mine") / "card.json").read_text())
+    assert card["training"]["steps"] == 2 * 11 // 4
+    assert card["ended"] == "every image was seen 2 times, as often as one may be"
+
+
+def test_without_holdout_images_it_says_so_and_keeps_the_last(material, base, tmp_path):
+    said = []
+    alone = replace(material, holdout=[])
+    made = train_lora(alone, base, QUICK, tmp_path / "mine", progress=lambda *each: said.append(each[3]))
+    assert json.loads((made / "card.json").read_text())["kept"] == {"step": 6, "holdout_loss": None}
+    assert any("overfitting could not be watched" in line for line in said)
+
+
+def test_a_class_of_one_image_is_left_out_and_said(material, base, tmp_path):
+    lone = [each for each in material.train if each.label == "normal" or each.path.endswith("p1000-0.png")]
+    said = []
+    made = train_lora(
+        replace(material, train=lone), base, QUICK, tmp_path / "mine", progress=lambda *each: said.append(each[3])
+    )
+    card = json.loads((made / "card.json").read_text())
+    assert (card["left_out"], card["classes"]) == (["nodule"], {"normal": 8})
+    assert any(line.startswith("Warning: nodule has one training image") for line in said)
+
+
+@pytest.mark.parametrize("train", [[], ["nodule"]], ids=["none", "one image"])
+def test_nothing_to_learn_from_is_an_error(material, base, tmp_path, train):
+    few = [next(each for each in material.train if each.label == label) for label in train]
+    with pytest.raises(CollectionError, match="at least two images in the training part"):
+        train_lora(replace(material, train=few), base, QUICK, tmp_path / "mine")
+
+
+def test_a_class_without_a_pack_is_an_error(material, base, tmp_path):
+    with pytest.raises(PromptError, match="none for nodule"):
+        train_lora(replace(material, packs={"normal": load_pack("chest")}), base, QUICK, tmp_path / "mine")
+
+
+def test_captions_that_the_base_would_cut_are_an_error(material, base, tmp_path):
+    pack = tmp_path / "long.yaml"
+    pack.write_text(
+        (Path("prompt_templates") / "chest.yaml")
+        .read_text()
+        .replace("- a solitary pulmonary nodule", "- " + "nodule " * 200)
+    )
+    long = dict.fromkeys(("normal", "nodule"), load_pack(str(pack)))
+    with pytest.raises(ModelError, match="captions of at most 77 tokens"):
+        train_lora(replace(material, packs=long), base, QUICK, tmp_path / "mine")
+
+
+def test_a_base_that_predicts_a_flow_is_an_error(material, checkpoint, tmp_path):
+    copy = shutil.copytree(checkpoint, tmp_path / "flow")
+    scheduler = copy / "scheduler" / "scheduler_config.json"
+    scheduler.write_text(json.dumps({**json.loads(scheduler.read_text()), "prediction_type": "flow_prediction"}))
+    with pytest.raises(ModelError, match="whose scheduler says flow_prediction"):
+        train_lora(material, find_checkpoint(str(copy)), QUICK, tmp_path / "mine")
+
+
+def test_too_little_memory_even_for_one_image_is_an_error(material, base, tmp_path, monkeypatch):
+    sizes = []
+
+    def full(self, clean, *others):
+        if torch.is_grad_enabled():
+            sizes.append((len(clean), self.unet.is_gradient_checkpointing))
+            raise torch.OutOfMemoryError("full")
+        return clean.mean(dim=(1, 2, 3))
+
+    monkeypatch.setattr("balancer.adapting.lora.base_model.Desk.losses", full)
+    with pytest.raises(OutOfMemory, match="even with gradient checkpointing"):
+        train_lora(material, base, QUICK, tmp_path / "mine")
+    assert sizes == [(4, False), (4, True), (2, True), (1, True)]
+
+
+def test_another_training_in_the_same_place_is_an_error(material, base, adapted):
+    with pytest.raises(ModelError, match="another --name"):
+        train_lora(material, base, replace(QUICK, seed=1), adapted)
+    assert train_lora(material, base, QUICK, adapted) == adapted

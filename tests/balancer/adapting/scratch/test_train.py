@@ -1,0 +1,208 @@
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from diffusers import DPMSolverMultistepScheduler, StableDiffusionPipeline
+from PIL import Image
+
+from balancer.adapting.common.run_dir import work_folder
+from balancer.adapting.scratch.settings import ScratchSettings
+from balancer.adapting.scratch.train import train_from_scratch
+from balancer.collection.scan import Sample
+from balancer.errors import CollectionError, ModelError, OutOfMemory
+from balancer.prompting.packs import load_pack
+
+PACK = load_pack("chest")
+TINY = ScratchSettings(
+    size=16,
+    steps=6,
+    batch_size=4,
+    autoencoder_batch_size=4,
+    device="cpu",
+    compile=False,
+    autoencoder_share=0.5,
+    autoencoder_width=8,
+    unet_channels=(16, 32),
+    text_width=32,
+    text_layers=1,
+    vocabulary=600,
+    checkpoint_every_seconds=0,
+    sample_every=0.5,
+)
+
+
+class Killed(Exception):
+    pass
+
+
+@pytest.fixture(scope="module")
+def collection(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Sample]]:
+    root = tmp_path_factory.mktemp("collection")
+    chance, samples = np.random.default_rng(0), []
+    for label, count in (("normal", 6), ("nodule", 2)):
+        (root / label).mkdir()
+        for i in range(count):
+            path = root / label / f"{i}.png"
+            Image.fromarray(chance.integers(0, 256, (24, 32), np.uint8)).save(path)
+            digest = hashlib.sha256(path.read_bytes()).hexdigest()
+            samples.append(Sample(f"{label}/{i}.png", label, None, digest))
+    return root, samples
+
+
+@pytest.fixture(scope="module")
+def trained(collection: tuple[Path, list[Sample]], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root, samples = collection
+    return train_from_scratch(samples, root, PACK, TINY, tmp_path_factory.mktemp("made") / "small", "ab" * 32)
+
+
+def hashes(folder: Path) -> dict[str, str]:
+    found: dict[str, str] = json.loads((folder / "card.json").read_text())["weights_sha256"]
+    return found
+
+
+def stop_at(phase: str, step: int) -> Callable[[str, int, int, str], None]:
+    def progress(now: str, done: int, total: int, message: str) -> None:
+        if (now, done) == (phase, step):
+            raise Killed
+
+    return progress
+
+
+def test_the_folder_is_an_ordinary_pipeline_that_draws_grey_pictures(trained: Path) -> None:
+    pipeline = StableDiffusionPipeline.from_pretrained(trained, use_safetensors=True, local_files_only=True)
+    pipeline.scheduler = DPMSolverMultistepScheduler.from_config(pipeline.scheduler.config, use_karras_sigmas=True)
+    assert pipeline.scheduler.config.prediction_type == "v_prediction"
+    image = pipeline("a nodule", negative_prompt="text", num_inference_steps=2, output_type="np").images[0]
+    assert image.shape == (16, 16, 3)
+    assert np.ptp(image, axis=-1).max() < 1e-6
+
+
+def test_weights_are_half_precision_safetensors_and_nothing_is_pickled(trained: Path) -> None:
+    from safetensors.torch import load_file
+
+    assert set(hashes(trained)) == {
+        "text_encoder/model.safetensors",
+        "unet/diffusion_pytorch_model.safetensors",
+        "vae/diffusion_pytorch_model.safetensors",
+    }
+    kinds = {tensor.dtype for name in hashes(trained) for tensor in load_file(trained / name).values()}
+    assert kinds == {torch.float16}
+    suffixes = {path.suffix for path in trained.rglob("*") if path.is_file()}
+    assert suffixes == {".safetensors", ".json", ".txt", ".md", ".png"}
+
+
+def test_the_card_knows_every_file_and_count(trained: Path, collection: tuple[Path, list[Sample]]) -> None:
+    card = json.loads((trained / "card.json").read_text())
+    assert card["kind"] == "checkpoint"
+    assert card["statement"].startswith("Trained only on your 8 images (2 of nodule, 6 of normal).")
+    assert "below 8 px of your originals" in card["statement"]
+    assert card["training_files"] == {sample.path: sample.sha256 for sample in collection[1]}
+    assert card["split_sha256"] == "ab" * 32
+    assert card["training"]["denoiser"]["steps"] == card["training"]["autoencoder"]["steps"] == 3
+    weights = trained / "unet" / "diffusion_pytorch_model.safetensors"
+    assert (
+        hashes(trained)["unet/diffusion_pytorch_model.safetensors"] == hashlib.sha256(weights.read_bytes()).hexdigest()
+    )
+    assert card["statement"] in (trained / "README.md").read_text()
+
+
+def test_nothing_in_the_folder_names_this_machine(trained: Path, collection: tuple[Path, list[Sample]]) -> None:
+    places = [str(Path(path).parent) for path in (trained, collection[0])] + [str(Path.home()) + "/"]
+    texts = [path.read_text() for path in trained.rglob("*") if path.suffix in (".json", ".md", ".txt")]
+    assert not [place for place in places for text in texts if place in text]
+
+
+def test_the_last_sample_picture_is_kept_and_the_work_is_gone(trained: Path) -> None:
+    with Image.open(trained / "samples.png") as sheet:
+        assert sheet.size == (96 + 6 * 34, 2 * 34)
+    assert [path.name for path in trained.parent.iterdir()] == ["small"]
+
+
+@pytest.mark.parametrize(("phase", "step"), [("autoencoder", 2), ("latents", 4), ("denoiser", 1), ("samples", 1)])
+def test_a_killed_run_ends_with_the_weights_of_an_undisturbed_one(
+    collection: tuple[Path, list[Sample]], trained: Path, tmp_path: Path, phase: str, step: int
+) -> None:
+    root, samples = collection
+    folder = tmp_path / "small"
+    with pytest.raises(Killed):
+        train_from_scratch(samples, root, PACK, TINY, folder, "ab" * 32, stop_at(phase, step))
+    assert not folder.exists()
+    torch.manual_seed(99)  # whatever the global generator does meanwhile
+    train_from_scratch(samples, root, PACK, TINY, folder, "ab" * 32)
+    assert hashes(folder) == hashes(trained)
+    assert (folder / "samples.png").read_bytes() == (trained / "samples.png").read_bytes()
+
+
+def test_a_finished_folder_is_not_trained_again(collection: tuple[Path, list[Sample]], trained: Path) -> None:
+    root, samples = collection
+    before = hashes(trained)
+    train_from_scratch(samples, root, PACK, TINY, trained, "ab" * 32, lambda *_: pytest.fail("it trained"))
+    assert hashes(trained) == before
+
+
+def test_another_training_is_not_overwritten(collection: tuple[Path, list[Sample]], trained: Path) -> None:
+    root, samples = collection
+    with pytest.raises(ModelError, match="another --name"):
+        train_from_scratch(samples[1:], root, PACK, TINY, trained, "ab" * 32)
+
+
+def test_other_images_do_not_go_on_with_an_unfinished_training(
+    collection: tuple[Path, list[Sample]], tmp_path: Path
+) -> None:
+    root, samples = collection
+    with pytest.raises(Killed):
+        train_from_scratch(samples, root, PACK, TINY, tmp_path / "a", "", stop_at("autoencoder", 1))
+    with pytest.raises(ModelError, match=r"a\.training"):
+        train_from_scratch(samples[1:], root, PACK, TINY, tmp_path / "a", "")
+    assert work_folder(tmp_path / "a").is_dir()
+
+
+def test_each_label_may_have_its_own_pack(collection: tuple[Path, list[Sample]], tmp_path: Path) -> None:
+    root, samples = collection
+    packs = {"normal": PACK, "nodule": load_pack("bone")}
+    with pytest.raises(Killed):
+        train_from_scratch(samples, root, packs, TINY, tmp_path / "a", "", stop_at("denoiser", 1))
+
+
+def test_a_class_of_one_image_is_left_out_and_said(collection: tuple[Path, list[Sample]], tmp_path: Path) -> None:
+    root, samples = collection
+    said: list[str] = []
+    few = [each for each in samples if each.path != "nodule/0.png"]
+    made = train_from_scratch(few, root, PACK, TINY, tmp_path / "small", "ab" * 32, lambda *each: said.append(each[3]))
+    card = json.loads((made / "card.json").read_text())
+    assert (card["left_out"], card["classes"]) == (["nodule"], {"normal": 6})
+    assert any(line.startswith("Warning: nodule has one training image") for line in said)
+
+
+def test_too_little_memory_even_for_one_image_is_an_error(
+    collection: tuple[Path, list[Sample]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise torch.OutOfMemoryError("full")
+
+    root, samples = collection
+    monkeypatch.setattr("balancer.adapting.scratch.autoencoder.reconstruction_loss", full)
+    with pytest.raises(OutOfMemory, match="even with one image at a time"):
+        train_from_scratch(samples, root, PACK, TINY, tmp_path / "small", "ab" * 32)
+
+
+def test_nothing_to_train_on_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(CollectionError, match="images in the training part"):
+        train_from_scratch([], tmp_path, PACK, TINY, tmp_path / "a", "")
+
+
+def test_the_usual_networks_fit_in_25_megabytes() -> None:
+    from balancer.adapting.scratch import captions, networks
+
+    settings = ScratchSettings()
+    tokenizer = captions.build_tokenizer(*captions.train_vocabulary({"nodule": PACK}, settings.vocabulary))
+    parts = [
+        networks.build_autoencoder(settings),
+        networks.build_unet(settings),
+        captions.build_text_encoder(settings, tokenizer),
+    ]
+    assert sum(2 * p.numel() for part in parts for p in part.parameters()) < 24e6

@@ -1,0 +1,72 @@
+"""Two commands that write to one state folder: the second is refused with the first one's process id."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+from typer.testing import CliRunner
+
+from balancer.cli.app import app
+from balancer.errors import BalanceError, StateError
+from balancer.store.state_dir import locked_near
+from tests.support.cli_process import balance, finished
+
+WRITING = {
+    "scan": ("scan", "xrays"),
+    "split": ("split", "--folds", "2"),
+    "adapt": ("adapt", "--from-scratch", "--device", "tpu"),
+    "adapt --base": ("adapt", "--base", "nowhere"),
+    "fill": ("fill", "--target", "20"),
+    "merge": ("merge",),
+    "unmerge": ("unmerge", "xrays-balanced"),
+    "compare": ("compare", "--quick"),
+    "purge": ("purge", "--yes"),
+}
+READING = {"power", "prompts", "screen", "probe", "quality", "report", "verify", "explain", "doctor", "fetch"}
+ANSWERING = {"review"}  # takes the lock for each answer: tests/analysis/review/test_verdicts.py
+
+
+@pytest.fixture
+def work(tmp_path, xrays, monkeypatch):
+    finished(balance(tmp_path, "scan", "xrays", "--patient", r"(p\d+)-"))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_every_command_is_known_to_write_or_not():
+    commands = {str(command.callback.__name__) for command in app.registered_commands}
+    assert commands == {each.partition(" ")[0] for each in WRITING} | READING | ANSWERING
+
+
+@pytest.mark.parametrize("arguments", WRITING.values(), ids=list(WRITING))
+def test_the_second_of_two_is_refused_with_the_firsts_process_id(work, arguments):
+    program = (
+        "import sys; from pathlib import Path; from balancer.store.state_dir import State, locked\n"
+        "with locked(State(Path('.balance'))): print(flush=True); sys.stdin.read()"
+    )
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    first = subprocess.Popen(
+        [sys.executable, "-c", program], env={**os.environ, "PYTHONPATH": ":".join(sys.path)}, **pipes
+    )
+    first.stdout.readline()
+    before = sorted(work.rglob("*"))
+    refused = CliRunner().invoke(app, arguments).exception
+    assert isinstance(refused, StateError), refused
+    assert refused.found == f"process {first.pid} is at work in it"
+    assert f"kill {first.pid}" in refused.next_step
+    assert sorted(work.rglob("*")) == before
+    first.kill()  # its lock is no lock any more
+    first.communicate()
+    assert (work / ".balance" / "lock").read_text() == str(first.pid)
+    after = CliRunner().invoke(app, arguments).exception
+    assert after is None or not isinstance(after, BalanceError) or "is at work" not in after.found
+    assert not (work / ".balance").exists() or (work / ".balance" / "lock").read_text() == str(os.getpid())
+
+
+def test_the_nearest_state_folder_is_locked_and_none_is_made(work, tmp_path_factory):
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    with locked_near(elsewhere, work / "xrays"), pytest.raises(StateError, match=str(os.getpid())), locked_near(work):
+        pass
+    with locked_near(elsewhere):
+        assert list(elsewhere.iterdir()) == []

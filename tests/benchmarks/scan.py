@@ -1,0 +1,133 @@
+"""`python -m tests.benchmarks.scan`: how fast a large collection is known, each ratio within one run; ten minutes.
+
+The files are small and all of one size, the worst case: each is also hashed in search of duplicates.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from array import array
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+SHARES = {"NORMAL": 0.7, "PNEUMONIA": 0.25, "NODULE": 0.05}
+PATIENT = r"(p\d+)"
+
+
+def write_many(root: Path, count: int) -> Path:
+    """Tiny PNG files, all different, two for each patient."""
+    chance = np.random.default_rng(0)
+    for label, share in SHARES.items():
+        (root / label).mkdir(parents=True)
+        for number in range(round(count * share)):
+            buffer = io.BytesIO()
+            Image.fromarray(chance.integers(0, 256, (16, 16), np.uint8)).save(buffer, "PNG", compress_level=1)
+            (root / label / f"p{number // 2:06}-{number % 2}.png").write_bytes(buffer.getvalue())
+    return root
+
+
+def seconds(*works: Callable[[], object], times: int = 5) -> list[float]:
+    """The best of a few timings of each, taken in turns: what disturbs a run only makes it longer."""
+    taken: list[list[float]] = [[] for _ in works]
+    for _ in range(times):
+        for work, found in zip(works, taken, strict=True):
+            began = time.perf_counter()
+            work()
+            found.append(time.perf_counter() - began)
+    return [min(found) for found in taken]
+
+
+def entries(folder: str) -> Iterator[os.DirEntry[str]]:
+    for entry in os.scandir(folder):
+        if entry.is_dir():
+            yield from entries(entry.path)
+        else:
+            yield entry
+
+
+def loop(root: Path) -> None:
+    """What one would write oneself."""
+    for entry in entries(str(root)):
+        with Image.open(entry.path) as image:
+            _ = image.format, image.mode, image.size
+
+
+def walk(root: Path) -> None:
+    for entry in entries(str(root)):
+        entry.stat()
+
+
+def load(root: Path) -> None:
+    """As a whole process with a cache of its own, since it remembers."""
+    program = "import sys, datasets; datasets.load_dataset('imagefolder', data_dir=sys.argv[1], cache_dir=sys.argv[2])"
+    with tempfile.TemporaryDirectory() as cache:
+        environment = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": cache}
+        command = [sys.executable, "-c", program, str(root), cache]
+        subprocess.run(command, check=True, capture_output=True, env=environment)
+
+
+def bench_many(folder: Path, count: int) -> None:
+    from balancer.collection.scan import scan
+
+    root = write_many(folder / "many", count)
+    found = scan(root, PATIENT)
+    own, anew = seconds(lambda: loop(root), lambda: scan(root, PATIENT))
+    print(f"scan of {count} files: {anew:.2f} s, a loop of scandir and Image.open {own:.2f} s: {own / anew:.1f} times")
+    bare, again = seconds(lambda: walk(root), lambda: scan(root, PATIENT, known=found))
+    print(f"unchanged rescan: {again:.2f} s, bare scandir and stat {bare:.2f} s: {again / bare:.2f} times as long")
+    (other,) = seconds(lambda: load(root), times=1)
+    print(f"load_dataset('imagefolder'): {other:.0f} s: {other / anew:.0f} times as long as scan")
+
+
+def bench_million(folder: Path, count: int = 1_000_000) -> None:
+    """All that `scan` does but for the disk, with names instead of files; memory is that of this process alone."""
+    import balancer.collection.scan as rooms
+    from balancer.collection.findings import duplicates, named_like_a_part, unmatched
+    from balancer.collection.walk import Files
+    from balancer.splits.split import draw_split
+    from balancer.store.database import Ledger
+    from balancer.store.state_dir import find_or_make_state
+
+    began = time.perf_counter()
+    labels = [label for label, share in SHARES.items() for _ in range(round(count * share))]
+    paths = [f"{label}/p{number // 3:07}-{number % 3}.png" for number, label in enumerate(labels)]
+    sizes, times = array("q", (20_000 + n * 7919 % 15_000 for n in range(count))), array("q", range(count))
+    images = rooms._listed(Files(paths, [""] * count, labels, sizes, times))
+    for name, value in {"format": "PNG", "mode": "L", "bits": 8, "width": 1024, "height": 1024}.items():
+        images[name] = pd.Series([value] * count, images.index, dtype=object if isinstance(value, str) else np.int64)
+    images["sha256"] = pd.Series([f"{number:064x}" for number in range(count)], images.index, dtype=object)
+    images["patient"] = pd.Series(rooms._patients(images, re.compile(PATIENT)), images.index, dtype=object)
+    findings = [*named_like_a_part(images), *duplicates(images), *unmatched(images, PATIENT)]
+    (folder / "xrays").mkdir()
+    collection = rooms.Collection(folder / "xrays", images, tuple(findings), PATIENT)
+    with Ledger(find_or_make_state(folder, collection.root)) as ledger:
+        ledger.save_collection(collection)
+        ledger.save_split(collection, draw_split(collection))
+        del collection, images, labels, paths
+        again = ledger.load_collection()
+        draw_split(again, earlier=ledger.load_split(again))
+    taken, memory = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+    print(f"{count} names, found, split, saved, loaded and split again: {taken:.0f} s, {memory:.2f} GB")
+
+
+def main() -> None:
+    """The million first: later work would raise this process's greatest memory."""
+    with tempfile.TemporaryDirectory() as folder:
+        bench_million(Path(folder))
+    with tempfile.TemporaryDirectory() as folder:
+        bench_many(Path(folder), 100_000)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,153 @@
+"""Does `power` say what `compare` then does? Scores of two arms are simulated anew and judged by compare's own code."""
+
+from __future__ import annotations
+
+import math
+from statistics import NormalDist
+from typing import Any
+
+import numpy as np
+from scipy.stats import binomtest
+
+from analysis.comparison.inference.judgement import Named, judge_scores
+from analysis.power.detectable_effect import USUAL, Sample, power, recall_difference
+from analysis.statistics.average_precision import average_precisions
+from tests.benchmarks.rows import Row
+
+BASE = math.sqrt(2) * NormalDist().inv_cdf(USUAL.auroc)
+GOAL, SEEDS = "75% to 85%", 5
+
+
+def distance_of(rare: int, others: int, difference: float) -> float:
+    """The distance between the classes at which AUPRC is better by so much, by brute force."""
+    rng = np.random.default_rng(1)
+
+    def area(distance: float) -> float:
+        draws = [
+            average_precisions(rng.standard_normal(rare) + distance, rng.standard_normal(others)) for _ in range(3000)
+        ]
+        return float(np.mean(draws))
+
+    grid = np.linspace(BASE, BASE + 2.5, 14)
+    areas = np.maximum.accumulate([area(each) for each in grid])
+    return float(np.interp(areas[0] + difference, areas, grid))
+
+
+def simulated(
+    rare: int, others: int, better: float, rng: np.random.Generator, rivals: int = 0, folds: int = 1
+) -> tuple[dict[str, Any], Any]:
+    """Scores (S, N) of each arm for one test set, one image a patient, and the fold of each.
+
+    The classes of the synthetic arm are `better` apart, the rivals are as good as the baseline. Each fold has a model
+    of its own, whose scores have their own zero.
+    """
+    positive = np.repeat([1, 0], [rare, others])
+    fold = np.concatenate([np.arange(rare) % folds, np.arange(others) % folds])
+    image, scores = rng.standard_normal(len(positive)), {}
+    for arm in ("baseline", "synthetic", *(f"rival-{number}" for number in range(rivals))):
+        own, luck, zero = rng.standard_normal(len(positive)), rng.normal(0, 0.03, (SEEDS, 1)), rng.normal(0, 1, folds)
+        apart = (better if arm == "synthetic" else BASE) + luck
+        scores[arm] = math.sqrt(0.7) * image + math.sqrt(0.3) * own + apart * positive + zero[fold]
+    return scores, fold
+
+
+def judged(rare: int, others: int, better: float, rng: np.random.Generator, **how: int) -> str:
+    """What compare says of one such test set."""
+    scores, fold = simulated(rare, others, better, rng, **how)
+    named = Named("baseline", "synthetic", tuple(arm for arm in scores if arm.startswith("rival")))
+    positive = np.arange(rare + others) < rare
+    folds = fold if how.get("folds", 1) > 1 else None
+    return judge_scores(scores, positive, np.arange(rare + others), named, folds=folds, times=200)
+
+
+def share_of_helps(rare: int, others: int, difference: float, sets: int, seed: int = 0, **how: int) -> float:
+    """How often compare says "helps", in test sets where the synthetic arm is so much better."""
+    folds = how.get("folds", 1)
+    better, rng = distance_of(rare // folds, others // folds, difference), np.random.default_rng(seed)
+    return float(np.mean([judged(rare, others, better, rng, **how) == "helps" for _ in range(sets)]))
+
+
+def _auprc(rare: int, others: int, full: bool, **how: int) -> Row:
+    smallest = power(Sample((1,) * rare, (1,) * others), folds=how.get("folds", 1)).auprc
+    assert smallest is not None
+    share = share_of_helps(rare, others, smallest, 1000 if full else 300, **how)
+    beside = ", ".join(f"{count} {what}" for what, count in how.items())
+    what = f"S3 smallest detectable AUPRC difference, {rare} rare of {rare + others} test patients"
+    return Row(
+        f"{what}, {beside}" if beside else what,
+        f"{USUAL.power:.0%} at {smallest:.3f}",
+        f"helps in {share:.0%}",
+        GOAL,
+        0.75 <= share <= 0.85,
+    )
+
+
+def auprc_of_12(full: bool) -> Row:
+    return _auprc(12, 64, full)
+
+
+def auprc_of_40(full: bool) -> Row:
+    return _auprc(40, 360, full)
+
+
+def auprc_beside_rivals(full: bool) -> Row:
+    return _auprc(24, 216, full, rivals=4)
+
+
+def auprc_in_folds(full: bool) -> Row:
+    return _auprc(40, 360, full, folds=4)
+
+
+def auprc_of_equal_arms(full: bool) -> Row:
+    share = share_of_helps(12, 64, 0.0, 1000 if full else 300)
+    return Row("S3 equal arms, 12 rare test patients", "none", f"helps in {share:.1%}", "at most 4%", share <= 0.04)
+
+
+def share_of_significant(n: int, discordant: float, difference: float, sets: int, seed: int = 0) -> float:
+    """How often the exact sign test of discordant pairs is significant, by drawing the pairs."""
+    rng, discordant = np.random.default_rng(seed), max(discordant, difference)
+    shares = [(discordant + difference) / 2, (discordant - difference) / 2, 1 - discordant]
+    draws = rng.multinomial(n, shares, sets)
+    pairs = [(better, worse) for better, worse, _ in draws.tolist()]
+    significant = {pair: _sign_test(*pair) <= USUAL.level for pair in set(pairs)}
+    return float(np.mean([significant[pair] for pair in pairs]))
+
+
+def _sign_test(better: int, worse: int) -> float:
+    return float(binomtest(better, better + worse).pvalue) if better + worse else 1.0
+
+
+def _recall(n: int, full: bool) -> Row:
+    span = recall_difference(Sample((1,) * n, ()))
+    assert span is not None
+    shares = [
+        share_of_significant(n, assumed, smallest, 20000 if full else 4000)
+        for assumed, smallest in zip(USUAL.discordant, span, strict=True)
+    ]
+    told = f"{span[0]:.2f} to {span[1]:.2f}: significant in " + " and ".join(f"{each:.0%}" for each in shares)
+    right = all(0.77 <= each <= 0.83 for each in shares)
+    return Row(f"S5 recall, {n} patients, exact sign test", "80%", told, "77% to 83%", right)
+
+
+def recall_of_6(full: bool) -> Row:
+    return _recall(6, full)
+
+
+def recall_of_12(full: bool) -> Row:
+    return _recall(12, full)
+
+
+def recall_of_60(full: bool) -> Row:
+    return _recall(60, full)
+
+
+ROWS = [
+    auprc_of_12,
+    auprc_of_40,
+    auprc_beside_rivals,
+    auprc_in_folds,
+    auprc_of_equal_arms,
+    recall_of_6,
+    recall_of_12,
+    recall_of_60,
+]
