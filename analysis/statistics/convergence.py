@@ -57,6 +57,10 @@ class Course:
         return Course(self.steps + tuple(start + step for step in other.steps), self.losses + other.losses)
 
 
+NO_COURSE = Course()
+"""That of a training which nobody watched."""
+
+
 def plateau(course: Course) -> int:
     """The step at which the loss, smoothed, stopped improving: the first check after which it fell by `STILL` at most.
 

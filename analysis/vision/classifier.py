@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from analysis.data.images import Greys
-from analysis.statistics.convergence import Course
+from analysis.statistics.convergence import NO_COURSE, Course
 from analysis.vision.augmentation import Augmentation, augment
 from analysis.vision.checkpoints import Checkpoints, Monitor
 from balancer.adapting.common.device import Machine, find_machine
@@ -115,7 +115,7 @@ class Classifier:
     network: HeadedNetwork
     classes: tuple[str, ...]
     machine: Machine
-    course: Course = Course()
+    course: Course = NO_COURSE
 
     def probabilities(self, greys: Greys) -> Floats:
         """(N, C) chances of the classes for (N, side, side) images."""

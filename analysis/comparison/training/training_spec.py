@@ -59,7 +59,7 @@ class Lesson:
     """What is to be learned, and how: which rows of the images, (M,), of which classes, (M,), for how many steps.
 
     `sampling` shows every image equally often ("plain"), every class ("balanced"), or each row as `row_weights` (M,)
-    say ("weighted"); with `mixup` each batch is mixed with a plain one. `learning_rate` is the learner's own by default.
+    say ("weighted"); with `mixup` each batch is mixed with a plain one. Without a `learning_rate` it is the learner's.
     `class_weights` (C,) weigh the loss; `log_prior` (C,) is added to the logits in the loss alone (balanced softmax,
     Ren et al. 2020, arXiv:2007.10740; logit adjustment, Menon et al. 2021, arXiv:2007.07314). The training goes on
     from `start`; with `head_only` its body stays as it is and a new last layer is trained.

@@ -1,9 +1,10 @@
 import numpy as np
 
 from analysis.comparison.training.arms import ARMS
-from analysis.comparison.training.backbones import SmallNetwork
+from analysis.comparison.training.networks import SmallNetwork
 from analysis.comparison.training.replicates import Leg, learning_curve
 from analysis.comparison.training.runs import RunSettings
+from analysis.comparison.training.worker_pool import WorkerPool
 from tests.support.comparison_fixtures import SIDE, study
 
 SMALL = RunSettings(SmallNetwork(side=SIDE, batch_size=8, width=8), steps=3, seeds=(0, 1))
@@ -17,7 +18,7 @@ def test_the_seeds_of_a_learning_curve_share_the_processes_and_the_curve_does_no
 
     leg = Leg("", study(extra={}), (0, 1))
     one, two = (
-        learning_curve(leg, ARMS["threshold-shift"], SMALL, tmp_path / str(workers), watch, workers=workers)
+        learning_curve(leg, ARMS["threshold-shift"], SMALL, tmp_path / str(workers), watch, pool=WorkerPool(workers))
         for workers in (1, 2)
     )
     assert [(point.images, point.patients) for point in one] == [(2, 2), (3, 3), (6, 6)]
