@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 BALANCE := ../$(BIN)/balance
 
-.PHONY: setup demo test lint bench torture clean
+.PHONY: setup demo test test-all lint bench torture clean
 
 setup: .venv/done
 
@@ -26,6 +26,10 @@ demo: setup
 
 test: setup
 	$(BIN)/python -m pytest --numprocesses auto
+
+# What is marked slow, too: attacks, hostile corpora, strace, every page in a browser.
+test-all: setup
+	$(BIN)/python -m pytest --numprocesses auto -m ''
 
 KILLS ?= 3000
 torture: setup

@@ -2,7 +2,7 @@
 
 >>> workspace = Workspace.open(folder)
 >>> scan(workspace, ScanSettings(folder / "xrays")).imbalance.deficits
-{'nodule': 4, 'normal': 0}
+{'nodule': 3, 'normal': 0}
 """
 
 from __future__ import annotations

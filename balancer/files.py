@@ -48,8 +48,10 @@ def write_whole(path: Path, content: bytes) -> None:
 
 
 def sync_path(path: Path) -> None:
-    """Make a file's content, or the names of a folder's files, last."""
-    descriptor = os.open(path, os.O_RDONLY)
+    """Make a file's content, or the names of a folder's files, last; Windows can do so for files alone."""
+    if os.name == "nt" and path.is_dir():
+        return
+    descriptor = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

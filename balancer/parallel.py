@@ -9,8 +9,10 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 from typing import Any, TypeVar
 
 from balancer.errors import StateError
@@ -19,6 +21,11 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 _CHUNK = 64
 _WORTH_A_PROCESS = 256
+_GROUPS = Path("/sys/fs/cgroup")
+_CONTAINERS = (
+    (_GROUPS, "memory.max", "memory.current"),
+    (_GROUPS / "memory", "memory.limit_in_bytes", "memory.usage_in_bytes"),
+)
 
 
 def cores() -> int:
@@ -29,6 +36,27 @@ def cores() -> int:
     from joblib import cpu_count
 
     return int(cpu_count())
+
+
+def free_memory() -> int:
+    """Bytes of main memory that programs can still have, by the machine and by its container (cgroup 1 and 2)."""
+    from psutil import virtual_memory
+
+    limits = [virtual_memory().available]
+    for folder, limit, used in _CONTAINERS:
+        with suppress(OSError, ValueError):  # there is none of that kind, or its limit is "max"
+            limits.append(_number(folder / limit) - _number(folder / used) + _cached(folder))
+    return max(0, min(limits))
+
+
+def _number(path: Path) -> int:
+    return int(path.read_text("ascii"))
+
+
+def _cached(folder: Path) -> int:
+    """What the system keeps of files, counts as used and gives up when memory is asked for."""
+    lines = dict(line.split() for line in (folder / "memory.stat").read_text("ascii").splitlines())
+    return int(lines.get("total_inactive_file") or lines.get("inactive_file", 0))
 
 
 def in_parallel(

@@ -4,13 +4,15 @@ import os
 import shutil
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 for name in ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "HF_HUB_DISABLE_TELEMETRY", "DO_NOT_TRACK"):
     os.environ[name] = "1"
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # tiny networks: more threads only wait for each other
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # a core a worker; and tiny networks' threads only wait for each other
 
-from tests.support.cli_process import balance, finished  # noqa: E402  # the environment comes first
+from balancer.parallel import cores  # noqa: E402  # the environment comes first
+from tests.support.cli_process import balance, finished  # noqa: E402
 from tests.support.tiny_models import write_pipeline, write_xrays  # noqa: E402
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -23,6 +25,21 @@ CHROMIUM_FLAGS = [
 ]
 COUNTS = {"NORMAL": 40, "EFFUSION": 24, "NODULE": 8}
 XRAYS = Path(__file__).parents[2] / "shared" / "data"
+
+
+hypothesis.settings.register_profile("the same at every run", derandomize=True, database=None)
+
+
+def pytest_configure(config):
+    """What hypothesis tries is left to chance only with the slow tests."""
+    if "not slow" in config.option.markexpr:
+        hypothesis.settings.load_profile("the same at every run")
+
+
+def pytest_xdist_auto_num_workers(config):
+    """One for each core that this process may use, and for 2 GiB of memory each."""
+    pages = os.sysconf("SC_PHYS_PAGES") if "SC_PHYS_PAGES" in os.sysconf_names else 1 << 20
+    return max(1, min(cores(), pages * os.sysconf("SC_PAGE_SIZE") >> 31))
 
 
 @pytest.fixture(scope="session")

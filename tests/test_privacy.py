@@ -1,4 +1,4 @@
-"""What leaves a trace, and what leaves the machine: every command once, in a namespace without a network."""
+"""What leaves a trace, and what leaves the machine: every command once; at length, without a network."""
 
 import os
 import re
@@ -19,7 +19,7 @@ from balancer.files import private_umask
 from balancer.splits.split import no_split
 from tests.support import all_commands
 from tests.support.balanced_fixtures import FACTS
-from tests.support.cli_process import apart
+from tests.support.cli_process import apart, environment
 from tests.support.strace_log import changes, connects, watching
 from tests.support.tiny_models import write_xrays
 from tests.torture.scenarios import sources
@@ -28,10 +28,15 @@ TOLD = re.compile(rf"{all_commands.PLACE}|{all_commands.USER}|{all_commands.HOST
 ELSEWHERE = {"fetch": "the only one with a network: tests/balancer/test_fetch.py"}
 
 
-@pytest.fixture(scope="module")
-def work(tmp_path_factory):
-    if not all_commands.can_be_apart():
+@pytest.fixture(scope="module", params=["noted", pytest.param("traced", marks=pytest.mark.slow)])
+def run(request):
+    if request.param == "traced" and not all_commands.can_be_apart():
         pytest.skip("needs unshare, strace, ip and the permission to use them")
+    return getattr(all_commands, request.param)
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory, run):
     return all_commands.prepare(tmp_path_factory.mktemp("all"))
 
 
@@ -41,8 +46,8 @@ def before(work):
 
 
 @pytest.fixture(scope="module")
-def done(work, before):
-    return list(all_commands.run_all(work, all_commands.ERRANDS))
+def done(work, before, run):
+    return list(all_commands.run_all(work, all_commands.ERRANDS, run))
 
 
 def test_every_command_is_run(done):
@@ -63,23 +68,34 @@ def test_not_one_connection_is_tried(done):
     assert {each.arguments: each.connects for each in done if each.connects} == {}
 
 
-def test_a_connection_would_have_been_seen(work):
-    """The instrument itself: a program that does try is noted."""
-    log = work.parent / "seen"
-    program = "import socket; socket.socket().connect_ex(('192.0.2.1', 80))"
-    subprocess.run([*all_commands._apart(), *watching(log), sys.executable, "-c", program], check=True)
+NOTING = "from pathlib import Path; from tests.support.strace_log import note_calls; note_calls(Path('{log}')); "
+
+
+def test_a_connection_would_have_been_seen(tmp_path):
+    """The instruments themselves: a program that does try is noted."""
+    log = tmp_path / "seen"
+    program = "import socket; socket.socket().connect_ex(('127.0.0.1', 9))"
+    subprocess.run([sys.executable, "-c", NOTING.format(log=log) + program], env=environment(), check=True)
     assert len(connects(log.read_text())) == 1
+    if all_commands.can_be_apart():
+        log.unlink()
+        subprocess.run([*all_commands._apart(), *watching(log), sys.executable, "-c", program], check=True)
+        assert len(connects(log.read_text())) == 1
 
 
-def test_a_change_of_the_collection_would_have_been_seen(tmp_path):
-    if not shutil.which("strace"):
+@pytest.mark.parametrize("by", ["note", "strace"])
+def test_a_change_of_the_collection_would_have_been_seen(tmp_path, by):
+    if by == "strace" and not shutil.which("strace"):
         pytest.skip("takes strace")
     log, place = tmp_path / "seen", tmp_path / "xrays"
     write_xrays(place, {"A": 2})
     program = "import os, sys; [open(each, 'rb').close() for each in sys.argv[1:]]; "
     names = sorted(map(str, place.rglob("*.png")))
     for change in ("open(sys.argv[1], 'r+b')", "os.utime(sys.argv[1])", "os.remove(sys.argv[1])"):
-        subprocess.run([*watching(log), sys.executable, "-c", program + change, *names], check=True)
+        log.unlink(missing_ok=True)
+        before, first = ([], NOTING.format(log=log)) if by == "note" else (watching(log), "")
+        command = [*before, sys.executable, "-c", first + program + change, *names]
+        subprocess.run(command, env=environment(), check=True)
         assert len(changes(log.read_text(), "xrays")) == 1, change
 
 
@@ -112,8 +128,8 @@ def test_all_that_is_written_is_for_its_owner_alone(work, done):
         assert [path for path in places if stat.S_IMODE(path.lstat().st_mode) & 0o077] == []
 
 
-def test_at_the_end_only_what_was_merged_and_what_was_there_is_left(work, before, done):
-    last = list(all_commands.run_all(work, all_commands.LAST))
+def test_at_the_end_only_what_was_merged_and_what_was_there_is_left(work, before, done, run):
+    last = list(all_commands.run_all(work, all_commands.LAST, run))
     assert [each.code for each in last] == [0, 0], last
     assert [each.connects + each.changes for each in last] == [(), ()]
     assert sources(work / "data") == before

@@ -12,13 +12,14 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from analysis.data.minimums import FIDELITY_IMAGES
 from analysis.statistics.intervals import Groups, Interval
 
 Embeddings = npt.NDArray[np.floating]
 """(N, D): an image a row."""
 
-LEAST, MOST = 8, 2000
-"""Images a side: below the one nothing can be said, above the other nothing is gained."""
+MOST = 2000
+"""Images a side, above which nothing is gained."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +106,7 @@ def measure_fidelity(
     chance = np.random.default_rng(seed)
     halves = [(*_halves(groups[0], chance), _halves(groups[1], chance)[0]) for _ in range(draws)]
     images = min(MOST, min(len(each) for some in halves for each in some))
-    if images < max(LEAST, k + 1):
+    if images < max(FIDELITY_IMAGES, k + 1):
         return None
     found, reference = [], []
     for some in halves:

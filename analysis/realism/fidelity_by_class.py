@@ -12,7 +12,8 @@ import numpy.typing as npt
 
 from analysis.data.balanced_folder import Merged
 from analysis.data.images import Greys, decode
-from analysis.realism.fidelity import LEAST, Fidelity, measure_fidelity
+from analysis.data.minimums import FIDELITY_IMAGES, HELD_OUT_IMAGES
+from analysis.realism.fidelity import Fidelity, measure_fidelity
 from analysis.statistics.intervals import group_numbers
 
 Progress = Callable[[str, int, int], None]
@@ -33,11 +34,26 @@ class Space:
 
 @dataclass(frozen=True, slots=True)
 class Quality:
-    """The fidelity of each class that has synthetic images; `None` where there are too few for it."""
+    """The fidelity of each class that has synthetic images; `None` where there are too few for it.
+
+    `held_out` names the classes whose real images are those of the validation split; the others had too few, and are
+    compared with training images, which generator and embedding have seen.
+    """
 
     classes: dict[str, Fidelity | None]
     space: str
     patients_known: bool
+    held_out: tuple[str, ...] = ()
+
+    @property
+    def notes(self) -> list[str]:
+        """What the figures leave open."""
+        seen = [label for label, each in self.classes.items() if each is not None and label not in self.held_out]
+        said = (
+            f"{', '.join(seen)}: compared with training images, since fewer than {HELD_OUT_IMAGES} validation images "
+            "are there: an image that copies one looks better than it is."
+        )
+        return [said] if seen else []
 
 
 def features_for(
@@ -68,15 +84,19 @@ def features_for(
 def measure_quality(
     merged: Merged, space: Space, *, k: int = 5, seed: int = 0, progress: Progress = lambda what, done, total: None
 ) -> Quality:
-    """Compare real with synthetic images inside every class that has both.
+    """Compare held-out real with synthetic images inside every class that has both.
+
+    Real images are those of the validation split, which neither the generator nor the embedding has learned; of a
+    class with fewer than `HELD_OUT_IMAGES` the training images. The reference is the same between halves of them.
 
     Raises:
         ImageError: a file cannot be decoded.
     """
     found: dict[str, Fidelity | None] = {}
+    held_out = tuple(label for label in merged.filled if len(merged.validation.get(label, ())) >= HELD_OUT_IMAGES)
     for number, label in enumerate(merged.filled):
         progress("Comparing", number, len(merged.filled))
-        real, made = merged.real[label], merged.synthetic[label]
+        real, made = (merged.validation if label in held_out else merged.real)[label], merged.synthetic[label]
         if min(len(real), len(made)) < 2:
             found[label] = None
             continue
@@ -85,7 +105,7 @@ def measure_quality(
         sides = groups[: len(real)], groups[len(real) :]
         found[label] = measure_fidelity(features[0], features[1], sides, k=k, seed=seed)
     progress("Comparing", len(merged.filled), len(merged.filled))
-    return Quality(found, space.name, merged.patients_known)
+    return Quality(found, space.name, merged.patients_known, held_out)
 
 
 def sentence(label: str, found: Fidelity | None) -> str:
@@ -95,7 +115,7 @@ def sentence(label: str, found: Fidelity | None) -> str:
     'nodule: cannot be said: half of the real and half of the synthetic images must be 8, of two patients or more.'
     """
     if found is None:
-        needed = f"half of the real and half of the synthetic images must be {LEAST}, of two patients or more"
+        needed = f"half of the real and half of the synthetic images must be {FIDELITY_IMAGES}, of two patients or more"
         return f"{label}: cannot be said: {needed}."
     farther = found.excess["kid"].low > 0
     unreal, fewer = (found.excess[name].high < 0 for name in ("precision", "recall"))
@@ -114,6 +134,8 @@ def report(found: Quality) -> dict[str, Any]:
     return {
         "embedding": found.space,
         "patients_known": found.patients_known,
+        "held_out": list(found.held_out),
+        "notes": found.notes,
         "classes": {
             label: {"sentence": sentence(label, each), **(asdict(each) if each else {})}
             for label, each in found.classes.items()

@@ -54,6 +54,15 @@ class Results:
     how_chosen: str = ""
 
     @property
+    def how_named(self) -> str:
+        """Whether the endpoint was named before the test split was opened; empty where that is not on record."""
+        if self.openings is None:
+            return ""
+        looks = self.openings - 1
+        after = f"chosen after {looks} look{'' if looks == 1 else 's'} at the test split"
+        return after if looks > 0 else "named beforehand"
+
+    @property
     def folds(self) -> int:
         """In how many folds everything was done anew; 0 for one split."""
         return whole(self.settings.get("folds")) or 0

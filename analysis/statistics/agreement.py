@@ -6,12 +6,15 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from types import MappingProxyType
 
 import numpy as np
-import numpy.typing as npt
 
+from analysis.statistics.clustered_share import clustered_wilson
+from analysis.statistics.intervals import Flags, Groups, group_numbers
 from balancer.jobs import Reading
 
+NOBODY: Mapping[str, str] = MappingProxyType({})
 _Z = 1.959964  # of the normal distribution: 95% lie within
 
 
@@ -64,25 +67,27 @@ class Study:
     agreements: tuple[Agreement, ...]
 
 
-def proportion(hits: int, total: int) -> Proportion:
-    """A share with Wilson's score interval (Wilson 1927, JASA 22:209), which holds for few images too.
+def proportion(hits: Sequence[bool], patients: Sequence[str]) -> Proportion:
+    """A share with Wilson's interval, which holds for few images too, for as many as they are worth by patient.
 
-    >>> found = proportion(8, 10)
-    >>> round(found.low, 3), round(found.high, 3)
-    (0.49, 0.943)
+    >>> found = proportion([True] * 8 + [False] * 2, [str(number) for number in range(10)])
+    >>> found.hits, round(found.low, 3), round(found.high, 3)
+    (8, 0.49, 0.943)
     """
-    if not total:
-        return Proportion(0, 0, 0.0, 1.0)
-    from scipy.stats import binomtest
-
-    interval = binomtest(hits, total).proportion_ci(method="wilson")
-    return Proportion(hits, total, float(interval.low), float(interval.high))
+    found = clustered_wilson(np.array(hits, bool), group_numbers(list(patients)))
+    return Proportion(sum(hits), len(hits), found.low, found.high)
 
 
-def agreement(first: Mapping[str, str], second: Mapping[str, str], readers: tuple[str, str]) -> Agreement:
-    """Cohen's kappa (1960) over the images in both, with the large-sample interval of Fleiss, Cohen and Everitt.
+def agreement(
+    first: Mapping[str, str],
+    second: Mapping[str, str],
+    readers: tuple[str, str],
+    patients: Mapping[str, str] = NOBODY,
+) -> Agreement:
+    """Cohen's kappa (1960) over the images in both; its error is a jackknife over patients (Miller 1974).
 
-    Psychological Bulletin 72:323 (1969). The interval is cut at -1 and 1.
+    `patients` names the patient of an image; one that it does not know is a patient of its own. The interval is cut at
+    -1 and 1.
 
     >>> agreement({"a": "real", "b": "synthetic"}, {"a": "real", "b": "synthetic", "c": "real"}, ("A", "B")).kappa
     1.0
@@ -91,24 +96,26 @@ def agreement(first: Mapping[str, str], second: Mapping[str, str], readers: tupl
     one, two = [first[image] for image in both], [second[image] for image in both]
     if len({*one}) < 2 and len({*two}) < 2:
         return Agreement(readers, len(both), None, None, None)
-    from sklearn.metrics import cohen_kappa_score, confusion_matrix
-
-    kappa = float(cohen_kappa_score(one, two))
-    error = _kappa_error(confusion_matrix(one, two))
+    pairs = np.array([[answer == min(*one, *two) for answer in answers] for answers in (one, two)])
+    kappa = _kappa(pairs)
+    error = _jackknife_error(pairs, group_numbers([patients.get(image, image) for image in both]))
     if not error > 0:
         return Agreement(readers, len(both), kappa, None, None)
     return Agreement(readers, len(both), kappa, max(-1.0, kappa - _Z * error), min(1.0, kappa + _Z * error))
 
 
-def studies(readings: Iterable[Reading]) -> list[Study]:
-    """All studies in the order of their first answer; of a reader's answers on one image the latest counts."""
+def studies(readings: Iterable[Reading], patients: Mapping[str, str] = NOBODY) -> list[Study]:
+    """All studies in the order of their first answer; of a reader's answers on one image the latest counts.
+
+    `patients` names the patient of an image: images of one resemble each other, and count for less.
+    """
     latest: dict[str, dict[str, dict[str, Reading]]] = {}
     for reading in readings:
         latest.setdefault(reading.study, {}).setdefault(reading.reader, {})[reading.image] = reading
-    return [_study(name, by_reader) for name, by_reader in latest.items()]
+    return [_study(name, by_reader, patients) for name, by_reader in latest.items()]
 
 
-def _study(name: str, by_reader: Mapping[str, Mapping[str, Reading]]) -> Study:
+def _study(name: str, by_reader: Mapping[str, Mapping[str, Reading]], patients: Mapping[str, str]) -> Study:
     given = {
         reader: {image: reading for image, reading in answers.items() if reading.answer is not None}
         for reader, answers in by_reader.items()
@@ -120,27 +127,29 @@ def _study(name: str, by_reader: Mapping[str, Mapping[str, Reading]]) -> Study:
     pairs = combinations(answers, 2)
     return Study(
         name,
-        tuple(_accuracy(reader, list(readings.values())) for reader, readings in given.items()),
-        tuple(agreement(answers[one], answers[two], (one, two)) for one, two in pairs),
+        tuple(_accuracy(reader, list(readings.values()), patients) for reader, readings in given.items()),
+        tuple(agreement(answers[one], answers[two], (one, two), patients) for one, two in pairs),
     )
 
 
-def _accuracy(reader: str, readings: Sequence[Reading]) -> Accuracy:
+def _accuracy(reader: str, readings: Sequence[Reading], patients: Mapping[str, str]) -> Accuracy:
     def right(some: Sequence[Reading]) -> Proportion:
-        return proportion(sum(reading.answer == reading.truth for reading in some), len(some))
+        hits = [reading.answer == reading.truth for reading in some]
+        return proportion(hits, [patients.get(reading.image, reading.image) for reading in some])
 
     real, synthetic = ([each for each in readings if each.truth == truth] for truth in ("real", "synthetic"))
     return Accuracy(reader, right(readings), right(real), right(synthetic))
 
 
-def _kappa_error(counts: npt.NDArray[np.float64]) -> float:
-    """The standard error of kappa from how often each pair of answers was given, (k, k)."""
-    total = counts.sum()
-    shares = counts / total
-    rows, columns = shares.sum(axis=1), shares.sum(axis=0)
-    observed, expected = np.trace(shares), rows @ columns
-    agreed = np.diag(shares) @ ((1 - expected) - (rows + columns) * (1 - observed)) ** 2
-    apart = shares * (columns[:, None] + rows[None, :]) ** 2
-    disagreed = (1 - observed) ** 2 * (apart.sum() - np.trace(apart))
-    variance = agreed + disagreed - (observed * expected - 2 * expected + observed) ** 2
-    return math.sqrt(max(0.0, float(variance)) / total) / float(1 - expected) ** 2
+def _kappa(pairs: Flags) -> float:
+    """Of (2, N) answers, one kind or the other."""
+    agreed, (one, other) = float((pairs[0] == pairs[1]).mean()), pairs.mean(axis=1)
+    expected = float(one * other + (1 - one) * (1 - other))
+    return (agreed - expected) / (1 - expected) if expected < 1 else math.nan
+
+
+def _jackknife_error(pairs: Flags, groups: Groups) -> float:
+    """The standard error of kappa from leaving each patient out in turn; 0 where it never changes."""
+    left = np.array([_kappa(pairs[:, groups != patient]) for patient in np.unique(groups)])
+    left = left[~np.isnan(left)]
+    return math.sqrt((len(left) - 1) / len(left) * float(np.square(left - left.mean()).sum())) if len(left) else 0.0

@@ -39,7 +39,7 @@ def group_numbers(names: list[str]) -> Groups:
     return np.unique(np.array(names, dtype=object).astype(str), return_inverse=True)[1].astype(np.int64)
 
 
-def wilson(successes: int, total: int, level: float = 0.95) -> Interval:
+def wilson(successes: float, total: float, level: float = 0.95) -> Interval:
     """A share with Wilson's score interval (Wilson 1927); of nothing, anything is possible.
 
     >>> print(wilson(0, 10))

@@ -50,7 +50,7 @@ def _stop(sign: int, _: object) -> NoReturn:
 
 def _stop_after_all(lost: sys.UnraisableHookArgs) -> None:
     """A stop that fell into a destructor, where nothing can be raised, comes again a little later."""
-    if issubclass(lost.exc_type, _Stopped):
+    if issubclass(lost.exc_type, _Stopped) and hasattr(signal, "setitimer"):
         signal.setitimer(signal.ITIMER_REAL, 0.05)
     else:
         sys.__unraisablehook__(lost)
@@ -69,8 +69,9 @@ def run(app: Callable[[], object]) -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a name that the terminal cannot show is no reason to stop
             stream.reconfigure(errors="backslashreplace")
-    for sign in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM):
-        signal.signal(sign, _stop)
+    for name in ("SIGINT", "SIGTERM", "SIGALRM"):
+        if hasattr(signal, name):  # Windows has no alarm
+            signal.signal(getattr(signal, name), _stop)
     sys.unraisablehook = _stop_after_all
     stay_offline()
     try:

@@ -190,12 +190,11 @@ def facts_of(
 
 
 def _screened_for_copies(judged: Sequence[Judged]) -> list[str]:
-    """What may be said of copies among the merged images, and what may not (rule of three: Hanley 1983)."""
+    """What may be said of copies among the merged images, and what may not: of those that passed nothing is counted."""
     count = sum("copy_percentile" in verdict.scores and verdict.decision == "accept" for _, verdict in judged)
     if not count:
         return []
-    most = f"0 of {count} synthetic images called one, so at most {min(1.0, 3 / count):.1%} would be by this measure"
-    return [f"screened for copies of patients: {most}; that does not make them anonymous"]
+    return [f"screened for copies of patients: {count} synthetic images passed; that does not make them anonymous"]
 
 
 def _screening(judged: Sequence[Judged]) -> str:

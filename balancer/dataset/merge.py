@@ -242,9 +242,9 @@ def _link(source: Path, target: Path) -> bool:
     return True
 
 
-def _copy(entry: Entry, target: Path, staging: Path) -> str:
+def _copy(entry: Entry, target: Path, scratch: Path) -> str:
     try:
-        sha256 = staging.copy(entry.source, target, staging)
+        sha256 = staging.copy(entry.source, target, scratch)
     except OSError as error:
         if error.filename == entry.source:
             raise _not_as_it_was(entry, error.strerror or "it cannot be read") from error

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from balancer.dataset.metadata_files import read_marker
 from balancer.errors import OutputError
@@ -100,9 +101,9 @@ def copy(source: str, target: Path, scratch: Path) -> str:
 
 def sync(folder: Path) -> None:
     """Wait until all that was written to a folder's file system lasts: a million single syncs would take hours."""
-    syncfs = getattr(ctypes.CDLL(None), "syncfs", None)
+    syncfs = _of_the_system("syncfs")
     if syncfs is None:
-        os.sync()
+        _sync_plainly(folder)
         return
     descriptor = os.open(folder, os.O_RDONLY)
     try:
@@ -110,6 +111,14 @@ def sync(folder: Path) -> None:
             raise OSError(errno.EIO, "what was written did not reach the disk", str(folder))
     finally:
         os.close(descriptor)
+
+
+def _sync_plainly(folder: Path) -> None:
+    if hasattr(os, "sync"):
+        os.sync()
+        return
+    for path in files_below(folder):
+        sync_path(folder / path)
 
 
 def publish(out: Path) -> None:
@@ -194,9 +203,14 @@ def _clone(source: int, target: int) -> bool:
     return True
 
 
+def _of_the_system(name: str) -> Any:
+    """A function of the C library; None where it has none of that name, or there is no such library (Windows)."""
+    return getattr(ctypes.CDLL(None, use_errno=True), name, None) if os.name == "posix" else None
+
+
 def _exchange(one: Path, other: Path) -> bool:
     """Exchange two folders in one step; False where the system cannot."""
-    rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    rename = _of_the_system("renameat2")
     if rename is None:
         return False
     if rename(_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), _RENAME_EXCHANGE) == 0:

@@ -34,6 +34,7 @@ def make_prompt(
     can become a shortcut. `known` sets slots to what is known, as `TemplatePack.words` gives it. Raises
     PromptError for a known slot that the pack has not, and for a label without a letter or digit that no class names.
 
+    >>> from balancer.prompting.packs import load_pack
     >>> prompt = make_prompt(load_pack("chest"), "VIRAL_PNEUMONIA", index=0)
     >>> prompt.slots["view"] == make_prompt(load_pack("chest"), "NORMAL", index=0).slots["view"]
     True
@@ -53,6 +54,7 @@ def pack_texts(pack: TemplatePack, labels: Iterable[str]) -> Iterator[str]:
     It is a cover of all words and not all combinations, to train a vocabulary on. Raises PromptError as
     `make_prompt` does.
 
+    >>> from balancer.prompting.packs import load_pack
     >>> "pleural effusion" in " ".join(pack_texts(load_pack("chest"), ["Effusion"]))
     True
     """

@@ -46,7 +46,7 @@ def write_down(folder: Path, decision: Decision) -> None:
     fields[kind] = fields.pop("said")
     text = json.dumps(fields, sort_keys=True)
     try:
-        descriptor = os.open(folder / NAME, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        descriptor = os.open(folder / NAME, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         with os.fdopen(descriptor, "wb") as file:
             file.write(f"\n{_digest(text)} {text}".encode())  # first a line end: half a line spoils no other
             file.flush()

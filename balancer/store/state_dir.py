@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-import errno
-import fcntl
 import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from balancer.errors import StateError
 
+if TYPE_CHECKING:
+    from filelock import BaseFileLock
+
 NAME = ".balance"
+LOCK, HOLDER = "lock", "lock.holder"
+"""The file that is locked, and the number of the process that has locked it."""
 _PATIENCE = 10.0  # seconds
 
 
@@ -106,14 +110,15 @@ def locked(state: State) -> Iterator[None]:
     Raises:
         StateError: another process holds it.
     """
-    descriptor = os.open(state.folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    from filelock import FileLock
+
+    lock = FileLock(state.folder / LOCK, mode=0o600, thread_local=False)
+    _acquire(lock, state.folder / HOLDER)
     try:
-        _lock(descriptor)
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+        (state.folder / HOLDER).write_text(str(os.getpid()), "ascii")
         yield
     finally:
-        os.close(descriptor)
+        lock.release()
 
 
 @contextmanager
@@ -128,38 +133,32 @@ def locked_near(*places: Path) -> Iterator[None]:
         yield
 
 
-def _lock(descriptor: int) -> None:
+def _acquire(lock: BaseFileLock, holder: Path) -> None:
+    """Take the lock, or say whose it is: Windows lets nobody read a locked file, so that stands beside it."""
+    from filelock import Timeout
+    from psutil import pid_exists
+
     until = time.monotonic() + _PATIENCE
-    while not _is_locked(descriptor):
-        holder = os.pread(descriptor, 20, 0).decode() or "unknown"
-        if _is_dead(holder) and time.monotonic() < until:  # its children have not seen it yet
-            time.sleep(0.05)
-            continue
-        raise StateError(
-            needed=f"to be the only balance command that writes to this {NAME} folder",
-            found=f"process {holder} is at work in it",
-            next_step=f"wait until it ends, or stop it (kill {holder}); it loses nothing",
-        )
+    while True:
+        try:
+            lock.acquire(timeout=0)
+            return
+        except Timeout as error:
+            number = _read(holder) or _read(Path(lock.lock_file)) or "unknown"  # version 0.1 wrote into the lock
+            if not number.isdecimal() or pid_exists(int(number)) or time.monotonic() > until:
+                raise StateError(
+                    needed=f"to be the only balance command that writes to this {NAME} folder",
+                    found=f"process {number} is at work in it",
+                    next_step=f"wait until it ends, or stop it (kill {number}); it loses nothing",
+                ) from error
+        time.sleep(0.05)  # it is dead, and its children have not seen it yet
 
 
-def _is_locked(descriptor: int) -> bool:
+def _read(path: Path) -> str:
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
-            raise
-        return False
-    return True
-
-
-def _is_dead(holder: str) -> bool:
-    try:
-        os.kill(int(holder), 0)
-    except ProcessLookupError:
-        return True
-    except (ValueError, OSError):
-        return False
-    return False
+        return path.read_text("ascii").strip()
+    except (OSError, ValueError):
+        return ""
 
 
 def _nearest(start: Path) -> Path | None:

@@ -20,7 +20,7 @@ from balancer.generators.plugins import Family
 from balancer.generators.protocol import ImageGenerator
 from balancer.jobs import GenerationConfig, Job, Method, job_seed
 from balancer.offline import OFFLINE
-from balancer.parallel import cores
+from balancer.parallel import cores, free_memory
 from balancer.prompting.prompts import Prompt
 from balancer.store.state_dir import State
 
@@ -86,9 +86,7 @@ def check_device(name: str) -> Check:
 
 def check_memory(weights: int, free: int | None = None) -> Check:
     """Main memory against `weights`, in bytes, that are to be loaded; `free` is looked up."""
-    free = _free_memory() if free is None else free
-    if free is None:
-        return Check("memory", "warn", "how much is free is not known here", "look yourself before a long training")
+    free = free_memory() if free is None else free
     found = f"{free / _GIB:.1f} GiB free, for weights of {weights / _GIB:.1f}"
     if weights * _LOADED > free:
         advice = "close other programs, use a machine with more memory, or a smaller model: balance fill --model FOLDER"
@@ -110,6 +108,9 @@ def check_disk(folder: Path, needed: int = 0, free: int | None = None) -> Check:
 
 def check_state(state: State) -> Check:
     """Whether the state folder, which holds patients' data, is open to others."""
+    if os.name == "nt":
+        found = f"Windows alone decides who may read {state.folder.name}"
+        return Check("privacy", "warn", found, "see that its Properties, Security names you alone")
     if stat.S_IMODE(state.folder.stat().st_mode) & 0o077:
         return Check("privacy", "warn", f"{state.folder.name} can be read by others", f"chmod 700 {state.folder.name}")
     return Check("privacy", "ok", f"{state.folder.name} is readable by its owner alone")
@@ -230,12 +231,3 @@ def require(checks: Sequence[Check]) -> None:
     failed = next((check for check in checks if check.state == "fail"), None)
     if failed is not None:
         raise OutputError(needed=f"enough {failed.name} for this", found=failed.found, next_step=failed.next_step)
-
-
-def _free_memory() -> int | None:
-    """Bytes of main memory that a new program may use, where the system tells."""
-    try:
-        lines = Path("/proc/meminfo").read_text("ascii").splitlines()
-        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
-    except (OSError, ValueError, StopIteration):
-        return None

@@ -13,10 +13,10 @@ from balancer.dataset.staging import leftovers_of
 from balancer.errors import StateError
 from balancer.store import review_log
 from balancer.store.database import Ledger
-from balancer.store.state_dir import State
+from balancer.store.state_dir import HOLDER, LOCK, State
 from balancer.workspace.last_fill import LastFill
 
-_LEDGER, _LOCK = "ledger.sqlite", "lock"
+_LEDGER = "ledger.sqlite"
 _LOSSES: Mapping[str, str] = {
     _LEDGER: "patients, split, prompts, verdicts and readers' answers: scanning again asks for patients anew",
     review_log.NAME: "what people decided in review, which no machine can make again",
@@ -52,7 +52,7 @@ def take_stock(state: State) -> list[Holding]:
     return [_holding(path, _UNFINISHED) for path in _unfinished_merges(state)] + [
         _holding(path, _LOSSES.get(path.name, _LOSSES[_LEDGER] if path.name.startswith(_LEDGER) else _OTHER))
         for path in sorted(state.folder.iterdir(), key=_rank)
-        if path.name not in (_LOCK, ".gitignore")
+        if path.name not in (LOCK, HOLDER, ".gitignore")
     ]
 
 
@@ -63,6 +63,8 @@ def purge(state: State, holdings: Iterable[Holding]) -> None:
     """
     for holding in holdings:
         _remove(holding.path)
+    if os.name == "nt":  # what is locked cannot be removed there, and it names nobody
+        return
     for path in sorted(state.folder.iterdir(), key=_rank):
         _remove(path)
     folder = state.folder.resolve()
@@ -78,13 +80,14 @@ def merged_folders(state: State) -> list[Path]:
 
 def _rank(path: Path) -> tuple[int, str]:
     """The ledger first, since without it the rest says little; the lock last."""
-    order = (-1 if path.name.startswith(_LEDGER) else 0) + 2 * (path.name == _LOCK) + (path.name == ".gitignore")
-    return order, path.name
+    last = (".gitignore", HOLDER, LOCK)
+    place = last.index(path.name) + 1 if path.name in last else -path.name.startswith(_LEDGER)
+    return place, path.name
 
 
 def _require_ours(folder: Path) -> None:
     names = {path.name for path in folder.iterdir()}
-    if not names or names & {_LEDGER, _LOCK, ".gitignore"}:
+    if not names or names & {_LEDGER, LOCK, ".gitignore"}:
         return
     raise StateError(
         needed=f"a {folder.name} folder that balance made",

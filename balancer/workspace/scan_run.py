@@ -99,7 +99,7 @@ def scan(workspace: Workspace, settings: ScanSettings, *, progress: Progress = S
 
     >>> result = scan(Workspace.open(folder), ScanSettings(folder / "xrays", patient=r"(p\d+)"))
     >>> result.imbalance.counts
-    {'nodule': 5, 'normal': 9}
+    {'nodule': 3, 'normal': 5}
     """
     from balancer.collection.scan import scan as scan_folder
     from balancer.collection.walk import require_folder

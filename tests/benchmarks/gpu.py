@@ -238,7 +238,7 @@ def measure(
             "plain batched loop, images a second", lambda: plain_speed(bench, config.batch_size, batches), minutes=0.5
         )
         sheet.part("batch-1 loop, images a second", lambda: plain_speed(bench, 1, 3 * batches), minutes=0.5)
-        sheet.part("LoRA step, of a bare one's speed", lambda: bench_lora(5 if reduced else 20), minutes=1.5)
+        sheet.part("LoRA step, of a bare one's speed", lambda: bench_lora(5 if reduced else 20).value, minutes=1.5)
         compiled = None
         if not reduced:
             compiled = sheet.part(

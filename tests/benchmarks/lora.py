@@ -15,6 +15,7 @@ from typing import Any
 
 from balancer.adapting.lora.settings import LoraSettings
 from balancer.adapting.lora.trainer import Lesson, make_books, prepare
+from tests.benchmarks.ratio import Ratio
 from tests.support.tiny_models import write_pipeline, write_xrays
 
 STEPS = 20
@@ -95,8 +96,8 @@ def bare_step(lesson: Lesson) -> Callable[[], None]:
     return step
 
 
-def bench_lora(steps: int = STEPS) -> float:
-    """Print and give how fast a whole step is, of a bare one's speed; the two are timed in turns."""
+def bench_lora(steps: int = STEPS) -> Ratio:
+    """How fast a whole step is, of a bare one's speed; the two are timed in turns."""
     import torch
 
     with tempfile.TemporaryDirectory() as place:
@@ -113,13 +114,11 @@ def bench_lora(steps: int = STEPS) -> float:
         pairs = [(timed(bare), timed(lambda step=step: learner.learn(step, 1e-6))) for step in range(steps + 3)][3:]
     plain, whole = (statistics.median(each) for each in zip(*pairs, strict=True))
     what = "Stable Diffusion 1.5's shapes at 512 px" if device.type == "cuda" else "a small base at 32 px"
-    print(
-        f"a LoRA step on {device.type}, {what}, batches of {lesson.settings.batch_size}: "
-        f"{lesson.settings.batch_size / whole:.1f} images a second, {plain / whole:.2f} of a bare step's speed, "
-        "caching and averaging included (goal: at least 0.9)"
+    note = f"{lesson.settings.batch_size / whole:.1f} images a second"
+    return Ratio(
+        "a step of `adapt --base`", plain / whole, "at least", 0.9, f"a bare step on {device.type}, {what}", note
     )
-    return plain / whole
 
 
 if __name__ == "__main__":
-    bench_lora()
+    print(bench_lora())

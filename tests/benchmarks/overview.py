@@ -1,28 +1,29 @@
-"""`make bench`: the speeds that the project promises, each measured here and now, ratios within one run.
+"""`make bench`: the speeds that the project promises, each a ratio of two things measured here, in one run.
 
-Without the real X-rays beside the checkout, `scan` is measured on drawn ones.
+It ends with the table that stands in the documentation. Without the real X-rays beside the checkout, made ones serve.
 """
 
 from __future__ import annotations
 
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from balancer.generators.protocol import ImageGenerator
 from balancer.imaging.decode import GreyImage
 from balancer.jobs import Job
+from balancer.parallel import cores
 from tests.benchmarks.lora import bench_lora
-from tests.support.cli_process import POCKET, balance, finished
+from tests.benchmarks.ratio import Ratio, in_turns, markdown, processor, seconds
+from tests.benchmarks.scan import bench_many
+from tests.support.cli_process import POCKET
 from tests.support.tiny_models import write_xrays
 
 XRAYS = Path(__file__).parents[3] / "shared" / "data" / "pediatric-cxr-224"
 PATIENT = r"(person\d+_(?:bacteria|virus)|(?:NORMAL2-)?IM-\d+|p\d+)"
-HELP = [sys.executable, "-c", "from balancer.cli.app import main; main()", "--help"]
 
 
 class Timed:
@@ -39,36 +40,19 @@ class Timed:
         return images
 
 
-def median_seconds(work: Callable[[], object], times: int = 5) -> float:
-    """The middle of a few timings, after one run that does not count."""
-    work()
-    return statistics.median(seconds(work) for _ in range(times))
+def bench_help() -> Ratio:
+    """What the command line adds to the start of Python and of its parser."""
+    bare, whole = in_turns(
+        lambda: run("import typer"), lambda: run("from balancer.cli.app import main; main()", "--help")
+    )
+    return Ratio("`balance --help`", whole / bare, "at most", 3, "`import typer`", f"{whole:.2f} s")
 
 
-def seconds(work: Callable[[], object]) -> float:
-    began = time.perf_counter()
-    work()
-    return time.perf_counter() - began
+def run(program: str, *arguments: str) -> None:
+    subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, check=True)
 
 
-def bench_help() -> None:
-    taken = median_seconds(lambda: subprocess.run(HELP, capture_output=True, check=True))
-    print(f"balance --help: {taken:.2f} s (goal: at most 0.5)")
-
-
-def bench_scan(folder: Path) -> None:
-    """Scan anew each time: nothing is remembered between the runs."""
-    root = XRAYS if XRAYS.is_dir() else write_xrays(folder / "drawn", {"A": 4000, "B": 1840}, size=(64, 64))
-    count = sum(1 for path in root.rglob("*") if path.is_file())
-
-    def anew() -> None:
-        with tempfile.TemporaryDirectory() as place:
-            finished(balance(Path(place), "scan", str(root), "--patient", PATIENT))
-
-    print(f"balance scan of {count} files, as a whole process: {median_seconds(anew, 3):.2f} s (goal: at most 3)")
-
-
-def bench_deep(folder: Path) -> None:
+def bench_deep(folder: Path) -> Ratio:
     """What `scan --deep` adds, against one thread that only decodes; in turns, since other work disturbs both."""
     import numpy as np
     from PIL import Image
@@ -88,17 +72,13 @@ def bench_deep(folder: Path) -> None:
     def deep() -> None:
         look_inside(collection, read_contents(root, collection.images, {}))
 
-    decode()
-    turns = [(seconds(decode), seconds(deep)) for _ in range(5)]
-    alone, ours = (statistics.median(column) for column in zip(*turns, strict=True))
-    print(
-        f"look inside {len(collection.images)} files (scan --deep): {ours:.2f} s; one thread that only decodes them: "
-        f"{alone:.2f} s; {alone / ours:.2f} times as fast (goal: at least 1.7)"
-    )
+    alone, ours = in_turns(decode, deep)
+    what = f"`scan --deep` of {len(collection.images)} files"
+    return Ratio(what, alone / ours, "at least", 1.7, "one thread that decodes them", f"{ours:.1f} s")
 
 
-def bench_fill(folder: Path, images: int = 128) -> None:
-    """What `fill` adds to the time inside the pipeline, with the pocket checkpoint as it is used by default."""
+def bench_fill(folder: Path, images: int = 500) -> Iterator[Ratio]:
+    """What `fill` adds to the time inside the pipeline, fitting of the screening checks counted."""
     from analysis.screening.screen import fit_screen
     from balancer.collection.scan import scan
     from balancer.dataset.merge import merge
@@ -129,7 +109,7 @@ def bench_fill(folder: Path, images: int = 128) -> None:
 
     began = time.perf_counter()
     screen = fit_screen(collection, split, state.cache)
-    print(f"fitting the gates, once: {time.perf_counter() - began:.0f} s for {len(screen.reals.paths)} images")
+    fitting = time.perf_counter() - began
 
     def whole() -> int:
         with Ledger(state) as ledger:
@@ -150,37 +130,15 @@ def bench_fill(folder: Path, images: int = 128) -> None:
     began = time.perf_counter()
     made = whole()
     taken = time.perf_counter() - began
-    added = (taken - timed.seconds) / timed.seconds
-    print(
-        f"fill of {images} images, {made} made, on {device} ({config.dtype}, {config.steps} steps): "
-        f"{timed.seconds:.1f} s in the pipeline ({made / timed.seconds:.1f} images a second), "
-        f"{taken - timed.seconds:.2f} s around it, screening and merge included: {added:.1%} (goal: at most 5%)"
-    )
+    around = taken - timed.seconds
+    pipeline = f"{made} images in the pipeline, {config.steps} steps, on {device}"
+    note = f"{timed.seconds:.0f} s in the pipeline, {around:.1f} s around it, {fitting:.0f} s to fit the checks"
+    yield Ratio("`fill`, its checks fitted", (around + fitting) / timed.seconds, "at most", 0.05, pipeline, note)
+    yield Ratio("`fill`, checks fitted before", around / timed.seconds, "at most", 0.05, pipeline)
 
 
-def bench_classifier() -> None:
-    """One training of the quick classifier as `compare` does it many times, and the share of it spent on batches."""
-    import numpy as np
-
-    from analysis.vision.augmentation import Augmentation
-    from analysis.vision.classifier import ClassifierSettings, train_classifier
-
-    greys = np.random.default_rng(0).integers(0, 256, (2050, 64, 64), np.uint8)
-    targets = np.arange(2050, dtype=np.int64) % 3
-    short = ClassifierSettings(steps=60)
-    train_classifier(greys, targets, ("a", "b", "c"), short)
-    plain = ClassifierSettings(steps=60, augmentation=Augmentation.none())
-    without = seconds(lambda: train_classifier(greys, targets, ("a", "b", "c"), plain))
-    taken = seconds(lambda: train_classifier(greys, targets, ("a", "b", "c"), short))
-    whole = seconds(lambda: train_classifier(greys, targets, ("a", "b", "c"), ClassifierSettings()))
-    print(
-        f"one training of the quick classifier, 2,050 images at 64 px, 600 steps: {whole:.0f} s (goal: at most 40); "
-        f"augmentation is {(taken - without) / taken:.0%} of a step"
-    )
-
-
-def bench_comparison(folder: Path) -> None:
-    """One training of a comparison and five of them, as `compare` runs them, and how long a step waits for images."""
+def bench_comparison(folder: Path) -> Iterator[Ratio]:
+    """Several trainings of a comparison beside one, and how long a step waits for images."""
     import numpy as np
     import pandas as pd
     import torch
@@ -199,35 +157,44 @@ def bench_comparison(folder: Path) -> None:
 
     study = Study(("a", "b", "c"), "c", part(2050), part(200), part(200))
 
-    def run(seeds: int) -> float:
+    def trained(seeds: int) -> float:
         settings = RunSettings(SmallNetwork(), seeds=tuple(range(seeds)))
         with tempfile.TemporaryDirectory(dir=folder) as place:
             return seconds(lambda: run_all(study, (ARMS["oversampling"],), settings, Path(place)))
 
-    one, five = run(1), run(5)
-    print(f"one training of a comparison, 2,050 images at 64 px, 600 steps: {one:.0f} s (goal: at most 40)")
-    print(f"five seeds: {five:.0f} s, {five / one:.1f} times one (goal: at most 4.5)")
+    one, five = trained(1), trained(5)
+    goal = 5 / min(cores(), 5) + 0.5
+    yield Ratio("five trainings of `compare`", five / one, "at most", goal, "one of them", f"{one:.0f} s for one")
     images, evenly = torch.from_numpy(study.train.images), torch.ones(2050)
 
     def fetch() -> None:
         for step in range(600):
             images[draw_indices(evenly, 64, generator(0, "bench", step))].float().div(255)
 
-    print(f"waiting for images: {seconds(fetch) / one:.1%} of a training (goal: at most 5%)")
+    yield Ratio("waiting for images", seconds(fetch) / one, "at most", 0.05, "a training of 600 steps")
+
+
+def ratios() -> Iterator[Ratio]:
+    """All of them, each as soon as it is measured."""
+    yield bench_help()
+    with tempfile.TemporaryDirectory() as folder:
+        yield from bench_many(Path(folder), 100_000)
+    with tempfile.TemporaryDirectory() as folder:
+        yield bench_deep(Path(folder))
+    with tempfile.TemporaryDirectory() as folder:
+        yield from bench_fill(Path(folder))
+    with tempfile.TemporaryDirectory() as folder:
+        yield from bench_comparison(Path(folder))
+    yield bench_lora()
 
 
 def main() -> None:
-    """Measure everything; takes a few minutes."""
-    bench_help()
-    with tempfile.TemporaryDirectory() as folder:
-        bench_scan(Path(folder))
-        bench_deep(Path(folder))
-    with tempfile.TemporaryDirectory() as folder:
-        bench_fill(Path(folder))
-    bench_classifier()
-    with tempfile.TemporaryDirectory() as folder:
-        bench_comparison(Path(folder))
-    bench_lora()
+    """Measure everything; takes some minutes."""
+    found = []
+    for each in ratios():
+        print(each, flush=True)
+        found.append(each)
+    print(f"\nMeasured on {processor()}.\n\n{markdown(found)}")
 
 
 if __name__ == "__main__":

@@ -14,12 +14,14 @@ import sys
 import tempfile
 import time
 from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from PIL import Image
+
+from tests.benchmarks.ratio import Ratio, in_turns, seconds
 
 SHARES = {"NORMAL": 0.7, "PNEUMONIA": 0.25, "NODULE": 0.05}
 PATIENT = r"(p\d+)"
@@ -35,17 +37,6 @@ def write_many(root: Path, count: int) -> Path:
             Image.fromarray(chance.integers(0, 256, (16, 16), np.uint8)).save(buffer, "PNG", compress_level=1)
             (root / label / f"p{number // 2:06}-{number % 2}.png").write_bytes(buffer.getvalue())
     return root
-
-
-def seconds(*works: Callable[[], object], times: int = 5) -> list[float]:
-    """The best of a few timings of each, taken in turns: what disturbs a run only makes it longer."""
-    taken: list[list[float]] = [[] for _ in works]
-    for _ in range(times):
-        for work, found in zip(works, taken, strict=True):
-            began = time.perf_counter()
-            work()
-            found.append(time.perf_counter() - began)
-    return [min(found) for found in taken]
 
 
 def entries(folder: str) -> Iterator[os.DirEntry[str]]:
@@ -77,17 +68,26 @@ def load(root: Path) -> None:
         subprocess.run(command, check=True, capture_output=True, env=environment)
 
 
-def bench_many(folder: Path, count: int) -> None:
+def bench_many(folder: Path, count: int) -> Iterator[Ratio]:
+    """A first scan, and one that finds nothing changed."""
     from balancer.collection.scan import scan
 
     root = write_many(folder / "many", count)
     found = scan(root, PATIENT)
-    own, anew = seconds(lambda: loop(root), lambda: scan(root, PATIENT))
-    print(f"scan of {count} files: {anew:.2f} s, a loop of scandir and Image.open {own:.2f} s: {own / anew:.1f} times")
-    bare, again = seconds(lambda: walk(root), lambda: scan(root, PATIENT, known=found))
-    print(f"unchanged rescan: {again:.2f} s, bare scandir and stat {bare:.2f} s: {again / bare:.2f} times as long")
-    (other,) = seconds(lambda: load(root), times=1)
-    print(f"load_dataset('imagefolder'): {other:.0f} s: {other / anew:.0f} times as long as scan")
+    own, first = in_turns(lambda: loop(root), lambda: scan(root, PATIENT), times=3)
+    what = f"`scan` of {count:,} files"
+    yield Ratio(what, own / first, "at least", 2.5, "a loop of `scandir` and `Image.open`", f"{first:.1f} s")
+    bare, again = in_turns(lambda: walk(root), lambda: scan(root, PATIENT, known=found), times=3)
+    yield Ratio("the same, unchanged", again / bare, "at most", 1.4, "a bare walk", f"{again:.1f} s")
+
+
+def bench_load(folder: Path, count: int) -> Ratio:
+    """What one would wait for `load_dataset`."""
+    from balancer.collection.scan import scan
+
+    root = write_many(folder / "many", count)
+    first, other = map(seconds, (lambda: scan(root, PATIENT), lambda: load(root)))
+    return Ratio("`load_dataset('imagefolder')`", other / first, "at least", 20, f"`scan` of {count:,} files")
 
 
 def bench_million(folder: Path, count: int = 1_000_000) -> None:
@@ -126,7 +126,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         bench_million(Path(folder))
     with tempfile.TemporaryDirectory() as folder:
-        bench_many(Path(folder), 100_000)
+        for ratio in bench_many(Path(folder), 100_000):
+            print(ratio)
+    with tempfile.TemporaryDirectory() as folder:
+        print(bench_load(Path(folder), 100_000))
 
 
 if __name__ == "__main__":

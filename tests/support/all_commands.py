@@ -1,4 +1,4 @@
-"""Every command once, over drawn radiographs and tiny networks: in a namespace without a network, its calls noted.
+"""Every command once, over drawn radiographs and tiny networks, its calls noted, or traced without a network.
 
 The user, the host, the home folder and the folder of all this have names that are easily found again.
 """
@@ -10,10 +10,12 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.support.cli_process import NOTED_IN, balance
+from tests.support.review_client import read
 from tests.support.strace_log import changes, connects, watching
 from tests.support.tiny_models import write_lora, write_pipeline, write_xrays
 
@@ -54,6 +56,9 @@ ERRANDS: Sequence[tuple[str, ...]] = (
 LAST: Sequence[tuple[str, ...]] = (("unmerge", "data/xrays-balanced"), ("purge", "--yes"))
 
 
+Run = Callable[[Path, tuple[str, ...]], "Done"]
+
+
 @dataclass(frozen=True, slots=True)
 class Done:
     """What came of a command; `connects` are the network addresses that it tried to reach.
@@ -87,14 +92,30 @@ def prepare(folder: Path) -> Path:
     return work
 
 
-def run_all(work: Path, errands: Sequence[tuple[str, ...]]) -> Iterator[Done]:
+def run_all(work: Path, errands: Sequence[tuple[str, ...]], run: Run) -> Iterator[Done]:
     """Each in turn."""
     for arguments in errands:
         yield run(work, _with_an_image(work, arguments))
 
 
-def run(work: Path, arguments: tuple[str, ...]) -> Done:
-    """One command; somebody reads the page that it serves."""
+def noted(work: Path, arguments: tuple[str, ...]) -> Done:
+    """One command that notes what Python does; somebody reads the page that it serves."""
+    log = work.parent / "calls"
+    log.write_bytes(b"")
+    process = balance(work, *arguments, **_names(work), **{NOTED_IN: str(log)})
+    said = ""
+    for line in process.stdout if "--reader" in arguments else ():
+        said += line
+        if line.startswith("http"):
+            read(line.strip())
+            break
+    said += process.communicate()[0]
+    trace = log.read_text("utf-8", "replace")
+    return Done(arguments, process.wait(), said, "", connects(trace), changes(trace, COLLECTION))
+
+
+def traced(work: Path, arguments: tuple[str, ...]) -> Done:
+    """One command under strace, without a network; somebody reads the page that it serves."""
     log = work.parent / "calls"
     reader = [sys.executable, "-m", "tests.support.review_client"] if "--reader" in arguments else []
     program = [sys.executable, "-c", "from balancer.cli.app import main; main()", *arguments]
@@ -126,8 +147,11 @@ def _apart() -> list[str]:
 
 def _environment(work: Path) -> dict[str, str]:
     kept = {name: os.environ[name] for name in ("PATH", "LANG", "OMP_NUM_THREADS") if name in os.environ}
-    names = dict.fromkeys(("USER", "LOGNAME", "USERNAME"), USER) | {"HOSTNAME": HOST, "HOME": str(work.parent)}
-    return {**kept, **names, "PYTHONPATH": str(Path(__file__).parents[2]), "TORCH_COMPILE_DISABLE": "1"}
+    return {**kept, **_names(work), "PYTHONPATH": str(Path(__file__).parents[2]), "TORCH_COMPILE_DISABLE": "1"}
+
+
+def _names(work: Path) -> dict[str, str]:
+    return dict.fromkeys(("USER", "LOGNAME", "USERNAME"), USER) | {"HOSTNAME": HOST, "HOME": str(work.parent)}
 
 
 def _with_an_image(work: Path, arguments: tuple[str, ...]) -> tuple[str, ...]:
@@ -146,7 +170,7 @@ def main() -> None:
         work = prepare(Path(folder))
         for arguments in (*ERRANDS, *LAST):
             began = time.monotonic()
-            done = run(work, _with_an_image(work, arguments))
+            done = traced(work, _with_an_image(work, arguments))
             seconds = round(time.monotonic() - began, 1)
             print(json.dumps([done.arguments, done.code, seconds, *done.connects, *done.changes]), flush=True)
             if done.code or "-v" in sys.argv:

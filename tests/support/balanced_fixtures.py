@@ -33,7 +33,7 @@ MODEL = ModelRef("tiny-sd", None, "ab" * 32)
 CONFIG = GenerationConfig(MODEL, None, 1.0, "ddim", 2, 3.0, 32, 32, "float32", 4)
 OUTPUT = OutputFormat("PNG", ".png", "L", 8, (32, 32))
 FACTS = {"seed": "0", "stamps": "patient leakage not excluded"}
-STRIDE, LAST = 5, 24  # copying is the same step again and again; what comes last is done once
+LAST = 24  # copying is the same step again and again; what comes last is done once
 COUNTS = {"NODULE": 3, "NORMAL": 5}
 
 
@@ -125,8 +125,11 @@ def without_exchange(work: Callable[[], object]) -> Callable[[], object]:
     return poor
 
 
-def survive(folder: Path, scenario: str) -> int:
-    """Kill a scenario before each of its steps in turn; how many there were."""
+def survive(folder: Path, scenario: str, stride: int) -> int:
+    """Kill a scenario before each of its steps in turn; how many there were.
+
+    Every `stride`-th step, more of them near the end.
+    """
     out, before = folder / "balanced", folder / "before"
     work: Callable[[], object] = lambda: balanced(folder, 3)  # noqa: E731
     if scenario == "unmerge":
@@ -142,7 +145,8 @@ def survive(folder: Path, scenario: str) -> int:
     total = killed_before(0, folder, work)
     whole = {tree_hash(out), tree_hash(before)}
     wanted = tree_hash(out)
-    for step in (*range(1, total - LAST, STRIDE), *range(max(1, total - LAST), total + 1)):
+    often = max(1, stride // 4)
+    for step in (*range(1, total - LAST, stride), *range(max(1, total - LAST), total, often), total):
         _reset(out, before)
         assert killed_before(step, folder, work) == step
         if scenario != "unmerge" and out.exists():
@@ -168,4 +172,4 @@ def with_label(candidate: Candidate, label: str) -> Candidate:
 
 
 if __name__ == "__main__":
-    print(survive(Path(sys.argv[2]), sys.argv[1]))
+    print(survive(Path(sys.argv[2]), sys.argv[1], int(sys.argv[3])))

@@ -20,7 +20,7 @@ from typing import IO, Any, cast
 
 ROOT = Path(__file__).parents[2]
 POCKET = ROOT / "examples" / "pocket"
-AT_CANDIDATE = "TESTS_SIGNAL_AT_CANDIDATE"
+AT_CANDIDATE, NOTED_IN = "TESTS_SIGNAL_AT_CANDIDATE", "TESTS_NOTED_IN"  # of the environment: see torture/forked.py
 PATIENCE = 900
 """Seconds after which what does not end is ended: no claim about any machine's speed."""
 _CAN_FORK = sys.platform == "linux"  # elsewhere a fork of a process that has imported so much may crash
@@ -36,13 +36,13 @@ def tree_hash(folder: Path) -> str:
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
-def balance(folder: Path, *arguments: str, at_candidate: int = 0) -> Process:
+def balance(folder: Path, *arguments: str, at_candidate: int = 0, **changes: str) -> Process:
     """Start the command line in a folder, in a process group of its own; nobody is there to be asked anything.
 
     `at_candidate`: a signal that it sends to itself as its first candidate is set in place, however fast it is;
-    SIGSTOP makes it wait there for SIGCONT.
+    SIGSTOP makes it wait there for SIGCONT. `changes` go into its environment.
     """
-    changed = environment(**({AT_CANDIDATE: str(int(at_candidate))} if at_candidate else {}))
+    changed = environment(**changes, **({AT_CANDIDATE: str(int(at_candidate))} if at_candidate else {}))
     if not _CAN_FORK:
         return cast(Process, _fresh(folder, arguments, subprocess.PIPE, subprocess.STDOUT, changed))
     ours, theirs = os.pipe()

@@ -18,6 +18,13 @@ def main(command: list[str]) -> int:
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert process.stdout
     address = process.stdout.readline().strip()
+    read(address)
+    print(address, process.stdout.read())
+    return process.wait()
+
+
+def read(address: str) -> None:
+    """Answer the first image of a page, and finish."""
     page, _, token = address.partition("?token=")
 
     def ask(path: str, fields: dict[str, object] | None = None) -> dict[str, object]:
@@ -30,8 +37,6 @@ def main(command: list[str]) -> int:
     given = {"answer": "real"} if shown["blinded"] else {"decision": "accept"}
     ask("answer", {"id": shown["cases"][0]["id"], **given})  # type: ignore[index]
     ask("finish", {})
-    print(address, process.stdout.read())
-    return process.wait()
 
 
 if __name__ == "__main__":

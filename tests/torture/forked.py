@@ -12,12 +12,14 @@ import socket
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.support.cli_process import AT_CANDIDATE
+from tests.support.cli_process import AT_CANDIDATE, NOTED_IN
+from tests.support.strace_log import note_calls
 
 os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}  # a fork beside other threads may hang
 os.environ |= {"HF_HUB_OFFLINE": "1", "TORCHDYNAMO_DISABLE": "1"}  # compiling takes minutes, and is not what is tried
@@ -119,7 +121,9 @@ def _become(folder: Path, arguments: Sequence[str], outputs: Sequence[int], prep
 
 
 def main() -> None:
-    """The command line; with TESTS_SIGNAL_AT_CANDIDATE in the environment it sends itself that signal on its way."""
+    """The command line, which signals itself and notes its calls as the environment asks."""
+    if log := os.environ.pop(NOTED_IN, ""):
+        note_calls(Path(log))
     if sign := os.environ.pop(AT_CANDIDATE, ""):
         signal_at_candidate(int(sign))
     from balancer.cli.app import main as balance
@@ -167,11 +171,17 @@ def serve(client: socket.socket) -> None:
         if select.select([client], [], [], 0.01 if running else None)[0]:
             asked, outputs, _, _ = socket.recv_fds(client, 1 << 20, 2)
             if not asked:  # the client is gone
-                return
+                return _end(running)
             running.add(_start(client, json.loads(asked), outputs))
         while running and (ended := os.waitpid(-1, os.WNOHANG))[0]:
             running.remove(ended[0])
             client.send(json.dumps([ended[0], os.waitstatus_to_exitcode(ended[1])]).encode())
+
+
+def _end(running: Iterable[int]) -> None:
+    for child in running:
+        with suppress(ProcessLookupError):
+            os.kill(child, signal.SIGKILL)
 
 
 def _start(client: socket.socket, asked: dict[str, Any], outputs: Sequence[int]) -> int:

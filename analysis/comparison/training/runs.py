@@ -32,7 +32,7 @@ from analysis.comparison.training.run_files import Shelf, Which, digest, hash_of
 from analysis.comparison.training.training_spec import Learner, Progress, Seen, Watched
 from analysis.comparison.training.worker_pool import Job, Layout, Said, Training, WorkerPool, one_thread
 from balancer import __version__
-from balancer.parallel import cores
+from balancer.parallel import cores, free_memory
 
 _WORTH_PROCESSES = 400  # steps, about as long as it takes to start them
 _TEMPORARY = ".seen-"
@@ -200,17 +200,7 @@ def usual_workers(learner: Learner, steps: int) -> int:
     """As many as there are cores and memory for; one for a GPU, and for what is done before processes have started."""
     if learner.device != "cpu" or steps < _WORTH_PROCESSES:
         return 1
-    return max(1, min(cores(), _free_memory() // learner.memory))
-
-
-def _free_memory() -> int:
-    """Bytes that programs can still have; plenty where the system does not say."""
-    try:
-        lines = Path("/proc/meminfo").read_text("ascii").splitlines()
-    except OSError:
-        return 10**12
-    found = [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")]
-    return found[0] if found else 10**12
+    return max(1, min(cores(), free_memory() // learner.memory))
 
 
 def _adjusted(training: Training, shelf: Shelf, study: Study) -> Said:

@@ -35,6 +35,10 @@ _FIDELITY = {
     **{"kid": "KID, lower is nearer", "fid": "FID, lower is nearer"},
     **{"precision": "share that looks real (precision)", "recall": "share of real kinds that are there (recall)"},
 }
+_NOT_ANONYMOUS = (
+    "Accepted images lie below the rejection threshold because the others were rejected: that says nothing of how many "
+    "copies the check misses. This does not make any image anonymous."
+)
 _BEYOND = 2.5  # times the rejection threshold: what is farther is drawn at the edge
 
 
@@ -226,7 +230,7 @@ def _copy_blocks(found: Copies) -> list[Block]:
         "asked, beyond 99.5% an image is rejected. A line to the right of the real one means copying; what is "
         "beyond the edge is drawn at it."
     )
-    blocks: list[Block] = [Plot(svg, told), _copy_table(found), Words(_rule_of_three(found), "quiet")]
+    blocks: list[Block] = [Plot(svg, told), _copy_table(found), Words(_NOT_ANONYMOUS, "quiet")]
     if not found.certain:
         blocks.append(Words("The thresholds may be of another state of the collection than the images.", "warning"))
     return blocks
@@ -245,17 +249,6 @@ def _copy_table(found: Copies) -> Table:
 def _above(values: Sequence[float], limit: float) -> str:
     count = sum(value > limit for value in values)
     return f"{count:,} ({count / len(values):.1%})" if values else "0"
-
-
-def _rule_of_three(found: Copies) -> str:
-    count = len(found.accepted)
-    if not count or any(value > found.reject for value in found.accepted):
-        return "This does not make any image anonymous."
-    most = min(1.0, 3 / count)
-    return (
-        f"0 of {count:,} accepted images are beyond 99.5%, so at most {most:.1%} of such images would be, by this "
-        "measure (rule of three). That does not make them anonymous."
-    )
 
 
 def probe(facts: Facts) -> Section:
@@ -318,7 +311,7 @@ def quality(facts: Facts) -> Section:
         for name, value, same in _fidelity(mapping(each))
     ]
     note = "A good figure does not mean that the images help; only the comparison can say so."
-    blocks: list[Block] = [Bullets(list(filter(None, said)))]
+    blocks: list[Block] = [Bullets([*filter(None, said), *texts(facts.quality.get("notes"))])]
     if rows:
         caption = f"Measured in {text(facts.quality.get('embedding')) or 'an embedding'}"
         blocks.append(Table(caption, ["class and figure", "real to synthetic [95%]", "real to real"], rows))

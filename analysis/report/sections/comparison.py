@@ -106,7 +106,8 @@ def comparison(facts: Facts) -> Section:
 
 def _design(results: Results) -> str:
     ends = [metric_in_words(each) for each in (results.primary, results.secondary) if each]
-    said = [f"Endpoint, named beforehand: {ends[0]}" + (f"; second: {ends[1]}." if ends[1:] else ".")] if ends else []
+    named = f", {results.how_named}" if results.how_named else ""
+    said = [f"Endpoint{named}: {ends[0]}" + (f"; second: {ends[1]}." if ends[1:] else ".")] if ends else []
     if results.seeds is not None:
         said.append(f"Each arm was trained with {many(results.seeds, 'seed')}, paired across arms.")
     kinds = (("without", results.free), ("with", results.synthetic))

@@ -153,9 +153,10 @@ def _training(facts: Facts) -> str:
     ends = " and ".join(metric_in_words(each) for each in (results.primary, results.secondary) if each)
     seeds = f", {many(results.seeds, 'seed')} each" if results.seeds else ""
     seeds += " in each fold" if seeds and results.folds else ""
+    named = f", {results.how_named}" if results.how_named else ""
     return (
         f"Classifiers were trained in {count} ({arms}) at equal optimiser steps{seeds}, and "
-        f"tested on real images at natural prevalence. Endpoints, named beforehand: {ends or 'unknown'}. "
+        f"tested on real images at natural prevalence. Endpoints{named}: {ends or 'unknown'}. "
         f"{_chosen(results)}{_redraws(results)} Intervals (95%) are Student's, by errors that come from "
         "a bootstrap over patients and seeds, paired across arms; p values are corrected by Holm's method."
     )

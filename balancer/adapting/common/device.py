@@ -72,6 +72,9 @@ def deaf_children() -> Iterator[None]:
 
     torch's compilers ignore it themselves, but only when they have started: before, each prints a traceback.
     """
+    if not hasattr(signal, "pthread_sigmask"):  # Windows has no such masks
+        yield
+        return
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield

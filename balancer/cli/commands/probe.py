@@ -68,7 +68,7 @@ def quality(
     device: str = typer.Option("auto", help="cuda, mps or cpu."),
     as_json: bool = typer.Option(False, "--json", help="Print the result as JSON."),
 ) -> None:
-    """Say how near synthetic images are to real ones, beside how near real ones are to each other.
+    """Measure how near synthetic images are to held-out real ones, beside how near real ones are to each other.
 
     These figures do not say that the images help: only a comparison on real patients does.
 
@@ -158,6 +158,8 @@ def _print_quality(found: Quality) -> None:
     result(table(["class and figure", "real to synthetic [95%]", "real to real", "a side"], rows))
     result(f"Measured in {printable(found.space)}. KID is 0 where nothing differs; FID is biased upwards by few images")
     result("(compare it with real to real alone); precision: looks real; recall: every kind of real image is there.")
+    for note in found.notes:
+        result(f"Note: {printable(note)}")
     if not found.patients_known:
         result("Note: patients are unknown: halves of the real images may share some, so real to real looks nearer.")
 

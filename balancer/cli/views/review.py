@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from analysis.statistics.agreement import Accuracy, Agreement, Proportion, Study
     from balancer.cli.session import Session
 
-_FEW = 20  # images of each kind; fewer leave the interval too wide to say anything
-
 
 def review_summary(session: Session, desk: ReviewDesk, count: int, out: Path | None) -> list[str]:
     """What was decided, and what to run next."""
@@ -37,9 +35,7 @@ def review_summary(session: Session, desk: ReviewDesk, count: int, out: Path | N
 
 def blinded_summary(session: Session, desk: BlindedDesk) -> list[str]:
     """How well this reader told real from synthetic."""
-    from analysis.statistics.agreement import studies
-
-    found = [study for study in studies(session.ledger.readings(session.collection)) if study.name == desk.study]
+    found = [study for study in _studies(session) if study.name == desk.study]
     mine = [each for study in found for each in study.readers if each.reader == desk.reader and each.all.total]
     left = len(desk.overview()) - desk.answered
     if not mine:
@@ -91,7 +87,20 @@ def results_as_json(session: Session) -> dict[str, Any]:
 def _studies(session: Session) -> list[Study]:
     from analysis.statistics.agreement import studies
 
-    return studies(session.ledger.readings(session.collection))
+    return studies(session.ledger.readings(session.collection), _patients(session))
+
+
+def _patients(session: Session) -> dict[str, str]:
+    """The patient of each image of a blinded study: an image made from a real one belongs to that one's patient."""
+    from analysis.review.cases import REAL, SYNTHETIC
+
+    known = session.collection.images["patient"].dropna()
+    found = {f"{REAL} {name}": str(patient) for name, patient in known.items()}
+    for label in session.collection.labels:
+        for key, (candidate, _) in session.ledger.candidates(session.collection, label).items():
+            if candidate.job and (source := candidate.job.method.source):
+                found[f"{SYNTHETIC} {key}"] = found.get(f"{REAL} {source.path}", f"{REAL} {source.path}")
+    return found
 
 
 def _decided(session: Session) -> dict[str, dict[str, int]]:
@@ -149,7 +158,9 @@ def _in_words(found: Proportion) -> str:
 
 def _meaning(found: Accuracy) -> str:
     """What an accuracy says, for two kinds half and half."""
-    few = min(found.real.total, found.synthetic.total) < _FEW
+    from analysis.data.minimums import READER_IMAGES
+
+    few = min(found.real.total, found.synthetic.total) < READER_IMAGES
     if found.all.low > 0.5:
         return "The synthetic images can be told from real ones."
     if found.all.high < 0.5:

@@ -55,10 +55,11 @@ def test_compare_finds_the_smallest_detectable_difference_as_often_as_promised()
     assert share_of_helps(10, 90, smallest, 150) == pytest.approx(0.8, abs=0.1)
 
 
-def test_eight_patients_detect_nothing_in_eighty_percent():
-    simulation = Simulation(singles(8, 72), USUAL)
-    assert simulation.smallest() is None
-    assert share_of_helps(8, 72, 0.379, 150) < 0.7
+def test_few_patients_need_more_than_the_normal_distribution_says():
+    """By z it was 0.43 for six, which compare shows in little more than half of the test sets."""
+    assert Simulation(singles(6, 54), USUAL).smallest() is None
+    assert Simulation(singles(8, 72), USUAL).smallest() > 0.42
+    assert share_of_helps(6, 54, 0.43, 150) < 0.7
 
 
 def test_equal_arms_are_called_helpful_in_a_fortieth():

@@ -42,6 +42,23 @@ def test_more_real_images_are_no_farther_than_real_ones_are(merged):
     assert "cannot be said" in content["classes"]["B"]["sentence"]
 
 
+def test_held_out_real_images_are_the_reference(merged):
+    """Copies of training images look perfect beside them, and are no better than others beside held-out ones."""
+    held = replace(
+        merged,
+        synthetic={"A": merged.real["A"], "B": Images()},
+        validation={"A": merged.synthetic["A"], "B": Images()},
+    )
+    found = measure_quality(held, SPACE)
+    assert (found.held_out, found.notes) == (("A",), [])
+    assert found.classes["A"].excess["kid"].low < 0 < found.classes["A"].excess["kid"].high
+    seen = measure_quality(replace(held, validation={"A": Images(), "B": Images()}), SPACE)
+    assert seen.held_out == ()
+    assert seen.notes[0].startswith("A: compared with training images")
+    assert report(seen)["notes"] == seen.notes
+    assert seen.classes["A"].figures["fid"].value < found.classes["A"].figures["fid"].value
+
+
 def test_other_images_are_farther(merged):
     other = replace(merged, synthetic={"A": merged.real["B"], "B": Images()})
     found = measure_quality(other, SPACE)

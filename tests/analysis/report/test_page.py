@@ -270,6 +270,27 @@ def test_the_paragraph_says_by_which_images_arms_were_chosen():
     assert answers["The classifier and how it was trained"] == "backbone small, side 64"
 
 
+@pytest.mark.parametrize(
+    ("openings", "named"),
+    [
+        (1, "Endpoints, named beforehand: "),
+        (2, "Endpoints, chosen after 1 look at the test split: "),
+        (4, "Endpoints, chosen after 3 looks at the test split: "),
+        (None, "Endpoints: "),
+    ],
+)
+def test_only_an_endpoint_of_the_first_look_was_named_beforehand(openings, named):
+    facts = facts_with(LABELS, read_results(metrics(LABELS, "NODULE", openings=openings)))
+    assert named in paragraph(facts)
+    assert named.replace("Endpoints", "Endpoint") in page_of(facts)
+
+
+def test_images_that_passed_the_copy_check_are_not_counted_as_proof(filled):
+    page = page_of(gathered(filled))
+    assert "rule of three" not in page
+    assert "that says nothing of how many copies the check misses" in page
+
+
 def test_a_comparison_of_which_little_is_known_makes_a_page():
     page = page_of(facts_with(("A", "B"), read_results({"verdict": "Cannot tell."})))
     assert "Cannot tell." in page

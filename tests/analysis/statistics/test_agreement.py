@@ -17,9 +17,33 @@ def answers(table):
 
 
 def test_wilsons_interval():
-    found = proportion(0, 10)
+    found = proportion([False] * 10, list("abcdefghij"))
     assert (found.share, found.low, round(found.high, 4)) == (0, 0, 0.2775)
-    assert proportion(0, 0).share is None
+    assert proportion([], []).share is None
+
+
+def test_images_of_few_patients_leave_the_accuracy_as_uncertain_as_it_is():
+    """Twenty patients of five images, told right or wrong together: Wilson's interval of 100 images covers 3 in 4."""
+    rng, names = np.random.default_rng(0), [str(number) for number in np.repeat(np.arange(20), 5)]
+    covered = {"patients": [], "images": []}
+    for _ in range(200):
+        of_patient = np.repeat(rng.beta(1, 1, 20), 5)
+        hits = (rng.random(100) < of_patient).tolist()
+        for unit, groups in (("patients", names), ("images", [str(number) for number in range(100)])):
+            found = proportion(hits, groups)
+            covered[unit].append(found.low <= 0.5 <= found.high)
+    assert np.mean(covered["images"]) < 0.85
+    assert np.mean(covered["patients"]) == pytest.approx(0.95, abs=0.04)
+
+
+def test_answers_of_a_study_are_judged_by_patient():
+    read = [
+        Reading("one", "A", f"real {number}", "real", "real" if number % 2 else "synthetic") for number in range(12)
+    ]
+    alone, together = (studies(read, of)[0].readers[0] for of in ({}, {f"real {n}": str(n % 2) for n in range(12)}))
+    assert alone.all.hits == together.all.hits == 6
+    assert (together.all.low, together.all.high) == (pytest.approx(0, abs=0.01), pytest.approx(1, abs=0.01))
+    assert alone.all.low > 0.2
 
 
 def test_kappa_of_a_known_table_and_its_interval_as_resampling_finds_it():

@@ -360,9 +360,10 @@ def quick_disk(tmp_path):
         yield folder
 
 
+@pytest.mark.parametrize("stride", [16, pytest.param(1, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("scenario", ["first", "top-up", "top-up-without-exchange", "unmerge"])
-def test_killed_at_any_step_it_ends_with_the_same_tree(quick_disk, scenario):
-    command = [sys.executable, "-m", "tests.support.balanced_fixtures", scenario, quick_disk]
+def test_killed_at_any_step_it_ends_with_the_same_tree(quick_disk, scenario, stride):
+    command = [sys.executable, "-m", "tests.support.balanced_fixtures", scenario, quick_disk, str(stride)]
     root = Path(__file__).parents[3]
     done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -91,7 +91,7 @@ def test_names_come_back_to_the_letter(tmp_path, label):
     assert pack.line("classes", label, "findings", 0) is not None
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(labels=st.lists(st.text(min_size=1).filter(words_of), min_size=1, max_size=4, unique_by=key_of))
 def test_any_names_come_back(tmp_path_factory, labels):
     path = tmp_path_factory.mktemp("new") / "mine.yaml"

@@ -156,7 +156,8 @@ def test_the_label_takes_no_part_in_the_draw():
 
 
 def test_prompts_are_the_same_in_another_process_with_another_hash_seed():
-    code = "from balancer.prompting.prompts import *; print(make_prompt(load_pack('chest'), 'COVID', 11, 4))"
+    imports = "from balancer.prompting.packs import *; from balancer.prompting.prompts import *"
+    code = f"{imports}; print(make_prompt(load_pack('chest'), 'COVID', 11, 4))"
     run = [sys.executable, "-c", code]
     other = subprocess.run(run, env={**os.environ, "PYTHONHASHSEED": "77"}, capture_output=True, text=True, check=True)
     assert other.stdout.strip() == str(make_prompt(load_pack("chest"), "COVID", 11, 4))

@@ -230,7 +230,7 @@ def test_the_lock_of_a_dead_process_is_no_lock(state):
     )
     subprocess.run([sys.executable, "-c", program, str(state.folder)], check=False)
     with locked(State(state.folder)):
-        assert (state.folder / "lock").read_text() == str(os.getpid())
+        assert (state.folder / "lock.holder").read_text() == str(os.getpid())
 
 
 def test_the_lock_of_a_dead_process_is_taken_over_though_its_child_still_works(state):
@@ -242,7 +242,7 @@ def test_the_lock_of_a_dead_process_is_taken_over_though_its_child_still_works(s
     )
     subprocess.run([sys.executable, "-c", program, str(state.folder)], check=False)
     with locked(State(state.folder)):
-        assert (state.folder / "lock").read_text() == str(os.getpid())
+        assert (state.folder / "lock.holder").read_text() == str(os.getpid())
 
 
 def test_contents_come_back_as_they_were(state, xrays):

@@ -58,10 +58,10 @@ def test_the_second_of_two_is_refused_with_the_firsts_process_id(work, arguments
     assert sorted(work.rglob("*")) == before
     first.kill()  # its lock is no lock any more
     first.communicate()
-    assert (work / ".balance" / "lock").read_text() == str(first.pid)
+    assert (work / ".balance" / "lock.holder").read_text() == str(first.pid)
     after = CliRunner().invoke(app, arguments).exception
     assert after is None or not isinstance(after, BalanceError) or "is at work" not in after.found
-    assert not (work / ".balance").exists() or (work / ".balance" / "lock").read_text() == str(os.getpid())
+    assert not (work / ".balance").exists() or (work / ".balance" / "lock.holder").read_text() == str(os.getpid())
 
 
 def test_the_nearest_state_folder_is_locked_and_none_is_made(work, tmp_path_factory):

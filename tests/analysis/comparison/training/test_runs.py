@@ -52,14 +52,15 @@ def test_processes_give_the_same_as_one(tmp_path):
     assert (heard[0], heard[-1]) == ((0, 32), (32, 32))
 
 
-def test_several_runs_share_the_processes_and_end_as_alone(tmp_path):
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_several_runs_share_the_processes_and_end_as_alone(tmp_path, workers):
     """The learning curve's: another study for each seed."""
     studies = [replace(study(), train=part((40, 30, 6), seed=seed)) for seed in (1, 2, 3)]
     runs = [
         run_of(replace(SMALL, seeds=(seed,)), tmp_path / f"{seed}-of-3", FEW[:2], of) for seed, of in enumerate(studies)
     ]
     heard = []
-    with WorkerPool(2) as pool:
+    with WorkerPool(workers) as pool:
         run_together(runs, pool=pool, progress=lambda done, total: heard.append((done, total)))
     assert (heard[0], heard[-1]) == ((0, 12), (12, 12))
     for run in runs:
@@ -198,15 +199,16 @@ def test_a_killed_comparison_leaves_no_images_for_good(tmp_path):
     assert not list(tmp_path.glob(".seen-*"))
 
 
-def test_frozen_features_are_of_another_network_for_each_seed_and_run_alike_everywhere(tmp_path):
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_frozen_features_are_of_another_network_for_each_seed_and_run_alike_everywhere(tmp_path, workers):
     settings = RunSettings(Frozen(side=SIDE, steps=6), seeds=(0, 1))
     arms, _ = choose_arms(study(), settings.learner)
     looked = []
     alone = told(settings, tmp_path / "one", arms, looking=lambda done, total: looked.append((done, total)))
     assert looked == [(step, 12) for step in range(1, 13)]
     assert not np.array_equal(alone["real"][0], alone["real"][1])  # a regression has no luck of its own
-    both = told(settings, tmp_path / "two", arms, workers=2)
-    assert all(np.array_equal(alone[name], both[name]) for name in alone)
+    again = told(settings, tmp_path / "two", arms, workers=workers)
+    assert all(np.array_equal(alone[name], again[name]) for name in alone)
 
 
 def slow(task):
@@ -222,6 +224,7 @@ def greedy(task):
     raise MemoryError("all of it")
 
 
+@pytest.mark.slow
 def test_a_killed_worker_is_told_and_what_is_finished_is_kept(tmp_path, monkeypatch):
     monkeypatch.setenv("BEGUN", str(tmp_path / "begun"))
     arms = (ARMS["real"], Arm("slow", "free", slow))
@@ -249,7 +252,7 @@ def children():
     ("learn", "error", "words", "workers"),
     [
         (greedy, OutOfMemory, "memory to train wrong", 1),
-        (greedy, OutOfMemory, "memory to train wrong", 2),
+        pytest.param(greedy, OutOfMemory, "memory to train wrong", 2, marks=pytest.mark.slow),
         (broken, ArithmeticError, "no such thing", 1),
     ],
 )

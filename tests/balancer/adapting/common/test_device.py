@@ -32,6 +32,7 @@ def test_the_processor_is_always_there() -> None:
     assert device.find_machine("cpu").device.type == "cpu"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not shutil.which("c++"), reason="takes a C++ compiler")
 def test_a_compiled_network_learns_the_same() -> None:
     program = (

@@ -14,7 +14,20 @@ from balancer.store.state_dir import find_state
 from tests.support.cli_process import apart, balance, finished, tree_hash
 from tests.support.tiny_models import write_xrays
 
-FEW = ("--seeds", "2", "--steps", "2", "--size", "16", "--arm", "oversampling", "--arm", "synthetic-all")
+FEW = (
+    "--seeds",
+    "2",
+    "--steps",
+    "2",
+    "--size",
+    "16",
+    "--arm",
+    "oversampling",
+    "--arm",
+    "synthetic-all",
+    "--workers",
+    "1",
+)
 
 
 @pytest.fixture(scope="module")
@@ -126,6 +139,7 @@ def test_what_fails_on_the_way_is_gone_on_with_by_what_was_typed(work, monkeypat
     assert "run again: balance fill" not in capfd.readouterr().err
 
 
+@pytest.mark.slow
 def test_redraws_have_images_of_their_own(work):
     finished(balance(work, "compare", *FEW, "--redraw", "2"))
     assert metrics(work)["seeds"] == 2
