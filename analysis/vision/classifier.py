@@ -8,7 +8,8 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import pairwise
 from typing import Literal
 
@@ -19,7 +20,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from analysis.data.images import Greys
+from analysis.statistics.convergence import NO_COURSE, Course
 from analysis.vision.augmentation import Augmentation, augment
+from analysis.vision.checkpoints import Checkpoints, Monitor
 from balancer.adapting.common.device import Machine, find_machine
 from balancer.adapting.common.rng import draw_indices, generator
 
@@ -29,7 +32,7 @@ Loss = Callable[[Tensor, Tensor], Tensor]
 """(N, C) logits and (N,) targets to one number."""
 
 _AT_ONCE = 512
-_WARM_UP = 0.1  # of the steps
+_RISE = 50  # steps until a learning rate that stays is reached
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +40,9 @@ class ClassifierSettings:
     """How a classifier is trained: always the same number of optimiser steps, whatever the images.
 
     `sampling`: "plain" shows every image equally often, "balanced" every class, "weighted" as `sample_weights` say.
-    `width` is the number of channels after the first block.
+    `width` is the number of channels after the first block. Over the first `warm_up` of the steps the learning rate
+    rises. With `mixup` each batch is mixed with one of plainly sampled images, whose share has a Beta(mixup, 1)
+    distribution (balanced mixup, Galdran et al. 2021, arXiv:2109.09850).
     """
 
     steps: int = 600
@@ -45,6 +50,8 @@ class ClassifierSettings:
     learning_rate: float = 3e-3
     weight_decay: float = 0.05
     width: int = 32
+    warm_up: float = 0.1
+    mixup: float = 0.0
     sampling: Literal["plain", "balanced", "weighted"] = "plain"
     augmentation: Augmentation = field(default_factory=Augmentation)
     seed: int = 0
@@ -103,11 +110,12 @@ class _Block(nn.Module):
 
 @dataclass(frozen=True, slots=True)
 class Classifier:
-    """A trained network, the names of its outputs, and where it runs."""
+    """A trained network, the names of its outputs, where it runs, and the course of its training if it was watched."""
 
     network: HeadedNetwork
     classes: tuple[str, ...]
     machine: Machine
+    course: Course = NO_COURSE
 
     def probabilities(self, greys: Greys) -> Floats:
         """(N, C) chances of the classes for (N, side, side) images."""
@@ -142,6 +150,7 @@ def train_classifier(
     start: Classifier | None = None,
     head_only: bool = False,
     loss: Loss = F.cross_entropy,
+    monitor: Monitor | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Classifier:
     """Train on (N, side, side) images whose classes are `targets`, numbers of `classes`.
@@ -149,7 +158,8 @@ def train_classifier(
     With `rows` only these images are used, in that order and as often as they are named; `targets` are then theirs.
     With `start` the training goes on from a copy of that classifier, its normalisation included. With `head_only` its
     body stays as it is, the statistics of batch normalisation too, and a new head is trained (the second stage of
-    Kang et al. 2020, arXiv:1910.09217). `loss` is where class weights or adjusted logits go in. The same arguments
+    Kang et al. 2020, arXiv:1910.09217). `loss` is where class weights or adjusted logits go in. With a `monitor` the
+    learning rate stays, and the averaged weights with the lowest validation loss are the result. The same arguments
     give the same weights on the same machine.
 
     Raises:
@@ -162,22 +172,75 @@ def train_classifier(
     machine = find_machine(settings.device)
     network = _first_network(greys, rows, len(classes), settings, start, head_only)
     machine.place(network)
+    watched = None if monitor is None else Checkpoints(network, monitor, partial(_logits, machine))
     network.train(not head_only)
     learning = (network.head if head_only else network).parameters()
     optimiser = torch.optim.AdamW(learning, settings.learning_rate, weight_decay=settings.weight_decay)
-    images, places, wanted = torch.from_numpy(greys), torch.from_numpy(rows), torch.from_numpy(targets)
-    for step, indices in enumerate(_batches(wanted, len(classes), settings, sample_weights)):
-        batch = images[places[indices]].to(machine.device).float().div(255).unsqueeze(1)
-        batch = augment(batch, settings.augmentation, generator(settings.seed, "augmentation", step))
+    for step, (images, truth) in enumerate(
+        _shown(greys, rows, targets, settings, sample_weights, len(classes), machine)
+    ):
         for group in optimiser.param_groups:
-            group["lr"] = settings.learning_rate * _schedule(step, settings.steps)
+            group["lr"] = settings.learning_rate * _schedule(step, settings, stays=watched is not None)
         with machine.autocast():
-            logits = _judge(network, batch, head_only)
+            logits = _judge(network, images, head_only)
         optimiser.zero_grad(set_to_none=True)
-        loss(logits.float(), wanted[indices].to(machine.device)).backward()  # type: ignore[no-untyped-call]
+        truth(loss, logits.float()).backward()  # type: ignore[no-untyped-call]
         optimiser.step()
         progress(step + 1, settings.steps)
-    return Classifier(network.eval(), tuple(classes), machine)
+        if watched is not None and watched.after(network, step + 1, step + 1 == settings.steps):
+            break
+    if watched is None:
+        return Classifier(network.eval(), tuple(classes), machine)
+    return Classifier(watched.best().eval(), tuple(classes), machine, watched.course)
+
+
+@torch.inference_mode()
+def _logits(machine: Machine, network: nn.Module, images: Tensor) -> Tensor:
+    """(N, C) logits of (N, side, side) images."""
+    network.eval()
+    with machine.autocast():
+        logits: Tensor = network(images.to(machine.device).float().div(255).unsqueeze(1))
+    return logits
+
+
+def _shown(
+    greys: Greys,
+    rows: Numbers,
+    targets: Numbers,
+    settings: ClassifierSettings,
+    weights: Floats | None,
+    n_classes: int,
+    machine: Machine,
+) -> Iterator[tuple[Tensor, Callable[[Loss, Tensor], Tensor]]]:
+    """The augmented images of each step, (N, 1, side, side), and what makes a number of a loss and their logits."""
+    images, places, wanted = torch.from_numpy(greys), torch.from_numpy(rows), torch.from_numpy(targets)
+
+    def augmented(indices: Tensor, purpose: str, step: int) -> Tensor:
+        batch = images[places[indices]].to(machine.device).float().div(255).unsqueeze(1)
+        return augment(batch, settings.augmentation, generator(settings.seed, purpose, step))
+
+    plain = _batches(wanted, n_classes, replace(settings, sampling="plain"), None, "mixed batch")
+    for step, indices in enumerate(_batches(wanted, n_classes, settings, weights)):
+        batch, truth = augmented(indices, "augmentation", step), partial(_loss_of, wanted[indices])
+        if settings.mixup:
+            others, share = next(plain), _share(settings, step)
+            batch = (1 - share) * batch + share * augmented(others, "mixed augmentation", step)
+            truth = partial(_mixed_loss, wanted[indices], wanted[others], share)
+        yield batch, truth
+
+
+def _share(settings: ClassifierSettings, step: int) -> float:
+    """A draw from Beta(mixup, 1), by the inverse of its distribution."""
+    drawn = torch.rand((), generator=generator(settings.seed, "mixup", step), dtype=torch.float64)
+    return float(drawn) ** (1 / settings.mixup)
+
+
+def _loss_of(truth: Tensor, loss: Loss, logits: Tensor) -> Tensor:
+    return loss(logits, truth.to(logits.device))
+
+
+def _mixed_loss(truth: Tensor, other: Tensor, share: float, loss: Loss, logits: Tensor) -> Tensor:
+    return (1 - share) * _loss_of(truth, loss, logits) + share * _loss_of(other, loss, logits)
 
 
 def _judge(network: HeadedNetwork, batch: Tensor, head_only: bool) -> Tensor:
@@ -234,12 +297,14 @@ def _new_network(greys: Greys, rows: Numbers, n_classes: int, settings: Classifi
     return network
 
 
-def _batches(targets: Tensor, n_classes: int, settings: ClassifierSettings, weights: Floats | None) -> Iterator[Tensor]:
+def _batches(
+    targets: Tensor, n_classes: int, settings: ClassifierSettings, weights: Floats | None, purpose: str = "batch"
+) -> Iterator[Tensor]:
     """The images of each step: in turn and reshuffled for "plain", else drawn with replacement."""
     chances = _chances(targets, n_classes, settings, weights)
     waiting = torch.empty(0, dtype=torch.int64)
     for step in range(settings.steps):
-        chance = generator(settings.seed, "batch", step)
+        chance = generator(settings.seed, purpose, step)
         if chances is not None:
             yield draw_indices(chances, settings.batch_size, chance)
             continue
@@ -258,9 +323,11 @@ def _chances(targets: Tensor, n_classes: int, settings: ClassifierSettings, weig
     return 1 / counts[targets]
 
 
-def _schedule(step: int, steps: int) -> float:
-    """A short rise, then half a cosine down to nothing."""
-    warm = max(1, round(_WARM_UP * steps))
+def _schedule(step: int, settings: ClassifierSettings, *, stays: bool) -> float:
+    """A short rise, then half a cosine down to nothing; or the same for good."""
+    if stays:
+        return min(1.0, (step + 1) / _RISE)
+    warm = max(1, round(settings.warm_up * settings.steps))
     if step < warm:
         return (step + 1) / warm
-    return 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, steps - warm)))
+    return 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, settings.steps - warm)))

@@ -145,7 +145,7 @@ def bench_comparison(folder: Path) -> Iterator[Ratio]:
 
     from analysis.comparison.inputs.study import Part, Study
     from analysis.comparison.training.arms import ARMS
-    from analysis.comparison.training.backbones import SmallNetwork
+    from analysis.comparison.training.networks import SmallNetwork
     from analysis.comparison.training.runs import RunSettings, run_all
     from balancer.adapting.common.rng import draw_indices, generator
 

@@ -7,6 +7,7 @@ import pandas as pd
 
 from analysis.comparison.inputs.study import ATTRIBUTES, Added, Part, Study
 from analysis.comparison.training.training_spec import Pace
+from analysis.statistics.convergence import Course
 
 CLASSES = ("LYING", "STANDING", "RARE")
 SIDE = 16
@@ -45,6 +46,7 @@ class Remembered:
     """A model that knows no better than the first image it was taught."""
 
     first: int
+    course: Course = Course()  # noqa: RUF009  # frozen
 
     def chances(self, seen):
         return np.full((len(seen), len(CLASSES)), 1 / len(CLASSES), np.float32)
@@ -62,6 +64,7 @@ class Scribe:
     device: str = "cpu"
     unable: dict = field(default_factory=dict)
     looks_alike: bool = True
+    rates: tuple = ()
     stop_after: int = 10**6
 
     def facts(self):

@@ -1,21 +1,20 @@
 """The arms of a comparison, each one small function; a new one needs nothing else.
 
 All take the same number of optimiser steps. What synthetic images are added to is trained as `RECIPES` says: by default
-like the strongest remedy that needs no generated image, since that is the baseline to beat.
+like the baseline.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from analysis.comparison.inputs.study import EXTRA, Chances, Numbers, Study
-from analysis.comparison.training.training_spec import Ability, Learner, Lesson, Model
+from analysis.comparison.inputs.study import Chances, Numbers
+from analysis.comparison.training.training_spec import Ability, Lesson, Model
 from analysis.vision.augmentation import Augmentation
 
 Kind = Literal["real", "free", "synthetic", "control"]
@@ -28,7 +27,7 @@ RECIPES: Mapping[Recipe, Mapping[str, Any]] = {
 }
 """How the images of an arm are sampled and changed, where the arm itself does not say."""
 _TEMPERING = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25)
-_RATIO = "synthetic-"
+_MIXUP = 0.2  # within the range that Galdran et al. (2021) tried
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +79,13 @@ class Task:
 
     def some(self, name: str, wanted: Numbers) -> Rows:
         """At most so many of each class, (C,), of what is called `name`: others for another seed."""
-        pool = self.added[name]
+        return self._some(self.added[name], wanted)
+
+    def some_real(self, wanted: Numbers) -> Rows:
+        """The same of the real images."""
+        return self._some(self.real, wanted)
+
+    def _some(self, pool: Rows, wanted: Numbers) -> Rows:
         found = []
         for number, count in enumerate(wanted):
             of_class = pool.of(number)
@@ -95,7 +100,8 @@ class Arm:
 
     `adds` is the name of what it adds of the study; `asks` what its learner must be able to do. `recipe` is the one by
     which it trains on the real images and nothing else; `otherwise` the arm that comes to the same with a learner that
-    is not able.
+    is not able. `control` is its matched control, which trains as it does without its images: by default the arm that
+    has its recipe. `of_all` asks for images of every class.
     """
 
     name: str
@@ -103,11 +109,12 @@ class Arm:
     learn: Callable[[Task], Model] | None = None
     adds: str | None = None
     asks: tuple[Ability, ...] = ()
-    quick: bool = False
     adjust: Callable[[Chances, Numbers, Numbers], Factors] | None = None
     after: str | None = None
     recipe: Recipe | None = None
     otherwise: str | None = None
+    control: str | None = None
+    of_all: bool = False
 
 
 ARMS: dict[str, Arm] = {}
@@ -124,7 +131,7 @@ def arm(name: str, kind: Kind, **facts: Any) -> Callable[[Callable[[Task], Model
     return register
 
 
-@arm("real", "real", quick=True, recipe="plain")
+@arm("real", "real", recipe="plain")
 def real(task: Task) -> Model:
     """The real images alone."""
     return task.train(task.real, **RECIPES["plain"])
@@ -143,7 +150,7 @@ def logit_adjustment(task: Task) -> Model:
     return task.train(task.real, log_prior=np.log(_shares(task.counts())).astype(np.float32))
 
 
-@arm("oversampling", "free", asks=("sampling",), quick=True)
+@arm("oversampling", "free", asks=("sampling",))
 def oversampling(task: Task) -> Model:
     """Every class is shown equally often."""
     return task.train(task.real, sampling="balanced")
@@ -152,13 +159,25 @@ def oversampling(task: Task) -> Model:
 @arm(
     *("strong-augmentation", "free"),
     asks=("augmentation", "sampling"),
-    quick=True,
     recipe="strong",
     otherwise="class-weights",
 )
 def strong_augmentation(task: Task) -> Model:
     """Oversampling, and each image changed twice as much as usual."""
     return task.train(task.real, **RECIPES["strong"])
+
+
+@arm("undersampling", "free")
+def undersampling(task: Task) -> Model:
+    """Of each class as many images as the rarest one has, others for another seed."""
+    least = min(count for count in task.counts().tolist() if count)
+    return task.train(task.some_real(np.full(len(task.classes), least)))
+
+
+@arm("balanced-mixup", "free", asks=("mixup", "sampling"))
+def balanced_mixup(task: Task) -> Model:
+    """Every class is shown equally often, each image mixed with a little of one that is sampled plainly."""
+    return task.train(task.real, sampling="balanced", mixup=_MIXUP)
 
 
 @arm("crt", "free", asks=("head",))
@@ -169,7 +188,7 @@ def crt(task: Task) -> Model:
     return task.train(task.real, steps=second, start=body, head_only=True, sampling="balanced")
 
 
-@arm("duplicated", "free", adds="synthetic", quick=True)
+@arm("duplicated", "free", adds="synthetic")
 def duplicated(task: Task) -> Model:
     """Real images repeated until each class has as many as with the synthetic ones: number without anything new.
 
@@ -207,7 +226,7 @@ def synthetic_quarter(task: Task) -> Model:
     return _mixed(task, 0.25)
 
 
-@arm("synthetic-1", "synthetic", adds="synthetic", quick=True)
+@arm("synthetic-1", "synthetic", adds="synthetic")
 def synthetic_once(task: Task) -> Model:
     """As many synthetic images as the class has real ones, beside these."""
     return _mixed(task, 1)
@@ -219,123 +238,97 @@ def synthetic_thrice(task: Task) -> Model:
     return _mixed(task, 3)
 
 
-@arm("synthetic-all", "synthetic", adds="synthetic", quick=True)
+@arm("synthetic-all", "synthetic", adds="synthetic")
 def synthetic_all(task: Task) -> Model:
-    """All synthetic images that there are beside the real ones: usually the whole deficit."""
-    return _with_all(task, "synthetic")
+    """All synthetic images that there are beside the real ones, which are seldom shown: mixing as it is often done."""
+    return with_all(task, "synthetic")
 
 
-@arm("pretraining", "synthetic", adds="synthetic", asks=("pretraining",), quick=True)
+@arm("two-stage", "free", asks=("pretraining",))
+def two_stage(task: Task) -> Model:
+    """The two stages of pretraining on the real images alone: its matched control."""
+    return _in_two_stages(task, task.real)
+
+
+@arm("pretraining", "synthetic", adds="synthetic", asks=("pretraining",), control="two-stage")
 def pretraining(task: Task) -> Model:
     """Half of the steps on real and all synthetic images, sampled evenly, then the other half on real ones alone."""
-    first = task.steps // 2
-    body = task.by_recipe(task.real + task.added["synthetic"], steps=first)
-    return task.by_recipe(task.real, steps=task.steps - first, start=body)
+    return _in_two_stages(task, task.real + task.added["synthetic"])
+
+
+@arm("pretraining-synthetic", "synthetic", adds="synthetic", asks=("pretraining",), control="two-stage", of_all=True)
+def pretraining_synthetic(task: Task) -> Model:
+    """Half of the steps on synthetic images of every class alone, then the other half on real ones alone."""
+    return _in_two_stages(task, task.added["synthetic"])
+
+
+@arm("real-share-0.25", "synthetic", adds="synthetic")
+def real_share_quarter(task: Task) -> Model:
+    """A quarter of what is shown of a class is real, the rest synthetic."""
+    return _shared(task, 0.25)
+
+
+@arm("real-share-0.5", "synthetic", adds="synthetic")
+def real_share_half(task: Task) -> Model:
+    """Half of what is shown of a class is real, the rest synthetic."""
+    return _shared(task, 0.5)
+
+
+@arm("real-share-0.75", "synthetic", adds="synthetic")
+def real_share_most(task: Task) -> Model:
+    """Three quarters of what is shown of a class is real, the rest synthetic."""
+    return _shared(task, 0.75)
 
 
 @arm("unscreened", "control", adds="unscreened")
 def unscreened(task: Task) -> Model:
     """As many synthetic images as there are, in the order in which they were drawn: what screening is worth."""
-    return _with_all(task, "unscreened")
+    return with_all(task, "unscreened")
 
 
 @arm("reconstructed", "control", adds="reconstructed")
 def reconstructed(task: Task) -> Model:
     """Real images pushed through the generator's autoencoder: what its blur alone does."""
-    return _with_all(task, "reconstructed")
-
-
-def choose_arms(
-    study: Study,
-    learner: Learner,
-    *,
-    quick: bool = False,
-    only: Sequence[str] | None = None,
-    recipe: Recipe = "strong",
-) -> tuple[tuple[Arm, ...], dict[str, str]]:
-    """The arms to run, and of each that is left out by name, why.
-
-    With `quick` a sensible few, with `only` those that are named; `real` always, and the `counterpart` of those with
-    synthetic images.
-
-    Raises:
-        ValueError: `only` names what is no arm.
-    """
-    there = {name for name, images in study.added.items() if len(images)}
-    known = dict(ARMS) | {name: _extra_arm(name) for name in study.added if name.startswith(EXTRA)}
-    if only is not None and not set(only) <= set(known):
-        raise ValueError(f"no such arm: {', '.join(sorted(set(only) - set(known)))}; there are {', '.join(known)}")
-    wanted = [
-        each
-        for each in known.values()
-        if each.name == "real"
-        or (each.name in only or each.name.startswith(EXTRA) if only is not None else each.quick or not quick)
-    ]
-    reasons = {each.name: _why_not(each, study, there, learner) for each in wanted}
-    names = {each.name for each in wanted if not reasons[each.name]}
-    if any(known[name].kind == "synthetic" for name in names):
-        names.add(counterpart(recipe, learner).name)
-    return tuple(each for each in known.values() if each.name in names), {k: why for k, why in reasons.items() if why}
-
-
-def counterpart(recipe: Recipe, learner: Learner) -> Arm:
-    """What an arm with synthetic images is compared with, like for like: the same recipe on the real images alone."""
-    found = next(each for each in ARMS.values() if each.recipe == recipe)
-    able = not set(found.asks) & set(learner.unable)
-    return found if able or found.otherwise is None else ARMS[found.otherwise]
-
-
-def meaning(name: str) -> str:
-    """What an arm does, in a sentence or two; nothing of what is none.
-
-    >>> meaning("real"), meaning("extra:NIH")
-    ('The real images alone.', 'The images of extra:NIH beside the real ones.')
-    """
-    does = ARMS[name].learn or ARMS[name].adjust if name in ARMS else None
-    if does is None:
-        return f"The images of {name} beside the real ones." if name.startswith(EXTRA) else ""
-    return " ".join((does.__doc__ or "").partition("\n\n")[0].split())
-
-
-def _extra_arm(name: str) -> Arm:
-    return Arm(name, "control", partial(_with_all, name=name), adds=name, quick=True)
-
-
-def _why_not(each: Arm, study: Study, there: set[str], learner: Learner) -> str:
-    """Why an arm cannot be run, or nothing."""
-    if each.adds is not None and each.adds not in there:
-        return f"there are no {each.adds.removeprefix(EXTRA)} images"
-    if each.adjust is not None and not len(study.validation):
-        return "there are no validation images to choose it on"
-    unable = [learner.unable[ask] for ask in each.asks if ask in learner.unable]
-    if unable:
-        return unable[0]
-    ratio = each.name.removeprefix(_RATIO)
-    if each.adds == "synthetic" and each.name.startswith(_RATIO) and ratio != "all":
-        return _same_as_another(float(ratio), study)
-    return ""
-
-
-def _same_as_another(ratio: float, study: Study) -> str:
-    """Why so many times the real images would be nothing of its own, or nothing."""
-    made = np.bincount(study.added["synthetic"].targets, minlength=len(study.classes))
-    wanted = np.minimum(_times(ratio, np.array(list(study.counts.values()), np.int64)), made)
-    if not wanted.any():
-        return f"{ratio:g} times the real images of a class is less than one"
-    if (wanted == made).all():
-        return f"there are no more than {ratio:g} times as many synthetic as real images: the same as synthetic-all"
-    return ""
+    return with_all(task, "reconstructed")
 
 
 def _mixed(task: Task, ratio: float) -> Model:
-    return task.by_recipe(task.real + task.some("synthetic", _times(ratio, task.counts())))
+    return task.by_recipe(task.real + task.some("synthetic", times(ratio, task.counts())))
 
 
-def _with_all(task: Task, name: str) -> Model:
+def with_all(task: Task, name: str) -> Model:
+    """All that is called `name` beside the real images."""
     return task.by_recipe(task.real + task.added[name])
 
 
-def _times(ratio: float, counts: Numbers) -> Numbers:
+def _in_two_stages(task: Task, images: Rows) -> Model:
+    """Half of the steps on these, then the other half on the real ones."""
+    first = task.steps // 2
+    body = task.by_recipe(images, steps=first)
+    return task.by_recipe(task.real, steps=task.steps - first, start=body)
+
+
+def _shared(task: Task, share: float) -> Model:
+    """Classes evenly, and of a class with synthetic images the real ones by this share."""
+    made = task.added["synthetic"]
+    weights = np.concatenate((_even(task.real, made, share), _even(made, task.real, 1 - share)))
+    return task.by_recipe(task.real + made, sampling="weighted", row_weights=weights.astype(np.float32))
+
+
+def _even(images: Rows, others: Rows, share: float) -> Factors:
+    """A weight for each of these, (M,): all of a class weigh `share` together, or 1 if there are no others of it."""
+    size = 1 + max(images.targets.max(initial=0), others.targets.max(initial=0))
+    counts, beside = (np.bincount(some.targets, minlength=size) for some in (images, others))
+    of_class = np.where(beside > 0, share, 1.0) / np.maximum(counts, 1)
+    return np.asarray(of_class[images.targets], np.float64)
+
+
+def times(ratio: float, counts: Numbers) -> Numbers:
+    """So many times as many of each class, rounded.
+
+    >>> times(0.25, np.array([6, 40])).tolist()
+    [2, 10]
+    """
     wanted: Numbers = np.rint(ratio * counts).astype(np.int64)
     return wanted
 

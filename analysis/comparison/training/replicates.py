@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
 from analysis.comparison.inference.real_image_equivalent import Point, rare_size, subsample
-from analysis.comparison.inputs.study import Chances, Outcomes, Part, Study
+from analysis.comparison.inputs.study import Outcomes, Part, Study
 from analysis.comparison.training.arms import ARMS, Arm
-from analysis.comparison.training.runs import Run, RunSettings, Which, load, run_together, study_key
+from analysis.comparison.training.run_files import Shelf, Which, hash_of
+from analysis.comparison.training.runs import Run, RunSettings, load, run_together, study_key
+from analysis.comparison.training.worker_pool import Training, WorkerPool
+from analysis.statistics.convergence import Course
 
 FRACTIONS = (0.25, 0.5)
 """Of the real images of the rare class: what a learning curve needs beside all of them."""
@@ -20,16 +23,37 @@ Watch = Callable[[str], Callable[[int, int], None]]
 
 
 @dataclass(frozen=True, slots=True)
+class Schedule:
+    """How the arms of a study are trained: all for as many steps, some at a learning rate that was chosen for them."""
+
+    steps: int
+    rates: Mapping[str, float] = field(default_factory=dict)
+
+    def training(self, each: Arm, seed: int) -> Training:
+        """An arm with a seed."""
+        return Training(each, seed, self.steps, self.rates.get(each.name))
+
+
+@dataclass(frozen=True, slots=True)
 class Leg:
-    """A study and the seeds that are trained on it; `name` says which fold or redraw it is."""
+    """A study and the seeds that are trained on it; `name` says which fold or redraw it is.
+
+    Its `schedule` is there once it was found: see `tuning`.
+    """
 
     name: str
     study: Study
     seeds: tuple[int, ...]
+    schedule: Schedule | None = None
 
-    def settings(self, settings: RunSettings) -> RunSettings:
-        """The run of this leg."""
-        return replace(settings, seeds=self.seeds)
+    def run(self, trainings: Sequence[Training], settings: RunSettings, home: Path) -> Run:
+        """Trainings of this leg, in a folder below `home` that is named by what they learn from."""
+        return Run(self.study, trainings, settings, home / study_key(self.study, settings))
+
+    def whole(self, arms: Sequence[Arm], settings: RunSettings, home: Path) -> Run:
+        """Every arm with every seed, as the schedule says."""
+        schedule = self.schedule or Schedule(settings.steps or settings.learner.steps)
+        return self.run([schedule.training(each, seed) for seed in self.seeds for each in arms], settings, home)
 
 
 def run_legs(
@@ -39,36 +63,56 @@ def run_legs(
     home: Path,
     watch: Watch,
     *,
-    workers: int | None = None,
+    pool: WorkerPool | None = None,
     title: str = "Training",
 ) -> None:
-    """Run every arm on every leg, each in a folder below `home` that is named by what it learns from.
-
-    All legs share the processes.
+    """Run every arm on every leg; all legs share the processes.
 
     Raises:
         BalanceError: a run has no memory, or its process was killed.
     """
-    owns = [leg.settings(settings) for leg in legs]
-    runs = [Run(leg.study, arms, own, _folder(leg, own, home)) for leg, own in zip(legs, owns, strict=True)]
-    looking, training = watch(f"{title}: features"), watch(title)
-    run_together(runs, progress=training, looking=looking, workers=workers)
+    run_watched([leg.whole(arms, settings, home) for leg in legs], watch, pool=pool, title=title)
+
+
+def run_watched(runs: Sequence[Run], watch: Watch, *, pool: WorkerPool | None, title: str) -> None:
+    """The same with the progress shown under a title."""
+    run_together(runs, progress=watch(title), looking=watch(f"{title}: features"), pool=pool)
 
 
 def across_folds(
     legs: Sequence[Leg], arms: Sequence[Arm], settings: RunSettings, home: Path, part: Which
 ) -> list[Outcomes]:
     """What the arms said of a part of each fold, the same seeds in each."""
-    return [Outcomes.of(leg.study, _part(leg.study, part), _said(leg, arms, settings, home, part)) for leg in legs]
+    said = (load(leg.whole(arms, settings, home), part) for leg in legs)
+    return [Outcomes.of(leg.study, _part(leg.study, part), each) for leg, each in zip(legs, said, strict=True)]
 
 
 def across_redraws(
     legs: Sequence[Leg], arms: Sequence[Arm], settings: RunSettings, home: Path, part: Which
 ) -> Outcomes:
     """What the arms said of one part, which all legs share: the seeds of all legs one after the other."""
-    said = [_said(leg, arms, settings, home, part) for leg in legs]
+    said = [load(leg.whole(arms, settings, home), part) for leg in legs]
     chances = {arm.name: np.concatenate([each[arm.name] for each in said]) for arm in arms}
     return Outcomes.of(legs[0].study, _part(legs[0].study, part), chances)
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """A training of a leg, and how its loss fell."""
+
+    leg: str
+    training: Training
+    course: Course
+
+
+def all_trained(legs: Sequence[Leg], arms: Sequence[Arm], settings: RunSettings, home: Path) -> list[Trained]:
+    """Every training of the comparison, whose arms were run."""
+    runs = [(leg, leg.whole(arms, settings, home)) for leg in legs]
+    return [
+        Trained(leg.name, each, Shelf(run.study, run.folder).course(each))
+        for leg, run in runs
+        for each in run.trainings
+    ]
 
 
 def deal_seeds(seeds: Sequence[int], redraws: int) -> list[tuple[int, ...]]:
@@ -81,7 +125,7 @@ def deal_seeds(seeds: Sequence[int], redraws: int) -> list[tuple[int, ...]]:
 
 
 def learning_curve(
-    leg: Leg, arm: Arm, settings: RunSettings, home: Path, watch: Watch, *, workers: int | None = None
+    leg: Leg, arm: Arm, settings: RunSettings, home: Path, watch: Watch, *, pool: WorkerPool | None = None
 ) -> list[Point]:
     """An arm trained on fractions of the real images of the rare class, another draw of patients for each seed.
 
@@ -92,9 +136,11 @@ def learning_curve(
     points = []
     for fraction in (*FRACTIONS, 1.0):
         title = f"Training on {fraction:.0%} of {leg.study.rare}"
-        own = [Leg(title, subsample(leg.study, fraction, seed), (seed,)) for seed in leg.seeds]
+        own = [
+            replace(leg, name=title, study=subsample(leg.study, fraction, seed), seeds=(seed,)) for seed in leg.seeds
+        ]
         own = own if fraction < 1 else [leg]
-        run_legs(own, arms, settings, home, watch, workers=workers, title=title)
+        run_legs(own, arms, settings, home, watch, pool=pool, title=title)
         images, patients = np.mean([rare_size(each.study) for each in own], axis=0).round().astype(int).tolist()
         said = across_redraws(own, arms, settings, home, "test").chances[arm.name]
         points.append(Point(images, patients, said))
@@ -102,17 +148,8 @@ def learning_curve(
 
 
 def keys(legs: Sequence[Leg], settings: RunSettings) -> list[str]:
-    """What a comparison is known by: the folder of each leg."""
-    return [study_key(leg.study, leg.settings(settings)) for leg in legs]
-
-
-def _folder(leg: Leg, settings: RunSettings, home: Path) -> Path:
-    return home / study_key(leg.study, settings)
-
-
-def _said(leg: Leg, arms: Sequence[Arm], settings: RunSettings, home: Path, part: Which) -> dict[str, Chances]:
-    own = leg.settings(settings)
-    return load(leg.study, arms, own, _folder(leg, own, home), part)
+    """What a comparison is known by: the images, the settings and the schedule of each leg."""
+    return [hash_of([study_key(leg.study, settings), leg.schedule and asdict(leg.schedule)])[:16] for leg in legs]
 
 
 def _part(study: Study, part: Which) -> Part:

@@ -6,50 +6,62 @@ is opened.
 
 from __future__ import annotations
 
-import hashlib
-import io
-import json
+import inspect
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
-from urllib.parse import quote
+from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 
+import analysis.comparison.training.arms
+import analysis.comparison.training.frozen
+import analysis.comparison.training.networks
+import analysis.vision.augmentation
+import analysis.vision.checkpoints
+import analysis.vision.classifier
 from analysis.comparison.inputs.study import Added, Chances, Part, Study
-from analysis.comparison.training.arms import Arm, Recipe, Rows
-from analysis.comparison.training.backbones import SmallNetwork
-from analysis.comparison.training.training_spec import Learner, Progress, Seen
-from analysis.comparison.training.worker_pool import Job, Layout, one_thread, run_here, run_in_processes
-from balancer.errors import StateError
-from balancer.files import write_whole
+from analysis.comparison.training.arms import ARMS, RECIPES, Arm, Recipe, Rows
+from analysis.comparison.training.networks import SmallNetwork
+from analysis.comparison.training.run_files import Shelf, Which, digest, hash_of
+from analysis.comparison.training.training_spec import Learner, Progress, Seen, Watched
+from analysis.comparison.training.worker_pool import Job, Layout, Said, Training, WorkerPool, one_thread
+from balancer import __version__
 from balancer.parallel import cores, free_memory
 
-Which = Literal["validation", "test"]
-_PARTS: tuple[Which, ...] = ("test", "validation")  # the order in which they are written: with the last, a run is done
-_MEANING = 1  # to be raised when the same name of an arm comes to mean something else
 _WORTH_PROCESSES = 400  # steps, about as long as it takes to start them
 _TEMPORARY = ".seen-"
-_Pair = tuple[Arm, int]
+_WATCHED = 100  # validation images of a class, at the most, by which a training is watched
+_CODE = (
+    analysis.comparison.training.arms,
+    analysis.comparison.training.frozen,
+    analysis.comparison.training.networks,
+    analysis.vision.augmentation,
+    analysis.vision.checkpoints,
+    analysis.vision.classifier,
+)
+"""The modules by which a training comes to its result."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunSettings:
-    """How every arm is run: with which backbone, for how many optimiser steps, with which seeds.
+    """How every arm is run: with which backbone, with which seeds, for how many optimiser steps.
 
-    `recipe` is how arms train on synthetic images: "strong" evens the classes out and augments strongly.
+    `recipe` is how arms train on synthetic images: "strong" evens the classes out and augments strongly. `steps` None
+    asks for as many as the baseline needs, up to `longest`. `tries_rates`: learning rates are chosen on validation.
     """
 
     learner: Learner
-    steps: int = 600
+    steps: int | None = 600
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
     recipe: Recipe = "strong"
+    longest: int = 2000
+    tries_rates: bool = True
 
     @classmethod
     def usual(cls) -> RunSettings:
@@ -57,45 +69,43 @@ class RunSettings:
         return cls(SmallNetwork())
 
     def facts(self) -> dict[str, object]:
-        """Everything but the seeds that a run depends on, as JSON has it."""
-        return {**self.learner.facts(), "steps": self.steps, "recipe": self.recipe}
+        """Everything that a run depends on beside its arm, seed, steps and learning rate, as JSON has it."""
+        return {**self.learner.facts(), "recipe": self.recipe}
+
+    def trainings(self, arms: Sequence[Arm]) -> tuple[Training, ...]:
+        """Every arm with every seed, at the learner's own rate."""
+        return tuple(Training(each, seed, self.steps or self.longest) for seed in self.seeds for each in arms)
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Arms to be run on a study; `folder`, where what they say is kept, belongs to this study and these settings."""
+    """Trainings on a study; `folder`, where what they say is kept, belongs to this study and these settings."""
 
     study: Study
-    arms: Sequence[Arm]
+    trainings: Sequence[Training]
     settings: RunSettings
     folder: Path
 
 
 def study_key(study: Study, settings: RunSettings) -> str:
-    """16 hexadecimal digits of the real images, their classes and the settings: the name of a folder of runs.
+    """16 hexadecimal digits of the real images, their classes, the settings and the code: a folder of runs.
 
-    What else an arm adds, and the seed, is in the names of its files: another extra folder repeats no run.
+    What else an arm adds, the seed, the steps and the rate are in the names of its files: another extra folder repeats
+    no run.
     """
     parts = [digest(part) for part in (study.train, study.validation, study.test)]
-    return _hash([_MEANING, list(study.classes), parts, settings.facts()])[:16]
+    return hash_of([code_digest(), repr(RECIPES), list(study.classes), parts, settings.facts()])[:16]
 
 
-def run_all(
-    study: Study,
-    arms: Sequence[Arm],
-    settings: RunSettings,
-    folder: Path,
-    *,
-    progress: Progress = lambda done, total: None,
-    looking: Progress = lambda done, total: None,
-    workers: int | None = None,
-) -> None:
-    """The same as `run_together` for a single run.
+def code_digest() -> str:
+    """A hash of what trains: the versions of this package and of torch, and the source of the modules that train.
 
-    Raises:
-        BalanceError: a run has no memory, or its process was killed.
+    What was trained by another version is not taken for the same.
     """
-    run_together([Run(study, arms, settings, folder)], progress=progress, looking=looking, workers=workers)
+    import torch
+
+    sources = [inspect.getsource(module) for module in _CODE]
+    return hash_of([__version__, torch.__version__, sources])
 
 
 def run_together(
@@ -103,76 +113,42 @@ def run_together(
     *,
     progress: Progress = lambda done, total: None,
     looking: Progress = lambda done, total: None,
-    workers: int | None = None,
+    pool: WorkerPool | None = None,
 ) -> None:
-    """Run each arm with each seed, unless its files are there; all runs, which have one learner, share the processes.
+    """Do each training, unless its files are there; all runs, which have one learner, share the processes.
 
     `progress` hears of training steps over all runs that are left to do, `looking` of features that are computed
-    before. `workers` processes train at once, as many as there are cores and memory for if it is `None`; the results
-    do not depend on it. A run that is finished is kept, whatever stops the others.
+    before. The results do not depend on how many processes of the `pool` train at once: by default as many as there
+    are cores and memory for. A training that is finished is kept, whatever stops the others.
 
     Raises:
-        BalanceError: a run has no memory, or its process was killed.
+        BalanceError: a training has no memory, or its process was killed.
     """
     piles = [_Pile(run) for run in runs]
     jobs = (job for number, pile in enumerate(piles) for job in pile.jobs(number, looking))
-    total = sum(len(pile.training) for pile in piles)
-    try:
-        if total:
-            for job, said in _done(jobs, total, runs[0].settings, progress, workers):
-                piles[job.pile].put(job, said)
-    finally:
-        for pile in piles:
-            pile.clear()
+    learner = runs[0].settings.learner
+    steps = sum(learner.units(each.steps) for pile in piles for each in pile.training)
+    with pool or WorkerPool(usual_workers(learner, steps)) if steps else nullcontext() as opened:
+        try:
+            for job, said in () if opened is None else _done(jobs, steps, opened, progress):
+                piles[job.pile].put(job.training, said)
+        finally:
+            for pile in piles:
+                pile.clear()
     for pile in piles:
         pile.adjust()
 
 
-def load(study: Study, arms: Sequence[Arm], settings: RunSettings, folder: Path, part: Which) -> dict[str, Chances]:
-    """What each arm says of one part, by its name: (S, N, C), in the order of the seeds.
+def load(run: Run, part: Which) -> dict[str, Chances]:
+    """What each arm says of one part, by its name: (S, N, C), in the order of the trainings.
 
     Raises:
-        StateError: a run is missing.
+        StateError: a training is missing.
     """
-    shelf = _Shelf(study, settings, folder)
-    return {each.name: np.stack([shelf.get(each, seed, part) for seed in settings.seeds]) for each in arms}
-
-
-class _Shelf:
-    """The files of the runs: ARM-KEY/SEED.validation.npy, where KEY is of what the arm adds."""
-
-    def __init__(self, study: Study, settings: RunSettings, folder: Path) -> None:
-        self._study, self._folder = study, folder
-        self._digests: dict[str, str] = {}
-
-    def has(self, each: Arm, seed: int) -> bool:
-        return all(self._path(each, seed, part).is_file() for part in _PARTS)
-
-    def get(self, each: Arm, seed: int, part: Which) -> Chances:
-        path = self._path(each, seed, part)
-        try:
-            found: Chances = np.load(path, allow_pickle=False)
-        except (OSError, ValueError, EOFError) as error:
-            raise StateError(
-                needed=f"what {each.name} with seed {seed} says of the {part} images",
-                found=f"{path.name}: {'damaged' if path.exists() else 'not there'}",
-                next_step="run balance compare again: what is finished is not repeated",
-            ) from error
-        return found
-
-    def put(self, each: Arm, seed: int, said: tuple[Chances, Chances]) -> None:
-        for part, chances in zip(_PARTS, reversed(said), strict=True):
-            path = self._path(each, seed, part)
-            path.parent.mkdir(exist_ok=True)
-            held = io.BytesIO()
-            np.save(held, chances, allow_pickle=False)
-            write_whole(path, held.getvalue())
-
-    def _path(self, each: Arm, seed: int, part: Which) -> Path:
-        name = each.adds or ""
-        if name not in self._digests:
-            self._digests[name] = digest(self._study.added[name]) if name else _hash(["real"])
-        return self._folder / f"{quote(each.name, safe='')}-{self._digests[name][:12]}" / f"{seed}.{part}.npy"
+    shelf, found = Shelf(run.study, run.folder), dict[str, list[Chances]]()
+    for each in run.trainings:
+        found.setdefault(each.arm.name, []).append(shelf.get(each, part))
+    return {arm: np.stack(said) for arm, said in found.items()}
 
 
 class _Pile:
@@ -182,19 +158,19 @@ class _Pile:
         run.folder.mkdir(parents=True, exist_ok=True)
         for left in run.folder.glob(f"{_TEMPORARY}*"):  # by a command that was killed
             shutil.rmtree(left, ignore_errors=True)
-        self._run, self._shelf = run, _Shelf(run.study, run.settings, run.folder)
-        pairs = [(each, seed) for seed in run.settings.seeds for each in run.arms if not self._shelf.has(each, seed)]
-        self.training = [pair for pair in pairs if pair[0].learn is not None]
-        self._adjusting = [pair for pair in pairs if pair[0].adjust is not None]
+        self._run, self._shelf = run, Shelf(run.study, run.folder)
+        left_to_do = [each for each in dict.fromkeys(run.trainings) if not self._shelf.has(each)]
+        self.training = [each for each in left_to_do if each.arm.learn is not None]
+        self._adjusting = [each for each in left_to_do if each.arm.adjust is not None]
         self._open, self._left = ExitStack(), len(self.training)
 
     def jobs(self, number: int, looking: Progress) -> Iterator[Job]:
         if self.training:
             layout = self._open.enter_context(_laid_out(self._run, self.training, looking))
-            yield from (Job(number, layout, each, seed) for each, seed in self.training)
+            yield from (Job(number, layout, each) for each in self.training)
 
-    def put(self, job: Job, said: tuple[Chances, Chances]) -> None:
-        self._shelf.put(job.arm, job.seed, said)
+    def put(self, training: Training, said: Said) -> None:
+        self._shelf.put(training, said)
         self._left -= 1
         if not self._left:
             self.clear()
@@ -203,23 +179,20 @@ class _Pile:
         self._open.close()
 
     def adjust(self) -> None:
-        for each, seed in self._adjusting:
-            self._shelf.put(each, seed, _adjusted(each, seed, self._shelf, self._run.study))
+        for each in self._adjusting:
+            self._shelf.put(each, _adjusted(each, self._shelf, self._run.study))
 
 
-def _done(
-    jobs: Iterator[Job], count: int, settings: RunSettings, progress: Progress, workers: int | None
-) -> Iterator[tuple[Job, tuple[Chances, Chances]]]:
-    done, total = 0, settings.learner.units(settings.steps) * count
+def _done(jobs: Iterator[Job], total: int, pool: WorkerPool, progress: Progress) -> Iterator[tuple[Job, Said]]:
+    done = 0
 
     def stepped(steps: int) -> None:
         nonlocal done
         done = min(done + steps, total)
         progress(done, total)
 
-    at_once = min(count, usual_workers(settings.learner, total) if workers is None else workers)
     progress(0, total)
-    yield from run_here(jobs, stepped) if at_once <= 1 else run_in_processes(jobs, at_once, stepped)
+    yield from pool.run(jobs, stepped)
     progress(total, total)
 
 
@@ -230,18 +203,17 @@ def usual_workers(learner: Learner, steps: int) -> int:
     return max(1, min(cores(), free_memory() // learner.memory))
 
 
-def _adjusted(each: Arm, seed: int, shelf: _Shelf, study: Study) -> tuple[Chances, Chances]:
+def _adjusted(training: Training, shelf: Shelf, study: Study) -> Said:
     """What another arm with the same seed said, each class times its factor."""
-    from analysis.comparison.training.arms import ARMS
-
-    if each.adjust is None or each.after is None:
-        raise ValueError(f"{each.name} adjusts nothing")
-    before = ARMS[each.after]
+    adjust, after = training.arm.adjust, training.arm.after
+    if adjust is None or after is None:
+        raise ValueError(f"{training.arm.name} adjusts nothing")
+    before = replace(training, arm=ARMS[after])
     counts = np.bincount(study.train.targets, minlength=len(study.classes))
-    validation = shelf.get(before, seed, "validation")
-    factors = each.adjust(validation, study.validation.targets, counts)
-    first, second = (_times(chances, factors) for chances in (validation, shelf.get(before, seed, "test")))
-    return first, second
+    validation = shelf.get(before, "validation")
+    factors = adjust(validation, study.validation.targets, counts)
+    moved, test = (_times(chances, factors) for chances in (validation, shelf.get(before, "test")))
+    return Said(moved, test, shelf.course(before))
 
 
 def _times(chances: Chances, factors: npt.NDArray[np.float64]) -> Chances:
@@ -251,14 +223,14 @@ def _times(chances: Chances, factors: npt.NDArray[np.float64]) -> Chances:
 
 
 @contextmanager
-def _laid_out(run: Run, training: Sequence[_Pair], looking: Progress) -> Iterator[Layout]:
+def _laid_out(run: Run, training: Sequence[Training], looking: Progress) -> Iterator[Layout]:
     """All images, or their features with each seed, in files for the time of the runs."""
     study, settings = run.study, run.settings
-    names = sorted({each.adds for each, _ in training if each.adds is not None})
+    names = sorted({each.arm.adds for each in training if each.arm.adds is not None})
     pieces: list[Part | Added] = [study.train, *(study.added[name] for name in names), study.validation, study.test]
     ends = np.cumsum([0, *map(len, pieces)])
     rows = [Rows(np.arange(ends[at], ends[at + 1]), piece.targets) for at, piece in enumerate(pieces)]
-    seeds = list(dict.fromkeys(seed for _, seed in training))
+    seeds = list(dict.fromkeys(each.seed for each in training))
     with tempfile.TemporaryDirectory(dir=run.folder, prefix=_TEMPORARY, ignore_cleanup_errors=True) as place:
         yield Layout(
             files=_written(pieces, rows[0], study.classes, settings.learner, seeds, Path(place), looking),
@@ -268,9 +240,19 @@ def _laid_out(run: Run, training: Sequence[_Pair], looking: Progress) -> Iterato
             validation=(int(ends[-3]), int(ends[-2])),
             test=(int(ends[-2]), int(ends[-1])),
             learner=settings.learner,
-            steps=settings.steps,
             recipe=settings.recipe,
+            watched=_watched(rows[-2]),
         )
+
+
+def _watched(validation: Rows) -> Watched | None:
+    """Some validation images of each class, the same in every training."""
+    if not len(validation):
+        return None
+    order = np.random.default_rng(0).permutation(len(validation))
+    some = [order[validation.targets[order] == each][:_WATCHED] for each in np.unique(validation.targets)]
+    chosen = np.sort(np.concatenate(some))
+    return Watched(validation.rows[chosen], validation.targets[chosen])
 
 
 def _written(
@@ -310,15 +292,3 @@ def _write_arrays(file: BinaryIO, arrays: Sequence[Seen]) -> None:
     np.lib.format.write_array_header_1_0(file, header)
     for array in arrays:
         file.write(np.ascontiguousarray(array).data)
-
-
-def digest(images: Part | Added) -> str:
-    """A hash of the images and of their classes."""
-    found = hashlib.sha256(repr((images.images.shape, images.images.dtype.str)).encode())
-    found.update(np.ascontiguousarray(images.images).data)
-    found.update(np.ascontiguousarray(images.targets).data)
-    return found.hexdigest()
-
-
-def _hash(facts: Any) -> str:
-    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()

@@ -11,14 +11,15 @@ import numpy.typing as npt
 
 from analysis.comparison.inputs.study import Chances, Numbers
 from analysis.data.images import Greys
+from analysis.statistics.convergence import Course
 from analysis.vision.augmentation import Augmentation
 
 Floats = npt.NDArray[np.float32]
 Seen = npt.NDArray[Any]
 """What a learner sees of N images: (N, side, side) greys, or (N, D) features."""
 Progress = Callable[[int, int], None]
-Sampling = Literal["plain", "balanced"]
-Ability = Literal["augmentation", "sampling", "head", "pretraining"]
+Sampling = Literal["plain", "balanced", "weighted"]
+Ability = Literal["augmentation", "sampling", "head", "pretraining", "mixup"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,10 @@ class Pace:
 
 
 class Model(Protocol):
-    """What was learned."""
+    """What was learned; `course` is that of the training by its validation loss, empty where it was not watched."""
+
+    @property
+    def course(self) -> Course: ...  # noqa: D102
 
     def chances(self, seen: Seen) -> Chances:
         """(N, C) chances of the classes."""
@@ -38,9 +42,24 @@ class Model(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Watched:
+    """The validation images by which a training is watched: their rows (V,) and classes (V,).
+
+    By their class-balanced loss a training's checkpoint is taken, and what else a learner has to choose. With
+    `to_plateau` a training looks for its own end, and the steps of a lesson are its limit.
+    """
+
+    rows: Numbers
+    targets: Numbers
+    to_plateau: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Lesson:
     """What is to be learned, and how: which rows of the images, (M,), of which classes, (M,), for how many steps.
 
+    `sampling` shows every image equally often ("plain"), every class ("balanced"), or each row as `row_weights` (M,)
+    say ("weighted"); with `mixup` each batch is mixed with a plain one. Without a `learning_rate` it is the learner's.
     `class_weights` (C,) weigh the loss; `log_prior` (C,) is added to the logits in the loss alone (balanced softmax,
     Ren et al. 2020, arXiv:2007.10740; logit adjustment, Menon et al. 2021, arXiv:2007.07314). The training goes on
     from `start`; with `head_only` its body stays as it is and a new last layer is trained.
@@ -53,10 +72,32 @@ class Lesson:
     seed: int
     sampling: Sampling = "plain"
     augmentation: Augmentation = field(default_factory=Augmentation)
+    row_weights: Floats | None = None
+    mixup: float = 0.0
     class_weights: Floats | None = None
     log_prior: Floats | None = None
     start: Model | None = None
     head_only: bool = False
+    learning_rate: float | None = None
+    watched: Watched | None = None
+
+    def assumed_shares(self) -> npt.NDArray[np.float64]:
+        """The share of each class, (C,), that a classifier takes for granted which learns this.
+
+        >>> lesson = Lesson(np.arange(4), np.array([0, 0, 0, 1]), ("a", "b"), 1, 0)
+        >>> lesson.assumed_shares().tolist()
+        [0.75, 0.25]
+        """
+        size = len(self.classes)
+        if self.sampling == "balanced" or self.log_prior is not None:
+            return np.full(size, 1 / size)
+        rows = np.ones(len(self.targets)) if self.row_weights is None else self.row_weights
+        shares = np.bincount(self.targets, rows, minlength=size) * (
+            1 if self.class_weights is None else self.class_weights
+        )
+        shares = np.maximum(shares, shares.max() * 1e-6)  # of a class without images
+        found: npt.NDArray[np.float64] = shares / shares.sum()
+        return found
 
 
 class Learner(Protocol):
@@ -65,7 +106,8 @@ class Learner(Protocol):
     `side`: the pixels that images are decoded at. `steps`: what it usually takes. `stamps`: what must be said of its
     results. `unable`: what it cannot do, and why; arms that need it are left out. `memory`: bytes that one training
     takes beside the images. `device`: "cpu", or one that trainings have to take turns on. `looks_alike`: what it sees
-    does not depend on the seed.
+    does not depend on the seed. `rates`: the learning rates that are tried, the usual one first; none where it has no
+    such thing.
     """
 
     @property
@@ -82,6 +124,8 @@ class Learner(Protocol):
     def device(self) -> str: ...  # noqa: D102
     @property
     def looks_alike(self) -> bool: ...  # noqa: D102
+    @property
+    def rates(self) -> tuple[float, ...]: ...  # noqa: D102
 
     def facts(self) -> dict[str, object]:
         """Everything that its results depend on, as JSON has it."""

@@ -13,7 +13,8 @@ import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import reduce
 from itertools import islice
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -24,11 +25,10 @@ import numpy as np
 
 from analysis.comparison.inputs.study import Chances
 from analysis.comparison.training.arms import Arm, Recipe, Rows, Task
-from analysis.comparison.training.training_spec import Learner, Seen
+from analysis.comparison.training.training_spec import Learner, Lesson, Model, Seen, Watched
+from analysis.statistics.convergence import NO_COURSE, Course
 from balancer.errors import BalanceError, OutOfMemory, StateError
 
-Said = tuple[Chances, Chances]
-"""The chances of the validation part and of the test part."""
 Stepped = Callable[[int], None]
 _EVERY = 0.2  # seconds between two reports of a process
 
@@ -38,6 +38,7 @@ class Layout:
     """What a run needs, light enough to be handed to a process: what is seen with each seed is in a file to be mapped.
 
     Of its rows, `real` and `added` are trained on; `validation` and `test` are the first and the last row of a part.
+    `watched` are those by which checkpoints are taken, None where there is no validation image.
     """
 
     files: Mapping[int, Path]
@@ -47,8 +48,8 @@ class Layout:
     validation: tuple[int, int]
     test: tuple[int, int]
     learner: Learner
-    steps: int
     recipe: Recipe
+    watched: Watched | None = None
 
     def seen(self, seed: int) -> Seen:
         """The images, or their features; pages are shared by all processes and never written."""
@@ -57,13 +58,17 @@ class Layout:
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
-    """An arm and a seed, to be trained on what the layout holds; `pile` is the number of those it belongs to."""
+class Training:
+    """An arm to be trained with a seed, for so many steps, at a learning rate (the learner's own by default).
 
-    pile: int
-    layout: Layout
+    With `to_plateau` it looks for its own end, at the latest after `steps`.
+    """
+
     arm: Arm
     seed: int
+    steps: int
+    rate: float | None = None
+    to_plateau: bool = False
 
     @property
     def name(self) -> str:
@@ -71,26 +76,69 @@ class Job:
         return f"{self.arm.name} with seed {self.seed}"
 
 
-def run_here(jobs: Iterable[Job], stepped: Stepped) -> Iterator[tuple[Job, Said]]:
-    """One run after another in this process."""
-    for job in jobs:
-        yield job, _run(job, stepped)
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What came of a training: the chances of the validation part and of the test part, and how its loss fell."""
+
+    validation: Chances
+    test: Chances
+    course: Course = NO_COURSE
 
 
-def run_in_processes(jobs: Iterable[Job], workers: int, stepped: Stepped) -> Iterator[tuple[Job, Said]]:
-    """Several runs at once; they are yielded as they are finished, and `stepped` hears how many steps were made.
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A training on what the layout holds; `pile` is the number of those it belongs to."""
 
-    A job is taken when a process is free for it.
+    pile: int
+    layout: Layout
+    training: Training
 
-    Raises:
-        StateError: a process was killed.
-        BalanceError: what a run raised.
-        RuntimeError: it raised something else, whose traceback is the message.
+
+class WorkerPool:
+    """Processes that train, several at once; they start with the first job and stay for those of later phases.
+
+    With one worker, trainings run one after the other in this process.
     """
-    waiting = iter(jobs)
-    crew = _start(workers)
-    try:
-        busy = {end: job for (end, _), job in zip(crew, waiting, strict=False)}
+
+    def __init__(self, workers: int) -> None:
+        self.workers = workers
+        self._crew: list[tuple[Connection, BaseProcess]] = []
+
+    def __enter__(self) -> WorkerPool:
+        return self
+
+    def __exit__(self, *how: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the processes."""
+        crew, self._crew = self._crew, []
+        for _, worker in crew:
+            worker.terminate()
+            worker.join()
+
+    def run(self, jobs: Iterable[Job], stepped: Stepped) -> Iterator[tuple[Job, Said]]:
+        """The jobs as they are finished; each is taken when a worker is free. `stepped` hears of steps that were made.
+
+        Raises:
+            StateError: a process was killed.
+            BalanceError: what a run raised.
+            RuntimeError: it raised something else, whose traceback is the message.
+        """
+        if self.workers <= 1:
+            yield from ((job, _run(job, stepped)) for job in jobs)
+            return
+        whole = False
+        try:
+            yield from self._run_in_processes(iter(jobs), stepped)
+            whole = True
+        finally:
+            if not whole:  # some are still at work
+                self.close()
+
+    def _run_in_processes(self, waiting: Iterator[Job], stepped: Stepped) -> Iterator[tuple[Job, Said]]:
+        self._crew = self._crew or _start(self.workers)
+        busy = {end: job for (end, _), job in zip(self._crew, waiting, strict=False)}
         for end, job in busy.items():
             end.send(job)
         while busy:
@@ -102,10 +150,6 @@ def run_in_processes(jobs: Iterable[Job], workers: int, stepped: Stepped) -> Ite
                 for job in islice(waiting, 1):
                     busy[end] = job
                     end.send(job)
-    finally:
-        for _, worker in crew:
-            worker.terminate()
-            worker.join()
 
 
 @contextmanager
@@ -122,22 +166,31 @@ def one_thread() -> Iterator[None]:
 
 
 def _run(job: Job, stepped: Stepped) -> Said:
-    layout, seen = job.layout, job.layout.seen(job.seed)
-    if job.arm.learn is None:
-        raise ValueError(f"{job.arm.name} learns nothing")
+    layout, training = job.layout, job.training
+    seen, courses = layout.seen(training.seed), list[Course]()
+    watched = None if layout.watched is None else replace(layout.watched, to_plateau=training.to_plateau)
+    if training.arm.learn is None:
+        raise ValueError(f"{training.arm.name} learns nothing")
+
+    def teach(lesson: Lesson) -> Model:
+        lesson = replace(lesson, learning_rate=training.rate, watched=watched)
+        model = layout.learner.learn(seen, lesson, lambda done, total: stepped(1))
+        courses.append(model.course)
+        return model
+
     task = Task(
         classes=layout.classes,
         real=layout.real,
         added=layout.added,
-        steps=layout.steps,
-        seed=job.seed,
+        steps=training.steps,
+        seed=training.seed,
         recipe=layout.recipe,
-        teach=lambda lesson: layout.learner.learn(seen, lesson, lambda done, total: stepped(1)),
+        teach=teach,
     )
     with one_thread(), _memory(job):
-        model = job.arm.learn(task)
+        model = training.arm.learn(task)
         validation, test = (model.chances(seen[slice(*part)]) for part in (layout.validation, layout.test))
-    return validation, test
+    return Said(validation, test, reduce(Course.then, courses))
 
 
 @contextmanager
@@ -150,7 +203,7 @@ def _memory(job: Job) -> Iterator[None]:
         if type(error) is RuntimeError and "allocate memory" not in str(error):
             raise
         raise OutOfMemory(
-            needed=f"memory to train {job.arm.name}",
+            needed=f"memory to train {job.training.arm.name}",
             found=str(error).splitlines()[0] if str(error) else "no more of it",
             next_step="close other programs, or: balance compare --workers 1; what is finished is kept",
         ) from error
@@ -210,11 +263,11 @@ def _heard(end: Connection, job: Job, stepped: Stepped) -> Said | None:
     except (EOFError, ConnectionResetError) as error:
         raise StateError(
             needed="processes that train to the end",
-            found=f"the one that trained {job.name} was ended, perhaps for want of memory",
+            found=f"the one that trained {job.training.name} was ended, perhaps for want of memory",
             next_step="close other programs, then the same balance compare again: what is finished is kept",
         ) from error
     if kind == "failed":
-        raise _unpacked(content, job.name)
+        raise _unpacked(content, job.training.name)
     if kind == "steps":
         stepped(content)
         return None

@@ -7,7 +7,8 @@ import pytest
 
 from analysis.comparison.inputs.build_study import Wanted
 from analysis.comparison.training.arms import choose_arms
-from analysis.comparison.training.backbones import Frozen, SmallNetwork
+from analysis.comparison.training.frozen import Frozen
+from analysis.comparison.training.networks import SmallNetwork
 from analysis.comparison.training.runs import RunSettings
 from balancer.cli.benches import Order
 from balancer.cli.costing import Cost, training_cost

@@ -13,7 +13,8 @@ from analysis.comparison.training.arms import (
     meaning,
     threshold_shift,
 )
-from analysis.comparison.training.backbones import Frozen, SmallNetwork
+from analysis.comparison.training.frozen import Frozen
+from analysis.comparison.training.networks import SmallNetwork
 from analysis.vision.augmentation import Augmentation
 from tests.support.comparison_fixtures import CLASSES, Scribe, added, study
 

@@ -9,7 +9,9 @@ from sklearn.metrics import recall_score
 from torchvision import models
 
 from analysis.comparison.training import time_estimate
-from analysis.comparison.training.backbones import FineTuned, Frozen, SmallNetwork, find_learner
+from analysis.comparison.training.backbones import find_learner
+from analysis.comparison.training.frozen import Frozen
+from analysis.comparison.training.networks import FineTuned, SmallNetwork
 from analysis.comparison.training.training_spec import Lesson, Pace
 from analysis.vision.augmentation import Augmentation
 from balancer.errors import ModelError

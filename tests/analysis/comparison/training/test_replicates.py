@@ -2,9 +2,10 @@ import numpy as np
 import pytest
 
 from analysis.comparison.training.arms import ARMS
-from analysis.comparison.training.backbones import SmallNetwork
+from analysis.comparison.training.networks import SmallNetwork
 from analysis.comparison.training.replicates import Leg, learning_curve
 from analysis.comparison.training.runs import RunSettings
+from analysis.comparison.training.worker_pool import WorkerPool
 from tests.support.comparison_fixtures import SIDE, study
 
 SMALL = RunSettings(SmallNetwork(side=SIDE, batch_size=8, width=8), steps=3, seeds=(0, 1))
@@ -14,7 +15,7 @@ LEG = Leg("", study(extra={}), (0, 1))
 
 
 def curve(folder, workers, watch=lambda what: lambda done, total: None):
-    return learning_curve(LEG, ARMS["threshold-shift"], SMALL, folder, watch, workers=workers)
+    return learning_curve(LEG, ARMS["threshold-shift"], SMALL, folder, watch, pool=WorkerPool(workers))
 
 
 def test_a_learning_curve_has_a_point_for_each_share_and_tells_of_both_seeds_together(tmp_path):

@@ -7,10 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from analysis.comparison.training.arms import ARMS, Arm, choose_arms
-from analysis.comparison.training.backbones import Frozen, SmallNetwork
-from analysis.comparison.training.runs import Run, RunSettings, load, run_all, run_together, study_key
-from analysis.comparison.training.worker_pool import _packed, _unpacked
+from analysis.comparison.training.arm_selection import choose_arms
+from analysis.comparison.training.arms import ARMS, RECIPES, Arm
+from analysis.comparison.training.frozen import Frozen
+from analysis.comparison.training.networks import SmallNetwork
+from analysis.comparison.training.run_files import Shelf
+from analysis.comparison.training.runs import Run, RunSettings, load, run_together, study_key
+from analysis.comparison.training.worker_pool import Training, WorkerPool, _packed, _unpacked
+from analysis.vision.classifier import ClassifierSettings
 from balancer.errors import OutOfMemory, StateError
 from tests.support.cli_process import until
 from tests.support.comparison_fixtures import SIDE, Scribe, added, part, study
@@ -19,9 +23,15 @@ SMALL = RunSettings(SmallNetwork(side=SIDE, batch_size=8, width=8), steps=4, see
 FEW = tuple(ARMS[name] for name in ("real", "threshold-shift", "crt", "synthetic-1", "pretraining"))
 
 
-def told(settings, folder, arms=FEW, which="test", of=None, **how):
-    run_all(of or study(), arms, settings, folder, **how)
-    return load(of or study(), arms, settings, folder, which)
+def run_of(settings, folder, arms=FEW, of=None):
+    return Run(of or study(), settings.trainings(arms), settings, folder)
+
+
+def told(settings, folder, arms=FEW, which="test", of=None, workers=1, **how):
+    run = run_of(settings, folder, arms, of)
+    with WorkerPool(workers) as pool:
+        run_together([run], pool=pool, **how)
+    return load(run, which)
 
 
 def test_every_arm_speaks_of_every_image_with_every_seed(tmp_path):
@@ -30,7 +40,7 @@ def test_every_arm_speaks_of_every_image_with_every_seed(tmp_path):
     assert {each.shape for each in chances.values()} == {(2, 30, 3)}
     assert all(np.allclose(each.sum(axis=2), 1, atol=1e-5) for each in chances.values())
     assert not np.array_equal(chances["real"][0], chances["real"][1])
-    assert load(study(), FEW, SMALL, tmp_path, "validation")["real"].shape == (2, 22, 3)
+    assert load(run_of(SMALL, tmp_path), "validation")["real"].shape == (2, 22, 3)
     assert not list(tmp_path.glob(".seen-*"))
 
 
@@ -47,14 +57,15 @@ def test_several_runs_share_the_processes_and_end_as_alone(tmp_path, workers):
     """The learning curve's: another study for each seed."""
     studies = [replace(study(), train=part((40, 30, 6), seed=seed)) for seed in (1, 2, 3)]
     runs = [
-        Run(of, FEW[:2], replace(SMALL, seeds=(seed,)), tmp_path / f"{seed}-of-3") for seed, of in enumerate(studies)
+        run_of(replace(SMALL, seeds=(seed,)), tmp_path / f"{seed}-of-3", FEW[:2], of) for seed, of in enumerate(studies)
     ]
     heard = []
-    run_together(runs, workers=workers, progress=lambda done, total: heard.append((done, total)))
+    with WorkerPool(workers) as pool:
+        run_together(runs, pool=pool, progress=lambda done, total: heard.append((done, total)))
     assert (heard[0], heard[-1]) == ((0, 12), (12, 12))
     for run in runs:
-        together = load(run.study, run.arms, run.settings, run.folder, "test")
-        alone = told(run.settings, tmp_path / f"{run.folder.name}-alone", run.arms, of=run.study, workers=1)
+        together = load(run, "test")
+        alone = told(run.settings, tmp_path / f"{run.folder.name}-alone", FEW[:2], of=run.study)
         assert all(np.array_equal(together[name], alone[name]) for name in alone)
     assert not list(tmp_path.rglob(".seen-*"))
 
@@ -73,7 +84,7 @@ class Onlooker(Scribe):
 
 def test_images_lie_about_only_while_they_are_needed_even_where_two_runs_share_a_folder(tmp_path):
     learner = Onlooker(folder=tmp_path)
-    runs = [Run(study(), FEW[:1], RunSettings(learner, 2, (seed,)), tmp_path / "one") for seed in (0, 1, 2)]
+    runs = [run_of(RunSettings(learner, 2, (seed,)), tmp_path / "one", FEW[:1]) for seed in (0, 1, 2)]
     run_together(runs)
     assert learner.seen == [1, 1, 1]
     assert not list(tmp_path.rglob(".seen-*"))
@@ -89,18 +100,18 @@ def test_a_stopped_comparison_goes_on_and_repeats_nothing(tmp_path):
     settings = RunSettings(Scribe(stop_after=3), steps=5, seeds=(0, 1))
     arms = tuple(ARMS[name] for name in ("real", "oversampling", "threshold-shift"))
     with pytest.raises(KeyboardInterrupt):
-        run_all(study(), arms, settings, tmp_path)
+        told(settings, tmp_path, arms)
     with pytest.raises(StateError, match=r"oversampling with seed 1"):
-        load(study(), arms[:2], settings, tmp_path, "validation")
+        load(run_of(settings, tmp_path, arms[:2]), "validation")
     scribe = Scribe()
-    run_all(study(), arms, replace(settings, learner=scribe), tmp_path)
+    told(replace(settings, learner=scribe), tmp_path, arms)
     assert [(lesson.seed, lesson.sampling) for lesson in scribe.lessons] == [(1, "balanced")]
-    run_all(study(), arms, replace(settings, learner=Scribe(stop_after=0)), tmp_path)  # nothing is left to do
+    told(replace(settings, learner=Scribe(stop_after=0)), tmp_path, arms)  # nothing is left to do
 
 
 def test_a_stopped_comparison_ends_as_an_undisturbed_one(tmp_path):
     whole = told(SMALL, tmp_path / "whole")
-    run_all(study(), FEW[:3], replace(SMALL, seeds=(1,)), tmp_path / "parts")
+    told(replace(SMALL, seeds=(1,)), tmp_path / "parts", FEW[:3])
     again = told(SMALL, tmp_path / "parts")
     assert all(np.array_equal(whole[name], again[name]) for name in whole)
 
@@ -108,12 +119,12 @@ def test_a_stopped_comparison_ends_as_an_undisturbed_one(tmp_path):
 def test_what_is_added_repeats_only_the_arms_that_add_it(tmp_path):
     settings = RunSettings(Scribe(), steps=2, seeds=(0,))
     arms = tuple(ARMS[name] for name in ("real", "synthetic-1"))
-    run_all(study(), arms, settings, tmp_path)
+    told(settings, tmp_path, arms)
     other = study(extra={"synthetic": added((0, 10, 34), seed=10), "extra:A/B": added((0, 0, 3))})
     assert study_key(other, settings) == study_key(study(), settings)
     scribe = Scribe()
     chosen, _ = choose_arms(other, scribe, only=["synthetic-1", "extra:A/B"])
-    run_all(other, chosen, replace(settings, learner=scribe), tmp_path)
+    told(replace(settings, learner=scribe), tmp_path, chosen, of=other)
     assert [len(lesson.rows) for lesson in scribe.lessons] == [76, 92, 79]  # the first has the recipe and no images
 
 
@@ -122,19 +133,64 @@ def test_the_key_knows_what_a_run_depends_on():
     keys = {
         study_key(study(), SMALL),
         study_key(other_images, SMALL),
-        study_key(study(), replace(SMALL, steps=5)),
         study_key(study(), replace(SMALL, recipe="plain")),
         study_key(study(), replace(SMALL, learner=SmallNetwork(side=SIDE))),
+        study_key(study(), replace(SMALL, learner=replace(SMALL.learner, rates=(1e-3,)))),
     }
     assert len(keys) == 5
     assert study_key(study(), replace(SMALL, seeds=(7,))) in keys  # seeds are in the names of the files
 
 
+@pytest.mark.parametrize(
+    ("what", "value"),
+    [
+        ("analysis.comparison.training.runs.__version__", "0.0.1"),
+        ("torch.__version__", "1.0"),
+        ("analysis.comparison.training.runs.RECIPES", {**RECIPES, "strong": RECIPES["plain"]}),
+        ("analysis.vision.classifier.ClassifierSettings.__init__", None),
+    ],
+)
+def test_what_another_version_or_other_settings_trained_is_not_taken_for_this(monkeypatch, what, value):
+    """S14: the key was that of the images and the recipe's name alone."""
+    before = study_key(study(), SMALL)
+    if what.endswith("__init__"):  # another default of a setting that no option sets
+        monkeypatch.setattr("analysis.comparison.training.networks.ClassifierSettings", AnotherWarmUp)
+    else:
+        monkeypatch.setattr(what, value)
+    assert study_key(study(), SMALL) != before
+
+
+@dataclass(frozen=True)
+class AnotherWarmUp(ClassifierSettings):
+    warm_up: float = 0.9
+
+
+def test_trainings_of_other_lengths_and_rates_are_kept_apart(tmp_path):
+    run = run_of(SMALL, tmp_path, FEW[:1])
+    told(SMALL, tmp_path, FEW[:1])
+    (training,) = [each for each in run.trainings if each.seed == 0]
+    shelf = Shelf(run.study, run.folder)
+    assert shelf.has(training)
+    assert not shelf.has(replace(training, steps=5))
+    assert not shelf.has(replace(training, rate=1e-3))
+    assert shelf.course(training).steps == (0, 4)
+
+
+def test_a_training_that_looks_for_its_end_is_found_again_as_one_of_so_many_steps(tmp_path):
+    run = run_of(SMALL, tmp_path, FEW[:1])
+    looking = Training(ARMS["real"], 0, 300, to_plateau=True)
+    run_together([replace(run, trainings=[looking])])
+    shelf = Shelf(run.study, run.folder)
+    steps = shelf.course(looking).steps[-1]
+    assert 100 <= steps <= 300
+    assert shelf.has(Training(ARMS["real"], 0, steps))
+
+
 def test_a_damaged_file_is_told(tmp_path):
     told(SMALL, tmp_path, FEW[:1])
-    next(tmp_path.glob("real-*/1.test.npy")).write_bytes(b"")
-    with pytest.raises(StateError, match=r"1\.test\.npy: damaged"):
-        load(study(), FEW[:1], SMALL, tmp_path, "test")
+    next(tmp_path.glob("real-*/1-4.test.npy")).write_bytes(b"")
+    with pytest.raises(StateError, match=r"1-4\.test\.npy: damaged"):
+        load(run_of(SMALL, tmp_path, FEW[:1]), "test")
 
 
 def test_a_killed_comparison_leaves_no_images_for_good(tmp_path):
@@ -175,7 +231,7 @@ def test_a_killed_worker_is_told_and_what_is_finished_is_kept(tmp_path, monkeypa
     before = children()
 
     def kill():
-        until(lambda: list(tmp_path.glob("real-*/0.validation.npy")) and (tmp_path / "begun").exists())
+        until(lambda: list(tmp_path.glob("real-*/0-*.validation.npy")) and (tmp_path / "begun").exists())
         for child in children() - before:
             if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes():
                 os.kill(child, signal.SIGKILL)
@@ -183,9 +239,9 @@ def test_a_killed_worker_is_told_and_what_is_finished_is_kept(tmp_path, monkeypa
     killer = threading.Thread(target=kill)
     killer.start()
     with pytest.raises(StateError, match="slow with seed 0 was ended"):
-        run_all(study(), arms, replace(SMALL, seeds=(0,)), tmp_path, workers=2)
+        told(replace(SMALL, seeds=(0,)), tmp_path, arms, workers=2)
     killer.join()
-    assert load(study(), arms[:1], replace(SMALL, seeds=(0,)), tmp_path, "test")["real"].shape == (1, 30, 3)
+    assert load(run_of(replace(SMALL, seeds=(0,)), tmp_path, arms[:1]), "test")["real"].shape == (1, 30, 3)
 
 
 def children():
@@ -203,7 +259,7 @@ def children():
 def test_what_goes_wrong_in_a_run_is_told(tmp_path, learn, error, words, workers):
     wrong = Arm("wrong", "free", learn)
     with pytest.raises(error, match=words):
-        run_all(study(), (wrong, wrong), replace(SMALL, seeds=(0,)), tmp_path, workers=workers)
+        told(replace(SMALL, seeds=(0,)), tmp_path, (wrong,), workers=workers)
 
 
 def test_what_goes_wrong_elsewhere_comes_with_its_traceback():

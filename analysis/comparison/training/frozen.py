@@ -1,0 +1,164 @@
+"""A backbone whose features are computed once, and logistic regression on them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from analysis.comparison.inputs.study import Chances, Numbers
+from analysis.comparison.training.networks import WEAK, SmallNetwork
+from analysis.comparison.training.time_estimate import noise, regression_seconds, seconds_of
+from analysis.comparison.training.training_spec import Ability, Floats, Lesson, Model, Pace, Progress, Seen, Watched
+from analysis.data.images import Greys
+from analysis.statistics.convergence import Course
+from analysis.vision.classifier import ClassifierSettings, train_classifier
+from analysis.vision.pretrained import load_pretrained
+from balancer.files import sha256_of
+
+_AT_ONCE = 64
+_FEW = 2  # images of 224 px: what a short try can afford
+_LIKE_WEIGHTS = "frozen features: with logistic regression this is what class-weights does"
+
+
+@dataclass(frozen=True, slots=True)
+class Frozen:
+    """Features that are computed once, and logistic regression on them.
+
+    The features are of a network with `weights` from disk at 224 px; without, of a small network that is trained on
+    the real training images, another for each seed: the luck of that training counts too.
+    """
+
+    unable: ClassVar[Mapping[Ability, str]] = {
+        "augmentation": "frozen features: they are computed once, of the images as they are",
+        "sampling": _LIKE_WEIGHTS,
+        "head": _LIKE_WEIGHTS,
+        "pretraining": "frozen features: nothing below the last layer learns",
+        "mixup": "frozen features: they are computed once, of the images as they are",
+    }
+    memory: ClassVar[int] = 10**9  # most of it is torch itself
+    rates: ClassVar[tuple[float, ...]] = ()
+    weights: Path | None = None
+    device: str = "cpu"
+    side: int = 64
+    steps: int = 600
+    strengths: tuple[float, ...] = (20.0, 2.0, 200.0)
+
+    @property
+    def stamps(self) -> tuple[str, ...]:
+        """Features of this collection alone are a weak baseline."""
+        return (WEAK,) if self.weights is None else ()
+
+    @property
+    def looks_alike(self) -> bool:
+        """Weights from disk are the same for every seed."""
+        return self.weights is not None
+
+    def facts(self) -> dict[str, object]:
+        """Everything that its results depend on."""
+        weights = None if self.weights is None else sha256_of(self.weights)
+        own = {} if self.weights else {"feature_steps": self.steps, "features": "trained anew for each seed"}
+        size = {"side": self.side, "strengths": list(self.strengths)}
+        return {"backbone": "frozen", "weights": weights, "device": self.device, **own, **size}
+
+    def units(self, steps: int) -> int:
+        """Once: there are no steps."""
+        return 1
+
+    def pace(self, steps: int, learned: int, others: int) -> Pace:
+        """By a few images looked at, or a few steps of the network that looks; and by a small regression."""
+        if self.weights is not None:
+            network = load_pretrained(self.weights, self.device)
+            look = seconds_of(lambda: network(noise(_FEW, self.side))) / _FEW * (learned + others)
+        else:
+            look = SmallNetwork(self.device, self.side).pace(self.steps, learned, learned + others).training
+        return Pace(look, regression_seconds(self, learned))
+
+    def look(
+        self, images: Greys, real: Numbers, targets: Numbers, classes: tuple[str, ...], seed: int, progress: Progress
+    ) -> Seen:
+        """(N, D) features of every image, each with mean 0 and deviation 1 over the real training images."""
+        if self.weights is not None:
+            features = _in_turn(load_pretrained(self.weights, self.device), images, progress)
+        else:
+            settings = ClassifierSettings(steps=self.steps, sampling="balanced", seed=seed, device=self.device)
+            trained = train_classifier(images, targets, classes, settings, rows=real, progress=progress)
+            features = trained.features(images)
+        mean, spread = features[real].mean(axis=0), features[real].std(axis=0)
+        scaled: Seen = (features - mean) / np.maximum(spread, 1e-6)
+        return scaled
+
+    def learn(self, seen: Seen, lesson: Lesson, progress: Progress) -> Model:
+        """Fit to the optimum: no steps, no luck, and weights of the classes where other learners sample them evenly.
+
+        Adding a prior to the logits in the loss moves the intercepts of the optimum by that prior, and nothing else:
+        it is taken off them afterwards. The penalty's strength is one for an image, whatever their number: the loss is
+        a sum, so that C = c / n, and c is chosen on validation; the first of `strengths` where there is none.
+        """
+        fitted = [self._fit(seen, lesson, strength) for strength in self.strengths[: None if lesson.watched else 1]]
+        progress(1, 1)
+        watched = lesson.watched
+        if watched is None:
+            return fitted[0]
+        return min(fitted, key=lambda each: _balanced_loss(each.chances(seen[watched.rows]), watched, lesson))
+
+    def _fit(self, seen: Seen, lesson: Lesson, strength: float) -> Regression:
+        from sklearn.linear_model import LogisticRegression
+        from threadpoolctl import threadpool_limits
+
+        weights = _weights(lesson)
+        regression = LogisticRegression(C=strength / weights.sum(), max_iter=2000)
+        with threadpool_limits(1):  # sums in another order have other last digits
+            regression.fit(seen[lesson.rows], lesson.targets, sample_weight=weights)
+        shift = np.zeros(len(lesson.classes)) if lesson.log_prior is None else -lesson.log_prior
+        return Regression(regression, np.asarray(shift, np.float64))
+
+
+def _weights(lesson: Lesson) -> npt.NDArray[np.float64]:
+    """What each row counts for in a sum, (M,): what other learners do by sampling."""
+    targets = lesson.targets
+    if lesson.row_weights is not None:
+        return np.asarray(lesson.row_weights, np.float64)
+    of_class = np.ones(len(lesson.classes)) if lesson.class_weights is None else lesson.class_weights
+    if lesson.sampling == "balanced":
+        counts = np.bincount(targets, minlength=len(lesson.classes))
+        of_class = len(targets) / (len(lesson.classes) * np.maximum(counts, 1))
+    return np.asarray(of_class[targets], np.float64)
+
+
+def _balanced_loss(chances: Chances, watched: Watched, lesson: Lesson) -> float:
+    """Cross entropy, the mean over classes of their means, without the class shares that the training assumed."""
+    moved = chances / lesson.assumed_shares()
+    own = moved[np.arange(len(moved)), watched.targets] / moved.sum(axis=1)
+    losses = -np.log(np.maximum(own, 1e-12))
+    return float(np.mean([losses[watched.targets == each].mean() for each in np.unique(watched.targets)]))
+
+
+@dataclass(frozen=True, slots=True)
+class Regression:
+    """A logistic regression, and what is added to its logits, (C,)."""
+
+    fitted: Any
+    shift: npt.NDArray[np.float64]
+    course: ClassVar[Course] = Course()
+
+    def chances(self, seen: Seen) -> Chances:
+        """(N, C) chances of the classes for (N, D) features; 0 for a class that it never saw."""
+        chances = np.zeros((len(seen), len(self.shift)))
+        if len(seen):
+            chances[:, self.fitted.classes_] = self.fitted.predict_proba(seen)
+        chances *= np.exp(self.shift - self.shift.max())
+        shares: Chances = (chances / np.maximum(chances.sum(axis=1, keepdims=True), 1e-300)).astype(np.float32)
+        return shares
+
+
+def _in_turn(embed: Callable[[Greys], Floats], images: Greys, progress: Progress) -> Floats:
+    found = []
+    for start in range(0, len(images), _AT_ONCE):
+        found.append(embed(images[start : start + _AT_ONCE]))
+        progress(min(start + _AT_ONCE, len(images)), len(images))
+    return np.concatenate(found)

@@ -1,0 +1,198 @@
+"""Backbones that are trained as a whole: a small residual network from scratch, or a network with weights from disk."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+
+from analysis.comparison.inputs.study import Chances, Numbers
+from analysis.comparison.training.time_estimate import network_pace
+from analysis.comparison.training.training_spec import (
+    Ability,
+    Floats,
+    Lesson,
+    Model,
+    Pace,
+    Progress,
+    Seen,
+)
+from analysis.data.images import Greys
+from analysis.statistics.convergence import Course
+from analysis.vision.checkpoints import Monitor
+from analysis.vision.classifier import Classifier, ClassifierSettings, Loss, train_classifier
+from analysis.vision.pretrained import SIDE, PretrainedNetwork, load_body
+from balancer.files import sha256_of
+
+_FEW = 2  # images of 224 px: what a short try can afford
+WEAK = "weak baseline"
+"""The stamp of what knows nothing beyond this collection."""
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """A trained network."""
+
+    classifier: Classifier
+
+    @property
+    def course(self) -> Course:
+        """That of its last stage."""
+        return self.classifier.course
+
+    def chances(self, seen: Seen) -> Chances:
+        """(N, C) chances of the classes for (N, side, side) images."""
+        return self.classifier.probabilities(seen)
+
+
+class _OnImages:
+    """A learner that sees the images themselves and trains on them step by step."""
+
+    __slots__ = ()
+    stamps: ClassVar[tuple[str, ...]] = ()
+    unable: ClassVar[Mapping[Ability, str]] = {}
+    looks_alike: ClassVar[bool] = True
+
+    def units(self, steps: int) -> int:
+        """Each step."""
+        return steps
+
+    def look(
+        self, images: Greys, real: Numbers, targets: Numbers, classes: tuple[str, ...], seed: int, progress: Progress
+    ) -> Seen:
+        """The images themselves."""
+        return images
+
+
+@dataclass(frozen=True, slots=True)
+class SmallNetwork(_OnImages):
+    """The small residual network from scratch of `analysis.vision.classifier`, which knows this collection alone."""
+
+    stamps: ClassVar[tuple[str, ...]] = (WEAK,)
+    memory: ClassVar[int] = 10**9  # most of it is torch itself
+    device: str = "cpu"
+    side: int = 64
+    steps: int = 600
+    batch_size: int = 64
+    width: int = 32
+    rates: tuple[float, ...] = (3e-3, 1e-3, 1e-2)
+
+    def facts(self) -> dict[str, object]:
+        """Everything that its results depend on."""
+        return {"backbone": "small", "side": self.side, **_facts(self._settings())}
+
+    def pace(self, steps: int, learned: int, others: int) -> Pace:
+        """By a few steps of its batches."""
+        return network_pace(self, self.batch_size, self.batch_size, steps, others)
+
+    def learn(self, seen: Seen, lesson: Lesson, progress: Progress) -> Model:
+        """Train from scratch, or from `lesson.start`."""
+        return Network(_train(seen, lesson, self._settings(), _started(lesson), progress))
+
+    def _settings(self) -> ClassifierSettings:
+        return ClassifierSettings(
+            device=self.device, batch_size=self.batch_size, width=self.width, learning_rate=self.rates[0]
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class FineTuned(_OnImages):
+    """A torchvision network with weights from disk, all of it trained on."""
+
+    memory: ClassVar[int] = 6 * 10**9  # measured with ResNet-50 at 224 px, 32 at once
+    name: str
+    weights: Path
+    device: str = "cpu"
+    side: int = SIDE
+    steps: int = 600
+    batch_size: int = 32
+    rates: tuple[float, ...] = (1e-4, 3e-5, 3e-4)
+
+    def facts(self) -> dict[str, object]:
+        """Everything that its results depend on."""
+        known = {"backbone": self.name, "weights": sha256_of(self.weights), "side": self.side}
+        return {**known, **_facts(self._settings())}
+
+    def pace(self, steps: int, learned: int, others: int) -> Pace:
+        """By a step of a few images, since a whole batch takes seconds."""
+        few = min(_FEW, self.batch_size)
+        return network_pace(replace(self, batch_size=few), few, self.batch_size, steps, others, times=1)
+
+    def learn(self, seen: Seen, lesson: Lesson, progress: Progress) -> Model:
+        """Train on from the weights on disk, or from `lesson.start`."""
+        from balancer.adapting.common.device import find_machine
+
+        start = _started(lesson)
+        if start is None:
+            network = PretrainedNetwork(load_body(self.weights), len(lesson.classes), lesson.seed)
+            start = Classifier(network, lesson.classes, find_machine(self.device))
+        return Network(_train(seen, lesson, self._settings(), start, progress))
+
+    def _settings(self) -> ClassifierSettings:
+        return ClassifierSettings(
+            device=self.device, batch_size=self.batch_size, learning_rate=self.rates[0], weight_decay=1e-4
+        )
+
+
+def _facts(settings: ClassifierSettings) -> dict[str, object]:
+    """All settings of a training that an arm, a seed or a choice does not set."""
+    set_elsewhere = ("steps", "seed", "sampling", "augmentation", "mixup")
+    return {name: value for name, value in asdict(settings).items() if name not in set_elsewhere}
+
+
+def _started(lesson: Lesson) -> Classifier | None:
+    return lesson.start.classifier if isinstance(lesson.start, Network) else None
+
+
+def _train(
+    seen: Seen, lesson: Lesson, settings: ClassifierSettings, start: Classifier | None, progress: Progress
+) -> Classifier:
+    settings = replace(
+        settings,
+        steps=lesson.steps,
+        seed=lesson.seed,
+        sampling=lesson.sampling,
+        augmentation=lesson.augmentation,
+        mixup=lesson.mixup,
+        learning_rate=lesson.learning_rate or settings.learning_rate,
+    )
+    return train_classifier(
+        seen,
+        lesson.targets,
+        lesson.classes,
+        settings,
+        lesson.row_weights,
+        rows=lesson.rows,
+        start=start,
+        head_only=lesson.head_only,
+        loss=_loss(lesson),
+        monitor=_monitor(seen, lesson),
+        progress=progress,
+    )
+
+
+def _monitor(seen: Seen, lesson: Lesson) -> Monitor | None:
+    watched = lesson.watched
+    if watched is None:
+        return None
+    return Monitor(seen[watched.rows], watched.targets, np.log(lesson.assumed_shares()), watched.to_plateau)
+
+
+def _loss(lesson: Lesson) -> Loss:
+    """Cross entropy, weighted or with a prior added to the logits."""
+    import torch
+    import torch.nn.functional as F
+
+    def tensor(values: Floats | None) -> torch.Tensor | None:
+        return None if values is None else torch.from_numpy(np.asarray(values, np.float32))
+
+    weights, prior = tensor(lesson.class_weights), tensor(lesson.log_prior)
+
+    def loss(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        moved = logits if prior is None else logits + prior.to(logits.device)
+        return F.cross_entropy(moved, targets, weight=None if weights is None else weights.to(logits.device))
+
+    return loss

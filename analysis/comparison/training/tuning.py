@@ -1,0 +1,98 @@
+"""How long to train and how fast, found on validation images before the test split is opened.
+
+Equal steps favour whatever learns fastest, as long as there are too few: so the baseline says how many there must be,
+twice as many as it takes until its validation loss stops improving, for all arms alike. The learning rate is chosen
+from the same few for both arms of the verdict and for the matched control: tuning the baseline alone would favour it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from analysis.comparison.training.arms import Arm
+from analysis.comparison.training.replicates import Leg, Schedule, Watch, run_watched
+from analysis.comparison.training.run_files import Shelf
+from analysis.comparison.training.runs import RunSettings
+from analysis.comparison.training.worker_pool import Training, WorkerPool
+from analysis.statistics.convergence import Course
+
+
+@dataclass(frozen=True, slots=True)
+class Tuning:
+    """Whose length of training is found, and whose learning rate is chosen: the baseline, and the arms beside it."""
+
+    baseline: Arm
+    beside: tuple[Arm, ...]
+    settings: RunSettings
+    home: Path
+    watch: Watch
+    pool: WorkerPool | None = None
+
+    def find(self, legs: Sequence[Leg], *, shared: bool) -> list[Leg]:
+        """The legs with their schedules; `shared`: all have the first one's, since they share its real images.
+
+        Folds do not: who validates in one is tested in another. Without validation images, or where a backbone has no
+        learning rate, nothing is looked for.
+
+        Raises:
+            BalanceError: a training has no memory, or its process was killed.
+        """
+        usual = Schedule(self.settings.steps or self.settings.learner.steps)
+        looked_at = [leg for leg in (legs[:1] if shared else legs) if self._rates and len(leg.study.validation)]
+        schedules = dict(zip(map(id, looked_at), self._schedules(looked_at), strict=True)) if looked_at else {}
+        first = schedules.get(id(legs[0]), usual)
+        return [replace(leg, schedule=first if shared else schedules.get(id(leg), usual)) for leg in legs]
+
+    @property
+    def _rates(self) -> tuple[float | None, ...]:
+        """Those that are tried, or the usual one."""
+        rates = self.settings.learner.rates
+        return rates if self.settings.tries_rates else (None,) * len(rates[:1])
+
+    def _schedules(self, legs: Sequence[Leg]) -> list[Schedule]:
+        found = [Schedule(0)] * len(legs)
+        if self.settings.steps is None or len(self._rates) > 1:
+            steps, ends = self.settings.steps or self.settings.longest, self.settings.steps is None
+            first = [[Training(self.baseline, leg.seeds[0], steps, rate, ends) for rate in self._rates] for leg in legs]
+            self._train(legs, first, "Finding how long to train")
+            found = [self._of_baseline(leg, tried) for leg, tried in zip(legs, first, strict=True)]
+        else:
+            found = [Schedule(self.settings.steps)] * len(legs)
+        if self.beside and len(self._rates) > 1:
+            found = self._with_rates(legs, found)
+        return found
+
+    def _of_baseline(self, leg: Leg, tried: Sequence[Training]) -> Schedule:
+        """Its best rate, and the steps that it took to the end that was found."""
+        best = min(tried, key=lambda each: self._course(leg, each).lowest)
+        steps = self.settings.steps or self._course(leg, best).steps[-1]
+        return Schedule(steps, {} if best.rate is None else {self.baseline.name: best.rate})
+
+    def _with_rates(self, legs: Sequence[Leg], schedules: Sequence[Schedule]) -> list[Schedule]:
+        tried = [
+            [Training(each, leg.seeds[0], schedule.steps, rate) for each in self.beside for rate in self._rates]
+            for leg, schedule in zip(legs, schedules, strict=True)
+        ]
+        self._train(legs, tried, "Choosing learning rates")
+        return [
+            replace(schedule, rates={**schedule.rates, **self._best_rates(leg, some)})
+            for leg, schedule, some in zip(legs, schedules, tried, strict=True)
+        ]
+
+    def _best_rates(self, leg: Leg, tried: Sequence[Training]) -> dict[str, float]:
+        best: dict[str, Training] = {}
+        for each in tried:
+            before = best.get(each.arm.name)
+            if before is None or self._course(leg, each).lowest < self._course(leg, before).lowest:
+                best[each.arm.name] = each
+        return {name: each.rate for name, each in best.items() if each.rate is not None}
+
+    def _train(self, legs: Sequence[Leg], trainings: Sequence[Sequence[Training]], title: str) -> None:
+        runs = [leg.run(some, self.settings, self.home) for leg, some in zip(legs, trainings, strict=True)]
+        run_watched(runs, self.watch, pool=self.pool, title=title)
+
+    def _course(self, leg: Leg, training: Training) -> Course:
+        run = leg.run([training], self.settings, self.home)
+        return Shelf(run.study, run.folder).course(training)

@@ -1,0 +1,117 @@
+"""How long to train, and whether a training had ended: told from its loss on validation images, checked now and then.
+
+All of it is arithmetic on curves: what is trained does not matter here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.stats import t as student
+
+STILL = 0.015
+"""An improvement is one if it is more than this share of all that the training has improved so far."""
+_LEVEL = 0.05  # of finished trainings at most so many are called unfinished
+_SMOOTH = 2  # checks to each side of one that are averaged with it
+_DENSE, _FIRST = 12, 5  # a check each twelfth of the steps so far, each five at first
+
+
+def next_check(step: int) -> int:
+    """The step of the check after one at `step`: the same for every training, however long it will be.
+
+    >>> next_check(0), next_check(240)
+    (5, 260)
+    """
+    return step + max(_FIRST, step // _DENSE)
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """A training as its validation loss saw it: the steps at which it was checked, rising, and the loss at each.
+
+    Nothing was checked where there was no validation image: an empty course.
+
+    >>> Course((25, 50, 75), (1.0, 0.4, 0.5)).best
+    50
+    """
+
+    steps: tuple[int, ...] = ()
+    losses: tuple[float, ...] = ()
+
+    @property
+    def best(self) -> int:
+        """The step of the lowest loss, the first of equal ones: whose weights are kept; 0 where nothing was checked."""
+        return self.steps[int(np.argmin(self.losses))] if self.losses else 0
+
+    @property
+    def lowest(self) -> float:
+        """The lowest loss; not a number where nothing was checked."""
+        return min(self.losses, default=float("nan"))
+
+    def then(self, other: Course) -> Course:
+        """The same with a further stage of the training behind it, whose steps are counted on."""
+        start = self.steps[-1] if self.steps else 0
+        return Course(self.steps + tuple(start + step for step in other.steps), self.losses + other.losses)
+
+
+NO_COURSE = Course()
+"""That of a training which nobody watched."""
+
+
+def plateau(course: Course) -> int:
+    """The step at which the loss, smoothed, stopped improving: the first check after which it fell by `STILL` at most.
+
+    >>> plateau(Course((0, 5, 10, 15, 20, 25, 30), (1.0, 0.5, 0.3, 0.3, 0.3, 0.3, 0.3)))
+    20
+    """
+    losses = _smooth(np.array(course.losses))
+    enough = losses.min() + STILL * (losses.max() - losses.min())
+    return course.steps[int(np.argmax(losses <= enough))]
+
+
+def is_over(course: Course, least: int) -> bool:
+    """Whether a training that looks for its own end has found it: twice the steps to the plateau, and `least`."""
+    return bool(course.steps) and course.steps[-1] >= max(least, 2 * plateau(course))
+
+
+def is_unfinished(courses: Sequence[Course]) -> bool:
+    """Whether trainings of one arm were still improving when they ended; `courses` are those of its seeds.
+
+    Of each, by how much the loss of the last quarter of the steps is lower than that of the quarter before. One-sided t
+    test over the seeds of that being more than `STILL` of the whole improvement; of a single seed it must be so as it
+    is. A loss that rises, as it does where a network learns its images by heart, is no improvement.
+    """
+    excess = [_late_gain(each) - STILL * (max(each.losses) - each.lowest) for each in courses if len(each.losses) > 1]
+    if not excess:
+        return False
+    mean, count = float(np.mean(excess)), len(excess)
+    if count == 1:
+        return mean > 0
+    error = float(np.std(excess, ddof=1)) / count**0.5
+    return mean > float(student.ppf(1 - _LEVEL, count - 1)) * error
+
+
+def learned_nothing(courses: Sequence[Course], classes: int) -> bool:
+    """Whether trainings did no better than a guess: a class-balanced loss that never fell below that of equal chances.
+
+    >>> learned_nothing([Course((25,), (0.7,)), Course((25,), (0.9,))], classes=2)
+    True
+    """
+    lowest = [each.lowest for each in courses if each.losses]
+    return bool(lowest) and not float(np.mean(lowest)) < np.log(max(2, classes))
+
+
+def _late_gain(course: Course) -> float:
+    """By how much the mean loss of the last quarter of the steps is lower than that of the quarter before."""
+    quarter, losses = np.ceil(4 * np.array(course.steps) / course.steps[-1]), np.array(course.losses)
+    last, before = losses[quarter == 4], losses[quarter == 3]
+    return float(before.mean() - last.mean()) if len(before) else float(losses[-2] - losses[-1])
+
+
+def _smooth(losses: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Each the mean of itself and of those beside it; the first ones stay, since there the loss falls most."""
+    means = [losses[max(0, at - _SMOOTH) : at + _SMOOTH + 1].mean() for at in range(len(losses))]
+    return np.array(means)

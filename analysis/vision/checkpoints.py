@@ -1,0 +1,89 @@
+"""The weights of a classifier in training, averaged and watched on validation images; the best are kept.
+
+The learning rate stays as it is and the weights are averaged instead (Polyak and Juditsky 1992), late ones more than
+early ones by a polynomial (Shamir and Zhang 2013, arXiv:1212.1824). No schedule needs to know where the training ends:
+a training of 800 steps begins with the one of 400, and its loss falls only while it learns, so that it can be told
+whether it had ended.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
+
+from analysis.statistics.convergence import Course, is_over, next_check
+
+_POWER = 8.0  # about the last ninth of all steps weighs in the average
+_AT_ONCE = 512
+_HOPELESS = 1e6  # the loss of a training that ran away
+
+
+@dataclass(frozen=True, slots=True)
+class Monitor:
+    """Validation images (V, side, side) uint8 and their classes (V,), looked at now and then.
+
+    `log_prior` (C,) are the logarithms of the class shares that the training takes for granted: taken off the logits,
+    trainings that sample their classes in different ways can be told from each other by the same loss. With
+    `to_plateau` the training looks for its own end, which it does not find before `least` steps.
+    """
+
+    greys: npt.NDArray[np.uint8]
+    targets: npt.NDArray[np.int64]
+    log_prior: npt.NDArray[np.floating]
+    to_plateau: bool = False
+    least: int = 100
+
+
+class Checkpoints:
+    """What a training hands over: the averaged weights of the step with the lowest loss, the start included."""
+
+    def __init__(self, network: nn.Module, monitor: Monitor, logits: Callable[[nn.Module, Tensor], Tensor]) -> None:
+        self._monitor, self._logits = monitor, logits
+        self._average = AveragedModel(network, avg_fn=_polynomial, use_buffers=True)  # type: ignore[no-untyped-call]
+        self._images, self._targets = torch.from_numpy(monitor.greys), torch.from_numpy(monitor.targets)
+        self._prior = torch.from_numpy(np.asarray(monitor.log_prior, np.float32))
+        self._kept, self.course, self._next = network, Course(), 0
+        self._check(0)
+
+    def after(self, network: nn.Module, step: int, last: bool) -> bool:
+        """Take over the weights of a step; whether the training has found its own end."""
+        self._average.update_parameters(network)
+        if step < self._next and not last:
+            return False
+        self._check(step)
+        return self._monitor.to_plateau and is_over(self.course, self._monitor.least)
+
+    def best(self) -> nn.Module:
+        """The network with the lowest loss."""
+        return self._kept
+
+    def _check(self, step: int) -> None:
+        loss = min(self._loss(), _HOPELESS)
+        if not self.course.losses or loss < self.course.lowest:
+            self._kept = copy.deepcopy(self._average.module)
+        self.course = Course((*self.course.steps, step), (*self.course.losses, loss))
+        self._next = next_check(step)
+
+    def _loss(self) -> float:
+        """Cross entropy, the mean over the classes of their means over images."""
+        pieces = [
+            self._logits(self._average.module, self._images[start : start + _AT_ONCE]).float().cpu()
+            for start in range(0, len(self._images), _AT_ONCE)
+        ]
+        losses = F.cross_entropy(torch.cat(pieces) - self._prior, self._targets, reduction="none").double()
+        mean = float(torch.stack([losses[self._targets == each].mean() for each in self._targets.unique()]).mean())
+        return mean if math.isfinite(mean) else _HOPELESS
+
+
+def _polynomial(average: Tensor, current: Tensor, count: Tensor | int) -> Tensor:
+    """The average after one more step: the new weights count (p + 1) / (n + p)."""
+    return average + (current - average) * ((_POWER + 1) / (count + 1 + _POWER))
