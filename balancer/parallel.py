@@ -62,7 +62,7 @@ def _cached(folder: Path) -> int:
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """In the block torch computes in this thread alone: of many small calls, several threads only wait for each other."""
+    """In the block torch computes in this thread alone: in many small calls threads only wait for each other."""
     import torch
 
     before = torch.get_num_threads()

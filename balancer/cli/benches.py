@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from analysis.comparison.inputs.study import Outcomes, Study
     from analysis.comparison.training.arms import Arm
     from analysis.comparison.training.replicates import Leg
-    from analysis.comparison.training.runs import RunSettings, Which
+    from analysis.comparison.training.run_files import Which
+    from analysis.comparison.training.runs import RunSettings
     from balancer.workspace.fold_workspace import Workplace
 
 

@@ -254,7 +254,7 @@ def _chosen_on(order: Order, bench: Bench) -> dict[str, str]:
 
 def _known_by(bench: Bench, keys: Sequence[str], arms: Sequence[Arm]) -> str:
     """The name of a comparison: the same images, seeds, settings and arms, looked at again, open nothing new."""
-    from analysis.comparison.training.runs import digest
+    from analysis.comparison.training.run_files import digest
 
     legs = [
         [leg.seeds, leg.study.rare, {name: digest(images) for name, images in sorted(leg.study.added.items())}]
