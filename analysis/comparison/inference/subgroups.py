@@ -1,0 +1,88 @@
+"""The verdict's contrast by sex, age group and view: differences with intervals that count how many there are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from analysis.comparison.inference.bootstrap import Estimate, Estimates, class_patients, estimate, measure_arms
+from analysis.comparison.inference.judgement import Named, with_holm
+from analysis.comparison.inputs.study import ATTRIBUTES, Outcomes
+from analysis.data.minimums import SUBGROUP_PATIENTS
+from analysis.statistics.intervals import Flags
+
+
+@dataclass(frozen=True, slots=True)
+class Stratum:
+    """Test images of one sex, age group or view: how many, and both arms' figures on them, none if too few.
+
+    `difference` is the synthetic arm less the baseline in the primary endpoint, its p-value corrected over all strata.
+    """
+
+    images: int
+    arms: Mapping[str, Estimates] = field(default_factory=dict)
+    difference: Estimate | None = None
+    left_out: str = ""
+
+
+def measure_strata(
+    test: Outcomes,
+    named: Named,
+    primary: str,
+    times: int,
+    seed: int,
+    progress: Callable[[str, int, int], None] = lambda what, done, total: None,
+) -> dict[str, dict[str, Stratum]]:
+    """Every value of each attribute that is known of some image; with one value alone there is nothing to compare."""
+    found: dict[tuple[str, str], Stratum] = {}
+    for number, column in enumerate(ATTRIBUTES):
+        progress("Measuring by sex, age and view", number, len(ATTRIBUTES))
+        values = test.attributes.get(column)
+        known = [] if values is None else sorted(values.dropna().astype(str).unique())
+        for value in known if len(known) > 1 else ():
+            part = _some(test, values.astype(str).to_numpy() == value)  # type: ignore[union-attr]
+            found[column, value] = _stratum(part, named, primary, times, seed)
+    progress("Measuring by sex, age and view", len(ATTRIBUTES), len(ATTRIBUTES))
+    told = {key: each.difference for key, each in found.items() if each.difference is not None}
+    corrected = with_holm({"\0".join(key): each for key, each in told.items()})
+    strata: dict[str, dict[str, Stratum]] = {}
+    for key, each in found.items():
+        strata.setdefault(key[0], {})[key[1]] = replace(each, difference=corrected.get("\0".join(key)))
+    return strata
+
+
+def _stratum(part: Outcomes, named: Named, primary: str, times: int, seed: int) -> Stratum:
+    patients, images = class_patients(part), len(part.targets)
+    if few := _too_few(part, patients):
+        return Stratum(images, left_out=few)
+    arms: Sequence[str] = [named.baseline, *filter(None, [named.synthetic])]
+    measured = measure_arms(replace(part, chances={arm: part.chances[arm] for arm in arms}), times, seed)
+    levels = {arm: estimate(measured[arm], patients, folds=part.fold_count) for arm in arms}
+    if named.synthetic is None:
+        return Stratum(images, levels)
+    contrast = measured[named.synthetic].only(primary).minus(measured[named.baseline].only(primary))
+    difference = estimate(contrast, patients, difference=True, folds=part.fold_count)[primary]
+    return Stratum(images, levels, difference)
+
+
+def _too_few(part: Outcomes, patients: Mapping[str, int]) -> str:
+    """Why nothing is said of a stratum, or nothing."""
+    others = len(np.unique(part.groups[part.targets != part.classes.index(part.rare)]))
+    for count, who in ((patients[part.rare], f"with {part.rare}"), (others, "with another class")):
+        if count < SUBGROUP_PATIENTS:
+            return f"too few patients {who}: {count} of {SUBGROUP_PATIENTS}"
+    return ""
+
+
+def _some(part: Outcomes, which: Flags) -> Outcomes:
+    return replace(
+        part,
+        targets=part.targets[which],
+        groups=part.groups[which],
+        attributes=part.attributes[which],
+        chances={arm: chances[:, which] for arm, chances in part.chances.items()},
+        folds=None if part.folds is None else part.folds[which],
+        paths=(),
+    )
