@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from analysis.comparison.inputs.study import FREE, SYNTHETIC
 from analysis.report.json_reading import entries, interval, intervals, mapping, real, text, texts, whole
 from analysis.statistics.intervals import Interval
 
 Figures = Mapping[str, Mapping[str, Interval]]
 """For each arm and metric, a figure with its interval."""
 PRIMARY, SECONDARY = "primary", "secondary"
+_BY_FOLD = ("free-by-fold", "synthetic-by-fold")  # what version 0.1 put together of several arms
 _ORDER = ("real", "free", "synthetic", "control")
 
 
@@ -96,7 +96,7 @@ class Results:
     @property
     def trained(self) -> list[str]:
         """The same without those that are put together from what folds chose."""
-        return [name for name in self.ordered if name not in (FREE, SYNTHETIC)]
+        return [name for name in self.ordered if name not in _BY_FOLD]
 
     @property
     def metrics(self) -> list[str]:

@@ -59,6 +59,7 @@ class Scribe:
     lessons: list = field(default_factory=list)
     side: int = SIDE
     steps: int = 5
+    setting: str = "scribe, 16 px"
     stamps: tuple = ()
     memory: int = 1
     device: str = "cpu"

@@ -29,14 +29,8 @@ class Alike:
         return self.recipe is not None and self.recipe[metric].high < 0
 
     def in_words(self, metric: str) -> str:
-        """What both account for, after the whole difference was said."""
-        if self.recipe is None:
-            return "Both were trained by the same recipe: that is what the images do, as this arm uses them."
-        return (
-            f"Of that, the images, as this arm uses them, account for {self.images[metric].signed} "
-            f"(against {self.arm}, the same recipe without them); the rest, {self.recipe[metric].signed}, is the "
-            "recipe."
-        )
+        """What the images do by themselves, in a sentence."""
+        return f"The images themselves: {self.images[metric].signed} against the matched control {self.arm}."
 
 
 def measure_alike(
@@ -45,11 +39,13 @@ def measure_alike(
     arm: str | None,
     measured: Mapping[str, Measured],
     patients: Mapping[str, int],
+    folds: int = 1,
 ) -> Alike | None:
     """Both parts of the difference between two arms; `None` where there are no synthetic images, or no such `arm`."""
     if synthetic is None or arm is None or arm not in measured:
         return None
-    images = estimate(measured[synthetic].minus(measured[arm]), patients, difference=True)
-    if arm == reference:
-        return Alike(arm, images, None)
-    return Alike(arm, images, estimate(measured[arm].minus(measured[reference]), patients, difference=True))
+
+    def less(one: str, other: str) -> Estimates:
+        return estimate(measured[one].minus(measured[other]), patients, difference=True, folds=folds)
+
+    return Alike(arm, less(synthetic, arm), None if arm == reference else less(arm, reference))

@@ -7,7 +7,7 @@ that asks to beat each of them has less power than its planned contrast, and nob
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from analysis.comparison.inference.bootstrap import Estimate, Measured, draw_patients, estimate, holm
 from analysis.comparison.inputs.study import Numbers
+from analysis.data.minimums import RARE_TEST_PATIENTS, SEEDS
 from analysis.statistics.average_precision import RankedFolds
 from analysis.statistics.intervals import Flags, Groups
 
@@ -27,10 +28,6 @@ Scores = npt.NDArray[np.floating]
 
 WORTH = 0.02
 """A gain of the primary endpoint below which synthetic images are not worth their trouble."""
-LEAST_SEEDS = 2
-"""With one seed nothing is known of the luck of a training."""
-FEWEST = 6
-"""Of five patients even all five better is not significant (sign test, two-sided: p = 2 / 2**5 = 0.06)."""
 _ALPHA = 0.05
 _SCORE = "auprc:"
 
@@ -47,6 +44,22 @@ class Named:
     synthetic: str | None
     rivals: tuple[str, ...] = ()
     uses: tuple[str, ...] = ()
+
+    @classmethod
+    def among(cls, kinds: Mapping[str, str], baseline: str, synthetic: str | None) -> Named:
+        """The two arms of the verdict, and what the others are beside them, by their kinds.
+
+        >>> kinds = {"real": "real", "crt": "free", "strong-augmentation": "free", "synthetic-1": "synthetic"}
+        >>> Named.among(kinds, "strong-augmentation", "synthetic-1").rivals
+        ('real', 'crt')
+        """
+        others = [arm for arm in kinds if arm not in (baseline, synthetic)]
+        return cls(
+            baseline,
+            synthetic,
+            tuple(arm for arm in others if kinds[arm] in ("real", "free")),
+            tuple(arm for arm in others if kinds[arm] == "synthetic"),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +115,8 @@ def why_not(grounds: Grounds) -> Reason | None:
     told = _by_interval(grounds.contrast, grounds.worth)
     reasons: dict[Reason, bool] = {
         "nobody": grounds.patients == 0,
-        "one seed": grounds.seeds < LEAST_SEEDS,
-        "too few": grounds.patients < FEWEST,
+        "one seed": grounds.seeds < SEEDS,
+        "too few": grounds.patients < RARE_TEST_PATIENTS,
         "failed": grounds.failed,
         "not finished": bool(grounds.unfinished),
         "beaten": told in ("helps", "cannot tell") and grounds.better_baseline is not None,
@@ -211,8 +224,3 @@ def _by_interval(contrast: Estimate, worth: float) -> Judgement:
 def _best_shown(found: Mapping[str, Estimate]) -> str | None:
     shown = {arm: each for arm, each in found.items() if each.low > 0 and (each.p_holm or 0.0) <= _ALPHA}
     return max(shown, key=lambda arm: shown[arm].mean, default=None)
-
-
-def rivals_of(kinds: Mapping[str, str], baseline: str, left: Sequence[str] = ()) -> tuple[str, ...]:
-    """The arms without synthetic images by which a baseline is checked; not those that are `left` out."""
-    return tuple(arm for arm, kind in kinds.items() if kind in ("real", "free") and arm not in (baseline, *left))

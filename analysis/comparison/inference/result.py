@@ -7,43 +7,39 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+import numpy as np
+
 from analysis.comparison.inference.bootstrap import (
     Estimate,
     Estimates,
     Measured,
     class_patients,
     estimate,
-    holm,
     measure_arms,
 )
 from analysis.comparison.inference.decomposition import Alike, measure_alike
+from analysis.comparison.inference.judgement import WORTH, Grounds, Judgement, Named, weigh, with_holm
 from analysis.comparison.inference.metrics import LOWER_IS_BETTER, Bin, metric_names, reliability
-from analysis.comparison.inference.selection import Choice, choose, compose, with_composites
-from analysis.comparison.inference.verdict import WORTH, Evidence, Judgement, best_arm, in_words, judge, points
-from analysis.comparison.inputs.study import ATTRIBUTES, FREE, SYNTHETIC, Outcomes
-from analysis.comparison.training.arms import Kind, meaning
-from analysis.statistics.intervals import Flags
+from analysis.comparison.inference.prevalence import Adjusted, adjust
+from analysis.comparison.inference.selection import Choice, choose, pooled
+from analysis.comparison.inference.subgroups import Stratum, measure_strata
+from analysis.comparison.inference.verdict import Evidence, joined, points, sentence
+from analysis.comparison.inputs.study import Outcomes
+from analysis.comparison.training.arm_selection import meaning
+from analysis.comparison.training.arms import Kind
+from analysis.statistics.convergence import Course, is_unfinished, learned_nothing
 
 Progress = Callable[[str, int, int], None]
 
 SECONDARY = "macro_f1"
-_ALPHA = 0.05
-LEAST_STRATUM = 10
-"""Images below which a stratum is not looked at."""
-
-
-@dataclass(frozen=True, slots=True)
-class Stratum:
-    """Test images of one sex, age group or view: how many, and every arm's figures on them, none if too few."""
-
-    images: int
-    arms: Mapping[str, Estimates]
-    left_out: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What the statistics do not know of a comparison, and its result must say."""
+    """What the statistics do not know of a comparison, and its result must say.
+
+    `trainings` are those of the comparison as JSON has them; `setting` names backbone and image size.
+    """
 
     stamps: Sequence[str] = ()
     left_out: Mapping[str, str] = field(default_factory=dict)
@@ -53,13 +49,40 @@ class Facts:
     openings: int = 1
     settings: Mapping[str, Any] = field(default_factory=dict)
     version: str = ""
+    setting: str = "small network, 64 px"
+    trainings: Sequence[Mapping[str, Any]] = ()
+
+    @property
+    def smallest(self) -> float | None:
+        """The smallest detectable difference of AUPRC, if it was worked out."""
+        way = "cross_fitted" if self.settings.get("folds") else "one_split"
+        found = ((self.power or {}).get(way) or {}).get("auprc")
+        return None if found is None else float(found)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What is judged: the baseline, the synthetic arms that were asked for, and the matched control of each.
+
+    `courses` are those of the trainings of each arm, by which it is known whether they had ended.
+    """
+
+    baseline: str
+    synthetic: Sequence[str] = ()
+    controls: Mapping[str, str] = field(default_factory=dict)
+    courses: Mapping[str, Sequence[Course]] = field(default_factory=dict)
+
+    def unfinished(self, arms: Sequence[str]) -> tuple[str, ...]:
+        """Those that were still improving when their trainings ended."""
+        return tuple(arm for arm in arms if is_unfinished(self.courses.get(arm, ())))
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
     """All that a comparison came to."""
 
-    verdict: str
+    sentence: str
+    points: tuple[str, ...]
     judgement: Judgement
     best_arm: str | None
     primary: str
@@ -73,8 +96,15 @@ class Comparison:
     test: Mapping[str, Mapping[str, int]]
     seeds: int
     facts: Facts
+    grounds: Grounds
     alike: Alike | None = None
-    points: tuple[str, ...] = ()
+    unfinished: tuple[str, ...] = ()
+    adjusted: Adjusted | None = None
+
+    @property
+    def verdict(self) -> str:
+        """Sentence and points in one paragraph."""
+        return joined([self.sentence, *self.points])
 
     @property
     def reference(self) -> str:
@@ -87,71 +117,75 @@ def conclude(
     test: Outcomes | Sequence[Outcomes],
     kinds: Mapping[str, Kind],
     facts: Facts,
+    asked: Asked,
     *,
     primary: str | None = None,
-    alike: str | None = None,
     worth: float = WORTH,
     times: int = 1000,
     seed: int = 0,
     progress: Progress = lambda what, done, total: None,
 ) -> Comparison:
-    """Choose on validation, measure on the test part, and say what it comes to.
+    """Measure all arms on the test split, and judge the two that were named.
 
-    `kinds` has every arm of both, the simplest first: of two that are equal on validation the first is chosen. Arms
-    are compared with the reference in the primary endpoint (AUPRC of the rare class by default) and macro F1, Holm
-    over the arms; the verdict is the one planned contrast of the two chosen arms, which needs no such correction.
-    `alike` is the arm that trains as those with synthetic images do, and has none.
-
-    Of folds both parts are given fold by fold: each fold chooses by itself, and what it chose is judged on its own test
-    patients. Single arms are measured over all folds beside that.
+    `kinds` has every arm of both splits. Arms are compared with the baseline in the primary endpoint (AUPRC of the rare
+    class by default) and macro F1, Holm over the arms; the verdict is the one planned contrast, which needs no such
+    correction: see `judgement`. Of folds both splits are given fold by fold.
 
     Raises:
-        ValueError: an arm is missing in a part, none is of kind real or free, or the endpoint is no metric.
+        ValueError: an arm is missing in a split, the baseline is none of them, or the endpoint is no metric.
     """
-    primary = _check(validation, test, kinds, primary)
-    choice = choose(validation, kinds, primary)
-    test, single, kinds = compose(test, choice), kinds, with_composites(kinds, choice)
+    primary = _check(validation, test, kinds, primary, asked)
+    choice = choose(validation, asked.baseline, asked.synthetic, tuple(kinds), primary)
+    test = test if isinstance(test, Outcomes) else pooled(test)
     measured = measure_arms(test, times, seed, lambda done, total: progress("Measuring", done, total))
-    patients = class_patients(test)
-    levels = {arm: estimate(measured[arm], patients) for arm in kinds}
-    differences = _differences(measured, choice.free, kinds, patients, (primary, SECONDARY))
+    patients, named = class_patients(test), Named.among(kinds, choice.free, choice.synthetic)
+    levels = {arm: estimate(measured[arm], patients, folds=test.fold_count) for arm in kinds}
+    grounds = replace(
+        weigh(measured, named, primary, patients, folds=test.fold_count, worth=worth),
+        unfinished=asked.unfinished([choice.free, *filter(None, [choice.synthetic])]),
+        failed=learned_nothing(asked.courses.get(choice.free, ()), len(np.unique(test.targets))),
+        invalid=any(stamp.startswith("INVALID") for stamp in facts.stamps),
+    )
+    control = asked.controls.get(choice.synthetic or "")
+    alike = measure_alike(choice.synthetic, choice.free, control, measured, patients, test.fold_count)
+    adjusted = adjust(test, facts.train, kinds, patients, times, seed) if primary == f"auprc:{test.rare}" else None
     evidence = Evidence(
         primary.partition(":")[2] or test.rare,
         primary,
-        SECONDARY,
-        choice.free,
-        choice.synthetic,
+        named,
+        grounds,
         levels,
-        estimate(_contrast(choice, measured), patients, difference=True),
+        _contrast(named, measured, patients, test.fold_count),
         patients,
-        len(next(iter(test.chances.values()))),
-        facts.stamps,
-        str((facts.power or {}).get("sentence", "")),
-        _rivals(choice, measured, single, patients, primary),
-        worth,
-        alike=measure_alike(choice.synthetic, choice.free, alike, measured, patients),
-        usable={arm: choice.usable(arm) for arm in (FREE, SYNTHETIC) if arm in kinds},
-        how_chosen=choice.sentence,
-        others=_others(choice, differences, single, primary, worth),
+        facts.setting,
+        alike,
+        facts.smallest,
+        facts.settings.get("steps"),
+        facts.openings,
+        choice.sentence,
+        {} if adjusted is None else adjusted.arms,
+        None if adjusted is None else adjusted.prevalence,
     )
-    judgement = judge(evidence)
     return Comparison(
-        in_words(evidence, judgement),
-        judgement,
-        best_arm(evidence, judgement),
+        sentence(evidence),
+        tuple(points(evidence)),
+        evidence.judgement,
+        evidence.best_arm,
         primary,
         SECONDARY,
         levels,
         dict(kinds),
         choice,
-        differences,
-        _strata(test, kinds, times, seed, progress),
+        _differences(measured, choice.free, kinds, patients, (primary, SECONDARY), test.fold_count),
+        measure_strata(test, named, primary, times, seed, progress),
         _reliability(test, kinds),
         _counts(test, patients),
-        evidence.seeds,
+        grounds.seeds,
         facts,
-        evidence.alike,
-        tuple(points(evidence, judgement)),
+        grounds,
+        alike,
+        asked.unfinished(tuple(kinds)),
+        adjusted,
     )
 
 
@@ -159,8 +193,9 @@ def as_json(found: Comparison) -> dict[str, Any]:
     """The content of `metrics.json`; what is not a number is null."""
     facts = found.facts
     content = {
-        "verdict": found.verdict,
+        "sentence": found.sentence,
         "points": list(found.points),
+        "verdict": found.verdict,
         "judgement": found.judgement,
         "best_arm": found.best_arm,
         "stamps": list(facts.stamps),
@@ -173,9 +208,14 @@ def as_json(found: Comparison) -> dict[str, Any]:
             "free": found.chosen.free,
             "synthetic": found.chosen.synthetic,
             "validation": dict(found.chosen.validation),
-            "folds": [{"free": each.free, "synthetic": each.synthetic} for each in found.chosen.folds],
+            "folds": [],
             "sentence": found.chosen.sentence,
         },
+        "trainings": [dict(each) for each in facts.trainings],
+        "unfinished": list(found.unfinished),
+        "adjusted": None
+        if found.adjusted is None
+        else {"prevalence": found.adjusted.prevalence, "arms": _plain(found.adjusted.arms)},
         "reference": found.reference,
         "differences": {
             arm: _plain(figures, tested=(found.primary, found.secondary)) for arm, figures in found.differences.items()
@@ -200,20 +240,23 @@ def as_json(found: Comparison) -> dict[str, Any]:
 
 
 def table(found: Comparison) -> list[tuple[str, str, str, str, str]]:
-    """Rows for a terminal, the best first: arm, primary endpoint, difference to the reference, macro F1, recall.
+    """Rows for a terminal, the best first: arm, primary endpoint, difference to the baseline, macro F1, recall.
 
-    The arms that were chosen on validation are marked with an asterisk.
+    The two arms of the verdict are marked with an asterisk, those that were still improving with a plus.
     """
     rare = found.primary.partition(":")[2]
     recall = f"recall:{rare}" if rare else "balanced_accuracy"
     rows = []
     for arm in sorted(found.arms, key=lambda each: -_or_least(found.arms[each][found.primary].mean)):
         figures, difference = found.arms[arm], found.differences.get(arm)
+        marks = ("*" if arm in (found.chosen.free, found.chosen.synthetic) else "") + (
+            "+" if arm in found.unfinished else ""
+        )
         rows.append(
             (
-                arm + ("*" if arm in (found.chosen.free, found.chosen.synthetic) else ""),
+                arm + marks,
                 str(figures[found.primary]),
-                difference[found.primary].signed if difference else "reference",
+                difference[found.primary].signed if difference else "baseline",
                 f"{figures[SECONDARY].mean:.3f}",
                 f"{figures[recall].mean:.3f}",
             )
@@ -226,14 +269,15 @@ def _check(
     test: Outcomes | Sequence[Outcomes],
     kinds: Mapping[str, Kind],
     primary: str | None,
+    asked: Asked,
 ) -> str:
     """The primary endpoint, if there is all that it takes to judge by it."""
     parts = [each for part in (validation, test) for each in ([part] if isinstance(part, Outcomes) else part)]
     for part in parts:
         if missing := set(kinds) - set(part.chances):
             raise ValueError(f"every arm needs its chances; got none of {sorted(missing)}")
-    if not {"real", "free"} & set(kinds.values()):
-        raise ValueError(f"an arm of kind real or free is needed as a reference; got {dict(kinds)}")
+    if missing := {asked.baseline, *asked.synthetic} - set(kinds):
+        raise ValueError(f"the arms of the verdict are among those that were trained; got {sorted(missing)}")
     primary = primary or f"auprc:{parts[0].rare}"
     usable = [name for name in metric_names(parts[0].classes) if not name.startswith(("prevalence", *LOWER_IS_BETTER))]
     if primary not in usable:
@@ -241,46 +285,16 @@ def _check(
     return primary
 
 
-def _contrast(choice: Choice, measured: Mapping[str, Measured]) -> Measured:
-    """The synthetic arm less the free one; where there is no synthetic arm, the free one less the real images alone."""
-    if choice.synthetic is not None:
-        return measured[choice.synthetic].minus(measured[choice.free])
-    return measured[choice.free].minus(measured["real" if "real" in measured else choice.free])
-
-
-def _rivals(
-    choice: Choice,
-    measured: Mapping[str, Measured],
-    kinds: Mapping[str, Kind],
-    patients: Mapping[str, int],
-    primary: str,
+def _contrast(
+    named: Named, measured: Mapping[str, Measured], patients: Mapping[str, int], folds: int
 ) -> dict[str, Estimate]:
-    """By how much the synthetic arm beats each arm without synthetic images that was not chosen."""
-    if choice.synthetic is None:
-        return {}
-    ours = measured[choice.synthetic]
-    others = [arm for arm, kind in kinds.items() if kind in ("real", "free") and arm != choice.free]
-    return {arm: estimate(ours.minus(measured[arm]), patients, difference=True)[primary] for arm in others}
-
-
-def _others(
-    choice: Choice, differences: Mapping[str, Estimates], kinds: Mapping[str, Kind], primary: str, worth: float
-) -> dict[str, Estimate]:
-    """What speaks for the images beside the synthetic arm that is judged: arms that are shown to be better, corrected.
-
-    Of folds that chose different arms also the one that most of them chose, if it may be worth it: ranked together,
-    scores of several arms look worse than those of one.
-    """
-    mine = {arm: differences[arm][primary] for arm, kind in kinds.items() if kind == "synthetic"}
-    found = {
-        arm: each
-        for arm, each in mine.items()
-        if arm != choice.synthetic and each.low > 0 and each.p_holm is not None and each.p_holm <= _ALPHA
-    }
-    named = choice.usable(choice.synthetic)
-    if choice.synthetic == SYNTHETIC and not mine[named].high < worth:
-        found[named] = mine[named]
-    return found
+    """The synthetic arm less the baseline; where there is none, the baseline less the real images alone."""
+    base = measured[named.baseline]
+    if named.synthetic is not None:
+        difference = measured[named.synthetic].minus(base)
+    else:
+        difference = base.minus(measured.get("real", base))
+    return estimate(difference, patients, difference=True, folds=folds)
 
 
 def _differences(
@@ -289,52 +303,17 @@ def _differences(
     kinds: Mapping[str, Kind],
     patients: Mapping[str, int],
     tested: Sequence[str],
+    folds: int,
 ) -> dict[str, Estimates]:
     found = {
-        arm: estimate(measured[arm].minus(measured[reference]), patients, difference=True)
+        arm: estimate(measured[arm].minus(measured[reference]), patients, difference=True, folds=folds)
         for arm in kinds
         if arm != reference
     }
     for metric in tested:
-        corrected = holm({arm: figures[metric].p_value for arm, figures in found.items()})
-        for arm, p_value in corrected.items():
-            found[arm][metric] = replace(found[arm][metric], p_holm=p_value)
+        for arm, corrected in with_holm({arm: figures[metric] for arm, figures in found.items()}).items():
+            found[arm][metric] = corrected
     return dict(found)
-
-
-def _strata(
-    test: Outcomes, kinds: Mapping[str, Kind], times: int, seed: int, progress: Progress
-) -> dict[str, dict[str, Stratum]]:
-    found: dict[str, dict[str, Stratum]] = {}
-    for number, column in enumerate(ATTRIBUTES):
-        progress("Measuring by sex, age and view", number, len(ATTRIBUTES))
-        if column in test.attributes and test.attributes[column].notna().any():
-            known = test.attributes[column].dropna().astype(str)
-            mine = test.attributes[column].astype(str).to_numpy()
-            found[column] = {
-                value: _stratum(_some(test, mine == value), kinds, times, seed) for value in sorted(known.unique())
-            }
-    progress("Measuring by sex, age and view", len(ATTRIBUTES), len(ATTRIBUTES))
-    return found
-
-
-def _stratum(part: Outcomes, kinds: Mapping[str, Kind], times: int, seed: int) -> Stratum:
-    images, rare = len(part.targets), int((part.targets == part.classes.index(part.rare)).sum())
-    if images < LEAST_STRATUM or not rare:
-        why = f"fewer than {LEAST_STRATUM} images" if images < LEAST_STRATUM else f"no image of {part.rare}"
-        return Stratum(images, {}, why)
-    patients, measured = class_patients(part), measure_arms(part, times, seed)
-    return Stratum(images, {arm: estimate(measured[arm], patients) for arm in kinds})
-
-
-def _some(part: Outcomes, which: Flags) -> Outcomes:
-    return replace(
-        part,
-        targets=part.targets[which],
-        groups=part.groups[which],
-        attributes=part.attributes[which],
-        chances={arm: chances[:, which] for arm, chances in part.chances.items()},
-    )
 
 
 def _reliability(test: Outcomes, kinds: Mapping[str, Kind]) -> dict[str, tuple[Bin, ...]]:
@@ -352,7 +331,8 @@ def _counts(test: Outcomes, patients: Mapping[str, int]) -> dict[str, dict[str, 
 def _plain(figures: Estimates, tested: Sequence[str] = ()) -> dict[str, dict[str, float | None]]:
     found: dict[str, dict[str, float | None]] = {}
     for metric, each in figures.items():
-        found[metric] = {"mean": each.mean, "low": each.low, "high": each.high}
+        low, high = each.shown
+        found[metric] = {"mean": each.mean, "low": low, "high": high}
         if metric in tested:
             found[metric] |= {"p": each.p_value, "p_holm": each.p_holm}
     return found
@@ -368,7 +348,13 @@ def _plain_alike(found: Comparison) -> dict[str, Any] | None:
 
 
 def _plain_stratum(stratum: Stratum) -> dict[str, Any]:
-    found = {"images": stratum.images, "arms": {arm: _plain(figures) for arm, figures in stratum.arms.items()}}
+    found: dict[str, Any] = {
+        "images": stratum.images,
+        "arms": {arm: _plain(figures) for arm, figures in stratum.arms.items()},
+        "difference": None,
+    }
+    if stratum.difference is not None:
+        found["difference"] = _plain({"": stratum.difference}, tested=("",))[""]
     return found | ({"left_out": stratum.left_out} if stratum.left_out else {})
 
 

@@ -21,20 +21,6 @@ def sentence(found: Exchange) -> str:
     return f"{found.arm} is worth {_worth(images)}{size}{of}.{_open(images)}"
 
 
-def whose_curve(reference: str, arm: str, alike: str) -> str:
-    """Whose curve it is; `alike` trains as the arm does, without its images.
-
-    >>> whose_curve("crt", "synthetic-1", "crt")
-    'It is the curve of crt.'
-    """
-    if reference == alike:
-        return f"It is the curve of {reference}."
-    return (
-        f"It is the curve of {reference}; {arm} trains by another recipe, that of {alike}, so that what it is worth "
-        "may be the recipe's and not the images'."
-    )
-
-
 def _worth(worth: Worth) -> str:
     return "less than none: it does as if it had " if round(worth.mean) < 0 else ""
 

@@ -20,8 +20,6 @@ ATTRIBUTES = ("sex", "age_group", "view")
 """What a table of patients may know of an image; a test part is looked at by each."""
 EXTRA = "extra:"
 """Begins the name of the user's own images (`--extra NAME=FOLDER`), and of the arm that adds them."""
-FREE, SYNTHETIC = "free-by-fold", "synthetic-by-fold"
-"""The names under which the arms that folds chose are judged together, where not all folds chose the same one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +81,7 @@ class Outcomes:
     """What the arms said of the same real images: for each arm (S, N, C) chances, a row of the first axis a seed.
 
     Seeds are paired: the same place means the same seed in every arm. `folds` is the fold that tested each image,
-    where there are several: its scores come from models of its own.
+    where there are several: its scores come from models of its own. `paths` name the images, where they are known.
     """
 
     classes: tuple[str, ...]
@@ -93,6 +91,7 @@ class Outcomes:
     attributes: pd.DataFrame
     chances: Mapping[str, Chances]
     folds: Numbers | None = None
+    paths: tuple[str, ...] = ()
 
     @property
     def fold_count(self) -> int:
@@ -102,4 +101,4 @@ class Outcomes:
     @classmethod
     def of(cls, study: Study, part: Part, chances: Mapping[str, Chances]) -> Outcomes:
         """What was said of one part of a study."""
-        return cls(study.classes, study.rare, part.targets, part.groups, part.attributes, chances)
+        return cls(study.classes, study.rare, part.targets, part.groups, part.attributes, chances, None, part.paths)

@@ -40,13 +40,26 @@ def choose_arms(
         raise ValueError(f"no such arm: {', '.join(sorted(set(only) - set(known)))}; there are {', '.join(known)}")
     reasons = {name: _why_not(each, study, there, learner) for name, each in known.items()}
     able = [name for name in known if not reasons[name]]
-    wanted = {"real", *_of_verdict(able, learner, only or ()), *(only or ())}
-    wanted |= {name for name in known if name.startswith(EXTRA) or not (quick or only)}
-    wanted |= {control_of(ARMS[name], recipe, learner).name for name in wanted & set(able) if _is_synthetic(name)}
+    wanted = wanted_of(able, list(known), learner, quick=quick, only=only or (), recipe=recipe)
     return (
         tuple(known[name] for name in able if name in wanted),
         {name: why for name, why in reasons.items() if why and name in wanted},
     )
+
+
+def wanted_of(
+    able: Sequence[str],
+    known: Sequence[str],
+    learner: Learner,
+    *,
+    quick: bool = False,
+    only: Sequence[str] = (),
+    recipe: Recipe = "strong",
+) -> set[str]:
+    """The names of the arms to run, of all `known`; of these the `able` ones can be."""
+    wanted = {"real", name_baseline(learner).name, *name_synthetic(able, only), *only}
+    wanted |= {name for name in known if name.startswith(EXTRA) or not (quick or only)}
+    return wanted | {control_of(ARMS[name], recipe, learner).name for name in wanted & set(able) if _is_synthetic(name)}
 
 
 def name_baseline(learner: Learner) -> Arm:
@@ -66,10 +79,6 @@ def name_synthetic(arms: Sequence[str], only: Sequence[str] = ()) -> tuple[str, 
     asked = tuple(name for name in dict.fromkeys(only) if name in there)
     usual = next((name for name in _USES if name in there), next(iter(there), None))
     return asked or (() if usual is None else (usual,))
-
-
-def _of_verdict(able: Sequence[str], learner: Learner, only: Sequence[str]) -> set[str]:
-    return {name_baseline(learner).name, *name_synthetic(able, only)}
 
 
 def control_of(each: Arm, recipe: Recipe, learner: Learner) -> Arm:

@@ -49,6 +49,11 @@ class Frozen:
     strengths: tuple[float, ...] = (20.0, 2.0, 200.0)
 
     @property
+    def setting(self) -> str:
+        """For a verdict."""
+        return f"frozen features, {self.side} px"
+
+    @property
     def stamps(self) -> tuple[str, ...]:
         """Features of this collection alone are a weak baseline."""
         return (WEAK,) if self.weights is None else ()

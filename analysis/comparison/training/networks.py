@@ -80,6 +80,11 @@ class SmallNetwork(_OnImages):
     width: int = 32
     rates: tuple[float, ...] = (3e-3, 1e-3, 1e-2)
 
+    @property
+    def setting(self) -> str:
+        """For a verdict."""
+        return f"small network, {self.side} px"
+
     def facts(self) -> dict[str, object]:
         """Everything that its results depend on."""
         return {"backbone": "small", "side": self.side, **_facts(self._settings())}
@@ -110,6 +115,11 @@ class FineTuned(_OnImages):
     steps: int = 600
     batch_size: int = 32
     rates: tuple[float, ...] = (1e-4, 3e-5, 3e-4)
+
+    @property
+    def setting(self) -> str:
+        """For a verdict."""
+        return f"{self.name}, {self.side} px"
 
     def facts(self) -> dict[str, object]:
         """Everything that its results depend on."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from analysis.comparison.training.arms import ARMS, Arm
 from analysis.comparison.training.run_files import Shelf, Which, hash_of
 from analysis.comparison.training.runs import Run, RunSettings, load, run_together, study_key
 from analysis.comparison.training.worker_pool import Training, WorkerPool
-from analysis.statistics.convergence import Course
+from analysis.statistics.convergence import Course, is_unfinished
 
 FRACTIONS = (0.25, 0.5)
 """Of the real images of the rare class: what a learning curve needs beside all of them."""
@@ -113,6 +114,22 @@ def all_trained(legs: Sequence[Leg], arms: Sequence[Arm], settings: RunSettings,
         for leg, run in runs
         for each in run.trainings
     ]
+
+
+def as_json(trained: Trained) -> dict[str, Any]:
+    """A training for a program: its arm, fold or redraw, seed, steps, rate, and how its validation loss fell."""
+    training, course = trained.training, trained.course
+    return {
+        "arm": training.arm.name,
+        "leg": trained.leg,
+        "seed": training.seed,
+        "steps": training.steps,
+        "learning_rate": training.rate,
+        "checkpoint": course.best,
+        "validation_loss": course.lowest,
+        "still_improving": is_unfinished([course]),
+        "course": {"steps": list(course.steps), "losses": list(course.losses)},
+    }
 
 
 def deal_seeds(seeds: Sequence[int], redraws: int) -> list[tuple[int, ...]]:

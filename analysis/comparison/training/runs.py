@@ -34,6 +34,8 @@ from analysis.comparison.training.worker_pool import Job, Layout, Said, Training
 from balancer import __version__
 from balancer.parallel import cores, free_memory
 
+LONGEST, LONGEST_QUICK = 2000, 500
+"""Steps at which a training that looks for its own end is stopped: in six minutes --quick can make no more."""
 _WORTH_PROCESSES = 400  # steps, about as long as it takes to start them
 _TEMPORARY = ".seen-"
 _WATCHED = 100  # validation images of a class, at the most, by which a training is watched
@@ -60,7 +62,7 @@ class RunSettings:
     steps: int | None = 600
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
     recipe: Recipe = "strong"
-    longest: int = 2000
+    longest: int = LONGEST
     tries_rates: bool = True
 
     @classmethod

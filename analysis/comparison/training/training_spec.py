@@ -107,13 +107,15 @@ class Learner(Protocol):
     results. `unable`: what it cannot do, and why; arms that need it are left out. `memory`: bytes that one training
     takes beside the images. `device`: "cpu", or one that trainings have to take turns on. `looks_alike`: what it sees
     does not depend on the seed. `rates`: the learning rates that are tried, the usual one first; none where it has no
-    such thing.
+    such thing. `setting`: its name and size for a verdict.
     """
 
     @property
     def side(self) -> int: ...  # noqa: D102
     @property
     def steps(self) -> int: ...  # noqa: D102
+    @property
+    def setting(self) -> str: ...  # noqa: D102
     @property
     def stamps(self) -> tuple[str, ...]: ...  # noqa: D102
     @property

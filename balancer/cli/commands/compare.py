@@ -7,6 +7,7 @@ import json
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,27 +21,34 @@ from balancer.cli.costing import training_cost
 from balancer.cli.judging import Watch
 from balancer.cli.origins import not_repeated, order_key
 from balancer.cli.session import balanced_folder, opened
-from balancer.cli.views.compare import save_metrics, show_comparison, show_left_out, show_validation
+from balancer.cli.views.compare import save_metrics, show_comparison, show_left_out, show_schedule, show_validation
 from balancer.cli.workplaces import fold_errands, redraw_errands, show_cost
 from balancer.errors import ComparisonError
 from balancer.text import printable
 
 if TYPE_CHECKING:
-    from analysis.comparison.inference.result import Comparison
+    from analysis.comparison.inference.result import Asked, Comparison
     from analysis.comparison.inference.selection import Choice
     from analysis.comparison.inputs.study import Outcomes
     from analysis.comparison.training.arms import Arm
+    from analysis.comparison.training.worker_pool import WorkerPool
+    from analysis.statistics.convergence import Course
 
-_FEW = "few free remedies were compared (--arm): one that was left out may be better"
+_FEW = "few arms without synthetic images were compared: one that was left out may be better than the baseline"
+QUICK_SEEDS = 3
 _NEEDS = ("synthetic", "unscreened", "reconstructed")
 
 
 def compare(
     folder: Path = typer.Argument(None, help="The balanced folder (default: that of the last fill)."),
-    quick: bool = typer.Option(False, "--quick", help="A sensible few of the arms."),
-    arm: list[str] = typer.Option(None, help="Only this arm and what it is measured against; may be repeated."),
-    seeds: int = typer.Option(5, min=1, help="Trainings of each arm; fewer than 5 say little."),
-    steps: int = typer.Option(600, min=1, help="Training steps, the same in every arm."),
+    quick: bool = typer.Option(
+        False, "--quick", help="The two arms of the verdict, the real images alone and a control; three seeds."
+    ),
+    arm: list[str] = typer.Option(
+        None, help="Only this arm beside the baseline; one with synthetic images is judged. May be repeated."
+    ),
+    seeds: int = typer.Option(None, min=1, help="Trainings of each arm (default: 5; with --quick 3)."),
+    steps: str = typer.Option("auto", help="Training steps of every arm; auto: twice what the baseline needs."),
     backbone: str = typer.Option("small", help="small, frozen, or a network of torchvision with its --weights."),
     weights: Path = typer.Option(None, help="Its weights, as .safetensors."),
     size: int = typer.Option(None, min=16, help="Side in pixels (default: 64; 224 with --weights)."),
@@ -61,16 +69,20 @@ def compare(
 ) -> None:
     """Train a quick classifier with and without the synthetic images: do they help on unseen patients?
 
-    Every arm has the same number of training steps. The best free remedy and the best use of the synthetic images are
-    chosen on the validation part; the test part decides between the two. Stopped, it goes on where it was.
+    Two arms are named beforehand: strong augmentation with a class-balanced sampler, and pretraining with the synthetic
+    images. The test split decides between the two. Every arm has the same number of training steps, as many as the
+    baseline needs to stop improving, twice. Stopped, it goes on where it was.
 
     Example: balance compare --quick
     """
     from analysis.comparison.inputs.build_study import Wanted
     from analysis.comparison.training.backbones import find_learner
-    from analysis.comparison.training.runs import RunSettings
+    from analysis.comparison.training.runs import LONGEST, LONGEST_QUICK, RunSettings
+    from analysis.comparison.training.worker_pool import WorkerPool
+    from analysis.data.minimums import ADVISED_SEEDS
     from analysis.power.detectable_effect import measure_power
 
+    seeds = seeds or (QUICK_SEEDS if quick else ADVISED_SEEDS)
     _require_one_way(folder, cross_fit, redraw, seeds)
     if as_json and (dry_run or validation_only):
         raise ComparisonError(
@@ -80,8 +92,15 @@ def compare(
         )
     extras = _extras(extra or ())
     _require_arms(arm or (), extras)
-    learner = find_learner(backbone, weights=weights, side=size, steps=steps, device=device)
-    settings = RunSettings(learner, steps, tuple(range(seed, seed + seeds)), _recipe(recipe))
+    learner = find_learner(backbone, weights=weights, side=size, steps=_steps(steps), device=device)
+    settings = RunSettings(
+        learner,
+        _steps(steps),
+        tuple(range(seed, seed + seeds)),
+        _recipe(recipe),
+        LONGEST_QUICK if quick else LONGEST,
+        tries_rates=not quick,
+    )
     needs = [each for each in _NEEDS if each == "synthetic" or (each in arm if arm else not quick)]
     with opened(write=not dry_run) as session:
         power = measure_power(session.collection, session.split, label, command="balance compare")
@@ -96,12 +115,13 @@ def compare(
         if dry_run:
             return
         bench = cross_fitted(order, errands) if cross_fit else redrawn(order, folder, errands)
-        arms, left_out = _train(order, bench)
-        if validation_only:
-            show_validation(_on_validation(order, bench, arms), f"auprc:{bench.study.rare}")
-            return
-        told = power.out_of_fold_json if cross_fit else power.as_json
-        found = _conclude(order, bench, arms, left_out, told)
+        with WorkerPool(_workers(order)) as pool:
+            bench, arms, left_out = _train(order, bench, pool)
+            if validation_only:
+                show_validation(_on_validation(order, bench, arms), f"auprc:{bench.study.rare}")
+                return
+            told = power.out_of_fold_json if cross_fit else power.as_json
+            found = _conclude(order, bench, arms, left_out, told, pool)
         place = save_metrics(session, found, bench.folder)
     _show(found, place, as_json=as_json)
 
@@ -153,55 +173,103 @@ def _require_arms(names: Sequence[str], extras: Mapping[str, Path]) -> None:
     )
 
 
-def _train(order: Order, bench: Bench) -> tuple[tuple[Arm, ...], Mapping[str, str]]:
-    """Train what is not trained yet; gives back the arms, and of those that are left out, why."""
-    from analysis.comparison.training.arms import choose_arms
+def _train(order: Order, bench: Bench, pool: WorkerPool) -> tuple[Bench, tuple[Arm, ...], Mapping[str, str]]:
+    """Find how long to train, and train what is not trained yet.
+
+    Gives back the bench with its schedules, the arms, and of those that are left out, why.
+    """
+    from analysis.comparison.training.arm_selection import choose_arms
     from analysis.comparison.training.replicates import run_legs
+    from analysis.comparison.training.tuning import Tuning
 
     how: dict[str, Any] = {"quick": order.quick, "only": order.only or None, "recipe": order.settings.recipe}
     chosen = [choose_arms(leg.study, order.settings.learner, **how) for leg in bench.legs]
     left_out = {name: why for _, some in chosen for name, why in some.items()}
     arms = tuple(each for each in chosen[0][0] if each.name not in left_out)
     show_left_out(left_out)
-    watch = Watch()
-    run_legs(bench.legs, arms, order.settings, order.home, watch.begin, workers=order.workers)
+    watch, asked = Watch(), _asked(order, arms)
+    beside = {*asked.synthetic, *(asked.controls[name] for name in asked.synthetic)} - {asked.baseline}
+    by_name = {each.name: each for each in arms}
+    tuning = Tuning(
+        by_name[asked.baseline],
+        tuple(each for each in arms if each.name in beside),
+        order.settings,
+        order.home,
+        watch.begin,
+        pool,
+    )
+    bench = replace(bench, legs=tuple(tuning.find(bench.legs, shared=not bench.folds)))
+    show_schedule(bench.legs)
+    run_legs(bench.legs, arms, order.settings, order.home, watch.begin, pool=pool)
     watch.close()
-    return arms, left_out
+    return bench, arms, left_out
+
+
+def _asked(order: Order, arms: Sequence[Arm]) -> Asked:
+    """The arms of the verdict, and the matched control of each with synthetic images."""
+    from analysis.comparison.inference.result import Asked
+    from analysis.comparison.training.arm_selection import control_of, name_baseline, name_synthetic
+
+    learner, recipe = order.settings.learner, order.settings.recipe
+    controls = {each.name: control_of(each, recipe, learner).name for each in arms if each.kind == "synthetic"}
+    names = [each.name for each in arms]
+    return Asked(name_baseline(learner).name, name_synthetic(names, order.only), controls)
+
+
+def _workers(order: Order) -> int:
+    from analysis.comparison.training.runs import usual_workers
+
+    learner = order.settings.learner
+    return order.workers or usual_workers(learner, learner.units(order.settings.steps or order.settings.longest))
 
 
 def _on_validation(order: Order, bench: Bench, arms: Sequence[Arm]) -> Choice:
     from analysis.comparison.inference.selection import choose
 
+    asked = _asked(order, arms)
     outcomes = bench.outcomes(order, arms, "validation")
-    return choose(outcomes, {each.name: each.kind for each in arms}, f"auprc:{bench.study.rare}")
+    names = [each.name for each in arms]
+    return choose(outcomes, asked.baseline, asked.synthetic, names, f"auprc:{bench.study.rare}")
 
 
 def _conclude(
-    order: Order, bench: Bench, arms: Sequence[Arm], left_out: Mapping[str, str], power: Mapping[str, Any]
+    order: Order,
+    bench: Bench,
+    arms: Sequence[Arm],
+    left_out: Mapping[str, str],
+    power: Mapping[str, Any],
+    pool: WorkerPool,
 ) -> Comparison:
     """Open the test part, which is counted, and say what it comes to."""
     from analysis.comparison.inference.result import Facts, conclude
-    from analysis.comparison.training.arms import counterpart
-    from analysis.comparison.training.replicates import keys
+    from analysis.comparison.training.replicates import all_trained, as_json, keys
 
     session, split = order.session, order.session.split.sha256
     session.ledger.add_opening(session.collection, split, _known_by(bench, keys(bench.legs, order.settings), arms))
     validation, test = (bench.outcomes(order, arms, part) for part in ("validation", "test"))
+    trained = all_trained(bench.legs, arms, order.settings, order.home)
+    asked = _asked(order, arms)
     facts = Facts(
-        stamps=(*bench.stamps, *order.settings.learner.stamps, *([_FEW] if order.only else [])),
+        stamps=(*bench.stamps, *order.settings.learner.stamps, *([_FEW] if order.only or order.quick else [])),
         left_out=left_out,
         train=counts_of(bench),
         power=power,
-        exchange=None if isinstance(test, list) else _exchange(order, bench, arms, test),
+        exchange=None if isinstance(test, list) else _exchange(order, bench, arms, test, pool),
         openings=session.ledger.openings(session.collection, split),
         settings={
             **order.settings.facts(),
+            "steps": _steps_of(bench),
             "seeds": list(order.settings.seeds),
             **_origin(order, bench),
             **_chosen_on(order, bench),
         },
         version=__version__,
+        setting=order.settings.learner.setting,
+        trainings=[as_json(each) for each in trained],
     )
+    courses: dict[str, list[Course]] = {}
+    for each in trained:
+        courses.setdefault(each.training.arm.name, []).append(each.course)
     watch = Watch()
     measuring: dict[str, Any] = {}
     found = conclude(
@@ -209,32 +277,40 @@ def _conclude(
         test,
         {each.name: each.kind for each in arms},
         facts,
-        alike=counterpart(order.settings.recipe, order.settings.learner).name,
+        replace(asked, courses=courses),
         progress=lambda what, done, total: measuring.setdefault(what, watch.begin(what))(done, total),
     )
     watch.close()
     return found
 
 
-def _exchange(order: Order, bench: Bench, arms: Sequence[Arm], test: Outcomes) -> Mapping[str, Any] | None:
-    """What the synthetic images are worth in real ones, where there is one study to draw a learning curve from."""
+def _steps_of(bench: Bench) -> int | None:
+    """The steps of every training; of folds, the longest."""
+    return max((leg.schedule.steps for leg in bench.legs if leg.schedule), default=None)
+
+
+def _exchange(
+    order: Order, bench: Bench, arms: Sequence[Arm], test: Outcomes, pool: WorkerPool
+) -> Mapping[str, Any] | None:
+    """What the synthetic images are worth in real ones, where there is one study to draw a learning curve from.
+
+    The curve is that of the matched control: of another recipe it would say what the recipe is worth.
+    """
     from analysis.comparison.inference.real_image_equivalent import exchange_rate
-    from analysis.comparison.inference.text import whose_curve
-    from analysis.comparison.training.arms import counterpart
     from analysis.comparison.training.replicates import learning_curve
 
-    choice = _on_validation(order, bench, arms)
-    if not order.has_curve or len(bench.legs) > 1 or choice.synthetic is None:
+    synthetic = _on_validation(order, bench, arms).synthetic
+    if not order.has_curve or len(bench.legs) > 1 or synthetic is None:
         return None
-    watch = Watch()
-    reference = next(each for each in arms if each.name == choice.free)
-    points = learning_curve(bench.legs[0], reference, order.settings, order.home, watch.begin, workers=order.workers)
+    watch, name = Watch(), _asked(order, arms).controls[synthetic]
+    control = next(each for each in arms if each.name == name)
+    points = learning_curve(bench.legs[0], control, order.settings, order.home, watch.begin, pool=pool)
     watch.close()
     if len({point.images for point in points}) < len(points):  # so few that fractions of them are the same
         return None
-    found = exchange_rate(test, choice.synthetic, points).as_json
-    whose = whose_curve(choice.free, choice.synthetic, counterpart(order.settings.recipe, order.settings.learner).name)
-    return {**found, "reference": choice.free, "sentence": f"{found['sentence']} {whose}"}
+    found = exchange_rate(test, synthetic, points).as_json
+    whose = f"The curve is that of {name}, the matched control."
+    return {**found, "reference": name, "sentence": f"{found['sentence']} {whose}"}
 
 
 def _origin(order: Order, bench: Bench) -> dict[str, Any]:
@@ -271,6 +347,15 @@ def _show(found: Comparison, place: Path, *, as_json: bool) -> None:
         result_json(to_json(found))
     else:
         show_comparison(found, place)
+
+
+def _steps(text: str) -> int | None:
+    """A number of steps, or None for as many as it takes."""
+    if text == "auto":
+        return None
+    if text.isdecimal() and int(text) > 0:
+        return int(text)
+    raise typer.BadParameter("auto, or a number of steps", param_hint="--steps")
 
 
 def _recipe(text: str) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,7 @@ from balancer.text import printable
 if TYPE_CHECKING:
     from analysis.comparison.inference.result import Comparison
     from analysis.comparison.inference.selection import Choice
+    from analysis.comparison.training.replicates import Leg
     from balancer.workspace.workspace import Session
 
 METRICS = "metrics.json"
@@ -38,6 +39,17 @@ def show_left_out(left_out: Mapping[str, str]) -> None:
         message(f"Left out: {printable(name)}: {printable(why)}.")
 
 
+def show_schedule(legs: Sequence[Leg]) -> None:
+    """Say how long every arm trains, and at which rates."""
+    for leg in legs:
+        if leg.schedule is None:
+            continue
+        where = f"{leg.name}: " if leg.name else ""
+        rates = ", ".join(f"{arm} {rate:g}" for arm, rate in leg.schedule.rates.items())
+        chosen = f"; learning rates chosen on validation: {rates}" if rates else ""
+        message(printable(f"{where}every arm trains for {leg.schedule.steps} steps{chosen}."))
+
+
 def show_validation(choice: Choice, primary: str) -> None:
     """The arms by the primary endpoint on validation, the best first; the test part stays closed."""
     from analysis.statistics.metric_labels import metric_in_words
@@ -46,28 +58,31 @@ def show_validation(choice: Choice, primary: str) -> None:
     chosen = (choice.free, choice.synthetic)
     header = ["arm", f"{metric_in_words(primary)} on validation"]
     result(table(header, [[f"{name}{'*' if name in chosen else ''}", f"{value:.3f}"] for name, value in rows]))
-    result("* chosen: the best that needs no synthetic images, and the best that does.")
-    if choice.sentence:
-        result(printable(choice.sentence))
+    result("* the arms of the verdict.")
+    result(printable(choice.sentence))
     result("The test part stays closed. To open it: the same command without --validation-only")
 
 
 def show_comparison(found: Comparison, place: Path) -> None:
-    """The verdict first, then every arm."""
+    """The verdict first, its points and stamps, then every arm."""
     from analysis.comparison.inference.result import table as rows
     from analysis.statistics.metric_labels import metric_in_words
 
-    result(printable(found.verdict))
+    result(printable(found.sentence))
+    for point in found.points:
+        result(printable(f"- {point}"))
     if found.facts.exchange:
-        result(printable(str(found.facts.exchange["sentence"])))
+        result(printable(f"- {found.facts.exchange['sentence']}"))
+    if found.facts.stamps:
+        result("Stamps:")
+    for stamp in found.facts.stamps:
+        result(printable(f"- {stamp}"))
     result()
     rare = found.primary.partition(":")[2]
-    header = ["arm", metric_in_words(found.primary), "difference to *free", "macro F1", f"recall {rare}"]
+    header = ["arm", metric_in_words(found.primary), "difference", "macro F1", f"recall {rare}"]
     result(table(header, rows(found)))
     result()
-    result("* chosen on validation. 95% intervals over patients and seeds; the verdict is the one planned difference")
-    result("of the two chosen arms; the others' p-values, corrected for their number, are in the report.")
-    if found.chosen.folds:
-        result("What folds chose is judged out of fold; the other rows are single arms, the same in all folds.")
-    result(f"The test part was opened {found.facts.openings} time{'s' if found.facts.openings > 1 else ''}.")
+    result("* the arms of the verdict; differences are to its baseline; 95% intervals over patients and seeds.")
+    if found.unfinished:
+        result("+ still improving when its training ended.")
     message(f"All figures: {shown(place)}. Look at them: balance report")

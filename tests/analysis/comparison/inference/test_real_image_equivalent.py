@@ -7,7 +7,6 @@ from sklearn.metrics import average_precision_score
 
 from analysis.comparison.inference.bootstrap import draw_seeds, measure_arms
 from analysis.comparison.inference.real_image_equivalent import Point, exchange_rate, inverse, rare_size, subsample
-from analysis.comparison.inference.text import whose_curve
 from analysis.comparison.inputs.study import ATTRIBUTES, Added, Outcomes, Part, Study
 
 SIZES = (12, 25, 50, 100)
@@ -95,12 +94,6 @@ def test_where_real_images_do_not_help_there_is_no_rate():
     found = exchange_rate(world.outcomes(arm=world.chances(60)), "arm", points, times=200)
     assert not found.rises
     assert "did not measurably help" in found.sentence
-
-
-def test_a_curve_of_another_recipe_is_said_to_be_one():
-    assert whose_curve("strong-augmentation", "synthetic-1", "strong-augmentation").endswith("strong-augmentation.")
-    told = whose_curve("class-weights", "synthetic-1", "strong-augmentation")
-    assert "that of strong-augmentation, so that what it is worth may be the recipe's" in told
 
 
 def test_few_seeds_and_patients_give_no_narrower_an_interval_than_other_figures():

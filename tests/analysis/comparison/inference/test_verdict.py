@@ -4,7 +4,8 @@ import pytest
 
 from analysis.comparison.inference.bootstrap import Estimate
 from analysis.comparison.inference.decomposition import Alike
-from analysis.comparison.inference.verdict import Evidence, best_arm, helped, hurt, in_words, judge
+from analysis.comparison.inference.judgement import best_arm, judge
+from analysis.comparison.inference.verdict import Evidence, helped, hurt, in_words
 from analysis.statistics.metric_labels import metric_in_words
 
 STILL = Estimate(0.0, -0.1, 0.1)
