@@ -7,6 +7,7 @@ from typing import Any
 
 import typer
 
+from balancer.adapt.clock import Clock
 from balancer.cli.again import remembered
 from balancer.cli.console import Progress, message, result, shown
 from balancer.cli.doctoring import look_before
@@ -28,7 +29,7 @@ def adapt(
     batch_size: int = typer.Option(None, min=1, help="Images a step (default: 8 with --base, 32 from scratch)."),
     size: int = typer.Option(None, help="Side of its images in pixels (default: the base's own, 64 from scratch)."),
     steps: int = typer.Option(None, min=2, help="Train for so many steps."),
-    minutes: float = typer.Option(None, help="Train for so many minutes (default: 30)."),
+    minutes: float = typer.Option(None, help="Take so many minutes, reading and saving too (default: 30)."),
     name: str = typer.Option(None, help="What to call it (default: lora, or scratch)."),
     pack: str = typer.Option(None, help="Template pack: chest, bone, or your own YAML file."),
     seed: int = typer.Option(0, help="Same seed, same training."),
@@ -44,6 +45,7 @@ def adapt(
 
     Example: balance adapt --base ./sd15 --minutes 60
     """
+    clock = Clock()
     if from_scratch == (base is not None):
         raise ModelError(
             needed="one way to adapt: a base, or from scratch",
@@ -55,7 +57,8 @@ def adapt(
     chosen = {name: value for name, value in given.items() if value is not None} | {"seed": seed, "device": device}
     folder_name = _plain_name(name or ("scratch" if from_scratch else "lora"))
     if base is not None:
-        _adapt_base(context, base, {**chosen, "text_encoder": text_encoder}, folder_name, pack, accept_licence)
+        words = {**chosen, "text_encoder": text_encoder}
+        _adapt_base(context, base, words, folder_name, pack, accept_licence, clock)
         return
     if text_encoder or rank is not None or learning_rate is not None:
         raise ModelError(
@@ -63,7 +66,7 @@ def adapt(
             found="--from-scratch, which trains all there is",
             next_step="leave them out, or: balance adapt --base FOLDER",
         )
-    _adapt_from_scratch(context, chosen, folder_name, pack)
+    _adapt_from_scratch(context, chosen, folder_name, pack, clock)
 
 
 def _adapt_base(
@@ -73,6 +76,7 @@ def _adapt_base(
     folder_name: str,
     pack: str | None,
     accept_licence: bool,
+    clock: Clock,
 ) -> None:
     from balancer.adapt.lora.settings import LoraSettings
     from balancer.cli.adapting_base import adapt_base
@@ -80,11 +84,13 @@ def _adapt_base(
     settings = LoraSettings(**chosen)
     show = _Phases()
     with opened(write=True) as session, remembered(session, context, folder_name):
-        adapt_base(session, base, settings, folder_name, pack, show, accept_licence=accept_licence)
+        adapt_base(session, base, settings, folder_name, pack, show, clock, accept_licence=accept_licence)
     show.close()
 
 
-def _adapt_from_scratch(context: typer.Context, chosen: dict[str, Any], folder_name: str, pack: str | None) -> None:
+def _adapt_from_scratch(
+    context: typer.Context, chosen: dict[str, Any], folder_name: str, pack: str | None, clock: Clock
+) -> None:
     from balancer.adapt.scratch import train_from_scratch
     from balancer.adapt.settings import ScratchSettings
     from balancer.attributes import attributes_of
@@ -103,7 +109,8 @@ def _adapt_from_scratch(context: typer.Context, chosen: dict[str, Any], folder_n
         known = folder.is_dir()
         show = _Phases()
         told = attributes_of(collection.images.loc[paths])
-        train_from_scratch(learned, collection.root, templates, settings, folder, session.split.sha256, show, told)
+        split = session.split.sha256
+        train_from_scratch(learned, collection.root, templates, settings, folder, split, show, told, clock)
         show.close()
         session.ledger.add_adapter(collection, folder)
         message(f"See what it draws: {shown(folder / 'samples.png')}")

@@ -14,6 +14,7 @@ from balancer.cli.session import Session, choose_templates
 from balancer.errors import ModelError
 
 if TYPE_CHECKING:
+    from balancer.adapt.clock import Clock
     from balancer.adapt.lora.settings import LoraSettings
     from balancer.adapt.training import Progress
     from balancer.generators.checkpoint import Checkpoint
@@ -29,6 +30,7 @@ def adapt_base(
     folder_name: str,
     pack: str | None,
     progress: Progress,
+    clock: Clock,
     *,
     accept_licence: bool,
 ) -> None:
@@ -63,7 +65,7 @@ def adapt_base(
     )
     message(f"Looks on the way: {shown(folder.with_name(folder.name + '.training') / 'samples')}")
     there = folder.is_dir()
-    train_lora(material, checkpoint, settings, folder, CopyWatch(), progress)
+    train_lora(material, checkpoint, settings, folder, CopyWatch(), progress, clock)
     session.ledger.add_adapter(collection, folder)
     remember_base(session, folder, base)
     message(f"See what it changes, base above adapter: {shown(folder / 'samples.png')}")
