@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from balancer.workspace.settings import AdaptSettings
 from balancer.workspace.workspace import Session, Workspace
 
 if TYPE_CHECKING:
+    from balancer.adapting.common.clock import Clock
     from balancer.adapting.common.monitor import Watch
     from balancer.generators.models.checkpoint import Checkpoint
 
@@ -66,16 +66,18 @@ def adapt(
     found:  both
     next:   balance adapt --base FOLDER, or: balance adapt --from-scratch
     """
+    from balancer.adapting.common.clock import Clock
+
+    clock = Clock()
     with workspace.session(write=True) as session:
-        began = time.monotonic()
         folder = session.state.adapters / settings.folder_name
         session.state.adapters.mkdir(exist_ok=True)
         was_there = folder.is_dir()
         if settings.from_scratch:
-            _from_scratch(session, settings, folder, progress)
+            _from_scratch(session, settings, folder, clock, progress)
         else:
-            _on_base(session, settings, folder, monitor, accept, progress)
-        remember_run(session, "adapt", settings, time.monotonic() - began, made=folder.name)
+            _on_base(session, settings, folder, monitor, accept, clock, progress)
+        remember_run(session, "adapt", settings, clock.seconds(), made=folder.name)
     return AdaptResult(folder, was_there)
 
 
@@ -85,7 +87,7 @@ def _chosen(settings: AdaptSettings, *names: str) -> dict[str, Any]:
     return {name: value for name in (*usual, *names) if (value := getattr(settings, name)) is not None}
 
 
-def _from_scratch(session: Session, settings: AdaptSettings, folder: Path, progress: Progress) -> None:
+def _from_scratch(session: Session, settings: AdaptSettings, folder: Path, clock: Clock, progress: Progress) -> None:
     from balancer.adapting.scratch.settings import ScratchSettings
     from balancer.adapting.scratch.train import train_from_scratch
     from balancer.collection.attributes import attributes_of
@@ -100,7 +102,8 @@ def _from_scratch(session: Session, settings: AdaptSettings, folder: Path, progr
     require_memory_and_disk(session.state.folder, progress=progress)
     attributes = attributes_of(collection.images.loc[paths])
     phases = _Phases(progress)
-    train_from_scratch(learned, collection.root, packs, training, folder, session.split.sha256, phases, attributes)
+    split = session.split.sha256
+    train_from_scratch(learned, collection.root, packs, training, folder, split, phases, attributes, clock)
     session.ledger.add_adapter(collection, folder)
 
 
@@ -110,6 +113,7 @@ def _on_base(
     folder: Path,
     monitor: Watch | None,
     accept: Callable[[str], bool],
+    clock: Clock,
     progress: Progress,
 ) -> None:
     from balancer.adapting.common.monitor import nobody
@@ -136,7 +140,7 @@ def _on_base(
     data = Material(train, held, collection.root, packs, session.split.sha256, attributes)
     progress.message(f"Base: {printable(checkpoint.ref.name)}, {side} px; {len(train)} images")
     progress.message(f"Samples on the way: {folder.with_name(folder.name + '.training') / 'samples'}")
-    train_lora(data, checkpoint, training, folder, monitor or nobody, _Phases(progress))
+    train_lora(data, checkpoint, training, folder, monitor or nobody, _Phases(progress), clock)
     session.ledger.add_adapter(collection, folder)
     remember_base(session, folder, str(settings.base))
 

@@ -78,7 +78,7 @@ class AdaptSettings(Settings):
     batch_size: int | None = option(None, "Images a step (default: 8 with --base, 32 from scratch).", minimum=1)
     size: int | None = option(None, "Side of its images in pixels (default: the base's own, 64 from scratch).")
     steps: int | None = option(None, "Train for so many steps.", minimum=2)
-    minutes: float | None = option(None, "Train for so many minutes (default: 30).")
+    minutes: float | None = option(None, "Take so many minutes, reading and saving too (default: 30).")
     name: str | None = option(None, "What to call it (default: lora, or scratch).")
     pack: str | None = option(None, "Template pack: chest, bone, or your own YAML file.", place=True)
     seed: int = option(0, "Same seed, same training.")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import ctypes
 import json
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 
+from balancer.adapting.common.clock import Clock
 from balancer.files import write_whole
 
 
@@ -38,20 +38,21 @@ class Meter:
 
     path: Path
     device: torch.device
+    clock: Clock = field(default_factory=Clock)
     _before: dict[str, float | None] = field(init=False)
-    _began: float = field(init=False)
     _joules: float | None = field(init=False)
 
     def __post_init__(self) -> None:
         self._before = {"seconds": 0.0, "joules": 0.0}
         if self.path.exists():
             self._before = json.loads(self.path.read_text(encoding="utf-8"))
-        self._began, self._joules = time.monotonic(), gpu_joules(self.device)
+        self.clock.go_on(self._before["seconds"] or 0.0)
+        self._joules = gpu_joules(self.device)
 
     def note(self) -> dict[str, float | None]:
         """Seconds and joules up to now; joules are `None` where they are unknown of any sitting."""
         now, before = gpu_joules(self.device), self._before["joules"]
         joules = None if now is None or self._joules is None or before is None else before + now - self._joules
-        found = {"seconds": (self._before["seconds"] or 0.0) + time.monotonic() - self._began, "joules": joules}
+        found = {"seconds": self.clock.seconds(), "joules": joules}
         write_whole(self.path, json.dumps(found).encode())
         return found

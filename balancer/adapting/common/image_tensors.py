@@ -63,7 +63,9 @@ def read_pictures(samples: Sequence[Sample], root: Path, size: int, progress: Ca
     return Pictures(torch.from_numpy(grey), float(np.median(reductions)))
 
 
-def draw_samples(pipeline: Any, packs: Packs, seed: int, columns: int = COLUMNS) -> dict[str, npt.NDArray[np.uint8]]:
+def draw_samples(
+    pipeline: Any, packs: Packs, seed: int, columns: int = COLUMNS, steps: int = STEPS
+) -> dict[str, npt.NDArray[np.uint8]]:
     """Pictures of each label, (columns, H, W), by fixed prompts and seeds: the same column has the same noise."""
     rows = {}
     for label, pack in packs.items():
@@ -72,7 +74,7 @@ def draw_samples(pipeline: Any, packs: Packs, seed: int, columns: int = COLUMNS)
             prompt=[prompt.text for prompt in prompts],
             negative_prompt=[prompt.negative for prompt in prompts],
             generator=[torch.Generator("cpu").manual_seed(seed + column) for column in range(columns)],
-            num_inference_steps=STEPS,
+            num_inference_steps=steps,
             guidance_scale=usual_guidance(pipeline.scheduler.config),
             guidance_rescale=guidance_rescale(pipeline.scheduler.config),
             output_type="np",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from balancer.adapting.common.clock import Clock
 from balancer.adapting.common.train_state import load_state, save_state
 
 Batch = tuple[Tensor, ...]
@@ -32,9 +32,13 @@ class Limit:
         >>> Limit(steps=10, seconds=None).fraction(5, 99.0)
         0.5
         """
-        by_steps = 0.0 if self.steps is None else step / self.steps
-        by_time = 0.0 if self.seconds is None else seconds / self.seconds
-        return min(1.0, max(by_steps, by_time))
+        return max(_share(step, self.steps), _share(seconds, self.seconds))
+
+
+def _share(done: float, most: float | None) -> float:
+    if most is None:
+        return 0.0
+    return 1.0 if done >= most else done / most
 
 
 @dataclass(slots=True)
@@ -130,12 +134,16 @@ class Learner:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """How far learning is: steps, seconds at it, fraction of its limit, and the newest loss (a running mean)."""
+    """How far learning is: steps, seconds at it, fraction of its limit, and the newest loss (a running mean).
+
+    `clock` is what the whole training had taken by then, in seconds.
+    """
 
     step: int = 0
     seconds: float = 0.0
     fraction: float = 0.0
     loss: float = math.nan
+    clock: float = 0.0
 
 
 def learning_rate(peak: float, step: int, fraction: float) -> float:
@@ -157,23 +165,34 @@ def resume(learner: Learner, root: Path) -> Done:
     learner.restore(found[0])
     facts = found[1]
     loss = math.nan if facts["loss"] is None else facts["loss"]
-    return Done(facts["step"], facts["seconds"], facts["fraction"], loss)
+    clock = facts.get("clock", facts["seconds"])  # version 0.1 counted the time at the optimiser alone
+    return Done(facts["step"], facts["seconds"], facts["fraction"], loss, clock)
 
 
-def learn(learner: Learner, limit: Limit, root: Path, every_seconds: float, watch: Callable[[Done], object]) -> Done:
+def learn(
+    learner: Learner,
+    limit: Limit,
+    root: Path,
+    every_seconds: float,
+    watch: Callable[[Done], object],
+    done: Done | None = None,
+    clock: Clock | None = None,
+) -> Done:
     """Learn up to the limit from the newest state under `root`, keeping one there every so many seconds.
 
-    `watch` is called after every step, and ends it by saying True. A loss that is no number ends it with
-    ArithmeticError.
+    `watch` is called after every step, and ends it by saying True. `done` is what `resume` gave, if it was asked
+    before. A loss that is no number ends it with ArithmeticError.
     """
-    done = resume(learner, root)
-    saved, start = time.monotonic(), time.monotonic() - done.seconds
+    clock = Clock() if clock is None else clock
+    done = resume(learner, root) if done is None else done
+    saved = clock.seconds()
+    start = saved - done.seconds
     while done.fraction < 1:
         loss = learner.learn(done.step, learning_rate(learner.rate, done.step, done.fraction))
-        done = _after(done, loss, time.monotonic() - start, limit)
-        if done.fraction >= 1 or time.monotonic() - saved >= every_seconds:
+        done = _after(done, loss, start, clock.seconds(), limit)
+        if done.fraction >= 1 or done.clock - saved >= every_seconds:
             keep(learner, root, done)
-            saved = time.monotonic()
+            saved = done.clock
         if watch(done) is True:
             break
     return done
@@ -182,16 +201,16 @@ def learn(learner: Learner, limit: Limit, root: Path, every_seconds: float, watc
 def keep(learner: Learner, root: Path, done: Done) -> None:
     """Keep the learner's state under `root`."""
     loss = None if math.isnan(done.loss) else done.loss
-    facts = {"step": done.step, "seconds": done.seconds, "fraction": done.fraction, "loss": loss}
+    facts = {"step": done.step, "seconds": done.seconds, "fraction": done.fraction, "loss": loss, "clock": done.clock}
     save_state(root, done.step, learner.tensors(), facts)
 
 
-def _after(done: Done, loss: float, seconds: float, limit: Limit) -> Done:
+def _after(done: Done, loss: float, start: float, now: float, limit: Limit) -> Done:
     if not math.isfinite(loss):
         raise ArithmeticError(f"the loss of step {done.step} is {loss}")
     step = done.step + 1
     mean = loss if math.isnan(done.loss) else done.loss + 0.02 * (loss - done.loss)
-    return Done(step, seconds, limit.fraction(step, seconds), mean)
+    return Done(step, now - start, limit.fraction(step, now - start), mean, now)
 
 
 def _parts(batch: Batch, parts: int) -> list[Batch]:

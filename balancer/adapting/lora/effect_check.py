@@ -78,6 +78,11 @@ def sheet(rows: Rows) -> bytes:
     return contact_sheet({name: np.stack([_small(image) for image in images]) for name, images in rows.items()})
 
 
+def columns_of_change(classes: int) -> int:
+    """How many images of each class are drawn with an adapter and without it."""
+    return max(1, min(4, _DRAWN // classes))
+
+
 def measure_change(
     checkpoint: Checkpoint,
     adapter: Path,
@@ -87,7 +92,7 @@ def measure_change(
     progress: Callable[[int, int], None],
 ) -> tuple[Change, bytes]:
     """Draw the same seeds with and without an adapter: how much changes, and a picture of both, row above row."""
-    columns = max(1, min(4, _DRAWN // len(packs)))
+    columns = columns_of_change(len(packs))
     plain = replace(settle_config(checkpoint, None, sampling), batch_size=columns)
     fitted = replace(plain, adapter=ModelRef(adapter.parent.name, None, ""), adapter_scale=1.0)
     drawn = []

@@ -18,7 +18,7 @@ from balancer.files import sync_path, write_whole
 @dataclass(frozen=True, slots=True)
 class Look:
     """One look: its number, the steps before it, the holdout loss (`None` without holdout images) with the classes'
-    figures, and what the watch said."""
+    figures, what the watch said, and how many seconds all that took."""
 
     number: int
     step: int
@@ -27,6 +27,7 @@ class Look:
     figures: Mapping[str, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     stop: str = ""
+    seconds: float = 0.0
 
     def to_json(self) -> dict[str, Any]:
         """The fields by name."""

@@ -19,10 +19,10 @@ class LoraSettings:
     """Everything about one adapter.
 
     Pictures are `size` x `size` pixels, by default as the base was trained. `steps` counts the optimiser's steps,
-    `minutes` the time at it; neither means 30 minutes. `batch_size` images make a step, by default 8; what does not
-    fit on the device is learnt in parts. No image is seen more than `repetitions` times, in `augmentations` slightly
-    moved versions. Every `look_every` of the training the holdout part is judged and samples are drawn; `patience`
-    looks without a better loss end it.
+    `minutes` the time on the clock, all of it; neither means 30 minutes. `batch_size` images make a step, by default
+    8; what does not fit on the device is learnt in parts. No image is seen more than `repetitions` times, in
+    `augmentations` slightly moved versions. Every `look_every` of the training the holdout part is judged and samples
+    are drawn; `patience` looks without a better loss end it.
 
     >>> LoraSettings(steps=100).total_minutes is None, LoraSettings().total_minutes
     (True, 30.0)

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from balancer.adapting.common.clock import Clock
 from balancer.adapting.common.device import find_machine
 from balancer.adapting.common.energy import Meter
 from balancer.adapting.common.monitor import Watch, nobody
@@ -39,12 +40,13 @@ def train_lora(
     folder: Path,
     watch: Watch = nobody,
     progress: Progress = lambda *_: None,
+    clock: Clock | None = None,
 ) -> Path:
     """Adapt a base and save a LoRA adapter in diffusers' format as `folder`, which it gives back.
 
     The unfinished work lies in `<folder>.training`; run again with the same arguments it goes on there, and on a CPU
     a run of so many `steps` ends with the weights of one that was never stopped. A finished folder of the same
-    arguments is left as it is.
+    arguments is left as it is. `minutes` are counted on the `clock`, which starts here unless it is given.
 
     Raises:
         CollectionError: there is nothing to learn from, or it changed since it was scanned.
@@ -53,6 +55,7 @@ def train_lora(
         OutOfMemory: not even one image at a time fits on the device.
         PromptError: a class has no pack.
     """
+    clock = clock or Clock()
     material, single = material.prepared()
     wanted = {sample.label for sample in material.train}
     packs = {label: pack for label, pack in sorted(material.packs.items()) if label in wanted}
@@ -66,8 +69,8 @@ def train_lora(
         work = work_folder(folder)
         for label in single:
             progress("samples", 1, 1, left_out(label))
-        meter = Meter(work / "cost.json", machine.device)
-        lesson = prepare(material, books, lay_out(checkpoint, settings, machine), settings, work, progress)
+        meter = Meter(work / "cost.json", machine.device, clock)
+        lesson = prepare(material, books, lay_out(checkpoint, settings, machine), settings, work, progress, clock)
         facts = _learn(lesson, watch, meter)
         del lesson
         gc.collect()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from balancer.adapting.common import rng, train_loop
+from balancer.adapting.common.clock import Clock
 from balancer.adapting.common.energy import Meter
 from balancer.adapting.common.monitor import Observation, Seen, Watch
 from balancer.adapting.common.oom import memory_explained, no_room
@@ -19,7 +20,7 @@ from balancer.adapting.common.train_state import state_folder
 from balancer.adapting.lora.base_model import Desk
 from balancer.adapting.lora.captions import Book, embedded, make_book
 from balancer.adapting.lora.data import Material
-from balancer.adapting.lora.effect_check import draw_rows, sample_jobs, sheet
+from balancer.adapting.lora.effect_check import columns_of_change, draw_rows, sample_jobs, sheet
 from balancer.adapting.lora.evaluations import Diary, Look, reason_to_stop
 from balancer.adapting.lora.holdout_loss import HoldoutLoss, image_losses, some_of, summarised
 from balancer.adapting.lora.latents import Encoder, Latents, cached_latents
@@ -50,6 +51,7 @@ class Lesson:
     judged: Sequence[Sample]
     held: Latents | None
     words: tuple[Tensor, ...]
+    clock: Clock = field(default_factory=Clock)
 
     @property
     def versions(self) -> int:
@@ -117,7 +119,8 @@ class Lesson:
 
         with self._explained():
             if not look_if_due(done):
-                done = train_loop.learn(learner, self._limit(), states, self.settings.checkpoint_every_seconds, each)
+                limit, every = self._limit(done, looks), self.settings.checkpoint_every_seconds
+                done = train_loop.learn(learner, limit, states, every, each, done, self.clock)
         ended = reason_to_stop(looks, self.settings.patience)
         return done, f"stopped there: {ended}" if ended else self._usual_end(done)
 
@@ -138,10 +141,21 @@ class Lesson:
             return f"every image was seen {self.settings.repetitions} times, as often as one may be"
         return "trained as long as it was asked for"
 
-    def _limit(self) -> train_loop.Limit:
+    def _limit(self, done: train_loop.Done, looks: Sequence[Look]) -> train_loop.Limit:
+        """The steps; or what is left of the time on the clock, without what comes after learning."""
         minutes, asked = self.settings.total_minutes, self.settings.steps
         most = self.deck.steps
-        return train_loop.Limit(most if asked is None else min(asked, most), None if minutes is None else 60 * minutes)
+        if minutes is None:
+            return train_loop.Limit(most if asked is None else min(asked, most), None)
+        left = 60 * minutes - self.clock.seconds()
+        ending = min(left / 2, max((look.seconds for look in looks), default=0.0) * self._looks_at_the_end())
+        return train_loop.Limit(most, max(0.0, left - ending + done.seconds))
+
+    def _looks_at_the_end(self) -> float:
+        """How many looks what comes after learning takes: the last one, and the same seeds with and without."""
+        classes, settings = len(self.material.packs), self.settings
+        drawn = 2 * classes * columns_of_change(classes) * settings.sample_steps
+        return 1 + drawn / (min(classes, _WATCHED_CLASSES) * settings.look_columns * settings.look_steps)
 
     def _report(self, done: train_loop.Done) -> None:
         total = max(done.step, round(done.step / max(done.fraction, 1e-9)))
@@ -157,12 +171,14 @@ class Lesson:
         return int(done.fraction / self.settings.look_every + 1e-9)
 
     def _look(self, done: train_loop.Done, watch: Watch) -> Look:
+        began = self.clock.seconds()
         self.desk.generator.forget()
         judged = self._judge()
         rows = self._samples(done.step)
         said = watch(rows, self._seen()) if done.step else Observation()
         loss, classes = (None, {}) if judged is None else (judged.loss, judged.to_json()["classes"])
-        look = Look(self._number(done), done.step, loss, classes, said.figures, said.notes, said.stop)
+        took = self.clock.seconds() - began
+        look = Look(self._number(done), done.step, loss, classes, said.figures, said.notes, said.stop, took)
         for line in _lines(look):
             self.progress("samples", 1, 1, line)
         return look
@@ -214,7 +230,13 @@ def judged_of(holdout: Sequence[Sample]) -> list[Sample]:
 
 
 def prepare(
-    material: Material, book: Book, desk: Desk, settings: LoraSettings, work: Path, progress: Progress
+    material: Material,
+    book: Book,
+    desk: Desk,
+    settings: LoraSettings,
+    work: Path,
+    progress: Progress,
+    clock: Clock | None = None,
 ) -> Lesson:
     """Fill the caches: latents of all images, and what the text encoders make of their captions."""
     encoder = Encoder(desk.generator.pipe.vae, desk.machine.device, desk.config.width)
@@ -232,7 +254,8 @@ def prepare(
     labels = [sample.label for sample in train]
     deck = Deck(labels, settings.batch_size, settings.repetitions, settings.seed)
     words = _words(book, desk, work, progress)
-    return Lesson(material, book, desk, settings, work, progress, deck, latents, judged, held, words)
+    clock = clock or Clock()
+    return Lesson(material, book, desk, settings, work, progress, deck, latents, judged, held, words, clock)
 
 
 def _words(book: Book, desk: Desk, work: Path, progress: Progress) -> tuple[Tensor, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -11,12 +12,23 @@ from torch import Tensor, nn
 
 from balancer.adapting.common import losses, rng
 from balancer.adapting.common.device import compiled
-from balancer.adapting.common.image_tensors import contact_sheet, draw_samples
+from balancer.adapting.common.image_tensors import STEPS, contact_sheet, draw_samples
 from balancer.adapting.common.train_loop import Batch, Done
 from balancer.adapting.scratch import captions
 from balancer.adapting.scratch.networks import TIMESTEPS, build_pipeline, build_unet, signal_shares
 from balancer.adapting.scratch.phases import DENOISER, Run, learn, new_learner, new_networks
 from balancer.files import write_whole
+
+_PAYS_BACK = 600.0
+"""Seconds of training from which on a GPU is worth a compilation, which takes a minute or two there."""
+_TRIALS = 4
+_SHEET_SHARE = 0.02
+"""A sheet on the way takes no more than this share of the time."""
+_SAVING = 5.0
+"""Seconds to leave for saving the checkpoint."""
+
+Network = Callable[..., Any]
+Loss = Callable[..., Tensor]
 
 
 def train_denoiser(run: Run, autoencoder: Any, tokenizer: Any, latents: Tensor) -> tuple[nn.ModuleDict, Done]:
@@ -35,22 +47,20 @@ def train_denoiser(run: Run, autoencoder: Any, tokenizer: Any, latents: Tensor) 
         tokens = captions.tokenize(tokenizer, captions.draw_captions(run.packs, labels, step, run.settings, known))
         return run.machine.send(latents[chosen], noise, times, tokens, alpha_bars[times])
 
-    encode, unet = _fast(run, networks, draw)
+    def judged_by(encode: Network, unet: Network) -> Loss:
+        def loss(clean: Tensor, noise: Tensor, times: Tensor, tokens: Tensor, alpha_bar: Tensor) -> Tensor:
+            with run.machine.autocast():
+                predicted = unet(losses.noised(clean, noise, alpha_bar), times, encode(tokens)[0])[0]
+            target = losses.velocity(clean, noise, alpha_bar)
+            return losses.velocity_loss(predicted, target, alpha_bar, min_snr=levels == "min-snr")
 
-    def loss(clean: Tensor, noise: Tensor, times: Tensor, tokens: Tensor, alpha_bar: Tensor) -> Tensor:
-        with run.machine.autocast():
-            predicted = unet(losses.noised(clean, noise, alpha_bar), times, encode(tokens)[0])[0]
-        target = losses.velocity(clean, noise, alpha_bar)
-        return losses.velocity_loss(predicted, target, alpha_bar, min_snr=levels == "min-snr")
+        return loss
 
+    loss = _quickest(run, networks, judged_by, draw)
     learner = new_learner(run, DENOISER, networks, draw, loss)
-
-    def look(done: Done) -> None:
-        if _is_due(run, done):
-            _draw_sheet(run, autoencoder, learner.average, tokenizer, done)
-
-    done = learn(run, DENOISER, learner, look)
-    look(done)  # once more, should the last sheet have been lost with a killed run
+    sheets = Sheets.of(run, autoencoder, learner.average, tokenizer)
+    done = learn(run, DENOISER, learner, sheets.draw_if_due, sheets.seconds + _SAVING)
+    sheets.draw_if_due(done)  # once more, should the last sheet have been lost with a killed run
     return learner.average, done
 
 
@@ -76,32 +86,92 @@ def _any(networks: nn.ModuleDict, name: str) -> Any:
     return networks[name]
 
 
-def _fast(
-    run: Run, networks: nn.ModuleDict, draw: Callable[[int], Batch]
-) -> tuple[Callable[..., Any], Callable[..., Any]]:
-    """Text encoder and UNet, compiled if that is wanted and works."""
+def _quickest(
+    run: Run, networks: nn.ModuleDict, judged_by: Callable[[Network, Network], Loss], draw: Callable[[int], Batch]
+) -> Loss:
+    """The loss by the networks as they are, or compiled where that pays back in the time that is left.
+
+    On processors it was measured to take minutes and to gain nothing, with AVX2 and with AVX-512.
+    """
     encoder, unet = _any(networks, "text_encoder"), _any(networks, "unet")
-    if not run.settings.compile:
-        return encoder, unet
+    plain = judged_by(encoder, unet)
+    if not run.settings.compile or run.machine.device.type != "cuda":
+        return plain
+    batch = draw(0)
+    each = _step_seconds(run, networks, plain, batch)
+    if _seconds_to_come(run, each) < _PAYS_BACK:
+        return plain
     run.progress(DENOISER, 0, 1, "compiling, which takes a minute or two")
-    clean, _, times, tokens, _ = draw(0)
+    fast = judged_by(*_compiled(run, encoder, unet, batch))
+    return fast if _step_seconds(run, networks, fast, batch) < each else plain
+
+
+def _compiled(run: Run, encoder: Any, unet: Any, batch: Batch) -> tuple[Network, Network]:
+    clean, _, times, tokens, _ = batch
     encode = compiled(encoder, (tokens,), run.machine)
     with run.machine.autocast():
         words = encode(tokens)[0].detach().requires_grad_()
     return encode, compiled(unet, (clean, times, words), run.machine)
 
 
-def _is_due(run: Run, done: Done) -> bool:
-    """Whether another `sample_every` of the training is done since the last sheet."""
-    every = run.settings.sample_every
-    wanted = int(done.fraction / every + 1e-9) if done.fraction < 1 else -int(-1 // every)
-    return wanted > sum(1 for _ in (run.work / "samples").glob("*.png"))
+def _step_seconds(run: Run, networks: nn.ModuleDict, loss: Loss, batch: Batch) -> float:
+    """The quickest of a few passes there and back: the first ones prepare what the others use."""
+    found = []
+    for _ in range(_TRIALS):
+        began = run.clock.seconds()
+        value = loss(*batch)
+        value.backward()  # type: ignore[no-untyped-call]
+        float(value.detach())  # waits for the GPU
+        found.append(run.clock.seconds() - began)
+    networks.zero_grad(set_to_none=True)
+    return min(found)
 
 
-def _draw_sheet(run: Run, autoencoder: Any, average: nn.ModuleDict, tokenizer: Any, done: Done) -> None:
-    path = run.work / "samples" / f"{done.step:06d}.png"
-    run.progress("samples", 0, 1, "drawing sample pictures")
-    networks = average["text_encoder"], tokenizer, average["unet"]
-    pipeline = build_pipeline(autoencoder, *networks, run.settings.design)
-    write_whole(path, contact_sheet(draw_samples(pipeline, run.packs, run.settings.seed)))
-    run.progress("samples", 1, 1, f"{run.work.name}/samples/{path.name}")
+def _seconds_to_come(run: Run, each: float) -> float:
+    limit = run.limit(DENOISER)
+    return (limit.steps or 0) * each if limit.seconds is None else limit.seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Sheets:
+    """Sample pictures on the way and at the end; a sheet takes about so many `seconds`, which are part of the time."""
+
+    run: Run
+    pipeline: Any
+    seconds: float
+
+    @classmethod
+    def of(cls, run: Run, autoencoder: Any, average: nn.ModuleDict, tokenizer: Any) -> Sheets:
+        """The sheets of a training; how long one takes is measured where time is counted."""
+        networks = _any(average, "text_encoder"), tokenizer, _any(average, "unet")
+        pipeline = build_pipeline(autoencoder, *networks, run.settings.design)
+        return cls(run, pipeline, 0.0 if run.settings.total_minutes is None else _sheet_seconds(run, pipeline))
+
+    def draw_if_due(self, done: Done) -> None:
+        """Draw the last sheet; or another on the way, where another `sample_every` of the training is done."""
+        path = self.run.work / "samples" / f"{done.step:06d}.png"
+        if path.exists() if done.fraction >= 1 else not self._is_due(done):
+            return
+        self.run.progress("samples", 0, 1, "drawing sample pictures")
+        write_whole(path, contact_sheet(draw_samples(self.pipeline, self.run.packs, self.run.settings.seed)))
+        self.run.progress("samples", 1, 1, f"{self.run.work.name}/samples/{path.name}")
+
+    def _is_due(self, done: Done) -> bool:
+        minutes = self.run.settings.total_minutes
+        if minutes is not None and self.seconds > _SHEET_SHARE * 60 * minutes:
+            return False
+        there = sum(1 for _ in (self.run.work / "samples").glob("*.png"))
+        return int(done.fraction / self.run.settings.sample_every + 1e-9) > there
+
+
+def _sheet_seconds(run: Run, pipeline: Any) -> float:
+    """What a sheet will take, by one row of it in few steps; the first time prepares what the others use."""
+    label, pack = next(iter(run.packs.items()))
+
+    def timed(steps: int) -> float:
+        began = run.clock.seconds()
+        draw_samples(pipeline, {label: pack}, run.settings.seed, steps=steps)
+        return run.clock.seconds() - began
+
+    _, few, more = timed(2), timed(2), timed(4)
+    return len(run.packs) * (few + (STEPS - 2) * max(0.0, more - few) / 2)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from balancer.adapting.common import train_loop
+from balancer.adapting.common.clock import Clock
 from balancer.adapting.common.device import Machine
 from balancer.adapting.common.rng import generator
 from balancer.adapting.scratch.settings import ScratchSettings
@@ -39,6 +40,7 @@ class Run:
     machine: Machine
     progress: Progress
     attributes: Mapping[str, Attributes] = field(default_factory=dict)
+    clock: Clock = field(default_factory=Clock)
 
     def known(self, sample: Sample) -> Attributes:
         """What a table of patients tells of a sample."""
@@ -49,12 +51,15 @@ class Run:
         """The label of each sample."""
         return [sample.label for sample in self.samples]
 
-    def limit(self, phase: str) -> train_loop.Limit:
-        """The phase's part of the steps or of the time."""
-        share, minutes = self.settings.autoencoder_share, self.settings.total_minutes
+    def limit(self, phase: str, spent: float = 0.0, ending: float = 0.0) -> train_loop.Limit:
+        """The phase's part of the steps; or of the time on the clock, of which it has `spent` some seconds already.
+
+        `ending` are the seconds to leave for what comes after the last phase.
+        """
         first = phase == AUTOENCODER
-        if minutes is not None:
-            return train_loop.Limit(None, 60 * minutes * (share if first else 1 - share))
+        if self.settings.total_minutes is not None:
+            left = 60 * self.settings.total_minutes - ending - self.clock.seconds() + spent
+            return train_loop.Limit(None, max(0.0, left) * (self.settings.autoencoder_share if first else 1))
         own = self.settings.autoencoder_steps or 0
         return train_loop.Limit(own if first else (self.settings.steps or 0) - own, None)
 
@@ -84,9 +89,15 @@ def new_learner(
 
 
 def learn(
-    run: Run, phase: str, learner: train_loop.Learner, look: Callable[[train_loop.Done], None] = lambda _: None
+    run: Run,
+    phase: str,
+    learner: train_loop.Learner,
+    look: Callable[[train_loop.Done], None] = lambda _: None,
+    ending: float = 0.0,
 ) -> train_loop.Done:
     """Learn a phase to its end, reporting every step; `look` sees each step before it is reported.
+
+    `ending` are seconds to leave for what comes afterwards.
 
     Raises:
         ModelError: the loss is no number any more.
@@ -94,12 +105,14 @@ def learn(
 
     def watch(done: train_loop.Done) -> None:
         look(done)
-        total = max(done.step, round(done.step / done.fraction))
+        total = max(done.step, round(done.step / max(done.fraction, 1e-9)))
         run.progress(phase, done.step, total, f"loss {done.loss:.4f}")
 
-    every = run.settings.checkpoint_every_seconds
+    every, states = run.settings.checkpoint_every_seconds, run.work / phase
+    done = train_loop.resume(learner, states)
+    run.clock.go_on(done.clock)
     try:
-        return train_loop.learn(learner, run.limit(phase), run.work / phase, every, watch)
+        return train_loop.learn(learner, run.limit(phase, done.seconds, ending), states, every, watch, done, run.clock)
     except ArithmeticError as exc:
         raise ModelError(
             needed=f"a finite loss while the {phase} learns",

@@ -18,8 +18,9 @@ class ScratchSettings:
     """Everything about one training from scratch.
 
     Pictures are `size` x `size` pixels. `steps` counts the optimiser's steps of both networks together, `minutes`
-    the time at the optimiser; neither means 30 minutes. `autoencoder_share` of them goes to the autoencoder.
-    `sample_every` is a fraction of the denoiser's training, `checkpoint_every_seconds` what a killed run may lose.
+    the time on the clock, all of it; neither means 30 minutes. `autoencoder_share` of them goes to the autoencoder.
+    `compile` allows compilation, where it pays back. `sample_every` is a fraction of the denoiser's training,
+    `checkpoint_every_seconds` what a killed run may lose.
 
     >>> ScratchSettings(steps=100).autoencoder_steps
     30

@@ -12,6 +12,7 @@ from typing import Any
 
 from torch import nn
 
+from balancer.adapting.common.clock import Clock
 from balancer.adapting.common.device import find_machine
 from balancer.adapting.common.image_tensors import Pictures, read_pictures
 from balancer.adapting.common.model_card import class_counts
@@ -42,6 +43,7 @@ def train_from_scratch(
     split_sha256: str,
     progress: Progress = lambda *_: None,
     attributes: Mapping[str, Attributes] | None = None,
+    clock: Clock | None = None,
 ) -> Path:
     """Train on `samples` under `root` and save a `StableDiffusionPipeline` as `folder`, which it gives back.
 
@@ -49,7 +51,8 @@ def train_from_scratch(
     their captions say so. The unfinished work lies in
     `<folder>.training`; run again with the same arguments it goes on there, and on a CPU a run of so many `steps`
     ends with the weights of one that was never stopped. A finished folder of the same arguments is left as it is.
-    Classes of one image are left out, since only a copy could be learnt from it.
+    Classes of one image are left out, since only a copy could be learnt from it. `minutes` are counted on the `clock`,
+    which starts here unless it is given: reading, compiling, sample sheets and saving are in them.
 
     Raises:
         CollectionError: there is nothing to train on, or it changed since it was scanned.
@@ -65,7 +68,7 @@ def train_from_scratch(
     if not is_finished(folder, fingerprint):
         machine = find_machine(settings.device)
         begin(folder, fingerprint, AUTOENCODER)
-        run = Run(samples, packs, settings, work_folder(folder), machine, progress, known)
+        run = Run(samples, packs, settings, work_folder(folder), machine, progress, known, clock or Clock())
         for label in single:
             progress("samples", 1, 1, left_out(label))
         origin = {"fingerprint": fingerprint, "split_sha256": split_sha256, "left_out": single}

@@ -13,9 +13,11 @@ from diffusers import StableDiffusionPipeline, StableDiffusionXLPipeline
 from PIL import Image
 from safetensors.torch import load_file
 
+from balancer.adapting.common.clock import Clock
 from balancer.adapting.common.monitor import Observation
 from balancer.adapting.lora import trainer
 from balancer.adapting.lora.data import Material
+from balancer.adapting.lora.effect_check import draw_rows
 from balancer.adapting.lora.evaluations import Look
 from balancer.adapting.lora.settings import LoraSettings
 from balancer.adapting.lora.train import train_lora, verdict
@@ -173,6 +175,27 @@ def test_xl_is_adapted_with_cached_words(material, tmp_path):
     card = json.loads((train_lora(material, other, QUICK, tmp_path / "mine") / "card.json").read_text())
     assert card["change"]["grey_levels"] > 0.01
     assert card["base"]["pipeline"] == "StableDiffusionXLPipeline"
+
+
+def test_a_minute_is_a_minute_with_looks_and_what_comes_after(material, base, tmp_path, monkeypatch):
+    now, steps = 0.0, 0
+
+    def slowly(generator, jobs):
+        nonlocal now
+        now += 0.5
+        return draw_rows(generator, jobs)
+
+    def progress(phase, done, total, note):
+        nonlocal now, steps
+        now += {"latents": 1, "adapter": 1, "comparing": 2}.get(phase, 0)
+        steps = done if phase == "adapter" else steps
+
+    monkeypatch.setattr(trainer, "draw_rows", slowly)
+    clock = Clock(lambda: now)
+    settings = replace(QUICK, steps=None, minutes=1, learning_rate=1e-3, repetitions=1000, patience=99)
+    train_lora(material, base, settings, tmp_path / "mine", progress=progress, clock=clock)
+    assert 45 < now <= 62  # a step and a look may begin just before the end
+    assert steps > 15
 
 
 def test_an_adapter_that_changes_nothing_is_an_error(material, base, tmp_path):

@@ -1,15 +1,23 @@
 import hashlib
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from diffusers import DPMSolverMultistepScheduler, StableDiffusionPipeline
 from PIL import Image
+from torch import nn
 
+from balancer.adapting.common.clock import Clock
+from balancer.adapting.common.image_tensors import draw_samples
 from balancer.adapting.common.run_dir import work_folder
+from balancer.adapting.scratch import denoiser
+from balancer.adapting.scratch.phases import Run
 from balancer.adapting.scratch.settings import ScratchSettings
 from balancer.adapting.scratch.train import train_from_scratch
 from balancer.collection.scan import Sample
@@ -135,6 +143,142 @@ def test_a_killed_run_ends_with_the_weights_of_an_undisturbed_one(
     train_from_scratch(samples, root, PACK, TINY, folder, "ab" * 32)
     assert hashes(folder) == hashes(trained)
     assert (folder / "samples.png").read_bytes() == (trained / "samples.png").read_bytes()
+
+
+MINUTE = replace(TINY, steps=None, minutes=1, sample_every=0.25)
+
+
+class Time:
+    """A clock on which every image read, step and drawn row takes its time, and nothing else does."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, sheet_step: float) -> None:
+        self.now, self.steps, self.sheets = 0.0, {"autoencoder": 0, "denoiser": 0}, 0
+        self.clock = Clock(lambda: self.now)
+
+        def slowly(pipeline: Any, packs: Any, seed: int, columns: int = 6, steps: int = 25) -> Any:
+            self.now += len(packs) * steps * sheet_step
+            return draw_samples(pipeline, packs, seed, columns, 1)
+
+        monkeypatch.setattr(denoiser, "draw_samples", slowly)
+
+    def __call__(self, phase: str, done: int, total: int, message: str) -> None:
+        if phase in self.steps:
+            self.steps[phase] = done
+            self.now += 1
+        self.now += 0.5 * (phase == "images" and 0 < done < total)
+        self.sheets += message == "drawing sample pictures"
+
+
+def test_a_minute_is_a_minute_whatever_it_is_spent_on(
+    collection: tuple[Path, list[Sample]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, samples = collection
+    time = Time(monkeypatch, sheet_step=0.1)
+    folder = train_from_scratch(samples, root, PACK, MINUTE, tmp_path / "made", "", time, clock=time.clock)
+    assert 50 < time.now <= 60  # five seconds are left for saving, which takes none here
+    assert time.steps["autoencoder"] >= 25
+    assert time.steps["denoiser"] >= 15
+    assert time.sheets == 1  # one on the way would have taken a twelfth of the time
+    assert (folder / "samples.png").exists()
+
+
+def test_where_sheets_are_quick_they_are_drawn_on_the_way(
+    collection: tuple[Path, list[Sample]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, samples = collection
+    time = Time(monkeypatch, sheet_step=0.001)
+    train_from_scratch(samples, root, PACK, MINUTE, tmp_path / "made", "", time, clock=time.clock)
+    assert time.sheets == 4
+    assert time.now <= 60
+
+
+@pytest.mark.parametrize(("phase", "step"), [("autoencoder", 7), ("denoiser", 7)])
+def test_what_a_killed_sitting_took_is_counted(
+    collection: tuple[Path, list[Sample]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, phase: str, step: int
+) -> None:
+    root, samples = collection
+    first, second = (Time(monkeypatch, sheet_step=0.01) for _ in range(2))
+    stop = stop_at(phase, step)
+
+    def stopped(*said: Any) -> None:
+        first(*said)
+        stop(*said)
+
+    with pytest.raises(Killed):
+        train_from_scratch(samples, root, PACK, MINUTE, tmp_path / "made", "", stopped, clock=first.clock)
+    train_from_scratch(samples, root, PACK, MINUTE, tmp_path / "made", "", second, clock=second.clock)
+    assert 50 < first.now + second.now <= 61  # the step that was not kept is made again
+    assert second.clock.seconds() <= 60
+
+
+def test_too_little_time_gives_a_step_of_each_and_a_checkpoint(
+    collection: tuple[Path, list[Sample]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, samples = collection
+    time = Time(monkeypatch, sheet_step=5.0)
+    folder = train_from_scratch(samples, root, PACK, MINUTE, tmp_path / "made", "", time, clock=time.clock)
+    assert time.steps["denoiser"] == 1
+    assert (folder / "unet").is_dir()
+
+
+class Compiling:
+    """A run on a GPU that is none: what compilation gives, and how long each step takes with it and without."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, plain: float, fast: float, **settings: Any) -> None:
+        self.now, self.compilations = 0.0, 0
+        self.seconds = {"plain": plain, "fast": fast}
+        self.networks = nn.ModuleDict({"text_encoder": nn.Linear(1, 1), "unet": nn.Linear(1, 1)})
+        machine = SimpleNamespace(device=SimpleNamespace(type="cuda"))
+        usual = {"steps": None, "compile": True, **settings}
+        clock = Clock(lambda: self.now)
+        self.run = Run([], {}, replace(TINY, **usual), Path(), machine, lambda *_: None, clock=clock)  # type: ignore[arg-type]
+        monkeypatch.setattr(denoiser, "_compiled", self.compiled)
+
+    def compiled(self, *_: Any) -> tuple[str, str]:
+        self.compilations += 1
+        self.now += 60
+        return "fast", "fast"
+
+    def judged_by(self, encoder: Any, unet: Any) -> Callable[..., torch.Tensor]:
+        kind = unet if isinstance(unet, str) else "plain"
+
+        def loss(*batch: torch.Tensor) -> torch.Tensor:
+            self.now += self.seconds[kind]
+            return self.networks["unet"](torch.ones(1, 1)).sum()
+
+        loss.__name__ = kind
+        return loss
+
+    def choose(self) -> str:
+        loss = denoiser._quickest(self.run, self.networks, self.judged_by, lambda step: (torch.ones(1),))
+        return loss.__name__
+
+
+@pytest.mark.parametrize(
+    ("settings", "fast", "chosen", "compilations"),
+    [
+        ({"minutes": 60}, 0.5, "fast", 1),
+        ({"minutes": 60}, 1.1, "plain", 1),
+        ({"minutes": 5}, 0.5, "plain", 0),
+        ({"steps": 10_000}, 0.5, "fast", 1),
+        ({"steps": 100}, 0.5, "plain", 0),
+        ({"minutes": 60, "compile": False}, 0.5, "plain", 0),
+    ],
+)
+def test_compiled_where_it_pays_back(
+    monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any], fast: float, chosen: str, compilations: int
+) -> None:
+    made = Compiling(monkeypatch, 1.0, fast, **settings)
+    assert made.choose() == chosen
+    assert made.compilations == compilations
+    assert all(parameter.grad is None for parameter in made.networks.parameters())
+
+
+def test_never_compiled_on_a_processor(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = Compiling(monkeypatch, 1.0, 0.1, minutes=600)
+    made.run.machine.device.type = "cpu"  # type: ignore[misc]
+    assert made.choose() == "plain"
+    assert made.now == 0
 
 
 def test_a_finished_folder_is_not_trained_again(collection: tuple[Path, list[Sample]], trained: Path) -> None:
