@@ -93,7 +93,7 @@ def _from_scratch(session: Session, settings: AdaptSettings, folder: Path, clock
     from balancer.collection.attributes import attributes_of
     from balancer.collection.scan import samples, with_hashes
 
-    training = ScratchSettings(**_chosen(settings))
+    training = ScratchSettings(**_chosen(settings, "start"))
     paths = session.split.paths("train")
     collection = with_hashes(session.collection, paths)
     session.ledger.save_hashes(collection)

@@ -72,6 +72,9 @@ class AdaptSettings(Settings):
         place=True,
     )
     from_scratch: bool = option(False, "Train a small Stable Diffusion on your images alone.")
+    start: str | None = option(
+        None, "With --from-scratch: begin with the networks of an earlier such checkpoint.", place=True
+    )
     rank: int | None = option(None, "With --base: rank of the adapter (default: 16).", minimum=1)
     learning_rate: float | None = option(None, "With --base: peak learning rate (default: 0.0001).")
     text_encoder: bool = option(False, "With --base: adapt the text encoder too.")

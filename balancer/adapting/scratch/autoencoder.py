@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,6 +16,7 @@ from balancer.adapting.common.train_loop import Batch, Done
 from balancer.adapting.common.train_state import load_tensors
 from balancer.adapting.scratch.networks import build_autoencoder, make_grey
 from balancer.adapting.scratch.phases import AUTOENCODER, Run, learn, new_learner, new_networks
+from balancer.adapting.scratch.start import load_autoencoder
 from balancer.files import write_whole
 
 LATENT_NOISE = 0.1
@@ -28,6 +30,9 @@ def train_autoencoder(run: Run, pictures: Pictures) -> tuple[Any, Done]:
     """The averaged autoencoder, and how long it learnt."""
     networks = new_networks(run, AUTOENCODER, {AUTOENCODER: lambda: build_autoencoder(run.settings)})
     model: Any = networks[AUTOENCODER]
+    if run.settings.start is not None:  # it is taken as it is
+        load_autoencoder(model, Path(run.settings.start))
+        return model.eval(), Done(fraction=1.0, loss=0.0)
     weights, design = rng.sampling_weights(run.labels), run.settings.design
     through = _through_kl if design.autoencoder == "kl" else _through_tiny
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -17,6 +18,7 @@ from balancer.adapting.common.train_loop import Batch, Done
 from balancer.adapting.scratch import captions
 from balancer.adapting.scratch.networks import TIMESTEPS, build_pipeline, build_unet, signal_shares
 from balancer.adapting.scratch.phases import DENOISER, Run, learn, new_learner, new_networks
+from balancer.adapting.scratch.start import load_denoiser
 from balancer.files import write_whole
 
 _PAYS_BACK = 600.0
@@ -70,6 +72,8 @@ def _new_networks(run: Run, tokenizer: Any) -> nn.ModuleDict:
         "text_encoder": lambda: captions.build_text_encoder(run.settings, tokenizer, run.packs),
     }
     networks = new_networks(run, DENOISER, builders)
+    if run.settings.start is not None:
+        load_denoiser(networks, tokenizer, Path(run.settings.start))
     if run.machine.device.type == "cpu":
         _attend_plainly(networks)
     return networks

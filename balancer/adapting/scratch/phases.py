@@ -15,6 +15,7 @@ from balancer.adapting.common.clock import Clock
 from balancer.adapting.common.device import Machine
 from balancer.adapting.common.rng import generator
 from balancer.adapting.scratch.settings import ScratchSettings
+from balancer.adapting.scratch.start import SLOWER
 from balancer.collection.attributes import Attributes
 from balancer.collection.scan import Sample
 from balancer.errors import ModelError
@@ -83,6 +84,7 @@ def new_learner(
     """A learner with the phase's own settings."""
     first = phase == AUTOENCODER
     rate = run.settings.autoencoder_learning_rate if first else run.settings.learning_rate
+    rate = rate if run.settings.start is None else rate / SLOWER
     learner = train_loop.Learner(networks, draw, loss, rate, run.settings.average_decay)
     learner.ahead = run.machine.device.type == "cuda"
     return learner

@@ -15,7 +15,7 @@ MACHINE_FIELDS = ("minutes", "device", "compile", "checkpoint_every_seconds", "s
 
 @dataclass(frozen=True, slots=True)
 class ScratchSettings:
-    """Everything about one training from scratch.
+    """Everything about one training from scratch; `start` is an earlier checkpoint whose networks it begins with.
 
     Pictures are `size` x `size` pixels. `steps` counts the optimiser's steps of both networks together, `minutes`
     the time on the clock, all of it; neither means 30 minutes. `autoencoder_share` of them goes to the autoencoder.
@@ -50,6 +50,7 @@ class ScratchSettings:
     checkpoint_every_seconds: float = 120.0
     sample_every: float = 0.25
     design: Design = USUAL
+    start: str | None = None
 
     def __post_init__(self) -> None:
         refuse_both(self.steps, self.minutes)
@@ -78,8 +79,9 @@ class ScratchSettings:
         return None if self.steps is None else min(self.steps - 1, max(1, round(self.steps * self.autoencoder_share)))
 
     def to_json(self) -> dict[str, Any]:
-        """The fields by name, as JSON knows them."""
-        return {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(self).items()}
+        """The fields by name, as JSON knows them; without the place that `start` is."""
+        fields = {name: value for name, value in asdict(self).items() if name != "start"}
+        return {name: list(v) if isinstance(v, tuple) else v for name, v in fields.items()}
 
 
 def refuse_both(steps: int | None, minutes: float | None) -> None:

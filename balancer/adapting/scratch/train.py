@@ -28,6 +28,7 @@ from balancer.adapting.scratch.denoiser import train_denoiser
 from balancer.adapting.scratch.networks import build_pipeline
 from balancer.adapting.scratch.phases import AUTOENCODER, DENOISER, Progress, Run
 from balancer.adapting.scratch.settings import MACHINE_FIELDS, ScratchSettings
+from balancer.adapting.scratch.start import facts_of
 from balancer.collection.attributes import Attributes
 from balancer.collection.scan import Sample
 from balancer.files import write_whole
@@ -71,6 +72,8 @@ def train_from_scratch(
         run = Run(samples, packs, settings, work_folder(folder), machine, progress, known, clock or Clock())
         for label in single:
             progress("samples", 1, 1, left_out(label))
+        if settings.start is not None:
+            facts_of(Path(settings.start))  # refused now, and not at the end
         origin = {"fingerprint": fingerprint, "split_sha256": split_sha256, "left_out": single}
         with memory_explained(no_room_from_scratch, settings.size):
             _train(run, root, folder, origin)
@@ -90,6 +93,9 @@ def _train(run: Run, root: Path, folder: Path, origin: Mapping[str, Any]) -> Non
         made = model_card.make_card(
             run.samples, run.settings, pictures.reduction, run.machine.device.type, training, partial
         )
+        if run.settings.start is not None:
+            earlier = facts_of(Path(run.settings.start))
+            made |= {"start": earlier["start"], "training_files": earlier["files"] | made["training_files"]}
         model_card.write_card({**made, **origin}, partial)
 
 
