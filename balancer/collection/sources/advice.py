@@ -135,7 +135,7 @@ def _by_pattern(listing: Listing) -> Iterator[str]:
     else:
         yield (
             f"if the paths tell the class, as in {printable(path)}: {_scan(listing.root)} "
-            "--pattern REGEX, with the groups (?P<label>...) and, where they are there, (?P<patient>...), (?P<split>...)"
+            "--pattern REGEX, with the groups (?P<label>...) and, if known, (?P<patient>...), (?P<split>...)"
         )
 
 
@@ -149,7 +149,7 @@ def _depth_of_classes(listing: Listing) -> int | None:
             levels[depth][name] += count
     for depth, names in enumerate(levels):
         whole = sum(names.values()) == len(listing.paths)
-        if depth and whole and 2 <= len(names) <= _MOST_CLASSES and not list(doubts(names)):
-            if not all(re.search(r"\d", name) for name in names):
-                return depth
+        numbered = all(re.search(r"\d", name) for name in names)
+        if depth and whole and 2 <= len(names) <= _MOST_CLASSES and not numbered and not list(doubts(names)):
+            return depth
     return None
