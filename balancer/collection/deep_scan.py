@@ -11,15 +11,14 @@ from balancer.collection.findings import (
     blank,
     near_duplicates,
     several_frames,
-    small_classes,
     unreadable,
 )
 from balancer.collection.image_stats import Contents
 from balancer.collection.near_duplicates import is_blank, twins
-from balancer.collection.scan import Collection, require_two_classes
+from balancer.collection.scan import Collection, about_classes, require_two_classes
 from balancer.collection.shortcuts import SEEN_INSIDE, shortcuts
 
-_COUNTED_AGAIN = ("shortcut", "few-images", "few-patients")
+_COUNTED_AGAIN = ("shortcut", "few-images", "few-patients", "alike-class-names", "numbered-classes")
 
 
 def look_inside(collection: Collection, contents: Mapping[str, Contents]) -> Collection:
@@ -36,7 +35,8 @@ def look_inside(collection: Collection, contents: Mapping[str, Contents]) -> Col
     found = [*near_duplicates(images, twins(seen)), *blank([path for path, each in seen.items() if is_blank(each)])]
     found += several_frames([path for path, each in seen.items() if each.frames > 1])
     kept = [finding for finding in sound.findings if finding.kind != "shortcut"]
-    return replace(sound, findings=(*kept, *found, *shortcuts(images, seen)))
+    hidden = () if collection.is_undecided else shortcuts(images, seen)
+    return replace(sound, findings=(*kept, *found, *hidden))
 
 
 def without_broken(collection: Collection, contents: Mapping[str, Contents]) -> Collection:
@@ -54,7 +54,7 @@ def without_broken(collection: Collection, contents: Mapping[str, Contents]) -> 
     require_two_classes(collection.root, images)
     others = (finding for finding in collection.findings if finding.kind not in _COUNTED_AGAIN)
     kept = [left for finding in others if (left := _left(finding, broken)).paths or not finding.paths]
-    again = (*unreadable(collection.root, faults), *small_classes(images), *shortcuts(images))
+    again = (*unreadable(collection.root, faults), *about_classes(images, undecided=collection.is_undecided))
     return replace(collection, images=images, findings=(*kept, *again))
 
 

@@ -39,7 +39,7 @@ def fill_in(images: pd.DataFrame, table: PatientTable) -> tuple[pd.DataFrame, li
     found, contradicted, ambiguous = (np.zeros(len(images), bool) for _ in range(3))
     if "file" in rows:
         places, ambiguous = _targets(rows["file"].to_numpy(object), images.index)
-        told, differ = _agreed(rows.drop(columns="file"), places, len(images))
+        told, differ = agreed(rows.drop(columns="file"), places, len(images))
         contradicted = _any(differ, len(images))
         found[places[places >= 0]] = True
         if "patient" in told:
@@ -115,7 +115,7 @@ def _stem(path: str) -> str:
     return _EXTENSION.sub("", _name(path))
 
 
-def _agreed(rows: pd.DataFrame, keys: Places, count: int) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Mask]]:
+def agreed(rows: pd.DataFrame, keys: Places, count: int) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Mask]]:
     """What the rows of each key, 0 to `count` - 1, tell: nothing where they contradict each other, and which do.
 
     Rows with a key below 0 are left out.
@@ -142,7 +142,7 @@ def _of_patients(rows: pd.DataFrame, who: pd.Series) -> tuple[dict[str, npt.NDAr
     """
     steady = [name for name in VALUES if name in rows and (name != "view" or "file" not in rows)]
     keys, patients = pd.factorize(rows["patient"].to_numpy(object))
-    told, differ = _agreed(rows[steady], keys, len(patients))
+    told, differ = agreed(rows[steady], keys, len(patients))
     at = pd.Index(patients, dtype=object).get_indexer(pd.Index(who, dtype=object))
     return (
         {name: np.append(values, [None])[at] for name, values in told.items()},

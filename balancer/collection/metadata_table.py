@@ -107,7 +107,7 @@ def read_table(path: Path, named: Mapping[str, str] | None = None) -> PatientTab
     columns = _find_columns(table, named or {})
     cells = table.cells[[table.column(name) for name in columns.values()]]
     cells.columns = pd.Index(list(columns))
-    rows, findings = _normalised(cells)
+    rows, findings = normalised(cells)
     return PatientTable(TableRef(path, dict(named or {}), columns, table.sha256), rows, findings)
 
 
@@ -144,7 +144,7 @@ def _columns_missing(table: Table, needed: str, columns: Mapping[str, str]) -> T
     )
 
 
-def _normalised(cells: pd.DataFrame) -> tuple[pd.DataFrame, tuple[Finding, ...]]:
+def normalised(cells: pd.DataFrame) -> tuple[pd.DataFrame, tuple[Finding, ...]]:
     """Each distinct text is read once, so that a million rows cost little."""
     rows, findings = pd.DataFrame(index=cells.index), []
     for role in map(str, cells):

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -27,39 +27,21 @@ from balancer.collection.findings import (
     wrong_extensions,
 )
 from balancer.collection.join_metadata import fill_in, take_over
+from balancer.collection.listed import listed
 from balancer.collection.metadata_table import PatientTable, TableRef
+from balancer.collection.several_labels import a_row_for_each_label, names_of
 from balancer.collection.shortcuts import SEEN_INSIDE, shortcuts
 from balancer.collection.sources.advice import require_sound, too_few_classes
 from balancer.collection.sources.folders import Folders, without_copies
-from balancer.collection.sources.reading import FINDINGS, Reading, Source
+from balancer.collection.sources.reading import FINDINGS, Reading, Source, SourceRef
 from balancer.collection.walk import Listing, list_files, require_folder
 from balancer.errors import CollectionError, ImageError
 from balancer.files import sha256_of
 from balancer.imaging.headers import read_headers
 from balancer.parallel import cores
 
-COLUMNS = [
-    "label",
-    "part",
-    "patient",
-    "format",
-    "mode",
-    "bits",
-    "width",
-    "height",
-    "size",
-    "mtime_ns",
-    "sha256",
-    "sex",
-    "age",
-    "view",
-]
 ATTRIBUTES = ("sex", "age", "view")
 """What a table of patients may tell of an image: "female" or "male", years, and "PA", "AP" or "lateral"."""
-DTYPES = {
-    **dict.fromkeys(("label", "part", "patient", "format", "mode", "sha256", "sex", "view"), object),
-    "age": float,
-}
 _SOMETIMES = 256  # files between two calls of progress, which costs more than a file
 _HEADER = ("format", "mode", "bits", "width", "height", "sha256")
 Progress = Callable[[int, int], None]
@@ -83,7 +65,9 @@ class Collection:
     `images` has one row a file, indexed by its path relative to `root` (text, `/`): label, part (the folder of a
     split layout as it is called on disk, else ""), patient (missing where unknown), format, mode, bits, width,
     height (pixels), size (bytes), mtime_ns, sha256 (missing until read), and the `ATTRIBUTES` sex, age and view
-    (missing where no table of patients tells them). `table` is the table of patients that was used.
+    (missing where no table of patients tells them), labels (all of an image's labels as JSON, missing where its class
+    says it all) and told (what a source tells, in its own words, as JSON). `table` is the table of patients that was
+    used, `source` where the labels come from; without one, from folders.
     """
 
     root: Path
@@ -91,17 +75,28 @@ class Collection:
     findings: tuple[Finding, ...]
     patient_pattern: str | None = None
     table: TableRef | None = None
+    source: SourceRef | None = None
 
     @property
     def labels(self) -> list[str]:
-        """The classes, sorted as `ImageFolder` sorts them."""
-        return sorted(self.images["label"].unique())
+        """The classes, sorted as `ImageFolder` sorts them; of images with several labels, all of these."""
+        return names_of(self.images) if self.is_undecided else sorted(self.images["label"].unique())
+
+    @property
+    def is_undecided(self) -> bool:
+        """Whether images have several labels, or none, and nobody said which class they are of."""
+        return self.source is not None and self.source.is_undecided
+
+    @property
+    def by_folder(self) -> bool:
+        """Whether a file's folder is its class, so that the files can be laid out as they are."""
+        return self.source is None or self.source.by_folder
 
     @property
     def patient_source(self) -> str | None:
         """Where the patients are known from: the expression, else the table's column; None when nowhere."""
-        column = None if self.table is None else self.table.columns.get("patient")
-        return self.patient_pattern or (None if column is None else f"column {column}")
+        told = [each.columns["patient"] for each in (self.table, self.source) if each and "patient" in each.columns]
+        return self.patient_pattern or (f"column {told[0]}" if told else None)
 
     @property
     def has_parts(self) -> bool:
@@ -114,6 +109,7 @@ def scan(
     patient: str | None = None,
     *,
     source: Source | None = None,
+    options: Mapping[str, Any] | None = None,
     as_is: bool = False,
     known: Collection | None = None,
     table: PatientTable | TableRef | None = None,
@@ -121,7 +117,8 @@ def scan(
 ) -> Collection:
     """Read the headers of all images below `root`, in `CLASS/` or `train|val|test/CLASS/` folders.
 
-    `source` tells labels otherwise. Folders that look like anything but classes are refused, unless `as_is`.
+    `source` tells labels otherwise, `options` are how it was asked for. Folders that look like anything but classes are
+    refused, unless `as_is`.
 
     `patient` is a regular expression that is searched in each path below its class folder; its first group, or the
     whole match, names the patient. What `known`, an earlier scan, tells of a file is taken over if its size and time
@@ -138,14 +135,15 @@ def scan(
     listing, copies = without_copies(list_files(require_folder(root)))
     reading = _read(listing, source, as_is).left_out(copies, "second_copy", "holds the files beside it once more")
     findings += reading.findings
-    ref = table.ref if isinstance(table, PatientTable) else table
-    asked_before = known is not None and (known.patient_pattern, known.table) == (patient or None, ref)
-    if known is not None and asked_before and _are_the_same(reading.listing, known):
-        return replace(known, root=root, findings=(*findings, *filter(_comes_from_files, known.findings)))
-    images, faults = _with_headers(root, _listed(reading), None if known is None else known.images, progress)
-    findings += unreadable(root, faults)
+    ref, origin = table.ref if isinstance(table, PatientTable) else table, reading.ref(options or {})
+    asked = (patient or None, ref, origin)
+    if known is not None and asked == _asked_before(known) and _are_the_same(reading.listing, known):
+        return replace(known, root=root, findings=tuple(dict.fromkeys((*findings, *_of_images(known)))))
+    images, unread = listed(reading)
+    images, faults = _with_headers(root, images, None if known is None else known.images, progress)
+    findings += [*unread, *unreadable(root, faults)]
     require_two_classes(root, images, listing)
-    images["patient"] = pd.Series(_patients(images, expression), images.index, dtype=object)
+    images["patient"] = _patients(images, expression, by_folder=reading.by_folder)
     _require_some_patient(images, patient)
     if isinstance(table, PatientTable):
         images, about_table = fill_in(images, table)
@@ -155,9 +153,16 @@ def scan(
     images["sha256"] = _hash_where_sizes_agree(root, images)
     findings += [*named_like_a_part(images)] if not images["part"].any() else []
     findings += [*duplicates(images), *patients_in_two_parts(images), *unmatched(images, patient)]
-    findings += [*wrong_extensions(images), *clipped_by_loaders(images), *alike_class_names(images)]
-    findings += [*numbered_classes(images), *small_classes(images), *shortcuts(images)]
-    return Collection(root, images, tuple(findings), patient or None, ref)
+    findings += [*wrong_extensions(images), *clipped_by_loaders(images)]
+    findings += about_classes(images, undecided=origin.is_undecided)
+    return Collection(root, images, tuple(findings), patient or None, ref, origin)
+
+
+def about_classes(images: pd.DataFrame, *, undecided: bool) -> list[Finding]:
+    """What is to be said of the classes; of images with several labels, of each of these."""
+    each = a_row_for_each_label(images) if undecided else images
+    found = [*alike_class_names(each), *numbered_classes(each), *small_classes(each)]
+    return found if undecided else [*found, *shortcuts(images)]
 
 
 def samples(images: pd.DataFrame) -> list[Sample]:
@@ -207,7 +212,11 @@ def _read(listing: Listing, source: Source | None, as_is: bool) -> Reading:
     reading = (source or Folders()).read(listing)
     if not as_is:
         require_sound(listing, reading)
-    return reading
+    if not listing.shadows:
+        return reading
+    message = f"{len(listing.shadows)} files that macOS writes beside images are not read"
+    found = Finding("ignored-file", tuple(map(PurePosixPath, listing.shadows)), message, "remove them")
+    return reading.with_ignored({"macos": len(listing.shadows)}, found)
 
 
 def _compile(patient: str | None) -> re.Pattern[str] | None:
@@ -221,6 +230,10 @@ def _compile(patient: str | None) -> re.Pattern[str] | None:
         ) from error
 
 
+def _asked_before(known: Collection) -> tuple[object, ...]:
+    return known.patient_pattern, known.table, known.source or SourceRef()
+
+
 def _are_the_same(listing: Listing, known: Collection) -> bool:
     """Whether not one file came, went or changed, and all of them could be read."""
     images = known.images
@@ -231,24 +244,10 @@ def _are_the_same(listing: Listing, known: Collection) -> bool:
     )
 
 
-def _comes_from_files(finding: Finding) -> bool:
-    """Whether a scan finds it in names and headers: neither in the folders nor inside the images."""
-    return finding.kind not in (*FINDINGS, *INSIDE) and finding.fix not in SEEN_INSIDE
-
-
-def _listed(reading: Reading) -> pd.DataFrame:
-    """A table of the files with what their source tells; the rest is missing."""
-    files = reading.listing
-    index = pd.Index(files.paths, dtype=object, name="path")  # with its type: pandas would look at each text for one
-    unknown = pd.Series([None] * len(index), index, dtype=object)
-    columns = dict.fromkeys(COLUMNS, unknown) | {"age": unknown.astype(float)}
-    texts, numbers = (
-        {"label": reading.labels.first(), "part": reading.parts},
-        {"size": files.sizes, "mtime_ns": files.times},
-    )
-    columns |= {name: pd.Series(values, index, dtype=object) for name, values in texts.items()}
-    columns |= {name: pd.Series(np.array(values, np.int64), index) for name, values in numbers.items()}
-    return pd.DataFrame(columns)
+def _of_images(known: Collection) -> Iterator[Finding]:
+    """What a scan finds in names and headers: neither in the folders and tables nor inside the images."""
+    inside = (*FINDINGS, *INSIDE)
+    return (each for each in known.findings if each.kind not in inside and each.fix not in SEEN_INSIDE)
 
 
 def _with_headers(
@@ -282,18 +281,17 @@ def _with_headers(
     return images.astype({"bits": np.int64, "width": np.int64, "height": np.int64}), broken
 
 
-def _patients(images: pd.DataFrame, expression: re.Pattern[str] | None) -> list[str | None]:
-    """The patient that the expression finds in each path below its class folder."""
+def _patients(images: pd.DataFrame, expression: re.Pattern[str] | None, *, by_folder: bool = True) -> pd.Series:
+    """The patient that the expression finds in each path, below its class folder; else the one that is known."""
     if expression is None:
-        return [None] * len(images)
+        return images["patient"]
     group, search = (1 if expression.groups else 0), expression.search
-    starts = (len(label) + 1 + (len(part) + 1 if part else 0) for label, part in _columns(images, "label", "part"))
-    found = (search(path[start:]) for path, start in zip(images.index.tolist(), starts, strict=True))
-    return [match and match.group(group) for match in found]
-
-
-def _columns(images: pd.DataFrame, *names: str) -> Iterator[tuple[Any, ...]]:
-    return zip(*(images[name].tolist() for name in names), strict=True)
+    labels, parts = images["label"].tolist(), images["part"].tolist()
+    starts = (len(label) + 1 + (len(part) + 1 if part else 0) for label, part in zip(labels, parts, strict=True))
+    paths = images.index.tolist()
+    found = [search(path[start:] if by_folder else path) for path, start in zip(paths, starts, strict=True)]
+    named = pd.Series([match and match.group(group) for match in found], images.index, dtype=object)
+    return named if images["patient"].isna().all() else named.where(named.notna(), images["patient"])
 
 
 def require_two_classes(root: Path, images: pd.DataFrame, listing: Listing | None = None) -> None:

@@ -1,4 +1,4 @@
-"""The one reader of tables: CSV and its like in any common encoding, plain or gzip, XLSX and Parquet, all as text."""
+"""The one reader of tables: CSV and its like in any common encoding, gzip, XLSX and Parquet; all cells as text."""
 
 from __future__ import annotations
 

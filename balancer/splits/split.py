@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 from balancer.collection.scan import Collection
+from balancer.collection.several_labels import label_counts
 from balancer.collection.walk import canonical_part
 from balancer.errors import SplitError
 from balancer.splits.folds import NO_FOLDS, draw_folds, usual_folds
@@ -170,9 +171,9 @@ def no_split(collection: Collection) -> Split:
 
 def training_counts(collection: Collection, split: Split) -> dict[str, int]:
     """Images of each class that the balanced training folder begins with (train and holdout)."""
-    labels = collection.images.loc[split.paths("train", "holdout"), "label"]
-    found = Counter(labels)
-    return {label: found[label] for label in collection.labels}
+    images = collection.images.loc[split.paths("train", "holdout")]
+    found = label_counts(images) if collection.is_undecided else Counter(images["label"])
+    return {label: found.get(label, 0) for label in collection.labels}
 
 
 def _parts_of_groups(groups: pd.Series, earlier: Split, parts: Sequence[str]) -> dict[str, str]:

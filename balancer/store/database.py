@@ -17,7 +17,8 @@ import pandas as pd
 
 from balancer.collection.findings import Finding
 from balancer.collection.image_stats import Contents
-from balancer.collection.scan import COLUMNS, Collection
+from balancer.collection.listed import COLUMNS
+from balancer.collection.scan import Collection
 from balancer.errors import StateError
 from balancer.jobs import Candidate, Reading, Verdict
 from balancer.splits.split import Split
@@ -103,6 +104,7 @@ class Ledger:
         """Remember a scanned collection; it becomes the current one."""
         key, place = self._key(collection), self._state.portable
         table_of_patients = serialization.table_to_json(collection.table, place)
+        source = serialization.source_to_json(collection.source, place)
         table = collection.images.astype(object).where(collection.images.notna(), None)
         rows = zip(table.index, *(table[name] for name in COLUMNS), strict=True)
         findings = ((key, *serialization.finding_to_row(finding)) for finding in collection.findings)
@@ -110,9 +112,9 @@ class Ledger:
             for name in ("images", "findings"):
                 self._db.execute(f"DELETE FROM {name} WHERE collection = ?", (key,))
             self._db.execute(
-                "INSERT OR REPLACE INTO collections (id, root, patient_pattern, scanned_at, patients_table)"
-                " VALUES (?, ?, ?, ?, ?)",
-                (key, place(collection.root), collection.patient_pattern, _now(), table_of_patients),
+                "INSERT OR REPLACE INTO collections (id, root, patient_pattern, scanned_at, patients_table, source)"
+                " VALUES (?, ?, ?, ?, ?, ?)",
+                (key, place(collection.root), collection.patient_pattern, _now(), table_of_patients, source),
             )
             places = ", ".join("?" * (len(COLUMNS) + 2))
             self._db.executemany(f"INSERT INTO images VALUES ({places})", ((key, *row) for row in rows))
@@ -127,15 +129,14 @@ class Ledger:
     def load_collection(self, root: Path | None = None) -> Collection | None:
         """The collection at `root`, by default the one scanned last; `None` when there is none."""
         where, values = ("", ()) if root is None else ("WHERE id = ?", (self._key_of(root),))
-        columns = "id, root, patient_pattern, patients_table"
-        query = f"SELECT {columns} FROM collections {where} ORDER BY scanned_at DESC, rowid DESC LIMIT 1"
+        query = f"SELECT id, root, patient_pattern, patients_table, source FROM collections {where} ORDER BY scanned_at DESC, rowid DESC LIMIT 1"
         found = self._db.execute(query, values).fetchone()
         if found is None:
             return None
-        key, place, pattern, reference = found
-        images, findings = self._images(key), self._findings(key)
-        table = serialization.table_from(reference, self._state.place)
-        return Collection(self._state.place(place), images, findings, pattern, table)
+        key, place, pattern, reference, source = found
+        at = self._state.place
+        table, origin = serialization.table_from(reference, at), serialization.source_from(source, at)
+        return Collection(at(place), self._images(key), self._findings(key), pattern, table, origin)
 
     def roots(self) -> list[Path]:
         """Where the collections are, the one scanned last at the end."""

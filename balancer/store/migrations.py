@@ -60,4 +60,9 @@ MIGRATIONS = (
         collection TEXT, split TEXT, comparison TEXT, at TEXT, PRIMARY KEY (collection, split, comparison)
     ) WITHOUT ROWID;
     """,
+    """
+    ALTER TABLE images ADD COLUMN labels TEXT;
+    ALTER TABLE images ADD COLUMN told TEXT;
+    ALTER TABLE collections ADD COLUMN source TEXT;
+    """,
 )

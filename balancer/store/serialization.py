@@ -12,8 +12,9 @@ import pandas as pd
 
 from balancer.collection.findings import Finding
 from balancer.collection.image_stats import Contents
+from balancer.collection.listed import COLUMNS, DTYPES
 from balancer.collection.metadata_table import TableRef
-from balancer.collection.scan import COLUMNS, DTYPES
+from balancer.collection.sources.reading import SourceRef
 from balancer.errors import DamagedLedger, StateError
 from balancer.jobs import DECISIONS, Job, Origin, Verdict
 from balancer.splits.split import PARTS, Split
@@ -22,7 +23,7 @@ from balancer.store.state_dir import State
 CONTENTS = tuple(field.name for field in fields(Contents))
 """The columns of what is inside an image."""
 _ROWS = 10_000
-_REPEATED = ("label", "part", "patient", "format", "mode", "sex", "view")
+_REPEATED = ("label", "part", "patient", "format", "mode", "sex", "view", "labels", "told")
 _SHORT_READ = 522
 _DISK = ("a disk that works", "see whether it does")
 _PERMISSION = ("permission to write", "see to that")
@@ -94,6 +95,42 @@ def table_from(text: str | None, place: Callable[[str], Path]) -> TableRef | Non
         return None
     fields = value_from(text)
     return TableRef(**{**fields, "path": place(fields["path"])})
+
+
+def source_to_json(source: SourceRef | None, portable: Callable[[Path], str]) -> str | None:
+    """Where the labels come from; files among the options by `portable`."""
+    if source is None:
+        return None
+    options = {
+        name: _in_options(name, value, lambda text: portable(Path(text))) for name, value in source.options.items()
+    }
+    return json.dumps({**asdict(source), "options": options})
+
+
+def source_from(text: str | None, place: Callable[[str], Path]) -> SourceRef | None:
+    """The same back.
+
+    Raises:
+        DamagedLedger: it is no JSON.
+    """
+    if text is None:
+        return None
+    fields = value_from(text)
+    options = {
+        name: _in_options(name, value, lambda text: str(place(text).resolve()))
+        for name, value in fields["options"].items()
+    }
+    return SourceRef(**{**fields, "options": options})
+
+
+def _in_options(name: str, value: Any, change: Callable[[str], str]) -> Any:
+    """The value of an option with the files that it names changed."""
+    if name == "labels":
+        return [change(each) for each in value]
+    if name == "split_list":
+        pairs = (each.partition("=") for each in value)
+        return [f"{part}={change(file)}" for part, _, file in pairs]
+    return value
 
 
 def images_from(cursor: Cursor) -> pd.DataFrame:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ from balancer.errors import TableError
 from balancer.progress import SILENT, Progress
 from balancer.store.state_dir import State, find_or_make_state, locked
 from balancer.text import printable
+from balancer.workspace.scan_source import columns_are_of_labels, scan_source
 from balancer.workspace.settings import ScanSettings
 from balancer.workspace.workspace import Workspace
 
@@ -34,57 +34,9 @@ class ScanResult:
 
     def to_json(self) -> dict[str, Any]:
         """What was found, for programs; `scan.schema.json` describes it."""
-        from balancer.collection.crosstabs import crosstabs
-        from balancer.collection.scan import patient_groups
+        from balancer.workspace.scan_json import scan_json
 
-        images, split, figures = self.collection.images, self.split, self.imbalance
-        ref, known = self.collection.table, images["patient"].notna().any()
-        counts = {
-            name: images.loc[split.paths(name), "label"].value_counts().to_dict() for name in split.parts.unique()
-        }
-        return {
-            "collection": self.collection.root.name,
-            "images": len(images),
-            "imbalance_ratio": None if math.isinf(figures.ratio) else figures.ratio,
-            "evenness": figures.evenness,
-            "classes": {
-                label: {
-                    "images": {name: of.get(label, 0) for name, of in counts.items()},
-                    "patients": int(images.loc[images["label"] == label, "patient"].nunique()) or None,
-                    "share": figures.shares[label],
-                    "effective_number": figures.effective_numbers[label],
-                    "deficit": figures.deficits[label],
-                }
-                for label in figures.counts
-            },
-            "split": {"origin": split.origin, "seed": split.seed, "sha256": split.sha256, "folds": split.fold_count},
-            "patients": {
-                "pattern": self.collection.patient_pattern,
-                "count": int(images["patient"].nunique()),
-                "groups": [
-                    {"patient": patient, "images": size, "files": list(names)}
-                    for patient, size, names in patient_groups(images)
-                ],
-            },
-            "attributes": {
-                "table": None if ref is None else ref.path.name,
-                "columns": {} if ref is None else dict(ref.columns),
-                "by_class": {
-                    name: {
-                        label: {
-                            value: {"images": count, "patients": patients if known else None}
-                            for value, (count, patients) in row.items()
-                        }
-                        for label, row in by_class.items()
-                    }
-                    for name, by_class in crosstabs(images).items()
-                },
-            },
-            "findings": [
-                {"kind": each.kind, "paths": list(map(str, each.paths)), "message": each.message, "fix": each.fix}
-                for each in self.collection.findings
-            ],
-        }
+        return scan_json(self.collection, self.split, self.imbalance)
 
 
 def scan(workspace: Workspace, settings: ScanSettings, *, progress: Progress = SILENT) -> ScanResult:
@@ -109,10 +61,11 @@ def scan(workspace: Workspace, settings: ScanSettings, *, progress: Progress = S
     with _opened(state, progress) as ledger:
         earlier = ledger.load_collection(settings.data)
         pattern = _pattern(settings, earlier, progress)
-        table = _table(settings, None if earlier is None else earlier.table, progress)
+        table = _table(settings, earlier, progress)
         reading = progress.start("Reading")
-        as_is = settings.as_is or bool(earlier and ledger.setting(earlier, "as_is"))
-        collection = scan_folder(settings.data, pattern, as_is=as_is, known=earlier, table=table, progress=reading)
+        where = scan_source(settings, earlier, progress)
+        told = {"source": where.source, "options": where.options, "as_is": where.as_is}
+        collection = scan_folder(settings.data, pattern, **told, known=earlier, table=table, progress=reading)
         collection = _with_deep_findings(ledger, collection, earlier, settings.deep, progress)
         with ledger.atomic():
             split = _split(ledger, collection, earlier, progress)
@@ -120,7 +73,6 @@ def scan(workspace: Workspace, settings: ScanSettings, *, progress: Progress = S
                 ledger.make_current(collection)
             else:
                 ledger.save_collection(collection)
-            ledger.save_setting(collection, "as_is", as_is)
             if earlier is None:
                 _register_adapters(ledger, collection, split, state, progress)
                 _register_decisions(ledger, collection, state, progress)
@@ -159,13 +111,14 @@ def _pattern(settings: ScanSettings, earlier: Collection | None, progress: Progr
     return earlier.patient_pattern
 
 
-def _table(settings: ScanSettings, last: TableRef | None, progress: Progress) -> PatientTable | TableRef | None:
+def _table(settings: ScanSettings, earlier: Collection | None, progress: Progress) -> PatientTable | TableRef | None:
     """The table of patients that is named, else the one of the last scan; of one that is gone, its reference."""
     from pathlib import Path
 
     from balancer.collection.metadata_table import parse_columns, read_table
 
-    named = parse_columns(settings.columns)
+    last = None if earlier is None else earlier.table
+    named = {} if columns_are_of_labels(settings, earlier) else parse_columns(settings.columns)
     if settings.patients is not None:
         return read_table(Path(settings.patients), named) if settings.patients else None
     if last is None:
@@ -223,7 +176,8 @@ def _is_unchanged(collection: Collection, earlier: Collection | None) -> bool:
     """Whether the database holds it already; a scan that finds nothing new gives back the table that it was given."""
     if earlier is None or collection.images is not earlier.images:
         return False
-    now, before = ((each.patient_pattern, each.table, set(each.findings)) for each in (collection, earlier))
+    both = (collection, earlier)
+    now, before = ((each.patient_pattern, each.table, each.source, set(each.findings)) for each in both)
     return now == before
 
 

@@ -13,7 +13,8 @@ from balancer.settings import Settings, option
 class ScanSettings(Settings):
     """How a collection is read.
 
-    `patient` and `patients` left out mean those of the last scan; an empty text forgets them.
+    `patient`, `patients` and what says where labels come from left out mean those of the last scan; an empty text for
+    `patient`, `patients`, `labels` or `pattern` forgets them.
 
     >>> ScanSettings("data/", patient=r"(p\\d+)").changed()
     {'data': 'data', 'patient': '(p\\\\d+)'}
@@ -22,9 +23,44 @@ class ScanSettings(Settings):
     data: Path = option(help="Folder with a folder for each class, or with train, val and test above them.")
     patient: str | None = option(None, "Regular expression that finds the patient in a file name.")
     patients: str | None = option(None, "Table (CSV, TSV) of files or patients with sex, age and view.")
-    columns: tuple[str, ...] = option((), "Its columns, 'patient=PID sex=Gender view=ViewPosition'.")
-    as_is: bool = option(False, "Take the folders for classes although they do not look like any.")
+    labels: tuple[str, ...] = option((), "Table (CSV, TSV, XLSX, Parquet, gz) with the labels; more than once: joined.")
+    columns: tuple[str, ...] = option(
+        (), "Its columns by name or number, 'file=Image label=Finding patient=PID split=Set sex=.. age=.. view=..'."
+    )
+    on: str | None = option(None, "Column that joins several --labels tables.")
+    separator: str | None = option(None, "What stands between several labels in a cell, such as '|'.")
+    labels_in_columns: str | None = option(None, "Columns of one label each, 'A,B,C', with 1, 0, -1 or blank.")
+    uncertain: str | None = option(None, "What -1 counts as: positive, negative or ignore (default: ignore).")
+    rows: str | None = option(None, "Labels of several rows of one file: any, majority or all of them.")
+    map: tuple[str, ...] = option((), "Change a label, 'OLD=NEW'; '*=NEW' every other, '=NEW' blank cells.")
+    strip_prefix: str | None = option(None, "Start of the table's paths that the folder lacks.")
+    ignore: tuple[str, ...] = option((), "Folders or files that are not read, as a glob: masks, '*/old/*'.")
+    split_list: tuple[str, ...] = option((), "List of the files of a split, 'test=test_list.txt'.")
+    pattern: str | None = option(None, "Regular expression over paths: (?P<label>..), (?P<patient>..), (?P<split>..).")
+    target_label: str | None = option(None, "Where images have several labels: this one against the rest.")
+    primary: str | None = option(None, "Where images have several labels: the first of 'A,B,C' that an image has.")
+    as_is: bool = option(False, "Read it as it is, although the classes do not look like any.")
     deep: bool = option(False, "Decode every image: finds damaged ones, near-duplicates, borders and burnt-in letters.")
+
+    def check(self) -> None:
+        """Refuse values that there are not."""
+        for name, known in (("uncertain", UNCERTAIN), ("rows", ROWS)):
+            value = getattr(self, name)
+            if value is not None and value not in known:
+                raise SettingsError(
+                    needed=f"--{name} as one of {', '.join(known)}",
+                    found=repr(value),
+                    next_step="for example: balance scan DATA --labels TABLE --rows any --uncertain ignore",
+                )
+        if self.target_label and self.primary:
+            raise SettingsError(
+                needed="one label against the rest, or the first of a list",
+                found="--target-label and --primary",
+                next_step="leave one of them out: balance scan DATA --target-label LABEL",
+            )
+
+
+UNCERTAIN, ROWS = ("positive", "negative", "ignore"), ("any", "majority", "all")
 
 
 @dataclass(frozen=True, slots=True)

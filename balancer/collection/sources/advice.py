@@ -135,7 +135,7 @@ def _by_pattern(listing: Listing) -> Iterator[str]:
     else:
         yield (
             f"if the paths tell the class, as in {printable(path)}: {_scan(listing.root)} "
-            "--pattern REGEX, with the group (?P<label>...) and, if they are there, (?P<patient>...), (?P<split>...)"
+            "--pattern REGEX, with the groups (?P<label>...) and, if known, (?P<patient>...), (?P<split>...)"
         )
 
 
@@ -150,6 +150,6 @@ def _depth_of_classes(listing: Listing) -> int | None:
     for depth, names in enumerate(levels):
         whole = sum(names.values()) == len(listing.paths)
         numbered = all(re.search(r"\d", name) for name in names)
-        if depth and whole and 2 <= len(names) <= _MOST_CLASSES and not list(doubts(names)) and not numbered:
+        if depth and whole and 2 <= len(names) <= _MOST_CLASSES and not numbered and not list(doubts(names)):
             return depth
     return None

@@ -13,7 +13,19 @@ import numpy.typing as npt
 from balancer.collection.findings import Finding
 from balancer.collection.walk import Listing
 
-FINDINGS = ("empty-class", "ignored-file", "ignored-folder", "hidden-folder", "unlabelled")
+FINDINGS = (
+    "empty-class",
+    "ignored-file",
+    "ignored-folder",
+    "hidden-folder",
+    "unlabelled",
+    "rows-without-file",
+    "no-split",
+    "several-labels",
+    "uncertain-labels",
+    "table-ambiguous",
+    "table-contradiction",
+)
 """The kinds of finding that a source makes of folders and tables, not of what is in the images."""
 Places = npt.NDArray[np.int64]
 Facts = Mapping[str, npt.NDArray[Any]]
@@ -47,11 +59,40 @@ class Labels:
         """How many labels each of so many files has."""
         return np.bincount(self.owners, minlength=files)
 
+    def only(self, kept: npt.NDArray[np.bool_]) -> Labels:
+        """The labels of the files that are kept, numbered anew."""
+        renumbered, stays = np.cumsum(kept) - 1, kept[self.owners]
+        return Labels(self.names, renumbered[self.owners[stays]], self.which[stays])
+
+    def has(self, name: str, files: int) -> npt.NDArray[np.bool_]:
+        """Which of so many files have a label."""
+        found = np.zeros(files, bool)
+        if name in self.names:
+            found[self.owners[self.which == self.names.index(name)]] = True
+        return found
+
     def of_each(self, files: int) -> list[tuple[str, ...]]:
         """The labels of each of so many files."""
         ends = np.cumsum(self.counts(files)).tolist()
         named = [self.names[each] for each in self.which.tolist()]
         return [tuple(named[start:end]) for start, end in zip([0, *ends], ends, strict=False)]
+
+
+@dataclass(frozen=True, slots=True)
+class SourceRef:
+    """Where a collection's labels come from, as it is remembered: the options, the tables, what was left out.
+
+    `columns` are those of each role, `tables` the hash of each file's content, `how` the way files were found.
+    """
+
+    how: str = "folder"
+    options: Mapping[str, Any] = field(default_factory=dict)
+    columns: Mapping[str, str] = field(default_factory=dict)
+    tables: Mapping[str, str] = field(default_factory=dict)
+    ignored: Mapping[str, int] = field(default_factory=dict)
+    by_folder: bool = True
+    has_several: bool = False
+    is_undecided: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +102,8 @@ class Reading:
     `listing` holds the images of the collection alone; `parts`, `labels` and `facts` are of its paths, in order. A
     part is a folder's name where the folders tell it, else train, val or test; "" where there is none. `ignored`
     counts what was left out, by why. `by_folder`: the labels are names of folders, which nobody said are classes.
+    `uncertain` are labels that are neither given nor denied; `columns` says where each role was read, `how` files were
+    found; `chosen` is the one class of each file where several labels on an image made a choice necessary.
     """
 
     listing: Listing
@@ -70,6 +113,62 @@ class Reading:
     facts: Facts = field(default_factory=dict)
     ignored: Mapping[str, int] = field(default_factory=dict)
     by_folder: bool = True
+    uncertain: Labels | None = None
+    columns: Mapping[str, str] = field(default_factory=dict)
+    how: str = "folder"
+    chosen: npt.NDArray[Any] | None = None
+    tables: Mapping[str, str] = field(default_factory=dict)
+
+    def ref(self, options: Mapping[str, Any]) -> SourceRef:
+        """What is remembered of it."""
+        several, undecided = self.has_several, self.is_undecided
+        told = (dict(options), dict(self.columns), dict(self.tables), dict(self.ignored))
+        return SourceRef(self.how, *told, self.by_folder, several, undecided)
+
+    @property
+    def is_undecided(self) -> bool:
+        """Whether some file has several labels or none, and nobody said which class it is of."""
+        return self.chosen is None and bool((self.labels.counts(len(self.listing.paths)) != 1).any())
+
+    @property
+    def has_several(self) -> bool:
+        """Whether some file has more than one label."""
+        return bool((self.labels.counts(len(self.listing.paths)) > 1).any())
+
+    def classes(self) -> npt.NDArray[Any]:
+        """The one class of each file; while that is undecided, the rarest of its labels, "" where it has none."""
+        if self.chosen is not None:
+            return self.chosen
+        if not self.is_undecided:
+            return self.labels.first()
+        often = np.bincount(self.labels.which, minlength=len(self.labels.names))
+        order = np.lexsort((self.labels.which, often[self.labels.which], self.labels.owners))
+        owners, first = np.unique(self.labels.owners[order], return_index=True)
+        found = np.full(len(self.listing.paths), "", object)
+        found[owners] = np.array(self.labels.names, object)[self.labels.which[order][first]]
+        return found
+
+    def only(self, kept: npt.NDArray[np.bool_], reason: str, finding: Finding | None = None) -> Reading:
+        """The same with the chosen files alone; the others are counted under a reason."""
+        left = int((~kept).sum())
+        if not left:
+            return self
+        return replace(
+            self,
+            listing=self.listing.only(kept.tolist()),
+            labels=self.labels.only(kept),
+            uncertain=None if self.uncertain is None else self.uncertain.only(kept),
+            parts=[part for part, stays in zip(self.parts, kept.tolist(), strict=True) if stays],
+            facts={name: values[kept] for name, values in self.facts.items()},
+            findings=self.findings if finding is None else (*self.findings, finding),
+            ignored={**self.ignored, reason: self.ignored.get(reason, 0) + left},
+            chosen=None if self.chosen is None else self.chosen[kept],
+        )
+
+    def with_ignored(self, counts: Mapping[str, int], finding: Finding) -> Reading:
+        """The same, with more that was left out."""
+        total = {**self.ignored, **{name: self.ignored.get(name, 0) + count for name, count in counts.items()}}
+        return replace(self, ignored=total, findings=(*self.findings, finding))
 
     def left_out(self, folders: Mapping[str, int], kind: str, why: str) -> Reading:
         """The same, with folders that were left out, each with how many images, and why."""

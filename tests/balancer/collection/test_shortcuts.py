@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from balancer.collection.scan import COLUMNS, DTYPES
+from balancer.collection.listed import COLUMNS, DTYPES
 from balancer.collection.shortcuts import cramers_v, shortcuts
 
 

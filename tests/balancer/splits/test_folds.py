@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from balancer.collection.findings import Finding
-from balancer.collection.scan import COLUMNS, Collection
+from balancer.collection.listed import COLUMNS
+from balancer.collection.scan import Collection
 from balancer.errors import SplitError
 from balancer.splits.folds import draw_folds, small_classes, usual_folds
 from balancer.splits.groups import Groups, stay_together
