@@ -22,7 +22,7 @@ from analysis.vision.copy_perturbations import blurred
 from examples.phantoms import draw_radiograph
 from tests.benchmarks.rows import Row
 
-SIDE, LABEL = 32, "nodule"
+SIDE, LABEL = 32, "pleural_effusion"
 Change = Callable[[Any], Any]
 
 
@@ -37,7 +37,7 @@ def sharpened(greys: Any) -> Any:
 
 
 def reliance(draw: int, change: Change, seeds: int, steps: int) -> Lean:
-    """Classifiers of 100 normals and 15 nodules, 85 more nodules passed off as synthetic after `change`."""
+    """Classifiers of 100 normals and 15 of a finding, 85 more of it passed off as synthetic after `change`."""
     torch.set_num_threads(1)
     first = 10_000 * draw
     normal, rare = drawn("normal", first, 100), drawn(LABEL, first + 1000, 15)
