@@ -12,8 +12,8 @@ import torch
 from PIL import Image
 
 from analysis.data.balanced_folder import Images, Merged
-from analysis.realism.detectability import ProbeSettings, probe
-from analysis.realism.matched_control import duplicated
+from analysis.realism.detectability import probe
+from analysis.realism.matched_control import ProbeSettings, duplicated
 from analysis.realism.shortcut_reliance import Lean, measure_lean
 from analysis.statistics.agreement import proportion
 from analysis.statistics.intervals import auroc, auroc_interval
