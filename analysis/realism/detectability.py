@@ -11,9 +11,9 @@ import numpy.typing as npt
 
 from analysis.data.balanced_folder import Images, Merged
 from analysis.data.images import Greys, decode
-from analysis.data.minimums import ADVISED_SEEDS, HELD_OUT_IMAGES, PROBE_PATIENTS, SHORTCUT_PATIENTS
+from analysis.data.minimums import HELD_OUT_IMAGES, PROBE_PATIENTS, SHORTCUT_PATIENTS
 from analysis.realism.forensic_features import most_images, read_originals, spectrum, texture
-from analysis.realism.matched_control import Pairs, joined, train_pairs
+from analysis.realism.matched_control import Pairs, ProbeSettings, joined, train_pairs
 from analysis.realism.shortcut_reliance import LEVEL, Lean, Sides, measure_lean, minority_classes
 from analysis.statistics.intervals import Flags, Groups, Interval, Values, auroc, auroc_interval, group_numbers
 from analysis.statistics.permutation import (
@@ -33,22 +33,6 @@ Retouch = Callable[[Sequence[Path], int], Greys]
 
 _TRACED = 300  # images that go through the autoencoder: it is slow
 _UNSEEN = 0.05  # all intervals of detectors together miss the truth so often, since the clearest is picked
-
-
-@dataclass(frozen=True, slots=True)
-class ProbeSettings:
-    """`side` is the training size in pixels; `most` images of a kind are looked at closely, drawn by patient.
-
-    `seeds` classifiers and as many controls are trained for `steps` each.
-    """
-
-    side: int = 64
-    steps: int = 300
-    seeds: int = ADVISED_SEEDS
-    permutations: int = 399
-    most: int = 400
-    seed: int = 0
-    device: str = "cpu"
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,25 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from analysis.data.balanced_folder import Images, Merged
 from analysis.data.images import decode
+from analysis.data.minimums import ADVISED_SEEDS
 from analysis.realism.shortcut_reliance import minority_classes
 from analysis.statistics.intervals import group_numbers
 from analysis.vision.classifier import Classifier, ClassifierSettings, train_classifier
-
-if TYPE_CHECKING:
-    from analysis.realism.detectability import ProbeSettings
 
 Progress = Callable[[str, int, int], None]
 Numbers = npt.NDArray[np.int64]
 
 _KEPT_OUT = 4  # every fourth patient of the synthetic images is not trained on
 _WIDTH = 16
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeSettings:
+    """`side` is the training size in pixels; `most` images of a kind are looked at closely, drawn by patient.
+
+    `seeds` classifiers and as many controls are trained for `steps` each.
+    """
+
+    side: int = 64
+    steps: int = 300
+    seeds: int = ADVISED_SEEDS
+    permutations: int = 399
+    most: int = 400
+    seed: int = 0
+    device: str = "cpu"
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,10 @@ LEAST_SHIFT = 0.05
 """Of the distance between the classes. Two classifiers of other images react otherwise to any change of an image: on
 real X-rays without a synthetic one (four draws of patients, five changes), by up to 0.04."""
 
+LEAST_SEPARATION = 1.0
+"""Standard deviations between the classes, of controls that can say anything: about an area of 0.76. Classifiers that
+have not learned the classes move with any change of an image, each its own way."""
+
 _SAME_SHARE = 0.05
 Values = npt.NDArray[np.float64]
 Sides = tuple[tuple[Greys, Groups], tuple[Greys, Groups]]
@@ -38,7 +42,8 @@ class Lean:
 
     `majority` and `minority` are shifts of the images of either, `excess` is their mean, in distances between the
     classes, with 95% intervals; `p_value` is that of the mean. `plain`, `traced` and `control` (both of them) are the
-    shares of majority images called a minority class.
+    shares of majority images called a minority class. `separation` is how well the controls tell plain images of the
+    classes apart, in standard deviations of their log-odds.
     """
 
     what: str
@@ -51,11 +56,17 @@ class Lean:
     excess: Interval
     p_value: float
     seeds: int
+    separation: float
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the controls have learned the classes: else nothing can be said."""
+        return self.separation >= LEAST_SEPARATION
 
     @property
     def leans(self) -> bool:
         """Whether images are shifted by enough to matter, and chance is excluded."""
-        return self.p_value <= LEVEL and self.excess.value >= LEAST_SHIFT
+        return self.is_known and self.p_value <= LEVEL and self.excess.value >= LEAST_SHIFT
 
 
 def minority_classes(merged: Merged) -> tuple[str, ...]:
@@ -95,6 +106,7 @@ def measure_lean(
         both.interval,
         both.p_value,
         len(pairs),
+        float(np.mean([_separation(some) for some in odds[1::2]])),
     )
 
 
@@ -111,8 +123,15 @@ def _log_odds(classifier: Classifier, greys: Greys, minority: Sequence[str]) -> 
 
 def _distance(odds: Sequence[Values]) -> float:
     """Between the means of plain images of both classes; no less than they vary within a class."""
-    plain, rare = odds[0], odds[2]
-    return max(float(rare.mean() - plain.mean()), float(np.sqrt((rare.var() + plain.var()) / 2)), 1e-6)
+    return max(float(odds[2].mean() - odds[0].mean()), _spread(odds))
+
+
+def _separation(odds: Sequence[Values]) -> float:
+    return float(odds[2].mean() - odds[0].mean()) / _spread(odds)
+
+
+def _spread(odds: Sequence[Values]) -> float:
+    return max(float(np.sqrt((odds[2].var() + odds[0].var()) / 2)), 1e-6)
 
 
 @dataclass(frozen=True, slots=True)

@@ -107,6 +107,11 @@ def _leaning(lean: Lean, minority: str) -> str:
         f"beyond a control of duplicated real images ({lean.seeds} seeds), the trace moves images by "
         f"{_percent(lean.excess)} of the distance between the classes"
     )
+    if not lean.is_known:
+        return (
+            f"Whether a classifier relies on it cannot be said from {lean.what}: the control does not tell the classes "
+            "apart. Train longer (--steps)."
+        )
     if lean.leans:
         return f"A classifier relies on it: it calls {moved} {minority}; {shifts}."
     return f"A classifier is not shown to rely on it: it calls {moved} {minority}; {shifts}."

@@ -17,7 +17,8 @@ import numpy as np
 from PIL import Image
 
 from analysis.data.balanced_folder import Images, Merged
-from analysis.realism.detectability import ProbeSettings, probe
+from analysis.realism.detectability import probe
+from analysis.realism.matched_control import ProbeSettings
 from analysis.realism.text import report
 from balancer.imaging.decode import read_grey
 from tests.benchmarks.overview import PATIENT

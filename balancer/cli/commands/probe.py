@@ -39,8 +39,8 @@ def probe(
     Example: balance probe xrays-balanced
     """
     from analysis.data.balanced_folder import read_merged
-    from analysis.realism.detectability import ProbeSettings
     from analysis.realism.detectability import probe as look
+    from analysis.realism.matched_control import ProbeSettings
     from analysis.realism.text import report
     from analysis.vision.reconstruction import autoencoder_of
     from balancer.devices import choose_device

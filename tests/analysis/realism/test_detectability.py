@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from analysis.data.balanced_folder import Images, Merged
-from analysis.realism.detectability import ProbeSettings, probe
-from analysis.realism.matched_control import duplicated
+from analysis.realism.detectability import probe
+from analysis.realism.matched_control import ProbeSettings, duplicated
 from analysis.realism.text import fixes, report, verdict
 from analysis.statistics.intervals import auroc, auroc_interval
 from balancer.errors import ImageError

@@ -90,6 +90,14 @@ def test_what_moves_the_classes_towards_each_other_is_no_shortcut():
     assert not measure_lean("x", steady, ["rare"], side(80, 15), side(120, -15, 1)).leans
 
 
+def test_a_control_that_has_not_learned_the_classes_says_nothing():
+    sides = with_corner(side(99, 0)), with_corner(side(101, 0, 1))
+    found = measure_lean("x", [(WithTrace(1.0), ByBrightness(1.0))] * 5, ["rare"], *sides)
+    assert found.p_value < 0.01
+    assert not found.is_known
+    assert not found.leans
+
+
 def test_classifiers_that_differ_by_seed_alone_are_told_apart_hardly_ever():
     """The luck of a training shifts what is called rare; the control of one seed made alarms of it."""
     alarms = 0
