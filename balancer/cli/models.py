@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from balancer.cli.console import message
 from balancer.cli.session import exposure_of
 from balancer.errors import BalanceError, ModelError
+from balancer.store.settings import BASE
 from balancer.text import printable
 
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from balancer.generators.plugins import Family
     from balancer.jobs import GenerationConfig
 
-ACCEPTED = "accepted licences"
 UNKNOWN = "generator exposure unknown: what the model was trained on is not on record here"
 
 
@@ -88,20 +88,16 @@ def remember_base(session: Session, folder: Path, base: str) -> None:
     from balancer.workspace.last_fill import portable
 
     place = portable(Path(base), session.state) if Path(base).exists() else base
-    session.ledger.save_setting(session.collection, _setting(folder), {"place": place})
+    session.ledger.save_setting(session.collection, BASE.of(folder.name), {"place": place})
 
 
 def base_of(session: Session, folder: Path) -> str | None:
     """Where the base of an adapter that was made here is: a path, or the name of a fetched model."""
-    found = session.ledger.setting(session.collection, _setting(folder))
+    found = session.ledger.setting(session.collection, BASE.of(folder.name))
     if found is None:
         return None
     path = session.state.folder.parent / found["place"]
     return str(path) if path.exists() else str(found["place"])
-
-
-def _setting(folder: Path) -> str:
-    return f"base of {folder.name}"
 
 
 def _in_the_state_folder(session: Session, adapter: Path) -> Path:

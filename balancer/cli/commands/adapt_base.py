@@ -9,9 +9,10 @@ import typer
 
 from balancer.cli.commands.doctor import look_before
 from balancer.cli.console import message, result, shown
-from balancer.cli.models import ACCEPTED, remember_base
+from balancer.cli.models import remember_base
 from balancer.cli.session import Session, choose_templates
 from balancer.errors import ModelError
+from balancer.store.settings import ACCEPTED
 from balancer.text import printable
 
 if TYPE_CHECKING:

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 import typer
 
 from balancer.cli.console import message, result, result_json
-from balancer.cli.models import ACCEPTED, chosen_maker, refuse_adapter
+from balancer.cli.models import chosen_maker, refuse_adapter
 from balancer.cli.session import Session, choose_templates, opened
 from balancer.errors import BalanceError
+from balancer.store.settings import ACCEPTED
 from balancer.text import duration, printable
 
 if TYPE_CHECKING:
