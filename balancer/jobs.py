@@ -116,13 +116,17 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A synthetic image on disk; `job` is `None` when it was made elsewhere, and then `origin` tells what is known."""
+    """A synthetic image on disk; `job` is `None` when it was made elsewhere, and then `origin` tells what is known.
+
+    `pixels` is the hash of its grey values (`imaging.pixel_hash`), "" where it was not taken.
+    """
 
     label: str
     path: Path
     sha256: str
     job: Job | None
     origin: Origin | None = None
+    pixels: str = ""
 
     @property
     def id(self) -> str:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from balancer.store.settings import ASKED, RUN, SECONDS
 from balancer.workspace.settings import AdaptSettings
 
 if TYPE_CHECKING:
@@ -85,12 +86,12 @@ def remembered(session: Session, context: typer.Context, made: str = "") -> Iter
 def asked_of(session: Session, command: str, made: str = "") -> Asked | None:
     """What a command was last asked for, for this collection; or when it `made` what is called so."""
     command = _for(command, made) if made else command
-    record = session.ledger.setting(session.collection, f"run of {command}")
+    record = session.ledger.setting(session.collection, RUN.of(command))
     if record is not None:
         usual = AdaptSettings.from_json(record["settings"])
         return Asked(usual.changed(), record["seconds"])
-    options = session.ledger.setting(session.collection, f"asked of {command}")
-    seconds = session.ledger.setting(session.collection, f"seconds of {command}")
+    options = session.ledger.setting(session.collection, ASKED.of(command))
+    seconds = session.ledger.setting(session.collection, SECONDS.of(command))
     return None if options is None else Asked(options, seconds or 0.0)
 
 
@@ -100,8 +101,8 @@ def _keep(session: Session, command: str, asked: Asked) -> None:
     same = earlier is not None and json.dumps(earlier.options) == json.dumps(asked.options)
     seconds = max(asked.seconds, earlier.seconds) if earlier is not None and same else asked.seconds
     with session.ledger.atomic():
-        session.ledger.save_setting(session.collection, f"asked of {command}", asked.options)
-        session.ledger.save_setting(session.collection, f"seconds of {command}", seconds)
+        session.ledger.save_setting(session.collection, ASKED.of(command), asked.options)
+        session.ledger.save_setting(session.collection, SECONDS.of(command), seconds)
 
 
 def _for(command: str, made: str) -> str:

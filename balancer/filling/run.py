@@ -8,7 +8,6 @@ from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
@@ -31,6 +30,7 @@ from balancer.prompting.packs import TemplatePack
 from balancer.prompting.prompts import make_prompt
 from balancer.splits.split import Split
 from balancer.store.database import Ledger
+from balancer.store.settings import ATTRIBUTES, LOOK, LookFields
 
 _SIZES = 200  # sizes of a class to draw from, where no size is common
 
@@ -43,7 +43,7 @@ class Look:
     sizes: Mapping[str, Sequence[tuple[int, int]]]
 
     @classmethod
-    def from_fields(cls, fields: Mapping[str, Any]) -> Look:
+    def from_fields(cls, fields: LookFields) -> Look:
         """The look whose fields went through JSON."""
         sizes = {label: [(width, height) for width, height in pairs] for label, pairs in fields["sizes"].items()}
         return cls(OutputFormat.from_fields(fields["output"]), sizes)
@@ -139,12 +139,12 @@ def settle_look(collection: Collection, split: Split, ledger: Ledger, *, remembe
     Raises:
         ImageError: a training image that was looked at cannot be decoded.
     """
-    now, stored = measure_look(collection, split), ledger.setting(collection, "look")
+    now, stored = measure_look(collection, split), ledger.setting(collection, LOOK)
     earlier = None if stored is None else Look.from_fields(stored)
     if earlier is not None and earlier.output.kind == now.output.kind and earlier.sizes.keys() == now.sizes.keys():
         return earlier
     if remember:
-        ledger.save_setting(collection, "look", asdict(now))
+        ledger.save_setting(collection, LOOK, {"output": asdict(now.output), "sizes": now.sizes})
     return now
 
 
@@ -158,14 +158,14 @@ def settle_attributes(
     table = None if collection.table is None else collection.table.sha256
     columns = {} if collection.table is None else dict(collection.table.columns)
     source = [table, columns, collection.patient_source, split.origin]
-    stored = ledger.setting(collection, "attributes")
+    stored = ledger.setting(collection, ATTRIBUTES)
     if stored is not None and stored["source"] == source:
         return JointDistribution.from_fields(stored["counts"]), False
     found = JointDistribution.fit(collection.images.loc[split.paths("train")])
     before = () if stored is None else JointDistribution.from_fields(stored["counts"]).counts
     if remember and (stored is not None or found.counts):
-        ledger.save_setting(collection, "attributes", {"source": source, "counts": found.counts})
-    return found, found.counts != before and ledger.setting(collection, "look") is not None
+        ledger.save_setting(collection, ATTRIBUTES, {"source": source, "counts": found.counts})
+    return found, found.counts != before and ledger.setting(collection, LOOK) is not None
 
 
 def fill(

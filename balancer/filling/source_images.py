@@ -12,13 +12,13 @@ from balancer.collection.scan import Collection, Sample, samples, with_hashes
 from balancer.imaging.decode import OutputFormat
 from balancer.splits.split import Split
 from balancer.store.database import Ledger
+from balancer.store.settings import SOURCE_IMAGES
 
 Material = Mapping[str, Sequence[Sample]]
 """Real images of the split's part "train" by class."""
 
 AT_MOST = 1000
 """Images of a class to draw from: enough for variety, few enough to hash and to remember."""
-_SETTING = "material"
 _UNFIT = ("blank", "unreadable", "several-frames")  # findings about images that nothing should be made from
 
 
@@ -34,14 +34,14 @@ def settle_material(
         CollectionError: an image is gone, or has another size than when it was scanned.
     """
     fit = _fit(collection, split)
-    stored: Mapping[str, Sequence[str]] = ledger.setting(collection, _SETTING) or {}
+    stored: Mapping[str, Sequence[str]] = ledger.setting(collection, SOURCE_IMAGES) or {}
     groups = {str(label): rows for label, rows in fit.groupby("label")}
     paths = {label: list(_choose(rows, output, stored.get(label, ()))) for label, rows in groups.items()}
     collection = with_hashes(collection, dict.fromkeys(path for some in paths.values() for path in some))
     if remember:
         ledger.save_hashes(collection)
         if paths != stored:
-            ledger.save_setting(collection, _SETTING, {**stored, **paths})
+            ledger.save_setting(collection, SOURCE_IMAGES, {**stored, **paths})
     return {label: samples(collection.images.loc[some]) for label, some in paths.items()}
 
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, fields, replace
 from pathlib import Path, PurePosixPath
-from typing import Any, Protocol
+from typing import Any
 
 import pandas as pd
 
@@ -15,37 +15,13 @@ from balancer.collection.image_stats import Contents
 from balancer.collection.listed import COLUMNS, DTYPES
 from balancer.collection.metadata_table import TableRef
 from balancer.collection.sources.reading import SourceRef
-from balancer.errors import DamagedLedger, StateError
 from balancer.jobs import DECISIONS, Job, Origin, Verdict
 from balancer.splits.split import PARTS, Split
-from balancer.store.state_dir import State
+from balancer.store.faults import damaged
 
 CONTENTS = tuple(field.name for field in fields(Contents))
 """The columns of what is inside an image."""
-_ROWS = 10_000
 _REPEATED = ("label", "part", "patient", "format", "mode", "sex", "view", "labels", "told")
-_SHORT_READ = 522
-_DISK = ("a disk that works", "see whether it does")
-_PERMISSION = ("permission to write", "see to that")
-_ALONE = ("a moment in which nobody else writes", "wait for the other command")
-_OUTSIDE = {
-    3: _PERMISSION,
-    5: _ALONE,
-    6: _ALONE,
-    8: _PERMISSION,
-    10: _DISK,
-    13: ("free space on the disk", "free some space"),
-    14: ("permission, and a disk that works,", "see to that"),
-}
-"""What is no damage, by SQLite's result codes (https://www.sqlite.org/rescode.html)."""
-
-
-class Cursor(Protocol):
-    """Rows of a query, some at a time."""
-
-    def fetchmany(self, size: int, /) -> list[tuple[Any, ...]]:
-        """At most so many more."""
-        ...
 
 
 def value_from(text: str) -> Any:
@@ -133,11 +109,11 @@ def _in_options(name: str, value: Any, change: Callable[[str], str]) -> Any:
     return value
 
 
-def images_from(cursor: Cursor) -> pd.DataFrame:
+def images_from(chunks: Iterable[Iterable[tuple[Any, ...]]]) -> pd.DataFrame:
     """The table of images, gathered by columns: rows of a million images would take twice the memory."""
     columns: dict[str, list[Any]] = {name: [] for name in ("path", *COLUMNS)}
     same: dict[Any, Any] = {}  # one object for each label, patient, format that many images share
-    while rows := cursor.fetchmany(_ROWS):
+    for rows in chunks:
         for (name, values), more in zip(columns.items(), zip(*rows, strict=True), strict=True):
             values.extend((same.setdefault(each, each) for each in more) if name in _REPEATED else more)
     index = pd.Index(columns.pop("path"), dtype=object, name="path")
@@ -181,16 +157,6 @@ def finding_from(kind: str, paths: str, message: str, fix: str) -> Finding:
     return Finding(kind, tuple(PurePosixPath(path) for path in value_from(paths)), message, fix)
 
 
-def require_not_emptied(state: State) -> None:
-    """A file without content is what a kill leaves of a new ledger, but not beside what only a ledger's owner made.
-
-    Raises:
-        DamagedLedger: there are candidates beside an empty file.
-    """
-    if state.ledger.is_file() and not state.ledger.stat().st_size and any(state.candidates.glob("*")):
-        raise damaged("a file without content")
-
-
 def origin_to_json(origin: Origin | None) -> str | None:
     """The origin of an image that was made elsewhere, without the place of the store."""
     return None if origin is None else json.dumps({**asdict(origin), "given": origin.given.name}, sort_keys=True)
@@ -219,25 +185,3 @@ def verdict_from(decision: Any, scores: str, reasons: str, reviewer: str) -> Ver
     if decision not in DECISIONS:
         raise damaged(f"a decision that is none: {str(decision)[:40]!r}")
     return Verdict(decision, value_from(scores), tuple(value_from(reasons)), reviewer)
-
-
-def failed(code: int, text: str) -> StateError:
-    """What SQLite says, as damage or as something else; `code` is its extended result code."""
-    if code == _SHORT_READ or code & 0xFF not in _OUTSIDE:
-        return damaged(text)
-    needed, advice = _OUTSIDE[code & 0xFF]
-    return StateError(
-        needed=f"{needed} for .balance/ledger.sqlite",
-        found=text,
-        next_step=f"{advice}, then the same balance command again: it goes on from here",
-    )
-
-
-def damaged(found: str) -> DamagedLedger:
-    """The message about a damaged ledger."""
-    return DamagedLedger(
-        needed="the ledger (.balance/ledger.sqlite) as it was written",
-        found=f"damage: {found}",
-        next_step="scan again: balance scan FOLDER sets the file aside and makes a new one; then the same fill again "
-        "takes up the images that are there",
-    )

@@ -53,13 +53,17 @@ class State:
         return self.folder / "reports"
 
     def portable(self, path: Path) -> str:
-        """A path relative to the working folder where it lies in it, so that both can move together."""
+        """A path relative to the working folder, so that both can move together; on another drive the whole path."""
         home, path = self.folder.parent.resolve(), path.resolve()
-        return path.relative_to(home).as_posix() if path.is_relative_to(home) else path.as_posix()
+        try:
+            return Path(os.path.relpath(path, home)).as_posix()
+        except ValueError:
+            return path.as_posix()
 
     def place(self, portable: str) -> Path:
-        """The same back."""
-        return self.folder.parent / portable
+        """Where a path is that `portable` gave."""
+        home = self.folder.parent
+        return Path(os.path.normpath(home.resolve() / portable)) if portable.startswith("..") else home / portable
 
 
 def find_state(start: Path) -> State:
@@ -105,17 +109,20 @@ def find_or_make_state(start: Path, collection: Path) -> State:
 
 @contextmanager
 def locked(state: State) -> Iterator[None]:
-    """Keep other commands from writing to the state folder. The lock of a dead process is no lock.
+    """Keep other commands from writing to the state folder; a block within another one holds the same lock.
+
+    The lock of a dead process is no lock.
 
     Raises:
         StateError: another process holds it.
     """
     from filelock import FileLock
 
-    lock = FileLock(state.folder / LOCK, mode=0o600, thread_local=False)
+    lock = FileLock(state.folder.resolve() / LOCK, mode=0o600, thread_local=False, is_singleton=True)
     _acquire(lock, state.folder / HOLDER)
     try:
-        (state.folder / HOLDER).write_text(str(os.getpid()), "ascii")
+        if lock.lock_counter == 1:
+            (state.folder / HOLDER).write_text(str(os.getpid()), "ascii")
         yield
     finally:
         lock.release()

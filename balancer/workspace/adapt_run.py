@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 from balancer.errors import ModelError
 from balancer.progress import SILENT, Progress, Task
 from balancer.prompting.choice import choose_packs
+from balancer.store.settings import ACCEPTED
 from balancer.text import printable
 from balancer.workspace.checks import require_memory_and_disk
-from balancer.workspace.models import ACCEPTED, remember_base
+from balancer.workspace.models import remember_base
 from balancer.workspace.run_record import remember_run
 from balancer.workspace.settings import AdaptSettings
 from balancer.workspace.workspace import Session, Workspace

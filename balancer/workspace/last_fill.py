@@ -6,13 +6,13 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import cast
 
 from balancer.collection.scan import Collection
 from balancer.filling.screening import Judged, Known, is_usable
 from balancer.store.database import Ledger
+from balancer.store.settings import LAST_FILL, FillFields
 from balancer.store.state_dir import State
-
-_SETTING = "last fill"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +34,12 @@ class LastFill:
 
     def save(self, ledger: Ledger, collection: Collection) -> None:
         """Remember it."""
-        ledger.save_setting(collection, _SETTING, asdict(self))
+        ledger.save_setting(collection, LAST_FILL, cast(FillFields, asdict(self)))
 
     @classmethod
     def load(cls, ledger: Ledger, collection: Collection) -> LastFill | None:
         """The last one of a collection."""
-        found = ledger.setting(collection, _SETTING)
+        found = ledger.setting(collection, LAST_FILL)
         return None if found is None else cls(**found)
 
     def accepted(self, known: Mapping[str, Known]) -> dict[str, list[Judged]]:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from balancer.errors import ModelError
+from balancer.store.settings import BASE
 from balancer.text import printable
 
 if TYPE_CHECKING:
@@ -13,9 +14,6 @@ if TYPE_CHECKING:
     from balancer.generators.plugins import Family
     from balancer.jobs import GenerationConfig
     from balancer.workspace.workspace import Session
-
-
-ACCEPTED = "accepted licences"
 
 
 def chosen_model(session: Session, model: str | None, adapter: Path | None = None) -> Choice:
@@ -61,20 +59,16 @@ def remember_base(session: Session, folder: Path, base: str) -> None:
     from balancer.workspace.last_fill import portable
 
     place = portable(Path(base), session.state) if Path(base).exists() else base
-    session.ledger.save_setting(session.collection, _setting(folder), {"place": place})
+    session.ledger.save_setting(session.collection, BASE.of(folder.name), {"place": place})
 
 
 def base_of(session: Session, folder: Path) -> str | None:
     """Where the base of an adapter that was made here is: a path, or the name of a fetched model."""
-    found = session.ledger.setting(session.collection, _setting(folder))
+    found = session.ledger.setting(session.collection, BASE.of(folder.name))
     if found is None:
         return None
     path = session.state.folder.parent / found["place"]
     return str(path) if path.exists() else str(found["place"])
-
-
-def _setting(folder: Path) -> str:
-    return f"base of {folder.name}"
 
 
 def _in_the_state_folder(session: Session, adapter: Path) -> Path:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from balancer.settings import Settings
+from balancer.store.settings import ASKED, RUN, SECONDS
 from balancer.workspace.last_fill import portable
 
 if TYPE_CHECKING:
@@ -31,11 +32,11 @@ def remember_run(session: Session, command: str, settings: Settings, seconds: fl
     kept = settings.with_places(lambda place: portable(Path(place), session.state) if Path(place).exists() else place)
     with session.ledger.atomic():
         for name in filter(None, (command, made and f"{command}: {made}")):
-            earlier = session.ledger.setting(session.collection, f"run of {name}") or {}
+            earlier = session.ledger.setting(session.collection, RUN.of(name)) or {}
             same = earlier.get("settings") == kept.to_json()
             longest = max(seconds, earlier["seconds"]) if same else seconds
             record = {"settings": kept.to_json(), "seconds": round(longest, 1)}
-            session.ledger.save_setting(session.collection, f"run of {name}", record)
+            session.ledger.save_setting(session.collection, RUN.of(name), record)
 
 
 def last_run(session: Session, command: str, kind: type[S], made: str = "") -> RunRecord[S] | None:
@@ -44,12 +45,12 @@ def last_run(session: Session, command: str, kind: type[S], made: str = "") -> R
     What version 0.1 remembered is read too.
     """
     name = f"{command}: {made}" if made else command
-    found = session.ledger.setting(session.collection, f"run of {name}")
+    found = session.ledger.setting(session.collection, RUN.of(name))
     if found is None:
-        options = session.ledger.setting(session.collection, f"asked of {name}")
+        options = session.ledger.setting(session.collection, ASKED.of(name))
         if options is None:
             return None
-        seconds = session.ledger.setting(session.collection, f"seconds of {name}")
+        seconds = session.ledger.setting(session.collection, SECONDS.of(name))
         found = {"settings": _from_options(options), "seconds": seconds or 0.0}
     settings = kind.from_json(found["settings"])
     return RunRecord(settings.with_places(lambda place: _whole(place, session.home)), found["seconds"])

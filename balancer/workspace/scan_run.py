@@ -96,7 +96,7 @@ def _opened(state: State, progress: Progress) -> Iterator[Ledger]:
                 "The images are still there: the same fill, or merge --from, again registers those that are unchanged, "
                 "and screens them again. The options of balance split and the last fill are lost: repeat them."
             )
-        with Ledger(state) as ledger:
+        with Ledger(state, checked=True) as ledger:
             yield ledger
 
 
@@ -161,12 +161,13 @@ def _with_deep_findings(
 def _split(ledger: Ledger, collection: Collection, earlier: Collection | None, progress: Progress) -> Split:
     """The stored split, with what came since; drawn where there is none, and stored where it changed."""
     from balancer.splits.split import Shares, draw_split
+    from balancer.store.settings import SPLIT
 
     stored = ledger.load_split(collection)
     if stored is not None and _is_unchanged(collection, earlier):
         return stored
     kept = _kept_split(ledger, collection, earlier, stored, progress)
-    shares = Shares(**(ledger.setting(collection, "split") or {}))
+    shares = Shares(**(ledger.setting(collection, SPLIT) or {}))
     split = draw_split(collection, 0 if stored is None else stored.seed, kept, shares)
     ledger.save_split(collection, split)
     return split

@@ -13,8 +13,9 @@ import typer
 from balancer.cli.console import message, result, result_json
 from balancer.cli.session import choose_templates, opened
 from balancer.errors import BalanceError
+from balancer.store.settings import ACCEPTED
 from balancer.text import duration, printable
-from balancer.workspace.models import ACCEPTED, chosen_maker, refuse_adapter
+from balancer.workspace.models import chosen_maker, refuse_adapter
 from balancer.workspace.workspace import Session
 
 if TYPE_CHECKING:

@@ -13,6 +13,7 @@ from balancer.cli.console import message, result, result_json
 from balancer.cli.session import opened
 from balancer.cli.views.review import blinded_summary, results_as_json, review_summary, show_results
 from balancer.errors import PlanError, ReviewError
+from balancer.store.settings import STUDY
 from balancer.text import printable
 from balancer.workspace.workspace import Session
 
@@ -126,7 +127,7 @@ def _study(session: Session, journal: Journal, study: str, wanted: Wanted, count
     from analysis.review.cases import half_and_half, is_there, same_again
     from balancer.filling.screening import USABLE
 
-    judged, setting = _candidates(session, wanted.label), f"blinded study: {study}"
+    judged, setting = _candidates(session, wanted.label), STUDY.of(study)
     known = session.ledger.setting(session.collection, setting)
     if known is not None:
         cases = [case for case in same_again(session.collection, judged, known) if is_there(case.path, case.sha256)]

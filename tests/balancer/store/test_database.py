@@ -17,6 +17,7 @@ from balancer.jobs import Candidate, Origin, Reading, Verdict
 from balancer.splits.split import draw_split
 from balancer.store.database import Ledger
 from balancer.store.migrations import MIGRATIONS
+from balancer.store.settings import BASE, LOOK
 from balancer.store.state_dir import State, find_or_make_state, find_state, locked
 from tests.balancer.test_jobs import JOB
 
@@ -24,6 +25,15 @@ from tests.balancer.test_jobs import JOB
 @pytest.fixture
 def state(tmp_path, xrays):
     return find_or_make_state(tmp_path, xrays)
+
+
+def of_version(state, version):
+    """A database as an earlier version left it, which counted the steps that it knew."""
+    base = sqlite3.connect(state.ledger, isolation_level=None)
+    for script in [*MIGRATIONS.values()][:version]:
+        base.executescript(script)
+    base.execute(f"PRAGMA user_version = {version}")
+    return base
 
 
 def test_a_collection_comes_back_as_it_was(state, xrays):
@@ -114,13 +124,8 @@ def test_candidates_from_elsewhere_come_back_with_their_origin(state, xrays):
 def test_a_ledger_of_an_earlier_version_knows_that_screens_judged(state, xrays):
     """Before, no verdict said whether a person gave it, and none did."""
     found = scan(xrays)
-    database = sqlite3.connect(state.ledger, isolation_level=None)
-    before = next(number for number, script in enumerate(MIGRATIONS) if "ADD COLUMN judge" in script)
-    for script in MIGRATIONS[:before]:
-        database.executescript(script)
-    database.execute(f"PRAGMA user_version = {before}")
     candidate = Candidate("NODULE", state.candidates / "x.png", "ab", JOB)
-    with contextlib.closing(database):
+    with contextlib.closing(of_version(state, [*MIGRATIONS].index("images made elsewhere"))) as database:
         row = (hashlib.sha256(b"xrays").hexdigest()[:16], JOB.id, "NODULE", "x.png", "ab", JOB.to_json())
         database.execute("INSERT INTO candidates VALUES (?, ?, ?, ?, ?, ?)", row)
         database.execute("INSERT INTO verdicts VALUES (?, ?, 'accept', '{}', '[]', 'sound gate', '')", row[:2])
@@ -179,9 +184,10 @@ def test_a_block_is_written_whole_or_not_at_all(state, xrays):
 def test_settings_and_adapters_are_remembered(state, xrays):
     found = scan(xrays)
     with Ledger(state) as ledger:
-        assert ledger.setting(found, "output") is None
-        ledger.save_setting(found, "output", {"size": [1, 2]})
-        assert ledger.setting(found, "output") == {"size": [1, 2]}
+        assert ledger.setting(found, BASE.of("mine")) is None
+        ledger.save_setting(found, BASE.of("mine"), {"place": "models/mine"})
+        assert ledger.setting(found, BASE.of("mine")) == {"place": "models/mine"}
+        assert ledger.setting(found, BASE.of("yours")) is None
         for name in ("old", "new"):
             ledger.add_adapter(found, state.adapters / name)
         assert [path.name for path in ledger.adapters(found)] == ["new", "old"]
@@ -264,8 +270,7 @@ def test_a_ledger_of_the_first_version_keeps_its_data(tmp_path, xrays):
     found = scan(xrays, r"(p\d+)")
     split = draw_split(found)
     key = hashlib.sha256(b"xrays").hexdigest()[:16]
-    with contextlib.closing(sqlite3.connect(state.ledger)) as old:
-        old.executescript(f"{MIGRATIONS[0]}; PRAGMA user_version = 1;")
+    with contextlib.closing(of_version(state, 1)) as old:
         old.execute("INSERT INTO collections VALUES (?, 'xrays', '(p\\d+)', '2026-01-01')", (key,))
         columns = [
             "label",
@@ -291,7 +296,6 @@ def test_a_ledger_of_the_first_version_keeps_its_data(tmp_path, xrays):
         old.execute("INSERT INTO verdicts VALUES (?, ?, 'accept', '{}', '[]', 'soundness', 'x')", (key, JOB.id))
         old.execute("INSERT INTO adapters VALUES (?, 'mine', 'x')", (key,))
         old.execute("INSERT INTO settings VALUES (?, 'look', '1')", (key,))
-        old.commit()
     with Ledger(state) as ledger:
         again = ledger.load_collection()
         assert again.patient_pattern == r"(p\d+)"
@@ -302,7 +306,7 @@ def test_a_ledger_of_the_first_version_keeps_its_data(tmp_path, xrays):
         assert (stored.origin, stored.seed, stored.fold_count) == ("drawn", 7, 0)
         assert list(ledger.candidates(again, "NODULE")) == [JOB.id]
         assert [folder.name for folder in ledger.adapters(again)] == ["mine"]
-        assert ledger.setting(again, "look") == 1
+        assert ledger.setting(again, LOOK) == 1
         assert (ledger.exposed(again), ledger.load_contents(again.root)) == (set(), {})
 
 

@@ -64,9 +64,28 @@ def test_the_second_of_two_is_refused_with_the_firsts_process_id(work, arguments
     assert not (work / ".balance").exists() or (work / ".balance" / "lock.holder").read_text() == str(os.getpid())
 
 
+def second(folder):
+    """Another process that asks for the lock: what it says."""
+    program = (
+        "from pathlib import Path; from balancer.store.state_dir import locked_near\nwith locked_near(Path()): pass"
+    )
+    environment = {**os.environ, "PYTHONPATH": ":".join(sys.path)}
+    command = [sys.executable, "-c", program]
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False).stderr
+
+
 def test_the_nearest_state_folder_is_locked_and_none_is_made(work, tmp_path_factory):
     elsewhere = tmp_path_factory.mktemp("elsewhere")
-    with locked_near(elsewhere, work / "xrays"), pytest.raises(StateError, match=str(os.getpid())), locked_near(work):
-        pass
+    with locked_near(elsewhere, work / "xrays"):
+        assert f"process {os.getpid()} is at work" in second(work)
+    assert second(work) == ""
     with locked_near(elsewhere):
         assert list(elsewhere.iterdir()) == []
+
+
+def test_a_block_within_a_block_holds_the_same_lock(work):
+    with locked_near(work):
+        with locked_near(work / "xrays"):
+            pass
+        assert f"process {os.getpid()} is at work" in second(work)
+    assert second(work) == ""

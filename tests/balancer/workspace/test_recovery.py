@@ -7,7 +7,7 @@ import pytest
 from balancer.collection.scan import scan
 from balancer.errors import DamagedLedger, StateError
 from balancer.store.database import Ledger
-from balancer.store.serialization import failed
+from balancer.store.faults import failed
 from balancer.store.state_dir import State
 from balancer.workspace.recovery import set_aside_if_damaged, split_of, take_up_adapters
 
@@ -60,7 +60,7 @@ def test_a_lost_table_is_named(state):
     ("change", "what"),
     [
         ("INSERT INTO verdicts (decision, scores, reasons) VALUES ('accfpt', '{}', '[]')", "'accfpt'"),
-        ("INSERT INTO split_parts VALUES ('a', 'b', 'tesu', NULL)", "'tesu'"),
+        ("INSERT INTO split_parts (collection, path, part) VALUES ('a', 'b', 'tesu')", "'tesu'"),
     ],
 )
 def test_a_word_that_is_none_is_damage(state, change, what):
