@@ -39,7 +39,9 @@ def test_as_json_and_another_model_is_not_taken_for_the_one_that_drew(filled, ch
     assert found.keys() >= {"verdict", "fixes", "flagged", "p_value", "classes", "leans", "left_out", "settings"}
     assert all(0 <= each["area"]["low"] <= each["area"]["high"] <= 1 for each in found["classes"][0]["detectors"])
     assert "not the one that made these images" in done.stderr
-    assert found["left_out"] == ["real images through the generator's autoencoder: its model is not on this machine"]
+    assert (
+        "real normal images through the generator's autoencoder: its model is not on this machine" in found["left_out"]
+    )
 
 
 def test_quality_says_a_sentence_a_class(filled):
