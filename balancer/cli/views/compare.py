@@ -13,7 +13,7 @@ from balancer.text import printable
 if TYPE_CHECKING:
     from analysis.comparison.inference.result import Comparison
     from analysis.comparison.inference.selection import Choice
-    from balancer.cli.session import Session
+    from balancer.workspace.workspace import Session
 
 METRICS = "metrics.json"
 

@@ -25,6 +25,7 @@ _LEFT_OUT = ("lock", "ledger.sqlite-wal", "ledger.sqlite-shm", "reports/contact-
 def main(target: Path) -> None:
     """Make `target/work.tar.xz`: a collection, its state folder and its balanced folder."""
     from tests.tiny import write_xrays
+
     from tests.torture import forked, free
 
     with tempfile.TemporaryDirectory() as scratch:
@@ -75,9 +76,10 @@ def _done(ended) -> None:
 
 def _decide(work: Path) -> None:
     """A reader rejects an image and sends another to review; another reader answers in a blinded study."""
-    from balancer.jobs import Reading
     from balancer.ledger import Ledger
     from balancer.state import State
+
+    from balancer.jobs import Reading
 
     state = State(work / ".balance")
     os.chdir(work)
