@@ -36,6 +36,13 @@ class PlaceFields(TypedDict):
     place: str
 
 
+class RunFields(TypedDict):
+    """A command's settings, as far as they are not the usual ones, and how long it took."""
+
+    settings: Mapping[str, Any]
+    seconds: float
+
+
 class FillFields(TypedDict):
     """The last fill, as far as it takes to merge it again."""
 
@@ -72,11 +79,11 @@ ACCEPTED = Setting[Mapping[str, str]]("accepted licences")
 """Names of licences by the hash of the weights that they were accepted for."""
 BASE = Setting[PlaceFields]("base of ")
 """The base of an adapter, by the adapter's name."""
-RUN = Setting[Mapping[str, Any]]("run of ")
-"""The settings of a command's last run, or of the run that made a model, and the seconds that it took."""
+RUN = Setting[RunFields]("run of ")
+"""A command's last run, or the run that made a model."""
 ASKED = Setting[Mapping[str, Any]]("asked of ")
-"""The same as version 0.1 remembered it: options by the names that were typed."""
+"""What version 0.1 kept in place of `RUN`: the options."""
 SECONDS = Setting[float]("seconds of ")
-"""How long that took."""
+"""And how long it took."""
 STUDY = Setting[Sequence[str]]("blinded study: ")
 """The images of a blinded study, by its name."""

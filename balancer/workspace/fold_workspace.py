@@ -14,6 +14,7 @@ from balancer.collection.scan import Collection
 from balancer.splits.split import Split, draw_fold
 from balancer.store.database import Ledger
 from balancer.store.state_dir import NAME, State
+from balancer.workspace.recognition import recognise_files
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,8 @@ def make_workplace(folder: Path, collection: Collection, split: Split) -> Workpl
     state = State(folder / NAME)
     state.folder.mkdir(parents=True, exist_ok=True)
     with Ledger(state) as ledger:
+        for moved in recognise_files(ledger, collection.root, collection.images[["size", "mtime_ns"]]).moved:
+            ledger.move_collection(moved, collection.root)
         known = ledger.load_collection(collection.root)
         stored = None if known is None else ledger.load_split(known)
         if stored is None or stored.sha256 != split.sha256:

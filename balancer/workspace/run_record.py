@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from balancer.settings import Settings
-from balancer.store.settings import ASKED, RUN, SECONDS
+from balancer.store.settings import ASKED, RUN, SECONDS, RunFields
 from balancer.workspace.last_fill import portable
 
 if TYPE_CHECKING:
@@ -32,10 +32,10 @@ def remember_run(session: Session, command: str, settings: Settings, seconds: fl
     kept = settings.with_places(lambda place: portable(Path(place), session.state) if Path(place).exists() else place)
     with session.ledger.atomic():
         for name in filter(None, (command, made and f"{command}: {made}")):
-            earlier = session.ledger.setting(session.collection, RUN.of(name)) or {}
-            same = earlier.get("settings") == kept.to_json()
-            longest = max(seconds, earlier["seconds"]) if same else seconds
-            record = {"settings": kept.to_json(), "seconds": round(longest, 1)}
+            earlier = session.ledger.setting(session.collection, RUN.of(name))
+            same = earlier is not None and earlier["settings"] == kept.to_json()
+            longest = max(seconds, earlier["seconds"]) if earlier is not None and same else seconds
+            record = RunFields(settings=kept.to_json(), seconds=round(longest, 1))
             session.ledger.save_setting(session.collection, RUN.of(name), record)
 
 

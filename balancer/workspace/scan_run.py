@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from balancer.collection.imbalance import Imbalance, measure_imbalance
@@ -59,6 +60,7 @@ def scan(workspace: Workspace, settings: ScanSettings, *, progress: Progress = S
 
     state = find_or_make_state(workspace.home, require_folder(settings.data))
     with _opened(state, progress) as ledger:
+        _recognise(ledger, settings.data, progress)
         earlier = ledger.load_collection(settings.data)
         pattern = _pattern(settings, earlier, progress)
         table = _table(settings, earlier, progress)
@@ -100,6 +102,30 @@ def _opened(state: State, progress: Progress) -> Iterator[Ledger]:
             yield ledger
 
 
+def _recognise(ledger: Ledger, root: Path, progress: Progress) -> None:
+    """Have a collection that was moved keep all that is known of it; say so, and where a copy begins anew."""
+    from balancer.workspace.recognition import recognise
+
+    found = recognise(ledger, root)
+    if found.moved:
+        known, others = found.moved[-1], found.moved[:-1]
+        ledger.move_collection(known, root)
+        progress.message(
+            f"Recognised by its files: this collection was {printable(str(known.root))}. Its patients, split, verdicts "
+            "and decisions are kept."
+        )
+        for other in others:
+            progress.message(
+                f"Note: {printable(str(other.root))}, which is gone too, had the same files; the one scanned last is "
+                "taken."
+            )
+    for other in () if found.moved else found.copied:
+        progress.message(
+            f"Note: {printable(str(other.root))} has the same files and is still there: this is another collection, "
+            "with patients, a split and verdicts of its own."
+        )
+
+
 def _pattern(settings: ScanSettings, earlier: Collection | None, progress: Progress) -> str | None:
     """The expression that finds patients: the given one, else that of the last scan."""
     if settings.patient is not None:
@@ -113,8 +139,6 @@ def _pattern(settings: ScanSettings, earlier: Collection | None, progress: Progr
 
 def _table(settings: ScanSettings, earlier: Collection | None, progress: Progress) -> PatientTable | TableRef | None:
     """The table of patients that is named, else the one of the last scan; of one that is gone, its reference."""
-    from pathlib import Path
-
     from balancer.collection.metadata_table import parse_columns, read_table
 
     last = None if earlier is None else earlier.table
