@@ -92,6 +92,11 @@ class Screen:
     _seen: dict[str, _Seen] = field(default_factory=dict)
     _structure: SourceGate | None = None  # fitted when the first image made from another is judged
 
+    @property
+    def patients(self) -> int:
+        """How many patients there are to compare with."""
+        return len(self.reals.calibrators.places)
+
     def __call__(self, batch: Sequence[Candidate], accepted: Sequence[Candidate]) -> list[Verdict]:
         """Return one verdict a candidate; each must also be new beside those accepted before it."""
         with one_thread():
