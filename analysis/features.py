@@ -133,7 +133,9 @@ def train_embedding(
     return Embedding(network.to(memory_format=torch.contiguous_format).eval())  # as it will be when loaded
 
 
-def _loss(network: _Network, images: Batch, groups: torch.Tensor, chance: torch.Generator, machine: Machine) -> torch.Tensor:
+def _loss(
+    network: _Network, images: Batch, groups: torch.Tensor, chance: torch.Generator, machine: Machine
+) -> torch.Tensor:
     """InfoNCE between two edited copies of each image, and the entropy regulariser (Pizzi et al. 2022, eq. 4)."""
     views = torch.cat([apply_edits(images, draw_edits(len(images), chance), chance) for _ in range(2)])
     with machine.autocast():

@@ -41,7 +41,6 @@ __all__ = [
 Scores = dict[str, float | str]
 
 
-
 def why_unscreened(collection: Xrays) -> str:
     """Why copies of patients cannot be looked for in this collection; "" when they can."""
     known = collection.images["patient"].notna().any()

@@ -172,7 +172,9 @@ def show_unscreened(judged: Sequence[Judged]) -> None:
     """Say what was not screened, and why."""
     for reason in unscreened(judged):
         message(
-            f"{reason[:1].upper()}{reason[1:]}." if reason.startswith((NONE, _WORD, _WARNED)) else f"Not screened: {reason}."
+            f"{reason[:1].upper()}{reason[1:]}."
+            if reason.startswith((NONE, _WORD, _WARNED))
+            else f"Not screened: {reason}."
         )
 
 
