@@ -118,7 +118,7 @@ def judge(
 
 
 def is_usable(verdict: Verdict, decisions: Container[str] = USABLE) -> bool:
-    """Whether an image may be merged: by what was decided; where nothing could be, by the user's word or with a warning.
+    """Whether an image may be merged: by what was decided; where nothing could be, by the user's word or a warning.
 
     >>> is_usable(Verdict("unscreened", {}, (), NO_SCREEN), ["accept"])
     True

@@ -29,7 +29,7 @@ def cores() -> int:
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """In the block torch computes in this thread alone: of many small calls, several threads only wait for each other."""
+    """In the block torch computes in this thread alone: for many small calls, several only wait for each other."""
     import torch
 
     before = torch.get_num_threads()

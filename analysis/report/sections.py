@@ -224,9 +224,9 @@ def _copy_blocks(found: Copies) -> list[Block]:
     review, reject = _beyond(found)
     asked = f"Beyond {review} of the patients a person is asked, beyond" if review != reject else "Beyond"
     told = (
-        f"How near images come to the nearest image of another patient. {asked} {reject} an image is rejected: of images "
-        "that are no copies, at most the rest are. It is no rate of copies found. A line to the right of the real one "
-        "means copying; what is beyond the edge is shown at it."
+        f"How near images come to the nearest image of another patient. {asked} {reject} an image is rejected: of "
+        "images that are no copies, at most the rest are. It is no rate of copies found. A line to the right of the "
+        "real one means copying; what is beyond the edge is shown at it."
     )
     blocks: list[Block] = [Plot(svg, told), _copy_table(found), Words(_rule_of_three(found), "quiet")]
     if not found.certain:
@@ -262,8 +262,8 @@ def _rule_of_three(found: Copies) -> str:
         return "This does not make any image anonymous."
     most = min(1.0, 3 / count)
     return (
-        f"0 of {count:,} accepted images are beyond {_beyond(found)[1]}, so at most {most:.1%} of such images would be, by this "
-        "measure (rule of three). That does not make them anonymous."
+        f"0 of {count:,} accepted images are beyond {_beyond(found)[1]}, so at most {most:.1%} of such images would be, "
+        "by this measure (rule of three). That does not make them anonymous."
     )
 
 

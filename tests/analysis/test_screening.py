@@ -123,7 +123,8 @@ def test_copies_are_found_however_they_were_edited(drawn, sources, tmp_path, nam
         copy = EDITS[name](Image.open(source), chance)
         verdict = screen([candidate(tmp_path / f"{number}.png", copy, source.parent.name)], [])[0]
         place = source.relative_to(collection.root).as_posix()
-        why = f"copy: nearer to a real image than all but {screen.calibration.reject:.1%} of other patients come (nearest: {place})"
+        rate = f"{screen.calibration.reject:.1%}"
+        why = f"copy: nearer to a real image than all but {rate} of other patients come (nearest: {place})"
         found.append(
             verdict.decision == "reject" and why in verdict.reasons and verdict.scores["copy_nearest"] == place
         )
