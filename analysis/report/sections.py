@@ -262,8 +262,8 @@ def _rule_of_three(found: Copies) -> str:
         return "This does not make any image anonymous."
     most = min(1.0, 3 / count)
     return (
-        f"0 of {count:,} accepted images are beyond {_beyond(found)[1]}, so at most {most:.1%} of such images would be, "
-        "by this measure (rule of three). That does not make them anonymous."
+        f"0 of {count:,} accepted images are beyond {_beyond(found)[1]}, so at most {most:.1%} of such images would "
+        "be, by this measure (rule of three). That does not make them anonymous."
     )
 
 
