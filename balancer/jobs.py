@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -60,7 +61,7 @@ class Method:
     reference: Sample | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # no slots: the id is kept beside the fields
 class Job:
     """One image to make: number `index` of its label, and the file it becomes.
 
@@ -76,9 +77,9 @@ class Job:
     method: Method
     output: OutputFormat
 
-    @property
+    @cached_property
     def id(self) -> str:
-        """20 hexadecimal digits of the SHA-256 of all fields."""
+        """20 hexadecimal digits of the SHA-256 of all fields, computed once."""
         return hashlib.sha256(self.to_json().encode()).hexdigest()[:20]
 
     def to_json(self) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -152,7 +152,7 @@ class Calibration:
     @property
     def joint(self) -> npt.NDArray[np.float64]:
         """The rarities of the patients themselves, sorted."""
-        return np.sort(_joint(list(self.spaces.values())))
+        return np.sort(_rarest(map(_rarities, self.spaces.values())))
 
     @property
     def sufficient(self) -> bool:
@@ -178,20 +178,17 @@ class Calibration:
 
     def rarity(self, values: Values) -> float:
         """-log of the share of patients who come as near, in the space where that is rarest."""
-        return float(self._with(values)[0][-1])
+        return float(self._joint(values)[-1])
 
     def p_value(self, values: Values, nearest: Mapping[str, int] = _NOBODY) -> float:
         """The probability, at most, that an image of a further patient comes as near: a conformal p-value.
 
         The candidate is ranked among the patients by a rule that treats all alike (Vovk, Gammerman and Shafer 2005,
         doi:10.1007/b106715). `nearest` is the patient in each space to whom it comes so near: he comes as near to the
-        candidate, so he counts as well if he is one of those who calibrate.
+        candidate, which counts where he is one of those who calibrate.
         """
-        joint, space = self._with(values)
-        as_near = joint[:-1] >= joint[-1]
-        if (row := self.rows.get(nearest.get(space, -1))) is not None:
-            as_near[row] = True
-        return (1 + int(as_near.sum())) / len(joint)
+        joint = self._joint(values, nearest)
+        return (1 + int((joint[:-1] >= joint[-1]).sum())) / len(joint)
 
     def percentile(self, values: Values, nearest: Mapping[str, int] = _NOBODY) -> float:
         """How many of 100 further patients come less near."""
@@ -204,11 +201,15 @@ class Calibration:
         chance = self.p_value(values, nearest) - _EPSILON
         return "reject" if chance <= self.reject else "review" if chance <= self.review else "accept"
 
-    def _with(self, values: Values) -> tuple[npt.NDArray[np.float64], str]:
-        """The rarities of the patients and, last, of a candidate, and the space where the candidate is rarest."""
-        levels = [np.append(each, values[name]) for name, each in self.spaces.items()]
-        rarest = max(zip(levels, self.spaces, strict=True), key=lambda pair: float(_rarities(pair[0])[-1]))
-        return _joint(levels), rarest[1]
+    def _joint(self, values: Values, nearest: Mapping[str, int] = _NOBODY) -> npt.NDArray[np.float64]:
+        """The rarities of the patients and, last, of a candidate."""
+        found = []
+        for space, own in self.spaces.items():
+            levels = np.append(own, values[space])
+            if (row := self.rows.get(nearest.get(space, -1))) is not None:
+                levels[row] = max(levels[row], values[space])
+            found.append(_rarities(levels))
+        return _rarest(found)
 
 
 def calibrate(
@@ -273,9 +274,9 @@ def _one_each(groups: npt.NDArray[np.int64], some: npt.NDArray[np.bool_], names:
     return np.array(list(first.values()), np.int64)
 
 
-def _joint(levels: Sequence[npt.NDArray[np.float64]]) -> npt.NDArray[np.float64]:
+def _rarest(rarities: Iterable[npt.NDArray[np.float64]]) -> npt.NDArray[np.float64]:
     """Of each image the rarity in the space where it is rarest."""
-    return np.round(np.max([_rarities(each) for each in levels], axis=0), 6)
+    return np.round(np.max(list(rarities), axis=0), 6)
 
 
 def _rarities(levels: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

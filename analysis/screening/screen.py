@@ -82,6 +82,11 @@ class Screen:
     _seen: dict[str, _Seen] = field(default_factory=dict)
     _structure: SourceGate | None = None  # fitted when the first image made from another is judged
 
+    @property
+    def patients(self) -> int:
+        """How many patients there are to compare with."""
+        return len(self.reals.calibrators.places)
+
     def __call__(self, batch: Sequence[Candidate], accepted: Sequence[Candidate]) -> list[Verdict]:
         """Return one verdict a candidate; each must also be new beside those accepted before it."""
         with one_thread():
@@ -269,7 +274,8 @@ def _calibrated(reals: Reals, pool: Views, cache: Path, watch: Watch) -> tuple[C
     if found is None:
         views = Views.of(reals.images.greys[asked], reals.embedding if reals.calibrators.detector else None)
         found = calibrate(views, reals.groups[asked], pool, reals.groups, watch("Calibrating the copy threshold"))
-        write_whole(place, json.dumps(found).encode())
+        kept = {"found": found, "learned": reals.calibrators.learned}
+        write_whole(place, json.dumps(kept).encode())
     if len(found) < WARNING_PATIENTS:  # also where all images are one: no patient has another to be compared with
         patients = f"{len(asked)} patient{'s' if len(asked) != 1 else ''}"
         return None, f"only {patients} to compare with, and a threshold for copies takes {WARNING_PATIENTS}"
@@ -278,7 +284,7 @@ def _calibrated(reals: Reals, pool: Views, cache: Path, watch: Watch) -> tuple[C
 
 def _stored(place: Path) -> list[Mapping[str, float]] | None:
     try:
-        found = json.loads(place.read_bytes())
+        found = json.loads(place.read_bytes())["found"]
         return found if isinstance(found, list) and found else None
-    except (OSError, ValueError):
+    except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -95,10 +95,12 @@ class Embedding:
 def usual_steps(count: int) -> int:
     """Training steps for so many images: by number, not by time, so that a machine repeats itself.
 
+    The pixels find nearly all edited copies; more steps than these raised the share of planted ones no further.
+
     >>> usual_steps(200), usual_steps(2000), usual_steps(100_000)
-    (100, 400, 800)
+    (60, 250, 400)
     """
-    return max(100, min(800, count // 5))
+    return max(60, min(400, count // 8))
 
 
 def train_embedding(

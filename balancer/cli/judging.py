@@ -22,6 +22,12 @@ NONE = "screening: none, by the user's word (--no-screen)"
 ELSEWHERE = "generator exposure unknown: what made the images from elsewhere was trained on is not on record here"
 _COPY = "copy: not screened: "
 _WORD = "copies of patients not screened, accepted at the user's word: "
+_WARNED = "warning: copies of patients not excluded, but for the same picture again: "
+_BY_WORD, _TOO_FEW = (
+    "user's word",
+    "too few patients",
+)  # as in balancer.filling.screening, not imported for --help's sake
+_LET_IN = {_BY_WORD: "unscreened at the user's word", _TOO_FEW: "too few patients for a threshold"}
 _REASONS = 5
 
 
@@ -49,20 +55,21 @@ class NoScreen:
 
 
 @dataclass(frozen=True, slots=True)
-class AtTheUsersWord:
-    """Lets in what the gates find no fault with but cannot screen for copies; the verdict says whose word that was."""
+class Unscreened:
+    """Lets in what the gates find no fault with but cannot screen for copies; `reviewer` says why it is let in."""
 
     gates: Gates
+    reviewer: str
 
     @property
     def name(self) -> str:
         """Who judges: what the gates alone had judged is judged anew."""
-        return f"{self.gates.name}, unscreened at the user's word"
+        return f"{self.gates.name}, {_LET_IN[self.reviewer]}"
 
     def __call__(self, batch: Sequence[Candidate], accepted: Sequence[Candidate]) -> list[Verdict]:
         """Return one verdict a candidate."""
         return [
-            replace(verdict, reviewer="user's word") if verdict.decision == "unscreened" else verdict
+            replace(verdict, reviewer=self.reviewer) if verdict.decision == "unscreened" else verdict
             for verdict in self.gates(batch, accepted)
         ]
 
@@ -109,8 +116,10 @@ def fit_gates(session: Session, exposed: frozenset[str] = frozenset()) -> Gates:
 def choose_screen(gates: Gates | None, word: Word) -> Screen:
     """The judge of synthetic images, whoever made them; without gates nothing is screened.
 
+    Where patients are known, but too few for a threshold, the user is warned.
+
     Raises:
-        ScreenError: copies of patients cannot be looked for, and the user has not said that they need not.
+        ScreenError: no patients are known, and the user has not said that they need not be.
     """
     from balancer.errors import ScreenError
 
@@ -119,12 +128,15 @@ def choose_screen(gates: Gates | None, word: Word) -> Screen:
     if not gates.unscreened:
         return gates
     if word.accept_unscreened:
-        return AtTheUsersWord(gates)
-    raise ScreenError(
-        needed="enough patients in the training part, to screen for copies of them",
-        found=gates.unscreened,
-        next_step="scan more patients, or take the images without this gate, at your word: --accept-unscreened",
-    )
+        return Unscreened(gates, _BY_WORD)
+    if not gates.patients:
+        raise ScreenError(
+            needed="known patients in the training part, to screen for copies of them",
+            found=gates.unscreened,
+            next_step="scan with --patient, or take the images without this check: --accept-unscreened",
+        )
+    message(f"{_WARNED[0].upper()}{_WARNED[1:]}{printable(gates.unscreened)}.")
+    return Unscreened(gates, _TOO_FEW)
 
 
 class Watch:
@@ -155,15 +167,18 @@ def unscreened(judged: Sequence[Judged]) -> list[str]:
 
 
 def _told(reason: str, verdict: Verdict) -> str:
-    """A reason with whose word let the image in all the same."""
-    return f"{_WORD}{reason.removeprefix(_COPY)}" if verdict.reviewer == "user's word" else reason
+    """A reason with why the image was let in all the same."""
+    prefix = {_BY_WORD: _WORD, _TOO_FEW: _WARNED}.get(verdict.reviewer, _COPY)
+    return f"{prefix}{reason.removeprefix(_COPY)}" if reason.startswith(_COPY) else reason
 
 
 def show_unscreened(judged: Sequence[Judged]) -> None:
     """Say what was not screened, and why."""
     for reason in unscreened(judged):
         message(
-            f"{reason[:1].upper()}{reason[1:]}." if reason.startswith((NONE, _WORD)) else f"Not screened: {reason}."
+            f"{reason[:1].upper()}{reason[1:]}."
+            if reason.startswith((NONE, _WORD, _WARNED))
+            else f"Not screened: {reason}."
         )
 
 

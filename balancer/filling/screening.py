@@ -18,8 +18,9 @@ from balancer.store.review_log import Decision
 Judged = tuple[Candidate, Verdict]
 USABLE = ("accept",)
 """Decisions that let an image into the balanced folder; "review" becomes one of them when a person has looked."""
-NO_SCREEN, BY_WORD = "no screen", "user's word"
-"""Who lets an unscreened image in: the user, who wants no screening at all, or takes what cannot be screened."""
+NO_SCREEN, BY_WORD, TOO_FEW = "no screen", "user's word", "too few patients"
+"""Who lets an unscreened image in: the user, who wants no screening at all, or takes what cannot be screened; or that
+patients are known, but too few for a threshold, of which the user is warned."""
 
 
 class Screen(Protocol):
@@ -117,13 +118,13 @@ def judge(
 
 
 def is_usable(verdict: Verdict, decisions: Container[str] = USABLE) -> bool:
-    """Whether an image may be merged: by what was decided, or by the user's word where nothing could be.
+    """Whether an image may be merged: by what was decided; where nothing could be, by the user's word or a warning.
 
     >>> is_usable(Verdict("unscreened", {}, (), NO_SCREEN), ["accept"])
     True
     """
     return verdict.decision in decisions or (
-        verdict.decision == "unscreened" and verdict.reviewer in (NO_SCREEN, BY_WORD)
+        verdict.decision == "unscreened" and verdict.reviewer in (NO_SCREEN, BY_WORD, TOO_FEW)
     )
 
 

@@ -33,6 +33,13 @@ def test_the_id_is_the_hash_of_everything():
     assert len({JOB.id, *(job.id for job in others)}) == 8
 
 
+def test_the_id_is_computed_once_and_is_no_field(monkeypatch):
+    job, written = replace(JOB), []
+    monkeypatch.setattr(Job, "to_json", lambda self: written.append(self) or "{}")
+    assert len({job.id for _ in range(8)}) == len(written) == 1
+    assert job == replace(JOB)
+
+
 def test_seeds_are_their_own_for_each_run_label_and_index():
     seeds = {job_seed(run, label, index) for run in (0, 1) for label in ("a", "b") for index in (0, 1)}
     assert len(seeds) == 8

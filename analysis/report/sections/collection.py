@@ -201,7 +201,7 @@ def copies(facts: Facts) -> Section:
     """Distances of synthetic images to patients, beside those between patients."""
     title, found = "Copies of patients", facts.copies
     if found is None:
-        why = "Distances to patients are known where copies were screened for: it takes 200 known patients and a fill."
+        why = "Distances to patients are known where copies were screened for: it takes 19 known patients and a fill."
         return Section("copies", title, missing(why, _FILL))
     return Section("copies", title, _copy_blocks(found))
 
@@ -223,12 +223,14 @@ def _copy_blocks(found: Copies) -> list[Block]:
         ("nearness to the nearest other patient (rarity) →", "share less near"),
         x_limits=(0, end),
         y_limits=(0, 1),
-        verticals=((found.review, "95%"), (found.reject, "99.5%")),
+        verticals=tuple(zip((found.review, found.reject), _beyond(found), strict=True)),
     )
+    review, reject = _beyond(found)
+    asked = f"Beyond {review} of the patients a person is asked, beyond" if review != reject else "Beyond"
     told = (
-        "How near images come to the nearest image of another patient. Beyond 95% of the real images a person is "
-        "asked, beyond 99.5% an image is rejected. A line to the right of the real one means copying; what is "
-        "beyond the edge is drawn at it."
+        f"How near images come to the nearest image of another patient. {asked} {reject} an image is rejected: of "
+        "images that are no copies, at most the rest are. It is no rate of copies found. A line to the right of the "
+        "real one means copying; what is beyond the edge is shown at it."
     )
     blocks: list[Block] = [Plot(svg, told), _copy_table(found), Words(_NOT_ANONYMOUS, "quiet")]
     if not found.certain:
@@ -243,7 +245,14 @@ def _copy_table(found: Copies) -> Table:
         [name, f"{len(values):,}", *(_above(values, limit) for limit in (found.review, found.reject))]
         for name, values in groups.items()
     ]
-    return Table("Images beyond the thresholds", ["images", "number", "beyond 95%", "beyond 99.5%"], rows)
+    beyond = [f"beyond {share}" for share in _beyond(found)]
+    return Table("Images beyond the thresholds", ["images", "number", *beyond], rows)
+
+
+def _beyond(found: Copies) -> tuple[str, str]:
+    """The shares of patients who come less near than each threshold, for review and rejection."""
+    review, reject = (f"{100 * (1 - rate):.3g}%" for rate in found.rates)
+    return review, reject
 
 
 def _above(values: Sequence[float], limit: float) -> str:

@@ -19,8 +19,9 @@ _SPACES = ("pixels", "embedding")
 class Copies:
     """Nearness as the screen measures it: `real` between patients, `synthetic` by class, to the nearest patient.
 
-    A nearness is the rarity (-log of the share of real images that come as near to another patient) in the space
-    where it is rarest. `certain`: the thresholds are those that the images were judged by.
+    A nearness is the rarity (-log of the share of patients who come as near to another one) in the space where it is
+    rarest. `rates` are the shares of further patients beyond `review` and `reject`, at most. `certain`: the thresholds
+    are those that the images were judged by.
     """
 
     real: tuple[float, ...]
@@ -28,6 +29,7 @@ class Copies:
     accepted: tuple[float, ...]
     review: float
     reject: float
+    rates: tuple[float, float]
     certain: bool
 
 
@@ -48,8 +50,9 @@ def measure_copies(cache: Path, judged: Mapping[str, Sequence[Verdict]], usable:
         real=tuple(calibration.joint.tolist()),
         synthetic={label: _rarities(calibration, verdicts) for label, verdicts in fitting.items() if verdicts},
         accepted=_rarities(calibration, accepted),
-        review=calibration.review,
-        reject=calibration.reject,
+        review=calibration.limit(calibration.review),
+        reject=calibration.limit(calibration.reject),
+        rates=(calibration.review, calibration.reject),
         certain=certain,
     )
 
@@ -70,17 +73,24 @@ def _calibration(cache: Path, verdicts: Sequence[Verdict]) -> tuple[Calibration 
 
 def _read(path: Path) -> Calibration | None:
     try:
-        stored = [mapping(each) for each in entries(json.loads(path.read_bytes()))]
+        kept = json.loads(path.read_bytes())
+        stored = [mapping(each) for each in entries(mapping(kept).get("found") or kept)]  # version 0.1: a list alone
     except (OSError, ValueError, RecursionError):
         return None
     names = {name for each in stored for name in each}
     sound = all(real(each.get(name)) is not None for each in stored for name in names)
-    return Calibration.of(stored) if stored and names and names <= set(_SPACES) and sound else None
+    if not (stored and names and names <= set(_SPACES) and sound):
+        return None
+    return Calibration.of(stored, learned=mapping(kept).get("learned") is True)
 
 
 def _agrees(calibration: Calibration, verdict: Verdict) -> bool:
+    """Whether a percentile comes out again, or one patient less: the one nearest to an image counts as near as it."""
     values, percentile = _values(verdict), real(verdict.scores.get("copy_percentile"))
-    return set(calibration.spaces) <= set(values) and calibration.percentile(values) == percentile
+    if percentile is None or not set(calibration.spaces) <= set(values):
+        return False
+    less = calibration.percentile(values) - percentile
+    return -0.01 < less < 100 / (len(calibration) + 1) + 0.01
 
 
 def _values(verdict: Verdict) -> dict[str, float]:

@@ -139,9 +139,10 @@ def _screening(facts: Facts) -> str:
     said += f", and {counts['unscreened']:,} could not be screened for copies" if counts["unscreened"] else ""
     if facts.copies is None:
         return f"{said}."
+    review, reject = facts.copies.rates
     return (
-        f"{said}. Candidates nearer to a patient's image than 99.5% of {len(facts.copies.real):,} real images are to "
-        "another patient's were rejected; those beyond 95% were left to a reader."
+        f"{said}. Candidates were rejected as copies beyond a conformal threshold from {len(facts.copies.real):,} "
+        f"patients (at most {reject:.1%} of images that are no copies), and left to a reader beyond {review:.1%}."
     )
 
 

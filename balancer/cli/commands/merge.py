@@ -44,7 +44,7 @@ def merge(
     from balancer.cli.commands.screen import show_outcomes, take_in
     from balancer.dataset.merge import check_out, default_out
     from balancer.splits.split import training_counts
-    from balancer.workspace.last_fill import LastFill
+    from balancer.workspace.last_fill import LastFill, known_of
 
     word = Word(no_screen, accept_unscreened)
     if candidates is None and word != Word():
@@ -59,27 +59,30 @@ def merge(
         check_out(place, session.collection.root, session.state.folder)
         if candidates is not None:
             show_outcomes(session, take_in(session, candidates, place, word))
-        elif last is None and not _from_elsewhere(session):
+        known = known_of(session.ledger, session.collection)
+        if candidates is None and last is None and not _from_elsewhere(known):
             raise PlanError(
                 needed="something to merge",
                 found="no fill yet, and no images from elsewhere",
                 next_step="balance fill --target 500, or: balance merge --from FOLDER",
             )
-        merged = merge_again(session, last, place)
+        merged = merge_again(session, last, place, known)
         show_classes(training_counts(session.collection, session.split), merged)
-        _show_short(session, last)
-        _show_left_out(session)
+        _show_short(last, known)
+        _show_left_out(session, known)
         if not merged.rebuilt:
             message("Nothing changed: the folder was already as it should be.")
         show_folder(merged)
 
 
-def merge_again(session: Session, last: LastFill | None, place: Path) -> MergeReport:
-    """Merge the last fill's images and those made elsewhere, as far as they are accepted now."""
+def merge_again(
+    session: Session, last: LastFill | None, place: Path, known: Mapping[str, Known] | None = None
+) -> MergeReport:
+    """Merge the last fill's images and those made elsewhere, as far as they are accepted in `known`, by default now."""
     from balancer.dataset.merge import merge as build
     from balancer.workspace.last_fill import known_of
 
-    known = known_of(session.ledger, session.collection)
+    known = known_of(session.ledger, session.collection) if known is None else known
     of_fill = [] if last is None else [each for judged in last.accepted(known).values() for each in judged]
     judged = [*of_fill, *(each for some in _elsewhere(session, known).values() for each in some)]
     facts = facts_of(session, last.run if last else {}, last.stamps if last else (), judged)
@@ -91,48 +94,46 @@ def merge_again(session: Session, last: LastFill | None, place: Path) -> MergeRe
 
 def show_elsewhere(session: Session) -> dict[str, int]:
     """Say how many accepted images from elsewhere are merged beside a fill's, by class; these numbers."""
-    counts = count_elsewhere(session)
-    for label, count in counts.items():
-        message(f"{printable(label)} also gets {count} accepted from elsewhere, beyond the target.")
-    _show_left_out(session)
-    return counts
-
-
-def count_elsewhere(session: Session) -> dict[str, int]:
-    """How many accepted images from elsewhere are merged beside a fill's, by class."""
-    from balancer.workspace.last_fill import known_of
-
-    found = _elsewhere(session, known_of(session.ledger, session.collection))
-    return {label: len(judged) for label, judged in found.items() if judged}
-
-
-def _from_elsewhere(session: Session) -> list[Judged]:
-    """All images from elsewhere that are on record, whatever was decided."""
     from balancer.workspace.last_fill import known_of
 
     known = known_of(session.ledger, session.collection)
+    counts = count_elsewhere(session, known)
+    for label, count in counts.items():
+        message(f"{printable(label)} also gets {count} accepted from elsewhere, beyond the target.")
+    _show_left_out(session, known)
+    return counts
+
+
+def count_elsewhere(session: Session, known: Mapping[str, Known] | None = None) -> dict[str, int]:
+    """How many accepted images from elsewhere are merged beside a fill's, by class."""
+    from balancer.workspace.last_fill import known_of
+
+    found = _elsewhere(session, known_of(session.ledger, session.collection) if known is None else known)
+    return {label: len(judged) for label, judged in found.items() if judged}
+
+
+def _from_elsewhere(known: Mapping[str, Known]) -> list[Judged]:
+    """All images from elsewhere that are on record, whatever was decided."""
     return [each for some in known.values() for each in some.judged.values() if each[0].job is None]
 
 
-def _show_left_out(session: Session) -> None:
+def _show_left_out(session: Session, known: Mapping[str, Known]) -> None:
     """Which images from elsewhere are not merged though nobody rejected them."""
     from balancer.filling.screening import is_usable
 
-    judged = _from_elsewhere(session)
+    judged = _from_elsewhere(known)
     undecided = sum(verdict.decision != "reject" and not is_usable(verdict) for _, verdict in judged)
     if undecided:
         message(f"Left out: {undecided} from elsewhere that nobody has decided about: balance review, or merge --from")
-    outdated = sum(is_usable(verdict) for _, verdict in judged) - sum(count_elsewhere(session).values())
+    outdated = sum(is_usable(verdict) for _, verdict in judged) - sum(count_elsewhere(session, known).values())
     if outdated:
         message(f"Left out: {outdated} from elsewhere, in a file format that the collection no longer has.")
         message("          To bring them into the new one: balance merge --from FOLDER")
 
 
-def _show_short(session: Session, last: LastFill | None) -> None:
+def _show_short(last: LastFill | None, known: Mapping[str, Known]) -> None:
     """Which classes have lost images since the last fill."""
-    from balancer.workspace.last_fill import known_of
-
-    found = {} if last is None else last.accepted(known_of(session.ledger, session.collection))
+    found = {} if last is None else last.accepted(known)
     for label, judged in found.items():
         wanted = 0 if last is None else last.deficits[label]
         if len(judged) < wanted:

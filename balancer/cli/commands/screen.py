@@ -69,7 +69,7 @@ def take_in(session: Session, folder: Path, place: Path, word: Word) -> list[Out
     judge = choose_screen(None if word.no_screen else fit_gates(session), word)
     store = session.state.candidates
     intake = Intake(session.collection, look, judge, store, source, known, session.ledger)
-    outcomes = _take(intake, session, seen, refused)
+    outcomes = _take(intake, session, seen, refused, known)
     gone = intake.withdraw(outcomes)
     if gone:
         message(f"Taken out again: {len(gone)} images of an earlier merge that are no longer in {shown(folder)}.")
@@ -105,12 +105,15 @@ def _judge_only(session: Session, folder: Path, own: Path) -> list[Outcome]:
     source = portable(folder, session.state)
     seen, refused = _at_the_door(session, folder, known, {}, source=source)
     nothing = {label: Known({}, {}) for label in known}
-    return _take(Intake(session.collection, look, fit_gates(session), own, source, nothing), session, seen, refused)
+    intake = Intake(session.collection, look, fit_gates(session), own, source, nothing)
+    return _take(intake, session, seen, refused, known)
 
 
-def _take(intake: Intake, session: Session, seen: Sequence[Seen], refused: Mapping[str, str]) -> list[Outcome]:
+def _take(
+    intake: Intake, session: Session, seen: Sequence[Seen], refused: Mapping[str, str], known: Mapping[str, Known]
+) -> list[Outcome]:
     judging = Progress("Judging")
-    outcomes = intake.take(seen, refused, _beside(session, intake, seen), progress=judging)
+    outcomes = intake.take(seen, refused, _beside(session, intake, seen, known), progress=judging)
     judging.close()
     return outcomes
 
@@ -146,11 +149,13 @@ def _at_the_door(
     return seen, faults(seen, real, part_of, [*generated, *others])
 
 
-def _beside(session: Session, intake: Intake, seen: Sequence[Seen]) -> dict[str, list[Candidate]]:
+def _beside(
+    session: Session, intake: Intake, seen: Sequence[Seen], known: Mapping[str, Known]
+) -> dict[str, list[Candidate]]:
     """What is accepted of each class beside these images: the last fill's and those from other folders."""
-    from balancer.workspace.last_fill import LastFill, known_of
+    from balancer.workspace.last_fill import LastFill
 
-    known, given = known_of(session.ledger, session.collection), {each.id for each in seen}
+    given = {each.id for each in seen}
     last = LastFill.load(session.ledger, session.collection)
     found = {} if last is None else {label: [c for c, _ in judged] for label, judged in last.accepted(known).items()}
     for label, each in known.items():

@@ -58,4 +58,4 @@ def test_one_image_is_not_enough(greys):
 
 
 def test_steps_grow_with_the_collection_up_to_a_bound():
-    assert [usual_steps(count) for count in (1, 2000, 10**6)] == [100, 400, 800]
+    assert [usual_steps(count) for count in (1, 2000, 10**6)] == [60, 250, 400]

@@ -236,9 +236,10 @@ def test_a_class_that_stays_short_is_told_by_the_exit_code(tmp_path, checkpoint)
 
 
 def test_what_cannot_be_screened_is_refused_before_the_first_image(work, checkpoint):
+    run(work, "scan", "xrays", "--patient", "")
     code, output = run(work, "fill", "--target", "20", "--model", str(checkpoint))
     assert code == 2
-    assert "found:  only 36 patients are known" in output
+    assert "found:  patients are unknown" in output
     assert "--accept-unscreened" in output
     assert not (work / ".balance" / "candidates").exists()
     code, output = run(work, "fill", "--target", "20", "--model", str(checkpoint), "--dry-run")
@@ -247,10 +248,11 @@ def test_what_cannot_be_screened_is_refused_before_the_first_image(work, checkpo
 
 
 def test_unscreened_images_say_whose_word_let_them_in(work, checkpoint):
+    run(work, "scan", "xrays", "--patient", "")
     code, output = fill(work, checkpoint, "--target", "NODULE=8")
     assert code == 0, output
-    assert "Not screened for copies of patients: only 36 patients are known" in output
-    assert "accepted at the user's word: only 36 patients" in (work / "xrays-balanced" / "balance.json").read_text()
+    assert "Not screened for copies of patients: patients are unknown" in output
+    assert "accepted at the user's word: patients are unknown" in (work / "xrays-balanced/balance.json").read_text()
     rows = pd.read_csv(work / "xrays-balanced" / "provenance.csv")
     assert set(rows["decision"]) == {"unscreened"}
     assert rows["reasons"].str.contains("copy: not screened").all()

@@ -34,11 +34,20 @@ def test_the_calibration_that_judged_is_found_again(tmp_path):
     found = measure_copies(tmp_path, {"nodule": verdicts, "normal": []}, [id(verdicts[0])])
     assert found.certain
     assert len(found.real) == len(CALIBRATION)
-    assert (found.review, found.reject) == (own.review, own.reject)
+    assert (found.review, found.reject) == (own.limit(own.review), own.limit(own.reject))
+    assert found.rates == (own.review, own.reject)
     assert found.synthetic["nodule"] == tuple(
         own.rarity({"pixels": pixels, "embedding": 0.5}) for pixels in (0.6, 0.7, 0.8)
     )
     assert found.accepted == found.synthetic["nodule"][:1]
+
+
+def test_whether_the_generator_knew_the_patients_is_kept_with_them(tmp_path):
+    (tmp_path / "calibration-1.json").write_text(json.dumps({"found": CALIBRATION, "learned": True}))
+    known = Calibration.of(CALIBRATION, learned=True)
+    found = measure_copies(tmp_path, {"nodule": [verdict(0.7, known)]}, [])
+    assert found.certain
+    assert found.rates == (known.review, known.reject)
 
 
 def test_of_another_calibration_it_is_said(tmp_path):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import time
 
@@ -69,7 +70,9 @@ def reject(work, label, count):
     state = find_state(work)
     with Ledger(state) as ledger:
         found = ledger.load_collection()
-        some = [c for c, v in ledger.candidates(found, label).values() if v.decision == "unscreened"][:count]
+        some = [c for c, v in ledger.candidates(found, label).values() if v.decision in ("accept", "unscreened")][
+            :count
+        ]
         for candidate in some:
             ledger.add_verdict(found, candidate.id, Verdict("reject", {}, (), "Dr. A"))
     return some
@@ -85,8 +88,8 @@ def test_screen_judges_and_writes_nothing_beside_its_report(work):
         + [f"EFFUSION/{name}.png" for name in (4, "bad", "real")]
     )
     assert all(each.keys() == {"path", "label", "decision", "reasons", "scores"} for each in images)
-    said = {each["path"]: (each["decision"], each["reasons"][0].split(":")[0]) for each in images}
-    assert said["NODULE/0.png"][0] == "unscreened"
+    said = {each["path"]: (each["decision"], "".join(each["reasons"][:1]).split(":")[0]) for each in images}
+    assert said["NODULE/0.png"][0] == "accept"
     assert said["NODULE/blank.png"] == ("reject", "sound")
     assert said["NODULE/copy.png"] == ("reject", "repeated")
     assert said["EFFUSION/bad.png"] == ("reject", "unreadable")
@@ -104,8 +107,8 @@ def test_screen_shows_people_a_table_and_the_reasons(work):
     rows = [line.split() for line in done.stdout.splitlines()[:3]]
     assert rows == [
         ["class", "accept", "unscreened", "review", "reject"],
-        ["EFFUSION", "0", "1", "0", "1"],
-        ["NODULE", "0", "4", "0", "2"],
+        ["EFFUSION", "1", "0", "0", "1"],
+        ["NODULE", "4", "0", "0", "2"],
     ]
     assert "sound: saturated: one grey value fills too much of the image: NODULE/blank.png" in done.stdout
     assert "reject: EFFUSION: 1 unreadable: EFFUSION/bad.png" in done.stdout
@@ -114,22 +117,21 @@ def test_screen_shows_people_a_table_and_the_reasons(work):
 
 def test_screen_and_merge_agree(work):
     said = {each["path"]: each["decision"] for each in json.loads(run("screen", "theirs", "--json").stdout)["images"]}
-    run("merge", "--from", "theirs", "--accept-unscreened")
-    assert len(merged(work)) == sum(decision == "unscreened" for decision in said.values()) == 5
+    run("merge", "--from", "theirs")
+    assert len(merged(work)) == sum(decision == "accept" for decision in said.values()) == 5
     again = {each["path"]: each["decision"] for each in json.loads(run("screen", "theirs", "--json").stdout)["images"]}
     assert again == said
 
 
 def test_merge_from_adds_what_passes(work):
-    done = run("merge", "--from", "theirs", "--accept-unscreened")
+    done = run("merge", "--from", "theirs")
+    assert "patients support a threshold that rejects up to" in done.stderr
     table = merged(work)
     assert sorted(table["label"].map(["EFFUSION", "NODULE", "NORMAL"].__getitem__)) == ["EFFUSION"] + ["NODULE"] * 4
     assert table[["job_id", "model", "prompt", "seed"]].isna().all(axis=None)
     assert verify(work / "xrays-balanced") == ()
-    stamps = marker(work)["facts"]["stamps"]
-    assert stamps.startswith("copies of patients not screened, accepted at the user's word: only 36 patients are known")
-    assert "generator exposure unknown" in stamps
-    assert marker(work)["facts"]["screening"] == "user's word: 5 unscreened"
+    assert "generator exposure unknown" in marker(work)["facts"]["stamps"]
+    assert marker(work)["facts"]["screening"] == "screen 2: 5 accept"
     assert "made elsewhere, by a generator that is not known here: 5" in (
         work / "xrays-balanced" / "README.md"
     ).read_text(encoding="utf-8")
@@ -139,12 +141,45 @@ def test_merge_from_adds_what_passes(work):
     assert "5 synthetic images removed" in run("unmerge", "xrays-balanced").stdout
 
 
+def test_without_known_patients_images_are_taken_by_the_users_word_alone(work):
+    run("scan", "xrays", "--patient", "")
+    with pytest.raises(BalanceError, match="known patients, to screen for copies of them"):
+        run("merge", "--from", "theirs")
+    run("merge", "--from", "theirs", "--accept-unscreened")
+    facts = marker(work)["facts"]
+    assert facts["stamps"].startswith(
+        "copies of patients not screened, accepted at the user's word: patients are unknown"
+    )
+    assert facts["screening"] == "user's word: 5 unscreened"
+
+
+def test_below_19_patients_a_warning_is_enough(work):
+    for path in (work / "xrays").rglob("*.png"):  # eight of each class
+        path.rename(path.with_name(f"p{int(path.name[1:5]) % 8:04}-{path.name}"))
+    run("scan", "xrays", "--patient", r"(p\d+)-")
+    done = run("merge", "--from", "theirs")
+    warning = (
+        r"arning: copies of patients not excluded, but for the same picture again: only \d+ patients to compare with"
+    )
+    assert re.search(warning, done.stderr)
+    assert re.search(warning, marker(work)["facts"]["stamps"])
+    assert marker(work)["facts"]["screening"] == "too few patients: 5 unscreened"
+    assert len(merged(work)) == 5
+
+
 def test_merging_the_same_folder_again_changes_nothing(work):
     run("merge", "--from", "theirs", "--accept-unscreened")
     before = tree_hash(work / "xrays-balanced"), (work / "xrays-balanced").stat().st_ino
     assert "Nothing changed" in run("merge", "--from", "theirs", "--accept-unscreened").stderr
     assert "Nothing changed" in run("merge").stderr
     assert (tree_hash(work / "xrays-balanced"), (work / "xrays-balanced").stat().st_ino) == before
+
+
+def test_a_merge_reads_the_candidates_of_a_class_once_before_and_once_after_judging(work, monkeypatch):
+    read, asked = Ledger.candidates, []
+    monkeypatch.setattr(Ledger, "candidates", lambda self, *which: asked.append(which[1]) or read(self, *which))
+    run("merge", "--from", "theirs")
+    assert sorted(asked) == sorted(2 * ["EFFUSION", "NODULE", "NORMAL"])
 
 
 def test_images_that_are_gone_from_the_folder_are_taken_out(work):
@@ -182,7 +217,7 @@ def test_without_screening_all_that_can_be_read_is_merged_and_says_so(work):
     assert set(provenance["reasons"]) == {json.dumps([NONE])}
     assert set(provenance["reviewer"]) == {"no screen"}
     run("merge", "--from", "theirs", "--accept-unscreened")
-    assert (len(merged(work)), marker(work)["facts"]["screening"]) == (5, "user's word: 5 unscreened")
+    assert (len(merged(work)), marker(work)["facts"]["screening"]) == (5, "screen 2: 5 accept")
 
 
 def test_a_real_image_is_never_merged(work):
@@ -269,7 +304,7 @@ def test_fill_and_images_from_elsewhere_are_merged_together(filled):
     run("merge", "--from", "theirs", "--accept-unscreened")
     both = tree_hash(work / "xrays-balanced")
     assert len(merged(work)) == 5 + 5
-    assert marker(work)["facts"]["screening"].endswith("(--no-screen): 5 unscreened; user's word: 5 unscreened")
+    assert marker(work)["facts"]["screening"].endswith("(--no-screen): 5 unscreened; screen 2: 5 accept")
     assert marker(work)["facts"]["seed"] == "0"
     output = finished(balance(work, "fill", *options, "--no-screen"))
     assert tree_hash(work / "xrays-balanced") == both

@@ -1,0 +1,158 @@
+"""Is a copy threshold what it says? Patients with known similarities, judged by the calibration that screening uses."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from analysis.screening.copies import REJECT, Calibration
+from analysis.screening.memorisation_test import blame
+from tests.benchmarks.rows import Row, Simulation
+
+Chance = np.random.Generator
+Shares = npt.NDArray[np.float64]
+Points = dict[str, npt.NDArray[np.float64]]
+_WIDTHS = {"pixels": 12, "embedding": 6}  # dimensions in which simulated patients differ
+
+
+def rejected_alike(patients: int, runs: int, asked: int = 60, seed: int = 0) -> Shares:
+    """The share of further patients that is rejected in each run, where all similarities are alike in distribution."""
+    chance, shares = np.random.default_rng(seed), []
+    for _ in range(runs):
+        calibration = Calibration.of(_drawn(patients, chance))
+        shares.append(np.mean([calibration.decision(values) == "reject" for values in _drawn(asked, chance)]))
+    return np.array(shares)
+
+
+def rejected_neighbours(patients: int, runs: int, *, images: int = 1, share: float = 1.0, seed: int = 0) -> Shares:
+    """The same in a pool of patients with one or several images, a share of whom calibrate: a whole search."""
+    chance, shares, asked = np.random.default_rng(seed), [], 20
+    for _ in range(runs):
+        pool, people = _points(patients, images, chance), np.repeat(np.arange(patients), images)
+        who = np.arange(round(share * patients))
+        firsts = {space: points[who * images] for space, points in pool.items()}
+        found, _ = _nearest(firsts, who, pool, people)
+        calibration = Calibration.of(found, who.tolist(), learned=True)
+        further = _nearest(_points(asked, 1, chance), np.full(asked, -1), pool, people)
+        shares.append(np.mean([calibration.decision(*each) == "reject" for each in zip(*further, strict=True)]))
+    return np.array(shares)
+
+
+def caught_copies(patients: int, runs: int, blur: float = 0.15, seed: int = 0) -> float:
+    """The share of planted copies of known patients that is not accepted; `blur` is how far a copy lies from them."""
+    chance, caught = np.random.default_rng(seed), 0
+    for _ in range(runs):
+        pool, people = _points(patients, 1, chance), np.arange(patients)
+        found, _ = _nearest(pool, people, pool, people)
+        calibration = Calibration.of(found, people.tolist(), learned=True)
+        copies = {space: points + blur * chance.normal(size=points.shape) for space, points in pool.items()}
+        judged = _nearest(copies, np.full(patients, -1), pool, people)
+        caught += sum(calibration.decision(*each) != "accept" for each in zip(*judged, strict=True))
+    return caught / (runs * patients)
+
+
+def blamed(patients: int, runs: int, candidates: int = 60, seed: int = 0) -> Shares:
+    """Whether an adapter is blamed, run by run, whose images come no nearer than further patients do."""
+    chance, found_in = np.random.default_rng(seed), []
+    for _ in range(runs):
+        calibration = Calibration.of(_drawn(patients, chance))
+        found = [calibration.percentile(values) for values in _drawn(candidates, chance)]
+        found_in.append(bool(blame(found, patients, math.ceil(0.05 * patients))))
+    return np.array(found_in, np.float64)
+
+
+def kept(rate: float, shares: Shares) -> bool:
+    """Whether a mean share is at most a rate, but for chance: three standard errors between runs, one run at least.
+
+    >>> kept(0.5, np.array([0.4, 0.6])), kept(0.1, np.full(50, 0.2))
+    (True, False)
+    """
+    error = float(shares.std(ddof=1)) / math.sqrt(len(shares))
+    return float(shares.mean()) <= rate + 3 * max(error, rate / len(shares))
+
+
+def _drawn(count: int, chance: Chance) -> list[dict[str, float]]:
+    pixels, embedding = np.tanh(chance.normal(0.8, 0.12, count)), np.tanh(chance.normal(0.5, 0.15, count))
+    return [{"pixels": a, "embedding": b} for a, b in zip(pixels.tolist(), embedding.tolist(), strict=True)]
+
+
+def _points(patients: int, images: int, chance: Chance) -> Points:
+    """Images as points, those of a patient near each other."""
+    found = {}
+    for space, width in _WIDTHS.items():
+        middles = np.repeat(chance.normal(size=(patients, width)), images, axis=0)
+        found[space] = middles + 0.3 * chance.normal(size=middles.shape)
+    return found
+
+
+def _nearest(
+    asked: Points, own: npt.NDArray[np.int64], pool: Points, people: npt.NDArray[np.int64]
+) -> tuple[list[dict[str, float]], list[dict[str, int]]]:
+    """For each image its nearest similarity to another patient in each space, and who that is."""
+    values: list[dict[str, float]] = [{} for _ in own]
+    nearest: list[dict[str, int]] = [{} for _ in own]
+    for space, points in asked.items():
+        far = ((points[:, None] - pool[space][None]) ** 2).sum(2)
+        far[own[:, None] == people[None]] = np.inf
+        for row, place in enumerate(far.argmin(1)):
+            values[row][space] = math.exp(-far[row, place] / _WIDTHS[space])
+            nearest[row][space] = int(people[place])
+    return values, nearest
+
+
+def _row(what: str, rate: float, shares: Shares) -> Row:
+    said = f"{shares.mean():.2%} in {len(shares):,} runs"
+    return Row(what, f"at most {rate:.2%}", said, "no more, but for 3 standard errors", kept(rate, shares))
+
+
+def _alike(patients: int) -> Simulation:
+    def simulation(full: bool) -> Row:
+        shares, rate = rejected_alike(patients, 2000 if full else 300), max(REJECT, 1 / (patients + 1))
+        return _row(f"S6 images that are no copies, {patients} patients calibrate", rate, shares)
+
+    return _named(simulation, f"alike_{patients}")
+
+
+def _neighbours(patients: int, images: int, share: float) -> Simulation:
+    def simulation(full: bool) -> Row:
+        shares = rejected_neighbours(patients, 1000 if full else 150, images=images, share=share)
+        what = f"S6 in a pool of {patients} patients, {images} images each, {share:.0%} calibrate"
+        return _row(what, max(REJECT, 2 / (round(share * patients) + 1)), shares)
+
+    return _named(simulation, f"neighbours_{patients}_{images}")
+
+
+def _named(simulation: Simulation, name: str) -> Simulation:
+    """A function that another process finds by its name in this module."""
+    simulation.__name__ = simulation.__qualname__ = name
+    globals()[name] = simulation
+    return simulation
+
+
+def copies_are_caught(full: bool) -> Row:
+    """Detection stands beside the rate of false alarms: it is another figure."""
+    found = caught_copies(200, 20 if full else 3)
+    return Row("S6 planted copies, 200 patients", "copies", f"{found:.1%} not accepted", "at least 99%", found >= 0.99)
+
+
+def no_adapter_is_blamed_by_chance(full: bool) -> Row:
+    """An adapter that copies nothing."""
+    return _row("the adapter copies: said of one that does not", 0.01, blamed(200, 1500 if full else 150))
+
+
+def below_19_patients_nothing_is_rejected(full: bool) -> Row:
+    """With 18 patients there is a warning and no threshold."""
+    found = rejected_alike(18, 500 if full else 50).mean()
+    return Row("G4 18 patients", "no threshold", f"{found:.2%} rejected", "0%", found == 0)
+
+
+ROWS: Sequence[Simulation] = (
+    *map(_alike, (19, 50, 100, 198, 199, 300, 600)),
+    *(_neighbours(*each) for each in ((40, 1, 1.0), (200, 1, 1.0), (150, 3, 1.0), (400, 1, 0.5))),
+    below_19_patients_nothing_is_rejected,
+    copies_are_caught,
+    no_adapter_is_blamed_by_chance,
+)
