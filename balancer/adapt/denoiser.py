@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ from balancer.adapt.networks import TIMESTEPS, build_pipeline, build_unet, signa
 from balancer.adapt.pictures import STEPS, contact_sheet, draw_samples
 from balancer.adapt.training import DENOISER, Run, learn, new_learner, new_networks
 from balancer.files import write_whole
+from balancer.scan import Sample
 
 _PAYS_BACK = 600.0
 """Seconds of training from which on a GPU is worth a compilation, which takes a minute or two there."""
@@ -30,19 +31,24 @@ Network = Callable[..., Any]
 Loss = Callable[..., Tensor]
 
 
-def train_denoiser(run: Run, autoencoder: Any, tokenizer: Any, latents: Tensor) -> tuple[nn.ModuleDict, Done]:
-    """The averaged networks, "unet" and "text_encoder", and how long they learnt."""
+def train_denoiser(
+    run: Run, autoencoder: Any, tokenizer: Any, latents: Tensor, samples: Sequence[Sample]
+) -> tuple[nn.ModuleDict, Done]:
+    """The averaged networks, "unet" and "text_encoder", and how long they learnt; each latent is of its sample."""
     networks = _new_networks(run, tokenizer)
     levels = run.settings.design.noise_levels
-    weights, alpha_bars = draws.sampling_weights(run.labels), signal_shares(run.settings.design)
+    weights, alpha_bars = (
+        draws.sampling_weights([sample.label for sample in samples]),
+        signal_shares(run.settings.design),
+    )
 
     def draw(step: int) -> Batch:
         chance = draws.generator(run.settings.seed, DENOISER, step)
         chosen = draws.draw_indices(weights, run.settings.batch_size, chance)
         times = draws.draw_timesteps(len(chosen), TIMESTEPS, chance, middle=levels == "middle")
         noise = torch.randn(latents[chosen].shape, generator=chance)
-        labels = [run.samples[i].label for i in chosen]
-        known = [run.known(run.samples[i]) for i in chosen]
+        labels = [samples[i].label for i in chosen]
+        known = [run.known(samples[i]) for i in chosen]
         tokens = text.tokenize(tokenizer, text.draw_captions(run.packs, labels, step, run.settings, known))
         return run.machine.send(latents[chosen], noise, times, tokens, alpha_bars[times])
 
