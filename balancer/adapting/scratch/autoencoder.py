@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,9 @@ from balancer.files import write_whole
 
 LATENT_NOISE = 0.1
 """Standard deviation of what is added to the latents while learning: the denoiser will not be exact either."""
+
+LATENTS_SHARE = 0.25
+"""Of the time that is left after the autoencoder, what computing latents may take at most."""
 
 KL_WEIGHT = 1e-3
 """Of the divergence of `AutoencoderKL`, in the loss: enough to bound the latents, too little to blur."""
@@ -65,15 +70,21 @@ def _through_kl(model: Any, batch: Tensor, noise: Tensor) -> tuple[Tensor, Tenso
     return model.decode(found.mean + found.std * noise).sample, KL_WEIGHT * divergence
 
 
-def scaled_latents(run: Run, autoencoder: Any, pictures: Pictures) -> Tensor:
-    """All latents, (N, channels, h, w) on the CPU, of unit variance; the autoencoder's config keeps their scale."""
+def scaled_latents(run: Run, autoencoder: Any, pictures: Pictures) -> tuple[Tensor, list[int]]:
+    """Latents, (n, channels, h, w) on the CPU, of unit variance, and the places of their images among the samples.
+
+    They are all, unless minutes are counted and too few are left; then of each class some. The autoencoder's config
+    keeps their scale.
+    """
     path = run.work / "latents.safetensors"
     if not path.exists():
-        write_whole(path, save({"latents": _encode(run, autoencoder, pictures)}))
-    latents = load_tensors(path, run.work)["latents"]
+        encoded, places = _encode(run, autoencoder, pictures)
+        write_whole(path, save({"latents": encoded, "places": torch.tensor(places)}))
+    kept = load_tensors(path, run.work)
+    latents = kept["latents"]
     scale = 1 / float(latents.double().std())
     autoencoder.register_to_config(scaling_factor=scale)
-    return latents * scale
+    return latents * scale, kept.get("places", torch.arange(len(latents))).tolist()
 
 
 def _draw(run: Run, pictures: Pictures, weights: Tensor, step: int) -> Batch:
@@ -85,14 +96,31 @@ def _draw(run: Run, pictures: Pictures, weights: Tensor, step: int) -> Batch:
 
 
 @torch.no_grad()
-def _encode(run: Run, autoencoder: Any, pictures: Pictures) -> Tensor:
-    total, size = len(pictures.grey), run.settings.batch_size
-    encoded = []
-    for first in range(0, total, size):
-        last = min(first + size, total)
-        batch = pictures.batch(torch.arange(first, last)).to(run.machine.device)
+def _encode(run: Run, autoencoder: Any, pictures: Pictures) -> tuple[Tensor, list[int]]:
+    order, size = _class_by_class(run.labels), run.settings.batch_size
+    until, encoded = run.time_for(LATENTS_SHARE), []
+    for first in range(0, len(order), size):
+        batch = pictures.batch(torch.tensor(order[first : first + size])).to(run.machine.device)
         found = autoencoder.encode(batch)
         latents = found.latents if hasattr(found, "latents") else found.latent_dist.mean
         encoded.append(latents.float().cpu().contiguous())
-        run.progress("latents", last, total, "")
-    return torch.cat(encoded)
+        run.progress("latents", min(first + size, len(order)), len(order), "")
+        if run.clock.seconds() > until:
+            break
+    latents = torch.cat(encoded)
+    places = sorted(range(len(latents)), key=lambda row: order[row])
+    return latents[places].contiguous(), sorted(order[: len(latents)])
+
+
+def _class_by_class(labels: Sequence[str]) -> list[int]:
+    """The places of all images: the first of each class, then the second of each, so that none is missing early.
+
+    >>> _class_by_class(["a", "a", "a", "b"])
+    [0, 3, 1, 2]
+    """
+    seen: Counter[str] = Counter()
+    ranks = []
+    for label in labels:
+        ranks.append(seen[label])
+        seen[label] += 1
+    return sorted(range(len(labels)), key=lambda place: ranks[place])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from balancer.adapting.scratch import captions
 from balancer.adapting.scratch.networks import TIMESTEPS, build_pipeline, build_unet, signal_shares
 from balancer.adapting.scratch.phases import DENOISER, Run, learn, new_learner, new_networks
 from balancer.adapting.scratch.start import load_denoiser
+from balancer.collection.scan import Sample
 from balancer.files import write_whole
 
 _PAYS_BACK = 600.0
@@ -33,19 +34,24 @@ Network = Callable[..., Any]
 Loss = Callable[..., Tensor]
 
 
-def train_denoiser(run: Run, autoencoder: Any, tokenizer: Any, latents: Tensor) -> tuple[nn.ModuleDict, Done]:
-    """The averaged networks, "unet" and "text_encoder", and how long they learnt."""
+def train_denoiser(
+    run: Run, autoencoder: Any, tokenizer: Any, latents: Tensor, samples: Sequence[Sample]
+) -> tuple[nn.ModuleDict, Done]:
+    """The averaged networks, "unet" and "text_encoder", and how long they learnt; each latent is of its sample."""
     networks = _new_networks(run, tokenizer)
     levels = run.settings.design.noise_levels
-    weights, alpha_bars = rng.sampling_weights(run.labels), signal_shares(run.settings.design)
+    weights, alpha_bars = (
+        rng.sampling_weights([sample.label for sample in samples]),
+        signal_shares(run.settings.design),
+    )
 
     def draw(step: int) -> Batch:
         chance = rng.generator(run.settings.seed, DENOISER, step)
         chosen = rng.draw_indices(weights, run.settings.batch_size, chance)
         times = rng.draw_timesteps(len(chosen), TIMESTEPS, chance, middle=levels == "middle")
         noise = torch.randn(latents[chosen].shape, generator=chance)
-        labels = [run.samples[i].label for i in chosen]
-        known = [run.known(run.samples[i]) for i in chosen]
+        labels = [samples[i].label for i in chosen]
+        known = [run.known(samples[i]) for i in chosen]
         tokens = captions.tokenize(tokenizer, captions.draw_captions(run.packs, labels, step, run.settings, known))
         return run.machine.send(latents[chosen], noise, times, tokens, alpha_bars[times])
 

@@ -70,9 +70,11 @@ def _page(card: Mapping[str, Any]) -> str:
     training = ", ".join(f"{name} {part['steps']} steps" for name, part in card["training"].items())
     minutes = sum(part["seconds"] for part in card["training"].values()) / 60
     versions = ", ".join(f"{name} {number}" for name, number in card["versions"].items())
+    learnt = card["training"].get("denoiser", {}).get("images", card["images"])
+    short = f" Time was short: the denoiser learnt {learnt} of them." if learnt < card["images"] else ""
     return f"""# A small Stable Diffusion, trained from scratch
 
-{escaped(card["statement"])}
+{escaped(card["statement"])}{short}
 
 | class | training images |
 | --- | --- |

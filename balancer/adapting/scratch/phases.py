@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -51,6 +52,13 @@ class Run:
     def labels(self) -> list[str]:
         """The label of each sample."""
         return [sample.label for sample in self.samples]
+
+    def time_for(self, share: float) -> float:
+        """Seconds on the clock at which a share of the time that is left is over; never, where steps are counted."""
+        if self.settings.total_minutes is None:
+            return math.inf
+        now = self.clock.seconds()
+        return now + share * (60 * self.settings.total_minutes - now)
 
     def limit(self, phase: str, spent: float = 0.0, ending: float = 0.0) -> train_loop.Limit:
         """The phase's part of the steps; or of the time on the clock, of which it has `spent` some seconds already.

@@ -85,9 +85,14 @@ def _train(run: Run, root: Path, folder: Path, origin: Mapping[str, Any]) -> Non
     pictures = _read(run, root)
     tokenizer = _vocabulary(run)
     autoencoder, first = train_autoencoder(run, pictures)
-    latents = scaled_latents(run, autoencoder, pictures)
-    denoiser, second = train_denoiser(run, autoencoder, tokenizer, latents)
-    training = {AUTOENCODER: _facts(first), DENOISER: _facts(second)}
+    latents, places = scaled_latents(run, autoencoder, pictures)
+    if len(places) < len(run.samples):
+        run.progress(
+            "latents", 0, 1, f"Time for {len(places)} of {len(run.samples)} images: the denoiser learns these."
+        )
+    samples = [run.samples[place] for place in places]
+    denoiser, second = train_denoiser(run, autoencoder, tokenizer, latents, samples)
+    training = {AUTOENCODER: _facts(first), DENOISER: {**_facts(second), "images": len(samples)}}
     with whole_folder(folder) as partial:
         _save_pipeline(_half_pipeline(autoencoder, denoiser, tokenizer, run.settings.design), run, partial)
         made = model_card.make_card(

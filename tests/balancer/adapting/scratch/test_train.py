@@ -211,6 +211,23 @@ def test_what_a_killed_sitting_took_is_counted(
     assert second.clock.seconds() <= 60
 
 
+def test_where_time_is_short_some_images_of_each_class_are_learnt_and_that_is_said(
+    collection: tuple[Path, list[Sample]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, samples = collection
+    time, said = Time(monkeypatch, sheet_step=0.01), []
+
+    def slowly(phase: str, done: int, total: int, message: str) -> None:
+        time(phase, done, total, message)
+        time.now += 15 * (phase == "latents")
+        said.append(message)
+
+    folder = train_from_scratch(samples, root, PACK, MINUTE, tmp_path / "made", "", slowly, clock=time.clock)
+    assert json.loads((folder / "card.json").read_text())["training"]["denoiser"]["images"] == 4
+    assert "Time for 4 of 8 images: the denoiser learns these." in said
+    assert "learnt 4 of them" in (folder / "README.md").read_text()
+
+
 def test_too_little_time_gives_a_step_of_each_and_a_checkpoint(
     collection: tuple[Path, list[Sample]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
