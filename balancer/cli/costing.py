@@ -19,7 +19,7 @@ _RATED = 3  # the arms whose learning rate is chosen: those of the verdict and t
 class Cost:
     """So many trainings of `each` seconds, so many at once; before them looks at all images, one after the other.
 
-    `of_curve` of the trainings are for the learning curve, after the others. `at_most`: their length is found first.
+    `of_curve` of the trainings are for the learning curve, after the others. `at_most`: how long they are is found out.
     """
 
     trainings: int

@@ -235,7 +235,7 @@ def _usable(measured: Measured) -> Floats:
 def _interval(value: float, error: float, freedom: float, least: float, bounds: tuple[float, float]) -> Estimate:
     if np.isnan(value) or np.isnan(error):
         return Estimate(value, np.nan, np.nan)
-    half = max(least, float(student.ppf((1 + _LEVEL) / 2, freedom)) * error)
+    half = max(least, float(student.ppf((1 + _LEVEL) / 2, freedom) * error))
     p_value = 2 * student.sf(abs(value) / error, freedom) if error > 0 and not least else 1.0
     return Estimate(value, value - half, value + half, float(p_value), bounds=bounds)
 

@@ -56,16 +56,17 @@ class Evidence:
 
 def sentence(found: Evidence) -> str:
     """The verdict in at most 30 words, with backbone and image size."""
-    ours, use = found.named.synthetic, found.best_arm
+    ours, use, judgement = found.named.synthetic, found.best_arm, found.judgement
+    if judgement == "cannot tell":
+        return f"{_cannot_tell(found)} ({found.setting})."
     said = {
         "helps": f"Use {ours}: synthetic images help {found.whom}",
         "harms": _harm(found),
         "no use": f"Do not use these images: with {ours} they gain less than {found.grounds.worth:g} for {found.whom}",
-        "cannot tell": _cannot_tell(found),
         "nothing synthetic": f"No synthetic images were compared: use {use} for {found.whom}",
         "invalid": "INVALID: nothing can be concluded from this comparison; its stamps say why",
-    }[found.judgement]
-    instead = f"; use {use}" if found.judgement in ("harms", "no use") else ""
+    }[judgement]
+    instead = f"; use {use}" if judgement in ("harms", "no use") else ""
     return f"{said} ({found.setting}){instead}."
 
 

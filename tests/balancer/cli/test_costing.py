@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from analysis.comparison.inputs.build_study import Wanted
-from analysis.comparison.training.arms import choose_arms
+from analysis.comparison.training.arm_selection import choose_arms
 from analysis.comparison.training.frozen import Frozen
 from analysis.comparison.training.networks import SmallNetwork
 from analysis.comparison.training.runs import RunSettings

@@ -3,16 +3,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from analysis.comparison.training.arms import (
-    ARMS,
-    RECIPES,
-    Rows,
-    Task,
-    choose_arms,
-    counterpart,
-    meaning,
-    threshold_shift,
-)
+from analysis.comparison.training.arm_selection import choose_arms, control_of, counterpart, meaning, name_synthetic
+from analysis.comparison.training.arms import ARMS, RECIPES, Rows, Task, threshold_shift
 from analysis.comparison.training.frozen import Frozen
 from analysis.comparison.training.networks import SmallNetwork
 from analysis.vision.augmentation import Augmentation
@@ -150,6 +142,7 @@ def test_the_threshold_is_shifted_as_far_as_validation_says():
 
 def test_a_study_without_synthetic_images_has_the_free_arms():
     arms, left_out = choose_arms(study(extra={}), SmallNetwork())
+    assert "threshold-shift" in {each.name for each in arms}
     assert {each.kind for each in arms} == {"real", "free"}
     assert left_out["pretraining"] == "there are no synthetic images"
     assert left_out["reconstructed"] == "there are no reconstructed images"
@@ -178,21 +171,77 @@ def test_arms_that_would_be_another_one_are_left_out():
     assert "less than one" in choose_arms(single, SmallNetwork())[1]["synthetic-0.25"]
 
 
-def test_quick_is_a_sensible_few_and_names_choose():
+def test_quick_is_the_arms_of_the_verdict_and_names_choose():
     quick, _ = choose_arms(study(), SmallNetwork(), quick=True)
-    assert [each.name for each in quick] == [
-        "real",
-        "oversampling",
-        "strong-augmentation",
-        "duplicated",
-        "synthetic-1",
-        "synthetic-all",
-        "pretraining",
-    ]
+    assert [each.name for each in quick] == ["real", "strong-augmentation", "two-stage", "pretraining"]
     few, _ = choose_arms(study(), SmallNetwork(), only=["crt"])
-    assert [each.name for each in few] == ["real", "crt"]
+    assert [each.name for each in few] == ["real", "strong-augmentation", "crt", "two-stage", "pretraining"]
     with pytest.raises(ValueError, match="no such arm: synthetic-2"):
         choose_arms(study(), SmallNetwork(), only=["synthetic-2"])
+    frozen, _ = choose_arms(study(), Frozen(), quick=True)
+    assert [each.name for each in frozen] == ["real", "class-weights", "real-share-0.5"]
+
+
+def test_the_synthetic_arm_of_the_verdict_is_named_beforehand():
+    names = [each.name for each in choose_arms(study(), SmallNetwork())[0]]
+    assert name_synthetic(names) == ("pretraining",)
+    assert name_synthetic(names, ["crt", "synthetic-1", "real-share-0.25"]) == ("synthetic-1", "real-share-0.25")
+    assert name_synthetic(["real", "strong-augmentation"]) == ()
+
+
+def test_a_threshold_that_the_endpoint_cannot_see_is_left_out():
+    """S15: dividing the chances of two classes by their shares leaves the order of the images as it is."""
+    two = replace(study(train=(40, 6, 0), validation=(8, 8, 0), extra={}), classes=CLASSES[:2], rare=CLASSES[1])
+    assert "cannot see it" in choose_arms(two, SmallNetwork())[1]["threshold-shift"]
+    rng = np.random.default_rng(0)
+    first = rng.random(200)
+    chances = np.stack((first, 1 - first), axis=1)
+    moved = chances * threshold_shift(chances, (first < 0.3).astype(int), np.array([80, 20]))
+    moved /= moved.sum(axis=1, keepdims=True)
+    assert (np.argsort(moved[:, 1]) == np.argsort(chances[:, 1])).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "share"), [("real-share-0.25", 0.25), ("real-share-0.5", 0.5), ("real-share-0.75", 0.75)]
+)
+def test_real_images_keep_their_share_of_what_is_shown(name, share):
+    """S9: mixed in by number, 22 synthetic images leave a class of 6 real ones a fifth of its looks."""
+    (lesson,) = taught(name)
+    assert lesson.sampling == "weighted"
+    weights = lesson.row_weights / lesson.row_weights.sum()
+    for number, has_made in ((0, False), (1, True), (2, True)):
+        mine = lesson.targets == number
+        assert weights[mine].sum() == pytest.approx(1 / 3, abs=1e-6)
+        real = weights[mine & (lesson.rows < 100)].sum() * 3
+        assert real == pytest.approx(share if has_made else 1, abs=1e-5)
+    assert np.allclose(lesson.assumed_shares(), 1 / 3)
+    naive = taught("synthetic-all")[0]
+    assert (naive.rows[naive.targets == 2] < 100).mean() < 0.25
+
+
+def test_two_stages_are_those_of_pretraining_without_its_images():
+    for ours, control in zip(taught("pretraining"), taught("two-stage"), strict=True):
+        assert made(control) == [0, 0, 0]
+        assert (ours.steps, ours.sampling, ours.augmentation) == (control.steps, control.sampling, control.augmentation)
+    assert control_of(ARMS["pretraining"], "strong", SmallNetwork()).name == "two-stage"
+    assert control_of(ARMS["synthetic-1"], "strong", SmallNetwork()).name == "strong-augmentation"
+
+
+def test_pretraining_on_synthetic_images_alone_needs_some_of_every_class():
+    assert "balance fill --symmetric" in choose_arms(study(), SmallNetwork())[1]["pretraining-synthetic"]
+    first, second = taught("pretraining-synthetic")
+    assert (set(first.rows) == set(MADE.rows), made(second)) == (True, [0, 0, 0])
+
+
+def test_undersampling_takes_as_many_of_each_class_as_there_are_of_the_rarest():
+    (lesson,), (other,) = taught("undersampling"), taught("undersampling", seed=1)
+    assert counts(lesson) == [6, 6, 6]
+    assert set(lesson.rows) != set(other.rows)
+
+
+def test_balanced_mixup_mixes_a_little_of_plain_batches_into_balanced_ones():
+    (lesson,) = taught("balanced-mixup")
+    assert (lesson.sampling, lesson.mixup) == ("balanced", 0.2)
 
 
 NOTHING = Rows(np.arange(0), np.arange(0))
@@ -229,10 +278,9 @@ def test_synthetic_arms_bring_their_counterpart():
         return [each.name for each in choose_arms(of or study(), learner, only=only, **how)[0]]
 
     assert names("synthetic-all") == ["real", "strong-augmentation", "synthetic-all"]
-    assert names("pretraining", recipe="plain") == ["real", "pretraining"]
+    assert names("pretraining", recipe="plain") == ["real", "strong-augmentation", "two-stage", "pretraining"]
     assert names("synthetic-all", learner=Frozen()) == ["real", "class-weights", "synthetic-all"]
-    assert names("synthetic-all", of=study(extra={})) == ["real"]
-    assert names("crt") == ["real", "crt"]
+    assert names("synthetic-all", of=study(extra={})) == ["real", "strong-augmentation"]
 
 
 def test_what_a_learner_cannot_do_is_left_out_with_its_reason():

@@ -12,7 +12,7 @@ from analysis.comparison.training import time_estimate
 from analysis.comparison.training.backbones import find_learner
 from analysis.comparison.training.frozen import Frozen
 from analysis.comparison.training.networks import FineTuned, SmallNetwork
-from analysis.comparison.training.training_spec import Lesson, Pace
+from analysis.comparison.training.training_spec import Lesson, Pace, Watched
 from analysis.vision.augmentation import Augmentation
 from balancer.errors import ModelError
 from tests.support.comparison_fixtures import CLASSES, SIDE, stripes
@@ -77,7 +77,7 @@ def weights(tmp_path_factory):
 
 
 def test_a_network_from_disk_is_trained_as_a_whole(weights):
-    learner = FineTuned("resnet18", weights, side=SIDE, batch_size=16, learning_rate=1e-3)
+    learner = FineTuned("resnet18", weights, side=SIDE, batch_size=16, rates=(1e-3,))
     untrained = learner.learn(SEEN, replace(LESSON, steps=0), quiet)
     trained = learner.learn(SEEN, replace(LESSON, steps=12, sampling="balanced"), quiet)
     first = untrained.classifier.network.state_dict()
@@ -157,6 +157,55 @@ def test_logistic_regression_gives_no_chance_to_what_it_never_saw():
     assert chances.shape == (120, 3)
     assert not chances[:, 2].any()
     assert np.allclose(chances.sum(axis=1), 1)
+
+
+@pytest.mark.parametrize("times", [4, 20])
+def test_the_penalty_does_not_depend_on_how_often_the_same_images_are_named(times):
+    """S10: a fixed C multiplies a sum, so that repeated images weaken the penalty."""
+    seen = points(TARGETS, 1)
+    often = replace(LESSON, rows=np.tile(LESSON.rows, times), targets=np.tile(TARGETS, times))
+    once, more = (Frozen().learn(seen, lesson, quiet).fitted.coef_ for lesson in (LESSON, often))
+    assert np.linalg.norm(more) == pytest.approx(np.linalg.norm(once), rel=0.01)
+
+
+def test_the_strength_of_the_penalty_is_chosen_on_validation():
+    rng = np.random.default_rng(0)  # 60 features of which two matter: a weak penalty learns the noise by heart
+    wide = lambda targets, seed: np.concatenate(  # noqa: E731
+        (points(targets, seed), rng.normal(0, 1, (len(targets), 60)).astype(np.float32)), axis=1
+    )
+    rows = np.r_[0:30, 600:630, 1200:1230]
+    seen, unseen = wide(TARGETS, 1), wide(TEST, 2)
+    both = np.concatenate((seen, unseen))
+    lesson = replace(LESSON, rows=rows, targets=TARGETS[rows])
+    watched = replace(lesson, watched=Watched(np.arange(1260, 1380), TEST))
+    strengths = (2000.0, 20.0)
+    usual, chosen = (Frozen(strengths=strengths).learn(both, each, quiet).fitted.coef_ for each in (lesson, watched))
+    stronger = Frozen(strengths=(20.0,)).learn(both, lesson, quiet).fitted.coef_
+    assert np.allclose(chosen, stronger)
+    assert not np.allclose(usual, stronger)
+
+
+def test_each_row_weighs_what_it_is_given():
+    seen, weights = points(TARGETS, 1), np.repeat([1.0, 1.0, 10.0], [600, 600, 60]).astype(np.float32)
+    weighted = Frozen().learn(seen, replace(LESSON, row_weights=weights, sampling="weighted"), quiet)
+    balanced = Frozen().learn(seen, replace(LESSON, sampling="balanced"), quiet)
+    assert np.allclose(weighted.chances(points(TEST, 2)), balanced.chances(points(TEST, 2)), atol=1e-3)
+
+
+def test_what_is_watched_keeps_the_weights_with_the_lowest_loss():
+    everything = np.concatenate((SEEN, UNSEEN))
+    watched = Watched(np.arange(1260, 1380), TEST)
+    model = SMALL.learn(everything, replace(LESSON, sampling="balanced", watched=watched), quiet)
+    course = model.course
+    assert (course.steps[0], course.steps[-1]) == (0, 30)
+    chances = np.maximum(model.chances(UNSEEN)[np.arange(120), TEST], 1e-12)
+    losses = [-np.log(chances[each == TEST]).mean() for each in range(3)]
+    assert np.mean(losses) == pytest.approx(course.lowest, abs=1e-3)
+
+
+def test_a_batch_can_be_mixed_with_a_plain_one(plain):
+    mixed = SMALL.learn(SEEN, replace(LESSON, sampling="balanced", mixup=0.2), quiet)
+    assert recall(mixed) > recall(plain) + 0.2
 
 
 def test_learners_go_by_their_names(weights):
