@@ -129,7 +129,8 @@ class Ledger:
     def load_collection(self, root: Path | None = None) -> Collection | None:
         """The collection at `root`, by default the one scanned last; `None` when there is none."""
         where, values = ("", ()) if root is None else ("WHERE id = ?", (self._key_of(root),))
-        query = f"SELECT id, root, patient_pattern, patients_table, source FROM collections {where} ORDER BY scanned_at DESC, rowid DESC LIMIT 1"
+        query = f"SELECT id, root, patient_pattern, patients_table, source FROM collections {where}"
+        query += " ORDER BY scanned_at DESC, rowid DESC LIMIT 1"
         found = self._db.execute(query, values).fetchone()
         if found is None:
             return None
