@@ -137,11 +137,6 @@ def _identity(folder: str | Path) -> tuple[int, int]:
     return status.st_dev, status.st_ino
 
 
-def _identity(folder: str | Path) -> tuple[int, int]:
-    status = os.stat(folder)  # noqa: PTH116
-    return status.st_dev, status.st_ino
-
-
 def _walk(folder: str, below: str, found: Listing) -> None:
     """Collect a folder's files and those of the folders in it; `below` is its path with a slash, "" for the root."""
     files, folders = [], []

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from balancer.collection.scan import Collection
-from balancer.collection.walk import labelled_files
+from balancer.collection.walk import list_files
 from balancer.files import sha256_if_there
 from balancer.store.database import Ledger
 
@@ -32,7 +32,7 @@ def recognise(ledger: Ledger, root: Path) -> Recognition:
     """The remembered collections that have the files of a folder which is not remembered itself."""
     if ledger.load_collection(root) is not None or not ledger.roots():
         return Recognition()
-    files = labelled_files(root, [])
+    files = list_files(root)
     columns = {"size": list(files.sizes), "mtime_ns": list(files.times)}
     return recognise_files(ledger, root, pd.DataFrame(columns, pd.Index(files.paths, dtype=object)))
 

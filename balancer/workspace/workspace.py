@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -56,7 +57,7 @@ class Workspace:
 
         Raises:
             StateError: there is none, or another command is at work in it.
-            CollectionError: the collection is gone.
+            CollectionError: the collection is gone, or its images have several labels and no class was chosen.
         """
         from balancer.store.database import Ledger
 
@@ -69,10 +70,27 @@ class Workspace:
                     found="none yet" if collection is None else f"{collection.root}, which is gone",
                     next_step="balance scan FOLDER",
                 )
+            _require_one_class(collection)
             split = ledger.load_split(collection)
             if split is None:
                 raise SplitError(needed="the stored split", found="none", next_step="balance scan FOLDER")
             yield Session(state, ledger, collection, split)
+
+
+def _require_one_class(collection: Collection) -> None:
+    """Refuse what needs one class an image where images have several labels, or none."""
+    if not collection.is_undecided:
+        return
+    from balancer.collection.several_labels import label_counts
+
+    counts = label_counts(collection.images)
+    several = next(each for each in collection.findings if each.kind == "several-labels")
+    raise CollectionError(
+        needed="one class for each image",
+        found=f"{printable(collection.root.name)}: {several.message.partition(';')[0]}",
+        next_step=f"choose: balance scan DATA --target-label {shlex.quote(min(counts, key=counts.__getitem__))} "
+        "(it against the rest), or balance scan DATA --primary 'A,B,C' (the first that an image has)",
+    )
 
 
 @dataclass(frozen=True, slots=True)

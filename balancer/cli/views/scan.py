@@ -28,7 +28,9 @@ def show_scan(found: ScanResult) -> None:
     images, counts = collection.images, figures.counts
     drawn = "the split of your table" if split.origin == "file" else "a split by patient was drawn and stored"
     layout = "splits of its own" if collection.has_parts else f"no splits of its own: {drawn}"
-    result(f"{printable(collection.root.name)}: {len(images)} images, {len(counts)} classes, {layout}")
+    what = "labels" if collection.is_undecided else "classes"
+    result(f"{printable(collection.root.name)}: {len(images)} images, {len(counts)} {what}, {layout}")
+    _show_source(collection)
     result()
     result(table(*_table(collection, split, figures)))
     result()
@@ -39,12 +41,34 @@ def show_scan(found: ScanResult) -> None:
     _show_attributes(collection)
     _show_findings(collection.findings)
     result()
-    result("Next: balance fill --target max --dry-run")
+    if collection.is_undecided:
+        rarest = printable(min(counts, key=lambda label: counts[label]))
+        result(f"Next: balance scan DATA --target-label '{rarest}', or --primary 'A,B,C': one class for each image")
+    else:
+        result("Next: balance fill --target max --dry-run")
+
+
+def _show_source(collection: Collection) -> None:
+    """Where the labels come from, where it is not from folders, and what was left out."""
+    source = collection.source
+    if source is None:
+        return
+    if not source.by_folder:
+        where = ", ".join(map(printable, sorted(source.tables))) or "the paths"
+        column = source.columns.get("label")
+        columns = f", {printable(column)}" if column and len(column) < _LINE else ""
+        result(f"Labels from {where}{columns}; files found by {source.how}")
+    if source.ignored:
+        result("Left out: " + ", ".join(f"{count} {printable(name)}" for name, count in source.ignored.items()))
 
 
 def _table(collection: Collection, split: Split, figures: Imbalance) -> tuple[list[str], list[list[object]]]:
+    from balancer.collection.several_labels import a_row_for_each_label
+
     parts = [part for part in ("train", "holdout", "val", "test") if (split.parts == part).any()]
-    by_part = {part: collection.images.loc[split.paths(part), "label"].value_counts().to_dict() for part in parts}
+    images = a_row_for_each_label(collection.images) if collection.is_undecided else collection.images
+    of = split.parts.reindex(images.index)
+    by_part = {part: images.loc[of == part, "label"].value_counts().to_dict() for part in parts}
     header = ["class", *parts, "share", "effective", "deficit"]
     rows: list[list[object]] = [
         [
@@ -86,7 +110,8 @@ def _show_patients(collection: Collection) -> None:
         result("Patients: unknown, so copies of a patient in two parts are not excluded (--patient REGEX)")
         return
     count = collection.images["patient"].nunique()
-    source = "--patient" if collection.patient_pattern else "the table"
+    told = collection.source.columns.get("patient") if collection.source else None
+    source = "--patient" if collection.patient_pattern else told if told == "the path" else "the table"
     result(f"Patients: {count}. Some of the groups that {source} found:")
     for patient, size, names in patient_groups(collection.images):
         fitting = names[:1] if len(", ".join(names)) > _LINE else names

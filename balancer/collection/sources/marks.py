@@ -68,16 +68,18 @@ def of_columns(columns: Mapping[str, Texts], uncertain: str | None, mapped: Mapp
     """
     names = sorted({mapped.get(name, name) for name in columns} - {""})
     number = {name: place for place, name in enumerate(names)}
-    given, unsure = ([], []), ([], [])  # type: tuple[list[Places], list[Places]], tuple[list[Places], list[Places]]
+    given: tuple[list[Places], list[Places]] = ([], [])
+    unsure: tuple[list[Places], list[Places]] = ([], [])
     rows = 0
     for name, texts in columns.items():
         values, rows = _values(name, texts), len(texts)
         if (label := mapped.get(name, name)) not in number:
             continue
-        for value, found in ((1, given), (-1, given if uncertain == "positive" else unsure)):
-            owners = np.flatnonzero(values == value)
-            found[0].append(owners)
-            found[1].append(np.full(len(owners), number[label]))
+        taken = {1: given, -1: {"positive": given, "negative": None}.get(uncertain or "", unsure)}
+        for value, found in taken.items():
+            if found is not None:
+                found[0].append(owners := np.flatnonzero(values == value))
+                found[1].append(np.full(len(owners), number[label]))
     pairs = [np.concatenate([np.zeros(0, np.int64), *each]) for each in (*given, *unsure)]
     return Marks(tuple(names), *pairs, np.ones(rows, bool))
 

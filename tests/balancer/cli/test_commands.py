@@ -56,7 +56,7 @@ def test_scan_shows_counts_figures_and_patients(tmp_path, xrays):
 def test_scan_as_json(tmp_path, xrays):
     found = run_json(tmp_path, "scan", "xrays", *PATIENT)
     assert found["images"] == 72
-    assert sum(sum(each["images"].values()) for each in found["classes"].values()) == 72
+    assert sum(each["images"]["all"] for each in found["classes"].values()) == 72
     assert found["classes"]["NODULE"]["patients"] == 4
     assert found["split"]["origin"] == "drawn"
     assert found["imbalance_ratio"] == 26 / 4
