@@ -18,13 +18,16 @@ def option(
     *,
     minimum: float | None = None,
     flags: tuple[str, ...] = (),
+    argument: bool = False,
 ) -> Any:
     """A field of a settings class, with what the command line says of it.
 
-    A field without a default is the command's argument. `minimum` is the least that a number may be. `flags` name the
-    option otherwise than the field, as `--quick` or `--shuffle/--no-shuffle`.
+    A field without a default is the command's argument, one with `argument` an argument that may be left out.
+    `minimum` is the least that a number may be. `flags` name the option otherwise than the field, as `--quick` or
+    `--shuffle/--no-shuffle`.
     """
-    return dataclasses.field(default=default, metadata={"help": help, "minimum": minimum, "flags": flags})
+    facts = {"help": help, "minimum": minimum, "flags": flags, "argument": argument}
+    return dataclasses.field(default=default, metadata=facts)
 
 
 @cache
@@ -135,4 +138,4 @@ def _command(cls: type[Settings]) -> str:
     >>> _command(FillSettings)
     'fill'
     """
-    return cls.__name__.removesuffix("Settings").lower()
+    return getattr(cls, "COMMAND", cls.__name__.removesuffix("Settings").lower())

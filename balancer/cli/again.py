@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 if TYPE_CHECKING:
-    from balancer.cli.session import Session
+    from balancer.workspace.workspace import Session
 
 _HUB_NAME = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 _PLACED = re.compile(r"([A-Za-z_][\w.-]+:)?(.*)", re.DOTALL)  # a family, and its weights
@@ -82,10 +82,25 @@ def remembered(session: Session, context: typer.Context, made: str = "") -> Iter
 
 def asked_of(session: Session, command: str, made: str = "") -> Asked | None:
     """What a command was last asked for, for this collection; or when it `made` what is called so."""
+    if command == "fill":
+        return _asked_of_fill(session)
     command = _for(command, made) if made else command
     options = session.ledger.setting(session.collection, f"asked of {command}")
     seconds = session.ledger.setting(session.collection, f"seconds of {command}")
     return None if options is None else Asked(options, seconds or 0.0)
+
+
+def _asked_of_fill(session: Session) -> Asked | None:
+    """The settings of the last fill as options."""
+    from balancer.workspace.last_fill import FillManifest
+
+    last = FillManifest.load(session.ledger, session.collection)
+    if last is None or last.settings is None:
+        return None
+    options = last.settings.changed()
+    if options.pop("harmonise", True) is False:
+        options["no_intensity_matching"] = True
+    return Asked(options, last.seconds)
 
 
 def _keep(session: Session, command: str, asked: Asked) -> None:

@@ -19,11 +19,11 @@ from balancer.collection.findings import Finding
 from balancer.collection.image_stats import Contents
 from balancer.collection.scan import COLUMNS, Collection
 from balancer.errors import StateError
-from balancer.jobs import Candidate, Reading, Verdict
+from balancer.jobs import BlindedAnswer, Candidate, Verdict
 from balancer.splits.split import Split
 from balancer.store import serialization
 from balancer.store.migrations import MIGRATIONS
-from balancer.store.review_log import Decision, read_decisions, write_down
+from balancer.store.review_log import ReviewRecord, read_decisions, write_down
 from balancer.store.state_dir import State
 
 _DAMAGE = (sqlite3.DatabaseError, UnicodeDecodeError)  # its messages quote what is damaged
@@ -219,16 +219,16 @@ class Ledger:
         with self.atomic():
             self._insert_verdict(self._key(collection), candidate_id, verdict, at, judge)
 
-    def decisions(self, collection: Collection) -> Iterator[Decision]:
+    def decisions(self, collection: Collection) -> Iterator[ReviewRecord]:
         """What people said of its images, as it is written down beside the ledger, the earliest first."""
         key, kept = self._key(collection), read_decisions(self._state.folder)
         return (each for each in kept if each is not None and each.collection == key)
 
-    def take_up(self, collection: Collection, decisions: Iterable[Decision]) -> None:
+    def take_up(self, collection: Collection, decisions: Iterable[ReviewRecord]) -> None:
         """Append what is written down beside the ledger, with its own times."""
         with self.atomic():
             for each in decisions:
-                if isinstance(each.said, Reading):
+                if isinstance(each.said, BlindedAnswer):
                     self._insert_reading(self._key(collection), each.said, each.at)
                 else:
                     judge = each.said.reviewer if each.by_screen else None
@@ -297,17 +297,17 @@ class Ledger:
         rows = self._db.execute(query, (self._key(collection), job_id))
         return [(at, serialization.verdict_from(*verdict)) for at, *verdict in rows]
 
-    def add_reading(self, collection: Collection, reading: Reading, sha256: str) -> None:
+    def add_reading(self, collection: Collection, reading: BlindedAnswer, sha256: str) -> None:
         """Append an answer in a blinded study; a reader's latest one on an image of this content counts."""
         key, at = self._key(collection), _now()
-        write_down(self._state.folder, Decision(key, reading.image, sha256, at, reading))
+        write_down(self._state.folder, ReviewRecord(key, reading.image, sha256, at, reading))
         with self.atomic():
             self._insert_reading(key, reading, at)
 
-    def readings(self, collection: Collection) -> list[Reading]:
+    def readings(self, collection: Collection) -> list[BlindedAnswer]:
         """All answers in blinded studies, the earliest first."""
         query = "SELECT study, reader, image, truth, answer FROM readings WHERE collection = ? ORDER BY rowid"
-        return [Reading(*row) for row in self._db.execute(query, (self._key(collection),))]
+        return [BlindedAnswer(*row) for row in self._db.execute(query, (self._key(collection),))]
 
     def add_opening(self, collection: Collection, split_sha256: str, comparison: str) -> None:
         """Remember that a comparison, named by a key of its own, looked at the test part; once for each key."""
@@ -362,14 +362,14 @@ class Ledger:
             return
         query = "SELECT 1 FROM verdicts WHERE collection = ? AND candidate = ? AND reviewer = ? AND judge IS NOT NULL"
         by_screen = self._db.execute(query, (key, candidate, verdict.reviewer)).fetchone() is not None
-        write_down(self._state.folder, Decision(key, candidate, known[0], at, verdict, by_screen))
+        write_down(self._state.folder, ReviewRecord(key, candidate, known[0], at, verdict, by_screen))
 
     def _insert_verdict(self, key: str, candidate: str, verdict: Verdict, at: str, judge: str | None) -> None:
         names = "collection, candidate, decision, scores, reasons, reviewer, at, judge"
         row = (key, candidate, *serialization.verdict_to_row(verdict), at, judge)
         self._db.execute(f"INSERT INTO verdicts ({names}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
 
-    def _insert_reading(self, key: str, reading: Reading, at: str) -> None:
+    def _insert_reading(self, key: str, reading: BlindedAnswer, at: str) -> None:
         row = (key, reading.study, reading.reader, reading.image, reading.truth, reading.answer, at)
         self._db.execute("INSERT INTO readings VALUES (?, ?, ?, ?, ?, ?, ?)", row)
 

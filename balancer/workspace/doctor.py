@@ -18,9 +18,10 @@ from balancer.generators.models.licence import find_licence, is_from_scratch
 from balancer.generators.models.selection import Choice
 from balancer.generators.plugins import Family
 from balancer.generators.protocol import ImageGenerator
-from balancer.jobs import GenerationConfig, Job, Method, job_seed
+from balancer.jobs import GenerationConfig, Job, ModeDraw, job_seed
 from balancer.offline import OFFLINE
 from balancer.parallel import cores, free_memory
+from balancer.progress import Progress
 from balancer.prompting.prompts import Prompt
 from balancer.store.state_dir import State
 
@@ -218,8 +219,21 @@ def _seconds_each(generator: ImageGenerator, label: str, prompt: Prompt, config:
     from balancer.imaging.decode import OutputFormat
 
     file = OutputFormat("PNG", ".png", "L", 8, None)
-    job = Job(label, 0, prompt, job_seed(0, "doctor", 0), config, Method(), file)
+    job = Job(label, 0, prompt, job_seed(0, "doctor", 0), config, ModeDraw(), file)
     return seconds_per_batch(generator, [job], config.steps)
+
+
+def check_before(state: State, progress: Progress, weights: int = 0, latents: int = 0, *, room: bool = True) -> None:
+    """What is cheap to look at before the hours: memory for so many bytes of weights; with `room`, disk for latents.
+
+    Raises:
+        OutputError: there is too little.
+    """
+    checks = [check_memory(weights), *([check_disk(state.folder, latents)] if room else [])]
+    require(checks)
+    for check in checks:
+        if check.state == "warn":
+            progress.message(f"Note: {check.name}: {check.found}; {check.next_step}")
 
 
 def require(checks: Sequence[Check]) -> None:

@@ -8,10 +8,9 @@ from typing import Any
 import typer
 
 from balancer.cli.again import remembered
-from balancer.cli.commands.doctor import look_before
-from balancer.cli.console import Progress, message, result, shown
-from balancer.cli.session import choose_templates, opened
+from balancer.cli.console import ConsoleProgress, Progress, here, message, result, shown
 from balancer.errors import ModelError
+from balancer.workspace.prompts_run import choose_templates
 
 
 def adapt(
@@ -79,7 +78,7 @@ def _adapt_base(
 
     settings = LoraSettings(**chosen)
     show = _Phases()
-    with opened(write=True) as session, remembered(session, context, folder_name):
+    with here().session(write=True) as session, remembered(session, context, folder_name):
         adapt_base(session, base, settings, folder_name, pack, show, accept_licence=accept_licence)
     show.close()
 
@@ -89,15 +88,16 @@ def _adapt_from_scratch(context: typer.Context, chosen: dict[str, Any], folder_n
     from balancer.adapting.scratch.train import train_from_scratch
     from balancer.collection.attributes import attributes_of
     from balancer.collection.scan import samples, with_hashes
+    from balancer.workspace.doctor import check_before
 
     settings = ScratchSettings(**chosen)
-    with opened(write=True) as session, remembered(session, context, folder_name):
+    with here().session(write=True) as session, remembered(session, context, folder_name):
         paths = session.split.paths("train")
         collection = with_hashes(session.collection, paths)
         session.ledger.save_hashes(collection)
         learned = samples(collection.images.loc[paths])
-        templates = choose_templates(pack, sorted({sample.label for sample in learned}))
-        look_before(session)
+        templates = choose_templates(pack, sorted({sample.label for sample in learned}), ConsoleProgress())
+        check_before(session.state, ConsoleProgress())
         session.state.adapters.mkdir(exist_ok=True)
         folder = session.state.adapters / folder_name
         known = folder.is_dir()

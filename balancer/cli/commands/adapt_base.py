@@ -7,17 +7,18 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from balancer.cli.commands.doctor import look_before
-from balancer.cli.console import message, result, shown
-from balancer.cli.models import ACCEPTED, remember_base
-from balancer.cli.session import Session, choose_templates
+from balancer.cli.console import ConsoleProgress, message, result, shown
 from balancer.errors import ModelError
 from balancer.text import printable
+from balancer.workspace.doctor import check_before
+from balancer.workspace.models import ACCEPTED, remember_base
+from balancer.workspace.prompts_run import choose_templates
 
 if TYPE_CHECKING:
     from balancer.adapting.lora.settings import LoraSettings
     from balancer.adapting.scratch.phases import Progress
     from balancer.generators.models.checkpoint import Checkpoint
+    from balancer.workspace.workspace import Session
 
 
 _CELL = 16  # bytes: four channels in float32
@@ -49,12 +50,12 @@ def adapt_base(
     _require_licence(session, checkpoint, accept_licence=accept_licence)
     images = len(session.split.paths("train", "holdout")) * settings.augmentations
     latents = images * _CELL * ((settings.size or checkpoint.native_size) // checkpoint.scale_factor) ** 2
-    look_before(session, sum(file.stat().st_size for file in checkpoint.weights), latents)
+    check_before(session.state, ConsoleProgress(), sum(file.stat().st_size for file in checkpoint.weights), latents)
     paths = session.split.paths("train", "holdout")
     collection = with_hashes(session.collection, paths)
     session.ledger.save_hashes(collection)
     train, held = (samples(collection.images.loc[session.split.paths(part)]) for part in ("train", "holdout"))
-    templates = choose_templates(pack, sorted({sample.label for sample in train}))
+    templates = choose_templates(pack, sorted({sample.label for sample in train}), ConsoleProgress())
     known = attributes_of(collection.images.loc[paths])
     material = Material(train, held, collection.root, templates, session.split.sha256, known)
     folder = session.state.adapters / folder_name

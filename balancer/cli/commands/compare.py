@@ -15,11 +15,9 @@ import typer
 
 from balancer import __version__
 from balancer.cli.benches import Bench, Order, counts_of, cross_fitted, redrawn
-from balancer.cli.console import message, result_json
+from balancer.cli.console import ConsoleProgress, here, message, result_json
 from balancer.cli.costing import training_cost
-from balancer.cli.judging import Watch
 from balancer.cli.origins import not_repeated, order_key
-from balancer.cli.session import balanced_folder, opened
 from balancer.cli.views.compare import save_metrics, show_comparison, show_left_out, show_validation
 from balancer.cli.workplaces import fold_errands, redraw_errands, show_cost
 from balancer.errors import ComparisonError
@@ -83,7 +81,7 @@ def compare(
     learner = find_learner(backbone, weights=weights, side=size, steps=steps, device=device)
     settings = RunSettings(learner, steps, tuple(range(seed, seed + seeds)), _recipe(recipe))
     needs = [each for each in _NEEDS if each == "synthetic" or (each in arm if arm else not quick)]
-    with opened(write=not dry_run) as session:
+    with here().session(write=not dry_run) as session:
         power = measure_power(session.collection, session.split, label, command="balance compare")
         wanted = Wanted(learner.side, needs, extras, power.label, insist=force, pooled=bool(cross_fit))
         order = Order(session, wanted, settings, quick, tuple(arm or ()), workers, force)
@@ -91,7 +89,7 @@ def compare(
         errands = fold_errands(session, cross_fit) if cross_fit else redraw_errands(session, redraw)
         for note in not_repeated(session, errands, folds=bool(cross_fit)):
             message(f"Note: {note}.")
-        made = bool(cross_fit) or (folder or balanced_folder(session)) is not None
+        made = bool(cross_fit) or (folder or session.balanced_folder()) is not None
         show_cost(session, errands, training_cost(order, cross_fit or redraw, folds=bool(cross_fit), made=made))
         if dry_run:
             return
@@ -163,8 +161,8 @@ def _train(order: Order, bench: Bench) -> tuple[tuple[Arm, ...], Mapping[str, st
     left_out = {name: why for _, some in chosen for name, why in some.items()}
     arms = tuple(each for each in chosen[0][0] if each.name not in left_out)
     show_left_out(left_out)
-    watch = Watch()
-    run_legs(bench.legs, arms, order.settings, order.home, watch.begin, workers=order.workers)
+    watch = ConsoleProgress()
+    run_legs(bench.legs, arms, order.settings, order.home, watch.start, workers=order.workers)
     watch.close()
     return arms, left_out
 
@@ -202,15 +200,14 @@ def _conclude(
         },
         version=__version__,
     )
-    watch = Watch()
-    measuring: dict[str, Any] = {}
+    watch = ConsoleProgress()
     found = conclude(
         validation,
         test,
         {each.name: each.kind for each in arms},
         facts,
         alike=counterpart(order.settings.recipe, order.settings.learner).name,
-        progress=lambda what, done, total: measuring.setdefault(what, watch.begin(what))(done, total),
+        progress=watch.phase,
     )
     watch.close()
     return found
@@ -226,9 +223,9 @@ def _exchange(order: Order, bench: Bench, arms: Sequence[Arm], test: Outcomes) -
     choice = _on_validation(order, bench, arms)
     if not order.has_curve or len(bench.legs) > 1 or choice.synthetic is None:
         return None
-    watch = Watch()
+    watch = ConsoleProgress()
     reference = next(each for each in arms if each.name == choice.free)
-    points = learning_curve(bench.legs[0], reference, order.settings, order.home, watch.begin, workers=order.workers)
+    points = learning_curve(bench.legs[0], reference, order.settings, order.home, watch.start, workers=order.workers)
     watch.close()
     if len({point.images for point in points}) < len(points):  # so few that fractions of them are the same
         return None

@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from balancer.cli.console import message, result, result_json
-from balancer.cli.models import ACCEPTED, chosen_maker, refuse_adapter
-from balancer.cli.session import Session, choose_templates, opened
+from balancer.cli.console import here, message, result, result_json
 from balancer.errors import BalanceError
 from balancer.text import duration, printable
+from balancer.workspace.models import ACCEPTED, chosen_maker, refuse_adapter
 
 if TYPE_CHECKING:
     from balancer.generators.models.selection import Choice
     from balancer.generators.plugins import Family
     from balancer.prompting.prompts import Prompt
     from balancer.workspace.doctor import Check
+    from balancer.workspace.workspace import Session
 
 _PROMPTS = 200  # of each class: wordings repeat long before
 
@@ -57,27 +57,12 @@ def show_checks(checks: Iterable[Check]) -> None:
             result(f"      {'':<10}  next: {printable(check.next_step)}")
 
 
-def look_before(session: Session, weights: int = 0, latents: int = 0, *, room: bool = True) -> None:
-    """What is cheap to look at before the hours: memory for so many bytes of weights; with `room`, disk for latents.
-
-    Raises:
-        OutputError: there is too little.
-    """
-    from balancer.workspace.doctor import check_disk, check_memory, require
-
-    checks = [check_memory(weights), *([check_disk(session.state.folder, latents)] if room else [])]
-    require(checks)
-    for check in checks:
-        if check.state == "warn":
-            message(f"Note: {check.name}: {check.found}; {check.next_step}")
-
-
 def _opened(stack: ExitStack) -> tuple[Session | None, list[Check]]:
     """The session, where something was scanned: a model can be looked at without."""
     from balancer.workspace.doctor import Check, check_state
 
     try:
-        session = stack.enter_context(opened(write=False))
+        session = stack.enter_context(here().session(write=False))
     except BalanceError as error:
         return None, [Check("collection", "warn", f"{error.found} ({error.needed})", error.next_step)]
     found = f"{session.collection.root.name}: {len(session.collection.images)} images"
@@ -155,15 +140,15 @@ def _choice(session: Session | None, model: str | None, adapter: Path | None) ->
 
 def _prompts(session: Session | None, pack: str | None) -> list[Prompt]:
     """What would be asked for; without a scanned collection a word of a pack."""
-    from balancer.cli.session import known_attributes
     from balancer.prompting.packs import load_pack
     from balancer.prompting.prompts import make_prompt
+    from balancer.workspace.prompts_run import choose_templates, known_attributes
 
     if session is None:
         templates = load_pack(pack or "chest")
         return [make_prompt(templates, "normal", index, 0) for index in range(_PROMPTS)]
     packs, known = (
-        choose_templates(pack, session.collection.labels, quiet=True),
+        choose_templates(pack, session.collection.labels),
         known_attributes(session, remember=False),
     )
     return [

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from analysis.review.decision_session import ReviewDesk
     from analysis.review.reader_study import BlindedDesk
     from analysis.statistics.agreement import Accuracy, Agreement, Proportion, Study
-    from balancer.cli.session import Session
+    from balancer.workspace.workspace import Session
 
 
 def review_summary(session: Session, desk: ReviewDesk, count: int, out: Path | None) -> list[str]:
@@ -134,11 +134,11 @@ def _decided(session: Session) -> dict[str, dict[str, int]]:
 def _still_merged(session: Session, taken_out: set[str], out: Path | None) -> list[str]:
     """A sentence when the balanced folder holds images that are no longer accepted."""
     from balancer.dataset.merge import default_out
-    from balancer.dataset.metadata_files import read_marker, read_rows
+    from balancer.dataset.metadata_files import read_manifest, read_rows
     from balancer.errors import OutputError
 
     place = out or default_out(session.collection.root)
-    marker = read_marker(place) if taken_out else None
+    marker = read_manifest(place) if taken_out else None
     if marker is None:
         return []
     try:

@@ -158,7 +158,7 @@ def test_a_dry_run_says_what_can_be_shown_and_costs_and_writes_nothing(tmp_path)
 
 def test_what_was_asked_of_a_command_can_be_asked_again(work, checkpoint):
     from balancer.cli.again import asked_of
-    from balancer.cli.session import Session
+    from balancer.workspace.workspace import Session
 
     with Ledger(find_state(work)) as ledger:
         collection = ledger.load_collection()

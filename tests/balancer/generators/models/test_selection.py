@@ -127,7 +127,7 @@ def test_what_balance_trained_from_scratch_is_known_as_such(checkpoint, tmp_path
 
 
 def test_a_class_that_was_left_out_is_not_drawn_from_scratch_and_noted_of_an_adapter(adapter, checkpoint, tmp_path):
-    from balancer.cli.models import require_learnt
+    from balancer.workspace.models import require_learnt
 
     card = json.loads((adapter / "card.json").read_text())
     (adapter / "card.json").write_text(json.dumps({**card, "left_out": ["nodule"]}))
