@@ -21,6 +21,7 @@ _HOMES = {
     "balancer.jobs": ("Candidate", "Job", "Verdict"),
     "balancer.progress": ("Progress",),
     "balancer.splits.split": ("Split",),
+    "balancer.workspace.adapt_run": ("AdaptResult", "adapt"),
     "balancer.workspace.fill_run": ("FillPreview", "FillResult", "fill", "preview_fill"),
     "balancer.workspace.merge_run": ("MergeResult", "UnmergeResult", "merge", "unmerge"),
     "balancer.workspace.plan_run": ("PlanResult", "plan"),
@@ -28,7 +29,7 @@ _HOMES = {
     "balancer.workspace.scan_run": ("ScanResult", "scan"),
     "balancer.workspace.screens": ("screen_for",),
     "balancer.workspace.settings": (
-        *("ExplainSettings", "FillSettings", "MergeSettings", "PlanSettings", "PromptsSettings"),
+        *("AdaptSettings", "ExplainSettings", "FillSettings", "MergeSettings", "PlanSettings", "PromptsSettings"),
         *("ScanSettings", "SplitSettings", "UnmergeSettings", "VerifySettings"),
     ),
     "balancer.workspace.split_run": ("SplitResult", "split"),
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     from balancer.jobs import Candidate, Job, Verdict
     from balancer.progress import Progress
     from balancer.splits.split import Split
+    from balancer.workspace.adapt_run import AdaptResult, adapt
     from balancer.workspace.fill_run import FillPreview, FillResult, fill, preview_fill
     from balancer.workspace.merge_run import MergeResult, UnmergeResult, merge, unmerge
     from balancer.workspace.plan_run import PlanResult, plan
@@ -56,6 +58,7 @@ if TYPE_CHECKING:
     from balancer.workspace.scan_run import ScanResult, scan
     from balancer.workspace.screens import screen_for
     from balancer.workspace.settings import (
+        AdaptSettings,
         ExplainSettings,
         FillSettings,
         MergeSettings,

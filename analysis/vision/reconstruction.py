@@ -55,13 +55,22 @@ class Autoencoder:
         return np.asarray(drawn.add(1).mul(127.5).round().clamp(0, 255).byte().cpu().numpy())
 
 
+def _load(checkpoint: Checkpoint) -> Any:
+    import diffusers
+
+    kind = getattr(diffusers, checkpoint.config("vae")["_class_name"])
+    return kind.from_pretrained(
+        checkpoint.folder / "vae", variant=checkpoint.variant, use_safetensors=True, local_files_only=True
+    )
+
+
 def autoencoder_of(
     folder: Path,
     at_hand: Sequence[str],
     device: str,
     progress: Callable[[int, int], None],
     model: str | None = None,
-    say: Callable[[str], None] = lambda text: None,
+    note: Callable[[str], None] = lambda text: None,
 ) -> Autoencoder | None:
     """That of the checkpoint which a balanced folder's records name, by its hash; none where it is not at hand.
 
@@ -76,7 +85,7 @@ def autoencoder_of(
     found = next(same, None)
     if found is None:
         if model:
-            say("Note: --model is not the one that made these images, or a single file: left out.")
+            note("Note: --model is not the one that made these images, or a single file: left out.")
         return None
     size = (int(known.get("width") or found.native_size), int(known.get("height") or found.native_size))
     return Autoencoder(found, size, device, progress)
@@ -87,12 +96,3 @@ def _checkpoints(places: Sequence[str], likely: str) -> Iterator[Checkpoint]:
     for place in sorted(places, key=lambda each: Path(each).name != Path(likely).name):
         with suppress(BalanceError):  # an adapter, or what was a model once
             yield find_checkpoint(place)
-
-
-def _load(checkpoint: Checkpoint) -> Any:
-    import diffusers
-
-    kind = getattr(diffusers, checkpoint.config("vae")["_class_name"])
-    return kind.from_pretrained(
-        checkpoint.folder / "vae", variant=checkpoint.variant, use_safetensors=True, local_files_only=True
-    )

@@ -14,17 +14,17 @@ from balancer.text import duration
 from balancer.workspace.disk import require_room
 from balancer.workspace.exposure import learned_by
 from balancer.workspace.fill_setup import FillRequest, FillSetup, fill_request, prepare, prompt_of, seconds_of
-from balancer.workspace.last_fill import FillManifest, portable, portable_settings
+from balancer.workspace.last_fill import FillManifest, portable
 from balancer.workspace.merge_run import merge_accepted
 from balancer.workspace.plan_run import PlanResult, plan_of
 from balancer.workspace.prompts_run import require_sound_wording
+from balancer.workspace.run_record import remember_run
 from balancer.workspace.settings import FillSettings
 from balancer.workspace.workspace import Session, Workspace
 
 if TYPE_CHECKING:
     from balancer.dataset.merge import MergeReport
     from balancer.filling.run import FillProgress, FillReport
-    from balancer.generators.models.selection import Choice
     from balancer.generators.protocol import ImageGenerator
 
 _SHOWN = 3  # prompts of a class in a preview
@@ -167,7 +167,8 @@ def _agreed(settings: FillSettings, screen: ScreenSource) -> FillSettings:
                 next_step="hand in NoScreen(reason), or analysis.fit_screen(workspace, accept_unscreened=True); "
                 "see balance fill --help",
             )
-    return replace(settings, **{name: bool(screen.overrides.get(name)) for name in names})
+    no_screen, accept_unscreened = (bool(screen.overrides.get(name)) for name in names)
+    return replace(settings, no_screen=no_screen, accept_unscreened=accept_unscreened)
 
 
 def _carry_out(
@@ -195,39 +196,30 @@ def _carry_out(
     )
     summary = fitted.summary(report.judged)
     last = _manifest(request, setup, report, summary)
-    last.save(session.ledger, collection)  # a merge that is stopped can be done again
+    with session.ledger.atomic():  # a merge that is stopped can be done again
+        last.save(session.ledger, collection)
+        _remember(session, request.settings, began)
     records = {label: some.with_judged(report.judged.get(label, ())) for label, some in request.records.items()}
     merged = merge_accepted(session, last, records, request.place, progress)
-    seconds = max(last.seconds, round(time.monotonic() - began, 1))  # one that found all done is no measure
-    replace(last, seconds=seconds).save(session.ledger, collection)
+    _remember(session, request.settings, began)
     return FillResult(request.planned, report, merged, summary)
 
 
 def _manifest(request: FillRequest, setup: FillSetup, report: FillReport, summary: ScreeningSummary) -> FillManifest:
-    session, settings = request.session, request.settings
     packs = ", ".join(sorted({pack.source for pack in request.templates.values()}))
-    earlier = FillManifest.load(session.ledger, session.collection)
-    asked = portable_settings(settings, session.state)
     return FillManifest(
         deficits=request.planned.plan.deficits,
         jobs={label: [candidate.id for candidate, _ in judged] for label, judged in report.judged.items()},
-        run={"seed": str(settings.seed), "template pack": packs, **setup.recipe.sampler.facts},
+        run={"seed": str(request.settings.seed), "template pack": packs, **setup.recipe.sampler.facts},
         stamps=[*summary.stamps, *setup.stamps],
-        place=portable(request.place, session.state),
-        flat=session.split.origin == "none",
-        settings=asked,
-        adapt=_adapted(session, setup.choice),
-        seconds=earlier.seconds if earlier is not None and earlier.settings == asked else 0.0,
+        place=portable(request.place, request.session.state),
+        flat=request.session.split.origin == "none",
     )
 
 
-def _adapted(session: Session, choice: Choice | None) -> Mapping[str, Any] | None:
-    """The options with which the model, or its adapter, was adapted here."""
-    if choice is None:
-        return None
-    made_here = {folder.resolve(): folder.name for folder in session.ledger.adapters(session.collection)}
-    name = made_here.get((choice.folder or choice.checkpoint.folder).resolve())
-    return None if name is None else session.ledger.setting(session.collection, f"asked of adapt: {name}")
+def _remember(session: Session, settings: FillSettings, began: float) -> None:
+    """What was asked for, but for the place of the balanced folder, which another run chooses for itself."""
+    remember_run(session, "fill", replace(settings, out=None), time.monotonic() - began)
 
 
 class _Generating:

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 from balancer.dataset.merge import check_out, default_out, synthetic_counts
 from balancer.filling.screening import LabelRecords, load_records
 from balancer.progress import Progress
+from balancer.prompting.choice import choose_packs
 from balancer.text import printable
-from balancer.workspace.exposure import exposure
+from balancer.workspace.exposure import generator_exposure, require_learned
 from balancer.workspace.merge_run import say_external
-from balancer.workspace.models import require_learnt, with_adapter
+from balancer.workspace.models import with_adapter
 from balancer.workspace.plan_run import PlanResult
-from balancer.workspace.prompts_run import choose_templates, known_attributes, require_sound_wording
+from balancer.workspace.prompts_run import known_attributes, require_sound_wording
 from balancer.workspace.settings import FillSettings
 from balancer.workspace.workspace import Session
 
@@ -73,7 +74,7 @@ def fill_request(
     check_out(place, root, session.state.folder)
     records = load_records(session.ledger, session.collection)
     _warn_of_removal(place, planned, say_external(session, records, progress), progress)
-    templates = choose_templates(settings.pack, session.collection.labels, progress)
+    templates = choose_packs(settings.pack, session.collection.labels, progress)
     attributes = known_attributes(session, progress, remember=remember)
     return FillRequest(session, settings, planned, place, templates, attributes, records)
 
@@ -105,7 +106,7 @@ def prepare(request: FillRequest, progress: Progress, *, remember: bool) -> Fill
     from balancer.dataset.layout import plan_layout
     from balancer.filling.generation_modes import read_ways
     from balancer.filling.recipe import Recipe, resolve_profile
-    from balancer.workspace.doctor import check_before
+    from balancer.workspace.checks import require_memory_and_disk
     from balancer.workspace.generator_setup import choose_generator, choose_sampler
 
     session, settings = request.session, request.settings
@@ -113,7 +114,7 @@ def prepare(request: FillRequest, progress: Progress, *, remember: bool) -> Fill
     generator = choose_generator(session, settings)
     if generator.choice is not None:
         weights = sum(file.stat().st_size for file in generator.choice.checkpoint.weights)
-        check_before(session.state, progress, weights, room=False)
+        require_memory_and_disk(session.state.folder, weights, None, progress=progress)
     profile = resolve_profile(session.collection, session.split, session.ledger, remember=remember)
     labels = request.planned.labels
     sampler = choose_sampler(session, settings, profile.output, generator, labels, progress, remember=remember)
@@ -127,8 +128,8 @@ def prepare(request: FillRequest, progress: Progress, *, remember: bool) -> Fill
         f"{config.steps} steps, guidance {generator.guidance_in(read_ways(settings.mode, settings.strength)[0])}, "
         f"on {generator.device}, batches of {config.batch_size}"
     )
-    unlearnt = "" if generator.choice is None else require_learnt(generator.choice, labels)
-    stamps = tuple(filter(None, (exposure(session, generator.choice), unlearnt, _enlargement(recipe))))
+    unlearned = "" if generator.choice is None else require_learned(generator.choice, labels)
+    stamps = tuple(filter(None, (generator_exposure(session, generator.choice), unlearned, _enlargement(recipe))))
     for stamp in stamps:
         progress.message(f"Note: {stamp}")
     return FillSetup(recipe, generator.make, generator.device, stamps, generator.choice)

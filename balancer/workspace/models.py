@@ -1,13 +1,13 @@
-"""Which model a workspace generates with, and where the bases of its adapters are."""
+"""Which model a run generates with, and where the bases of adapters are."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from balancer.errors import ModelError
 from balancer.text import printable
+from balancer.workspace.settings import FillSettings
 
 if TYPE_CHECKING:
     from balancer.generators.models.selection import Choice
@@ -15,11 +15,12 @@ if TYPE_CHECKING:
     from balancer.jobs import GenerationConfig
     from balancer.workspace.workspace import Session
 
+
 ACCEPTED = "accepted licences"
 
 
 def chosen_model(session: Session, model: str | None, adapter: Path | None = None) -> Choice:
-    """The model and adapter that were named, by default the newest that `adapt` made for this collection.
+    """The model and adapter that the user named, by default the newest that `adapt` made for this collection.
 
     Raises:
         ModelError: there is none, or they do not fit each other.
@@ -32,7 +33,7 @@ def chosen_model(session: Session, model: str | None, adapter: Path | None = Non
 
 
 def chosen_maker(session: Session, model: str | None, adapter: Path | None = None) -> Choice | Family:
-    """What generates, of whatever family: FAMILY:WEIGHTS is opened, anything else is `chosen_model`'s.
+    """What generates, of whatever family: `--model FAMILY:WEIGHTS` is opened, anything else is `chosen_model`'s.
 
     Raises:
         ModelError: there is none, or it does not fit the adapter.
@@ -56,27 +57,6 @@ def refuse_adapter(model: str, adapter: Path | None) -> None:
         )
 
 
-def require_learnt(choice: Choice, labels: Iterable[str]) -> str:
-    """What is to be said of the classes that an adapter left out; nothing where it left out none.
-
-    Raises:
-        ModelError: a checkpoint from scratch left one out: it would make another class and call it this one.
-    """
-    from balancer.splits.contamination import left_out_classes
-
-    unknown = left_out_classes(choice.checkpoint.folder).intersection(labels)
-    if unknown:
-        names = ", ".join(map(printable, sorted(unknown)))
-        raise ModelError(
-            needed=f"a model that learned {names}",
-            found=f"{printable(choice.checkpoint.ref.name)}, trained from scratch, which left out what had one image",
-            next_step="ask for the other classes alone, as with --target LABEL=N, or adapt a base",
-        )
-    unadapted = frozenset() if choice.folder is None else left_out_classes(choice.folder).intersection(labels)
-    names = ", ".join(map(printable, sorted(unadapted)))
-    return f"the adapter learned nothing of {names}, which had one training image" if unadapted else ""
-
-
 def remember_base(session: Session, folder: Path, base: str) -> None:
     """Keep where an adapter's base is: in the state folder alone, relative to the working folder."""
     from balancer.workspace.last_fill import portable
@@ -94,21 +74,6 @@ def base_of(session: Session, folder: Path) -> str | None:
     return str(path) if path.exists() else str(found["place"])
 
 
-def with_adapter(config: GenerationConfig) -> str:
-    """The adapter's name after its base's, where there is one."""
-    return "" if config.adapter is None else f" with {printable(config.adapter.name)}"
-
-
-def models_at_hand(session: Session) -> list[str]:
-    """Where models are that may have made images: what `adapt` made here, its bases, and what the last fill named."""
-    from balancer.workspace.last_fill import FillManifest, placed_settings
-
-    last = FillManifest.load(session.ledger, session.collection)
-    made_here = [folder for folder in session.ledger.adapters(session.collection) if folder.is_dir()]
-    named = None if last is None or last.settings is None else placed_settings(last.settings, session.home).model
-    return list(dict.fromkeys(filter(None, [*map(str, made_here), *(base_of(session, f) for f in made_here), named])))
-
-
 def _setting(folder: Path) -> str:
     return f"base of {folder.name}"
 
@@ -117,3 +82,18 @@ def _in_the_state_folder(session: Session, adapter: Path) -> Path:
     """An adapter made here may be called by its name alone."""
     own = session.state.adapters / adapter.name
     return own if not adapter.exists() and adapter.name == str(adapter) and own.is_dir() else adapter
+
+
+def with_adapter(config: GenerationConfig) -> str:
+    """The adapter's name after its base's, where there is one."""
+    return "" if config.adapter is None else f" with {printable(config.adapter.name)}"
+
+
+def models_at_hand(session: Session) -> list[str]:
+    """Where models are that may have made images: what `adapt` made here, its bases, and that of the last fill."""
+    from balancer.workspace.run_record import last_run
+
+    last = last_run(session, "fill", FillSettings)
+    made_here = [folder for folder in session.ledger.adapters(session.collection) if folder.is_dir()]
+    named = None if last is None else last.settings.model
+    return list(dict.fromkeys(filter(None, [*map(str, made_here), *(base_of(session, f) for f in made_here), named])))

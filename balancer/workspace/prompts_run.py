@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from balancer.errors import BalanceError
 from balancer.progress import SILENT, Progress
+from balancer.prompting.choice import choose_packs
 from balancer.text import printable
 from balancer.workspace.models import chosen_maker, chosen_model
 from balancer.workspace.settings import PromptsSettings
@@ -91,7 +92,7 @@ def prompts(
     from balancer.prompting.prompts import make_prompt
 
     labels, attributes = _labels_and_attributes(workspace, settings, progress)
-    templates = choose_templates(settings.pack, labels, progress)
+    templates = choose_packs(settings.pack, labels, progress)
     drawn = [attributes.draw(index, settings.seed) for index in range(settings.count)]
     return PromptsResult(
         {
@@ -131,7 +132,7 @@ def check_prompts(
         PromptError: the pack cannot be used.
     """
     labels, _ = _labels_and_attributes(workspace, settings, progress)
-    templates = choose_templates(settings.pack, labels, progress)
+    templates = choose_packs(settings.pack, labels, progress)
     with nullcontext() if settings.label else workspace.session(write=False) as session:
         complaints, tokens = _complaints(templates, settings.model, session)
     return PromptsCheck(complaints, len(templates), tokens)
@@ -147,33 +148,9 @@ def new_pack(workspace: Workspace, settings: PromptsSettings, path: Path) -> New
 
     with workspace.session(write=False) as session:
         collection = session.collection
-    templates = choose_templates(settings.pack, collection.labels)
+    templates = choose_packs(settings.pack, collection.labels)
     write_new_pack(path, templates, collection.root)
     return NewPack(path, len(templates), [label for label, each in templates.items() if each.find(label) is None])
-
-
-def choose_templates(pack: str | None, labels: Sequence[str], progress: Progress = SILENT) -> dict[str, TemplatePack]:
-    """The template pack of each class: the named one, else the packaged one that knows it.
-
-    Says which classes no pack knows, and what to edit.
-    """
-    from balancer.prompting.packs import PACKS, choose_pack, load_pack, unknown_labels
-
-    usual = load_pack(pack) if pack else choose_pack(labels)
-    packs = [usual] if pack else [usual, *map(load_pack, PACKS)]
-    templates = {label: next((each for each in packs if each.find(label)), usual) for label in labels}
-    unknown = [label for label in labels if unknown_labels(templates[label], [label])]
-    if unknown:
-        names = ", ".join(printable(label) for label in unknown)
-        progress.message(f"Warning: {usual.source} does not know {names}: their prompts are the bare class name.")
-        progress.message(
-            "         To word them: balance prompts --new FILE.yaml, fill in, and pass it with --pack FILE.yaml"
-        )
-    if len({each.source for each in templates.values()}) > 1:
-        progress.message(
-            "Note: the classes are worded from two packs, which may give them away; --pack chest or bone takes one."
-        )
-    return templates
 
 
 def known_attributes(session: Session, progress: Progress = SILENT, *, remember: bool) -> JointDistribution:

@@ -21,7 +21,9 @@ from balancer.splits.split import Split, draw_split
 from balancer.store.database import Ledger
 from balancer.store.state_dir import State, find_or_make_state
 from balancer.workspace.last_fill import FillManifest
+from balancer.workspace.run_record import remember_run
 from balancer.workspace.settings import FillSettings
+from balancer.workspace.workspace import Session
 from tests.support.balanced_fixtures import make_candidate, make_job
 
 PATIENT = r"(p\d+)-"
@@ -84,11 +86,9 @@ class Place:
         usable = [each for each in judged if each[1].decision != "reject"]
         merge(self.collection, self.split, usable, self.out, facts=told)
 
-    def asked(self, settings: FillSettings | None) -> None:
+    def asked(self, settings: FillSettings) -> None:
         """Record what the last fill was asked for, in two seconds."""
-        last = FillManifest.load(self.ledger, self.collection)
-        assert last is not None
-        replace(last, settings=settings, seconds=2.0).save(self.ledger, self.collection)
+        remember_run(Session(self.state, self.ledger, self.collection, self.split), "fill", settings, 2.0)
 
     def gather(self, **options: Any) -> Material:
         """The material at 64 pixels."""

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from balancer.generators.models.selection import Choice
     from balancer.generators.plugins import Family
     from balancer.prompting.prompts import Prompt
-    from balancer.workspace.doctor import Check
+    from balancer.workspace.checks import Check
     from balancer.workspace.workspace import Session
 
 _PROMPTS = 200  # of each class: wordings repeat long before
@@ -59,7 +59,7 @@ def show_checks(checks: Iterable[Check]) -> None:
 
 def _opened(stack: ExitStack) -> tuple[Session | None, list[Check]]:
     """The session, where something was scanned: a model can be looked at without."""
-    from balancer.workspace.doctor import Check, check_state
+    from balancer.workspace.checks import Check, check_state
 
     try:
         session = stack.enter_context(here().session(write=False))
@@ -70,7 +70,7 @@ def _opened(stack: ExitStack) -> tuple[Session | None, list[Check]]:
 
 
 def _machine(session: Session | None, device: str) -> Iterator[Check]:
-    from balancer.workspace.doctor import check_device, check_disk, check_offline, check_software
+    from balancer.workspace.checks import check_device, check_disk, check_offline, check_software
 
     yield check_software()
     yield from _tried("device", lambda: [check_device(device)])
@@ -83,7 +83,7 @@ def _model(
     session: Session | None, model: str | None, adapter: Path | None, pack: str | None, device: str, *, draw: bool
 ) -> Iterator[Check]:
     from balancer.generators.plugins import Family
-    from balancer.workspace.doctor import (
+    from balancer.workspace.checks import (
         Check,
         check_drawing,
         check_family,
@@ -118,7 +118,7 @@ def _model(
 
 
 def _tried(name: str, look: Callable[[], list[Check]]) -> list[Check]:
-    from balancer.workspace.doctor import Check
+    from balancer.workspace.checks import Check
 
     try:
         return look()
@@ -140,15 +140,16 @@ def _choice(session: Session | None, model: str | None, adapter: Path | None) ->
 
 def _prompts(session: Session | None, pack: str | None) -> list[Prompt]:
     """What would be asked for; without a scanned collection a word of a pack."""
+    from balancer.prompting.choice import choose_packs
     from balancer.prompting.packs import load_pack
     from balancer.prompting.prompts import make_prompt
-    from balancer.workspace.prompts_run import choose_templates, known_attributes
+    from balancer.workspace.prompts_run import known_attributes
 
     if session is None:
         templates = load_pack(pack or "chest")
         return [make_prompt(templates, "normal", index, 0) for index in range(_PROMPTS)]
     packs, known = (
-        choose_templates(pack, session.collection.labels),
+        choose_packs(pack, session.collection.labels),
         known_attributes(session, remember=False),
     )
     return [

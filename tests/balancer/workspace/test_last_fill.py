@@ -9,8 +9,7 @@ from balancer.filling.screening import NO_SCREEN, load_records
 from balancer.jobs import Candidate, Verdict
 from balancer.store.database import Ledger
 from balancer.store.state_dir import find_or_make_state
-from balancer.workspace.last_fill import FillManifest, placed_settings, portable, portable_settings
-from balancer.workspace.settings import FillSettings
+from balancer.workspace.last_fill import FillManifest, portable
 from tests.support.balanced_fixtures import make_job
 
 JOBS = [make_job("NODULE", index) for index in range(4)]
@@ -21,9 +20,6 @@ LAST = FillManifest(
     ["stamp"],
     "xrays-balanced",
     False,
-    FillSettings(target="NODULE=9", harmonise=False, adapter="lora"),
-    {"base": "sd"},
-    2.5,
 )
 
 
@@ -81,29 +77,10 @@ def test_what_version_0_1_remembered_is_read(desk):
     ledger, found = desk
     old = {name: getattr(LAST, name) for name in ("deficits", "jobs", "run", "stamps", "place", "flat")}
     ledger.save_setting(found, "last fill", {**old, "usable": ["accept"]})
-    assert FillManifest.load(ledger, found) == FillManifest(**old)
-    options = {"target": ["max", "A=3"], "as_drawn": True, "batch_size": "4", "no_screen": True, "model": "../sd"}
-    ledger.save_setting(found, "asked of fill", options)
-    ledger.save_setting(found, "seconds of fill", 7.0)
-    settings = FillSettings(("max", "A=3"), harmonise=False, batch_size="4", no_screen=True, model="../sd")
-    assert FillManifest.load(ledger, found) == FillManifest(**old, settings=settings, seconds=7.0)
+    assert FillManifest.load(ledger, found) == LAST
 
 
 def test_places_are_relative_to_the_working_folder(tmp_path, xrays):
     state = find_or_make_state(tmp_path, xrays)
     assert portable(tmp_path / "out", state) == "out"
     assert portable(tmp_path.parent / "out", state) == "../out"
-
-
-def test_settings_that_name_files_move_with_the_working_folder(tmp_path, xrays, monkeypatch):
-    state = find_or_make_state(tmp_path, xrays)
-    for name in ("sd", "work/mine.yaml"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text("")
-    monkeypatch.chdir(tmp_path / "work")
-    settings = FillSettings(target="max", model="../sd", adapter="lora", pack="mine.yaml", out="there")
-    kept = portable_settings(settings, state)
-    assert kept == FillSettings(target="max", model="sd", adapter="lora", pack="work/mine.yaml")
-    placed = placed_settings(kept, tmp_path)
-    assert (placed.model, placed.pack) == (str(tmp_path / "sd"), str(tmp_path / "work" / "mine.yaml"))
-    assert str(placed.adapter) == "lora"

@@ -21,7 +21,7 @@ from balancer.generators.protocol import ImageGenerator
 from balancer.jobs import GenerationConfig, Job, ModeDraw, job_seed
 from balancer.offline import OFFLINE
 from balancer.parallel import cores, free_memory
-from balancer.progress import Progress
+from balancer.progress import SILENT, Progress
 from balancer.prompting.prompts import Prompt
 from balancer.store.state_dir import State
 
@@ -223,13 +223,15 @@ def _seconds_each(generator: ImageGenerator, label: str, prompt: Prompt, config:
     return seconds_per_batch(generator, [job], config.steps)
 
 
-def check_before(state: State, progress: Progress, weights: int = 0, latents: int = 0, *, room: bool = True) -> None:
-    """What is cheap to look at before the hours: memory for so many bytes of weights; with `room`, disk for latents.
+def require_memory_and_disk(
+    folder: Path, weights: int = 0, latents: int | None = 0, *, progress: Progress = SILENT
+) -> None:
+    """What is cheap to look at before the hours: memory for so many bytes of weights, disk for `latents` (`None`: not).
 
     Raises:
         OutputError: there is too little.
     """
-    checks = [check_memory(weights), *([check_disk(state.folder, latents)] if room else [])]
+    checks = [check_memory(weights), *([] if latents is None else [check_disk(folder, latents)])]
     require(checks)
     for check in checks:
         if check.state == "warn":
