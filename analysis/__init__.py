@@ -1,1 +1,33 @@
-"""Judge what `balancer` makes: imbalance figures, screening, contact sheets."""
+"""Judge what `balancer` makes: screening, comparison, realism, and the report.
+
+>>> fit_screen(Workspace.open(folder)).overrides
+{}
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+_HOMES = {
+    "analysis.screening.service": ("ScreenResult", "fit_screen", "screen"),
+    "balancer.workspace.settings": ("ScreenSettings",),
+}
+"""Where each public name is made; it is imported when it is asked for."""
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = sorted(_HOME_OF)
+
+if TYPE_CHECKING:
+    from analysis.screening.service import ScreenResult, fit_screen, screen
+    from balancer.workspace.settings import ScreenSettings
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module 'analysis' has no attribute {name!r}")
+    return getattr(import_module(_HOME_OF[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

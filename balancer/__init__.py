@@ -15,15 +15,25 @@ __version__ = "0.2.0"
 _HOMES = {
     "balancer.collection.scan": ("Collection",),
     "balancer.errors": ("BalanceError",),
+    "balancer.filling.screening": ("NoScreen", "Screen", "ScreenSource"),
     "balancer.generators.protocol": ("ImageGenerator",),
     "balancer.imaging.decode": ("GreyImage",),
     "balancer.jobs": ("Candidate", "Job", "Verdict"),
     "balancer.progress": ("Progress",),
     "balancer.splits.split": ("Split",),
     "balancer.workspace.adapt_run": ("AdaptResult", "adapt"),
+    "balancer.workspace.fill_run": ("FillPreview", "FillResult", "fill", "preview_fill"),
+    "balancer.workspace.merge_run": ("MergeResult", "UnmergeResult", "merge", "unmerge"),
+    "balancer.workspace.plan_run": ("PlanResult", "plan"),
+    "balancer.workspace.prompts_run": ("PromptsCheck", "PromptsResult", "check_prompts", "prompts"),
     "balancer.workspace.scan_run": ("ScanResult", "scan"),
-    "balancer.workspace.settings": ("AdaptSettings", "ScanSettings", "SplitSettings"),
+    "balancer.workspace.screens": ("screen_for",),
+    "balancer.workspace.settings": (
+        *("AdaptSettings", "ExplainSettings", "FillSettings", "MergeSettings", "PlanSettings", "PromptsSettings"),
+        *("ScanSettings", "SplitSettings", "UnmergeSettings", "VerifySettings"),
+    ),
     "balancer.workspace.split_run": ("SplitResult", "split"),
+    "balancer.workspace.verify_run": ("Explanation", "VerifyResult", "explain", "verify"),
     "balancer.workspace.workspace": ("Workspace",),
 }
 """Where each public name is made; it is imported when it is asked for."""
@@ -34,15 +44,33 @@ __all__ = ["__version__", *sorted(_HOME_OF)]
 if TYPE_CHECKING:
     from balancer.collection.scan import Collection
     from balancer.errors import BalanceError
+    from balancer.filling.screening import NoScreen, Screen, ScreenSource
     from balancer.generators.protocol import ImageGenerator
     from balancer.imaging.decode import GreyImage
     from balancer.jobs import Candidate, Job, Verdict
     from balancer.progress import Progress
     from balancer.splits.split import Split
     from balancer.workspace.adapt_run import AdaptResult, adapt
+    from balancer.workspace.fill_run import FillPreview, FillResult, fill, preview_fill
+    from balancer.workspace.merge_run import MergeResult, UnmergeResult, merge, unmerge
+    from balancer.workspace.plan_run import PlanResult, plan
+    from balancer.workspace.prompts_run import PromptsCheck, PromptsResult, check_prompts, prompts
     from balancer.workspace.scan_run import ScanResult, scan
-    from balancer.workspace.settings import AdaptSettings, ScanSettings, SplitSettings
+    from balancer.workspace.screens import screen_for
+    from balancer.workspace.settings import (
+        AdaptSettings,
+        ExplainSettings,
+        FillSettings,
+        MergeSettings,
+        PlanSettings,
+        PromptsSettings,
+        ScanSettings,
+        SplitSettings,
+        UnmergeSettings,
+        VerifySettings,
+    )
     from balancer.workspace.split_run import SplitResult, split
+    from balancer.workspace.verify_run import Explanation, VerifyResult, explain, verify
     from balancer.workspace.workspace import Workspace
 
 

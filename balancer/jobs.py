@@ -14,8 +14,8 @@ from balancer.collection.scan import Sample
 from balancer.imaging.decode import OutputFormat
 from balancer.prompting.prompts import Prompt
 
-Word = Literal["accept", "review", "reject", "unscreened"]
-DECISIONS: tuple[Word, ...] = get_args(Word)
+Decision = Literal["accept", "review", "reject", "unscreened"]
+DECISIONS: tuple[Decision, ...] = get_args(Decision)
 """What can be decided about a candidate."""
 
 
@@ -52,7 +52,7 @@ class GenerationConfig:
 
 
 @dataclass(frozen=True, slots=True)
-class Method:
+class ModeDraw:
     """How an image comes about: from `source` unless from text alone; `reference` lends its intensities."""
 
     mode: Mode = "text"
@@ -74,7 +74,7 @@ class Job:
     prompt: Prompt
     seed: int
     config: GenerationConfig
-    method: Method
+    method: ModeDraw
     output: OutputFormat
 
     @cached_property
@@ -98,7 +98,7 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
+class ExternalOrigin:
     """What is known of an image that another generator made.
 
     `file` is its path in the folder `folder` that it was handed over in, `sha256` the hash of its bytes there and
@@ -126,7 +126,7 @@ class Candidate:
     path: Path
     sha256: str
     job: Job | None
-    origin: Origin | None = None
+    origin: ExternalOrigin | None = None
     pixels: str = ""
 
     @property
@@ -134,26 +134,21 @@ class Candidate:
         """20 hexadecimal digits of the SHA-256 of the job; made elsewhere: of its class and its bytes as given."""
         if self.job is not None:
             return self.job.id
-        return self.sha256[:20] if self.origin is None else given_id(self.label, self.origin.sha256)
-
-    @property
-    def as_made(self) -> Path:
-        """The file as its generator made it, where that is not what is merged: the place to look for colours."""
-        return self.path if self.origin is None else self.origin.given
+        return self.sha256[:20] if self.origin is None else external_id(self.label, self.origin.sha256)
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """What was decided about a candidate, why, and by whom; a score that is text names an image."""
 
-    decision: Word
+    decision: Decision
     scores: Mapping[str, float | str]
     reasons: tuple[str, ...]
     reviewer: str
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class BlindedAnswer:
     """What a reader took one image of a blinded study for; `answer` `None`: taken back."""
 
     study: str
@@ -163,10 +158,10 @@ class Reading:
     answer: Literal["real", "synthetic"] | None
 
 
-def given_id(label: str, sha256: str) -> str:
+def external_id(label: str, sha256: str) -> str:
     """The id of an image that was made elsewhere, whatever format it is brought into.
 
-    >>> given_id("nodule", "ab") == given_id("nodule", "ab") != given_id("normal", "ab")
+    >>> external_id("nodule", "ab") == external_id("nodule", "ab") != external_id("normal", "ab")
     True
     """
     return hashlib.sha256(f"{label}\x00{sha256}".encode()).hexdigest()[:20]
@@ -201,6 +196,6 @@ def _config_from(fields: dict[str, Any]) -> GenerationConfig:
     return GenerationConfig(**{**fields, **models})
 
 
-def _method_from(fields: dict[str, Any]) -> Method:
+def _method_from(fields: dict[str, Any]) -> ModeDraw:
     sources = {key: None if fields[key] is None else Sample(**fields[key]) for key in ("source", "reference")}
-    return Method(**{**fields, **sources})
+    return ModeDraw(**{**fields, **sources})

@@ -18,15 +18,16 @@ def option(
     *,
     minimum: float | None = None,
     flags: tuple[str, ...] = (),
+    argument: bool = False,
     place: bool = False,
 ) -> Any:
     """A field of a settings class, with what the command line says of it.
 
-    A field without a default is the command's argument. `minimum` is the least that a number may be. `flags` name the
-    option otherwise than the field, as `--quick` or `--shuffle/--no-shuffle`. A `place` may name a file or folder,
-    which is kept relative to the working folder.
+    A field without a default is the command's argument, one with `argument` an argument that may be left out.
+    `minimum` is the least that a number may be. `flags` name the option otherwise than the field, as `--quick` or
+    `--shuffle/--no-shuffle`. A `place` may name a file or folder, which is kept relative to the working folder.
     """
-    facts = {"help": help, "minimum": minimum, "flags": flags, "place": place}
+    facts = {"help": help, "minimum": minimum, "flags": flags, "argument": argument, "place": place}
     return dataclasses.field(default=default, metadata=facts)
 
 
@@ -143,4 +144,4 @@ def _command(cls: type[Settings]) -> str:
     >>> _command(FillSettings)
     'fill'
     """
-    return cls.__name__.removesuffix("Settings").lower()
+    return getattr(cls, "COMMAND", cls.__name__.removesuffix("Settings").lower())

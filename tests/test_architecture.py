@@ -30,7 +30,6 @@ OPEN = {  # walls that still have to be moved
     *("analysis.power.detectable_effect", "analysis.power.simulation", "analysis.power.text"),
     "analysis.comparison.training.replicates",
     *("analysis.comparison.inference.real_image_equivalent", "analysis.comparison.inference.text"),
-    *("balancer.cli.commands.fill", "balancer.cli.commands.merge", "balancer.cli.views.fill"),
     *("balancer.cli.benches", "balancer.cli.costing", "balancer.cli.workplaces"),
 }
 

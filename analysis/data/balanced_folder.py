@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from balancer.collection.walk import canonical_part
-from balancer.dataset.metadata_files import Marker, Row, read_rows, require_marker
+from balancer.dataset.metadata_files import Manifest, Row, read_rows, require_manifest
 from balancer.errors import OutputError
 
 
@@ -59,13 +59,13 @@ def read_merged(folder: Path) -> Merged:
     Raises:
         OutputError: the folder is not ours, its tables are damaged, or it has no synthetic or no real image.
     """
-    marker = require_marker(folder)
-    if marker.unmerging:
+    manifest = require_manifest(folder)
+    if manifest.unmerging:
         raise OutputError(
             needed="a whole balanced folder", found="one that unmerge left half-way", next_step="balance fill"
         )
-    rows = list(read_rows(folder, marker).values())
-    training = [row for row in rows if _is_in(row, marker.training)]
+    rows = list(read_rows(folder, manifest).values())
+    training = [row for row in rows if _is_in(row, manifest.training)]
     if not any(row.is_synthetic for row in training):
         raise OutputError(
             needed="a balanced folder with synthetic images",
@@ -81,10 +81,10 @@ def read_merged(folder: Path) -> Merged:
         )
     return Merged(
         folder,
-        marker.labels,
-        _by_label(folder, marker.labels, real),
-        _by_label(folder, marker.labels, (row for row in training if row.is_synthetic)),
-        _by_label(folder, marker.labels, (row for row in rows if _is_validation(row, marker))),
+        manifest.labels,
+        _by_label(folder, manifest.labels, real),
+        _by_label(folder, manifest.labels, (row for row in training if row.is_synthetic)),
+        _by_label(folder, manifest.labels, (row for row in rows if _is_validation(row, manifest))),
         all(row.patient for row in real),
         tuple(sorted({row.model for row in training if row.model})),
     )
@@ -94,8 +94,8 @@ def _is_in(row: Row, part: str) -> bool:
     return not part or row.path.startswith(f"{part}/")
 
 
-def _is_validation(row: Row, marker: Marker) -> bool:
-    return bool(marker.training) and not row.is_synthetic and canonical_part(row.path.split("/")[0]) == "val"
+def _is_validation(row: Row, manifest: Manifest) -> bool:
+    return bool(manifest.training) and not row.is_synthetic and canonical_part(row.path.split("/")[0]) == "val"
 
 
 def _by_label(folder: Path, labels: Iterable[str], rows: Iterable[Row]) -> dict[str, Images]:

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from balancer.errors import ImageError
+from balancer.files import write_whole
 from balancer.imaging.decode import GreyImage, read_grey, resize
+
+if TYPE_CHECKING:
+    from balancer.filling.external_import import ImportResult
+    from balancer.workspace.fill_run import FillResult
+    from balancer.workspace.workspace import Workspace
 
 TILE, GAP, CAPTION = 112, 4, 18
 _PAPER, _INK = 245, 20
@@ -49,6 +57,39 @@ def real_above_synthetic(
 def sheet_of_files(rows: Sequence[tuple[str, Sequence[Path]]], columns: int = 8) -> Image.Image:
     """Draw rows of files, each under its caption: images spread evenly over them, passing over unreadable ones."""
     return contact_sheet([(caption, _read_some(paths, columns)) for caption, paths in rows], columns)
+
+
+def save_fill_sheet(workspace: Workspace, found: FillResult) -> Path:
+    """Keep a sheet of what a fill added: of each class real training images above synthetic ones."""
+    collection, split = found.planned.collection, found.planned.split
+    labels = collection.images.loc[split.paths("train", "holdout"), "label"]
+    real = {label: [collection.root / path for path in labels.index[labels == label]] for label in collection.labels}
+    accepted = {} if found.report is None else found.report.accepted
+    synthetic = {label: [candidate.path for candidate, _ in judged] for label, judged in accepted.items()}
+    return _save(workspace, "contact-sheet.png", real_above_synthetic(real, synthetic))
+
+
+def save_screened_sheet(workspace: Workspace, images: Sequence[ImportResult]) -> Path:
+    """Keep a sheet of images of another generator, by class and decision, as they were handed over."""
+    rows: dict[str, list[Path]] = {}
+    for each in sorted(images, key=lambda each: (each.seen.given.label, each.verdict.decision)):
+        rows.setdefault(f"{each.seen.given.label}: {each.verdict.decision}", []).append(each.seen.given.file)
+    return _save(workspace, "screened.png", sheet_of_files(list(rows.items())))
+
+
+def save_prompts_sheet(workspace: Workspace, images: Mapping[str, Sequence[GreyImage]]) -> Path:
+    """Keep a sheet of what a model made of prompts, a row for each class."""
+    sheet = contact_sheet(list(images.items()), columns=max(map(len, images.values())))
+    return _save(workspace, "prompts.png", sheet)
+
+
+def _save(workspace: Workspace, name: str, sheet: Image.Image) -> Path:
+    """Put a picture for people into the state folder, whole or not at all."""
+    buffer, reports = io.BytesIO(), workspace.state.reports
+    sheet.save(buffer, "PNG")
+    reports.mkdir(exist_ok=True)
+    write_whole(reports / name, buffer.getvalue())
+    return reports / name
 
 
 def _tile(image: GreyImage) -> Image.Image:

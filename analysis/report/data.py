@@ -15,18 +15,17 @@ from analysis.report.sections.copies import Copies, measure_copies
 from analysis.report.sections.screening import Screened, count_verdicts
 from balancer.collection.crosstabs import Crosstab, crosstabs
 from balancer.collection.scan import Collection
-from balancer.dataset.metadata_files import MARKER, Marker, Row, provenance_rows, read_rows, require_marker
+from balancer.dataset.metadata_files import MANIFEST, Manifest, Row, provenance_rows, read_rows, require_manifest
 from balancer.files import sha256_if_there
-from balancer.filling.screening import Known, is_usable
+from balancer.filling.screening import LabelRecords, is_accepted, load_records
 from balancer.splits.split import Split
 from balancer.store.database import Ledger
 from balancer.store.state_dir import State
-from balancer.workspace.last_fill import known_of
 
 PARTS = ("train", "holdout", "val", "test")
 METRICS, PROBE, QUALITY = "metrics.json", "probe.json", "quality.json"
 OF_FOLDER = "balanced_sha256"
-"""In a stored result: the hash of the marker of the balanced folder that it was measured on."""
+"""In a stored result: the hash of the manifest of the balanced folder that it was measured on."""
 MADE_WITH = (
     *("generator", "model", "model_revision", "model_sha256", "adapter", "adapter_sha256", "adapter_scale"),
     *("scheduler", "steps", "guidance_scale", "width", "height", "dtype", "mode", "strength"),
@@ -38,7 +37,7 @@ Counts = Mapping[str, tuple[int, int]]
 @dataclass(frozen=True, slots=True)
 class Balanced:
     """A balanced folder: (real, synthetic) images of its training part by class, how its synthetic images were made,
-    the marker's `facts`, and small images of both kinds by class.
+    the manifest's `facts`, and small images of both kinds by class.
     """
 
     counts: Counts
@@ -101,12 +100,12 @@ def collect(
     """
     from balancer import __version__
 
-    known = known_of(ledger, collection)
-    marker = None if folder is None else require_marker(folder)
+    known = load_records(ledger, collection)
+    manifest = None if folder is None else require_manifest(folder)
     stored, warnings = _stored(state, folder)
     results = read_results(stored.pop(METRICS))
     results = without_names(results) if private and results is not None else results
-    warnings += [*_foreign_folder(marker, split), *stale(results, collection.labels, split.sha256, fold_order)]
+    warnings += [*_foreign_folder(manifest, split), *stale(results, collection.labels, split.sha256, fold_order)]
     return Facts(
         name=collection.root.resolve().name,
         labels=collection.labels,
@@ -117,7 +116,7 @@ def collect(
         table="" if collection.table is None else collection.table.path.name,
         split=split,
         learned=_statements(ledger, collection),
-        balanced=None if folder is None or marker is None else _balanced(folder, marker, private=private),
+        balanced=None if folder is None or manifest is None else _balanced(folder, manifest, private=private),
         screened=count_verdicts(known),
         copies=_copies(state, known),
         probe=stored[PROBE],
@@ -158,7 +157,7 @@ def _same_again(settings: Mapping[str, Any]) -> str:
 def _stored(state: State, folder: Path | None) -> tuple[dict[str, dict[str, Any]], list[str]]:
     """The results that commands kept, and what is wrong with them."""
     found, warnings = {}, []
-    current = sha256_if_there(folder / MARKER) if folder else None
+    current = sha256_if_there(folder / MANIFEST) if folder else None
     commands = {METRICS: "compare", PROBE: "probe", QUALITY: "quality"}
     for name, command in commands.items():
         found[name], fault = read_json(state.reports / name)
@@ -172,13 +171,13 @@ def _stored(state: State, folder: Path | None) -> tuple[dict[str, dict[str, Any]
     return found, warnings
 
 
-def _foreign_folder(marker: Marker | None, split: Split) -> list[str]:
-    if marker is None:
+def _foreign_folder(manifest: Manifest | None, split: Split) -> list[str]:
+    if manifest is None:
         return []
-    said = marker.facts.get("split", "")
+    said = manifest.facts.get("split", "")
     if said and split.sha256 not in said and split.origin != "none":
         return ["The balanced folder was made with another split than the one in use; fill again: balance fill."]
-    return ["The balanced folder was left half-way by unmerge: balance fill."] if marker.unmerging else []
+    return ["The balanced folder was left half-way by unmerge: balance fill."] if manifest.unmerging else []
 
 
 def _counts(collection: Collection, split: Split) -> dict[str, dict[str, tuple[int, int]]]:
@@ -199,12 +198,14 @@ def _statements(ledger: Ledger, collection: Collection) -> list[str]:
     return [said] if (said := text(card.get("statement"))) else []
 
 
-def _balanced(folder: Path, marker: Marker, *, private: bool) -> Balanced:
-    rows = list(read_rows(folder, marker).values())
-    training = [row for row in rows if not marker.training or row.path.startswith(f"{marker.training}/")]
-    sheets = {} if private else _sheets(folder, marker.labels, training)
-    counts = marker.counts.get(marker.training, {})
-    return Balanced({label: counts.get(label, (0, 0)) for label in marker.labels}, _made(folder), marker.facts, sheets)
+def _balanced(folder: Path, manifest: Manifest, *, private: bool) -> Balanced:
+    rows = list(read_rows(folder, manifest).values())
+    training = [row for row in rows if not manifest.training or row.path.startswith(f"{manifest.training}/")]
+    sheets = {} if private else _sheets(folder, manifest.labels, training)
+    counts = manifest.counts.get(manifest.training, {})
+    return Balanced(
+        {label: counts.get(label, (0, 0)) for label in manifest.labels}, _made(folder), manifest.facts, sheets
+    )
 
 
 def _sheets(folder: Path, labels: Sequence[str], rows: Sequence[Row]) -> dict[str, tuple[Sequence[str], Sequence[str]]]:
@@ -223,7 +224,7 @@ def _made(folder: Path) -> list[tuple[Made, int]]:
     return [(dict(zip(MADE_WITH, values, strict=True)), count) for values, count in counts.most_common()]
 
 
-def _copies(state: State, known: Mapping[str, Known]) -> Copies | None:
+def _copies(state: State, known: Mapping[str, LabelRecords]) -> Copies | None:
     verdicts = {label: [verdict for _, verdict in each.judged.values()] for label, each in known.items()}
-    usable = [id(verdict) for some in verdicts.values() for verdict in some if is_usable(verdict)]
+    usable = [id(verdict) for some in verdicts.values() for verdict in some if is_accepted(verdict)]
     return measure_copies(state.cache, verdicts, usable)

@@ -10,7 +10,7 @@ from analysis.review.pixels import alike
 from analysis.review.sessions import Journal, Refusal
 from balancer.files import sha256_of
 from balancer.imaging.decode import read_grey
-from balancer.jobs import Reading
+from balancer.jobs import BlindedAnswer
 
 
 class BlindedDesk:
@@ -94,7 +94,7 @@ class BlindedDesk:
 
     def _append(self, case: BlindedCase, answer: Literal["real", "synthetic"] | None) -> None:
         with self._journal.writing() as ledger:
-            reading = Reading(self.study, self.reader, case.key, case.truth, answer)
+            reading = BlindedAnswer(self.study, self.reader, case.key, case.truth, answer)
             ledger.add_reading(self._journal.collection, reading, case.sha256 or sha256_of(case.path))
             self._now[case.id] = answer
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from analysis.statistics.clustered_share import clustered_wilson
 from analysis.statistics.intervals import Flags, Groups, group_numbers
-from balancer.jobs import Reading
+from balancer.jobs import BlindedAnswer
 
 NOBODY: Mapping[str, str] = MappingProxyType({})
 _Z = 1.959964  # of the normal distribution: 95% lie within
@@ -104,18 +104,18 @@ def agreement(
     return Agreement(readers, len(both), kappa, max(-1.0, kappa - _Z * error), min(1.0, kappa + _Z * error))
 
 
-def studies(readings: Iterable[Reading], patients: Mapping[str, str] = NOBODY) -> list[Study]:
+def studies(readings: Iterable[BlindedAnswer], patients: Mapping[str, str] = NOBODY) -> list[Study]:
     """All studies in the order of their first answer; of a reader's answers on one image the latest counts.
 
     `patients` names the patient of an image: images of one resemble each other, and count for less.
     """
-    latest: dict[str, dict[str, dict[str, Reading]]] = {}
+    latest: dict[str, dict[str, dict[str, BlindedAnswer]]] = {}
     for reading in readings:
         latest.setdefault(reading.study, {}).setdefault(reading.reader, {})[reading.image] = reading
     return [_study(name, by_reader, patients) for name, by_reader in latest.items()]
 
 
-def _study(name: str, by_reader: Mapping[str, Mapping[str, Reading]], patients: Mapping[str, str]) -> Study:
+def _study(name: str, by_reader: Mapping[str, Mapping[str, BlindedAnswer]], patients: Mapping[str, str]) -> Study:
     given = {
         reader: {image: reading for image, reading in answers.items() if reading.answer is not None}
         for reader, answers in by_reader.items()
@@ -132,8 +132,8 @@ def _study(name: str, by_reader: Mapping[str, Mapping[str, Reading]], patients: 
     )
 
 
-def _accuracy(reader: str, readings: Sequence[Reading], patients: Mapping[str, str]) -> Accuracy:
-    def right(some: Sequence[Reading]) -> Proportion:
+def _accuracy(reader: str, readings: Sequence[BlindedAnswer], patients: Mapping[str, str]) -> Accuracy:
+    def right(some: Sequence[BlindedAnswer]) -> Proportion:
         hits = [reading.answer == reading.truth for reading in some]
         return proportion(hits, [patients.get(reading.image, reading.image) for reading in some])
 

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import re
-import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import typer
-
+from balancer.settings import Settings
 from balancer.store.settings import ASKED, RUN, SECONDS
-from balancer.workspace.settings import AdaptSettings
+from balancer.workspace.settings import AdaptSettings, FillSettings
 
 if TYPE_CHECKING:
     from balancer.workspace.workspace import Session
 
 _HUB_NAME = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 _PLACED = re.compile(r"([A-Za-z_][\w.-]+:)?(.*)", re.DOTALL)  # a family, and its weights
+_KINDS: Mapping[str, type[Settings]] = {"adapt": AdaptSettings, "fill": FillSettings}
 _PLACES = ("base", "model", "adapter", "pack")
 """Options that may name a file or folder: kept relative to the working folder, and asked again by their whole path."""
 
@@ -67,65 +64,15 @@ def _told(place: str, home: Path) -> str:
     return family + re.split(r"[/\\]", rest.rstrip("/\\"))[-1]
 
 
-@contextmanager
-def remembered(session: Session, context: typer.Context, made: str = "") -> Iterator[None]:
-    """Remember what the present command was asked for, once the block has come to its end; and for what it `made`."""
-    began = time.monotonic()
-    yield
-    usual = {each.name: each for each in context.command.params}
-    options = {
-        _option(usual[name], value): value is False or _portable(session, name, value)
-        for name, value in context.params.items()
-        if value not in (None, usual[name].default, []) and name not in ("out", "dry_run")
-    }
-    asked = Asked(options, round(time.monotonic() - began, 1))
-    for name in filter(None, (str(context.info_name), made and _for(str(context.info_name), made))):
-        _keep(session, name, asked)
-
-
 def asked_of(session: Session, command: str, made: str = "") -> Asked | None:
     """What a command was last asked for, for this collection; or when it `made` what is called so."""
-    command = _for(command, made) if made else command
-    record = session.ledger.setting(session.collection, RUN.of(command))
-    if record is not None:
-        usual = AdaptSettings.from_json(record["settings"])
-        return Asked(usual.changed(), record["seconds"])
-    options = session.ledger.setting(session.collection, ASKED.of(command))
-    seconds = session.ledger.setting(session.collection, SECONDS.of(command))
-    return None if options is None else Asked(options, seconds or 0.0)
-
-
-def _keep(session: Session, command: str, asked: Asked) -> None:
-    """A run that found all done is no measure of one that did it: of the same options the longest counts."""
-    earlier = asked_of(session, command)
-    same = earlier is not None and json.dumps(earlier.options) == json.dumps(asked.options)
-    seconds = max(asked.seconds, earlier.seconds) if earlier is not None and same else asked.seconds
-    with session.ledger.atomic():
-        session.ledger.save_setting(session.collection, ASKED.of(command), asked.options)
-        session.ledger.save_setting(session.collection, SECONDS.of(command), seconds)
-
-
-def _for(command: str, made: str) -> str:
-    return f"{command}: {made}"
-
-
-def _option(parameter: Any, value: Any) -> str:
-    """The name by which a value is asked for: what is switched off has a name of its own."""
-    name: str = parameter.secondary_opts[0] if value is False else parameter.opts[0]
-    return name.removeprefix("--").replace("-", "_")
-
-
-def _portable(session: Session, name: str, value: Any) -> Any:
-    from balancer.workspace.last_fill import portable
-
-    if isinstance(value, Path) or (name in _PLACES and Path(str(value)).exists()):
-        return portable(Path(value), session.state)
-    return value
-
-
-def last_model(session: Session) -> str | None:
-    """The model that the last fill named."""
-    filled = asked_of(session, "fill")
-    named = "" if filled is None else str(filled.options.get("model", ""))
-    place = session.state.folder.resolve().parent / named
-    return str(place) if named and place.exists() else named or None
+    name = f"{command}: {made}" if made else command
+    record = session.ledger.setting(session.collection, RUN.of(name))
+    if record is None:  # version 0.1
+        options = session.ledger.setting(session.collection, ASKED.of(name))
+        seconds = session.ledger.setting(session.collection, SECONDS.of(name))
+        return None if options is None else Asked(options, seconds or 0.0)
+    found = _KINDS[command].from_json(record["settings"]).changed()
+    if found.pop("harmonise", True) is False:
+        found["no_intensity_matching"] = True
+    return Asked(found, record["seconds"])

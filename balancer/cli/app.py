@@ -9,6 +9,7 @@ from balancer.cli.commands import (
     adapt,
     compare,
     doctor,
+    explain,
     fetch,
     fill,
     merge,
@@ -21,6 +22,7 @@ from balancer.cli.commands import (
     scan,
     screen,
     split,
+    unmerge,
     verify,
 )
 from balancer.cli.console import run
@@ -54,7 +56,7 @@ for command in (
     *(screen.screen, review.review, merge.merge),
     *(probe.probe, probe.quality),
     *(compare.compare, report.report),
-    *(verify.verify, verify.explain, verify.unmerge),
+    *(verify.verify, explain.explain, unmerge.unmerge),
     *(doctor.doctor, fetch.fetch, purge.purge),
 ):
     app.command()(command)

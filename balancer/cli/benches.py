@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from balancer.cli.again import last_model
-from balancer.cli.console import message, typed
-from balancer.cli.judging import Watch
+from balancer.cli.console import ConsoleProgress, message, typed
 from balancer.cli.origins import not_repeated, require_last_filled
-from balancer.cli.session import balanced_folder
 from balancer.cli.workplaces import Errand, done, forget_balanced
 from balancer.errors import ComparisonError
 from balancer.text import printable
@@ -87,7 +85,7 @@ def redrawn(order: Order, folder: Path | None, errands: Sequence[Errand]) -> Ben
 
     session = order.session
     seeds = deal_seeds(order.settings.seeds, len(errands) + 1)
-    folder = folder or balanced_folder(session)
+    folder = folder or session.balanced_folder()
     if errands:
         require_last_filled(session, folder)
     material, stamps = _gather(order, session, folder)
@@ -193,14 +191,12 @@ def _gather(
     from analysis.comparison.integrity.checks import check, require_honest, stamps
     from analysis.vision.reconstruction import autoencoder_of
 
-    watch, ledger = Watch(), session.ledger
+    watch, ledger = ConsoleProgress(), session.ledger
     models = [] if lender is None else list(lender.ledger.adapters(lender.collection))
     retouch = None
     if folder is not None and "reconstructed" in order.wanted.needs:
-        at_hand = [
-            place for each in (session, lender) if each is not None for place in models_at_hand(each, last_model(each))
-        ]
-        retouch = autoencoder_of(folder, at_hand, order.settings.learner.device, watch.begin("Reconstructing"))
+        at_hand = [place for each in (session, lender) if each is not None for place in models_at_hand(each)]
+        retouch = autoencoder_of(folder, at_hand, order.settings.learner.device, partial(watch.phase, "Reconstructing"))
     cache = session.state.cache
     cache.mkdir(exist_ok=True)
     material = gather(
@@ -211,7 +207,7 @@ def _gather(
         ledger=ledger,
         cache=cache,
         reconstruct=retouch,
-        watch=watch.begin,
+        watch=watch.start,
     )
     watch.close()
     for note in material.notes if tell else ():

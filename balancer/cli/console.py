@@ -156,7 +156,7 @@ class Progress:
     """A line on stderr with an estimate of the end: rewritten on a terminal, now and then elsewhere."""
 
     def __init__(self, what: str, before: int = 0) -> None:
-        self._what = what
+        self.what = what
         self._before = before  # done by an earlier run: it says nothing about this one's speed
         self._began = time.monotonic()
         self._shown = (
@@ -173,7 +173,7 @@ class Progress:
         self._shown = now
         rate = (done - self._before if made is None else made) / max(now - self._began, 1e-6)
         left = f", {duration((total - done) / rate)} left" if rate and done < total else ""
-        text = f"{self._what}: {done}/{total}{left}{', ' + note if note else ''}"
+        text = f"{self.what}: {done}/{total}{left}{', ' + note if note else ''}"
         if sys.stderr.isatty():
             print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
             self._open = True
@@ -205,8 +205,9 @@ class ConsoleProgress:
         self.close()
 
     def message(self, text: str) -> None:
-        """Print a line."""
-        self.close()
+        """Print a line; the task goes on after it."""
+        if self._line is not None:
+            self._line.close()
         message(text)
 
     def start(self, what: str, done: int = 0) -> Progress:
@@ -214,6 +215,13 @@ class ConsoleProgress:
         self.close()
         self._line = Progress(what, done)
         return self._line
+
+    def phase(self, what: str, done: int, total: int) -> None:
+        """Show where the task of this name stands; another name begins a new line."""
+        if self._line is None or self._line.what != what:
+            self.start(what)
+        if self._line is not None:
+            self._line(done, total)
 
     def close(self) -> None:
         """End the line."""

@@ -49,6 +49,8 @@ def _parameter(kind: type[Settings], name: str) -> inspect.Parameter:
     extra = {} if facts["minimum"] is None else {"min": facts["minimum"]}
     if field.default is dataclasses.MISSING:
         default = typer.Argument(help=facts["help"])
+    elif facts["argument"]:
+        default = typer.Argument(field.default, help=facts["help"])
     elif plain is bool:
         flags = facts["flags"] or (f"--{name.replace('_', '-')}",)
         default = typer.Option(field.default, *flags, help=facts["help"])

@@ -151,15 +151,18 @@ def commands_behind(session: Session, folder: Path | None) -> tuple[str, ...]:
 
 def not_repeated(session: Session, errands: Sequence[Any], *, folds: bool) -> tuple[str, ...]:
     """What the balanced folder has that folds or redraws lack: images from elsewhere, and what readers decided."""
-    from balancer.cli.commands.merge import count_elsewhere
+    from balancer.filling.screening import load_records
+    from balancer.workspace.merge_run import external_images
 
     if not errands:
         return ()
-    elsewhere, read = sum(count_elsewhere(session).values()), sum(1 for _ in _decided_by_readers(session))
+    records = load_records(session.ledger, session.collection)
+    elsewhere = sum(map(len, external_images(session, records).values()))
+    read = sum(1 for _ in _decided_by_readers(session))
     lack = "no fold has them" if folds else "the first draw alone has them"
     alone = "folds have" if folds else "the other draws have"
     said = [
-        f"images from elsewhere ({elsewhere}) are not made again: {lack}" if elsewhere else "",
+        f"external images ({elsewhere}) are not made again: {lack}" if elsewhere else "",
         f"what readers decided of {_images(read)} is not repeated: {alone} what the gates let in" if read else "",
     ]
     return tuple(filter(None, said))
@@ -171,9 +174,9 @@ def require_last_filled(session: Session, folder: Path | None) -> None:
     Raises:
         ComparisonError: the folder is not where the last fill put its images.
     """
-    from balancer.workspace.last_fill import LastFill
+    from balancer.workspace.last_fill import FillManifest
 
-    last = LastFill.load(session.ledger, session.collection)
+    last = FillManifest.load(session.ledger, session.collection)
     place = None if last is None else (session.state.folder.parent / last.place).resolve()
     if folder is not None and place is not None and folder.resolve() == place:
         return
@@ -190,9 +193,9 @@ def _images(count: int) -> str:
 
 def _last_config(session: Session) -> GenerationConfig | None:
     """The settings that the last fill's images were drawn with."""
-    from balancer.workspace.last_fill import LastFill
+    from balancer.workspace.last_fill import FillManifest
 
-    last = LastFill.load(session.ledger, session.collection)
+    last = FillManifest.load(session.ledger, session.collection)
     for label, ids in ({} if last is None else last.jobs).items():
         known = session.ledger.candidates(session.collection, label)
         found = (known[each][0].job for each in reversed(ids) if each in known)
@@ -213,10 +216,11 @@ def _last_asked(session: Session, name: str) -> Asked | None:
 
 def _decided_by_readers(session: Session) -> Iterator[str]:
     """The images of the last fill that a person let in or turned down."""
-    from balancer.workspace.last_fill import LastFill, known_of
+    from balancer.filling.screening import load_records
+    from balancer.workspace.last_fill import FillManifest
 
-    last = LastFill.load(session.ledger, session.collection)
-    known = known_of(session.ledger, session.collection)
+    last = FillManifest.load(session.ledger, session.collection)
+    known = load_records(session.ledger, session.collection)
     for label, ids in ({} if last is None else last.jobs).items():
         judges = known[label].judges if label in known else {}
         yield from (each for each in ids if each in judges and judges[each] is None)

@@ -16,15 +16,15 @@ from balancer.dataset.dataset_card import make_card
 from balancer.dataset.layout import Entry, Layout, changed, lost, plan_layout
 from balancer.dataset.metadata_files import (
     CARD,
-    MARKER,
+    MANIFEST,
     PROVENANCE,
     TABLE,
-    Marker,
+    Manifest,
     Row,
     provenance_bytes,
-    read_marker,
+    read_manifest,
     read_rows,
-    require_marker,
+    require_manifest,
     table_bytes,
 )
 from balancer.errors import OutputError
@@ -56,7 +56,7 @@ class MergeReport:
 class _Existing:
     """A balanced folder that is there already."""
 
-    marker: Marker
+    manifest: Manifest
     rows: Mapping[str, Row]
 
 
@@ -85,9 +85,9 @@ def check_out(out: Path, collection_root: Path, state: Path) -> None:
 
 def synthetic_counts(out: Path) -> dict[str, int]:
     """How many synthetic images of each class a balanced folder holds; nothing where there is none."""
-    marker = read_marker(out)
+    manifest = read_manifest(out)
     found: Counter[str] = Counter()
-    for counts in () if marker is None else marker.counts.values():
+    for counts in () if manifest is None else manifest.counts.values():
         found.update({label: synthetic for label, (_, synthetic) in counts.items()})
     return dict(found)
 
@@ -104,7 +104,7 @@ def merge(
     """Build the balanced folder beside `out` and put it there in one step.
 
     It has one folder for each part, unless the collection has none and `split` is `None`. `facts` go into the card
-    and the marker: nothing that changes from run to run belongs there. A killed merge, called again, takes over what
+    and the manifest: nothing that changes from run to run belongs there. A killed merge, called again, takes over what
     it finds; a folder that is as it should be is left alone.
 
     Raises:
@@ -139,21 +139,21 @@ def unmerge(folder: Path) -> int:
     Raises:
         OutputError: the folder is not ours, or its tables are not as they were written.
     """
-    marker = require_marker(folder)
+    manifest = require_manifest(folder)
     here = set(staging.files_below(folder))  # follows no link: nothing outside the folder is ever removed
-    if not marker.unmerging:
-        _require_tables(folder, marker)
-        synthetic = _synthetic_here(folder, marker, here)
+    if not manifest.unmerging:
+        _require_tables(folder, manifest)
+        synthetic = _synthetic_here(folder, manifest, here)
         for path in synthetic:
             (folder / path).unlink()
         staging.sync(folder)
-        write_whole(folder / MARKER, replace(marker, unmerging=True).to_json())
+        write_whole(folder / MANIFEST, replace(manifest, unmerging=True).to_json())
     else:
         synthetic = []
-    for path, sha256 in marker.files.items():
+    for path, sha256 in manifest.files.items():
         if path in here and sha256_of(folder / path) == sha256:  # a card that its reader has edited is theirs
             (folder / path).unlink()
-    (folder / MARKER).unlink()
+    (folder / MANIFEST).unlink()
     return len(synthetic)
 
 
@@ -161,16 +161,16 @@ def _build(layout: Layout, out: Path, name: str, facts: Mapping[str, str], progr
     existing = _existing(out)
     reusable = {} if existing is None else _reusable(layout.entries, out, existing.rows)
     if existing and len(reusable) == len(layout.entries) == len(existing.rows):
-        _, marker = _sidecars(layout, reusable, name, facts)
-        if marker == existing.marker and all((out / path).exists() for path in marker.files):
+        _, manifest = _sidecars(layout, reusable, name, facts)
+        if manifest == existing.manifest and all((out / path).exists() for path in manifest.files):
             progress(len(layout.entries), len(layout.entries))
             staging.clear_staging(out)
             return False
     fresh = staging.open_staging(out)
     staging.prune(fresh, {entry.path for entry in layout.entries})
     hashes = _collect(layout.entries, fresh, out, reusable, progress)
-    sidecars, marker = _sidecars(layout, hashes, name, facts)
-    for path, content in [*sidecars.items(), (MARKER, marker.to_json())]:
+    sidecars, manifest = _sidecars(layout, hashes, name, facts)
+    for path, content in [*sidecars.items(), (MANIFEST, manifest.to_json())]:
         write_whole(fresh / path, content)
     _existing(out)  # once more: copying took its time, and somebody may have put a file there
     staging.publish(out)
@@ -261,8 +261,8 @@ def _not_as_it_was(entry: Entry, what: str) -> Exception:
 
 def _sidecars(
     layout: Layout, hashes: Mapping[str, str], name: str, facts: Mapping[str, str]
-) -> tuple[dict[str, bytes], Marker]:
-    """The content of the files beside the images, and the marker that vouches for them."""
+) -> tuple[dict[str, bytes], Manifest]:
+    """The content of the files beside the images, and the manifest that vouches for them."""
     folders: dict[str, list[Row]] = {}
     for entry in layout.entries:
         folders.setdefault(entry.folder, []).append(entry.row(hashes[entry.path]))
@@ -275,7 +275,7 @@ def _sidecars(
     files[PROVENANCE] = provenance_bytes(made)
     files[CARD] = make_card(name, counts, [candidate for _, _, candidate, _ in made], facts)
     digests = {path: hashlib.sha256(content).hexdigest() for path, content in files.items()}
-    return files, Marker(layout.training, layout.labels, counts, dict(facts), digests)
+    return files, Manifest(layout.training, layout.labels, counts, dict(facts), digests)
 
 
 def _counts(rows: Iterable[Row], labels: Sequence[str]) -> dict[str, tuple[int, int]]:
@@ -291,30 +291,30 @@ def _existing(out: Path) -> _Existing | None:
     """
     if not os.path.lexists(out):
         return None
-    marker = read_marker(out) if out.is_dir() else None
-    if marker is None:
+    manifest = read_manifest(out) if out.is_dir() else None
+    if manifest is None:
         raise _refused("a folder that balance made, or none yet", f"{out} exists and is not ours", "")
-    if marker.unmerging:
+    if manifest.unmerging:
         raise _refused("a whole balanced folder", f"{out}, half taken apart", "balance unmerge FOLDER, or: ")
-    rows = read_rows(out, marker)
-    foreign = sorted(_foreign(out, marker, rows))
+    rows = read_rows(out, manifest)
+    foreign = sorted(_foreign(out, manifest, rows))
     if foreign:
         some = ", ".join(foreign[:_NAMED]) + (f" and {len(foreign) - _NAMED} more" if len(foreign) > _NAMED else "")
         raise _refused("a balanced folder with our own files alone", f"{out} also holds {some}", "move them out, or: ")
-    return _Existing(marker, rows)
+    return _Existing(manifest, rows)
 
 
-def _foreign(out: Path, marker: Marker, rows: Mapping[str, Row]) -> Iterator[str]:
+def _foreign(out: Path, manifest: Manifest, rows: Mapping[str, Row]) -> Iterator[str]:
     """Files that we did not write, and files beside the images that are not as we wrote them."""
     for path in staging.files_below(out):
-        if path in rows or path == MARKER or path.rpartition("/")[2] in _OF_THE_DESKTOP:
+        if path in rows or path == MANIFEST or path.rpartition("/")[2] in _OF_THE_DESKTOP:
             continue
-        if marker.files.get(path) is None or sha256_if_there(out / path) != marker.files[path]:
+        if manifest.files.get(path) is None or sha256_if_there(out / path) != manifest.files[path]:
             yield path
 
 
-def _synthetic_here(folder: Path, marker: Marker, here: set[str]) -> list[str]:
-    synthetic = [path for path, row in read_rows(folder, marker).items() if row.is_synthetic]
+def _synthetic_here(folder: Path, manifest: Manifest, here: set[str]) -> list[str]:
+    synthetic = [path for path, row in read_rows(folder, manifest).items() if row.is_synthetic]
     beyond = [path for path in synthetic if path not in here and os.path.lexists(folder / path)]
     if not beyond:
         return [path for path in synthetic if path in here]
@@ -325,8 +325,8 @@ def _synthetic_here(folder: Path, marker: Marker, here: set[str]) -> list[str]:
     )
 
 
-def _require_tables(folder: Path, marker: Marker) -> None:
-    for path, sha256 in marker.files.items():
+def _require_tables(folder: Path, manifest: Manifest) -> None:
+    for path, sha256 in manifest.files.items():
         if path.endswith(TABLE) and sha256_if_there(folder / path) != sha256:
             raise OutputError(
                 needed=f"the {path} that balance fill wrote: it says what to take out",

@@ -1,4 +1,4 @@
-"""The files beside the images of a balanced folder: `metadata.parquet`, `provenance.csv` and the marker."""
+"""The files beside the images of a balanced folder: `metadata.parquet`, `provenance.csv` and the manifest."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from balancer.collection.scan import Sample
 from balancer.errors import OutputError
 from balancer.jobs import Candidate, Job, ModelRef, Verdict
 
-MARKER = "balance.json"
+MANIFEST = "balance.json"
 TABLE = "metadata.parquet"
 PROVENANCE = "provenance.csv"
 CARD = "README.md"
@@ -64,7 +64,7 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Marker:
+class Manifest:
     """What makes a folder ours. `training` is the training folder within it ("" for the folder itself).
 
     `counts` are (real, synthetic) by folder and class; `files` are the hashes of the other files beside the images.
@@ -89,10 +89,10 @@ class Marker:
         return [path[: -len(TABLE)].rstrip("/") for path in self.files if PurePosixPath(path).name == TABLE]
 
 
-def read_marker(folder: Path) -> Marker | None:
-    """The marker of a balanced folder, or `None` where there is none that can be read: the folder is not ours."""
+def read_manifest(folder: Path) -> Manifest | None:
+    """The manifest of a balanced folder, or `None` where there is none that can be read: the folder is not ours."""
     try:
-        content = json.loads((folder / MARKER).read_bytes())
+        content = json.loads((folder / MANIFEST).read_bytes())
         if content.pop("tool") != "balance" or content.pop("format") != FORMAT:
             return None
         content["labels"] = tuple(content["labels"])
@@ -100,21 +100,21 @@ def read_marker(folder: Path) -> Marker | None:
             part: {label: (real, synthetic) for label, (real, synthetic) in counts.items()}
             for part, counts in content["counts"].items()
         }
-        return Marker(**content)
+        return Manifest(**content)
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None
 
 
-def require_marker(folder: Path) -> Marker:
-    """The marker of a balanced folder.
+def require_manifest(folder: Path) -> Manifest:
+    """The manifest of a balanced folder.
 
     Raises:
         OutputError: the folder is not one that `balance fill` made.
     """
-    marker = read_marker(folder)
-    if marker is not None:
-        return marker
-    what = f"no readable {MARKER} in it" if folder.is_dir() else "no such folder"
+    manifest = read_manifest(folder)
+    if manifest is not None:
+        return manifest
+    what = f"no readable {MANIFEST} in it" if folder.is_dir() else "no such folder"
     raise OutputError(
         needed="a balanced folder, made by: balance fill",
         found=f"{folder}: {what}",
@@ -146,16 +146,16 @@ def table_bytes(rows: Sequence[Row], folder: str, labels: Sequence[str]) -> byte
     return content
 
 
-def read_rows(folder: Path, marker: Marker) -> dict[str, Row]:
+def read_rows(folder: Path, manifest: Manifest) -> dict[str, Row]:
     """All rows of a balanced folder by path.
 
     Raises:
         OutputError: a table is missing, damaged or names files outside the folder.
     """
-    return {row.path: row for part in marker.tables for row in read_table(folder, part, marker)}
+    return {row.path: row for part in manifest.tables for row in read_table(folder, part, manifest)}
 
 
-def read_table(folder: Path, part: str, marker: Marker, file_name: str | None = None) -> Iterator[Row]:
+def read_table(folder: Path, part: str, manifest: Manifest, file_name: str | None = None) -> Iterator[Row]:
     """The rows of one part's table, or only that of one file.
 
     Raises:
@@ -167,7 +167,7 @@ def read_table(folder: Path, part: str, marker: Marker, file_name: str | None = 
         known = [name for name in _COLUMNS if name in there or name not in _WAY]  # earlier tables lack these
         found = pq.read_table(folder / part / TABLE, columns=known, filters=filters, partitioning=None)
         columns = [found[name].to_pylist() for name in known]
-        yield from [_row(part, marker.labels, *values) for values in zip(*columns, strict=True)]
+        yield from [_row(part, manifest.labels, *values) for values in zip(*columns, strict=True)]
     except (OSError, ValueError, LookupError, TypeError, pa.ArrowException) as error:
         raise OutputError(
             needed=f"the {TABLE} that balance fill wrote",
@@ -185,7 +185,7 @@ def provenance_bytes(entries: Iterable[tuple[str, str, Candidate, Verdict]]) -> 
     rows = [_provenance(*entry) for entry in entries]
     writer = csv.DictWriter(buffer, list(_PROVENANCE_COLUMNS), lineterminator="\n")
     writer.writeheader()
-    writer.writerows({name: guard(value) for name, value in row.items()} for row in rows)
+    writer.writerows({name: escape_formula(value) for name, value in row.items()} for row in rows)
     return buffer.getvalue().encode(errors="replace")
 
 
@@ -199,22 +199,22 @@ def provenance_rows(folder: Path) -> Iterator[dict[str, str]]:
     try:
         with (folder / PROVENANCE).open(encoding="utf-8", newline="") as file:
             for row in csv.DictReader(file):
-                yield {name: unguard(value) for name, value in row.items() if name and isinstance(value, str)}
+                yield {name: unescape_formula(value) for name, value in row.items() if name and isinstance(value, str)}
     except (OSError, ValueError, csv.Error):
         pass  # the table beside the images is the authority; this only adds to it
 
 
-def guard(cell: str) -> str:
+def escape_formula(cell: str) -> str:
     """Make a cell plain text for any spreadsheet.
 
-    >>> guard("=HYPERLINK(0)"), unguard(guard("=HYPERLINK(0)"))
+    >>> escape_formula("=HYPERLINK(0)"), unescape_formula(escape_formula("=HYPERLINK(0)"))
     ("'=HYPERLINK(0)", '=HYPERLINK(0)')
     """
     return f"'{cell}" if cell.startswith(_DANGEROUS) else cell
 
 
-def unguard(cell: str) -> str:
-    """Undo `guard`."""
+def unescape_formula(cell: str) -> str:
+    """Undo `escape_formula`."""
     return cell[1:] if cell.startswith("'") else cell
 
 

@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from balancer.dataset.metadata_files import read_marker
+from balancer.dataset.metadata_files import read_manifest
 from balancer.errors import OutputError
 from balancer.files import sync_path
 
@@ -149,7 +149,7 @@ def recover(out: Path) -> None:
     if not old.exists():
         return
     _require_ours(old)
-    if out.exists() or read_marker(old) is None or (old / PARTIAL).exists():
+    if out.exists() or read_manifest(old) is None or (old / PARTIAL).exists():
         discard(old)
     else:
         old.rename(out)
@@ -179,7 +179,7 @@ def _is_ours(folder: Path) -> bool:
     """Whether a hidden folder is one that was made here: under construction, whole, or removed but for itself."""
     if folder.is_symlink() or not folder.is_dir():
         return False
-    return (folder / PARTIAL).exists() or read_marker(folder) is not None or not any(folder.iterdir())
+    return (folder / PARTIAL).exists() or read_manifest(folder) is not None or not any(folder.iterdir())
 
 
 def _require_ours(folder: Path) -> None:

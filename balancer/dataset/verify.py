@@ -11,13 +11,13 @@ from balancer.collection.findings import Finding
 from balancer.collection.scan import Progress
 from balancer.dataset.metadata_files import (
     CARD,
-    MARKER,
-    Marker,
+    MANIFEST,
+    Manifest,
     Row,
-    read_marker,
+    read_manifest,
     read_provenance_row,
     read_table,
-    require_marker,
+    require_manifest,
 )
 from balancer.dataset.staging import files_below
 from balancer.dataset.xmp import read_provenance
@@ -48,13 +48,13 @@ def verify(folder: Path, progress: Progress = lambda done, total: None) -> tuple
     Raises:
         OutputError: the folder is not ours.
     """
-    marker = require_marker(folder)
-    if marker.unmerging:
+    manifest = require_manifest(folder)
+    if manifest.unmerging:
         message = "balance unmerge was stopped half-way"
-        return (Finding("half-unmerged", (PurePosixPath(MARKER),), message, "finish it: balance unmerge FOLDER"),)
-    rows, tables = _rows(folder, marker)
+        return (Finding("half-unmerged", (PurePosixPath(MANIFEST),), message, "finish it: balance unmerge FOLDER"),)
+    rows, tables = _rows(folder, manifest)
     states = _inspect(folder, sorted(filter(_is_image, files_below(folder))), progress)
-    return (*tables, *_compare(rows, states), *_misplaced(rows, states, marker.training))
+    return (*tables, *_compare(rows, states), *_misplaced(rows, states, manifest.training))
 
 
 def explain(path: Path) -> dict[str, str]:
@@ -70,23 +70,23 @@ def explain(path: Path) -> dict[str, str]:
             found=f"{path}: {'a folder' if path.is_dir() else 'no such file'}",
             next_step="balance explain FILE",
         )
-    folder = next((above for above in path.resolve().parents if read_marker(above) is not None), None)
+    folder = next((above for above in path.resolve().parents if read_manifest(above) is not None), None)
     row = None if folder is None else _find_row(folder, path.resolve().relative_to(folder).as_posix())
     if folder is None or row is None:
         return _from_itself(path)
     return _from_tables(folder, row)
 
 
-def _rows(folder: Path, marker: Marker) -> tuple[dict[str, Row], list[Finding]]:
+def _rows(folder: Path, manifest: Manifest) -> tuple[dict[str, Row], list[Finding]]:
     """The rows of all tables that can be read, and a finding for what is not as it was written."""
     rows: dict[str, Row] = {}
-    for part in marker.tables:
+    for part in manifest.tables:
         try:
-            rows |= {row.path: row for row in read_table(folder, part, marker)}
+            rows |= {row.path: row for row in read_table(folder, part, manifest)}
         except OutputError:
             continue  # its hash is not as it was written, and that is found below
     changed = [
-        path for path, sha256 in marker.files.items() if path != CARD and sha256_if_there(folder / path) != sha256
+        path for path, sha256 in manifest.files.items() if path != CARD and sha256_if_there(folder / path) != sha256
     ]
     message = "a table of what is synthetic is missing or changed"
     return rows, list(_finding("changed-table", changed, message, _AGAIN))
@@ -148,10 +148,10 @@ def _finding(kind: str, paths: Iterable[str], message: str, fix: str) -> Iterato
 
 
 def _find_row(folder: Path, path: str) -> Row | None:
-    marker = require_marker(folder)
-    for part in marker.tables:
+    manifest = require_manifest(folder)
+    for part in manifest.tables:
         if not part or path.startswith(f"{part}/"):
-            return next(read_table(folder, part, marker, path[len(part) + 1 :] if part else path), None)
+            return next(read_table(folder, part, manifest, path[len(part) + 1 :] if part else path), None)
     return None
 
 

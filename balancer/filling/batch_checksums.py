@@ -16,18 +16,18 @@ from balancer.jobs import Candidate, Job
 EXTENSION = ".sha256"
 
 
-def write_sums(store: Path, batch: Sequence[Candidate]) -> None:
+def write_checksums(store: Path, batch: Sequence[Candidate]) -> None:
     """Write down the hashes of a batch that is safe in the store."""
     lines = [f"{each.sha256}  {each.path.name}\n" for each in batch]
     write_whole(_place(store, batch[0].id), "".join(lines).encode())
 
 
-def has_sums(store: Path, jobs: Sequence[Job]) -> bool:
+def has_checksums(store: Path, jobs: Sequence[Job]) -> bool:
     """Whether there are hashes of a batch."""
     return _place(store, jobs[0].id).is_file()
 
 
-def found_whole(store: Path, jobs: Sequence[Job]) -> list[Candidate] | None:
+def verified_batch(store: Path, jobs: Sequence[Job]) -> list[Candidate] | None:
     """The batch of these jobs, if each image has the bytes that were written down and does not name another job.
 
     A job is the hash of all that made its image, so a file of its name was made just so.

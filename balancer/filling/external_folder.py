@@ -1,4 +1,4 @@
-"""Images that another generator made: the folder they are handed over in, and what is refused at the door."""
+"""Images that another generator made: the folder that they are handed over in, and what is refused unscreened."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from pathlib import Path
 from balancer.collection.findings import Finding
 from balancer.collection.scan import Collection, Progress
 from balancer.collection.sources.folders import labelled_files
-from balancer.dataset.metadata_files import read_marker
+from balancer.dataset.metadata_files import read_manifest
 from balancer.dataset.xmp import SYNTHETIC, read_provenance
 from balancer.errors import BalanceError, CollectionError, ImageError
 from balancer.filling.pixel_hash import pixel_digest
 from balancer.imaging.decode import read_grey
-from balancer.jobs import Candidate, given_id
+from balancer.jobs import Candidate, external_id
 from balancer.parallel import cores
 
 _NAMED = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
+class ExternalFile:
     """A file of a folder of candidates; `path` is relative to that folder."""
 
     path: str
@@ -35,14 +35,14 @@ class Given:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class DecodedFile:
     """The same once it was read: hash of its bytes and of its grey values, its size (width, height) in pixels.
 
     What it says of itself: `composite`, that it was made from a real image; `job_id`, that balance made it. `fault`
     is why it could not be read.
     """
 
-    given: Given
+    given: ExternalFile
     sha256: str = ""
     pixels: str = ""
     size: tuple[int, int] = (0, 0)
@@ -53,12 +53,12 @@ class Seen:
     @property
     def id(self) -> str:
         """The id of the candidate that it becomes."""
-        return given_id(self.given.label, self.sha256)
+        return external_id(self.given.label, self.sha256)
 
 
-def find_given(
+def list_external(
     folder: Path, collection: Collection, apart_from: Mapping[str, Path]
-) -> tuple[list[Given], list[Finding]]:
+) -> tuple[list[ExternalFile], list[Finding]]:
     """The image files in the class folders of `folder`, in order of their paths; and what else lies there.
 
     `apart_from` are other places, by what they are, that it must neither lie in nor around.
@@ -70,7 +70,7 @@ def find_given(
     _require_apart(folder, {"the collection": collection.root, **apart_from})
     findings: list[Finding] = []
     paths, labels = labelled_files(folder, findings)
-    found = [Given(path, label, folder / path) for path, label in zip(paths, labels, strict=True)]
+    found = [ExternalFile(path, label, folder / path) for path, label in zip(paths, labels, strict=True)]
     _require_known_classes(folder, sorted({given.label for given in found}), collection.labels)
     _require_class_folders_apart(folder, {given.label for given in found}, collection.root)
     if not found:
@@ -80,9 +80,9 @@ def find_given(
     return sorted(found, key=lambda given: given.path), findings
 
 
-def look_at(given: Sequence[Given], progress: Progress = lambda done, total: None) -> list[Seen]:
+def decode_all(given: Sequence[ExternalFile], progress: Progress = lambda done, total: None) -> list[DecodedFile]:
     """Decode every file once; one that cannot be read says why."""
-    seen: list[Seen] = []
+    seen: list[DecodedFile] = []
     with ThreadPoolExecutor(cores()) as pool:
         for each in pool.map(_look, given):
             seen.append(each)
@@ -90,8 +90,8 @@ def look_at(given: Sequence[Given], progress: Progress = lambda done, total: Non
     return seen
 
 
-def faults(
-    seen: Sequence[Seen], real: Mapping[str, str], part_of: Callable[[str], str], others: Sequence[Candidate]
+def precheck(
+    seen: Sequence[DecodedFile], real: Mapping[str, str], part_of: Callable[[str], str], others: Sequence[Candidate]
 ) -> dict[str, str]:
     """Why files are refused before anything is judged, by path.
 
@@ -100,7 +100,7 @@ def faults(
     """
     earlier = {each.origin.pixels: each for each in others if each.origin is not None}
     made_here = {each.id for each in others if each.job is not None}
-    same: dict[str, list[Seen]] = defaultdict(list)
+    same: dict[str, list[DecodedFile]] = defaultdict(list)
     found: dict[str, str] = {}
     for each in seen:
         if each.fault:
@@ -119,7 +119,7 @@ def faults(
     return found
 
 
-def real_ones(seen: Iterable[Seen], real: Mapping[str, str]) -> dict[str, str]:
+def leaked_reals(seen: Iterable[DecodedFile], real: Mapping[str, str]) -> dict[str, str]:
     """Files that are images of the collection: its path by theirs."""
     return {each.given.path: real[each.pixels] for each in seen if not each.fault and each.pixels in real}
 
@@ -141,25 +141,25 @@ def refuse_real(found: Mapping[str, str], part_of: Callable[[str], str]) -> None
     )
 
 
-def _look(given: Given) -> Seen:
+def _look(given: ExternalFile) -> DecodedFile:
     try:
         content = given.file.read_bytes()
         grey = read_grey(given.file)
         said = read_provenance(given.file) or {}
     except ImageError as error:
-        return Seen(given, fault=error.found)
+        return DecodedFile(given, fault=error.found)
     except OSError as error:
-        return Seen(given, fault=error.strerror or str(error))
+        return DecodedFile(given, fault=error.strerror or str(error))
     composite = said.get("digital_source_type") == SYNTHETIC[True]
     size, job_id = grey.shape[::-1], said.get("job_id", "")
-    return Seen(given, hashlib.sha256(content).hexdigest(), pixel_digest(grey), size, composite, job_id)
+    return DecodedFile(given, hashlib.sha256(content).hexdigest(), pixel_digest(grey), size, composite, job_id)
 
 
 def _as_real(path: str, part: str) -> str:
     return f"a real image: the same pixels as {path} of the collection ({part} part)"
 
 
-def _repeated(group: Sequence[Seen]) -> dict[str, str]:
+def _repeated(group: Sequence[DecodedFile]) -> dict[str, str]:
     """Of the same image several times the first one stays; under two classes none, since one of them is wrong."""
     first, *others = group
     labels = {each.given.label for each in group}
@@ -186,7 +186,7 @@ def _require_apart(folder: Path, others: Mapping[str, Path]) -> None:
         if here == other or here in other.parents or other in here.parents:
             where = "is" if here == other else "lies in" if other in here.parents else "lies around"
             raise _refused(f"{folder} {where} {what} {place}", "lay the candidates into a folder of their own")
-    ours = next((above for above in (here, *here.parents) if read_marker(above) is not None), None)
+    ours = next((above for above in (here, *here.parents) if read_manifest(above) is not None), None)
     if ours is not None:
         advice = "name the folder that the generator wrote; what was merged already need not be merged again"
         raise _refused(f"{folder} is or lies in {ours}, a balanced folder with real images in it", advice)

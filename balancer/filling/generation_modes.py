@@ -1,4 +1,4 @@
-"""How images come about: from text, from a real image of the class, or from one of another class; drawn for each."""
+"""How images are made: from text, from a real image of the class, or from one of another class."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import TypeVar, get_args
 
 from balancer.collection.scan import Sample
 from balancer.errors import PlanError
-from balancer.filling.source_images import Material
+from balancer.filling.source_images import SourceImages
 from balancer.generators.scheduler import edit_steps, fewest_steps
-from balancer.jobs import Method, Mode, job_seed
+from balancer.jobs import Mode, ModeDraw, job_seed
 
 MODES: tuple[Mode, ...] = get_args(Mode)
 STRENGTHS = (0.5, 0.7, 0.9)
@@ -21,8 +21,8 @@ _T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
-class Methods:
-    """What each image's method is drawn from: modes by weight, strengths, and real images of the training part.
+class ModeSampler:
+    """What decides how each image is made: modes by weight, strengths, and real training images.
 
     "text": from the prompt alone. "image": a real image of the class, changed (DA-Fusion). "mix": a real image of
     another class, edited to the wanted one (Diff-Mix). `harmonised`: each takes the exposure and contrast of a
@@ -31,7 +31,7 @@ class Methods:
 
     weights: Mapping[Mode, float] = field(default_factory=lambda: {"text": 1.0})
     strengths: Sequence[float] = STRENGTHS
-    material: Material = field(default_factory=dict)
+    sources: SourceImages = field(default_factory=dict)
     harmonised: bool = False
 
     @property
@@ -41,27 +41,27 @@ class Methods:
 
     @property
     def facts(self) -> dict[str, str]:
-        """What a card says of it; nothing where every image is from text, with the intensities that it was drawn in."""
+        """What a card says of it; nothing where every image is from text, with the model's own intensities."""
         if not self.from_images and not self.harmonised:
             return {}
         modes = ", ".join(f"{mode} {self.weights[mode]:.0%}" for mode in MODES if mode in self.weights)
         strengths = f", strength {' or '.join(f'{each:g}' for each in self.strengths)}" if self.from_images else ""
-        intensities = "those of a real training image of the class" if self.harmonised else "as drawn"
+        intensities = "those of a real training image of the class" if self.harmonised else "not matched"
         return {"mode": f"{modes}{strengths}", "intensities": intensities}
 
-    def draw(self, run_seed: int, label: str, index: int) -> Method:
-        """The method of image `index` of `label`: from these three alone, whatever else is made.
+    def draw(self, run_seed: int, label: str, index: int) -> ModeDraw:
+        """How image `index` is made of `label`: from these three alone, whatever else is made.
 
         Each of its parts has a random number of its own, so that changing one leaves the others as they are.
         """
-        chance = random.Random(job_seed(run_seed, f"{label}\x00method", index))
-        which, source, strength, reference = (chance.random() for _ in range(4))
+        rng = random.Random(job_seed(run_seed, f"{label}\x00method", index))
+        which, source, strength, reference = (rng.random() for _ in range(4))
         mode = _weighted(self.weights, which)
-        lent = self.material.get(label, ()) if self.harmonised else ()
+        lent = self.sources.get(label, ()) if self.harmonised else ()
         lender = _at(reference, lent) if lent else None
         if mode == "text":
-            return Method(reference=lender)
-        return Method(mode, _at(source, *self._sources(mode, label)), _at(strength, self.strengths), lender)
+            return ModeDraw(reference=lender)
+        return ModeDraw(mode, _at(source, *self._sources(mode, label)), _at(strength, self.strengths), lender)
 
     def mean_steps(self, steps: int) -> float:
         """Denoising steps that an image takes on average, where one from text alone takes `steps`."""
@@ -90,7 +90,7 @@ class Methods:
 
     def _sources(self, mode: Mode, label: str) -> list[Sequence[Sample]]:
         """The images to begin from, class by class; none of them empty."""
-        return [some for other, some in sorted(self.material.items()) if some and (other == label) == (mode == "image")]
+        return [some for other, some in sorted(self.sources.items()) if some and (other == label) == (mode == "image")]
 
 
 def read_modes(text: str) -> dict[Mode, float]:
@@ -135,6 +135,25 @@ def read_strengths(text: str) -> tuple[float, ...]:
         found=f"--strength {text}",
         next_step="use, for example: --strength 0.5,0.7,0.9",
     )
+
+
+def read_ways(mode: str, strength: str | None) -> tuple[dict[Mode, float], tuple[float, ...]]:
+    """Modes by weight and strengths, as `--mode` and `--strength` give them.
+
+    >>> read_ways("mix", None)
+    ({'mix': 1.0}, (0.5, 0.7, 0.9))
+
+    Raises:
+        PlanError: a mode, weight or strength that there is not, or a strength for images from text alone.
+    """
+    weights = read_modes(mode)
+    if strength is not None and set(weights) == {"text"}:
+        raise PlanError(
+            needed="a mode that begins with a real image, for --strength",
+            found=f"--mode {mode}",
+            next_step="add --mode image or --mode mix, or leave --strength out",
+        )
+    return weights, STRENGTHS if strength is None else read_strengths(strength)
 
 
 def _nothing_to_begin_from(mode: Mode, label: str) -> PlanError:

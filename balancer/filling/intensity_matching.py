@@ -52,14 +52,14 @@ def harmonise_to(grey: GreyImage, wanted: Histogram) -> GreyImage:
     return harmonised
 
 
-class References:
+class HistogramCache:
     """Real images by what is taken from them, their histograms: each file is read once."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
         self._known: dict[Sample, Histogram] = {}
 
-    def lend(self, grey: GreyImage, reference: Sample) -> GreyImage:
+    def match_intensity(self, grey: GreyImage, reference: Sample) -> GreyImage:
         """An image with the intensities of a real one.
 
         Raises:

@@ -31,7 +31,7 @@ def pixel_digest(grey: GreyImage) -> str:
     return hashlib.sha256(f"{width}x{height}:".encode() + ranks[grey].tobytes()).hexdigest()
 
 
-def real_digests(
+def collection_pixel_hashes(
     collection: Collection,
     sizes: Container[tuple[int, int]],
     ledger: Ledger,

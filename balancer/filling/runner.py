@@ -1,4 +1,4 @@
-"""Where generators run. Today in this process; another engine would only have to place the same work elsewhere."""
+"""Where generators run. Today in this process; another runner would only have to place the same work elsewhere."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from balancer.imaging.decode import GreyImage
 from balancer.jobs import Job
 
 
-class Engine(Protocol):
+class Runner(Protocol):
     """Runs batches of jobs and yields each with its images, in order."""
 
     def __call__(
@@ -21,7 +21,7 @@ class Engine(Protocol):
         ...
 
 
-class LocalEngine:
+class LocalRunner:
     """One generator in this process. A batch that does not fit on the device is made in halves."""
 
     def __init__(self) -> None:

@@ -1,26 +1,27 @@
-"""What happens to every synthetic image, whoever made it: kept safe, judged, and its verdict remembered."""
+"""What happens to every synthetic image, whoever made it: stored, screened, and its verdict remembered."""
 
 from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol, cast
+from typing import ClassVar, Protocol, cast
 
 from balancer.collection.scan import Collection
 from balancer.files import write_whole
 from balancer.jobs import Candidate, Verdict
+from balancer.progress import SILENT, Progress
+from balancer.splits.split import Split
 from balancer.store.database import Ledger
-from balancer.store.review_log import Decision
+from balancer.store.review_log import ReviewRecord
 
 Judged = tuple[Candidate, Verdict]
-USABLE = ("accept",)
-"""Decisions that let an image into the balanced folder; "review" becomes one of them when a person has looked."""
-NO_SCREEN, BY_WORD, TOO_FEW = "no screen", "user's word", "too few patients"
-"""Who lets an unscreened image in: the user, who wants no screening at all, or takes what cannot be screened; or that
-patients are known, but too few for a threshold, of which the user is warned."""
+NO_SCREEN, USER_OVERRIDE, TOO_FEW = "no screen", "override: --accept-unscreened", "too few patients"
+"""Reviewers of unscreened images that are merged all the same: nothing was to be screened, what cannot be screened was
+accepted, or patients are known, but too few for a threshold, of which the user is warned."""
+_OVERRIDES = (NO_SCREEN, USER_OVERRIDE, TOO_FEW, "user's word")  # the last: as version 0.1 wrote it
 
 
 class Screen(Protocol):
@@ -37,27 +38,126 @@ class Screen(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
-    """What the ledger holds of a class: candidates with the verdict that counts, and who gave it (`None`: a person).
+class ScreeningSummary:
+    """What a screen says of all images of a run together.
 
-    `kept` is what people said of images that the ledger does not know, since it is a new one.
+    `notes` say how it was fitted, `warning` that the generator repeats its training images; the dataset card has both.
+    `unscreened` is why copies of patients could not be looked for ("" where they could). `diversity` is, of classes in
+    which images contradict their label, the mean embedding distance of all images and of those that do not.
+    """
+
+    notes: Sequence[str] = ()
+    warning: str = ""
+    unscreened: str = ""
+    diversity: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+
+    @property
+    def stamps(self) -> tuple[str, ...]:
+        """What the dataset card must say."""
+        return (*filter(None, (self.warning,)), *self.notes)
+
+
+class FittedScreen(Screen, Protocol):
+    """A screen that learned what the real images of a collection look like."""
+
+    def summary(self, judged: Mapping[str, Sequence[Judged]]) -> ScreeningSummary:
+        """Return what is to be said of all judged images, by class."""
+        ...
+
+
+class ScreenSource(Protocol):
+    """Where a screen comes from: `analysis.fit_screen(workspace)`, or `NoScreen()`.
+
+    `overrides` are the settings `no_screen` and `accept_unscreened` that it stands for, as far as they are true.
+    """
+
+    @property
+    def overrides(self) -> Mapping[str, bool]:
+        """The settings by which another process finds the same."""
+        ...
+
+    def require(self, collection: Collection, progress: Progress) -> None:
+        """Refuse before the first image what could only be refused after the last.
+
+        Raises:
+            ScreenError: the images cannot be screened, and the user has not said that they need not be.
+        """
+        ...
+
+    def fit(self, collection: Collection, split: Split, *, exposed: frozenset[str], progress: Progress) -> FittedScreen:
+        """Fit a screen to the training images; `exposed` are the SHA-256 of all that the generator learned from."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class NoScreen:
+    """No screening but whether a file can be read; every verdict says so, with the `reason`.
+
+    >>> NoScreen("pilot").overrides
+    {'no_screen': True}
+    """
+
+    reason: str = "--no-screen"
+    name: ClassVar[str] = NO_SCREEN
+
+    @property
+    def overrides(self) -> Mapping[str, bool]:
+        """The setting by which another process finds the same."""
+        return {"no_screen": True}
+
+    def require(self, collection: Collection, progress: Progress) -> None:
+        """Say that nothing is screened."""
+        progress.message(f"Screening: none (override: {self.reason}). Provenance and card say so.")
+
+    def fit(
+        self,
+        collection: Collection,
+        split: Split,
+        *,
+        exposed: frozenset[str] = frozenset(),
+        progress: Progress = SILENT,
+    ) -> NoScreen:
+        """Return itself: there is nothing to fit."""
+        return self
+
+    def __call__(self, batch: Sequence[Candidate], accepted: Sequence[Candidate]) -> list[Verdict]:
+        """Return one verdict a candidate."""
+        return [self._judge(candidate) for candidate in batch]
+
+    def summary(self, judged: Mapping[str, Sequence[Judged]]) -> ScreeningSummary:
+        """Return that there is nothing to say."""
+        return ScreeningSummary()
+
+    def _judge(self, candidate: Candidate) -> Verdict:
+        from balancer.errors import ImageError
+        from balancer.imaging.decode import raise_if_disk_failed, read_grey
+
+        try:
+            read_grey(candidate.path)
+        except ImageError as error:
+            raise_if_disk_failed(error)
+            return Verdict("reject", {}, (f"unreadable: {error.found}",), self.name)
+        return Verdict("unscreened", {}, (f"screening: none (override: {self.reason})",), self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class LabelRecords:
+    """What the database holds of a class: candidates with the verdict that counts, and who gave it (`None`: a person).
+
+    `kept` is what people said of images that the database does not know, since it is a new one.
     """
 
     judged: Mapping[str, Judged]
     judges: Mapping[str, str | None]
-    kept: Mapping[str, Sequence[Decision]] = field(default_factory=dict)
+    kept: Mapping[str, Sequence[ReviewRecord]] = field(default_factory=dict)
 
-    @classmethod
-    def of(cls, ledger: Ledger, collection: Collection, label: str) -> Known:
-        """All candidates of a class, by id."""
-        judged, kept = ledger.candidates(collection, label), defaultdict(list)
-        for each in ledger.decisions(collection):
-            if each.image not in judged and isinstance(each.said, Verdict):
-                kept[each.image].append(each)
-        return cls(judged, ledger.judges(collection, label), kept)
+    def with_judged(self, judged: Iterable[Judged]) -> LabelRecords:
+        """The same after more was judged, in order of the ids as the database gives them."""
+        known = {**self.judged, **{each[0].id: each for each in judged}}
+        return LabelRecords({key: known[key] for key in sorted(known)}, self.judges, self.kept)
 
-    def stands(self, candidate: Candidate, screen: Screen, decisions: Container[str] = USABLE) -> bool:
-        """Whether the verdict on record is still the one to go by: a person's, or the same screen's.
+    def is_current(self, candidate: Candidate, screen: Screen) -> bool:
+        """Whether the verdict on record still counts: a person's, or the same screen's.
 
         What it could not screen then, and must, it is to screen now.
         """
@@ -65,67 +165,84 @@ class Known:
         if key not in self.judged or self.judges[key] not in (None, name_of(screen)):
             return False
         verdict = self.judged[key][1]
-        return self.judges[key] is None or verdict.decision != "unscreened" or is_usable(verdict, decisions)
+        return self.judges[key] is None or verdict.decision != "unscreened" or is_accepted(verdict)
 
-    def by_person(self, candidate: Candidate) -> Verdict | None:
-        """What a person decided about just this image."""
-        if kept := self.kept_of(candidate):
+    def human_verdict(self, candidate: Candidate) -> Verdict | None:
+        """What a person decided about this very file."""
+        if kept := self.unreplayed(candidate):
             return cast(Verdict, kept[-1].said)
         earlier = self.judged.get(candidate.id)
         if earlier is None or self.judges[candidate.id] is not None or earlier[0].sha256 != candidate.sha256:
             return None
         return earlier[1]
 
-    def kept_of(self, candidate: Candidate) -> list[Decision]:
-        """What people said of just this image, which the ledger does not know; nothing where they took it back."""
+    def unreplayed(self, candidate: Candidate) -> list[ReviewRecord]:
+        """What people said of this very file, which the database does not know; nothing where they took it back."""
         found = [each for each in self.kept.get(candidate.id, ()) if each.sha256 == candidate.sha256]
         return [] if found and found[-1].by_screen else found
 
-    def made_elsewhere(self) -> list[Judged]:
-        """Usable images of another generator, in order of their ids."""
-        return [each for each in self.judged.values() if each[0].job is None and is_usable(each[1])]
+    @property
+    def external(self) -> list[Judged]:
+        """All images of other generators, in order of their ids."""
+        return [each for each in self.judged.values() if each[0].job is None]
+
+    @property
+    def external_accepted(self) -> list[Judged]:
+        """The accepted ones of these."""
+        return [each for each in self.external if is_accepted(each[1])]
 
 
-def keep(path: Path, content: bytes) -> str:
-    """Put an image into the store, whole; its SHA-256."""
+def load_records(ledger: Ledger, collection: Collection) -> dict[str, LabelRecords]:
+    """What the database holds of every class: each candidate is read and hashed, so load it once and hand it on."""
+    decisions = [each for each in ledger.decisions(collection) if isinstance(each.said, Verdict)]
+    found = {}
+    for label in collection.labels:
+        judged, kept = ledger.candidates(collection, label), defaultdict(list)
+        for each in decisions:
+            if each.image not in judged:
+                kept[each.image].append(each)
+        found[label] = LabelRecords(judged, ledger.judges(collection, label), kept)
+    return found
+
+
+def store_bytes(path: Path, content: bytes) -> str:
+    """Write a file whole or not at all; its SHA-256."""
     write_whole(path, content)
     return hashlib.sha256(content).hexdigest()
 
 
-def judge(
+def screen_and_record(
     batch: Sequence[Candidate],
     accepted: Sequence[Candidate],
     screen: Screen,
     *,
-    known: Known,
+    records: LabelRecords,
     collection: Collection,
     ledger: Ledger | None,
 ) -> list[Judged]:
-    """Judge a batch whose files are safe on disk and record all of it at once; what a person decided stands.
+    """Judge a batch whose files are safe on disk and record all of it at once; what a person decided stays.
 
     Without a ledger nothing is recorded.
     """
-    persons = [known.by_person(candidate) for candidate in batch]
+    persons = [records.human_verdict(candidate) for candidate in batch]
     verdicts = screen(batch, accepted)
     if ledger is not None:
-        stands = [person is not None and each.id in known.judged for each, person in zip(batch, persons, strict=True)]
-        said = [None if stand else verdict for stand, verdict in zip(stands, verdicts, strict=True)]
+        stays = [person is not None and each.id in records.judged for each, person in zip(batch, persons, strict=True)]
+        new = [None if stay else verdict for stay, verdict in zip(stays, verdicts, strict=True)]
         with ledger.atomic():
-            ledger.add_candidates(collection, zip(batch, said, strict=True), name_of(screen))
-            ledger.take_up(collection, (each for candidate in batch for each in known.kept_of(candidate)))
+            ledger.add_candidates(collection, zip(batch, new, strict=True), name_of(screen))
+            ledger.take_up(collection, (each for candidate in batch for each in records.unreplayed(candidate)))
     found = [person or verdict for person, verdict in zip(persons, verdicts, strict=True)]
     return list(zip(batch, found, strict=True))
 
 
-def is_usable(verdict: Verdict, decisions: Container[str] = USABLE) -> bool:
-    """Whether an image may be merged: by what was decided; where nothing could be, by the user's word or a warning.
+def is_accepted(verdict: Verdict) -> bool:
+    """Whether an image may be merged: it was accepted, or an override lets it in unscreened.
 
-    >>> is_usable(Verdict("unscreened", {}, (), NO_SCREEN), ["accept"])
-    True
+    >>> is_accepted(Verdict("unscreened", {}, (), NO_SCREEN)), is_accepted(Verdict("unscreened", {}, (), "screen 1"))
+    (True, False)
     """
-    return verdict.decision in decisions or (
-        verdict.decision == "unscreened" and verdict.reviewer in (NO_SCREEN, BY_WORD, TOO_FEW)
-    )
+    return verdict.decision == "accept" or (verdict.decision == "unscreened" and verdict.reviewer in _OVERRIDES)
 
 
 def name_of(screen: Screen) -> str:

@@ -14,17 +14,17 @@ from balancer.splits.split import Split
 from balancer.store.database import Ledger
 from balancer.store.settings import SOURCE_IMAGES
 
-Material = Mapping[str, Sequence[Sample]]
+SourceImages = Mapping[str, Sequence[Sample]]
 """Real images of the split's part "train" by class."""
 
 AT_MOST = 1000
-"""Images of a class to draw from: enough for variety, few enough to hash and to remember."""
+"""Images of a class to choose from: enough for variety, few enough to hash and to remember."""
 _UNFIT = ("blank", "unreadable", "several-frames")  # findings about images that nothing should be made from
 
 
-def settle_material(
+def resolve_source_images(
     collection: Collection, split: Split, output: OutputFormat, ledger: Ledger, *, remember: bool
-) -> Material:
+) -> SourceImages:
     """The training images that the first fill chose of each class, as long as they are there.
 
     An image that is gone, or no longer in the part "train", gives its place to another, so that what was made from the

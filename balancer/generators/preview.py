@@ -13,7 +13,7 @@ from balancer.generators.protocol import ImageGenerator
 from balancer.generators.scheduler import edit_steps, fewest_steps
 from balancer.generators.stable_diffusion import Sampling, StableDiffusion, require_tokens_fit, settle_config
 from balancer.imaging.decode import GreyImage, OutputFormat
-from balancer.jobs import GenerationConfig, Job, Method, job_seed
+from balancer.jobs import GenerationConfig, Job, ModeDraw, job_seed
 from balancer.prompting.prompts import Prompt
 
 QUICK_STEPS, LARGEST = 12, 512
@@ -35,7 +35,7 @@ def draw_prompts(
         _of_a_family(choice) if isinstance(choice, Family) else _quick(choice, [prompt for _, prompt in labelled])
     )
     jobs = [
-        Job(label, index, prompt, job_seed(0, "sample", index), config, Method(), _NO_FILE)
+        Job(label, index, prompt, job_seed(0, "sample", index), config, ModeDraw(), _NO_FILE)
         for index, (label, prompt) in enumerate(labelled)
     ]
     images: list[GreyImage] = []

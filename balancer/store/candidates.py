@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from balancer.collection.scan import Collection
-from balancer.jobs import Candidate, Reading, Verdict
+from balancer.jobs import BlindedAnswer, Candidate, Verdict
 from balancer.store import serialization
 from balancer.store.collections import Collections
 from balancer.store.connection import now, require_sound
-from balancer.store.review_log import Decision, read_decisions, write_down
+from balancer.store.review_log import ReviewRecord, read_decisions, write_down
 from balancer.store.reviews import Reviews
 
 _LAST = """FROM candidates c JOIN verdicts v ON v.rowid = (
@@ -45,7 +45,7 @@ class Candidates(Reviews, Collections):
                 self._write_down(key, candidate_id, verdict, at)
             self._insert_verdict(key, candidate_id, verdict, at, judge)
 
-    def decisions(self, collection: Collection) -> Iterator[Decision]:
+    def decisions(self, collection: Collection) -> Iterator[ReviewRecord]:
         """What people said of its images, as it is written down beside the database, the earliest first.
 
         What was said of a collection that the database does not know is among it: the database may be a new one, and
@@ -55,12 +55,12 @@ class Candidates(Reviews, Collections):
         kept = read_decisions(self._state.folder)
         return (each for each in kept if each is not None and (each.collection == key or each.collection not in known))
 
-    def take_up(self, collection: Collection, decisions: Iterable[Decision]) -> None:
+    def take_up(self, collection: Collection, decisions: Iterable[ReviewRecord]) -> None:
         """Append what is written down beside the database, with its own times."""
         key = self._key(collection)
         with self.atomic():
             for each in decisions:
-                if isinstance(each.said, Reading):
+                if isinstance(each.said, BlindedAnswer):
                     self._insert_reading(key, each.said, each.at)
                 else:
                     judge = each.said.reviewer if each.by_screen else None
@@ -126,7 +126,7 @@ class Candidates(Reviews, Collections):
             return
         text = "SELECT 1 FROM verdicts WHERE collection = ? AND candidate = ? AND reviewer = ? AND judge IS NOT NULL"
         by_screen = self._first(text, (key, candidate, verdict.reviewer)) is not None
-        write_down(self._state.folder, Decision(key, candidate, known[0], at, verdict, by_screen))
+        write_down(self._state.folder, ReviewRecord(key, candidate, known[0], at, verdict, by_screen))
 
     def _insert_verdict(self, key: str, candidate: str, verdict: Verdict, at: str, judge: str | None) -> None:
         self._insert("verdicts", [(key, candidate, *serialization.verdict_to_row(verdict), at, judge)])

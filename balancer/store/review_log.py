@@ -14,13 +14,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from balancer.errors import StateError
-from balancer.jobs import Reading, Verdict
+from balancer.jobs import BlindedAnswer, Verdict
 
 NAME = "decisions.jsonl"
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
+class ReviewRecord:
     """What a person said `at` a time (ISO 8601, UTC) of an image with this content, in a blinded study or not.
 
     `collection` and `image` are the ledger's names. `by_screen`: the person took back what they had said, so that the
@@ -31,17 +31,17 @@ class Decision:
     image: str
     sha256: str
     at: str
-    said: Verdict | Reading
+    said: Verdict | BlindedAnswer
     by_screen: bool = False
 
 
-def write_down(folder: Path, decision: Decision) -> None:
+def write_down(folder: Path, decision: ReviewRecord) -> None:
     """Append a decision; it is safe on disk then.
 
     Raises:
         StateError: it cannot be written.
     """
-    kind = "reading" if isinstance(decision.said, Reading) else "verdict"
+    kind = "reading" if isinstance(decision.said, BlindedAnswer) else "verdict"
     fields = asdict(decision)
     fields[kind] = fields.pop("said")
     text = json.dumps(fields, sort_keys=True)
@@ -59,7 +59,7 @@ def write_down(folder: Path, decision: Decision) -> None:
         ) from error
 
 
-def read_decisions(folder: Path) -> Iterator[Decision | None]:
+def read_decisions(folder: Path) -> Iterator[ReviewRecord | None]:
     """All decisions as they were written, the earliest first; `None` for a line that is not as it was written.
 
     Raises:
@@ -72,12 +72,12 @@ def read_decisions(folder: Path) -> Iterator[Decision | None]:
         yield _from(text) if digest == _digest(text) else None
 
 
-def _from(text: str) -> Decision:
+def _from(text: str) -> ReviewRecord:
     fields = json.loads(text)
     reading, verdict = fields.pop("reading", None), fields.pop("verdict", None)
     if reading:
-        return Decision(**fields, said=Reading(**reading))
-    return Decision(**fields, said=Verdict(**{**verdict, "reasons": tuple(verdict["reasons"])}))
+        return ReviewRecord(**fields, said=BlindedAnswer(**reading))
+    return ReviewRecord(**fields, said=Verdict(**{**verdict, "reasons": tuple(verdict["reasons"])}))
 
 
 def _digest(text: str) -> str:

@@ -15,7 +15,7 @@ from balancer.collection.image_stats import Contents
 from balancer.collection.listed import COLUMNS, DTYPES
 from balancer.collection.metadata_table import TableRef
 from balancer.collection.sources.reading import SourceRef
-from balancer.jobs import DECISIONS, Job, Origin, Verdict
+from balancer.jobs import DECISIONS, ExternalOrigin, Job, Verdict
 from balancer.splits.split import PARTS, Split
 from balancer.store.faults import damaged
 
@@ -157,17 +157,17 @@ def finding_from(kind: str, paths: str, message: str, fix: str) -> Finding:
     return Finding(kind, tuple(PurePosixPath(path) for path in value_from(paths)), message, fix)
 
 
-def origin_to_json(origin: Origin | None) -> str | None:
+def origin_to_json(origin: ExternalOrigin | None) -> str | None:
     """The origin of an image that was made elsewhere, without the place of the store."""
     return None if origin is None else json.dumps({**asdict(origin), "given": origin.given.name}, sort_keys=True)
 
 
-def origin_from(text: str | None, store: Path) -> Origin | None:
+def origin_from(text: str | None, store: Path) -> ExternalOrigin | None:
     """The same back, for files in `store`."""
     if text is None:
         return None
     fields = value_from(text)
-    return Origin(**{**fields, "given": store / fields["given"]})
+    return ExternalOrigin(**{**fields, "given": store / fields["given"]})
 
 
 def verdict_to_row(verdict: Verdict) -> tuple[str, str, str, str]:

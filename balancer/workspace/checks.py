@@ -18,7 +18,7 @@ from balancer.generators.models.licence import find_licence, is_from_scratch
 from balancer.generators.models.selection import Choice
 from balancer.generators.plugins import Family
 from balancer.generators.protocol import ImageGenerator
-from balancer.jobs import GenerationConfig, Job, Method, job_seed
+from balancer.jobs import GenerationConfig, Job, ModeDraw, job_seed
 from balancer.offline import OFFLINE
 from balancer.parallel import cores, free_memory
 from balancer.progress import SILENT, Progress
@@ -219,7 +219,7 @@ def _seconds_each(generator: ImageGenerator, label: str, prompt: Prompt, config:
     from balancer.imaging.decode import OutputFormat
 
     file = OutputFormat("PNG", ".png", "L", 8, None)
-    job = Job(label, 0, prompt, job_seed(0, "doctor", 0), config, Method(), file)
+    job = Job(label, 0, prompt, job_seed(0, "doctor", 0), config, ModeDraw(), file)
     return seconds_per_batch(generator, [job], config.steps)
 
 

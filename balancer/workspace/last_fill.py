@@ -1,4 +1,4 @@
-"""What a merge takes without making or judging anything: the last fill's images, and those made elsewhere."""
+"""What the last fill made and judged, so that it can be merged again."""
 
 from __future__ import annotations
 
@@ -6,22 +6,21 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from balancer.collection.scan import Collection
-from balancer.filling.screening import Judged, Known, is_usable
+from balancer.filling.screening import Judged, LabelRecords, is_accepted
 from balancer.store.database import Ledger
 from balancer.store.settings import LAST_FILL, FillFields
 from balancer.store.state_dir import State
 
 
 @dataclass(frozen=True, slots=True)
-class LastFill:
-    """The last fill, as far as it takes to merge it again: `deficits` of the first usable images of `jobs`, by class.
+class FillManifest:
+    """The last fill: `deficits` of the first accepted images of `jobs`, by class, are merged.
 
-    `jobs` are the ids of all images that it looked at, in order. `run` and `stamps` are what the card says of it,
-    `place` is where its balanced folder is, relative to the working folder; `flat`: it was merged without parts.
-    `usable` are the decisions that let an image in.
+    `jobs` are the ids of all images that it looked at, in order. `run` and `stamps` are what the dataset card says of
+    it, `place` is where its balanced folder is, relative to the working folder; `flat`: it was merged without splits.
     """
 
     deficits: Mapping[str, int]
@@ -30,44 +29,43 @@ class LastFill:
     stamps: Sequence[str]
     place: str
     flat: bool
-    usable: Sequence[str]
 
     def save(self, ledger: Ledger, collection: Collection) -> None:
-        """Remember it."""
+        """Remember it as the last one of a collection."""
         ledger.save_setting(collection, LAST_FILL, cast(FillFields, asdict(self)))
 
     @classmethod
-    def load(cls, ledger: Ledger, collection: Collection) -> LastFill | None:
+    def load(cls, ledger: Ledger, collection: Collection) -> FillManifest | None:
         """The last one of a collection."""
         found = ledger.setting(collection, LAST_FILL)
-        return None if found is None else cls(**found)
+        if found is None:
+            return None
+        kept = {name: value for name, value in found.items() if name != "usable"}  # as version 0.1 wrote it
+        return cls(**cast(Any, kept))
 
-    def accepted(self, known: Mapping[str, Known]) -> dict[str, list[Judged]]:
-        """The images that count now: what was rejected since gives way to the next in order."""
+    def accepted(self, records: Mapping[str, LabelRecords]) -> dict[str, list[Judged]]:
+        """The images that are accepted now: what was rejected since gives way to the next in order."""
         return {
-            label: self._usable(ids, known[label])[: self.deficits.get(label, 0)]
+            label: _accepted(ids, records[label])[: self.deficits.get(label, 0)]
             for label, ids in self.jobs.items()
-            if label in known
+            if label in records
         }
 
-    def _usable(self, ids: Sequence[str], known: Known) -> list[Judged]:
-        found = (known.judged.get(each) for each in ids)
-        return [each for each in found if each is not None and is_usable(each[1], self.usable)]
-
-
-def known_of(ledger: Ledger, collection: Collection) -> dict[str, Known]:
-    """What the ledger holds of every class."""
-    return {label: Known.of(ledger, collection, label) for label in collection.labels}
-
-
-def made_elsewhere(known: Mapping[str, Known], form: str) -> dict[str, list[Judged]]:
-    """Usable images of other generators by class, as far as they are in the file format `form`."""
-    return {
-        label: [each for each in some.made_elsewhere() if each[0].origin and each[0].origin.form == form]
-        for label, some in known.items()
-    }
+    def short(self, records: Mapping[str, LabelRecords]) -> dict[str, tuple[int, int]]:
+        """Of each class that has lost images since: how many it lacks, of how many."""
+        found = {label: len(judged) for label, judged in self.accepted(records).items()}
+        return {
+            label: (self.deficits[label] - count, self.deficits[label])
+            for label, count in found.items()
+            if count < self.deficits[label]
+        }
 
 
 def portable(path: Path, state: State) -> str:
     """A path relative to the working folder, so that both can move together."""
     return Path(os.path.relpath(path.resolve(), state.folder.resolve().parent)).as_posix()
+
+
+def _accepted(ids: Sequence[str], records: LabelRecords) -> list[Judged]:
+    found = (records.judged.get(each) for each in ids)
+    return [each for each in found if each is not None and is_accepted(each[1])]

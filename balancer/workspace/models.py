@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from balancer.errors import ModelError
 from balancer.store.settings import BASE
 from balancer.text import printable
+from balancer.workspace.settings import FillSettings
 
 if TYPE_CHECKING:
     from balancer.generators.models.selection import Choice
@@ -30,7 +31,7 @@ def chosen_model(session: Session, model: str | None, adapter: Path | None = Non
 
 
 def chosen_maker(session: Session, model: str | None, adapter: Path | None = None) -> Choice | Family:
-    """What draws, of whatever family: `--model FAMILY:WEIGHTS` is opened, anything else is `chosen_model`'s.
+    """What generates, of whatever family: `--model FAMILY:WEIGHTS` is opened, anything else is `chosen_model`'s.
 
     Raises:
         ModelError: there is none, or it does not fit the adapter.
@@ -82,8 +83,11 @@ def with_adapter(config: GenerationConfig) -> str:
     return "" if config.adapter is None else f" with {printable(config.adapter.name)}"
 
 
-def models_at_hand(session: Session, last_model: str | None) -> list[str]:
-    """Where models are that may have drawn images: what `adapt` made here, its bases, and that of the last fill."""
+def models_at_hand(session: Session) -> list[str]:
+    """Where models are that may have made images: what `adapt` made here, its bases, and that of the last fill."""
+    from balancer.workspace.run_record import last_run
+
+    last = last_run(session, "fill", FillSettings)
     made_here = [folder for folder in session.ledger.adapters(session.collection) if folder.is_dir()]
-    named = [] if last_model is None else [last_model]
-    return list(dict.fromkeys(filter(None, [*map(str, made_here), *(base_of(session, f) for f in made_here), *named])))
+    named = None if last is None else last.settings.model
+    return list(dict.fromkeys(filter(None, [*map(str, made_here), *(base_of(session, f) for f in made_here), named])))

@@ -14,7 +14,7 @@ from balancer.errors import StateError
 from balancer.store import review_log
 from balancer.store.database import Ledger
 from balancer.store.state_dir import HOLDER, LOCK, State
-from balancer.workspace.last_fill import LastFill
+from balancer.workspace.last_fill import FillManifest
 
 _LEDGER = "ledger.sqlite"
 _LOSSES: Mapping[str, str] = {
@@ -115,7 +115,7 @@ def _places_in(ledger: Ledger, state: State) -> Iterator[Path]:
     for root in ledger.roots():
         yield default_out(root)
         collection = ledger.load_collection(root)
-        last = None if collection is None else LastFill.load(ledger, collection)
+        last = None if collection is None else FillManifest.load(ledger, collection)
         if last is not None:
             yield (state.folder.parent / last.place).resolve()
 

@@ -9,10 +9,10 @@ from pathlib import Path
 from balancer.collection.scan import Collection, with_hashes
 from balancer.errors import DamagedLedger
 from balancer.files import sha256_if_there
-from balancer.jobs import Reading
+from balancer.jobs import BlindedAnswer
 from balancer.splits.contamination import learned_files
 from balancer.store.database import Ledger
-from balancer.store.review_log import Decision
+from balancer.store.review_log import ReviewRecord
 from balancer.store.state_dir import State
 
 _BESIDE = ("", "-wal", "-shm")  # what SQLite keeps beside its file belongs to it
@@ -49,7 +49,7 @@ def take_up_readings(ledger: Ledger, collection: Collection, state: State) -> in
     """Register answers in blinded studies that the ledger does not know, on images that are as they were; how many."""
     if ledger.readings(collection):
         return 0
-    kept = (each for each in ledger.decisions(collection) if isinstance(each.said, Reading))
+    kept = (each for each in ledger.decisions(collection) if isinstance(each.said, BlindedAnswer))
     found = [each for each in kept if _is_there(each, collection, state)]
     ledger.take_up(collection, found)
     return len(found)
@@ -82,7 +82,7 @@ def _learned_here(made: Path, collection: Collection) -> bool:
     return any(hashes[path] == learned[path] for path in there)
 
 
-def _is_there(decision: Decision, collection: Collection, state: State) -> bool:
+def _is_there(decision: ReviewRecord, collection: Collection, state: State) -> bool:
     """Whether the image of a blinded study is as it was: a real one by its path, a synthetic one by its id."""
     truth, _, name = decision.image.partition(" ")
     if truth == "real":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from balancer.errors import SettingsError
 from balancer.settings import Settings, option
@@ -149,3 +150,162 @@ class AdaptSettings(Settings):
                 found=repr(self.folder_name),
                 next_step="for example: balance adapt --name mine",
             )
+
+
+@dataclass(frozen=True, slots=True)
+class PlanSettings(Settings):
+    """How many synthetic images each class gets.
+
+    >>> PlanSettings(target="max", max_ratio=3).changed()
+    {'target': ['max'], 'max_ratio': 3.0}
+    """
+
+    COMMAND: ClassVar[str] = "fill"
+    target: tuple[str, ...] = option((), "N, max, median, or LABEL=N; may be given more than once.")
+    strategy: str | None = option(None, 'Bring to the largest class: minority, "not majority" or all.')
+    times: tuple[str, ...] = option(
+        (),
+        "So many synthetic images for each real one, in every class below the largest however little it lacks, "
+        "or LABEL=X; with --strategy minority in the smallest alone.",
+    )
+    max_ratio: float = option(10.0, "At most so many synthetic images for each real one of the class.")
+    symmetric: bool = option(False, "Add the same number to every class.")
+    no_holdout: bool = option(False, "A flat collection stays flat: nothing is kept for testing.")
+
+
+@dataclass(frozen=True, slots=True)
+class FillSettings(PlanSettings):
+    """What is generated, by which model, how it is screened, and where it is merged.
+
+    `no_screen` and `accept_unscreened` say which screen the command line, or a child process, makes; the one that is
+    handed to `fill` decides.
+
+    >>> FillSettings(target="500", model="sd15").changed()
+    {'target': ['500'], 'model': 'sd15'}
+    """
+
+    model: str | None = option(
+        None,
+        "Stable Diffusion folder, fetched name or .safetensors, or FAMILY:WEIGHTS of an installed package; "
+        "default: what adapt made.",
+        place=True,
+    )
+    adapter: Path | None = option(None, "LoRA adapter for the model.", place=True)
+    mode: str = option(
+        "text",
+        "How images are made: text; image (from a real one of the class); mix (from one of another class, edited "
+        "to the wanted one); or shares, such as text=0.5,mix=0.5.",
+    )
+    strength: str | None = option(
+        None, "How much of a real image is made anew, chosen at random from these (default: 0.5,0.7,0.9)."
+    )
+    harmonise: bool = option(
+        True,
+        "Give each image the exposure and contrast of a random real training image of its class, or leave it.",
+        flags=("--harmonise/--no-intensity-matching",),
+    )
+    steps: int = option(25, "Denoising steps.", minimum=1)
+    guidance: float | None = option(
+        None,
+        "Guidance scale (default: 1 for one trained from scratch, in --mode mix 2; else 3; a raw one needs 7.5).",
+        minimum=0,
+    )
+    size: int | None = option(None, "Side in pixels that the model generates at (default: its own).", minimum=1)
+    batch_size: str = option("auto", "Images made at once.")
+    device: str = option("auto", "cuda, mps or cpu.")
+    seed: int = option(0, "Same seed, same images.")
+    pack: str | None = option(None, "Template pack: chest, bone, or your own YAML file.", place=True)
+    retries: int = option(3, "Make at most so many times the deficit again for what is rejected.", minimum=0)
+    no_screen: bool = option(False, "Check nothing but that images can be read; provenance and card say so.")
+    accept_unscreened: bool = option(
+        False, "Take images that could not be screened for copies of patients; provenance and card say so."
+    )
+    out: Path | None = option(None, "The balanced folder (default: <collection>-balanced beside the collection).")
+
+    @property
+    def at_once(self) -> int | None:
+        """How many images are made at once; `None`: as many as suit the device."""
+        return None if self.batch_size == "auto" else int(self.batch_size)
+
+    def check(self) -> None:
+        """Refuse a batch size that is no number, and modes and strengths that there are not."""
+        if self.batch_size != "auto" and not (self.batch_size.isascii() and self.batch_size.isdigit() and self.at_once):
+            raise SettingsError(
+                needed="a number above 0, or auto, for --batch-size",
+                found=repr(self.batch_size),
+                next_step="balance fill --batch-size auto",
+            )
+        if (self.mode, self.strength) != ("text", None):
+            from balancer.filling.generation_modes import read_ways
+
+            read_ways(self.mode, self.strength)
+
+
+@dataclass(frozen=True, slots=True)
+class MergeSettings(Settings):
+    """Where the balanced folder goes, and which images of another generator are taken in first.
+
+    `no_screen` and `accept_unscreened` say which screen the command line makes; the one handed to `merge` decides.
+    """
+
+    candidates: Path | None = option(
+        None, "Folder with a folder of synthetic images for each class.", flags=("--from",)
+    )
+    out: Path | None = option(None, "The balanced folder (default: where the last fill put it).")
+    no_screen: bool = option(
+        False, "With --from: check nothing but that images can be read; provenance and card say so."
+    )
+    accept_unscreened: bool = option(
+        False, "With --from: take images that could not be screened for copies of patients; provenance says so."
+    )
+
+    def check(self) -> None:
+        """Refuse overrides of a screen where nothing is screened."""
+        if self.candidates is None and (self.no_screen or self.accept_unscreened):
+            given = "--no-screen" if self.no_screen else "--accept-unscreened"
+            raise SettingsError(
+                needed=f"--from with {given}: without it nothing is screened at all",
+                found=given,
+                next_step=f"balance merge, or: balance merge --from FOLDER {given}",
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class ScreenSettings(Settings):
+    """Which images of another generator are screened."""
+
+    candidates: Path = option(help="Folder with a folder of synthetic images for each class.")
+
+
+@dataclass(frozen=True, slots=True)
+class UnmergeSettings(Settings):
+    """Which balanced folder the synthetic images are taken out of."""
+
+    folder: Path = option(help="The balanced folder.")
+
+
+@dataclass(frozen=True, slots=True)
+class VerifySettings(Settings):
+    """Which balanced folder is checked."""
+
+    folder: Path | None = option(None, "The balanced folder (default: that of the last fill).", argument=True)
+
+
+@dataclass(frozen=True, slots=True)
+class ExplainSettings(Settings):
+    """Which image is explained."""
+
+    file: Path = option(help="An image of a balanced folder, or one that was taken out of it.")
+
+
+@dataclass(frozen=True, slots=True)
+class PromptsSettings(Settings):
+    """Which prompts are made, and by whose tokens they are counted, and images made."""
+
+    label: str | None = option(None, "One class; by default all of the scanned collection.")
+    count: int = option(10, "How many for each class.", minimum=1, flags=("-n",))
+    pack: str | None = option(None, "Template pack: chest, bone, or your own YAML file.")
+    seed: int = option(0, "The seed that fill will use.")
+    model: str | None = option(
+        None, "With --sample or --check: model to generate with or count tokens by; by default what adapt made."
+    )

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from balancer.errors import CollectionError, SplitError
+from balancer.errors import CollectionError, OutputError, SplitError
 from balancer.store.state_dir import NAME, State, find_state, locked
 from balancer.text import printable
 
@@ -76,6 +76,27 @@ class Workspace:
                 raise SplitError(needed="the stored split", found="none", next_step="balance scan FOLDER")
             yield Session(state, ledger, collection, split)
 
+    def balanced_folder(self, folder: Path | None = None) -> Path:
+        """The folder that is named, else where the last fill put its balanced folder.
+
+        Raises:
+            StateError: no folder is named, and nothing was scanned.
+            OutputError: no folder is named, and there is no balanced folder yet.
+        """
+        from balancer.dataset.merge import default_out
+
+        if folder is not None:
+            return folder
+        with self.session(write=False) as session:
+            found = session.balanced_folder()
+            if found is not None:
+                return found
+            raise OutputError(
+                needed="a balanced folder",
+                found=f"none at its usual place, {default_out(session.collection.root)}",
+                next_step="make one: balance fill --target max, or name the one that fill --out made",
+            )
+
 
 def _require_one_class(collection: Collection) -> None:
     """Refuse what needs one class an image where images have several labels, or none."""
@@ -133,8 +154,8 @@ class Session:
     def balanced_folder(self) -> Path | None:
         """Where the last fill put its balanced folder, else the usual place; `None` where there is none."""
         from balancer.dataset.merge import default_out
-        from balancer.workspace.last_fill import LastFill
+        from balancer.workspace.last_fill import FillManifest
 
-        last = LastFill.load(self.ledger, self.collection)
+        last = FillManifest.load(self.ledger, self.collection)
         places = [] if last is None else [self.state.folder.parent / last.place]
         return next((each for each in (*places, default_out(self.collection.root)) if each.is_dir()), None)

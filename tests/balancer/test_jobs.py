@@ -2,7 +2,7 @@ from dataclasses import replace
 
 from balancer.collection.scan import Sample
 from balancer.imaging.decode import OutputFormat
-from balancer.jobs import GenerationConfig, Job, Method, ModelRef, batch_ranges, job_seed
+from balancer.jobs import GenerationConfig, Job, ModeDraw, ModelRef, batch_ranges, job_seed
 from balancer.prompting.prompts import Prompt
 
 MODEL = ModelRef("sd", None, "aa")
@@ -10,12 +10,12 @@ CONFIG = GenerationConfig(MODEL, MODEL, 1.0, "dpm", 25, 3.0, 512, 512, "float32"
 PROMPT = Prompt("a chest radiograph", "text", "{finding}", {"finding": "nodule"})
 SOURCE = Sample("NODULE/ü.png", "NODULE", None, "bb")
 OUTPUT = OutputFormat("JPEG", ".jpg", "L", 8, (30, 20), tables=((1, 2), (3, 4)), subsampling=2)
-JOB = Job("NODULE", 3, PROMPT, 7, CONFIG, Method("image", SOURCE, 0.5, SOURCE), OUTPUT)
+JOB = Job("NODULE", 3, PROMPT, 7, CONFIG, ModeDraw("image", SOURCE, 0.5, SOURCE), OUTPUT)
 
 
 def test_json_is_a_whole_record():
     assert Job.from_json(JOB.to_json()) == JOB
-    plain = replace(JOB, method=Method(), config=replace(CONFIG, adapter=None), output=replace(OUTPUT, tables=None))
+    plain = replace(JOB, method=ModeDraw(), config=replace(CONFIG, adapter=None), output=replace(OUTPUT, tables=None))
     assert Job.from_json(plain.to_json()) == plain
 
 
@@ -27,7 +27,7 @@ def test_the_id_is_the_hash_of_everything():
         replace(JOB, prompt=replace(PROMPT, negative="")),
         replace(JOB, config=replace(CONFIG, guidance_scale=3.5)),
         replace(JOB, config=replace(CONFIG, adapter=replace(MODEL, sha256="cc"))),
-        replace(JOB, method=Method()),
+        replace(JOB, method=ModeDraw()),
         replace(JOB, output=replace(OUTPUT, subsampling=0)),
     ]
     assert len({JOB.id, *(job.id for job in others)}) == 8

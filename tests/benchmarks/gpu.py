@@ -24,7 +24,7 @@ from balancer.devices import choose_device
 from balancer.generators.models.checkpoint import Checkpoint, find_checkpoint
 from balancer.generators.stable_diffusion import Sampling, StableDiffusion, settle_config
 from balancer.imaging.decode import OutputFormat
-from balancer.jobs import GenerationConfig, Job, Method, job_seed
+from balancer.jobs import GenerationConfig, Job, ModeDraw, job_seed
 from balancer.prompting.packs import load_pack
 from balancer.prompting.prompts import make_prompt
 from tests.benchmarks.lora import bench_lora, write_base
@@ -71,7 +71,7 @@ class Bench:
         """Jobs of one class."""
         pack, config = load_pack("chest"), self.config
         return [
-            Job("nodule", i, make_prompt(pack, "nodule", i, 0), job_seed(0, "nodule", i), config, Method(), _FILE)
+            Job("nodule", i, make_prompt(pack, "nodule", i, 0), job_seed(0, "nodule", i), config, ModeDraw(), _FILE)
             for i in range(first, first + count)
         ]
 
@@ -148,8 +148,9 @@ def engine_speed(bench: Bench, batches: int, *, compile_unet: bool = False) -> d
 def fill_speed(bench: Bench, batches: int, folder: Path) -> float:
     """Images a second of `fill`: drawn, encoded with their XMP, written, and recorded in the ledger; not screened."""
     from balancer.collection.scan import scan
-    from balancer.filling.run import Recipe, fill, measure_look
-    from balancer.filling.runner import LocalEngine
+    from balancer.filling.recipe import Recipe, measure_profile
+    from balancer.filling.run import generate
+    from balancer.filling.runner import LocalRunner
     from balancer.planning import make_plan
     from balancer.splits.split import draw_split, training_counts
     from balancer.store.database import Ledger
@@ -159,7 +160,9 @@ def fill_speed(bench: Bench, batches: int, folder: Path) -> float:
     write_xrays(folder / "xrays", {"normal": 20, "nodule": 10}, size=(side, side))
     collection = scan(folder / "xrays", r"(p\d+)")
     split, generator = draw_split(collection), bench.generator()
-    recipe = Recipe(dict.fromkeys(collection.labels, load_pack("chest")), bench.config, measure_look(collection, split))
+    recipe = Recipe(
+        dict.fromkeys(collection.labels, load_pack("chest")), bench.config, measure_profile(collection, split)
+    )
     generator.generate(bench.jobs(bench.config.batch_size))
     wanted = batches * bench.config.batch_size
     plan = make_plan(counts := training_counts(collection, split), [f"nodule={counts['nodule'] + wanted}"])
@@ -167,13 +170,13 @@ def fill_speed(bench: Bench, batches: int, folder: Path) -> float:
 
     def whole() -> None:
         with Ledger(state) as ledger:
-            fill(
+            generate(
                 collection,
                 plan,
                 recipe,
                 ledger=ledger,
                 store=state.candidates,
-                engine=LocalEngine(),
+                runner=LocalRunner(),
                 make_generator=lambda: generator,
                 screen=accept_all,
                 usable=("accept",),

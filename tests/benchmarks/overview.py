@@ -83,8 +83,9 @@ def bench_fill(folder: Path, images: int = 500) -> Iterator[Ratio]:
     from balancer.collection.scan import scan
     from balancer.dataset.merge import merge
     from balancer.devices import choose_device
-    from balancer.filling.run import Recipe, fill, measure_look
-    from balancer.filling.runner import LocalEngine
+    from balancer.filling.recipe import Recipe, measure_profile
+    from balancer.filling.run import generate
+    from balancer.filling.runner import LocalRunner
     from balancer.generators.models.checkpoint import find_checkpoint
     from balancer.generators.stable_diffusion import Sampling, StableDiffusion, settle_config
     from balancer.planning import make_plan
@@ -99,7 +100,7 @@ def bench_fill(folder: Path, images: int = 500) -> Iterator[Ratio]:
     split = draw_split(collection)
     checkpoint, device = find_checkpoint(str(POCKET)), choose_device("auto")
     config = settle_config(checkpoint, None, Sampling())
-    recipe = Recipe(dict.fromkeys(collection.labels, load_pack("chest")), config, measure_look(collection, split))
+    recipe = Recipe(dict.fromkeys(collection.labels, load_pack("chest")), config, measure_profile(collection, split))
     timed = Timed(StableDiffusion(checkpoint, None, config, device))
     timed.generate([recipe.job("nodule", index) for index in range(config.batch_size)])  # warm
     timed.seconds = 0.0
@@ -113,13 +114,13 @@ def bench_fill(folder: Path, images: int = 500) -> Iterator[Ratio]:
 
     def whole() -> int:
         with Ledger(state) as ledger:
-            report = fill(
+            report = generate(
                 collection,
                 plan,
                 recipe,
                 ledger=ledger,
                 store=state.candidates,
-                engine=LocalEngine(),
+                runner=LocalRunner(),
                 make_generator=lambda: timed,
                 screen=screen,
                 usable=("accept", "review"),

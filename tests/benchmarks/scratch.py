@@ -34,7 +34,7 @@ from balancer.filling.intensity_matching import harmonise_to, histogram
 from balancer.generators.models.checkpoint import Checkpoint, find_checkpoint
 from balancer.generators.stable_diffusion import Sampling, StableDiffusion, settle_config
 from balancer.imaging.decode import OutputFormat, read_grey, resize
-from balancer.jobs import Job, Method, job_seed
+from balancer.jobs import Job, ModeDraw, job_seed
 from balancer.prompting.packs import choose_pack
 from balancer.prompting.prompts import make_prompt
 from tests.benchmarks.generator import SIDE, STEPS, judge_of, right
@@ -92,7 +92,7 @@ def draw(
     config, pack = settle_config(checkpoint, None, sampling), choose_pack([label])
     generator, file = StableDiffusion(checkpoint, None, config, "cpu"), OutputFormat("PNG", ".png", "L", 8, None)
     jobs = [
-        Job(label, index, make_prompt(pack, label, index, 0), job_seed(0, label, index), config, Method(), file)
+        Job(label, index, make_prompt(pack, label, index, 0), job_seed(0, label, index), config, ModeDraw(), file)
         for index in range(count)
     ]
     images = [

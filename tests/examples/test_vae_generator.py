@@ -12,7 +12,7 @@ from balancer.errors import GenerationError, ModelError
 from balancer.generators.plugins import Family, family_config, open_family
 from balancer.generators.stable_diffusion import Sampling
 from balancer.imaging.decode import OutputFormat
-from balancer.jobs import Job, Method, job_seed
+from balancer.jobs import Job, ModeDraw, job_seed
 from balancer.prompting.prompts import Prompt
 from examples.vae_generator import decoder
 from tests.support.cli_process import run
@@ -88,7 +88,7 @@ def test_a_family_fills_a_collection_and_provenance_names_it(tmp_path, xrays, si
 def jobs(family: Family) -> list[Job]:
     config = family_config(family, Sampling(device="cpu"))
     prompt, output = Prompt("x", "", "", {}), OutputFormat("PNG", ".png", "L", 8, None)
-    return [Job("A", index, prompt, job_seed(0, "A", index), config, Method(), output) for index in range(2)]
+    return [Job("A", index, prompt, job_seed(0, "A", index), config, ModeDraw(), output) for index in range(2)]
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ from balancer.dataset import staging
 from balancer.dataset.merge import MergeReport, merge, unmerge
 from balancer.dataset.xmp import make_xmp
 from balancer.imaging.decode import OutputFormat, encode
-from balancer.jobs import Candidate, GenerationConfig, Job, Method, ModelRef, Verdict, job_seed
+from balancer.jobs import Candidate, GenerationConfig, Job, ModeDraw, ModelRef, Verdict, job_seed
 from balancer.prompting.prompts import Prompt
 from balancer.splits.split import draw_split
 from tests.support.cli_process import tree_hash
@@ -39,7 +39,7 @@ COUNTS = {"NODULE": 3, "NORMAL": 5}
 
 def make_job(label: str, index: int, text: str = "a chest radiograph", source: Sample | None = None) -> Job:
     """Job number `index` of a class."""
-    method = Method("image", source, 0.5) if source else Method()
+    method = ModeDraw("image", source, 0.5) if source else ModeDraw()
     prompt = Prompt(text, "photo", "{view} of {finding}", {"view": "PA"})
     return Job(label, index, prompt, job_seed(0, label, index), CONFIG, method, OUTPUT)
 

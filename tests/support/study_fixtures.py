@@ -16,11 +16,14 @@ from safetensors.numpy import save
 from analysis.comparison.inputs.build_study import Material, Wanted, gather
 from balancer.collection.scan import Collection, samples, scan, with_hashes
 from balancer.dataset.merge import merge
-from balancer.jobs import Candidate, Job, Method, ModelRef, Verdict
+from balancer.jobs import Candidate, Job, ModeDraw, ModelRef, Verdict
 from balancer.splits.split import Split, draw_split
 from balancer.store.database import Ledger
 from balancer.store.state_dir import State, find_or_make_state
-from balancer.workspace.last_fill import LastFill
+from balancer.workspace.last_fill import FillManifest
+from balancer.workspace.run_record import remember_run
+from balancer.workspace.settings import FillSettings
+from balancer.workspace.workspace import Session
 from tests.support.balanced_fixtures import make_candidate, make_job
 
 PATIENT = r"(p\d+)-"
@@ -78,12 +81,14 @@ class Place:
         """Record what was made and judged, and merge what was accepted."""
         self.ledger.add_candidates(self.collection, judged)
         ids = {"NODULE": [candidate.id for candidate, _ in judged if candidate.job is not None]}
-        LastFill({"NODULE": len(judged)}, ids, {}, (), "balanced", False, ("accept",)).save(
-            self.ledger, self.collection
-        )
+        FillManifest({"NODULE": len(judged)}, ids, {}, (), "balanced", False).save(self.ledger, self.collection)
         told = {"split": f"{self.split.origin}, seed {self.split.seed}, sha256 {self.split.sha256}", **(facts or {})}
         usable = [each for each in judged if each[1].decision != "reject"]
         merge(self.collection, self.split, usable, self.out, facts=told)
+
+    def asked(self, settings: FillSettings) -> None:
+        """Record what the last fill was asked for, in two seconds."""
+        remember_run(Session(self.state, self.ledger, self.collection, self.split), "fill", settings, 2.0)
 
     def gather(self, **options: Any) -> Material:
         """The material at 64 pixels."""
@@ -143,7 +148,7 @@ def drawn_by(model: ModelRef | None, adapter: ModelRef | None) -> Callable[[Job]
 
 def made_from(**methods: Any) -> Callable[[Job], Job]:
     """Jobs with another method."""
-    return lambda job: replace(job, method=Method(**methods))
+    return lambda job: replace(job, method=ModeDraw(**methods))
 
 
 def sample(place: Place, path: str) -> Any:

@@ -29,10 +29,10 @@ class Free:
         return [np.random.default_rng(job.seed).integers(0, 256, (32, 32), np.uint8) for job in jobs]
 
 
-def install(folder: Path) -> None:
+def install(folder: Path, family: str = "free") -> None:
     """Make the family known to this process and its children, as if a package had brought it."""
-    info = folder / "free-1.0.dist-info"
+    info = folder / f"{family}-1.0.dist-info"
     info.mkdir(parents=True)
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: free\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[balancer.generators]\nfree = tests.torture.noise_generator:Free\n")
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {family}\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(f"[balancer.generators]\n{family} = tests.torture.noise_generator:Free\n")
     sys.path.insert(0, str(folder))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from balancer.collection.scan import Collection
 from balancer.collection.walk import canonical_part
-from balancer.dataset.metadata_files import CARD, Marker, Row, provenance_rows, read_rows, require_marker
+from balancer.dataset.metadata_files import CARD, Manifest, Row, provenance_rows, read_rows, require_manifest
 from balancer.errors import ComparisonError, OutputError
 from balancer.files import sha256_if_there
 
@@ -19,7 +19,7 @@ class Balanced:
     """What `balance fill` wrote down about a folder; `provenance` is by path, of its synthetic images alone."""
 
     folder: Path
-    marker: Marker
+    manifest: Manifest
     rows: tuple[Row, ...]
     provenance: Mapping[str, Mapping[str, str]]
 
@@ -36,14 +36,14 @@ class Balanced:
     @property
     def split_sha256(self) -> str:
         """The hash of the split that it was merged by; "" where the folder does not say."""
-        return self.marker.facts.get("split", "").rpartition("sha256 ")[2]
+        return self.manifest.facts.get("split", "").rpartition("sha256 ")[2]
 
     def part_of(self, path: str) -> str:
         """train, val or test, by the folder that a file lies in.
 
         A folder that was merged without parts is training data as a whole.
         """
-        training = self.marker.training
+        training = self.manifest.training
         if not training or path.startswith(f"{training}/"):
             return "train"
         return canonical_part(path.partition("/")[0]) or "train"
@@ -66,16 +66,16 @@ def read_balanced(folder: Path, collection: Collection) -> Balanced:
         OutputError: the folder is not ours, half taken apart, or its tables were changed.
         ComparisonError: it was merged from another collection.
     """
-    marker = require_marker(folder)
-    if marker.unmerging:
+    manifest = require_manifest(folder)
+    if manifest.unmerging:
         raise _unusable("a whole balanced folder", f"{folder}, half taken apart", "make it again: balance merge")
-    changed = [path for path, sha in marker.files.items() if path != CARD and sha256_if_there(folder / path) != sha]
+    changed = [path for path, sha in manifest.files.items() if path != CARD and sha256_if_there(folder / path) != sha]
     if changed:
         found = f"{folder / changed[0]} is missing or changed"
         raise _unusable("the tables that say what is synthetic, as balance wrote them", found, "balance merge")
-    rows = tuple(row for _, row in sorted(read_rows(folder, marker).items()))
+    rows = tuple(row for _, row in sorted(read_rows(folder, manifest).items()))
     provenance = {row["file"]: row for row in provenance_rows(folder) if row.get("file")}
-    balanced = Balanced(folder, marker, rows, provenance)
+    balanced = Balanced(folder, manifest, rows, provenance)
     _require_same_collection(balanced, collection)
     return balanced
 
@@ -83,7 +83,7 @@ def read_balanced(folder: Path, collection: Collection) -> Balanced:
 def _require_same_collection(balanced: Balanced, collection: Collection) -> None:
     hashes, originals = set(collection.images["sha256"].dropna()), balanced.originals
     known = sum(row.sha256 in hashes for row in originals)
-    if list(balanced.marker.labels) == collection.labels and known * 2 > len(originals):
+    if list(balanced.manifest.labels) == collection.labels and known * 2 > len(originals):
         return
     raise ComparisonError(
         needed=f"a balanced folder that was made from the remembered collection, {collection.root}",

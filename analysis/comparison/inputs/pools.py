@@ -14,7 +14,7 @@ from balancer.errors import ComparisonError
 from balancer.files import sha256_if_there, sha256_of
 from balancer.jobs import Candidate
 from balancer.store.database import Ledger
-from balancer.workspace.last_fill import LastFill
+from balancer.workspace.last_fill import FillManifest
 
 _NAMED = 5
 
@@ -38,7 +38,7 @@ def unscreened_pool(collection: Collection, ledger: Ledger, counts: Mapping[str,
 
     Those of the last fill come first, then images that were made elsewhere.
     """
-    last = LastFill.load(ledger, collection)
+    last = FillManifest.load(ledger, collection)
     found: list[Candidate] = []
     for label, count in sorted(counts.items()):
         known = ledger.candidates(collection, label)

@@ -18,7 +18,7 @@ from balancer.files import sha256_if_there
 from balancer.imaging.decode import EXTENSIONS
 from balancer.jobs import Verdict
 from balancer.store.database import Ledger
-from balancer.workspace.last_fill import LastFill
+from balancer.workspace.last_fill import FillManifest
 
 _REFILL = "teach and fill again by the present split: balance adapt, balance fill"
 _TAKE_OUT = "take them out of the folder, then: balance scan FOLDER, balance fill"
@@ -189,7 +189,7 @@ def _known_hashes(material: Material, ledger: Ledger) -> set[str]:
 
 def _judged_last(material: Material, ledger: Ledger) -> Mapping[str, Verdict]:
     """The verdicts on all that the last fill looked at, whatever came of it, by candidate."""
-    last = LastFill.load(ledger, material.collection)
+    last = FillManifest.load(ledger, material.collection)
     found: dict[str, Verdict] = {}
     for label, ids in ({} if last is None else last.jobs).items():
         known = ledger.candidates(material.collection, label)

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from balancer.filling.screening import Known
+from balancer.filling.screening import LabelRecords
 
 DECISIONS = ("accept", "unscreened", "review", "reject")
 GATES = {
@@ -34,7 +34,7 @@ class Screened:
         return sum(counts.total() for counts in self.decisions.values())
 
 
-def count_verdicts(known: Mapping[str, Known]) -> Screened:
+def count_verdicts(known: Mapping[str, LabelRecords]) -> Screened:
     """Count the verdicts that stand, by class."""
     reasons: dict[tuple[str, str, str], Counter[str]] = {}
     for label, each in known.items():

@@ -15,7 +15,7 @@ from balancer.generators.models.checkpoint import Checkpoint
 from balancer.generators.protocol import ImageGenerator
 from balancer.generators.stable_diffusion import Sampling, StableDiffusion, settle_config
 from balancer.imaging.decode import GreyImage, OutputFormat, resize
-from balancer.jobs import GenerationConfig, Job, Method, ModelRef, job_seed
+from balancer.jobs import GenerationConfig, Job, ModeDraw, ModelRef, job_seed
 from balancer.prompting.packs import Packs
 from balancer.prompting.prompts import make_prompt
 
@@ -47,7 +47,7 @@ def sample_jobs(packs: Packs, config: GenerationConfig, columns: int, seed: int)
             make_prompt(pack, label, column, seed),
             job_seed(seed, label, column),
             config,
-            Method(),
+            ModeDraw(),
             _NO_FILE,
         )
         for label, pack in packs.items()

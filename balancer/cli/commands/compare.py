@@ -16,11 +16,9 @@ import typer
 
 from balancer import __version__
 from balancer.cli.benches import Bench, Order, counts_of, cross_fitted, redrawn
-from balancer.cli.console import message, result_json
+from balancer.cli.console import ConsoleProgress, here, message, result_json
 from balancer.cli.costing import training_cost
-from balancer.cli.judging import Watch
 from balancer.cli.origins import not_repeated, order_key
-from balancer.cli.session import balanced_folder, opened
 from balancer.cli.views.compare import save_metrics, show_comparison, show_left_out, show_schedule, show_validation
 from balancer.cli.workplaces import fold_errands, redraw_errands, show_cost
 from balancer.errors import ComparisonError
@@ -102,7 +100,7 @@ def compare(
         tries_rates=not quick,
     )
     needs = [each for each in _NEEDS if each == "synthetic" or (each in arm if arm else not quick)]
-    with opened(write=not dry_run) as session:
+    with here().session(write=not dry_run) as session:
         power = measure_power(session.collection, session.split, label, command="balance compare")
         wanted = Wanted(learner.side, needs, extras, power.label, insist=force, pooled=bool(cross_fit))
         order = Order(session, wanted, settings, quick, tuple(arm or ()), workers, force)
@@ -110,7 +108,7 @@ def compare(
         errands = fold_errands(session, cross_fit) if cross_fit else redraw_errands(session, redraw)
         for note in not_repeated(session, errands, folds=bool(cross_fit)):
             message(f"Note: {note}.")
-        made = bool(cross_fit) or (folder or balanced_folder(session)) is not None
+        made = bool(cross_fit) or (folder or session.balanced_folder()) is not None
         show_cost(session, errands, training_cost(order, cross_fit or redraw, folds=bool(cross_fit), made=made))
         if dry_run:
             return
@@ -187,7 +185,7 @@ def _train(order: Order, bench: Bench, pool: WorkerPool) -> tuple[Bench, tuple[A
     left_out = {name: why for _, some in chosen for name, why in some.items()}
     arms = tuple(each for each in chosen[0][0] if each.name not in left_out)
     show_left_out(left_out)
-    watch, asked = Watch(), _asked(order, arms)
+    watch, asked = ConsoleProgress(), _asked(order, arms)
     beside = {*asked.synthetic, *(asked.controls[name] for name in asked.synthetic)} - {asked.baseline}
     by_name = {each.name: each for each in arms}
     tuning = Tuning(
@@ -195,12 +193,12 @@ def _train(order: Order, bench: Bench, pool: WorkerPool) -> tuple[Bench, tuple[A
         tuple(each for each in arms if each.name in beside),
         order.settings,
         order.home,
-        watch.begin,
+        watch.start,
         pool,
     )
     bench = replace(bench, legs=tuple(tuning.find(bench.legs, shared=not bench.folds)))
     show_schedule(bench.legs)
-    run_legs(bench.legs, arms, order.settings, order.home, watch.begin, pool=pool)
+    run_legs(bench.legs, arms, order.settings, order.home, watch.start, pool=pool)
     watch.close()
     return bench, arms, left_out
 
@@ -270,7 +268,7 @@ def _conclude(
     courses: dict[str, list[Course]] = {}
     for each in trained:
         courses.setdefault(each.training.arm.name, []).append(each.course)
-    watch = Watch()
+    watch = ConsoleProgress()
     measuring: dict[str, Any] = {}
     found = conclude(
         validation,
@@ -278,7 +276,7 @@ def _conclude(
         {each.name: each.kind for each in arms},
         facts,
         replace(asked, courses=courses),
-        progress=lambda what, done, total: measuring.setdefault(what, watch.begin(what))(done, total),
+        progress=lambda what, done, total: measuring.setdefault(what, watch.start(what))(done, total),
     )
     watch.close()
     return found
@@ -302,9 +300,9 @@ def _exchange(
     synthetic = _on_validation(order, bench, arms).synthetic
     if not order.has_curve or len(bench.legs) > 1 or synthetic is None:
         return None
-    watch, name = Watch(), _asked(order, arms).controls[synthetic]
+    watch, name = ConsoleProgress(), _asked(order, arms).controls[synthetic]
     control = next(each for each in arms if each.name == name)
-    points = learning_curve(bench.legs[0], control, order.settings, order.home, watch.begin, pool=pool)
+    points = learning_curve(bench.legs[0], control, order.settings, order.home, watch.start, pool=pool)
     watch.close()
     if len({point.images for point in points}) < len(points):  # so few that fractions of them are the same
         return None

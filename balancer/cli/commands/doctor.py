@@ -10,19 +10,18 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from balancer.cli.console import message, result, result_json
-from balancer.cli.session import choose_templates, opened
+from balancer.cli.console import here, message, result, result_json
 from balancer.errors import BalanceError
 from balancer.store.settings import ACCEPTED
 from balancer.text import duration, printable
 from balancer.workspace.models import chosen_maker, refuse_adapter
-from balancer.workspace.workspace import Session
 
 if TYPE_CHECKING:
     from balancer.generators.models.selection import Choice
     from balancer.generators.plugins import Family
     from balancer.prompting.prompts import Prompt
     from balancer.workspace.checks import Check
+    from balancer.workspace.workspace import Session
 
 _PROMPTS = 200  # of each class: wordings repeat long before
 
@@ -64,7 +63,7 @@ def _opened(stack: ExitStack) -> tuple[Session | None, list[Check]]:
     from balancer.workspace.checks import Check, check_state
 
     try:
-        session = stack.enter_context(opened(write=False))
+        session = stack.enter_context(here().session(write=False))
     except BalanceError as error:
         return None, [Check("collection", "warn", f"{error.found} ({error.needed})", error.next_step)]
     found = f"{session.collection.root.name}: {len(session.collection.images)} images"
@@ -142,15 +141,16 @@ def _choice(session: Session | None, model: str | None, adapter: Path | None) ->
 
 def _prompts(session: Session | None, pack: str | None) -> list[Prompt]:
     """What would be asked for; without a scanned collection a word of a pack."""
-    from balancer.cli.session import known_attributes
+    from balancer.prompting.choice import choose_packs
     from balancer.prompting.packs import load_pack
     from balancer.prompting.prompts import make_prompt
+    from balancer.workspace.prompts_run import known_attributes
 
     if session is None:
         templates = load_pack(pack or "chest")
         return [make_prompt(templates, "normal", index, 0) for index in range(_PROMPTS)]
     packs, known = (
-        choose_templates(pack, session.collection.labels, quiet=True),
+        choose_packs(pack, session.collection.labels),
         known_attributes(session, remember=False),
     )
     return [

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import typer
 
-from balancer.cli.console import message, result, shown
-from balancer.cli.session import opened
+from balancer.cli.console import here, message, result, shown
 from balancer.errors import BalanceError, OutputError
 from balancer.text import printable, size_of
 
@@ -44,7 +43,7 @@ def fetch(
 
 def _require_outside_the_collection(to: Path) -> None:
     try:
-        with opened(write=False) as session:
+        with here().session(write=False) as session:
             root = session.collection.root.resolve()
     except BalanceError:  # nothing was scanned here, as on a machine with internet
         return

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from balancer.cli.console import message, on_errand, result, result_json, table
-from balancer.cli.session import opened
+from balancer.cli.console import here, message, on_errand, result, result_json, table
 from balancer.text import printable
-from balancer.workspace.workspace import Session
 
 if TYPE_CHECKING:
     from analysis.power.detectable_effect import Power, Way
+    from balancer.collection.scan import Collection
+    from balancer.splits.split import Split
 
 
 def power(
@@ -28,7 +28,7 @@ def power(
     """
     from analysis.power.detectable_effect import by_metric_and_class, measure_power
 
-    with opened(write=False) as session:
+    with here().session(write=False) as session:
         found = measure_power(session.collection, session.split, label, difference)
         if as_json:
             figures = by_metric_and_class(session.collection, session.split, difference)
@@ -37,15 +37,15 @@ def power(
     _show(found)
 
 
-def say_power(session: Session) -> None:
+def say_power(collection: Collection, split: Split) -> None:
     """Print in one line what the test split can detect, where there is one; a fill never fails by it."""
     from analysis.power.detectable_effect import recall_line
 
     if on_errand():  # one fold of several, or the same part once more
         return
     try:
-        line = recall_line(session.collection, session.split)
-    except Exception as error:  # a remark is not worth a night of drawing
+        line = recall_line(collection, split)
+    except Exception as error:  # a remark is not worth a night of generating
         line = f"The smallest detectable difference could not be calculated: {error!r}"
     if line:
         message(printable(line))

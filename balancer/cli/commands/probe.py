@@ -8,11 +8,9 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from balancer.cli.again import last_model
 from balancer.cli.commands.report import keep_result
-from balancer.cli.console import Progress, message, result, result_json, shown, table
-from balancer.cli.session import balanced_folder, opened
-from balancer.errors import BalanceError, OutputError
+from balancer.cli.console import ConsoleProgress, here, message, result, result_json, table
+from balancer.errors import BalanceError
 from balancer.text import printable
 from balancer.workspace.models import models_at_hand
 
@@ -45,13 +43,13 @@ def probe(
     from analysis.vision.reconstruction import autoencoder_of
     from balancer.devices import choose_device
 
-    place = _chosen(folder)
+    place = here().balanced_folder(folder)
     merged = read_merged(place)
     settings = ProbeSettings(size, steps, seeds, permutations, seed=seed, device=choose_device(device))
-    show = _Phases()
-    through = partial(show, "Through the autoencoder")
+    show = ConsoleProgress()
+    through = partial(show.phase, "Through the autoencoder")
     autoencoder = autoencoder_of(merged.folder, _at_hand(), settings.device, through, model, message)
-    found = look(merged, settings, autoencoder, show)
+    found = look(merged, settings, autoencoder, show.phase)
     show.close()
     keep_result(place, "probe.json", report(found))
     if as_json:
@@ -81,11 +79,11 @@ def quality(
     from analysis.realism.fidelity_by_class import features_for, measure_quality, report
     from balancer.devices import choose_device
 
-    place = _chosen(folder)
+    place = here().balanced_folder(folder)
     merged = read_merged(place)
-    show = _Phases()
-    space = features_for(merged, weights, steps=steps, seed=seed, device=choose_device(device), progress=show)
-    found = measure_quality(merged, space, k=k, seed=seed, progress=show)
+    show = ConsoleProgress()
+    space = features_for(merged, weights, steps=steps, seed=seed, device=choose_device(device), progress=show.phase)
+    found = measure_quality(merged, space, k=k, seed=seed, progress=show.phase)
     show.close()
     keep_result(place, "quality.json", report(found))
     if as_json:
@@ -94,28 +92,11 @@ def quality(
     _print_quality(found)
 
 
-def _chosen(folder: Path | None) -> Path:
-    """The folder that was named, else that of the remembered collection."""
-    from balancer.dataset.merge import default_out
-
-    if folder is not None:
-        return folder
-    with opened(write=False) as session:
-        usual = balanced_folder(session)
-        if usual is not None:
-            return usual
-        raise OutputError(
-            needed="a balanced folder",
-            found=f"none at its usual place, {shown(default_out(session.collection.root))}",
-            next_step="make one: balance fill --target max, or name the one that fill --out made",
-        )
-
-
 def _at_hand() -> list[str]:
     """The models of the remembered collection, if there is one."""
     try:
-        with opened(write=False) as session:
-            return models_at_hand(session, last_model(session))
+        with here().session(write=False) as session:
+            return models_at_hand(session)
     except BalanceError:
         return []
 
@@ -165,22 +146,3 @@ def _print_quality(found: Quality) -> None:
         result(f"Note: {printable(note)}")
     if not found.patients_known:
         result("Note: patients are unknown: halves of the real images may share some, so real to real looks nearer.")
-
-
-class _Phases:
-    """A line of progress for each phase."""
-
-    def __init__(self) -> None:
-        self._bars: dict[str, Progress] = {}
-
-    def __call__(self, what: str, done: int, total: int) -> None:
-        """Show where a phase stands."""
-        if what not in self._bars:
-            self.close()
-            self._bars[what] = Progress(what)
-        self._bars[what](done, total)
-
-    def close(self) -> None:
-        """End the line."""
-        for bar in self._bars.values():
-            bar.close()

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from balancer.cli.console import message, result, shown
+from balancer.cli.console import here, message, result, shown
 from balancer.cli.origins import commands_behind, fold_order
-from balancer.cli.session import balanced_folder, opened
 from balancer.errors import BalanceError, OutputError
 from balancer.text import printable, size_of
-from balancer.workspace.workspace import Session
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from balancer.workspace.workspace import Session
 
 PAGE = "report.html"
 
@@ -35,10 +35,10 @@ def report(
     from analysis.report.page import make_page
     from balancer.files import write_whole
 
-    with opened(write=False) as session:
+    with here().session(write=False) as session:
         place = out or session.state.reports / PAGE
         _require_place(place, session)
-        balanced = folder or balanced_folder(session)
+        balanced = folder or session.balanced_folder()
         place_of = (session.collection, session.split, session.ledger, session.state, balanced)
         typed = commands_behind(session, balanced)
         facts = collect(*place_of, private=private, fold_order=fold_order(session), typed=typed)
@@ -61,16 +61,16 @@ def keep_result(folder: Path, name: str, found: Mapping[str, Any]) -> None:
     import json
 
     from analysis.report.data import OF_FOLDER
-    from balancer.dataset.metadata_files import MARKER
+    from balancer.dataset.metadata_files import MANIFEST
     from balancer.files import sha256_if_there, write_whole
 
     try:
-        with opened(write=False) as session:
-            usual = balanced_folder(session)
+        with here().session(write=False) as session:
+            usual = session.balanced_folder()
             if usual is None or usual.resolve() != folder.resolve():
                 return
             session.state.reports.mkdir(exist_ok=True)
-            content = {**found, OF_FOLDER: sha256_if_there(folder / MARKER)}
+            content = {**found, OF_FOLDER: sha256_if_there(folder / MANIFEST)}
             write_whole(session.state.reports / name, json.dumps(content, indent=1).encode())
     except (BalanceError, OSError):
         return

@@ -9,19 +9,18 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from balancer.cli.console import message, result, result_json
-from balancer.cli.session import opened
+from balancer.cli.console import here, message, result, result_json
 from balancer.cli.views.review import blinded_summary, results_as_json, review_summary, show_results
 from balancer.errors import PlanError, ReviewError
 from balancer.store.settings import STUDY
 from balancer.text import printable
-from balancer.workspace.workspace import Session
 
 if TYPE_CHECKING:
     from analysis.review.cases import BlindedCase, Judged, ReviewCase
     from analysis.review.decision_session import ReviewDesk
     from analysis.review.reader_study import BlindedDesk
     from analysis.review.sessions import Desk, Journal
+    from balancer.workspace.workspace import Session
 
 _BLINDED = 50  # images in a blinded study: 25 of each kind tell 80% from chance
 _NAME = 80  # letters
@@ -59,7 +58,7 @@ def review(
     Example: balance review --reader 'A. Reader' --open
     """
     if results:
-        with opened(write=False) as session:
+        with here().session(write=False) as session:
             _print_results(session, as_json=as_json)
         return
     if as_json:
@@ -67,7 +66,7 @@ def review(
     if blinded and audit:
         raise typer.BadParameter("goes without --blinded, whose sample --limit sizes", param_hint="--audit")
     wanted = Wanted(_name_of(reader), label, limit, audit, seed, out)
-    with opened(write=False) as session:
+    with here().session(write=False) as session:
         desk, summary = (_blinded_desk if blinded else _review_desk)(session, wanted)
         _serve(desk, port, summary, open_browser=open_browser)
 
@@ -125,7 +124,6 @@ def _blinded_desk(session: Session, wanted: Wanted) -> tuple[BlindedDesk, Callab
 def _study(session: Session, journal: Journal, study: str, wanted: Wanted, count: int) -> list[BlindedCase]:
     """The images of a study: those that its first reader saw, else a new sample, which is remembered."""
     from analysis.review.cases import half_and_half, is_there, same_again
-    from balancer.filling.screening import USABLE
 
     judged, setting = _candidates(session, wanted.label), STUDY.of(study)
     known = session.ledger.setting(session.collection, setting)
@@ -136,7 +134,7 @@ def _study(session: Session, journal: Journal, study: str, wanted: Wanted, count
             message(f"{len(known) - len(cases)} of its {len(known)} images are gone or changed: they are left out.")
         if cases:
             return cases
-    usable = {key: each for key, each in judged.items() if each[1].decision in USABLE}
+    usable = {key: each for key, each in judged.items() if each[1].decision == "accept"}
     labels = [wanted.label] if wanted.label else session.collection.labels
     usable = {key: each for key, each in usable.items() if is_there(each[0].path, each[0].sha256)}
     cases = half_and_half(session.collection, session.split, usable, labels, count, wanted.seed)

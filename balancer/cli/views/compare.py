@@ -23,12 +23,12 @@ def save_metrics(session: Session, found: Comparison, folder: Path | None) -> Pa
     """Keep the result for programs and for the report, whole or not at all."""
     from analysis.comparison.inference.result import as_json
     from analysis.report.data import OF_FOLDER
-    from balancer.dataset.metadata_files import MARKER
+    from balancer.dataset.metadata_files import MANIFEST
     from balancer.files import sha256_if_there, write_whole
 
     session.state.reports.mkdir(exist_ok=True)
     place = session.state.reports / METRICS
-    content = as_json(found) | ({} if folder is None else {OF_FOLDER: sha256_if_there(folder / MARKER)})
+    content = as_json(found) | ({} if folder is None else {OF_FOLDER: sha256_if_there(folder / MANIFEST)})
     write_whole(place, (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())
     return place
 

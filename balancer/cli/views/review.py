@@ -134,11 +134,11 @@ def _decided(session: Session) -> dict[str, dict[str, int]]:
 def _still_merged(session: Session, taken_out: set[str], out: Path | None) -> list[str]:
     """A sentence when the balanced folder holds images that are no longer accepted."""
     from balancer.dataset.merge import default_out
-    from balancer.dataset.metadata_files import read_marker, read_rows
+    from balancer.dataset.metadata_files import read_manifest, read_rows
     from balancer.errors import OutputError
 
     place = out or default_out(session.collection.root)
-    marker = read_marker(place) if taken_out else None
+    marker = read_manifest(place) if taken_out else None
     if marker is None:
         return []
     try:

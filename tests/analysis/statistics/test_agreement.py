@@ -3,7 +3,7 @@ import pytest
 from sklearn.metrics import cohen_kappa_score
 
 from analysis.statistics.agreement import agreement, proportion, studies
-from balancer.jobs import Reading
+from balancer.jobs import BlindedAnswer
 
 
 def answers(table):
@@ -38,7 +38,8 @@ def test_images_of_few_patients_leave_the_accuracy_as_uncertain_as_it_is():
 
 def test_answers_of_a_study_are_judged_by_patient():
     read = [
-        Reading("one", "A", f"real {number}", "real", "real" if number % 2 else "synthetic") for number in range(12)
+        BlindedAnswer("one", "A", f"real {number}", "real", "real" if number % 2 else "synthetic")
+        for number in range(12)
     ]
     alone, together = (studies(read, of)[0].readers[0] for of in ({}, {f"real {n}": str(n % 2) for n in range(12)}))
     assert alone.all.hits == together.all.hits == 6
@@ -72,7 +73,7 @@ def test_where_there_is_no_room_for_an_error_there_is_no_interval(table, kappa):
 
 def test_the_latest_answer_of_a_reader_counts():
     def read(reader, image, truth, answer, study="one"):
-        return Reading(study, reader, image, truth, answer)
+        return BlindedAnswer(study, reader, image, truth, answer)
 
     found = studies(
         [

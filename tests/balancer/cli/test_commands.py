@@ -217,7 +217,7 @@ def test_what_is_enlarged_is_said_and_stamped(tmp_path, checkpoint):
     run(tmp_path, "scan", "big", *PATIENT)
     code, output = fill(tmp_path, checkpoint, "--target", "B=9")
     assert code == 0, output
-    assert "drawn at 32 px and enlarged to 128 px" in output
+    assert "generated at 32 px and enlarged to 128 px" in output
     assert "enlarged to 128 px" in (tmp_path / "big-balanced" / "README.md").read_text().replace("\\", "")
 
 
@@ -231,7 +231,7 @@ def test_a_class_that_stays_short_is_told_by_the_exit_code(tmp_path, checkpoint)
     run(tmp_path, "scan", "d")
     code, output = fill(tmp_path, checkpoint, "--target", "12", "--retries", "1")
     assert code == 1, output
-    assert "Stopped most by the sound gate" in output
+    assert "Stopped most by the sound check" in output
     assert "no detail" in output
 
 
@@ -252,7 +252,7 @@ def test_unscreened_images_say_whose_word_let_them_in(work, checkpoint):
     code, output = fill(work, checkpoint, "--target", "NODULE=8")
     assert code == 0, output
     assert "Not screened for copies of patients: patients are unknown" in output
-    assert "accepted at the user's word: patients are unknown" in (work / "xrays-balanced/balance.json").read_text()
+    assert "(override: --accept-unscreened): patients are unknown" in (work / "xrays-balanced/balance.json").read_text()
     rows = pd.read_csv(work / "xrays-balanced" / "provenance.csv")
     assert set(rows["decision"]) == {"unscreened"}
     assert rows["reasons"].str.contains("copy: not screened").all()
@@ -335,6 +335,8 @@ MISTAKES = [
     (("fill", "--target", "20", "--mode", "mix", "--strength", "1.5"), "1.5", "--strength 0.5"),
     (("fill", "--target", "20", "--strength", "0.5"), "--mode text", "--mode image"),
     (("fill", "--target", "20", "--model", "gan:x"), "installed families", "install the package"),
+    (("fill", "--target", "5", "--batch-size", "x"), "'x'", "--batch-size auto"),
+    (("merge", "--no-screen"), "--no-screen", "balance merge --from FOLDER --no-screen"),
     (("prompts", "--check", "--pack", "none.yaml"), "none.yaml", ""),
     (("prompts", "--check", "--model", "no/model"), "nothing is fetched", "balance adapt"),
     (("prompts", "--new", "xrays/mine.yaml"), "the collection", "--new FILE.yaml"),
@@ -392,10 +394,8 @@ def test_every_mistake_is_one_clear_message(work, arguments, found, advice):
 @pytest.mark.parametrize(
     "arguments",
     [
-        ("fill", "--target", "5", "--batch-size", "x"),
         ("nonsense",),
         ("screen",),
-        ("merge", "--no-screen"),
         ("merge", "candidates"),
     ],
 )

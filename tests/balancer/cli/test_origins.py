@@ -14,6 +14,7 @@ from balancer.cli.origins import (
 )
 from balancer.errors import ComparisonError
 from balancer.jobs import Verdict
+from balancer.workspace.settings import FillSettings
 from balancer.workspace.workspace import Session
 from tests.support.study_fixtures import drawn_by, filled, judged, place_of, write_adapter, write_flat
 
@@ -37,7 +38,7 @@ def ask(place, command, options, made=""):
 
 def filled_by(place, adapter, options=None):
     filled(place, change=drawn_by(None, adapter))
-    ask(place, "fill", {"target": ["60"]} if options is None else options)
+    place.asked(FillSettings(**({"target": ["60"]} if options is None else options)))
     return session_of(place)
 
 
@@ -102,7 +103,7 @@ def test_another_fill_or_adapt_is_another_order(place):
     assert fold_order(session) == folds != redraws
     ask(place, "adapt", {"base": "sd", "steps": 7}, made="lora")
     assert (order_key(session, folds=True) == folds, order_key(session, folds=False)) == (False, redraws)
-    ask(place, "fill", {"target": ["80"]})
+    place.asked(FillSettings(target="80"))
     assert order_key(session, folds=False) != redraws
 
 

@@ -14,7 +14,7 @@ from PIL import Image
 
 from balancer.collection.scan import Sample
 from balancer.dataset.merge import merge, unmerge
-from balancer.dataset.metadata_files import guard, unguard
+from balancer.dataset.metadata_files import escape_formula, unescape_formula
 from balancer.dataset.verify import explain, verify
 from balancer.dataset.xmp import make_xmp, parse_xmp, read_provenance
 from balancer.errors import OutputError
@@ -253,8 +253,8 @@ def test_provenance_has_every_field_and_no_formula(tmp_path):
 
 @pytest.mark.parametrize("cell", ["=1", "+1", "-1", "@x", "\tx", "\rx", "'x", "''", "plain", ""])
 def test_the_guard_is_undone(cell):
-    assert unguard(guard(cell)) == cell
-    assert not guard(cell).startswith(("=", "+", "-", "@", "\t", "\r"))
+    assert unescape_formula(escape_formula(cell)) == cell
+    assert not escape_formula(cell).startswith(("=", "+", "-", "@", "\t", "\r"))
 
 
 def test_the_card_counts_and_warns(clean):

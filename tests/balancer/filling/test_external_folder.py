@@ -1,4 +1,4 @@
-"""The folder of another generator: what is found in it, and what is refused at the door."""
+"""The folder of another generator: what is found in it, and what is refused before anything is screened."""
 
 import shutil
 
@@ -8,9 +8,9 @@ from PIL import Image
 
 from balancer.collection.scan import scan
 from balancer.errors import CollectionError
-from balancer.filling.external_folder import faults, find_given, look_at, real_ones, refuse_real
-from balancer.filling.pixel_hash import real_digests
-from balancer.jobs import Candidate, Origin
+from balancer.filling.external_folder import decode_all, leaked_reals, list_external, precheck, refuse_real
+from balancer.filling.pixel_hash import collection_pixel_hashes
+from balancer.jobs import Candidate, ExternalOrigin
 from balancer.store.database import Ledger
 from balancer.store.state_dir import find_or_make_state
 from tests.support.balanced_fixtures import balanced, make_job
@@ -42,7 +42,7 @@ def names(given):
 
 
 def test_images_are_found_in_order_of_their_paths(theirs, found):
-    given, findings = find_given(theirs, found, {})
+    given, findings = list_external(theirs, found, {})
     assert names(given) == ["EFFUSION/z.png", "NODULE/a.png", "NODULE/b.png", "NODULE/more/c.png"]
     assert [each.label for each in given] == ["EFFUSION", "NODULE", "NODULE", "NODULE"]
     assert findings == []
@@ -54,7 +54,7 @@ def test_what_is_no_image_is_told_and_hidden_files_are_passed_over(theirs, found
     (theirs / "NODULE" / "gone.png").symlink_to(theirs / "nowhere.png")
     (theirs / ".cache").mkdir()
     (theirs / "logs").mkdir()
-    given, findings = find_given(theirs, found, {})
+    given, findings = list_external(theirs, found, {})
     assert len(given) == 4
     told = {finding.kind: sorted(map(str, finding.paths)) for finding in findings}
     assert told == {
@@ -77,7 +77,7 @@ def test_what_is_no_image_is_told_and_hidden_files_are_passed_over(theirs, found
 def test_class_folders_must_be_named_as_the_collections(theirs, found, folder, near):
     draw(theirs / folder / "x.png", 7)
     with pytest.raises(CollectionError) as error:
-        find_given(theirs, found, {})
+        list_external(theirs, found, {})
     assert near in error.value.found
     assert error.value.needed.endswith("EFFUSION, NODULE, NORMAL")
 
@@ -88,15 +88,15 @@ def test_a_folder_that_is_not_apart_is_refused(tmp_path, theirs, found, xrays):
     (tmp_path / "link").symlink_to(xrays)
     for folder in (xrays, xrays / "NODULE", tmp_path, tmp_path / "link", state, theirs / "nowhere"):
         with pytest.raises(CollectionError, match="folder of its own"):
-            find_given(folder, found, {"the state folder": state})
+            list_external(folder, found, {"the state folder": state})
     with pytest.raises(CollectionError, match="lies around the balanced folder"):
-        find_given(theirs, found, {"the balanced folder": theirs / "out"})
+        list_external(theirs, found, {"the balanced folder": theirs / "out"})
 
 
 def test_a_class_folder_that_links_into_the_collection_is_refused(theirs, found, xrays):
     (theirs / "NORMAL").symlink_to(xrays / "NORMAL")
     with pytest.raises(CollectionError, match="a link into the collection"):
-        find_given(theirs, found, {})
+        list_external(theirs, found, {})
 
 
 def test_a_balanced_folder_is_refused(tmp_path, found):
@@ -104,22 +104,22 @@ def test_a_balanced_folder_is_refused(tmp_path, found):
     balanced(tmp_path / "other")
     for folder in ("balanced", "balanced/train"):
         with pytest.raises(CollectionError, match="a balanced folder with real images"):
-            find_given(tmp_path / "other" / folder, found, {})
+            list_external(tmp_path / "other" / folder, found, {})
 
 
 @pytest.mark.parametrize("empty", [True, False])
 def test_a_folder_without_images_is_refused(tmp_path, found, empty):
     (tmp_path / "theirs" / ("NODULE" if empty else "")).mkdir(parents=True)
     with pytest.raises(CollectionError, match="without an image" if empty else "no class folder"):
-        find_given(tmp_path / "theirs", found, {})
+        list_external(tmp_path / "theirs", found, {})
 
 
 def refused(tmp_path, theirs, found, others=()):
-    given, _ = find_given(theirs, found, {})
-    seen = look_at(given)
+    given, _ = list_external(theirs, found, {})
+    seen = decode_all(given)
     with Ledger(find_or_make_state(tmp_path, found.root)) as ledger:
-        real = real_digests(found, {each.size for each in seen if not each.fault}, ledger)
-    return seen, real, faults(seen, real, lambda path: "test", others)
+        real = collection_pixel_hashes(found, {each.size for each in seen if not each.fault}, ledger)
+    return seen, real, precheck(seen, real, lambda path: "test", others)
 
 
 def test_what_cannot_be_read_is_refused_with_the_reason(tmp_path, theirs, found):
@@ -142,7 +142,7 @@ def test_a_real_image_is_refused_whatever_its_format_and_part(tmp_path, theirs, 
         "NODULE/linked.png": said.format("EFFUSION/p1000-0.png"),
     }
     with pytest.raises(CollectionError, match=r"NODULE/colour.tif is NODULE/p2000-0.png \(test part\)"):
-        refuse_real(real_ones(seen, real), lambda path: "test")
+        refuse_real(leaked_reals(seen, real), lambda path: "test")
     refuse_real({}, lambda path: "test")
 
 
@@ -164,8 +164,8 @@ def test_the_same_image_under_two_classes_is_refused_under_both(tmp_path, theirs
 
 
 def test_what_another_folder_brought_already_is_refused(tmp_path, theirs, found):
-    first, *_ = look_at(find_given(theirs, found, {})[0])
-    origin = Origin("NODULE/old.png", "ab", first.pixels, "elsewhere", tmp_path / "x", "PNG")
+    first, *_ = decode_all(list_external(theirs, found, {})[0])
+    origin = ExternalOrigin("NODULE/old.png", "ab", first.pixels, "elsewhere", tmp_path / "x", "PNG")
     other = Candidate("NODULE", tmp_path / "x", "cd", None, origin)
     _, _, why = refused(tmp_path, theirs, found, [other])
     assert why == {"EFFUSION/z.png": "repeated: the same pixels as NODULE/old.png, which was accepted before"}
@@ -176,7 +176,7 @@ def test_an_image_that_says_it_was_made_from_a_real_one_is_believed(tmp_path, th
 
     made = make(tmp_path / "store", make_job("NODULE", 0, source=SOURCE))
     shutil.copy(made.path, theirs / "NODULE" / "composite.png")
-    seen = {each.given.path: each for each in look_at(find_given(theirs, found, {})[0])}
+    seen = {each.given.path: each for each in decode_all(list_external(theirs, found, {})[0])}
     assert [path for path, each in seen.items() if each.composite] == ["NODULE/composite.png"]
     assert seen["NODULE/a.png"].size == (32, 32)
 

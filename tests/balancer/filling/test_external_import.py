@@ -5,6 +5,7 @@ import random
 import shutil
 import sys
 from dataclasses import replace
+from operator import attrgetter
 
 import numpy as np
 import pytest
@@ -15,15 +16,15 @@ from balancer.dataset.merge import merge
 from balancer.dataset.verify import explain, verify
 from balancer.dataset.xmp import read_provenance
 from balancer.errors import CollectionError
-from balancer.filling.external_folder import faults, find_given, look_at
-from balancer.filling.external_import import WITHDRAWN, Intake, form_of
-from balancer.filling.run import Look, measure_look
+from balancer.filling.external_folder import decode_all, list_external, precheck
+from balancer.filling.external_import import RETRACTED, ExternalImporter, format_key
+from balancer.filling.recipe import OutputProfile, measure_profile
+from balancer.filling.screening import load_records
 from balancer.imaging.decode import OutputFormat, read_grey, read_header
-from balancer.jobs import Verdict, given_id
+from balancer.jobs import Verdict, external_id
 from balancer.splits.split import draw_split
 from balancer.store.database import Ledger
 from balancer.store.state_dir import find_or_make_state
-from balancer.workspace.last_fill import known_of, made_elsewhere
 from tests.balancer.filling.test_external_folder import draw
 from tests.support.balanced_fixtures import in_child, killed_before
 from tests.support.cli_process import tree_hash
@@ -50,21 +51,24 @@ class Desk:
         self.state, self.theirs = find_or_make_state(folder, xrays), folder / "theirs"
         self.collection = scan(xrays)
         self.split = draw_split(self.collection)
-        self.look = measure_look(self.collection, self.split)
+        self.profile = measure_profile(self.collection, self.split)
 
-    def take(self, judge, withdraw=True, folder="theirs", accepted=None):
-        seen = look_at(find_given(self.theirs, self.collection, {})[0])
+    def take(self, judge, retract_missing=True, folder="theirs", accepted=None):
+        seen = decode_all(list_external(self.theirs, self.collection, {})[0])
         with Ledger(self.state) as ledger:
-            known = known_of(ledger, self.collection)
-            intake = Intake(self.collection, self.look, judge, self.state.candidates, folder, known, ledger)
-            outcomes = intake.take(seen, faults(seen, {}, str, ()), accepted or {})
-            self.gone = intake.withdraw(outcomes) if withdraw else []
+            known = load_records(ledger, self.collection)
+            intake = ExternalImporter(
+                self.collection, self.profile, judge, self.state.candidates, folder, known, ledger
+            )
+            outcomes = intake.run(seen, precheck(seen, {}, str, ()), accepted or {})
+            self.gone = intake.retract_missing(outcomes) if retract_missing else []
         return {outcome.seen.given.path: outcome for outcome in outcomes}
 
     def usable(self):
         with Ledger(self.state) as ledger:
-            found = made_elsewhere(known_of(ledger, self.collection), form_of(self.look))
-        return {candidate.origin.file: candidate for judged in found.values() for candidate, _ in judged}
+            records = load_records(ledger, self.collection)
+        accepted = [candidate for each in records.values() for candidate, _ in each.external_accepted]
+        return {each.origin.file: each for each in accepted if each.origin.form == format_key(self.profile)}
 
     def person(self, candidate, decision):
         with Ledger(self.state) as ledger:
@@ -97,14 +101,14 @@ def test_what_is_judged_is_in_the_collections_format_and_says_that_it_is_synthet
             "generator": "external",
         }
         given = (desk.theirs / path).read_bytes()
-        assert candidate.as_made.read_bytes() == given
-        assert candidate.id == given_id("NODULE", hashlib.sha256(given).hexdigest())
+        assert candidate.origin.given.read_bytes() == given
+        assert candidate.id == external_id("NODULE", hashlib.sha256(given).hexdigest())
         assert candidate.path.name == f"{candidate.id}.png"
 
 
 def test_where_no_size_is_common_it_keeps_its_own_or_takes_one_of_the_class(desk):
     sizes = {"NODULE": [(32, 32), (40, 44)], "EFFUSION": [(40, 44)]}
-    desk.look = Look(replace(desk.look.output, size=None), sizes)
+    desk.profile = OutputProfile(replace(desk.profile.output, size=None), sizes)
     outcomes = desk.take(Judge())
     assert read_grey(outcomes["NODULE/0.png"].candidate.path).shape == (32, 32)
     assert read_grey(outcomes["EFFUSION/4.png"].candidate.path).shape == (44, 40)
@@ -123,11 +127,11 @@ def test_the_screen_sees_each_class_in_order_and_what_is_accepted_so_far(desk, m
     assert sorted(desk.usable()) == [path for path in ALL if path != "NODULE/1.png"]
 
 
-def test_what_is_refused_at_the_door_is_not_kept(desk):
+def test_what_is_refused_by_the_precheck_is_not_kept(desk):
     shutil.copy(desk.theirs / "NODULE" / "0.png", desk.theirs / "NODULE" / "same.png")
     outcome = desk.take(Judge())["NODULE/same.png"]
     assert outcome.candidate is None
-    assert (outcome.verdict.decision, outcome.verdict.reviewer) == ("reject", "door")
+    assert (outcome.verdict.decision, outcome.verdict.reviewer) == ("reject", "precheck")
     assert sorted(desk.usable()) == ALL
 
 
@@ -163,11 +167,11 @@ def test_what_is_gone_from_the_folder_is_taken_out_and_may_come_back(desk):
     away = desk.theirs.with_name("away.png")
     shutil.move(desk.theirs / "NODULE" / "2.png", away)
     desk.take(Judge())
-    assert [candidate.origin.file for candidate in desk.gone] == ["NODULE/2.png"]
+    assert [candidate.origin.file for candidate, _ in desk.gone] == ["NODULE/2.png"]
     assert sorted(desk.usable()) == [path for path in ALL if path != "NODULE/2.png"]
     with Ledger(desk.state) as ledger:
-        _, verdict = ledger.candidates(desk.collection, "NODULE")[desk.gone[0].id]
-    assert (verdict.decision, verdict.reasons) == ("reject", (WITHDRAWN,))
+        _, verdict = ledger.candidates(desk.collection, "NODULE")[desk.gone[0][0].id]
+    assert (verdict.decision, verdict.reasons) == ("reject", (RETRACTED,))
     desk.take(Judge())
     assert desk.gone == []
     shutil.move(away, desk.theirs / "NODULE" / "renamed.png")
@@ -192,11 +196,11 @@ def test_a_renamed_image_is_the_same_image(desk):
     assert "NODULE/zero.png" in desk.usable()
 
 
-@pytest.mark.parametrize("which", ["path", "as_made"])
+@pytest.mark.parametrize("which", ["path", "origin.given"])
 def test_a_damaged_candidate_is_made_good(desk, which):
     outcomes = desk.take(Judge())
     before = tree_hash(desk.state.candidates)
-    getattr(outcomes["NODULE/0.png"].candidate, which).write_bytes(b"garbage")
+    attrgetter(which)(outcomes["NODULE/0.png"].candidate).write_bytes(b"garbage")
     desk.take(Judge())
     assert tree_hash(desk.state.candidates) == before
 
@@ -204,7 +208,7 @@ def test_a_damaged_candidate_is_made_good(desk, which):
 def test_another_format_of_the_collection_leaves_them_out_until_they_are_handed_over_again(desk):
     desk.take(Judge())
     jpeg = OutputFormat("JPEG", ".jpg", "L", 8, (24, 24))
-    desk.look = Look(jpeg, {})
+    desk.profile = OutputProfile(jpeg, {})
     assert desk.usable() == {}
     desk.take(Judge())
     assert {read_header(each.path).format for each in desk.usable().values()} == {"JPEG"}
@@ -212,21 +216,23 @@ def test_another_format_of_the_collection_leaves_them_out_until_they_are_handed_
 
 
 def test_a_file_that_changes_while_it_is_read_is_refused(desk):
-    seen = look_at(find_given(desk.theirs, desk.collection, {})[0])
+    seen = decode_all(list_external(desk.theirs, desk.collection, {})[0])
     draw(desk.theirs / "NODULE" / "0.png", 77)
     with Ledger(desk.state) as ledger:
-        known = known_of(ledger, desk.collection)
-        intake = Intake(desk.collection, desk.look, Judge(), desk.state.candidates, "theirs", known, ledger)
+        known = load_records(ledger, desk.collection)
+        intake = ExternalImporter(
+            desk.collection, desk.profile, Judge(), desk.state.candidates, "theirs", known, ledger
+        )
         with pytest.raises(CollectionError, match="changed while it was read"):
-            intake.take(seen, {}, {})
+            intake.run(seen, {}, {})
 
 
 def test_without_a_ledger_nothing_is_remembered(desk, tmp_path):
-    seen = look_at(find_given(desk.theirs, desk.collection, {})[0])
+    seen = decode_all(list_external(desk.theirs, desk.collection, {})[0])
     with Ledger(desk.state) as ledger:
-        known = known_of(ledger, desk.collection)
-    intake = Intake(desk.collection, desk.look, Judge(), tmp_path / "scratch", "theirs", known)
-    assert [outcome.verdict.decision for outcome in intake.take(seen, {}, {})] == ["accept"] * 5
+        known = load_records(ledger, desk.collection)
+    intake = ExternalImporter(desk.collection, desk.profile, Judge(), tmp_path / "scratch", "theirs", known)
+    assert [outcome.verdict.decision for outcome in intake.run(seen, {}, {})] == ["accept"] * 5
     assert desk.usable() == {}
 
 

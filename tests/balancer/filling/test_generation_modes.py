@@ -5,15 +5,15 @@ import pytest
 
 from balancer.collection.scan import Sample
 from balancer.errors import PlanError
-from balancer.filling.generation_modes import Methods, read_modes, read_strengths
-from balancer.jobs import Method
+from balancer.filling.generation_modes import ModeSampler, read_modes, read_strengths
+from balancer.jobs import ModeDraw
 
 MATERIAL = {label: [Sample(f"{label}/{n}.png", label, f"{label}{n}", "ab" * 32) for n in range(9)] for label in "ABC"}
-MIX = Methods({"mix": 1.0}, material=MATERIAL, harmonised=True)
+MIX = ModeSampler({"mix": 1.0}, sources=MATERIAL, harmonised=True)
 
 
 def test_without_anything_an_image_is_from_text_as_drawn():
-    assert Methods().draw(0, "A", 0) == Method()
+    assert ModeSampler().draw(0, "A", 0) == ModeDraw()
 
 
 def test_a_mix_begins_with_another_class_and_takes_the_intensities_of_its_own():
@@ -42,7 +42,7 @@ def test_one_choice_leaves_the_others_as_they_are():
 
 
 def test_the_mean_of_steps():
-    assert Methods().mean_steps(25) == 25
+    assert ModeSampler().mean_steps(25) == 25
     assert MIX.mean_steps(25) == (12 + 17 + 22) / 3
     assert replace(MIX, weights={"text": 0.5, "mix": 0.5}).mean_steps(25) == (25 + 17) / 2
 
@@ -64,6 +64,6 @@ def test_what_cannot_be_made_is_refused():
     with pytest.raises(PlanError, match="--steps 1"):
         MIX.require_usable("ABC", 1)
     with pytest.raises(PlanError, match="another class than 'A'"):
-        replace(MIX, material={"A": MATERIAL["A"]}).require_usable("A", 25)
+        replace(MIX, sources={"A": MATERIAL["A"]}).require_usable("A", 25)
     with pytest.raises(PlanError, match="training image of 'D'"):
         replace(MIX, weights={"image": 1.0}).require_usable("D", 25)

@@ -5,7 +5,7 @@ from PIL import Image
 from balancer.collection.scan import Sample
 from balancer.errors import CollectionError
 from balancer.files import sha256_of
-from balancer.filling.intensity_matching import References, harmonise, histogram
+from balancer.filling.intensity_matching import HistogramCache, harmonise, histogram
 
 CHANCE = np.random.default_rng(0)
 GREY, OTHER = (CHANCE.integers(low, high, (40, 30), np.uint8) for low, high in ((0, 100), (50, 250)))
@@ -50,11 +50,11 @@ def test_what_is_blank_changes_nothing(value):
 def test_a_reference_is_read_once_and_one_that_changed_is_refused(tmp_path):
     Image.fromarray(OTHER).save(tmp_path / "a.png")
     sample = Sample("a.png", "A", None, sha256_of(tmp_path / "a.png"))
-    references = References(tmp_path)
-    once = references.lend(GREY, sample)
+    references = HistogramCache(tmp_path)
+    once = references.match_intensity(GREY, sample)
     np.testing.assert_array_equal(once, harmonise(GREY, OTHER))
     Image.fromarray(GREY).save(tmp_path / "a.png")
-    np.testing.assert_array_equal(references.lend(GREY, sample), once)
+    np.testing.assert_array_equal(references.match_intensity(GREY, sample), once)
     with pytest.raises(CollectionError, match="another content"):
-        References(tmp_path).lend(GREY, sample)
+        HistogramCache(tmp_path).match_intensity(GREY, sample)
     assert histogram(GREY).sum() == GREY.size

@@ -3,7 +3,7 @@ import pytest
 from PIL import Image
 
 from balancer.collection.scan import scan
-from balancer.filling.pixel_hash import pixel_digest, real_digests
+from balancer.filling.pixel_hash import collection_pixel_hashes, pixel_digest
 from balancer.imaging.decode import read_grey
 from balancer.store.database import Ledger
 from balancer.store.state_dir import find_or_make_state
@@ -32,21 +32,21 @@ def test_the_same_grey_values_in_any_file_are_the_same(tmp_path):
 
 def test_real_images_of_all_parts_are_found_by_their_pixels(xrays, ledger):
     found = scan(xrays)
-    real = real_digests(found, {(32, 32)}, ledger)
+    real = collection_pixel_hashes(found, {(32, 32)}, ledger)
     assert sorted(real.values()) == sorted(found.images.index)
     assert real[pixel_digest(read_grey(xrays / "NORMAL" / "p0000-0.png"))] == "NORMAL/p0000-0.png"
-    assert real_digests(found, {(31, 32)}, ledger) == {}
+    assert collection_pixel_hashes(found, {(31, 32)}, ledger) == {}
 
 
 def test_what_was_decoded_once_is_remembered_until_the_file_changes(xrays, ledger):
     seen = []
     found = scan(xrays)
-    first = real_digests(found, {(32, 32)}, ledger, lambda done, total: seen.append((done, total)))
+    first = collection_pixel_hashes(found, {(32, 32)}, ledger, lambda done, total: seen.append((done, total)))
     assert seen == [(72, 72)]
-    assert real_digests(found, {(32, 32)}, ledger, lambda done, total: seen.append((done, total))) == first
+    assert collection_pixel_hashes(found, {(32, 32)}, ledger, lambda done, total: seen.append((done, total))) == first
     assert len(seen) == 1
     Image.fromarray(np.zeros((32, 32), np.uint8)).save(xrays / "NORMAL" / "p0000-0.png")
-    again = real_digests(scan(xrays), {(32, 32)}, ledger, lambda done, total: seen.append((done, total)))
+    again = collection_pixel_hashes(scan(xrays), {(32, 32)}, ledger, lambda done, total: seen.append((done, total)))
     assert seen[1:] == [(1, 1)]
     assert again[pixel_digest(np.zeros((32, 32), np.uint8))] == "NORMAL/p0000-0.png"
 
@@ -54,4 +54,4 @@ def test_what_was_decoded_once_is_remembered_until_the_file_changes(xrays, ledge
 def test_a_real_image_that_cannot_be_decoded_is_passed_over(xrays, ledger):
     found = scan(xrays)
     (xrays / "NODULE" / "p2000-0.png").write_bytes(b"no")
-    assert len(real_digests(found, {(32, 32)}, ledger)) == 71
+    assert len(collection_pixel_hashes(found, {(32, 32)}, ledger)) == 71

@@ -12,12 +12,14 @@ from balancer.collection.attributes import Attributes
 from balancer.collection.metadata_table import read_table
 from balancer.collection.scan import scan
 from balancer.errors import GenerationError
-from balancer.filling.run import FillProgress, Recipe, fill, measure_look, settle_attributes, settle_look
-from balancer.filling.runner import LocalEngine
+from balancer.filling.recipe import Recipe, measure_profile, resolve_attributes, resolve_profile
+from balancer.filling.run import FillProgress, generate
+from balancer.filling.runner import LocalRunner
+from balancer.filling.screening import USER_OVERRIDE
 from balancer.generators.models.checkpoint import find_checkpoint
 from balancer.generators.stable_diffusion import Sampling, StableDiffusion, settle_config
 from balancer.imaging.decode import read_grey, read_header, read_xmp
-from balancer.jobs import Candidate, Origin, Verdict
+from balancer.jobs import Candidate, ExternalOrigin, Verdict
 from balancer.planning import make_plan
 from balancer.prompting.packs import load_pack
 from balancer.splits.split import draw_split, training_counts
@@ -56,18 +58,18 @@ class Desk:
             find_checkpoint(str(checkpoint)), None, Sampling(steps=2, batch_size=batch_size, device="cpu")
         )
         packs = dict.fromkeys(self.collection.labels, load_pack("chest"))
-        self.recipe = Recipe(packs, config, measure_look(self.collection, self.split))
+        self.recipe = Recipe(packs, config, measure_profile(self.collection, self.split))
 
     def fill(self, target, generator, screen=accept_all, **options):
         plan = make_plan(training_counts(self.collection, self.split), [target])
         with Ledger(self.state) as ledger:
-            return fill(
+            return generate(
                 self.collection,
                 plan,
                 self.recipe,
                 ledger=ledger,
                 store=self.state.candidates,
-                engine=LocalEngine(),
+                runner=LocalRunner(),
                 make_generator=lambda: generator,
                 screen=screen,
                 **options,
@@ -123,13 +125,13 @@ def test_a_second_run_makes_nothing(desk):
 
     plan = make_plan(training_counts(desk.collection, desk.split), ["NODULE=12"])
     with Ledger(desk.state) as ledger:
-        again = fill(
+        again = generate(
             desk.collection,
             plan,
             desk.recipe,
             ledger=ledger,
             store=desk.state.candidates,
-            engine=LocalEngine(),
+            runner=LocalRunner(),
             make_generator=refuse,
             screen=accept_all,
         )
@@ -204,7 +206,7 @@ def test_sizes_follow_the_class_where_none_is_common(tmp_path, checkpoint):
         write_xrays(tmp_path / f"b{index}", {"B": 2}, size=(30 + index, 40))
         (tmp_path / f"b{index}" / "B").rename(root / f"B{index}")
     desk = Desk(tmp_path, root, checkpoint)
-    assert desk.recipe.look.output.size is None
+    assert desk.recipe.profile.output.size is None
     assert {desk.recipe.job("B3", index).output.size for index in range(5)} == {(33, 40)}
     assert desk.recipe.job("A", 0).output.size == (20, 24)
 
@@ -223,19 +225,19 @@ def test_the_look_is_kept_while_the_format_is_the_same(tmp_path, checkpoint):
             Image.fromarray(np.array([[0, 1000 + index]], np.uint16)).save(path)
     desk = Desk(tmp_path, root, checkpoint)
     with Ledger(desk.state) as ledger:
-        assert settle_look(desk.collection, desk.split, ledger, remember=False) == desk.recipe.look
+        assert resolve_profile(desk.collection, desk.split, ledger, remember=False) == desk.recipe.profile
         assert ledger.setting(desk.collection, "look") is None
-        settle_look(desk.collection, desk.split, ledger, remember=True)
+        resolve_profile(desk.collection, desk.split, ledger, remember=True)
         for index in range(4, 20):
             Image.fromarray(np.array([[0, 60000]], np.uint16)).save(root / "A" / f"p65{index}-0.png")
         grown = scan(root)
         split = draw_split(grown, earlier=desk.split)
-        assert measure_look(grown, split) != desk.recipe.look
-        assert settle_look(grown, split, ledger, remember=True) == desk.recipe.look
+        assert measure_profile(grown, split) != desk.recipe.profile
+        assert resolve_profile(grown, split, ledger, remember=True) == desk.recipe.profile
         for index in range(60):
             Image.fromarray(np.zeros((2, 2), np.uint8)).save(root / "B" / f"p66{index}-0.png")
         changed = scan(root)
-        assert settle_look(changed, draw_split(changed), ledger, remember=True).output.mode == "L"
+        assert resolve_profile(changed, draw_split(changed), ledger, remember=True).output.mode == "L"
 
 
 def test_a_damaged_candidate_is_made_again(desk):
@@ -273,15 +275,15 @@ def test_the_same_table_gives_the_same_prompts_and_another_one_says_so(tmp_path,
     first = told("patient,view\n" + "".join(f"p{n // 20}{n % 20:03},{'PA' if n < 20 else 'AP'}\n" for n in range(60)))
     split = draw_split(first)
     with Ledger(desk.state) as ledger:
-        found, changed = settle_attributes(first, split, ledger, remember=True)
+        found, changed = resolve_attributes(first, split, ledger, remember=True)
         assert dict(found.counts).keys() == {Attributes(view="PA"), Attributes(view="AP")}
         assert not changed  # nothing was filled before
-        settle_look(first, split, ledger, remember=True)
-        assert settle_attributes(first, replace(split, parts=split.parts[5:]), ledger, remember=True) == (found, False)
+        resolve_profile(first, split, ledger, remember=True)
+        assert resolve_attributes(first, replace(split, parts=split.parts[5:]), ledger, remember=True) == (found, False)
         other = told("patient,view\np0000,lateral\n")
-        assert settle_attributes(other, split, ledger, remember=False)[1]
-        assert settle_attributes(first, split, ledger, remember=True) == (found, False)
-        none, changed = settle_attributes(
+        assert resolve_attributes(other, split, ledger, remember=False)[1]
+        assert resolve_attributes(first, split, ledger, remember=True) == (found, False)
+        none, changed = resolve_attributes(
             replace(first, table=None, images=desk.collection.images), split, ledger, remember=True
         )
         assert (none.counts, changed) == ((), True)
@@ -292,13 +294,13 @@ def test_a_table_words_the_jobs_alike_in_every_class_and_without_one_nothing_cha
     plain = [desk.recipe.job(label, index).id for label in ("NODULE", "NORMAL") for index in range(9)]
     views = told("file,view\n" + "".join(f"p2{n:03}-{k}.png,AP\n" for n in range(4) for k in (0, 1)))
     with Ledger(desk.state) as ledger:
-        joint, _ = settle_attributes(desk.collection, desk.split, ledger, remember=True)
+        joint, _ = resolve_attributes(desk.collection, desk.split, ledger, remember=True)
         assert [
             replace(desk.recipe, attributes=joint).job(label, index).id
             for label in ("NODULE", "NORMAL")
             for index in range(9)
         ] == plain
-        joint, _ = settle_attributes(views, draw_split(views), ledger, remember=True)
+        joint, _ = resolve_attributes(views, draw_split(views), ledger, remember=True)
     recipe = replace(desk.recipe, attributes=joint)
     slots = [[recipe.job(label, index).prompt.slots["view"] for index in range(60)] for label in views.labels]
     assert slots[0] == slots[1] == slots[2]
@@ -410,7 +412,7 @@ def test_a_short_class_says_who_stopped_it_and_who_waits(desk):
 
 def test_a_screen_sees_accepted_images_from_elsewhere_first(desk):
     path = desk.state.candidates / "x.png"
-    candidate = Candidate("NODULE", path, "ab", None, Origin("x.png", "cd", "ef", "theirs", path, "PNG"))
+    candidate = Candidate("NODULE", path, "ab", None, ExternalOrigin("x.png", "cd", "ef", "theirs", path, "PNG"))
     with Ledger(desk.state) as ledger:
         ledger.add_candidates(desk.collection, [(candidate, Verdict("accept", {}, (), "gate"))])
     judge = Judge("gate")
@@ -436,13 +438,16 @@ def test_reasons_are_counted_without_what_is_of_one_image(desk):
     assert report.rejected == {"NODULE": {"copy: too near": 4}}
 
 
-def test_what_is_unscreened_is_taken_only_at_the_users_word(desk):
+def test_what_is_unscreened_is_taken_by_an_override_alone(desk):
     def unable(batch, accepted):
         return [Verdict("unscreened", {}, ("copy: not screened: few",), "test") for _ in batch]
 
+    def by_override(batch, accepted):
+        return [replace(verdict, reviewer=USER_OVERRIDE) for verdict in unable(batch, accepted)]
+
     refused = desk.fill("NODULE=8", Painter(), unable, retries=0)
     assert (refused.short, refused.rejected) == ({"NODULE": 4}, {"NODULE": {"copy: not screened: few": 4}})
-    taken = desk.fill("NODULE=8", Painter(), unable, usable=("accept", "unscreened"), retries=0)
+    taken = desk.fill("NODULE=8", Painter(), by_override, retries=0)
     assert (taken.short, taken.made, len(taken.accepted["NODULE"])) == ({}, 0, 4)
 
 
@@ -450,7 +455,7 @@ def test_what_could_not_be_screened_is_screened_when_it_can_be(desk):
     def unable(batch, accepted):
         return [Verdict("unscreened", {}, ("copy: not screened: few",), "test") for _ in batch]
 
-    desk.fill("NODULE=8", Painter(), unable, usable=("accept", "unscreened"))
+    desk.fill("NODULE=8", Painter(), unable, retries=0)
     report = desk.fill("NODULE=8", Painter())
     assert (report.made, [v.decision for _, v in report.accepted["NODULE"]]) == (0, ["accept"] * 4)
     with Ledger(desk.state) as ledger:

@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from balancer.collection.scan import scan
-from balancer.filling.run import measure_look
-from balancer.filling.source_images import settle_material
+from balancer.filling.recipe import measure_profile
+from balancer.filling.source_images import resolve_source_images
 from balancer.splits.split import draw_split
 from balancer.store.database import Ledger
 from balancer.store.state_dir import find_or_make_state
@@ -22,8 +22,8 @@ def settle(tmp_path, xrays):
     def now(remember=True):
         found = scan(xrays, r"(p\d+)-")
         splits.append(draw_split(found, earlier=splits[-1] if splits else None))
-        output = measure_look(found, splits[-1]).output
-        return settle_material(found, splits[-1], output, ledger, remember=remember), splits[-1]
+        output = measure_profile(found, splits[-1]).output
+        return resolve_source_images(found, splits[-1], output, ledger, remember=remember), splits[-1]
 
     with ledger:
         yield now
@@ -64,8 +64,8 @@ def test_images_of_the_usual_format_come_first(tmp_path, xrays):
     odd = next(path for path in split.paths("train") if path.startswith("NORMAL"))
     images.loc[odd, "bits"] = 16
     images.loc[[path for path in images.index if path.startswith("NODULE")], "bits"] = 16
-    output = measure_look(found, split).output
+    output = measure_profile(found, split).output
     with Ledger(find_or_make_state(tmp_path, xrays)) as ledger:
-        material = settle_material(replace(found, images=images), split, output, ledger, remember=False)
+        material = resolve_source_images(replace(found, images=images), split, output, ledger, remember=False)
     assert odd not in {sample.path for sample in material["NORMAL"]}
     assert material["NODULE"]

@@ -13,11 +13,11 @@ from safetensors.torch import load_file, save_file
 from balancer.collection.scan import Sample
 from balancer.errors import CollectionError, GenerationError, ModelError, OutOfMemory
 from balancer.files import sha256_of
-from balancer.filling.runner import LocalEngine
+from balancer.filling.runner import LocalRunner
 from balancer.generators.models.checkpoint import find_adapter, find_checkpoint
 from balancer.generators.stable_diffusion import Sampling, StableDiffusion, require_tokens_fit, settle_config
 from balancer.imaging.decode import OutputFormat
-from balancer.jobs import Job, Method, job_seed
+from balancer.jobs import Job, ModeDraw, job_seed
 from balancer.prompting.packs import load_pack
 from balancer.prompting.prompts import make_prompt
 from tests.support.tiny_models import write_lora, write_pipeline, write_single_file
@@ -29,7 +29,9 @@ QUICK = Sampling(steps=2, batch_size=4, device="cpu")
 def jobs(config, count=4, label="nodule"):
     pack = load_pack("chest")
     prompts = [make_prompt(pack, label, index) for index in range(count)]
-    return [Job(label, i, prompt, job_seed(0, label, i), config, Method(), OUTPUT) for i, prompt in enumerate(prompts)]
+    return [
+        Job(label, i, prompt, job_seed(0, label, i), config, ModeDraw(), OUTPUT) for i, prompt in enumerate(prompts)
+    ]
 
 
 def generator(folder, adapter=None, sampling=QUICK):
@@ -277,7 +279,7 @@ def test_a_batch_that_does_not_fit_is_halved_and_stays_halved(checkpoint):
     config = settle_config(find_checkpoint(str(checkpoint)), None, QUICK)
     small = Small()
     batches = [jobs(config, 8), jobs(config, 8)]
-    made = list(LocalEngine()(lambda: small, batches))
+    made = list(LocalRunner()(lambda: small, batches))
     assert [[int(image[0, 0]) for image in images] for _, images in made] == [list(range(8))] * 2
     assert small.calls == [8, 4, 2, 2, 2, 2, 2, 2, 2, 2]
 
@@ -287,7 +289,7 @@ def from_images(config, root, strengths):
     files = sorted((root / "NORMAL").iterdir())
     sources = [Sample(f"NORMAL/{file.name}", "NORMAL", None, sha256_of(file)) for file in files]
     made = zip(jobs(config, len(strengths)), strengths, sources, strict=False)
-    return [job if s is None else replace(job, method=Method("mix", source, s)) for job, s, source in made]
+    return [job if s is None else replace(job, method=ModeDraw("mix", source, s)) for job, s, source in made]
 
 
 @pytest.mark.parametrize("xl", [False, True], ids=["sd", "xl"])

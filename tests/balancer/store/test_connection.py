@@ -11,7 +11,7 @@ import pytest
 from balancer.collection.image_stats import read_contents
 from balancer.collection.scan import scan
 from balancer.errors import DamagedLedger, StateError
-from balancer.jobs import Candidate, Reading, Verdict
+from balancer.jobs import BlindedAnswer, Candidate, Verdict
 from balancer.splits.split import draw_split
 from balancer.store.database import Ledger
 from balancer.store.migrations import COUNTED, MIGRATIONS, TABLES
@@ -41,7 +41,7 @@ def full(state, xrays):
         ledger.save_pixel_digests(found, {"NODULE/p2000-0.png": "ef"})
         ledger.add_candidates(found, [(candidate, Verdict("accept", {"contrast": 0.5}, (), "gate"))], "screen")
         ledger.add_verdict(found, JOB.id, Verdict("reject", {}, ("a reason",), "Dr. A"))
-        ledger.add_reading(found, Reading("seed 0", "A", "real x.png", "real", "synthetic"), "ab" * 32)
+        ledger.add_reading(found, BlindedAnswer("seed 0", "A", "real x.png", "real", "synthetic"), "ab" * 32)
         ledger.add_opening(found, "split", "comparison")
         ledger.add_adapter(found, state.adapters / "mine")
         ledger.mark_exposed(found, [state.adapters / "mine"])
@@ -189,7 +189,7 @@ def test_nothing_is_written_while_another_process_holds_the_lock(full, xrays):
             lambda: ledger.save_setting(found, LOOK, {"output": {}, "sizes": {}}),
             lambda: ledger.add_opening(found, "split", "another"),
             lambda: ledger.add_verdict(found, JOB.id, Verdict("accept", {}, (), "Dr. B")),
-            lambda: ledger.add_reading(found, Reading("seed 0", "B", "real x.png", "real", None), "ab" * 32),
+            lambda: ledger.add_reading(found, BlindedAnswer("seed 0", "B", "real x.png", "real", None), "ab" * 32),
         ):
             with pytest.raises(StateError, match=f"process {other.pid} is at work"):
                 write()

@@ -13,7 +13,7 @@ from balancer.collection.image_stats import read_contents
 from balancer.collection.metadata_table import read_table
 from balancer.collection.scan import scan
 from balancer.errors import StateError
-from balancer.jobs import Candidate, Origin, Reading, Verdict
+from balancer.jobs import BlindedAnswer, Candidate, ExternalOrigin, Verdict
 from balancer.splits.split import draw_split
 from balancer.store.database import Ledger
 from balancer.store.migrations import MIGRATIONS
@@ -110,7 +110,7 @@ def test_candidates_come_back_with_the_latest_verdict(state, xrays):
 
 def test_candidates_from_elsewhere_come_back_with_their_origin(state, xrays):
     found = scan(xrays)
-    origin = Origin("NODULE/a.tif", "ab" * 32, "cd" * 32, "theirs", state.candidates / "y.tif", "PNG L", True)
+    origin = ExternalOrigin("NODULE/a.tif", "ab" * 32, "cd" * 32, "theirs", state.candidates / "y.tif", "PNG L", True)
     candidate = Candidate("NODULE", state.candidates / "x.png", "ef" * 32, None, origin)
     verdict = Verdict("accept", {}, (), "gate")
     with Ledger(state) as ledger:
@@ -163,7 +163,7 @@ def test_readings_come_back_in_order_and_apart_from_other_collections(state, tmp
     from tests.support.tiny_models import write_xrays
 
     found, other = scan(xrays), scan(write_xrays(tmp_path / "other", {"A": 2, "B": 2}))
-    given = [Reading("seed 0", "A", "real x.png", "real", answer) for answer in ("synthetic", None, "real")]
+    given = [BlindedAnswer("seed 0", "A", "real x.png", "real", answer) for answer in ("synthetic", None, "real")]
     with Ledger(state) as ledger:
         for reading in given:
             ledger.add_reading(found, reading, "ab" * 32)

@@ -6,14 +6,14 @@ import pytest
 
 from analysis.review.reader_study import BlindedDesk
 from balancer.errors import StateError
-from balancer.jobs import Reading, Verdict
+from balancer.jobs import BlindedAnswer, Verdict
 from balancer.store.database import Ledger
-from balancer.store.review_log import NAME, Decision, read_decisions, write_down
+from balancer.store.review_log import NAME, ReviewRecord, read_decisions, write_down
 from balancer.workspace.recovery import take_up_readings
 from tests.support.review_fixtures import blinded_cases, opened, prepare, review_desk
 
 SAID = Verdict("reject", {"realistic": 0.0, "copy": 0.25}, ("rejected by a reader", "=é"), "Dr. É")
-READ = Reading("seed 0", "Dr. A", "real A/1.png", "real", None)
+READ = BlindedAnswer("seed 0", "Dr. A", "real A/1.png", "real", None)
 
 
 def kept(folder):
@@ -22,7 +22,7 @@ def kept(folder):
 
 def test_what_is_written_comes_back_and_is_for_its_owner_alone(tmp_path):
     assert kept(tmp_path) == []
-    written = [Decision("c", "i", "ab" * 32, "2026", SAID, True), Decision("c", "j", "cd" * 32, "2027", READ)]
+    written = [ReviewRecord("c", "i", "ab" * 32, "2026", SAID, True), ReviewRecord("c", "j", "cd" * 32, "2027", READ)]
     for each in written:
         write_down(tmp_path, each)
     assert kept(tmp_path) == written
@@ -30,7 +30,7 @@ def test_what_is_written_comes_back_and_is_for_its_owner_alone(tmp_path):
 
 
 def test_a_damaged_line_spoils_no_other_and_is_never_guessed(tmp_path):
-    place, first = tmp_path / NAME, Decision("c", "i", "ab" * 32, "2026", SAID)
+    place, first = tmp_path / NAME, ReviewRecord("c", "i", "ab" * 32, "2026", SAID)
     write_down(tmp_path, first)
     whole = place.read_bytes()
     place.write_bytes(whole + whole[: len(whole) // 2])  # a kill in the middle of a line
@@ -46,7 +46,7 @@ def test_a_damaged_line_spoils_no_other_and_is_never_guessed(tmp_path):
 def test_a_disk_that_is_full_is_a_message(tmp_path):
     (tmp_path / NAME).symlink_to("/dev/full")
     with pytest.raises(StateError, match="balance review goes on") as error:
-        write_down(tmp_path, Decision("c", "i", "ab" * 32, "2026", SAID))
+        write_down(tmp_path, ReviewRecord("c", "i", "ab" * 32, "2026", SAID))
     assert "No space left" in error.value.found
 
 

@@ -17,7 +17,7 @@ from balancer.errors import ComparisonError
 from balancer.files import sha256_of
 from balancer.generators.models.checkpoint import find_checkpoint
 from balancer.imaging.decode import OutputFormat, encode
-from balancer.jobs import Candidate, Origin, Verdict
+from balancer.jobs import Candidate, ExternalOrigin, Verdict
 from balancer.splits.split import draw_split, no_split
 from tests.support.balanced_fixtures import make_job
 from tests.support.scan_faults import copy_altered, first
@@ -195,7 +195,7 @@ def _as_given_in_test(folder: Path) -> Place:
     """An image of another generator, which says nothing of itself, was taken in; the same file is a test image."""
     place = filled(place_of(folder, plant=lambda root: draw(79).save(root / "test" / "NODULE" / "p79-0.png")))
     given = folder / "xrays" / "test" / "NODULE" / "p79-0.png"
-    origin = Origin("x.png", sample(place, "test/NODULE/p79-0.png").sha256, "", "theirs", given, "PNG")
+    origin = ExternalOrigin("x.png", sample(place, "test/NODULE/p79-0.png").sha256, "", "theirs", given, "PNG")
     made = Candidate("NODULE", place.state.candidates / "x.png", "ab" * 32, None, origin)
     place.ledger.add_candidates(place.collection, [(made, Verdict("reject", {}, (), "screen 1"))])
     return place

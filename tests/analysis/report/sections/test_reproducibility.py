@@ -9,7 +9,7 @@ from analysis.report.data import Balanced
 from analysis.report.sections.methods import paragraph
 from analysis.report.sections.reproducibility import commands, in_words, portable
 from analysis.report.sections.screening import count_verdicts, of_gate
-from balancer.filling.screening import Known
+from balancer.filling.screening import LabelRecords
 from balancer.jobs import Verdict
 from tests.support.report_fixtures import facts_with
 
@@ -64,7 +64,9 @@ def test_reasons_are_counted_by_gate_and_class_without_file_names():
     judged = {str(number): (None, Verdict("review", {}, (near.format(number),), "screen 1")) for number in range(3)}
     judged["3"] = (None, Verdict("reject", {}, ("sound: blurred: no detail",), "B. Reader"))
     judged["4"] = (None, Verdict("accept", {}, (), "screen 1"))
-    found = count_verdicts({"A": Known(judged, {**dict.fromkeys("0124", "screen 1"), "3": None}), "B": Known({}, {})})
+    found = count_verdicts(
+        {"A": LabelRecords(judged, {**dict.fromkeys("0124", "screen 1"), "3": None}), "B": LabelRecords({}, {})}
+    )
     assert found.decisions == {"A": Counter(review=3, reject=1, accept=1)}
     assert found.persons == 1
     assert list(found.reasons.items()) == [

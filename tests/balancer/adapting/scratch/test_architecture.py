@@ -17,7 +17,7 @@ from balancer.generators.scheduler import USUAL as USUAL_WAY
 from balancer.generators.scheduler import ZERO_TERMINAL, our_scheduler
 from balancer.generators.stable_diffusion import Sampling, StableDiffusion, settle_config
 from balancer.imaging.decode import OutputFormat
-from balancer.jobs import Job, Method, job_seed
+from balancer.jobs import Job, ModeDraw, job_seed
 from balancer.prompting.packs import load_pack
 from balancer.prompting.prompts import make_prompt
 from tests.balancer.adapting.scratch.test_train import TINY, collection  # noqa: F401
@@ -133,7 +133,7 @@ def test_a_checkpoint_of_each_design_draws_as_fill_draws(collection, tmp_path: P
     assert config.scheduler == scheduler
     assert config.guidance_scale == (1.0 if design.stochastic else 3.0)
     prompt, file = make_prompt(PACKS["nodule"], "nodule", 0, 0), OutputFormat("PNG", ".png", "L", 8, None)
-    job = Job("nodule", 0, prompt, job_seed(0, "nodule", 0), config, Method(), file)
+    job = Job("nodule", 0, prompt, job_seed(0, "nodule", 0), config, ModeDraw(), file)
     generator = StableDiffusion(checkpoint, None, config, "cpu")
     latents, (image,) = generator.draw([job])
     _, beside = generator.draw([replace(job, seed=job.seed + 1), job])

@@ -8,7 +8,7 @@ import urllib.request
 import pytest
 
 from balancer.dataset.merge import merge
-from balancer.jobs import Reading, Verdict
+from balancer.jobs import BlindedAnswer, Verdict
 from tests.support import cli_process
 from tests.support.balanced_fixtures import FACTS
 from tests.support.cli_process import PATIENCE, apart, balance
@@ -165,7 +165,7 @@ def test_the_figures_of_all_answers(tmp_path):
             for image in range(40):
                 truth = "real" if image % 2 else "synthetic"
                 answer = "real" if (truth == "real") != (image < wrong) else "synthetic"
-                reading = Reading("seed 0", reader, str(image), truth, answer)
+                reading = BlindedAnswer("seed 0", reader, str(image), truth, answer)
                 journal.ledger.add_reading(journal.collection, reading, "ab" * 32)
     code, output = run(tmp_path, "--results")
     assert code == 0

@@ -13,7 +13,6 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from balancer.cli.app import app
-from balancer.cli.judging import NONE
 from balancer.dataset.verify import verify
 from balancer.errors import BalanceError
 from balancer.jobs import Verdict
@@ -22,6 +21,8 @@ from balancer.store.state_dir import find_state
 from tests.balancer.filling.test_external_folder import draw
 from tests.support.cli_process import balance, finished, tree_hash
 from tests.support.tiny_models import write_xrays
+
+NONE = "screening: none (override: --no-screen)"
 
 
 def run(*arguments):
@@ -207,11 +208,11 @@ def test_two_folders_are_merged_together_in_any_order(work):
 
 def test_without_screening_all_that_can_be_read_is_merged_and_says_so(work):
     done = run("merge", "--from", "theirs", "--no-screen")
-    assert "Screening: none, by the user's word (--no-screen)." in done.stderr
+    assert "Screening: none (override: --no-screen)." in done.stderr
     table = merged(work)
     assert (len(table), set(table["decision"])) == (6, {"unscreened"})
     facts = marker(work)["facts"]
-    assert facts["screening"] == "none, by the user's word (--no-screen): 6 unscreened"
+    assert facts["screening"] == "none (override: --no-screen): 6 unscreened"
     assert facts["stamps"].startswith(NONE)
     provenance = pd.read_csv(work / "xrays-balanced" / "provenance.csv")
     assert set(provenance["reasons"]) == {json.dumps([NONE])}
@@ -248,13 +249,13 @@ def test_what_is_left_out_is_told(work):
         key = next(iter(ledger.candidates(found, "EFFUSION")))
         ledger.add_verdict(found, key, Verdict("review", {}, (), "Dr. A"))
     done = run("merge")
-    assert "Left out: 1 from elsewhere that nobody has decided about: balance review" in done.stderr
+    assert "Left out: 1 external images that nobody has decided about: balance review" in done.stderr
     assert len(merged(work)) == 4
     for path in (work / "xrays").rglob("*.png"):
         Image.open(path).resize((30, 30)).save(path)
     run("scan", "xrays")
     done = run("merge")
-    assert "Left out: 4 from elsewhere, in a file format that the collection no longer has." in done.stderr
+    assert "Left out: 4 external images, in a file format that the collection no longer has." in done.stderr
     assert len(merged(work)) == 0
     run("merge", "--from", "theirs", "--accept-unscreened")
     assert {Image.open(path).size for path in (work / "xrays-balanced").rglob("syn-*")} == {(30, 30)}
@@ -296,7 +297,7 @@ def test_fill_and_images_from_elsewhere_are_merged_together(filled):
     work, options = filled
     before = tree_hash(work / "xrays-balanced")
     facts = marker(work)["facts"]
-    assert facts["screening"] == "none, by the user's word (--no-screen): 5 unscreened"
+    assert facts["screening"] == "none (override: --no-screen): 5 unscreened"
     assert facts["stamps"].startswith(NONE)
     assert "Nothing changed" in run("merge").stderr
     assert tree_hash(work / "xrays-balanced") == before
@@ -308,7 +309,7 @@ def test_fill_and_images_from_elsewhere_are_merged_together(filled):
     assert marker(work)["facts"]["seed"] == "0"
     output = finished(balance(work, "fill", *options, "--no-screen"))
     assert tree_hash(work / "xrays-balanced") == both
-    assert "NODULE also gets 4 accepted from elsewhere, beyond the target." in output
+    assert "NODULE also gets 4 accepted external images, beyond the target." in output
     assert "keeps" not in output
 
     rejected = {candidate.id for candidate in reject(work, "NODULE", 99)}
@@ -318,7 +319,7 @@ def test_fill_and_images_from_elsewhere_are_merged_together(filled):
     assert len(merged(work)) == 1
 
     output = finished(balance(work, "fill", *options, "--no-screen", "--dry-run"))
-    assert "Screening: none, by your word (--no-screen)" in output
+    assert "Screening: none (override: --no-screen)" in output
     assert "Dry run: nothing was written." in output
 
 

@@ -6,6 +6,7 @@ from analysis.vision.reconstruction import autoencoder_of
 from balancer.errors import ModelError
 from balancer.generators.models.checkpoint import find_checkpoint
 from balancer.workspace.models import models_at_hand
+from balancer.workspace.settings import FillSettings
 from balancer.workspace.workspace import Session
 from tests.support.study_fixtures import drawn_by, filled, place_of, write_adapter
 
@@ -19,10 +20,7 @@ def place(tmp_path, checkpoint):
 
 
 def at_hand(place):
-    return models_at_hand(
-        Session(place.state, place.ledger, place.collection, place.split),
-        place.model if hasattr(place, "model") else None,
-    )
+    return models_at_hand(Session(place.state, place.ledger, place.collection, place.split))
 
 
 def autoencoder(place, places, model=None):
@@ -31,7 +29,7 @@ def autoencoder(place, places, model=None):
 
 def test_the_model_that_the_last_fill_named_is_at_hand(place, checkpoint):
     assert at_hand(place) == [str(place.state.adapters / "lora")]
-    place.ledger.save_setting(place.collection, "asked of fill", {"model": str(checkpoint)})
+    place.asked(FillSettings(target="60", model=str(checkpoint)))
     assert at_hand(place) == [str(place.state.adapters / "lora"), str(checkpoint)]
     assert autoencoder(place, at_hand(place)) is not None
 

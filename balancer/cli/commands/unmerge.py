@@ -1,0 +1,16 @@
+"""`balance unmerge`: the synthetic images out of a balanced folder again."""
+
+from __future__ import annotations
+
+from balancer.cli.console import here, result
+from balancer.cli.options import command
+from balancer.workspace.settings import UnmergeSettings
+
+
+@command(UnmergeSettings)
+def unmerge(settings: UnmergeSettings) -> None:
+    """Take every synthetic image and record out again: the copied originals alone remain."""
+    from balancer.workspace.merge_run import unmerge as run
+
+    found = run(here(), settings)
+    result(f"{found.removed} synthetic images removed from {found.folder}; the originals are as they were.")

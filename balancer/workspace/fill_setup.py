@@ -1,0 +1,156 @@
+"""What a fill is going to make, where it goes and with what: all that can be refused before the first image."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from balancer.dataset.merge import check_out, default_out, synthetic_counts
+from balancer.filling.screening import LabelRecords, load_records
+from balancer.progress import Progress
+from balancer.prompting.choice import choose_packs
+from balancer.text import printable
+from balancer.workspace.exposure import generator_exposure, require_learned
+from balancer.workspace.merge_run import say_external
+from balancer.workspace.models import with_adapter
+from balancer.workspace.plan_run import PlanResult
+from balancer.workspace.prompts_run import known_attributes, require_sound_wording
+from balancer.workspace.settings import FillSettings
+from balancer.workspace.workspace import Session
+
+if TYPE_CHECKING:
+    from balancer.collection.attributes import JointDistribution
+    from balancer.filling.recipe import Recipe
+    from balancer.generators.models.selection import Choice
+    from balancer.generators.protocol import ImageGenerator
+    from balancer.prompting.packs import TemplatePack
+
+_ENLARGED = 1.5  # times; less is hardly seen
+_WORDINGS = 500  # prompts of a class that are looked at beforehand: wordings repeat long before
+
+
+@dataclass(frozen=True, slots=True)
+class FillRequest:
+    """What is to be made, and where it goes. `records` is what the database holds of every class."""
+
+    session: Session
+    settings: FillSettings
+    planned: PlanResult
+    place: Path
+    templates: Mapping[str, TemplatePack]
+    attributes: JointDistribution
+    records: Mapping[str, LabelRecords]
+
+    @property
+    def wanted(self) -> list[tuple[str, int]]:
+        """The classes that get images, and how many."""
+        return [(label, count) for label, count in self.planned.plan.deficits.items() if count]
+
+
+@dataclass(frozen=True, slots=True)
+class FillSetup:
+    """What it is made with. `stamps` are what the dataset card must say of it."""
+
+    recipe: Recipe
+    make_generator: Callable[[], ImageGenerator]
+    device: str
+    stamps: tuple[str, ...]
+    choice: Choice | None
+
+
+def fill_request(
+    session: Session, settings: FillSettings, planned: PlanResult, progress: Progress, *, remember: bool
+) -> FillRequest:
+    """What a plan comes to; `remember` it, so that a later fill asks for the same.
+
+    Raises:
+        OutputError: the balanced folder cannot be where it is wanted.
+        PromptError: the template pack cannot be used.
+    """
+    root = session.collection.root
+    place = settings.out or default_out(root)
+    check_out(place, root, session.state.folder)
+    records = load_records(session.ledger, session.collection)
+    _warn_of_removal(place, planned, say_external(session, records, progress), progress)
+    templates = choose_packs(settings.pack, session.collection.labels, progress)
+    attributes = known_attributes(session, progress, remember=remember)
+    return FillRequest(session, settings, planned, place, templates, attributes, records)
+
+
+def _warn_of_removal(place: Path, planned: PlanResult, external: Mapping[str, int], progress: Progress) -> None:
+    """Say which classes lose synthetic images of an earlier fill, because this plan asks for fewer."""
+    for label, count in synthetic_counts(place).items():
+        left = planned.plan.deficits.get(label, 0) + external.get(label, 0)
+        if left < count:
+            progress.message(
+                f"{printable(label)} keeps {left} of its {count} synthetic images: this plan asks for no more."
+            )
+
+
+def prompt_of(request: FillRequest, label: str, index: int) -> str:
+    """The text of prompt `index` of a class."""
+    from balancer.prompting.prompts import make_prompt
+
+    pack, seed = request.templates[label], request.settings.seed
+    return make_prompt(pack, label, index, seed, pack.words(request.attributes.draw(index, seed))).text
+
+
+def prepare(request: FillRequest, progress: Progress, *, remember: bool) -> FillSetup:
+    """Choose all that images are made with, and say so.
+
+    Raises:
+        BalanceError: whatever can be refused before the first image is made.
+    """
+    from balancer.dataset.layout import plan_layout
+    from balancer.filling.generation_modes import read_ways
+    from balancer.filling.recipe import Recipe, resolve_profile
+    from balancer.workspace.checks import require_memory_and_disk
+    from balancer.workspace.generator_setup import choose_generator, choose_sampler
+
+    session, settings = request.session, request.settings
+    plan_layout(session.collection, session.split, ())  # only looks whether all originals are there
+    generator = choose_generator(session, settings)
+    if generator.choice is not None:
+        weights = sum(file.stat().st_size for file in generator.choice.checkpoint.weights)
+        require_memory_and_disk(session.state.folder, weights, None, progress=progress)
+    profile = resolve_profile(session.collection, session.split, session.ledger, remember=remember)
+    labels = request.planned.labels
+    sampler = choose_sampler(session, settings, profile.output, generator, labels, progress, remember=remember)
+    config = generator.config
+    recipe = Recipe(request.templates, config, profile, settings.seed, request.attributes, sampler, generator.guidance)
+    prompts = [recipe.job(label, i).prompt for label, n in request.wanted for i in range(min(n, _WORDINGS))]
+    require_sound_wording(request.templates, labels, prompts, progress)
+    generator.require_readable(prompts)
+    progress.message(
+        f"Model: {printable(config.model.name)}{with_adapter(config)}, {config.width} x {config.height} px, "
+        f"{config.steps} steps, guidance {generator.guidance_in(read_ways(settings.mode, settings.strength)[0])}, "
+        f"on {generator.device}, batches of {config.batch_size}"
+    )
+    unlearned = "" if generator.choice is None else require_learned(generator.choice, labels)
+    stamps = tuple(filter(None, (generator_exposure(session, generator.choice), unlearned, _enlargement(recipe))))
+    for stamp in stamps:
+        progress.message(f"Note: {stamp}")
+    return FillSetup(recipe, generator.make, generator.device, stamps, generator.choice)
+
+
+def _enlargement(recipe: Recipe) -> str:
+    """What is to be said when the model generates much smaller images than the collection's are."""
+    profile, config = recipe.profile, recipe.config
+    sizes = [profile.output.size] if profile.output.size else [size for some in profile.sizes.values() for size in some]
+    wanted, made = sum(max(size) for size in sizes) / len(sizes), max(config.width, config.height)
+    if wanted <= _ENLARGED * made:
+        return ""
+    return f"images are generated at {made} px and enlarged to {wanted:.0f} px: they lack the detail of real ones"
+
+
+def seconds_of(request: FillRequest, setup: FillSetup) -> float:
+    """How long a fill would take, measured on this machine."""
+    from balancer.generators.preview import seconds_per_batch
+
+    recipe, wanted = setup.recipe, request.wanted
+    size, label = recipe.config.batch_size, wanted[0][0]
+    jobs = [recipe.job(label, index) for index in range(size)]
+    steps = recipe.sampler.mean_steps(recipe.config.steps)
+    return sum(-(-count // size) for _, count in wanted) * seconds_per_batch(setup.make_generator(), jobs, steps)

@@ -1,0 +1,122 @@
+"""What a fill generates with: a model of whatever family, checked and not loaded yet, and how each image is made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from balancer.devices import choose_device
+from balancer.errors import PlanError
+from balancer.filling.generation_modes import MODES, ModeSampler, read_ways
+from balancer.filling.source_images import resolve_source_images
+from balancer.generators.plugins import family_config, names_family, open_family
+from balancer.generators.scheduler import read_schedule, usual_guidance
+from balancer.generators.stable_diffusion import Sampling, StableDiffusion, require_tokens_fit, settle_config
+from balancer.progress import Progress
+from balancer.text import printable
+from balancer.workspace.models import chosen_model, refuse_adapter
+
+if TYPE_CHECKING:
+    from balancer.generators.models.selection import Choice
+    from balancer.generators.protocol import ImageGenerator
+    from balancer.imaging.decode import OutputFormat
+    from balancer.jobs import GenerationConfig, Mode
+    from balancer.prompting.prompts import Prompt
+    from balancer.workspace.settings import FillSettings
+    from balancer.workspace.workspace import Session
+
+
+@dataclass(frozen=True, slots=True)
+class GeneratorSetup:
+    """What generates: its settings, and how to get it ready. `choice` is `None` for another family.
+
+    `guidance` has the scales of modes that do not use that of `config`.
+    """
+
+    config: GenerationConfig
+    device: str
+    modes: Sequence[str]
+    make: Callable[[], ImageGenerator]
+    choice: Choice | None
+    guidance: Mapping[Mode, float] = field(default_factory=dict)
+
+    def guidance_in(self, modes: Iterable[Mode]) -> str:
+        """The guidance scale of these modes; one of each mode where they differ."""
+        scales = {mode: f"{self.guidance.get(mode, self.config.guidance_scale):g}" for mode in modes}
+        if len(set(scales.values())) == 1:
+            return next(iter(scales.values()))
+        return ", ".join(f"{scale} for {mode}" for mode, scale in scales.items())
+
+    def require_readable(self, prompts: Iterable[Prompt]) -> None:
+        """Refuse prompts that the model would not read to their end.
+
+        Raises:
+            ModelError: one is too long.
+        """
+        if self.choice is not None:
+            require_tokens_fit(self.choice.checkpoint, prompts)
+
+
+def choose_generator(session: Session, settings: FillSettings) -> GeneratorSetup:
+    """The model that the settings name, of whatever family.
+
+    Raises:
+        ModelError: there is none, or it does not fit the other settings.
+    """
+    sampling = Sampling(settings.steps, settings.guidance, settings.size, settings.at_once, settings.device)
+    root = session.collection.root
+    if settings.model is not None and names_family(settings.model):
+        refuse_adapter(settings.model, settings.adapter)
+        device = choose_device(settings.device)
+        family = open_family(settings.model, device, root)
+        return GeneratorSetup(family_config(family, sampling), device, family.modes, lambda: family.generator, None)
+    choice = chosen_model(session, settings.model, settings.adapter)
+    config, device = settle_config(choice.checkpoint, choice.adapter, sampling), choose_device(settings.device)
+    schedule = read_schedule(choice.checkpoint.folder)
+    return GeneratorSetup(
+        config,
+        device,
+        MODES,
+        lambda: StableDiffusion(choice.checkpoint, choice.file, config, device, root),
+        choice,
+        {} if settings.guidance is not None else {mode: usual_guidance(schedule, mode) for mode in MODES},
+    )
+
+
+def choose_sampler(
+    session: Session,
+    settings: FillSettings,
+    output: OutputFormat,
+    setup: GeneratorSetup,
+    labels: Sequence[str],
+    progress: Progress,
+    *,
+    remember: bool,
+) -> ModeSampler:
+    """How each image of these classes is made; says what is not to be had.
+
+    Raises:
+        PlanError: the model, or a class, cannot do what was asked for.
+    """
+    weights, strengths = read_ways(settings.mode, settings.strength)
+    unable = [mode for mode in weights if mode not in setup.modes]
+    if unable:
+        raise PlanError(
+            needed=f"a model that makes images by --mode {unable[0]}",
+            found=f"{setup.config.model.name}, which knows {', '.join(setup.modes)}",
+            next_step="use --mode text, or another --model",
+        )
+    if not settings.harmonise and set(weights) == {"text"}:
+        return ModeSampler()
+    sources = resolve_source_images(session.collection, session.split, output, session.ledger, remember=remember)
+    sampler = ModeSampler(weights, strengths, sources, settings.harmonise)
+    sampler.require_usable(labels, setup.config.steps)
+    without = [label for label in labels if label not in sources] if settings.harmonise else []
+    if without:
+        progress.message(
+            f"No real training image of {', '.join(map(printable, without))}: intensities are not matched."
+        )
+    for name, fact in sampler.facts.items():
+        progress.message(f"{name.capitalize()}: {fact}")
+    return sampler
