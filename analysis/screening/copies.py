@@ -276,7 +276,7 @@ def _one_each(groups: npt.NDArray[np.int64], some: npt.NDArray[np.bool_], names:
 
 def _rarest(rarities: Iterable[npt.NDArray[np.float64]]) -> npt.NDArray[np.float64]:
     """Of each image the rarity in the space where it is rarest."""
-    return np.round(np.max(list(rarities), axis=0), 6)
+    return np.round(np.max(list(rarities), axis=0), 6)  # type: ignore[no-any-return]
 
 
 def _rarities(levels: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

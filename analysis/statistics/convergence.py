@@ -91,7 +91,7 @@ def is_unfinished(courses: Sequence[Course]) -> bool:
     if count == 1:
         return mean > 0
     error = float(np.std(excess, ddof=1)) / count**0.5
-    return mean > float(student.ppf(1 - _LEVEL, count - 1)) * error
+    return mean > float(student.ppf(1 - _LEVEL, count - 1)) * error  # type: ignore[no-any-return]
 
 
 def learned_nothing(courses: Sequence[Course], classes: int) -> bool:

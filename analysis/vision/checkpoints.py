@@ -48,7 +48,7 @@ class Checkpoints:
 
     def __init__(self, network: nn.Module, monitor: Monitor, logits: Callable[[nn.Module, Tensor], Tensor]) -> None:
         self._monitor, self._logits = monitor, logits
-        self._average = AveragedModel(network, avg_fn=_polynomial, use_buffers=True)  # type: ignore[no-untyped-call]
+        self._average = AveragedModel(network, avg_fn=_polynomial, use_buffers=True)
         self._images, self._targets = torch.from_numpy(monitor.greys), torch.from_numpy(monitor.targets)
         self._prior = torch.from_numpy(np.asarray(monitor.log_prior, np.float32))
         self._kept, self.course, self._next = network, Course(), 0
@@ -80,7 +80,7 @@ class Checkpoints:
             for start in range(0, len(self._images), _AT_ONCE)
         ]
         losses = F.cross_entropy(torch.cat(pieces) - self._prior, self._targets, reduction="none").double()
-        mean = float(torch.stack([losses[self._targets == each].mean() for each in self._targets.unique()]).mean())
+        mean = float(torch.stack([losses[self._targets == each].mean() for each in self._targets.unique()]).mean())  # type: ignore[no-untyped-call]
         return mean if math.isfinite(mean) else _HOPELESS
 
 

@@ -191,7 +191,7 @@ def train_classifier(
             break
     if watched is None:
         return Classifier(network.eval(), tuple(classes), machine)
-    return Classifier(watched.best().eval(), tuple(classes), machine, watched.course)
+    return Classifier(watched.best().eval(), tuple(classes), machine, watched.course)  # type: ignore[arg-type]
 
 
 @torch.inference_mode()
@@ -232,7 +232,7 @@ def _shown(
 def _share(settings: ClassifierSettings, step: int) -> float:
     """A draw from Beta(mixup, 1), by the inverse of its distribution."""
     drawn = torch.rand((), generator=generator(settings.seed, "mixup", step), dtype=torch.float64)
-    return float(drawn) ** (1 / settings.mixup)
+    return float(drawn) ** (1 / settings.mixup)  # type: ignore[no-any-return]
 
 
 def _loss_of(truth: Tensor, loss: Loss, logits: Tensor) -> Tensor:

@@ -116,7 +116,7 @@ def _cosines(side: int) -> torch.Tensor:
     """The orthonormal cosine transform of every 8 values of a line, as a matrix of `side`."""
     place, wave = torch.arange(8.0), torch.arange(8.0)[:, None]
     rows = torch.cos(math.pi * (2 * place + 1) * wave / 16) * torch.where(wave == 0, math.sqrt(1 / 8), 0.5)
-    return torch.block_diag(*[rows] * (side // 8))
+    return torch.block_diag(*[rows] * (side // 8))  # type: ignore[no-any-return, no-untyped-call]
 
 
 def _each(values: torch.Tensor) -> torch.Tensor:

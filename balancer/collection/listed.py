@@ -36,17 +36,17 @@ def listed(reading: Reading) -> tuple[pd.DataFrame, tuple[Finding, ...]]:
     numbers = {"size": files.sizes, "mtime_ns": files.times}
     columns |= {name: pd.Series(np.array(values, np.int64), index) for name, values in numbers.items()}
     facts, findings = _facts(reading)
-    columns |= {name: facts[name].set_axis(index) for name in facts}
+    columns |= {name: facts[name].set_axis(index) for name in facts}  # type: ignore[misc]
     return pd.DataFrame(columns), findings
 
 
 def _facts(reading: Reading) -> tuple[pd.DataFrame, tuple[Finding, ...]]:
     """Patient, sex, age and view in the form that all else knows."""
-    known = {name: _blank(values) for name, values in reading.facts.items() if name in _FACTS}
+    known = {name: _blank(values) for name, values in reading.facts.items() if name in _FACTS}  # type: ignore[arg-type]
     if not known:
         return pd.DataFrame(), ()
     rows, findings = normalised(pd.DataFrame(known, dtype=object))
-    return rows.assign(**{name: rows[name].astype(DTYPES[name]) for name in rows}), findings
+    return rows.assign(**{name: rows[name].astype(DTYPES[name]) for name in rows}), findings  # type: ignore[arg-type, index]
 
 
 def _blank(values: Sequence[Any]) -> list[str]:

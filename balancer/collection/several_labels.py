@@ -28,8 +28,8 @@ def labels_of(images: pd.DataFrame) -> list[tuple[str, ...]]:
             continue
         if text not in known:
             known[text] = tuple(json.loads(text))
-        found.append(known[text])
-    return found
+        found.append(known[text])  # type: ignore[arg-type]
+    return found  # type: ignore[return-value]
 
 
 def label_counts(images: pd.DataFrame) -> dict[str, int]:

@@ -71,7 +71,7 @@ class Listing:
         runs = [(folder, sum(kept[start:end])) for folder, start, end in self.placed()]
         columns = (list(compress(self.paths, kept)), *(array("q", compress(each, kept)) for each in self._numbers()))
         rest = (self.others, self.folders, self.hidden, self.unnamed, self.shadows)
-        return Listing(self.root, *columns, [run for run in runs if run[1]], *rest)
+        return Listing(self.root, *columns, [run for run in runs if run[1]], *rest)  # type: ignore[arg-type, call-arg]
 
     def _numbers(self) -> tuple[array[int], array[int]]:
         return self.sizes, self.times
@@ -139,7 +139,7 @@ def _identity(folder: str | Path) -> tuple[int, int]:
 
 def _walk(folder: str, below: str, found: Listing) -> None:
     """Collect a folder's files and those of the folders in it; `below` is its path with a slash, "" for the root."""
-    files, folders = [], []
+    files, folders = [], []  # type: ignore[var-annotated]
     with os.scandir(folder) as entries:
         for entry in entries:
             (folders if _is_folder(entry) else files).append(entry)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
 
@@ -18,6 +18,7 @@ from balancer.prompting.packs import TemplatePack
 from balancer.prompting.prompts import make_prompt
 from balancer.splits.split import Split
 from balancer.store.database import Ledger
+from balancer.store.settings import ATTRIBUTES, LOOK, AttributesFields, LookFields
 
 _SIZES = 200  # sizes of a class to choose from, where no size is common
 
@@ -86,12 +87,12 @@ def resolve_profile(collection: Collection, split: Split, ledger: Ledger, *, rem
     Raises:
         ImageError: a training image that was looked at cannot be decoded.
     """
-    now, stored = measure_profile(collection, split), ledger.setting(collection, "look")
+    now, stored = measure_profile(collection, split), ledger.setting(collection, LOOK)
     earlier = None if stored is None else OutputProfile.from_fields(stored)
     if earlier is not None and earlier.output.kind == now.output.kind and earlier.sizes.keys() == now.sizes.keys():
         return earlier
     if remember:
-        ledger.save_setting(collection, "look", asdict(now))
+        ledger.save_setting(collection, LOOK, cast(LookFields, asdict(now)))
     return now
 
 
@@ -105,14 +106,14 @@ def resolve_attributes(
     table = None if collection.table is None else collection.table.sha256
     columns = {} if collection.table is None else dict(collection.table.columns)
     source = [table, columns, collection.patient_source, split.origin]
-    stored = ledger.setting(collection, "attributes")
+    stored = ledger.setting(collection, ATTRIBUTES)
     if stored is not None and stored["source"] == source:
         return JointDistribution.from_fields(stored["counts"]), False
     found = JointDistribution.fit(collection.images.loc[split.paths("train")])
     before = () if stored is None else JointDistribution.from_fields(stored["counts"]).counts
     if remember and (stored is not None or found.counts):
-        ledger.save_setting(collection, "attributes", {"source": source, "counts": found.counts})
-    return found, found.counts != before and ledger.setting(collection, "look") is not None
+        ledger.save_setting(collection, ATTRIBUTES, AttributesFields(source=source, counts=list(found.counts)))
+    return found, found.counts != before and ledger.setting(collection, LOOK) is not None
 
 
 def _sizes(train: pd.DataFrame) -> dict[str, list[tuple[int, int]]]:

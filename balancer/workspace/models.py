@@ -60,7 +60,7 @@ def remember_base(session: Session, folder: Path, base: str) -> None:
     from balancer.workspace.last_fill import portable
 
     place = portable(Path(base), session.state) if Path(base).exists() else base
-    session.ledger.save_setting(session.collection, BASE.of(folder.name), {"place": place})
+    session.ledger.save_setting(session.collection, BASE.of(folder.name), {"place": place})  # type: ignore[misc]
 
 
 def base_of(session: Session, folder: Path) -> str | None:

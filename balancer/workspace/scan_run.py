@@ -67,7 +67,7 @@ def scan(workspace: Workspace, settings: ScanSettings, *, progress: Progress = S
         reading = progress.start("Reading")
         where = scan_source(settings, earlier, progress)
         told = {"source": where.source, "options": where.options, "as_is": where.as_is}
-        collection = scan_folder(settings.data, pattern, **told, known=earlier, table=table, progress=reading)
+        collection = scan_folder(settings.data, pattern, **told, known=earlier, table=table, progress=reading)  # type: ignore[arg-type]
         collection = _with_deep_findings(ledger, collection, earlier, settings.deep, progress)
         with ledger.atomic():
             split = _split(ledger, collection, earlier, progress)
@@ -191,7 +191,7 @@ def _split(ledger: Ledger, collection: Collection, earlier: Collection | None, p
     if stored is not None and _is_unchanged(collection, earlier):
         return stored
     kept = _kept_split(ledger, collection, earlier, stored, progress)
-    shares = Shares(**(ledger.setting(collection, SPLIT) or {}))
+    shares = Shares(**(ledger.setting(collection, SPLIT) or {}))  # type: ignore[arg-type]
     split = draw_split(collection, 0 if stored is None else stored.seed, kept, shares)
     ledger.save_split(collection, split)
     return split

@@ -80,7 +80,7 @@ def split(
     from balancer.splits.split import Shares
 
     with workspace.session(write=True) as session:
-        before = session.ledger.setting(session.collection, SPLIT) or {}
+        before = session.ledger.setting(session.collection, SPLIT) or {}  # type: ignore[var-annotated]
         asked = {"test": settings.test, "val": settings.val, "folds": settings.folds}
         shares = Shares(**(before | {name: value for name, value in asked.items() if value is not None}))
         wanted = session.split
@@ -132,7 +132,7 @@ def _store(session: Session, wanted: Split, shares: Shares, *, force: bool, prog
         if exposed:
             ledger.mark_exposed(collection, exposed)
         ledger.save_split(collection, wanted)
-        ledger.save_setting(collection, SPLIT, {"test": shares.test, "val": shares.val, "folds": shares.folds})
+        ledger.save_setting(collection, SPLIT, {"test": shares.test, "val": shares.val, "folds": shares.folds})  # type: ignore[misc]
     if exposed:
         progress.message(f"Exposed from now on: {names}. What they make says so; better train again: balance adapt")
     elif not changed:

@@ -213,7 +213,7 @@ def _key(rows: Rows, columns: Iterable[Any]) -> Texts:
 
 
 def _known(texts: Texts) -> Texts:
-    return np.where(texts == "", None, texts)  # type: ignore[call-overload]  # None beside texts
+    return np.where(texts == "", None, texts)  # type: ignore[call-overload, no-any-return]  # None beside texts
 
 
 def _require_some(rows: Rows, match: Match, listing: Listing, entries: Texts) -> None:

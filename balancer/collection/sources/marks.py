@@ -81,7 +81,7 @@ def of_columns(columns: Mapping[str, Texts], uncertain: str | None, mapped: Mapp
                 found[0].append(owners := np.flatnonzero(values == value))
                 found[1].append(np.full(len(owners), number[label]))
     pairs = [np.concatenate([np.zeros(0, np.int64), *each]) for each in (*given, *unsure)]
-    return Marks(tuple(names), *pairs, np.ones(rows, bool))
+    return Marks(tuple(names), *pairs, np.ones(rows, bool))  # type: ignore[call-arg]
 
 
 def reduced(marks: Marks, rows: Places, keys: int, rule: str | None) -> tuple[Labels, Labels, npt.NDArray[np.bool_]]:

@@ -77,7 +77,7 @@ def match_keys(entries: Texts, values: Texts, how: str) -> Match:
         np.array([_ZEROS.sub("", text) if text else None for text in _stripped(each)], object)
         for each in (entries, values)
     )
-    return _meet(*loose, f"{how}, without zeros in front")
+    return _meet(*loose, f"{how}, without zeros in front")  # type: ignore[arg-type, call-arg]
 
 
 def _stripped(texts: Texts) -> Texts:

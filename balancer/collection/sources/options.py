@@ -57,7 +57,7 @@ def parse_roles(texts: Sequence[str]) -> dict[str, tuple[str, ...]]:
         quoted = {f"\0{n}\0": each[1:-1] for n, each in enumerate(re.findall(r"'[^']*'|\"[^\"]*\"", text))}
         plain = text.strip()
         for mark, inner in quoted.items():
-            plain = re.sub(r"(['\"])" + re.escape(inner) + r"\1", lambda _, mark=mark: mark, plain, count=1)
+            plain = re.sub(r"(['\"])" + re.escape(inner) + r"\1", lambda _, mark=mark: mark, plain, count=1)  # type: ignore[misc]
         before, *pieces = re.split(r"(?:^|[\s,;]+)(\w+)=", plain)
         columns = [quoted.get(column.strip(), column.strip()) for column in pieces[1::2]]
         if before.strip() or not columns or not all(columns):

@@ -112,8 +112,8 @@ def roles_of(rows: Rows, named: Mapping[str, tuple[str, ...]]) -> dict[str, tupl
     for role, names in named.items():
         there = [column for name in names if (column := rows.column(name.removeprefix(DICOM))) is not None]
         if there:
-            found[role] = tuple(there)
-    return found
+            found[role] = tuple(there)  # type: ignore[assignment]
+    return found  # type: ignore[return-value]
 
 
 def label_column(rows: Rows) -> str | None:
