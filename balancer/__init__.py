@@ -20,8 +20,9 @@ _HOMES = {
     "balancer.jobs": ("Candidate", "Job", "Verdict"),
     "balancer.progress": ("Progress",),
     "balancer.splits.split": ("Split",),
+    "balancer.workspace.adapt_run": ("AdaptResult", "adapt"),
     "balancer.workspace.scan_run": ("ScanResult", "scan"),
-    "balancer.workspace.settings": ("ScanSettings", "SplitSettings"),
+    "balancer.workspace.settings": ("AdaptSettings", "ScanSettings", "SplitSettings"),
     "balancer.workspace.split_run": ("SplitResult", "split"),
     "balancer.workspace.workspace": ("Workspace",),
 }
@@ -38,8 +39,9 @@ if TYPE_CHECKING:
     from balancer.jobs import Candidate, Job, Verdict
     from balancer.progress import Progress
     from balancer.splits.split import Split
+    from balancer.workspace.adapt_run import AdaptResult, adapt
     from balancer.workspace.scan_run import ScanResult, scan
-    from balancer.workspace.settings import ScanSettings, SplitSettings
+    from balancer.workspace.settings import AdaptSettings, ScanSettings, SplitSettings
     from balancer.workspace.split_run import SplitResult, split
     from balancer.workspace.workspace import Workspace
 

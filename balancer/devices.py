@@ -42,7 +42,7 @@ def supports_bfloat16(device: str) -> bool:
     import torch
 
     if device.startswith("cuda"):
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if device != "cpu" or not torch.backends.cpu.get_cpu_capability().startswith("AVX512"):
         return False
     able = torch.cpu.get_capabilities()

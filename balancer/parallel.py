@@ -46,7 +46,7 @@ def free_memory() -> int:
     for folder, limit, used in _CONTAINERS:
         with suppress(OSError, ValueError):  # there is none of that kind, or its limit is "max"
             limits.append(_number(folder / limit) - _number(folder / used) + _cached(folder))
-    return max(0, min(limits))
+    return max(0, int(min(limits)))
 
 
 def _number(path: Path) -> int:
@@ -55,8 +55,9 @@ def _number(path: Path) -> int:
 
 def _cached(folder: Path) -> int:
     """What the system keeps of files, counts as used and gives up when memory is asked for."""
-    lines = dict(line.split() for line in (folder / "memory.stat").read_text("ascii").splitlines())
-    return int(lines.get("total_inactive_file") or lines.get("inactive_file", 0))
+    pairs = (line.split() for line in (folder / "memory.stat").read_text("ascii").splitlines())
+    found = {name: int(number) for name, number in pairs}
+    return found.get("total_inactive_file") or found.get("inactive_file", 0)
 
 
 def in_parallel(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
@@ -18,13 +18,16 @@ def option(
     *,
     minimum: float | None = None,
     flags: tuple[str, ...] = (),
+    place: bool = False,
 ) -> Any:
     """A field of a settings class, with what the command line says of it.
 
     A field without a default is the command's argument. `minimum` is the least that a number may be. `flags` name the
-    option otherwise than the field, as `--quick` or `--shuffle/--no-shuffle`.
+    option otherwise than the field, as `--quick` or `--shuffle/--no-shuffle`. A `place` may name a file or folder,
+    which is kept relative to the working folder.
     """
-    return dataclasses.field(default=default, metadata={"help": help, "minimum": minimum, "flags": flags})
+    facts = {"help": help, "minimum": minimum, "flags": flags, "place": place}
+    return dataclasses.field(default=default, metadata=facts)
 
 
 @cache
@@ -86,6 +89,12 @@ class Settings:
         usual = {field.name: field.default for field in dataclasses.fields(self)}  # type: ignore[arg-type]
         return {name: value for name, value in self.to_json().items() if getattr(self, name) != usual[name]}
 
+    def with_places(self, change: Callable[[str], str]) -> Self:
+        """The same with every file or folder that it names put through `change`."""
+        names = [field.name for field in dataclasses.fields(self) if field.metadata.get("place")]  # type: ignore[arg-type]
+        named = {name: value for name in names if (value := getattr(self, name)) is not None}
+        return dataclasses.replace(self, **{name: change(str(value)) for name, value in named.items()})  # type: ignore[type-var]
+
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> Self:
         """The settings whose fields went through JSON; what is left out is as by default.
@@ -105,7 +114,6 @@ class Settings:
         return cls(**fields)
 
 
-@cache
 def hints(cls: type[Settings]) -> dict[str, Any]:
     """The types of all fields, by name."""
     return get_type_hints(cls)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,10 @@ import numpy as np
 import torch
 
 from analysis.data.images import Greys
+from balancer.dataset.metadata_files import provenance_rows
 from balancer.devices import choose_device
-from balancer.generators.models.checkpoint import Checkpoint
+from balancer.errors import BalanceError
+from balancer.generators.models.checkpoint import Checkpoint, find_checkpoint
 from balancer.imaging.decode import read_grey, read_header, resize
 
 _BATCH = 8
@@ -59,3 +62,37 @@ def _load(checkpoint: Checkpoint) -> Any:
     return kind.from_pretrained(
         checkpoint.folder / "vae", variant=checkpoint.variant, use_safetensors=True, local_files_only=True
     )
+
+
+def autoencoder_of(
+    folder: Path,
+    at_hand: Sequence[str],
+    device: str,
+    progress: Callable[[int, int], None],
+    model: str | None = None,
+    note: Callable[[str], None] = lambda text: None,
+) -> Autoencoder | None:
+    """That of the checkpoint which a balanced folder's records name, by its hash; none where it is not at hand.
+
+    It is looked for among the models `at_hand`, or it is `model`, as the user named it.
+
+    Raises:
+        ModelError: there is no such model.
+    """
+    known = next((row for row in provenance_rows(folder) if row.get("model_sha256")), {})
+    candidates = [find_checkpoint(model)] if model else _checkpoints(at_hand, known.get("model", ""))
+    same = (each for each in candidates if each.ref.sha256 == known.get("model_sha256") and not each.single_file)
+    found = next(same, None)
+    if found is None:
+        if model:
+            note("Note: --model is not the one that made these images, or a single file: left out.")
+        return None
+    size = (int(known.get("width") or found.native_size), int(known.get("height") or found.native_size))
+    return Autoencoder(found, size, device, progress)
+
+
+def _checkpoints(places: Sequence[str], likely: str) -> Iterator[Checkpoint]:
+    """The checkpoints that are there, first those with the likely name: to tell one by its hash takes reading it."""
+    for place in sorted(places, key=lambda each: Path(each).name != Path(likely).name):
+        with suppress(BalanceError):  # an adapter, or what was a model once
+            yield find_checkpoint(place)

@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from balancer.workspace.settings import AdaptSettings
+
 if TYPE_CHECKING:
-    from balancer.cli.session import Session
+    from balancer.workspace.workspace import Session
 
 _HUB_NAME = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 _PLACED = re.compile(r"([A-Za-z_][\w.-]+:)?(.*)", re.DOTALL)  # a family, and its weights
@@ -83,6 +85,10 @@ def remembered(session: Session, context: typer.Context, made: str = "") -> Iter
 def asked_of(session: Session, command: str, made: str = "") -> Asked | None:
     """What a command was last asked for, for this collection; or when it `made` what is called so."""
     command = _for(command, made) if made else command
+    record = session.ledger.setting(session.collection, f"run of {command}")
+    if record is not None:
+        usual = AdaptSettings.from_json(record["settings"])
+        return Asked(usual.changed(), record["seconds"])
     options = session.ledger.setting(session.collection, f"asked of {command}")
     seconds = session.ledger.setting(session.collection, f"seconds of {command}")
     return None if options is None else Asked(options, seconds or 0.0)
@@ -114,3 +120,11 @@ def _portable(session: Session, name: str, value: Any) -> Any:
     if isinstance(value, Path) or (name in _PLACES and Path(str(value)).exists()):
         return portable(Path(value), session.state)
     return value
+
+
+def last_model(session: Session) -> str | None:
+    """The model that the last fill named."""
+    filled = asked_of(session, "fill")
+    named = "" if filled is None else str(filled.options.get("model", ""))
+    place = session.state.folder.resolve().parent / named
+    return str(place) if named and place.exists() else named or None

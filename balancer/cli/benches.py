@@ -7,14 +7,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from balancer.cli.again import last_model
 from balancer.cli.console import message, typed
 from balancer.cli.judging import Watch
-from balancer.cli.models import autoencoder_of, models_at_hand
 from balancer.cli.origins import not_repeated, require_last_filled
-from balancer.cli.session import Session, balanced_folder
+from balancer.cli.session import balanced_folder
 from balancer.cli.workplaces import Errand, done, forget_balanced
 from balancer.errors import ComparisonError
 from balancer.text import printable
+from balancer.workspace.models import models_at_hand
+from balancer.workspace.workspace import Session
 
 if TYPE_CHECKING:
     from analysis.comparison.inputs.build_study import Material, Wanted
@@ -188,12 +190,15 @@ def _gather(
     """
     from analysis.comparison.inputs.build_study import gather
     from analysis.comparison.integrity.checks import check, require_honest, stamps
+    from analysis.vision.reconstruction import autoencoder_of
 
     watch, ledger = Watch(), session.ledger
     models = [] if lender is None else list(lender.ledger.adapters(lender.collection))
     retouch = None
     if folder is not None and "reconstructed" in order.wanted.needs:
-        at_hand = [place for each in (session, lender) if each is not None for place in models_at_hand(each)]
+        at_hand = [
+            place for each in (session, lender) if each is not None for place in models_at_hand(each, last_model(each))
+        ]
         retouch = autoencoder_of(folder, at_hand, order.settings.learner.device, watch.begin("Reconstructing"))
     cache = session.state.cache
     cache.mkdir(exist_ok=True)

@@ -13,10 +13,10 @@ from balancer.text import printable
 
 if TYPE_CHECKING:
     from analysis.screening.screen import Screen as Gates
-    from balancer.cli.session import Session
     from balancer.collection.scan import Collection
     from balancer.filling.screening import Judged, Screen
     from balancer.jobs import Candidate, Verdict
+    from balancer.workspace.workspace import Session
 
 NONE = "screening: none, by the user's word (--no-screen)"
 ELSEWHERE = "generator exposure unknown: what made the images from elsewhere was trained on is not on record here"

@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from balancer.cli.console import message
-from balancer.cli.models import chosen_model, refuse_adapter
 from balancer.errors import PlanError
 from balancer.text import printable
+from balancer.workspace.models import chosen_model, refuse_adapter
 
 if TYPE_CHECKING:
-    from balancer.cli.session import Session
     from balancer.filling.generation_modes import Methods
     from balancer.generators.models.selection import Choice
     from balancer.generators.protocol import ImageGenerator
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from balancer.imaging.decode import OutputFormat
     from balancer.jobs import GenerationConfig, Mode
     from balancer.prompting.prompts import Prompt
+    from balancer.workspace.workspace import Session
 
 
 @dataclass(frozen=True, slots=True)

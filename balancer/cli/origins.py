@@ -16,8 +16,8 @@ from balancer.cli.console import shown
 from balancer.errors import BalanceError, ComparisonError, ModelError
 
 if TYPE_CHECKING:
-    from balancer.cli.session import Session
     from balancer.jobs import GenerationConfig
+    from balancer.workspace.workspace import Session
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ def adapted_by(session: Session, origin: Origin) -> Asked | None:
 
 def same_model(session: Session, origin: Origin) -> dict[str, str]:
     """Options of `fill` by which another workplace draws with the same model; none where the fill named its place."""
-    from balancer.cli.models import base_of
+    from balancer.workspace.models import base_of
 
     found: dict[str, str] = {}
     if origin.adapter is not None:

@@ -18,10 +18,10 @@ from balancer.text import duration, size_of
 
 if TYPE_CHECKING:
     from balancer.cli.costing import Cost
-    from balancer.cli.session import Session
     from balancer.collection.scan import Collection
     from balancer.splits.split import Split
     from balancer.workspace.fold_workspace import Workplace
+    from balancer.workspace.workspace import Session
 
 _BALANCED = "balanced"
 _COMMAND = "from balancer.cli.app import main; main()"

@@ -55,3 +55,57 @@ class SplitSettings(Settings):
                 found="--splits with --test or --val",
                 next_step="leave --test and --val out: balance split --splits FILE",
             )
+
+
+@dataclass(frozen=True, slots=True)
+class AdaptSettings(Settings):
+    """How a generator is taught the collection: a LoRA adapter on a base, or a small model from scratch.
+
+    >>> AdaptSettings(base="sd15", minutes=60).folder_name
+    'lora'
+    """
+
+    base: str | None = option(
+        None,
+        "Stable Diffusion 1.x, 2.x or XL to adapt by LoRA: a folder, fetched name or .safetensors.",
+        place=True,
+    )
+    from_scratch: bool = option(False, "Train a small Stable Diffusion on your images alone.")
+    rank: int | None = option(None, "With --base: rank of the adapter (default: 16).", minimum=1)
+    learning_rate: float | None = option(None, "With --base: peak learning rate (default: 0.0001).")
+    text_encoder: bool = option(False, "With --base: adapt the text encoder too.")
+    batch_size: int | None = option(None, "Images a step (default: 8 with --base, 32 from scratch).", minimum=1)
+    size: int | None = option(None, "Side of its images in pixels (default: the base's own, 64 from scratch).")
+    steps: int | None = option(None, "Train for so many steps.", minimum=2)
+    minutes: float | None = option(None, "Train for so many minutes (default: 30).")
+    name: str | None = option(None, "What to call it (default: lora, or scratch).")
+    pack: str | None = option(None, "Template pack: chest, bone, or your own YAML file.", place=True)
+    seed: int = option(0, "Same seed, same training.")
+    device: str = option("auto", "cuda, mps or cpu.")
+    accept_licence: bool = option(False, "With --base: you accept its licence; remembered.")
+
+    @property
+    def folder_name(self) -> str:
+        """What the result is called."""
+        return self.name or ("scratch" if self.from_scratch else "lora")
+
+    def check(self) -> None:
+        """Refuse two ways at once, or none, and options of the other way."""
+        if self.from_scratch == (self.base is not None):
+            raise SettingsError(
+                needed="one way to adapt: a base, or from scratch",
+                found="both" if self.from_scratch else "none",
+                next_step="balance adapt --base FOLDER, or: balance adapt --from-scratch",
+            )
+        if self.from_scratch and (self.text_encoder or self.rank is not None or self.learning_rate is not None):
+            raise SettingsError(
+                needed="a base for --rank, --learning-rate and --text-encoder",
+                found="--from-scratch, which trains all there is",
+                next_step="leave them out, or: balance adapt --base FOLDER",
+            )
+        if self.folder_name != Path(self.folder_name).name or self.folder_name.startswith("."):
+            raise SettingsError(
+                needed="a plain name in --name, without / and not beginning with a dot",
+                found=repr(self.folder_name),
+                next_step="for example: balance adapt --name mine",
+            )

@@ -14,6 +14,7 @@ from torch import nn
 
 from balancer.adapting.common.device import find_machine
 from balancer.adapting.common.image_tensors import Pictures, read_pictures
+from balancer.adapting.common.model_card import class_counts
 from balancer.adapting.common.oom import memory_explained, no_room_from_scratch
 from balancer.adapting.common.run_dir import begin, clear_away, is_finished, work_folder
 from balancer.adapting.common.singleton_classes import left_out, without_singles
@@ -29,7 +30,7 @@ from balancer.adapting.scratch.settings import MACHINE_FIELDS, ScratchSettings
 from balancer.collection.attributes import Attributes
 from balancer.collection.scan import Sample
 from balancer.files import write_whole
-from balancer.prompting.packs import TemplatePack
+from balancer.prompting.packs import Packs, TemplatePack
 
 
 def train_from_scratch(
@@ -57,7 +58,7 @@ def train_from_scratch(
         OutOfMemory: not even one image at a time fits on the device.
     """
     samples, single = without_singles(samples)
-    packs = {label: pack[label] if isinstance(pack, Mapping) else pack for label in model_card.class_counts(samples)}
+    packs = {label: pack[label] if isinstance(pack, Mapping) else pack for label in class_counts(samples)}
     known = {path: each for path, each in (attributes or {}).items() if any(each)}
     known = {sample.path: known[sample.path] for sample in samples if sample.path in known}
     fingerprint = _fingerprint(samples, packs, settings, split_sha256, known)
@@ -91,7 +92,7 @@ def _train(run: Run, root: Path, folder: Path, origin: Mapping[str, Any]) -> Non
 
 def _read(run: Run, root: Path) -> Pictures:
     """All pictures; the statement is said before the first of them and, with the originals' pixels, after the last."""
-    counts, size, factor = model_card.class_counts(run.samples), run.settings.size, run.settings.factor
+    counts, size, factor = class_counts(run.samples), run.settings.size, run.settings.factor
     total = len(run.samples)
     run.progress("images", 0, total, "")
     pictures = read_pictures(run.samples, root, size, lambda n: run.progress("images", n, total, ""))
@@ -105,7 +106,7 @@ def _facts(done: Done) -> dict[str, Any]:
 
 def _fingerprint(
     samples: Sequence[Sample],
-    packs: captions.Packs,
+    packs: Packs,
     settings: ScratchSettings,
     split_sha256: str,
     known: Mapping[str, Attributes],

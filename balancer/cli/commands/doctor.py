@@ -11,16 +11,17 @@ from typing import TYPE_CHECKING
 import typer
 
 from balancer.cli.console import message, result, result_json
-from balancer.cli.models import ACCEPTED, chosen_maker, refuse_adapter
-from balancer.cli.session import Session, choose_templates, opened
+from balancer.cli.session import choose_templates, opened
 from balancer.errors import BalanceError
 from balancer.text import duration, printable
+from balancer.workspace.models import ACCEPTED, chosen_maker, refuse_adapter
+from balancer.workspace.workspace import Session
 
 if TYPE_CHECKING:
     from balancer.generators.models.selection import Choice
     from balancer.generators.plugins import Family
     from balancer.prompting.prompts import Prompt
-    from balancer.workspace.doctor import Check
+    from balancer.workspace.checks import Check
 
 _PROMPTS = 200  # of each class: wordings repeat long before
 
@@ -57,24 +58,9 @@ def show_checks(checks: Iterable[Check]) -> None:
             result(f"      {'':<10}  next: {printable(check.next_step)}")
 
 
-def look_before(session: Session, weights: int = 0, latents: int = 0, *, room: bool = True) -> None:
-    """What is cheap to look at before the hours: memory for so many bytes of weights; with `room`, disk for latents.
-
-    Raises:
-        OutputError: there is too little.
-    """
-    from balancer.workspace.doctor import check_disk, check_memory, require
-
-    checks = [check_memory(weights), *([check_disk(session.state.folder, latents)] if room else [])]
-    require(checks)
-    for check in checks:
-        if check.state == "warn":
-            message(f"Note: {check.name}: {check.found}; {check.next_step}")
-
-
 def _opened(stack: ExitStack) -> tuple[Session | None, list[Check]]:
     """The session, where something was scanned: a model can be looked at without."""
-    from balancer.workspace.doctor import Check, check_state
+    from balancer.workspace.checks import Check, check_state
 
     try:
         session = stack.enter_context(opened(write=False))
@@ -85,7 +71,7 @@ def _opened(stack: ExitStack) -> tuple[Session | None, list[Check]]:
 
 
 def _machine(session: Session | None, device: str) -> Iterator[Check]:
-    from balancer.workspace.doctor import check_device, check_disk, check_offline, check_software
+    from balancer.workspace.checks import check_device, check_disk, check_offline, check_software
 
     yield check_software()
     yield from _tried("device", lambda: [check_device(device)])
@@ -98,7 +84,7 @@ def _model(
     session: Session | None, model: str | None, adapter: Path | None, pack: str | None, device: str, *, draw: bool
 ) -> Iterator[Check]:
     from balancer.generators.plugins import Family
-    from balancer.workspace.doctor import (
+    from balancer.workspace.checks import (
         Check,
         check_drawing,
         check_family,
@@ -133,7 +119,7 @@ def _model(
 
 
 def _tried(name: str, look: Callable[[], list[Check]]) -> list[Check]:
-    from balancer.workspace.doctor import Check
+    from balancer.workspace.checks import Check
 
     try:
         return look()

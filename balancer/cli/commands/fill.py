@@ -11,19 +11,20 @@ from typing import TYPE_CHECKING
 import typer
 
 from balancer.cli.again import remembered
-from balancer.cli.commands.doctor import look_before
 from balancer.cli.commands.merge import merge_again, show_elsewhere
 from balancer.cli.commands.power import say_power
-from balancer.cli.console import message, result, shown
+from balancer.cli.console import ConsoleProgress, message, result, shown
 from balancer.cli.judging import Word, choose_screen, fit_gates
 from balancer.cli.making import Making, choose_drawer, choose_methods
-from balancer.cli.models import exposure, learned_by, require_learnt, with_adapter
-from balancer.cli.session import Session, choose_templates, known_attributes, opened, without_holdout
+from balancer.cli.session import choose_templates, known_attributes, opened, without_holdout
 from balancer.cli.views.fill import Generation, show_excess, show_plan, show_prompts, show_report, show_time
 from balancer.cli.views.prompts import require_sound_wording
 from balancer.cli.views.screening import show_screening, show_short, stamps
 from balancer.errors import OutputError
 from balancer.text import printable, size_of
+from balancer.workspace.exposure import generator_exposure, learned_by, require_learned
+from balancer.workspace.models import with_adapter
+from balancer.workspace.workspace import Session
 
 if TYPE_CHECKING:
     from analysis.screening.screen import Screen
@@ -188,12 +189,14 @@ def _prepare(
     """Everything that can be refused before the first image is made."""
     from balancer.dataset.layout import plan_layout
     from balancer.filling.run import Recipe, settle_look
+    from balancer.workspace.checks import require_memory_and_disk
 
     session = order.session
     plan_layout(session.collection, session.split, ())  # only looks whether all originals are there
     drawer = choose_drawer(session, model, adapter, sampling)
     if drawer.choice is not None:
-        look_before(session, sum(file.stat().st_size for file in drawer.choice.checkpoint.weights), room=False)
+        weights = sum(file.stat().st_size for file in drawer.choice.checkpoint.weights)
+        require_memory_and_disk(session.state.folder, weights, None, progress=ConsoleProgress())
     look = settle_look(session.collection, session.split, session.ledger, remember=remember)
     few = {
         label: min(count, 500) for label, count in order.plan.deficits.items() if count
@@ -209,8 +212,8 @@ def _prepare(
         f"{config.steps} steps, guidance {drawer.guidance_in(making.weights)}, on {drawer.device}, "
         f"batches of {config.batch_size}"
     )
-    unlearnt = "" if drawer.choice is None else require_learnt(drawer.choice, few)
-    stamps = tuple(filter(None, (exposure(session, drawer.choice), unlearnt, _enlargement(recipe))))
+    unlearnt = "" if drawer.choice is None else require_learned(drawer.choice, few)
+    stamps = tuple(filter(None, (generator_exposure(session, drawer.choice), unlearnt, _enlargement(recipe))))
     for stamp in stamps:
         message(f"Note: {stamp}")
     return Work(recipe, drawer.make, drawer.device, stamps, learned_by(drawer.choice))

@@ -10,10 +10,11 @@ import typer
 
 from balancer.cli.console import Progress, message
 from balancer.cli.judging import Word, facts_of
-from balancer.cli.session import Session, opened, without_holdout
+from balancer.cli.session import opened, without_holdout
 from balancer.cli.views.fill import show_classes, show_folder
 from balancer.errors import PlanError
 from balancer.text import printable
+from balancer.workspace.workspace import Session
 
 if TYPE_CHECKING:
     from balancer.dataset.merge import MergeReport

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import typer
 
 from balancer.cli.console import message, on_errand, result, result_json, table
-from balancer.cli.session import Session, opened
+from balancer.cli.session import opened
 from balancer.text import printable
+from balancer.workspace.workspace import Session
 
 if TYPE_CHECKING:
     from analysis.power.detectable_effect import Power, Way

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from balancer.cli.again import last_model
 from balancer.cli.commands.report import keep_result
-from balancer.cli.console import Progress, result, result_json, shown, table
-from balancer.cli.models import autoencoder_of, models_at_hand
+from balancer.cli.console import Progress, message, result, result_json, shown, table
 from balancer.cli.session import balanced_folder, opened
 from balancer.errors import BalanceError, OutputError
 from balancer.text import printable
+from balancer.workspace.models import models_at_hand
 
 if TYPE_CHECKING:
     from analysis.realism.detectability import Probe
@@ -40,6 +41,7 @@ def probe(
     from analysis.realism.detectability import ProbeSettings
     from analysis.realism.detectability import probe as look
     from analysis.realism.text import report
+    from analysis.vision.reconstruction import autoencoder_of
     from balancer.devices import choose_device
 
     place = _chosen(folder)
@@ -47,7 +49,7 @@ def probe(
     settings = ProbeSettings(size, steps, permutations, seed=seed, device=choose_device(device))
     show = _Phases()
     through = partial(show, "Through the autoencoder")
-    autoencoder = autoencoder_of(merged.folder, _at_hand(), settings.device, through, model)
+    autoencoder = autoencoder_of(merged.folder, _at_hand(), settings.device, through, model, message)
     found = look(merged, settings, autoencoder, show)
     show.close()
     keep_result(place, "probe.json", report(found))
@@ -112,7 +114,7 @@ def _at_hand() -> list[str]:
     """The models of the remembered collection, if there is one."""
     try:
         with opened(write=False) as session:
-            return models_at_hand(session)
+            return models_at_hand(session, last_model(session))
     except BalanceError:
         return []
 

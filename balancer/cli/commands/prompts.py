@@ -115,8 +115,8 @@ def _labels_and_known(label: str | None) -> tuple[list[str], JointDistribution]:
 def _draw_samples(shown: Sequence[tuple[str, Prompt]], model: str | None) -> Path:
     """Draw one quick image for each prompt onto a contact sheet, a row for each class."""
     from analysis.report.contact_sheets import contact_sheet
-    from balancer.cli.models import chosen_maker
     from balancer.generators.preview import draw_prompts
+    from balancer.workspace.models import chosen_maker
 
     with opened(write=False) as session:
         progress = Progress("Drawing")

@@ -9,9 +9,10 @@ import typer
 
 from balancer.cli.console import message, result, shown
 from balancer.cli.origins import commands_behind, fold_order
-from balancer.cli.session import Session, balanced_folder, opened
+from balancer.cli.session import balanced_folder, opened
 from balancer.errors import BalanceError, OutputError
 from balancer.text import printable, size_of
+from balancer.workspace.workspace import Session
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 import typer
 
 from balancer.cli.console import message, result, result_json
-from balancer.cli.session import Session, opened
+from balancer.cli.session import opened
 from balancer.cli.views.review import blinded_summary, results_as_json, review_summary, show_results
 from balancer.errors import PlanError, ReviewError
 from balancer.text import printable
+from balancer.workspace.workspace import Session
 
 if TYPE_CHECKING:
     from analysis.review.cases import BlindedCase, Judged, ReviewCase

@@ -14,8 +14,9 @@ import typer
 
 from balancer.cli.console import Progress, message, result, result_json, shown, table
 from balancer.cli.judging import Word, choose_screen, fit_gates, show_unscreened
-from balancer.cli.session import Session, opened, save_report
+from balancer.cli.session import opened, save_report
 from balancer.text import printable
+from balancer.workspace.workspace import Session
 
 if TYPE_CHECKING:
     from PIL.Image import Image

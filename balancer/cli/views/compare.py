@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from analysis.comparison.inference.result import Comparison
     from analysis.comparison.inference.selection import Choice
     from analysis.comparison.training.replicates import Leg
-    from balancer.cli.session import Session
+    from balancer.workspace.workspace import Session
 
 METRICS = "metrics.json"
 

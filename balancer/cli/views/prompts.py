@@ -11,10 +11,10 @@ from balancer.text import printable
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from balancer.cli.session import Session
     from balancer.prompting.lint import Complaint
     from balancer.prompting.packs import TemplatePack
     from balancer.prompting.prompts import Prompt
+    from balancer.workspace.workspace import Session
 
 
 def check_prompts(
@@ -37,9 +37,9 @@ def check_prompts(
         complaints = [*lint(templates), *lint_length(templates)]
         measured = f"estimated: {printable(model)} is of another family, which reads them its own way"
     else:
-        from balancer.cli.models import chosen_model
         from balancer.generators.models.checkpoint import find_checkpoint
         from balancer.generators.stable_diffusion import token_counter
+        from balancer.workspace.models import chosen_model
 
         checkpoint = chosen_model(session, model).checkpoint if session else find_checkpoint(model)
         count, limit = token_counter(checkpoint)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from analysis.review.decision_session import ReviewDesk
     from analysis.review.reader_study import BlindedDesk
     from analysis.statistics.agreement import Accuracy, Agreement, Proportion, Study
-    from balancer.cli.session import Session
+    from balancer.workspace.workspace import Session
 
 
 def review_summary(session: Session, desk: ReviewDesk, count: int, out: Path | None) -> list[str]:

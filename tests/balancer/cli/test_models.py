@@ -2,10 +2,11 @@
 
 import pytest
 
-from balancer.cli.models import autoencoder_of, models_at_hand
-from balancer.cli.session import Session
+from analysis.vision.reconstruction import autoencoder_of
 from balancer.errors import ModelError
 from balancer.generators.models.checkpoint import find_checkpoint
+from balancer.workspace.models import models_at_hand
+from balancer.workspace.workspace import Session
 from tests.support.study_fixtures import drawn_by, filled, place_of, write_adapter
 
 
@@ -18,7 +19,10 @@ def place(tmp_path, checkpoint):
 
 
 def at_hand(place):
-    return models_at_hand(Session(place.state, place.ledger, place.collection, place.split))
+    return models_at_hand(
+        Session(place.state, place.ledger, place.collection, place.split),
+        place.model if hasattr(place, "model") else None,
+    )
 
 
 def autoencoder(place, places, model=None):

@@ -12,9 +12,9 @@ from balancer.cli.origins import (
     require_last_filled,
     same_model,
 )
-from balancer.cli.session import Session
 from balancer.errors import ComparisonError
 from balancer.jobs import Verdict
+from balancer.workspace.workspace import Session
 from tests.support.study_fixtures import drawn_by, filled, judged, place_of, write_adapter, write_flat
 
 

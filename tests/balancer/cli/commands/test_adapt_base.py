@@ -41,7 +41,7 @@ def test_a_licence_is_accepted_once(work):
     code, output = run(work, "adapt", "--base", "base", *QUICK)
     assert code == 2
     assert "Licence of base: openrail" in output
-    assert "no terminal to ask on" in output
+    assert "found:  no --accept-licence" in output
     code, output = run(work, "adapt", "--base", "base", *QUICK, "--accept-licence")
     assert code == 0, output
     card = json.loads((work / ".balance" / "adapters" / "lora" / "card.json").read_text())

@@ -157,15 +157,13 @@ def test_a_dry_run_says_what_can_be_shown_and_costs_and_writes_nothing(tmp_path)
     finished(balance(tmp_path, "scan", "xrays", "--patient", r"(p\d+)-"))
     said = finished(balance(tmp_path, "compare", "--dry-run", "--workers", "3"))
     assert "12 images of 6 test patients" in said
-    assert re.search(
-        r"Cost: 47 trainings of at most \d+ \w+, 3 at once: at most ", said
-    )
+    assert re.search(r"Cost: 47 trainings of at most \d+ \w+, 3 at once: at most ", said)
     assert not (tmp_path / ".balance" / "comparisons").exists()
 
 
 def test_what_was_asked_of_a_command_can_be_asked_again(work, checkpoint):
     from balancer.cli.again import asked_of
-    from balancer.cli.session import Session
+    from balancer.workspace.workspace import Session
 
     with Ledger(find_state(work)) as ledger:
         collection = ledger.load_collection()

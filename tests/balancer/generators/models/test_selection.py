@@ -127,15 +127,15 @@ def test_what_balance_trained_from_scratch_is_known_as_such(checkpoint, tmp_path
 
 
 def test_a_class_that_was_left_out_is_not_drawn_from_scratch_and_noted_of_an_adapter(adapter, checkpoint, tmp_path):
-    from balancer.cli.models import require_learnt
+    from balancer.workspace.exposure import require_learned
 
     card = json.loads((adapter / "card.json").read_text())
     (adapter / "card.json").write_text(json.dumps({**card, "left_out": ["nodule"]}))
     choice = choose_model(str(checkpoint), adapter, [], nowhere)
-    assert require_learnt(choice, ["normal"]) == ""
-    assert require_learnt(choice, ["normal", "nodule"]).startswith("the adapter learned nothing of nodule")
+    assert require_learned(choice, ["normal"]) == ""
+    assert require_learned(choice, ["normal", "nodule"]).startswith("the adapter learned nothing of nodule")
     alone = shutil.copytree(checkpoint, tmp_path / "small")
     (alone / "card.json").write_text(json.dumps({"kind": "checkpoint", "left_out": ["nodule"]}))
     with pytest.raises(ModelError, match="a model that learned nodule"):
-        require_learnt(choose_model(str(alone), None, [], nowhere), ["nodule"])
-    assert require_learnt(choose_model(str(alone), None, [], nowhere), ["normal"]) == ""
+        require_learned(choose_model(str(alone), None, [], nowhere), ["nodule"])
+    assert require_learned(choose_model(str(alone), None, [], nowhere), ["normal"]) == ""

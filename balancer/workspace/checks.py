@@ -21,6 +21,7 @@ from balancer.generators.protocol import ImageGenerator
 from balancer.jobs import GenerationConfig, Job, Method, job_seed
 from balancer.offline import OFFLINE
 from balancer.parallel import cores, free_memory
+from balancer.progress import SILENT, Progress
 from balancer.prompting.prompts import Prompt
 from balancer.store.state_dir import State
 
@@ -220,6 +221,21 @@ def _seconds_each(generator: ImageGenerator, label: str, prompt: Prompt, config:
     file = OutputFormat("PNG", ".png", "L", 8, None)
     job = Job(label, 0, prompt, job_seed(0, "doctor", 0), config, Method(), file)
     return seconds_per_batch(generator, [job], config.steps)
+
+
+def require_memory_and_disk(
+    folder: Path, weights: int = 0, latents: int | None = 0, *, progress: Progress = SILENT
+) -> None:
+    """What is cheap to look at before the hours: memory for so many bytes of weights, disk for `latents` (`None`: not).
+
+    Raises:
+        OutputError: there is too little.
+    """
+    checks = [check_memory(weights), *([] if latents is None else [check_disk(folder, latents)])]
+    require(checks)
+    for check in checks:
+        if check.state == "warn":
+            progress.message(f"Note: {check.name}: {check.found}; {check.next_step}")
 
 
 def require(checks: Sequence[Check]) -> None:

@@ -8,7 +8,7 @@ from balancer.errors import OutputError
 from balancer.generators.models.checkpoint import find_checkpoint
 from balancer.generators.models.selection import Choice
 from balancer.prompting.prompts import Prompt
-from balancer.workspace import doctor
+from balancer.workspace import checks
 from tests.support.cli_process import apart, balance, finished
 from tests.support.tiny_models import write_lora, write_pipeline
 
@@ -34,7 +34,7 @@ def base(tmp_path):
 
 def write_record(folder, change=None):
     files = {
-        "unet/config.json": {"sha256": doctor.record_of.__globals__["sha256_if_there"](folder / "unet/config.json")}
+        "unet/config.json": {"sha256": checks.record_of.__globals__["sha256_if_there"](folder / "unet/config.json")}
     }
     (folder / "fetched.json").write_text(json.dumps({"model": "a/b", "revision": "c" * 40, "files": files}))
 
@@ -117,33 +117,33 @@ def test_an_open_state_folder_is_told(tmp_path, xrays):
 
 @pytest.mark.parametrize(("free", "state"), [(0.05, "fail"), (4, "warn"), (20, "ok")])
 def test_disk(tmp_path, free, state):
-    assert doctor.check_disk(tmp_path, free=int(free * GIB)).state == state
+    assert checks.check_disk(tmp_path, free=int(free * GIB)).state == state
 
 
 def test_disk_counts_what_is_to_be_written(tmp_path):
-    assert doctor.check_disk(tmp_path, needed=20 * GIB, free=20 * GIB).state == "fail"
+    assert checks.check_disk(tmp_path, needed=20 * GIB, free=20 * GIB).state == "fail"
 
 
 @pytest.mark.parametrize(("free", "state"), [(1, "fail"), (9, "warn"), (20, "ok")])
 def test_memory(free, state):
-    assert doctor.check_memory(4 * GIB, free=free * GIB).state == state
+    assert checks.check_memory(4 * GIB, free=free * GIB).state == state
 
 
 def test_too_little_is_refused_with_its_fix():
     with pytest.raises(OutputError, match="needed: enough memory for this"):
-        doctor.require([doctor.check_memory(4 * GIB, free=GIB)])
-    doctor.require([doctor.check_memory(GIB, free=10 * GIB)])
+        checks.require([checks.check_memory(4 * GIB, free=GIB)])
+    checks.require([checks.check_memory(GIB, free=10 * GIB)])
 
 
 def test_offline_readiness():
-    assert doctor.check_offline(dict.fromkeys(doctor.OFFLINE, "1")).state == "ok"
-    check = doctor.check_offline({"HF_HUB_OFFLINE": "1"})
+    assert checks.check_offline(dict.fromkeys(checks.OFFLINE, "1")).state == "ok"
+    check = checks.check_offline({"HF_HUB_OFFLINE": "1"})
     assert (check.state, check.next_step) == ("fail", "export TRANSFORMERS_OFFLINE=1")
 
 
 def test_a_prompt_that_is_too_long_fails(checkpoint):
     choice = Choice(find_checkpoint(str(checkpoint)))
-    assert doctor.check_prompts(choice, [Prompt("a chest radiograph", "photo", "t", {})]).state == "ok"
-    check = doctor.check_prompts(choice, [Prompt("pleural effusion " * 60, "photo", "t", {})])
+    assert checks.check_prompts(choice, [Prompt("a chest radiograph", "photo", "t", {})]).state == "ok"
+    check = checks.check_prompts(choice, [Prompt("pleural effusion " * 60, "photo", "t", {})])
     assert check.state == "fail"
     assert "balance prompts --check" in check.next_step

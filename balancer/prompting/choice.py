@@ -1,0 +1,37 @@
+"""Which template pack words which class."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from balancer.progress import SILENT, Progress
+from balancer.prompting.packs import PACKS, Packs, choose_pack, load_pack, unknown_labels
+from balancer.text import printable
+
+
+def choose_packs(pack: str | None, labels: Sequence[str], progress: Progress = SILENT) -> Packs:
+    """The template pack of each class: the named one, else the packaged one that knows it.
+
+    Tells `progress` which classes no pack knows, and what to edit.
+
+    >>> sorted(pack.name for pack in choose_packs(None, ["Effusion", "fractured"]).values())
+    ['bone', 'chest']
+
+    Raises:
+        PromptError: the named pack cannot be read.
+    """
+    usual = load_pack(pack) if pack else choose_pack(labels)
+    packs = [usual] if pack else [usual, *map(load_pack, PACKS)]
+    chosen = {label: next((each for each in packs if each.find(label)), usual) for label in labels}
+    unknown = [label for label in labels if unknown_labels(chosen[label], [label])]
+    if unknown:
+        names = ", ".join(map(printable, unknown))
+        progress.message(f"Warning: {usual.source} does not know {names}: their prompts are the bare class name.")
+        progress.message(
+            "         To word them: balance prompts --new FILE.yaml, fill in, and pass it with --pack FILE.yaml"
+        )
+    if len({each.source for each in chosen.values()}) > 1:
+        progress.message(
+            "Note: the classes are worded from two packs, which may tell them apart; --pack chest or bone takes one."
+        )
+    return chosen

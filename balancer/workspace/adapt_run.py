@@ -1,0 +1,189 @@
+"""Teaching a generator the collection, from its training split alone."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from balancer.errors import ModelError
+from balancer.progress import SILENT, Progress, Task
+from balancer.prompting.choice import choose_packs
+from balancer.text import printable
+from balancer.workspace.checks import require_memory_and_disk
+from balancer.workspace.models import ACCEPTED, remember_base
+from balancer.workspace.run_record import remember_run
+from balancer.workspace.settings import AdaptSettings
+from balancer.workspace.workspace import Session, Workspace
+
+if TYPE_CHECKING:
+    from balancer.adapting.common.monitor import Watch
+    from balancer.generators.models.checkpoint import Checkpoint
+
+_LATENT_CELL = 16  # bytes: four channels in float32
+
+
+@dataclass(frozen=True, slots=True)
+class AdaptResult:
+    """The folder of the adapter or checkpoint; `was_there`: an earlier run had made it already."""
+
+    folder: Path
+    was_there: bool
+
+    @property
+    def samples(self) -> Path:
+        """Pictures of what it generates, with an adapter below those of its base."""
+        return self.folder / "samples.png"
+
+    def to_json(self) -> dict[str, Any]:
+        """The result, for programs."""
+        return {"name": self.folder.name, "was_there": self.was_there}
+
+
+def adapt(
+    workspace: Workspace,
+    settings: AdaptSettings,
+    *,
+    monitor: Watch | None = None,
+    accept: Callable[[str], bool] = lambda licence: False,
+    progress: Progress = SILENT,
+) -> AdaptResult:
+    """Train a LoRA adapter on a base, or a small Stable Diffusion from scratch; stopped, it goes on where it was.
+
+    `monitor` looks for copies of training images on the way (`analysis.MemorisationMonitor`). `accept` is asked once
+    whether the user accepts the licence of a base, unless the settings say so.
+
+    Raises:
+        ModelError: the base cannot be used, its licence is not accepted, or there is no such device.
+        CollectionError: a training image has changed since the scan.
+        OutputError: there is too little memory or disk.
+
+    >>> adapt(Workspace.open(folder), AdaptSettings(from_scratch=True, base="sd15"))
+    Traceback (most recent call last):
+    balancer.errors.SettingsError: needed: one way to adapt: a base, or from scratch
+    found:  both
+    next:   balance adapt --base FOLDER, or: balance adapt --from-scratch
+    """
+    with workspace.session(write=True) as session:
+        began = time.monotonic()
+        folder = session.state.adapters / settings.folder_name
+        session.state.adapters.mkdir(exist_ok=True)
+        was_there = folder.is_dir()
+        if settings.from_scratch:
+            _from_scratch(session, settings, folder, progress)
+        else:
+            _on_base(session, settings, folder, monitor, accept, progress)
+        remember_run(session, "adapt", settings, time.monotonic() - began, made=folder.name)
+    return AdaptResult(folder, was_there)
+
+
+def _chosen(settings: AdaptSettings, *names: str) -> dict[str, Any]:
+    """The settings that are given, by name; the others are as the training has them by default."""
+    usual = ("size", "steps", "minutes", "batch_size", "seed", "device")
+    return {name: value for name in (*usual, *names) if (value := getattr(settings, name)) is not None}
+
+
+def _from_scratch(session: Session, settings: AdaptSettings, folder: Path, progress: Progress) -> None:
+    from balancer.adapting.scratch.settings import ScratchSettings
+    from balancer.adapting.scratch.train import train_from_scratch
+    from balancer.collection.attributes import attributes_of
+    from balancer.collection.scan import samples, with_hashes
+
+    training = ScratchSettings(**_chosen(settings))
+    paths = session.split.paths("train")
+    collection = with_hashes(session.collection, paths)
+    session.ledger.save_hashes(collection)
+    learned = samples(collection.images.loc[paths])
+    packs = choose_packs(settings.pack, sorted({sample.label for sample in learned}), progress)
+    require_memory_and_disk(session.state.folder, progress=progress)
+    attributes = attributes_of(collection.images.loc[paths])
+    phases = _Phases(progress)
+    train_from_scratch(learned, collection.root, packs, training, folder, session.split.sha256, phases, attributes)
+    session.ledger.add_adapter(collection, folder)
+
+
+def _on_base(
+    session: Session,
+    settings: AdaptSettings,
+    folder: Path,
+    monitor: Watch | None,
+    accept: Callable[[str], bool],
+    progress: Progress,
+) -> None:
+    from balancer.adapting.common.monitor import nobody
+    from balancer.adapting.lora.data import Material
+    from balancer.adapting.lora.settings import LoraSettings
+    from balancer.adapting.lora.train import train_lora
+    from balancer.collection.attributes import attributes_of
+    from balancer.collection.scan import samples, with_hashes
+    from balancer.generators.models.checkpoint import find_checkpoint
+
+    training = LoraSettings(**_chosen(settings, "rank", "learning_rate", "text_encoder"))
+    checkpoint = find_checkpoint(str(settings.base))
+    _require_licence(session, checkpoint, settings, accept, progress)
+    side = training.size or checkpoint.native_size
+    paths = session.split.paths("train", "holdout")
+    latents = len(paths) * training.augmentations * _LATENT_CELL * (side // checkpoint.scale_factor) ** 2
+    weights = sum(file.stat().st_size for file in checkpoint.weights)
+    require_memory_and_disk(session.state.folder, weights, latents, progress=progress)
+    collection = with_hashes(session.collection, paths)
+    session.ledger.save_hashes(collection)
+    train, held = (samples(collection.images.loc[session.split.paths(name)]) for name in ("train", "holdout"))
+    packs = choose_packs(settings.pack, sorted({sample.label for sample in train}), progress)
+    attributes = attributes_of(collection.images.loc[paths])
+    data = Material(train, held, collection.root, packs, session.split.sha256, attributes)
+    progress.message(f"Base: {printable(checkpoint.ref.name)}, {side} px; {len(train)} images")
+    progress.message(f"Samples on the way: {folder.with_name(folder.name + '.training') / 'samples'}")
+    train_lora(data, checkpoint, training, folder, monitor or nobody, _Phases(progress))
+    session.ledger.add_adapter(collection, folder)
+    remember_base(session, folder, str(settings.base))
+
+
+def _require_licence(
+    session: Session,
+    checkpoint: Checkpoint,
+    settings: AdaptSettings,
+    accept: Callable[[str], bool],
+    progress: Progress,
+) -> None:
+    """Show the base's licence and have it accepted, once for these weights."""
+    from balancer.generators.models.licence import find_licence, is_from_scratch
+
+    name, licence = printable(checkpoint.ref.name), find_licence(checkpoint)
+    if is_from_scratch(checkpoint):
+        progress.message(f"Licence of {name}: its training images' terms; balance trained it from scratch.")
+        return
+    if not licence.is_stated:
+        progress.message(f"Licence of {name}: none is stated in its folder. Find out whether you may use it.")
+        return
+    accepted = session.ledger.setting(session.collection, ACCEPTED) or {}
+    progress.message(f"Licence of {name}: {printable(licence.name)} ({printable(licence.where)})")
+    if accepted.get(checkpoint.ref.sha256) == licence.name:
+        return
+    if not (settings.accept_licence or accept(name)):
+        raise ModelError(
+            needed=f"your acceptance of the licence of {name}: {printable(licence.name)}",
+            found="no --accept-licence",
+            next_step="read it, then add --accept-licence; it is remembered",
+        )
+    session.ledger.save_setting(session.collection, ACCEPTED, {**accepted, checkpoint.ref.sha256: licence.name})
+
+
+class _Phases:
+    """Reports a training of several phases as one task after the other."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._task: Task | None = None
+        self._phase = ""
+
+    def __call__(self, phase: str, done: int, total: int, note: str) -> None:
+        if note and (done == 0 or (done == total and phase in ("images", "samples"))):
+            self._progress.message(note)
+            self._phase = ""
+            return
+        if self._task is None or phase != self._phase:
+            self._task, self._phase = self._progress.start(phase.capitalize(), done), phase
+        self._task(done, total, note=note)

@@ -1,0 +1,67 @@
+"""Which settings a run had and how long it took, so that it can be repeated elsewhere."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from balancer.settings import Settings
+from balancer.workspace.last_fill import portable
+
+if TYPE_CHECKING:
+    from balancer.workspace.workspace import Session
+
+S = TypeVar("S", bound=Settings)
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord(Generic[S]):
+    """One run's settings, its files and folders by their whole path, and the seconds that it took."""
+
+    settings: S
+    seconds: float
+
+
+def remember_run(session: Session, command: str, settings: Settings, seconds: float, made: str = "") -> None:
+    """Remember the last run of a command, and the one that `made` something by that name.
+
+    A run that found all done says nothing of how long it takes: of the same settings the longest run counts.
+    """
+    kept = settings.with_places(lambda place: portable(Path(place), session.state) if Path(place).exists() else place)
+    with session.ledger.atomic():
+        for name in filter(None, (command, made and f"{command}: {made}")):
+            earlier = session.ledger.setting(session.collection, f"run of {name}") or {}
+            same = earlier.get("settings") == kept.to_json()
+            longest = max(seconds, earlier["seconds"]) if same else seconds
+            record = {"settings": kept.to_json(), "seconds": round(longest, 1)}
+            session.ledger.save_setting(session.collection, f"run of {name}", record)
+
+
+def last_run(session: Session, command: str, kind: type[S], made: str = "") -> RunRecord[S] | None:
+    """The last run of a command for this collection, or the one that `made` something by that name.
+
+    What version 0.1 remembered is read too.
+    """
+    name = f"{command}: {made}" if made else command
+    found = session.ledger.setting(session.collection, f"run of {name}")
+    if found is None:
+        options = session.ledger.setting(session.collection, f"asked of {name}")
+        if options is None:
+            return None
+        seconds = session.ledger.setting(session.collection, f"seconds of {name}")
+        found = {"settings": _from_options(options), "seconds": seconds or 0.0}
+    settings = kind.from_json(found["settings"])
+    return RunRecord(settings.with_places(lambda place: _whole(place, session.home)), found["seconds"])
+
+
+def _whole(place: str, home: Path) -> str:
+    return str((home / place).resolve()) if (home / place).exists() else place
+
+
+def _from_options(options: dict[str, Any]) -> dict[str, Any]:
+    """Settings of what version 0.1 remembered: options by the name that was typed, those switched off by another."""
+    found = dict(options)
+    if found.pop("as_drawn", False):
+        found["harmonise"] = False
+    return found

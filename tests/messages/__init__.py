@@ -1,0 +1,1 @@
+"""Every text that a user can see, in one listing: `python -m tests.messages`."""
