@@ -16,11 +16,11 @@ setup: .venv/done
 demo: setup
 	@mkdir -p demo
 	$(BIN)/python -m examples.phantoms demo/xrays \
-		normal=200 consolidation=120 pleural_effusion=90 cardiomegaly=70 nodule=60 --seed 1 --images 1
+		normal=200 pleural_effusion=120 cardiomegaly=90 nodule=70 consolidation=60 --seed 1 --images 1
 	cd demo && $(BALANCE) scan xrays --patient '(p\d+)'
 	cd demo && $(BALANCE) fill --target 100 --model ../examples/pocket --guidance 1.5
 	cd demo && $(BALANCE) verify xrays-balanced
-	cd demo && $(BALANCE) compare --quick --steps 100
+	cd demo && $(BALANCE) compare --quick
 	cd demo && $(BALANCE) report
 	@echo 'Look at demo/.balance/reports/report.html: the verdict, and real beside synthetic, class by class.'
 

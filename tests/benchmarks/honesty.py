@@ -23,7 +23,7 @@ import pandas as pd
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
 
-from analysis.comparison.inference.result import Comparison, Facts, conclude
+from analysis.comparison.inference.result import Asked, Comparison, Facts, conclude
 from analysis.comparison.inputs.study import Outcomes
 from tests.benchmarks.overview import PATIENT
 
@@ -102,7 +102,9 @@ def compared(parts: Sequence[Pool], kinds: Any, train: Callable[[str, int, Pool]
         chances = {arm: some[:, place] for arm, some in said.items()}
         unknown = pd.DataFrame(index=range(len(part.targets)))
         outcomes.append(Outcomes(part.classes, part.classes[-1], part.targets, part.groups, unknown, chances))
-    return conclude(*outcomes, kinds, Facts(), times=DRAWS, seed=seed)
+    baseline = next(arm for arm, kind in reversed(kinds.items()) if kind == "free")
+    asked = Asked(baseline, [next(arm for arm, kind in kinds.items() if kind == "synthetic")])
+    return conclude(*outcomes, kinds, Facts(), asked, times=DRAWS, seed=seed)
 
 
 def with_itself(pool: Pool, seed: int, free: int = 1, synthetic: int = 1, same_halves: bool = False) -> Comparison:

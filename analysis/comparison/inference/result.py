@@ -208,7 +208,7 @@ def as_json(found: Comparison) -> dict[str, Any]:
             "free": found.chosen.free,
             "synthetic": found.chosen.synthetic,
             "validation": dict(found.chosen.validation),
-            "folds": [],
+            "folds": [{"free": found.chosen.free, "synthetic": found.chosen.synthetic}] * found.chosen.folds,
             "sentence": found.chosen.sentence,
         },
         "trainings": [dict(each) for each in facts.trainings],

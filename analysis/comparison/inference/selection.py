@@ -24,6 +24,7 @@ class Choice:
     synthetic: str | None
     validation: Mapping[str, float]
     sentence: str = ""
+    folds: int = 0
 
 
 def choose(
@@ -38,14 +39,14 @@ def choose(
     `synthetic` are the arms that were asked for. Where there are several, the best on validation is taken if enough
     patients of the rare class are there, else the first. Folds never choose: who validates in one is tested in another.
     """
-    means = _means(validation, arms, primary)
+    means, folds = _means(validation, arms, primary), 0 if isinstance(validation, Outcomes) else len(validation)
     if len(synthetic) < 2:
-        return Choice(baseline, next(iter(synthetic), None), means, "Both arms were named beforehand.")
+        return Choice(baseline, next(iter(synthetic), None), means, "Both arms were named beforehand.", folds)
     patients = rare_patients(validation) if isinstance(validation, Outcomes) else 0
     asked = ", ".join(synthetic)
     if patients < RARE_VALIDATION_PATIENTS:
         few = f"to choose takes {RARE_VALIDATION_PATIENTS} validation patients of the class and one split"
-        return Choice(baseline, synthetic[0], means, f"Of {asked} the first is judged: {few}.")
+        return Choice(baseline, synthetic[0], means, f"Of {asked} the first is judged: {few}.", folds)
     best = best_of(means, synthetic) or synthetic[0]
     return Choice(baseline, best, means, f"{best} was chosen on {patients} validation patients, of {asked}.")
 

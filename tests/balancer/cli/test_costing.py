@@ -16,7 +16,7 @@ from balancer.splits.split import draw_split
 from tests.support.balanced_fixtures import split_collection
 from tests.support.comparison_fixtures import Scribe, added, study
 
-FULL = {name: added((0, 40, 34)) for name in ("synthetic", "unscreened", "reconstructed")}
+FULL = {name: added((5, 40, 34)) for name in ("synthetic", "unscreened", "reconstructed")}
 
 
 def order(tmp_path, learner, quick=False, only=(), seeds=5, workers=2):
@@ -49,12 +49,22 @@ FASTER = {Frozen: Fast()}
 
 
 @pytest.mark.parametrize(
-    ("legs", "folds", "trainings", "curve"), [(1, False, 80, 10), (5, False, 70, 0), (3, True, 210, 0)]
+    ("legs", "folds", "trainings", "curve"), [(1, False, 115, 10), (5, False, 105, 0), (3, True, 315, 0)]
 )
 def test_folds_are_trained_on_anew_and_redraws_share_the_seeds(tmp_path, legs, folds, trainings, curve):
     found = training_cost(order(tmp_path, Scribe()), legs, folds=folds, made=True)
     assert (found.trainings, found.of_curve) == (trainings, curve)
-    assert found.seconds == trainings / 2  # a second each, two at once
+    assert found.seconds == -(-(trainings - curve) // 2) + curve / 2  # a second each, two at once
+
+
+def test_learning_rates_that_are_tried_are_counted_and_how_long_it_takes_is_a_limit(tmp_path):
+    tries = replace(Scribe(), rates=(1.0, 2.0, 3.0))
+    asked = order(tmp_path, tries)
+    usual = replace(asked, settings=replace(asked.settings, tries_rates=False))
+    with_rates, without = (training_cost(each, 1, folds=False, made=True) for each in (asked, usual))
+    assert with_rates.trainings - without.trainings == 2 * 3  # both arms of the verdict and the matched control
+    auto = replace(usual, settings=replace(usual.settings, steps=None))
+    assert "of at most 1 s" in str(training_cost(auto, 1, folds=False, made=True))
 
 
 def test_time_is_counted_in_rounds():

@@ -57,10 +57,10 @@ def test_validation_first_then_the_test_part_is_opened_once_and_nothing_is_train
     assert openings(work) == 0
     runs = sorted((work / ".balance" / "comparisons").rglob("*.npy"))
     before = [path.stat().st_mtime_ns for path in runs]
-    assert len(runs) == 4 * 2 * 2  # arms, seeds, parts
+    assert len(runs) == (4 * 2 + 2 * 2) * 2  # arms and seeds, two more rates for the arms of the verdict; parts
     for _ in range(2):
         said = finished(balance(work, "compare", *FEW))
-        assert "The test part was opened 1 time." in said
+        assert "The test split was opened once." in " ".join(said.split())
     assert [path.stat().st_mtime_ns for path in runs] == before
     found = metrics(work)
     assert found["openings"] == 1
@@ -72,9 +72,13 @@ def test_validation_first_then_the_test_part_is_opened_once_and_nothing_is_train
     assert found["endpoint"] == {"primary": "auprc:NODULE", "secondary": "macro_f1"}
     assert found["test"]["NODULE"] == {"images": 12, "patients": 6}
     assert {"weak baseline"} <= set(found["stamps"])
-    assert any("few free remedies were compared (--arm)" in stamp for stamp in found["stamps"])
+    assert any("few arms without synthetic images were compared" in stamp for stamp in found["stamps"])
     assert any("generator exposure unknown" in stamp for stamp in found["stamps"])
-    assert said.startswith(found["verdict"][:40]) or found["verdict"][:40] in said
+    assert found["sentence"] in " ".join(said.split())
+    assert found["verdict"].startswith(found["sentence"])
+    assert len(found["sentence"].split()) <= 30
+    assert {each["arm"] for each in found["trainings"]} == set(found["arms"])
+    assert all(each["steps"] == 2 for each in found["trainings"])
 
 
 def test_without_synthetic_images_the_free_arms_are_compared(tmp_path):
@@ -84,7 +88,7 @@ def test_without_synthetic_images_the_free_arms_are_compared(tmp_path):
     assert "only the free remedies can be compared" in said
     assert "Left out: synthetic-all: there are no synthetic images." in said
     assert metrics(tmp_path)["chosen"]["synthetic"] is None
-    assert "No arm with synthetic images was compared." in metrics(tmp_path)["verdict"]
+    assert metrics(tmp_path)["sentence"].startswith("No synthetic images were compared: use strong-augmentation")
 
 
 def test_each_fold_is_filled_anew_and_every_patient_is_tested_once(work):
@@ -95,13 +99,14 @@ def test_each_fold_is_filled_anew_and_every_patient_is_tested_once(work):
     found = json.loads(run.stdout)
     assert found["test"] == {"NODULE": {"images": 60, "patients": 30}, "NORMAL": {"images": 110, "patients": 55}}
     assert [set(each) for each in found["chosen"]["folds"]] == [{"free", "synthetic"}] * 2
-    assert found["chosen"]["sentence"].startswith("Each of 2 folds chose on its own validation part: ")
+    assert found["chosen"]["sentence"] == "Both arms were named beforehand."
     assert found["chosen"]["sentence"] in found["verdict"]
+    assert {each["leg"] for each in found["trainings"]} == {"fold 1 of 2", "fold 2 of 2"}
     assert " cross-fitted (60 images of 30 patients)" in found["power"]["sentence"]
     assert (found["settings"]["folds"], found["settings"]["refitted"]) == (2, ["fill"])
     assert not any("tested in other folds" in stamp for stamp in found["stamps"])
     assert "Cost: 2 times fill" in run.stderr
-    assert "and 16 trainings of about" in run.stderr  # 4 arms, 2 seeds, 2 folds
+    assert "and 28 trainings of about" in run.stderr  # 4 arms, 2 seeds, 2 folds, and rates that are tried
     assert "Fold 2 of 2: balance fill" in run.stderr
     assert "Next:" not in run.stderr
     assert tree_hash(work / "xrays-balanced") == before
@@ -151,8 +156,8 @@ def test_a_dry_run_says_what_can_be_shown_and_costs_and_writes_nothing(tmp_path)
     write_xrays(tmp_path / "xrays", {"NORMAL": 80, "NODULE": 60}, (24, 24))
     finished(balance(tmp_path, "scan", "xrays", "--patient", r"(p\d+)-"))
     said = finished(balance(tmp_path, "compare", "--dry-run", "--workers", "3"))
-    assert "The test part (12 images of 6 patients of NODULE)" in said
-    assert re.search(r"Cost: 30 trainings of about \d+ \w+, 3 at once: about ", said)  # 6 arms that need no images
+    assert "12 images of 6 test patients" in said
+    assert re.search(r"Cost: 47 trainings of at most \d+ \w+, 3 at once: at most ", said)
     assert not (tmp_path / ".balance" / "comparisons").exists()
 
 
