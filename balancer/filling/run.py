@@ -30,7 +30,7 @@ from balancer.prompting.packs import TemplatePack
 from balancer.prompting.prompts import make_prompt
 from balancer.splits.split import Split
 from balancer.store.database import Ledger
-from balancer.store.settings import ATTRIBUTES, LOOK, LookFields
+from balancer.store.settings import ATTRIBUTES, LOOK, AttributesFields, LookFields
 
 _SIZES = 200  # sizes of a class to draw from, where no size is common
 
@@ -144,7 +144,7 @@ def settle_look(collection: Collection, split: Split, ledger: Ledger, *, remembe
     if earlier is not None and earlier.output.kind == now.output.kind and earlier.sizes.keys() == now.sizes.keys():
         return earlier
     if remember:
-        ledger.save_setting(collection, LOOK, {"output": asdict(now.output), "sizes": now.sizes})
+        ledger.save_setting(collection, LOOK, LookFields(output=asdict(now.output), sizes=now.sizes))
     return now
 
 
@@ -164,7 +164,7 @@ def settle_attributes(
     found = JointDistribution.fit(collection.images.loc[split.paths("train")])
     before = () if stored is None else JointDistribution.from_fields(stored["counts"]).counts
     if remember and (stored is not None or found.counts):
-        ledger.save_setting(collection, ATTRIBUTES, {"source": source, "counts": found.counts})
+        ledger.save_setting(collection, ATTRIBUTES, AttributesFields(source=source, counts=found.counts))
     return found, found.counts != before and ledger.setting(collection, LOOK) is not None
 
 

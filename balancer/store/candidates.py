@@ -133,6 +133,7 @@ class Candidates(Reviews, Collections):
 
 
 def _row(key: str, candidate: Candidate) -> tuple[str | None, ...]:
-    job, origin = candidate.job and candidate.job.to_json(), serialization.origin_to_json(candidate.origin)
+    job = None if candidate.job is None else candidate.job.to_json()
+    origin = serialization.origin_to_json(candidate.origin)
     name, pixels = candidate.path.name, candidate.pixels or None
     return (key, candidate.id, candidate.label, name, candidate.sha256, job, origin, pixels)

@@ -151,7 +151,7 @@ class Collections(Connection):
         """Whether files of a collection are in a folder."""
         rows = self._rows(f"SELECT path, size FROM images WHERE collection = ? LIMIT {_LOOKED_AT}", (key,))
         files = ((folder / path, size) for path, size in rows)
-        return sum(file.is_file() and file.stat().st_size == size for file, size in files) > len(rows) / 2
+        return sum(bool(file.is_file() and file.stat().st_size == size) for file, size in files) > len(rows) / 2
 
     def _key(self, collection: Collection) -> str:
         return self._key_of(collection.root)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from balancer.errors import ModelError
-from balancer.store.settings import BASE
+from balancer.store.settings import BASE, PlaceFields
 from balancer.text import printable
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def remember_base(session: Session, folder: Path, base: str) -> None:
     from balancer.workspace.last_fill import portable
 
     place = portable(Path(base), session.state) if Path(base).exists() else base
-    session.ledger.save_setting(session.collection, BASE.of(folder.name), {"place": place})
+    session.ledger.save_setting(session.collection, BASE.of(folder.name), PlaceFields(place=place))
 
 
 def base_of(session: Session, folder: Path) -> str | None:

@@ -52,4 +52,4 @@ def _is_same(images: pd.DataFrame, root: Path, files: pd.DataFrame) -> bool:
         return False
     told = both[(both["mtime_ns"] != both["mtime_ns_here"]) & both["sha256"].notna()]
     some = told.iloc[:: max(1, len(told) // _HASHED)]["sha256"]  # hashes are known of files of one size
-    return all(sha256_if_there(root / path) == sha256 for path, sha256 in some.items())
+    return all(sha256_if_there(root / str(path)) == sha256 for path, sha256 in some.items())

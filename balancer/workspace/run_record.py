@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -45,13 +46,13 @@ def last_run(session: Session, command: str, kind: type[S], made: str = "") -> R
     What version 0.1 remembered is read too.
     """
     name = f"{command}: {made}" if made else command
-    found = session.ledger.setting(session.collection, RUN.of(name))
+    found: RunFields | None = session.ledger.setting(session.collection, RUN.of(name))
     if found is None:
         options = session.ledger.setting(session.collection, ASKED.of(name))
         if options is None:
             return None
         seconds = session.ledger.setting(session.collection, SECONDS.of(name))
-        found = {"settings": _from_options(options), "seconds": seconds or 0.0}
+        found = RunFields(settings=_from_options(options), seconds=seconds or 0.0)
     settings = kind.from_json(found["settings"])
     return RunRecord(settings.with_places(lambda place: _whole(place, session.home)), found["seconds"])
 
@@ -60,7 +61,7 @@ def _whole(place: str, home: Path) -> str:
     return str((home / place).resolve()) if (home / place).exists() else place
 
 
-def _from_options(options: dict[str, Any]) -> dict[str, Any]:
+def _from_options(options: Mapping[str, Any]) -> dict[str, Any]:
     """Settings of what version 0.1 remembered: options by the name that was typed, those switched off by another."""
     found = dict(options)
     if found.pop("as_drawn", False):

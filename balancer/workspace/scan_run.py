@@ -236,7 +236,8 @@ def _split(ledger: Ledger, collection: Collection, earlier: Collection | None, p
     if stored is not None and _is_unchanged(collection, earlier):
         return stored
     kept = _kept_split(ledger, collection, earlier, stored, progress)
-    shares = Shares(**(ledger.setting(collection, SPLIT) or {}))
+    asked = ledger.setting(collection, SPLIT)
+    shares = Shares() if asked is None else Shares(**asked)
     split = draw_split(collection, 0 if stored is None else stored.seed, kept, shares)
     ledger.save_split(collection, split)
     return split

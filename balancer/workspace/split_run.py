@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from balancer.errors import SplitError
 from balancer.progress import SILENT, Progress
-from balancer.store.settings import SPLIT
+from balancer.store.settings import SPLIT, SharesFields
 from balancer.text import printable
 from balancer.workspace.exposure import exposed_models
 from balancer.workspace.settings import SplitSettings
@@ -80,9 +80,13 @@ def split(
     from balancer.splits.split import Shares
 
     with workspace.session(write=True) as session:
-        before = session.ledger.setting(session.collection, SPLIT) or {}
-        asked = {"test": settings.test, "val": settings.val, "folds": settings.folds}
-        shares = Shares(**(before | {name: value for name, value in asked.items() if value is not None}))
+        before = session.ledger.setting(session.collection, SPLIT)
+        usual = Shares() if before is None else Shares(**before)
+        shares = Shares(
+            usual.test if settings.test is None else settings.test,
+            usual.val if settings.val is None else settings.val,
+            usual.folds if settings.folds is None else settings.folds,
+        )
         wanted = session.split
         if not settings.asks_for_nothing:
             wanted = _wanted(session, settings, shares)
@@ -132,7 +136,7 @@ def _store(session: Session, wanted: Split, shares: Shares, *, force: bool, prog
         if exposed:
             ledger.mark_exposed(collection, exposed)
         ledger.save_split(collection, wanted)
-        ledger.save_setting(collection, SPLIT, {"test": shares.test, "val": shares.val, "folds": shares.folds})
+        ledger.save_setting(collection, SPLIT, SharesFields(test=shares.test, val=shares.val, folds=shares.folds))
     if exposed:
         progress.message(f"Exposed from now on: {names}. What they make says so; better train again: balance adapt")
     elif not changed:
