@@ -58,6 +58,7 @@ def _stop_after_all(lost: sys.UnraisableHookArgs) -> None:
 def _quieten_libraries() -> None:
     """Keep back what libraries say to programmers."""
     warnings.filterwarnings("ignore", module=r"PIL\.")  # of damaged files: findings tell of them
+    warnings.filterwarnings("ignore", message=".*joblib will operate in serial mode")  # without /dev/shm; we need none
     warnings.filterwarnings("ignore", message="Dynamo detected a call")
     logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)  # it looks for CUDA where there is none
 
