@@ -25,6 +25,7 @@ from balancer.workspace.workspace import Workspace
 
 INTERRUPTED = 130
 _ERRAND, _SENDER = "BALANCE_ERRAND", "BALANCE_ERRAND_FROM"
+_NO_ROOM = ("failed to map segment", "annot allocate memory", "can't allocate memory")
 _USUAL_ADVICE = ("a disk and a folder that work", "see whether they are there")
 _ADVICE = {
     errno.ENOSPC: ("free space on the disk", "free some space"),
@@ -59,6 +60,7 @@ def _stop_after_all(lost: sys.UnraisableHookArgs) -> None:
 def _quieten_libraries() -> None:
     """Keep back what libraries say to programmers."""
     warnings.filterwarnings("ignore", module=r"PIL\.")  # of damaged files: findings tell of them
+    warnings.filterwarnings("ignore", message=".*joblib will operate in serial mode")  # without /dev/shm; we need none
     warnings.filterwarnings("ignore", message="Dynamo detected a call")
     logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)  # it looks for CUDA where there is none
 
@@ -97,12 +99,23 @@ def _explain(error: BaseException) -> None:
     if isinstance(error, BrokenPipeError):  # the reader of our output, `head` for one, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return
+    if _lacks_memory(error):
+        found = f"needed: more memory\nfound:  {str(error).splitlines()[0] if str(error) else 'no more of it'}"
+        advice = "close other programs, or lift the limit (ulimit -v, the job's memory)"
+        _fail(f"balance: this cannot go on\n{found}\nnext:   {advice}, then {_again()}")
     if not isinstance(error, OSError):
         raise error
     needed, advice = _ADVICE.get(error.errno or 0, _USUAL_ADVICE)
     place = Path(str(error.filename or "")).name or "the output"
     found = f"needed: {needed} for {place}\nfound:  {error.strerror or error}\nnext:   {advice}, then {_again()}"
     _fail(f"balance: this cannot go on\n{found}")
+
+
+def _lacks_memory(error: BaseException) -> bool:
+    """Whether Python, torch or the loader of libraries found no room; each says so in its own way."""
+    return isinstance(error, MemoryError) or (
+        isinstance(error, (ImportError, RuntimeError, OSError)) and any(word in str(error) for word in _NO_ROOM)
+    )
 
 
 def on_errand() -> str:
