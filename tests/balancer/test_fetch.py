@@ -10,7 +10,7 @@ from balancer.files import sha256_of
 from balancer.generators.checkpoint import find_checkpoint
 from balancer.generators.record import changed_files, record_of
 from tests.hub import COMMIT, MODEL, hub_of
-from tests.kills import apart
+from tests.kills import FORGOTTEN, apart
 from tests.tiny import write_xrays
 
 
@@ -29,7 +29,7 @@ def hub(tmp_path, checkpoint):
 def run(folder, hub, *arguments):
     address = hub if isinstance(hub, str) else hub.address
     settings = {"HF_ENDPOINT": address, "HF_HOME": str(folder / "home"), "HF_HUB_OFFLINE": "1", "NO_PROXY": "127.0.0.1"}
-    return apart(folder, "fetch", *arguments, fresh=True, **settings)
+    return apart(folder, "fetch", *arguments, **settings, **{FORGOTTEN: "huggingface_hub"})
 
 
 def test_a_model_is_fetched_once_with_its_commit_and_every_hash(tmp_path, hub):
