@@ -124,6 +124,7 @@ def browsed(browser, address):
     assert said == []
 
 
+@pytest.mark.slow
 def test_no_script_of_theirs_runs_in_the_report(browser, filled):
     place = filled / ".balance" / "reports" / "report.html"
     with browsed(browser, place.as_uri()) as (page, asked):
@@ -135,6 +136,7 @@ def test_no_script_of_theirs_runs_in_the_report(browser, filled):
     assert "DROP TABLE" in shown or not [name for name in SOME if "DROP" in name]
 
 
+@pytest.mark.slow
 def test_no_script_of_theirs_runs_in_the_review_page(browser, filled):
     process = balance(filled, "review", "--reader", "<img src=x onerror=document.title=1>", "--audit", "500")
     address = next(line.strip() for line in process.stdout if line.startswith("http"))

@@ -20,7 +20,8 @@ from typing import IO, Any, cast
 
 ROOT = Path(__file__).parents[2]
 POCKET = ROOT / "examples" / "pocket"
-AT_CANDIDATE, NOTED_IN = "TESTS_SIGNAL_AT_CANDIDATE", "TESTS_NOTED_IN"  # of the environment: see torture/forked.py
+AT_CANDIDATE, NOTED_IN, FORGOTTEN = "TESTS_SIGNAL_AT_CANDIDATE", "TESTS_NOTED_IN", "TESTS_FORGOTTEN"
+"""What the environment asks of tests/torture/forked.py."""
 PATIENCE = 900
 """Seconds after which what does not end is ended: no claim about any machine's speed."""
 _CAN_FORK = sys.platform == "linux"  # elsewhere a fork of a process that has imported so much may crash
@@ -67,14 +68,13 @@ def run(folder: Path, *arguments: str) -> tuple[int, str]:
     return process.returncode, output
 
 
-def apart(folder: Path, *arguments: str, fresh: bool = False, **changes: str) -> subprocess.CompletedProcess[str]:
+def apart(folder: Path, *arguments: str, **changes: str) -> subprocess.CompletedProcess[str]:
     """Run a command to its end; what it printed for a program (stdout) and for people (stderr).
 
-    `changes` go into its environment; `fresh`: in an interpreter of its own, where libraries read that as they are
-    imported.
+    `changes` go into its environment; FORGOTTEN is the name of a package that reads it when it is imported.
     """
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-        if _CAN_FORK and not fresh:
+        if _CAN_FORK:
             outputs = os.dup(out.fileno()), os.dup(err.fileno())
             code = _server().start(folder, arguments, outputs, environment(**changes)).wait()
         else:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.support.cli_process import AT_CANDIDATE, NOTED_IN
+from tests.support.cli_process import AT_CANDIDATE, FORGOTTEN, NOTED_IN
 from tests.support.strace_log import note_calls
 
 os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}  # a fork beside other threads may hang
@@ -200,6 +200,9 @@ def _take_over(environment: dict[str, str]) -> None:
     os.environ.update(environment)
     places = environment.get("PYTHONPATH", "").split(os.pathsep)
     sys.path[:0] = [place for place in places if place and place not in sys.path]
+    if forgotten := os.environ.pop(FORGOTTEN, ""):
+        for name in [each for each in sys.modules if each.partition(".")[0] == forgotten]:
+            del sys.modules[name]
 
 
 if __name__ == "__main__":

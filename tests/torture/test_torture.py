@@ -27,25 +27,41 @@ def attack(module, *arguments):
     return done.stdout
 
 
-def test_killed_at_random_moments_all_end_as_undisturbed():
-    told = attack("kills", "2", "scan", "split", "fill-more", "merge", "unmerge")
-    assert told.count("nothing lost") == 5
+@pytest.mark.parametrize(
+    ("kills", "names"),
+    [
+        ("1", ("fill-more", "unmerge")),
+        pytest.param("3", ("scan", "split", "fill-more", "merge", "unmerge"), marks=pytest.mark.slow),
+    ],
+)
+def test_killed_at_random_moments_all_end_as_undisturbed(kills, names):
+    assert attack("kills", kills, *names).count("nothing lost") == len(names)
 
 
+@pytest.mark.slow
 def test_killed_while_learning_it_ends_with_the_same_weights():
     assert "nothing lost" in attack("kills", "1", "adapt-base")
 
 
+@pytest.mark.slow
 def test_stopped_by_a_signal_they_say_how_to_go_on():
     assert attack("kills", "--signals", "1", "fill").count("nothing lost") == 2
 
 
 @pytest.mark.skipif(not shutil.which("cc"), reason="takes a C compiler")
-def test_a_disk_that_fails_at_any_call_is_a_message_and_nothing_is_lost():
-    for told in attack("failing", "97", "fill", "unmerge").splitlines():
+@pytest.mark.parametrize(
+    ("stride", "names"), [("397", ("unmerge",)), pytest.param("97", ("fill", "unmerge"), marks=pytest.mark.slow)]
+)
+def test_a_disk_that_fails_at_any_call_is_a_message_and_nothing_is_lost(stride, names):
+    for told in attack("failing", stride, *names).splitlines():
         assert "refused, and completed" in told
 
 
+def test_a_cut_ledger_is_made_anew_from_what_is_certain():
+    assert attack("damaged", "0", "cut at 60%").count("set aside and made anew") == 1
+
+
+@pytest.mark.slow
 def test_a_damaged_ledger_is_made_anew_from_what_is_certain():
     told = attack("damaged", "1", "emptied", "cut at 60%", "without verdicts", "another job", "page 0 of noise")
     assert told.count("set aside and made anew") == 5
@@ -58,6 +74,7 @@ def test_every_fault_is_a_message_of_three_parts_with_its_exit_code():
     assert told.count("exit 130") == 2
 
 
+@pytest.mark.slow
 def test_a_small_disk_is_refused_and_never_half_filled():
     if subprocess.run(["unshare", "--mount", "true"], capture_output=True, check=False).returncode:
         pytest.skip("may not mount a small disk here")

@@ -76,6 +76,7 @@ def test_names_from_the_disk_are_text_and_nothing_is_asked_for(load, written):
     assert HOSTILE[0] in seen.page.locator("#sheets h3").all_text_contents()
 
 
+@pytest.mark.slow
 def test_the_policy_holds(load):
     seen = load()
     tried = """() => {
@@ -90,6 +91,7 @@ def test_the_policy_holds(load):
     assert any("Content Security Policy" in said for said in seen.complaints)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [400, 1200])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_it_fits_and_can_be_read(load, width, scheme):
@@ -111,6 +113,7 @@ def test_it_fits_and_can_be_read(load, width, scheme):
     assert page.evaluate(spilled) == []
 
 
+@pytest.mark.slow
 def test_on_paper_no_table_is_cut_off(load):
     page = load(viewport={"width": 690, "height": 1000}, color_scheme="dark").page
     page.emulate_media(media="print")

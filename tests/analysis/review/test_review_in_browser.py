@@ -66,6 +66,20 @@ def read(browser):
             seen.process.communicate()
 
 
+def test_a_few_images_by_keyboard_alone_whose_names_hold_markup(tmp_path, read):
+    prepare(tmp_path, {"<b onclick=x>": 2, "\"'": 4})
+    seen, labels = read(tmp_path), set()
+    for number in range(6):
+        labels.add(seen.text("label"))
+        seen.page.keyboard.press("aru"[number % 3])
+    assert labels == {"\"'", "<b onclick=x>"}
+    assert seen.page.locator("h2 b").count() == 0
+    assert "A. Reader: 2 accepted, 2 rejected, 2 unsure; 0 of 6 not judged." in seen.finish()
+    assert {urlsplit(url).netloc for url in seen.asked} == {urlsplit(seen.address).netloc}
+    assert seen.complaints == []
+
+
+@pytest.mark.slow
 def test_a_hundred_images_by_keyboard_alone(tmp_path, read):
     prepare(tmp_path, {"NODULE": 60, "NORMAL": 40})
     seen = read(tmp_path)
@@ -88,6 +102,7 @@ def test_a_hundred_images_by_keyboard_alone(tmp_path, read):
     assert seen.complaints == []
 
 
+@pytest.mark.slow
 def test_every_key_does_what_the_help_says(tmp_path, read):
     prepare(tmp_path, {"NODULE": 4, "NORMAL": 4})
     seen = read(tmp_path)
@@ -136,6 +151,7 @@ def test_every_key_does_what_the_help_says(tmp_path, read):
     assert seen.complaints == []
 
 
+@pytest.mark.slow
 def test_a_blinded_study_by_keyboard(tmp_path, read):
     prepare(tmp_path, {"NODULE": 12, "NORMAL": 12}, Verdict("accept", {}, (), "nobody"), real=40)
     seen = read(tmp_path, "--blinded", "--limit", "40")
@@ -151,6 +167,7 @@ def test_a_blinded_study_by_keyboard(tmp_path, read):
         assert len(journal.ledger.readings(journal.collection)) == 40
 
 
+@pytest.mark.slow
 def test_markup_in_names_is_text_and_the_policy_holds(tmp_path, read):
     prepare(tmp_path, {"<b onclick=x>": 2, "\"'": 2})
     seen = read(tmp_path)

@@ -30,10 +30,10 @@ def test_a_vector_does_not_depend_on_its_company(embedding, greys):
     assert embedding.embed(greys[:0]).shape == (0, WIDTH)
 
 
-def test_the_same_images_and_seed_give_the_same_embedding(embedding, greys):
-    again = train_embedding(greys[:50], steps=12)
-    assert np.array_equal(again.embed(greys), embedding.embed(greys))
-    assert not np.array_equal(train_embedding(greys[:50], seed=1, steps=12).embed(greys), embedding.embed(greys))
+def test_the_same_images_and_seed_give_the_same_embedding(greys):
+    one, again, other = (train_embedding(greys[:30], seed=seed, steps=2).embed(greys[:9]) for seed in (0, 0, 1))
+    assert np.array_equal(one, again)
+    assert not np.array_equal(one, other)
 
 
 def test_what_was_saved_is_what_is_loaded(embedding, greys, tmp_path):
@@ -47,8 +47,8 @@ def test_what_was_saved_is_what_is_loaded(embedding, greys, tmp_path):
 
 def test_images_of_one_patient_are_not_pushed_apart(greys):
     pairs = np.concatenate([greys[:20], (greys[:20] * 0.9).astype(np.uint8)])
-    known = train_embedding(pairs, steps=12, groups=np.tile(np.arange(20), 2)).embed(pairs)
-    unknown = train_embedding(pairs, steps=12).embed(pairs)
+    known = train_embedding(pairs, steps=4, groups=np.tile(np.arange(20), 2)).embed(pairs)
+    unknown = train_embedding(pairs, steps=4).embed(pairs)
     assert (known[:20] * known[20:]).sum(1).mean() > (unknown[:20] * unknown[20:]).sum(1).mean() - 1e-3
 
 

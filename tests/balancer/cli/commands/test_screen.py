@@ -342,7 +342,7 @@ def test_a_flat_folder_stays_flat(work, checkpoint):
     assert tree_hash(work / "flat") == before
 
 
-@pytest.mark.parametrize("stop", range(3))
+@pytest.mark.parametrize("stop", [0, *(pytest.param(stop, marks=pytest.mark.slow) for stop in (1, 2))])
 def test_a_killed_merge_ends_with_the_same_folder(work, stop):
     """Killed after a file of the store, of the staging folder, or anywhere: run again, it is as if nobody had."""
     run("merge", "--from", "theirs", "--accept-unscreened")

@@ -9,7 +9,7 @@ import pytest
 from balancer.files import sha256_of
 from balancer.generators.models.checkpoint import find_checkpoint
 from balancer.generators.models.download_manifest import changed_files, record_of
-from tests.support.cli_process import apart
+from tests.support.cli_process import FORGOTTEN, apart
 from tests.support.fake_hub import COMMIT, MODEL, hub_of
 from tests.support.tiny_models import write_xrays
 
@@ -29,7 +29,7 @@ def hub(tmp_path, checkpoint):
 def run(folder, hub, *arguments):
     address = hub if isinstance(hub, str) else hub.address
     settings = {"HF_ENDPOINT": address, "HF_HOME": str(folder / "home"), "HF_HUB_OFFLINE": "1", "NO_PROXY": "127.0.0.1"}
-    return apart(folder, "fetch", *arguments, fresh=True, **settings)
+    return apart(folder, "fetch", *arguments, **settings, **{FORGOTTEN: "huggingface_hub"})
 
 
 def test_a_model_is_fetched_once_with_its_commit_and_every_hash(tmp_path, hub):
