@@ -192,7 +192,7 @@ def conclude(
 def as_json(found: Comparison) -> dict[str, Any]:
     """The content of `metrics.json`; what is not a number is null."""
     facts = found.facts
-    content = {  # type: ignore[var-annotated]
+    content = {
         "sentence": found.sentence,
         "points": list(found.points),
         "verdict": found.verdict,
