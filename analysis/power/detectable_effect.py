@@ -355,7 +355,7 @@ def _no_test_images(collection: Collection, split: Split, label: str, command: s
     advice = "to test on each of its patients: balance split --folds 5"
     return SplitError(
         needed=f"test images of {label}",
-        found=f"none: the test part can show nothing of it{still}",
+        found=f"none: the test split can show nothing of it{still}",
         next_step=f"{advice}; or judge another class: {_of_another(sorted(tested), command)}" if tested else advice,
     )
 

@@ -170,7 +170,7 @@ def _in_workplace(order: Order, errand: Errand, place: Workplace) -> tuple[Mater
         raise ComparisonError(
             needed=error.needed,
             found=f"in {errand.name}: {error.found}",
-            next_step=f"it repeats the last {repeats}: do these otherwise (gates, --seed, --model), then run again: "
+            next_step=f"it repeats the last {repeats}: change these (screening, --seed, --model), then run again: "
             f"{typed()}\n        or have every figure stamped INVALID: the same with --force",
         ) from error
     finally:

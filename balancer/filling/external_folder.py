@@ -135,7 +135,7 @@ def refuse_real(found: Mapping[str, str], part_of: Callable[[str], str]) -> None
     some = ", ".join(f"{path} is {real} ({part_of(real)} part)" for path, real in list(found.items())[:_NAMED])
     more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
     raise CollectionError(
-        needed="synthetic images alone: a real one would carry a patient into the training part",
+        needed="synthetic images alone: a real one would carry a patient into the training split",
         found=f"real images of the collection, pixel for pixel: {some}{more}",
         next_step="take them out of the folder, or leave --no-screen out: then they are rejected",
     )

@@ -160,7 +160,7 @@ def _nothing_to_begin_from(mode: Mode, label: str) -> PlanError:
     whose = f"of {label!r}" if mode == "image" else f"of another class than {label!r}"
     return PlanError(
         needed=f"a real training image {whose} to begin from, for --mode {mode}",
-        found="none in the part train",
+        found="none in the training split",
         next_step="use --mode text, or see the parts: balance split",
     )
 

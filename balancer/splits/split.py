@@ -126,7 +126,7 @@ def draw_validation(collection: Collection, share: float, seed: int = 0, folds: 
     own = _own_parts(collection)
     if not collection.has_parts or (own == "val").any():
         raise SplitError(
-            needed="a collection with parts of its own, but none for validation",
+            needed="a collection with splits of its own, but none for validation",
             found="one with validation images" if collection.has_parts else "one without parts",
             next_step="leave --val out",
         )
@@ -236,7 +236,7 @@ def _require_training(parts: pd.Series) -> None:
     if parts.isin(["train", "holdout"]).any():
         return
     raise SplitError(
-        needed="images in the training part",
+        needed="images in the training split",
         found="none",
         next_step="put class folders with images into train/, then run: balance scan FOLDER",
     )

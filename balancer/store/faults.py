@@ -49,5 +49,5 @@ def damaged(found: str) -> DamagedLedger:
         needed="the ledger (.balance/ledger.sqlite) as it was written",
         found=f"damage: {found}",
         next_step="scan again: balance scan FOLDER sets the file aside and makes a new one; then the same fill again "
-        "takes up the images that are there",
+        "uses the images that are there",
     )

@@ -159,7 +159,7 @@ def known_attributes(session: Session, progress: Progress = SILENT, *, remember:
 
     found, changed = resolve_attributes(session.collection, session.split, session.ledger, remember=remember)
     if changed:
-        progress.message("The table of patients differs from that of the last fill: prompts and images are made anew.")
+        progress.message("The table of patients differs from that of the last fill: prompts and images are made again.")
     return found
 
 

@@ -197,7 +197,7 @@ class FillSettings(PlanSettings):
         "to the wanted one); or shares, such as text=0.5,mix=0.5.",
     )
     strength: str | None = option(
-        None, "How much of a real image is made anew, chosen at random from these (default: 0.5,0.7,0.9)."
+        None, "How much of a real image is made again, chosen at random from these (default: 0.5,0.7,0.9)."
     )
     harmonise: bool = option(
         True,

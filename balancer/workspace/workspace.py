@@ -139,7 +139,7 @@ class Session:
         if self.collection.has_parts:
             raise SplitError(
                 needed="a flat collection for --no-holdout",
-                found="one with parts of its own, which are kept",
+                found="one with splits of its own, which are kept",
                 next_step="leave --no-holdout out",
             )
         named = [finding for finding in self.collection.findings if finding.kind == "named-like-a-part"]

@@ -60,7 +60,7 @@ def require_sufficient(counts: Counts, rare: str, *, insist: bool = False, poole
         raise ComparisonError(
             needed=f"validation images of {rare}, by which the best arm is chosen",
             found="none: the arms could be measured, but the best would be chosen by luck",
-            next_step=f"draw a validation part, then fill again: balance split --val 0.15; or {_OUT_OF_FOLD}",
+            next_step=f"draw a validation split, then fill again: balance split --val 0.15; or {_OUT_OF_FOLD}",
         )
     return tuple(_stamps(counts))
 
@@ -104,7 +104,7 @@ def _require_two_classes(counts: Counts, parts: Sequence[str]) -> None:
             which = f"{there[0]} alone ({found[there[0]]} images)" if there else "none"
             raise ComparisonError(
                 needed=f"two classes in the {part} part",
-                found=f"{which}: nothing can be concluded of how well classes are told apart",
+                found=f"{which}: nothing can be concluded about how well classes are separated",
                 next_step=f"draw another split, then fill again: balance split --test 0.2; or {_OUT_OF_FOLD}",
             )
 

@@ -20,7 +20,7 @@ def without_singles(samples: Sequence[Sample]) -> tuple[list[Sample], list[str]]
     kept = sorted((each for each in samples if each.label not in single), key=lambda each: each.path)
     if not kept:
         raise CollectionError(
-            needed="a class with at least two images in the training part, to learn from",
+            needed="a class with at least two training images, to learn from",
             found="none" if not counts else f"one image each of {', '.join(single)}",
             next_step="look at the parts with: balance scan FOLDER",
         )

@@ -53,13 +53,15 @@ def compare(
     recipe: str = typer.Option("strong", help="How arms with synthetic images train: strong augmentation, or plain."),
     label: str = typer.Option(None, help="The class whose AUPRC decides, named beforehand (default: the rarest)."),
     extra: list[str] = typer.Option(None, help="NAME=FOLDER: other real images, as an arm of their own."),
-    cross_fit: int = typer.Option(None, min=2, help="Adapt, fill and train anew in each of so many folds by patient."),
+    cross_fit: int = typer.Option(None, min=2, help="Adapt, fill and train again in each of so many folds by patient."),
     redraw: int = typer.Option(1, min=1, help="Fill with as many generator seeds as --seeds: their luck counts too."),
     validation_only: bool = typer.Option(
-        False, "--validation-only", help="Train and choose, and leave the test part closed."
+        False, "--validation-only", help="Train and choose, and leave the test split closed."
     ),
     force: bool = typer.Option(False, "--force", help="Go on despite leaks (every figure is INVALID) or few images."),
-    dry_run: bool = typer.Option(False, "--dry-run", help="Train nothing; say what the test part can show, and cost."),
+    dry_run: bool = typer.Option(
+        False, "--dry-run", help="Train nothing; say what the test split can show, and how long it takes."
+    ),
     workers: int = typer.Option(None, min=1, help="Trainings at once (default: as many as there are cores)."),
     seed: int = typer.Option(0, min=0, help="Same seed, same result."),
     device: str = typer.Option("auto", help="cuda, mps or cpu."),

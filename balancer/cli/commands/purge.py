@@ -61,7 +61,7 @@ def _asked() -> bool:
     if sys.stdin.isatty():
         return typer.confirm("Remove all of it?", err=True)
     raise StateError(
-        needed="your word that all of it may go",
+        needed="confirmation that all of it may go",
         found="no --yes, and no terminal to ask on",
         next_step="balance purge --yes",
     )

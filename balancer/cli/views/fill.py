@@ -84,9 +84,11 @@ def show_fill(found: FillResult, sheet: Path) -> None:
     if report is None or merged is None:
         return
     if report.taken_up:
-        message(f"Taken up: {report.taken_up} images that were whole on disk, though the ledger did not know them.")
+        message(f"Used again: {report.taken_up} images that were whole on disk, though the ledger did not know them.")
     if report.judged_anew:
-        message(f"Judged anew, without being made again: {report.judged_anew} images that another screen had judged.")
+        message(
+            f"Screened again, without being generated again: {report.judged_anew} images that another screen had seen."
+        )
     show_classes(found.planned.counts, merged)
     for label, reasons in report.rejected.items():
         for reason, count in reasons.items():

@@ -93,12 +93,12 @@ def show_small_classes(collection: Collection, split: Split) -> None:
     patients = "patients" if collection.images["patient"].notna().all() else "patients or images"
     if few:
         names = ", ".join(f"{printable(label)} ({size})" for label, size in few.items())
-        result(f"Too few {patients} in the test part to judge by it, fewer than {_FEW_TESTED}: {names}")
+        result(f"Too few {patients} in the test split to judge by it, fewer than {_FEW_TESTED}: {names}")
     small = ", ".join(f"{printable(label)} ({size})" for label, size in small_classes(groups, split.parts).items())
     few_to_train = f"fewer than {FEW} {patients} to train on: {small}"
     if split.fold_count:
         why = f", since these classes have {few_to_train}" if small else ""
-        result(f"Folds for cross-fitting: {split.fold_count}, over every image, the test part included{why}")
+        result(f"Folds for cross-fitting: {split.fold_count}, over every image, the test split included{why}")
     elif small and split.origin != "none":
         result(f"F{few_to_train[1:]}. To test on each of their patients: balance split --folds 5")
 

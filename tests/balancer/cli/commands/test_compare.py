@@ -53,7 +53,7 @@ def metrics(folder):
 def test_validation_first_then_the_test_part_is_opened_once_and_nothing_is_trained_twice(work):
     said = finished(balance(work, "compare", *FEW, "--validation-only"))
     assert "AUPRC of NODULE on validation" in said
-    assert "The test part stays closed" in said
+    assert "The test split stays closed" in said
     assert openings(work) == 0
     runs = sorted((work / ".balance" / "comparisons").rglob("*.npy"))
     before = [path.stat().st_mtime_ns for path in runs]
