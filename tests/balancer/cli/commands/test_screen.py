@@ -329,7 +329,7 @@ def test_screened_after_all_nothing_is_made_again(filled):
     process = balance(work, "fill", *options, "--retries", "0", "--accept-unscreened")
     output, _ = process.communicate()
     assert process.returncode in (0, 1), output
-    assert "Screened again, without being generated again: 8 images that another screen had judged." in output
+    assert "Screened again, without being generated again: 8 images that another screen had seen." in output
     assert tree_hash(work / ".balance" / "candidates") == candidates
     assert "no-screen" not in json.dumps(marker(work))
 
