@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from balancer.errors import ScreenError
+from balancer.filling.screening import TOO_FEW, USER_OVERRIDE
 from balancer.progress import SILENT, Progress
 from balancer.text import printable
 
@@ -69,7 +70,7 @@ class CollectionScreen:
         """Fit all checks on the training images; `exposed` are hashes of what else the generator learned from.
 
         Raises:
-            ScreenError: too few patients are in the training split, and there is no override.
+            ScreenError: no patients are known in the training split, and there is no override.
             ImageError: no training image can be read.
         """
         from analysis.screening.screen import fit_screen as fit
@@ -78,32 +79,36 @@ class CollectionScreen:
         checks = fit(collection, split, cache, exposed=exposed, watch=progress.start)
         for note in checks.notes:
             progress.message(f"Screening: {printable(note)}")
-        if checks.unscreened and not self.accept_unscreened:
+        if not checks.unscreened or self.accept_unscreened:
+            return FittedCollectionScreen(checks)
+        if not checks.patients:
             raise ScreenError(
-                needed="enough patients in the training split, to screen for copies of them",
+                needed="known patients in the training split, to screen for copies of them",
                 found=checks.unscreened,
-                next_step="scan more patients, or take the images without this check: --accept-unscreened",
+                next_step="scan with --patient, or take the images without this check: --accept-unscreened",
             )
-        return FittedCollectionScreen(checks)
+        progress.message(
+            f"Warning: copies of patients not excluded, except exact ones: {printable(checks.unscreened)}."
+        )
+        return FittedCollectionScreen(checks, TOO_FEW)
 
 
 @dataclass(frozen=True, slots=True)
 class FittedCollectionScreen:
-    """Fitted checks; what they find no fault with but cannot screen for copies is let in, under the override's name."""
+    """Fitted checks; what they find no fault with but cannot screen for copies is let in; `reviewer` says why."""
 
     checks: Screen
+    reviewer: str = USER_OVERRIDE
 
     @property
     def name(self) -> str:
         """Who judges: with an override, what the checks alone had judged is judged anew."""
-        return f"{self.checks.name}, --accept-unscreened" if self.checks.unscreened else self.checks.name
+        return f"{self.checks.name}, {self.reviewer}" if self.checks.unscreened else self.checks.name
 
     def __call__(self, batch: Sequence[Candidate], accepted: Sequence[Candidate]) -> list[Verdict]:
         """Return one verdict a candidate."""
-        from balancer.filling.screening import USER_OVERRIDE
-
         return [
-            replace(verdict, reviewer=USER_OVERRIDE) if verdict.decision == "unscreened" else verdict
+            replace(verdict, reviewer=self.reviewer) if verdict.decision == "unscreened" else verdict
             for verdict in self.checks(batch, accepted)
         ]
 
@@ -127,8 +132,8 @@ class FittedCollectionScreen:
 def fit_screen(workspace: Workspace, *, accept_unscreened: bool = False) -> CollectionScreen:
     """The screen of a workspace, as `balancer.fill` and `balancer.merge` want it; it is fitted when they need it.
 
-    Copies of patients can be looked for where 200 patients are known. With fewer, images are refused, unless
-    `accept_unscreened` takes them all the same; provenance says so.
+    Copies of patients can be looked for where patients are known; below 19 only exact ones, and a warning says so.
+    Where none are known, images are refused, unless `accept_unscreened` takes them all the same; provenance says so.
 
     >>> fit_screen(Workspace.open(folder), accept_unscreened=True).overrides
     {'accept_unscreened': True}

@@ -18,7 +18,7 @@ SCAN: Words = ("scan", "xrays", "--patient", r"(p\d+)-")
 FREE: Words = ("fill", "--target", "16", "--model", "free:4", "--batch-size", "4", "--no-screen")
 _SMALL: Words = ("--base", "base", "--batch-size", "2", "--rank", "4", "--learning-rate")
 _FEW: Words = ("--seeds", "2", "--steps", "2", "--size", "16", "--arm", "synthetic-all", "--workers", "1")
-_VOLATILE = {"at", "scanned_at"}
+_VOLATILE = {"checksum", "at", "scanned_at"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +174,7 @@ def _ledger(path: Path) -> dict[str, str]:
         return found
     for (name,) in _query(path, "SELECT name FROM sqlite_master WHERE type = 'table'"):
         columns = [row[1] for row in _query(path, f"PRAGMA table_info({name})") if row[1] not in _VOLATILE]
-        timed = " WHERE name NOT LIKE 'seconds of %'" if name == "settings" else ""
+        timed = " WHERE name NOT LIKE 'seconds of %' AND name NOT LIKE 'run of %'" if name == "settings" else ""
         rows = sorted(map(repr, _query(path, f"SELECT {', '.join(columns)} FROM {name}{timed}")))
         found[f"table {name}"] = f"{len(rows)} rows " + hashlib.sha256("\n".join(rows).encode()).hexdigest()
     return found

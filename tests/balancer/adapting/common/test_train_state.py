@@ -46,7 +46,8 @@ def test_nothing_kept_is_nothing_loaded(tmp_path: Path) -> None:
 
 def test_weights_that_find_no_room_are_a_message(tmp_path: Path) -> None:
     program = (
-        "import resource, signal, sys, torch; from pathlib import Path; from balancer.adapting import checkpoint\n"
+        "import resource, signal, sys, torch; from pathlib import Path\n"
+        "from balancer.adapting.common import train_state as checkpoint\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))\n"
         "checkpoint.save_state(Path(sys.argv[1]), 1, {'networks': {'w': torch.zeros(9999)}}, {'step': 1})"

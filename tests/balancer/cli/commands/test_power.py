@@ -46,5 +46,5 @@ def test_a_fill_says_it_before_it_draws_where_there_is_a_test_part(work):
 
 
 def test_no_fill_is_stopped_by_it(capsys):
-    power.say_power(None)
+    power.say_power(None, None)
     assert "could not be calculated: AttributeError" in capsys.readouterr().err

@@ -149,7 +149,7 @@ def test_without_known_patients_images_are_taken_by_the_users_word_alone(work):
     run("merge", "--from", "theirs", "--accept-unscreened")
     facts = marker(work)["facts"]
     assert facts["stamps"].startswith(
-        "copies of patients not screened, accepted at the user's word: patients are unknown"
+        "copies of patients not screened (override: --accept-unscreened): patients are unknown"
     )
     assert facts["screening"] == "user's word: 5 unscreened"
 
