@@ -1,4 +1,10 @@
 import json
+import os
+import subprocess
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from subprocess import PIPE
 
 import numpy as np
 import pytest
@@ -151,12 +157,31 @@ def test_finish_is_answered_with_what_comes_next(desk):
     assert client(desk).post("/finish", json={}).json() == {"sentences": ["that was all"]}
 
 
-def test_a_write_that_another_command_blocks_says_who(desk, tmp_path, monkeypatch):
-    from balancer.store.state_dir import State, locked
+HOLD = """
+import sys
+from pathlib import Path
+from balancer.store.state_dir import State, locked
+with locked(State(Path(sys.argv[1]))):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
 
+
+@contextmanager
+def held_by_another(folder):
+    """Another process holds the lock of a state folder."""
+    command = [sys.executable, "-c", HOLD, str(folder)]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
+    with subprocess.Popen(command, stdin=PIPE, stdout=PIPE, env=environment) as other:
+        assert other.stdout.readline() == b"held\n"
+        yield
+        other.stdin.close()
+
+
+def test_a_write_that_another_command_blocks_says_who(desk, tmp_path, monkeypatch):
     monkeypatch.setattr("analysis.review.sessions._PATIENCE", 0.1)
     name = desk.overview()[0]["id"]
-    with locked(State(tmp_path / ".balance")):
+    with held_by_another(tmp_path / ".balance"):
         answer = client(desk).post("/answer", json={"id": name, "decision": "accept"})
     assert answer.status_code == 503
     assert "is at work in it" in answer.json()["why"]
