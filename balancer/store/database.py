@@ -28,6 +28,7 @@ from balancer.store.review_log import Decision, read_decisions, write_down
 from balancer.store.state_dir import State
 
 _DAMAGE = (sqlite3.DatabaseError, UnicodeDecodeError)  # its messages quote what is damaged
+_COLLECTION = "id, root, patient_pattern, patients_table, source"
 _COLUMNS = "SELECT m.name, c.name FROM sqlite_master m JOIN pragma_table_info(m.name) c WHERE m.type = 'table'"
 
 
@@ -112,9 +113,8 @@ class Ledger:
             for name in ("images", "findings"):
                 self._db.execute(f"DELETE FROM {name} WHERE collection = ?", (key,))
             self._db.execute(
-                "INSERT OR REPLACE INTO collections (id, root, patient_pattern, scanned_at, patients_table, source)"
-                " VALUES (?, ?, ?, ?, ?, ?)",
-                (key, place(collection.root), collection.patient_pattern, _now(), table_of_patients, source),
+                f"INSERT OR REPLACE INTO collections ({_COLLECTION}, scanned_at) VALUES (?, ?, ?, ?, ?, ?)",
+                (key, place(collection.root), collection.patient_pattern, table_of_patients, source, _now()),
             )
             places = ", ".join("?" * (len(COLUMNS) + 2))
             self._db.executemany(f"INSERT INTO images VALUES ({places})", ((key, *row) for row in rows))
@@ -129,8 +129,7 @@ class Ledger:
     def load_collection(self, root: Path | None = None) -> Collection | None:
         """The collection at `root`, by default the one scanned last; `None` when there is none."""
         where, values = ("", ()) if root is None else ("WHERE id = ?", (self._key_of(root),))
-        query = f"SELECT id, root, patient_pattern, patients_table, source FROM collections {where}"
-        query += " ORDER BY scanned_at DESC, rowid DESC LIMIT 1"
+        query = f"SELECT {_COLLECTION} FROM collections {where} ORDER BY scanned_at DESC, rowid DESC LIMIT 1"
         found = self._db.execute(query, values).fetchone()
         if found is None:
             return None

@@ -51,8 +51,13 @@ def too_few_classes(root: Path, known: Sequence[str], listing: Listing) -> Colle
 
 def ways_out(listing: Listing) -> list[str]:
     """Commands that may read a folder rightly, the likeliest first."""
-    found = [*_folder_within(listing), *_without_masks(listing), *_by_table(listing), *_by_pattern(listing)]
-    return found or ["point to the folder above the class folders: balance scan FOLDER"]
+    above = (
+        []
+        if any(folder for folder, _ in listing.runs)
+        else ["point to the folder above the class folders: balance scan FOLDER"]
+    )
+    found = [*above, *_folder_within(listing), *_without_masks(listing)]
+    return [*found, *_by_table(listing), *_by_pattern(listing)]
 
 
 def _scan(root: Path) -> str:
