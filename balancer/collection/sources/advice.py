@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 from balancer.collection.guard import Doubt, doubts, is_mask_name
+from balancer.collection.presets import recognised
 from balancer.collection.sources.folders import tops_of
 from balancer.collection.sources.reading import Reading
 from balancer.collection.walk import Listing, canonical_part, printable
@@ -51,12 +52,14 @@ def too_few_classes(root: Path, known: Sequence[str], listing: Listing) -> Colle
 
 def ways_out(listing: Listing) -> list[str]:
     """Commands that may read a folder rightly, the likeliest first."""
+    preset = recognised(listing)
+    named = [f"this looks like {preset.title}: {_scan(listing.root)} --preset {preset.name}"] if preset else []
     above = (
         []
         if any(folder for folder, _ in listing.runs)
         else ["point to the folder above the class folders: balance scan FOLDER"]
     )
-    found = [*above, *_folder_within(listing), *_without_masks(listing)]
+    found = [*named, *above, *_folder_within(listing), *_without_masks(listing)]
     return [*found, *_by_table(listing), *_by_pattern(listing)]
 
 
