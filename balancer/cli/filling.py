@@ -89,7 +89,7 @@ def fill(
     accept_unscreened: bool = typer.Option(
         False,
         "--accept-unscreened",
-        help="Take images that could not be screened for copies of patients, at your word.",
+        help="Where patients are unknown: take images that could not be screened for copies.",
     ),
     dry_run: bool = typer.Option(False, "--dry-run", help="Write nothing; show deficits, prompts, disk and time."),
     out: Path = typer.Option(None, help="The balanced folder (default: <collection>-balanced beside the collection)."),

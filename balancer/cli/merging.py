@@ -29,7 +29,7 @@ def merge(
     accept_unscreened: bool = typer.Option(
         False,
         "--accept-unscreened",
-        help="With --from: take images that could not be screened for copies of patients, at your word.",
+        help="With --from, where patients are unknown: take images that could not be screened for copies.",
     ),
 ) -> None:
     """Merge again what is accepted by now, with images of another generator if you name their folder.
