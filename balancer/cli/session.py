@@ -40,11 +40,13 @@ def balanced_folder(session: Session) -> Path | None:
 def save_report(session: Session, name: str, picture: Image) -> Path:
     """Put a picture for people into the state folder, whole or not at all."""
     from balancer.files import write_whole
+    from balancer.store.state_dir import locked
 
     buffer = io.BytesIO()
     picture.save(buffer, "PNG")
-    session.state.reports.mkdir(exist_ok=True)
-    write_whole(session.state.reports / name, buffer.getvalue())
+    with locked(session.state):
+        session.state.reports.mkdir(exist_ok=True)
+        write_whole(session.state.reports / name, buffer.getvalue())
     return session.state.reports / name
 
 

@@ -118,7 +118,7 @@ def _draw_samples(shown: Sequence[tuple[str, Prompt]], model: str | None) -> Pat
     from balancer.generators.preview import draw_prompts
     from balancer.workspace.models import chosen_maker
 
-    with opened(write=False) as session:
+    with opened(write=True) as session:
         progress = Progress("Drawing")
         drawn = draw_prompts(shown, chosen_maker(session, model), progress)
         progress.close()

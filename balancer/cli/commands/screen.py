@@ -42,7 +42,7 @@ def screen(
 
     Example: balance screen their-images/
     """
-    with opened(write=False) as session, _scratch(session) as own:
+    with opened(write=True) as session, _scratch(session) as own:
         outcomes = _judge_only(session, candidates, Path(own))
         sheet = save_report(session, "screened.png", _draw(outcomes))
     if as_json:
