@@ -37,14 +37,18 @@ def private_umask(environment: Mapping[str, str] = os.environ) -> int:
 def write_whole(path: Path, content: bytes) -> None:
     """Write a file so that it is never seen half-written, even after a power cut.
 
-    That it is there lasts once its folder is synchronised too: `sync_path`.
+    That it is there lasts once its folder is synchronised too: `sync_path`. A write that fails leaves nothing.
     """
     temporary = path.with_name(f".tmp-{path.name}")
-    with temporary.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    try:
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
 
 
 def sync_path(path: Path) -> None:

@@ -73,6 +73,22 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
+@contextmanager
+def deaf_children() -> Iterator[None]:
+    """Processes that begin in the block never hear Ctrl-C, which this one hears after it.
+
+    It waits until then: one that was ignored meanwhile would be lost.
+    """
+    if not hasattr(signal, "pthread_sigmask"):  # Windows has no such masks
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def in_parallel(
     work: Callable[[Sequence[Item]], Sequence[Result]], items: Sequence[Item]
 ) -> Iterator[Sequence[tuple[Item, Result]]]:
@@ -110,10 +126,11 @@ def _forked(
             worker: BaseProcess = context.Process(
                 target=_serve, args=(theirs, [*open_ends, ours], work, chunks, first, count), daemon=True
             )
-            worker.start()
+            with deaf_children():  # Ctrl-C reaches this process, and it ends them
+                worker.start()
+                workers.append(worker)
             theirs.close()  # else the end of a killed worker would never be seen
             open_ends.append(ours)
-            workers.append(worker)
         while open_ends:
             for end in [each for each in wait(open_ends) if isinstance(each, Connection)]:
                 found: tuple[int, Sequence[Result]] | None = _received(end)
@@ -135,7 +152,6 @@ def _serve(
     first: int,
     step: int,
 ) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent too, and it ends us
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     for other in inherited:
         other.close()  # else a pipe whose reader was killed would not break

@@ -1,5 +1,6 @@
 import io
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import pytest
 from joblib.externals.loky.backend import context
 
-from balancer.parallel import cores, in_parallel
+from balancer.parallel import cores, deaf_children, in_parallel
 from tests.support.cli_process import until
 
 ROOT = Path(__file__).parents[2]
@@ -89,3 +90,49 @@ def _lives(process):
         return Path(f"/proc/{process}/stat").read_text().split()[2] != "Z"
     except FileNotFoundError:
         return False
+
+
+def test_children_do_not_hear_ctrl_c_and_this_process_does():
+    program = "import signal; print(signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, []))"
+    command = [sys.executable, "-c", program]
+    with deaf_children():
+        assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "True\n"
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "False\n"
+
+
+STARTS = {
+    "to read": "list(in_parallel(str, range(1000)))",
+    "to train": "worker_pool._start(2)",
+}
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_sigmask"), reason="Windows has no such masks")
+@pytest.mark.parametrize("start", STARTS.values(), ids=list(STARTS))
+def test_ctrl_c_while_workers_start_is_heard(start):
+    """A signal comes while the first worker starts: it is not lost."""
+    program = f"""
+import os, signal
+from multiprocessing.process import BaseProcess
+from analysis.comparison.training import worker_pool
+from balancer import parallel
+from balancer.parallel import in_parallel
+
+started = BaseProcess.start
+parallel.cores = lambda: 2
+
+def start(self):
+    os.kill(os.getpid(), signal.SIGINT)
+    started(self)
+
+BaseProcess.start = start
+if __name__ == "__main__":
+    try:
+        {start}
+    except KeyboardInterrupt:
+        print("heard")
+    else:
+        print("lost")
+"""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    ended = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
+    assert ended.stdout == "heard\n", ended.stderr

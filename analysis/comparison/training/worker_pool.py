@@ -7,8 +7,6 @@ wherever it happens, so that its result does not depend on how many there are.
 from __future__ import annotations
 
 import multiprocessing
-import signal
-import threading
 import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -28,6 +26,7 @@ from analysis.comparison.training.arms import Arm, Recipe, Rows, Task
 from analysis.comparison.training.training_spec import Learner, Lesson, Model, Seen, Watched
 from analysis.statistics.convergence import NO_COURSE, Course
 from balancer.errors import BalanceError, OutOfMemory, StateError
+from balancer.parallel import deaf_children
 
 Stepped = Callable[[int], None]
 _EVERY = 0.2  # seconds between two reports of a process
@@ -213,18 +212,13 @@ def _start(count: int) -> list[tuple[Connection, BaseProcess]]:
     """Processes that wait for jobs; they do not hear Ctrl-C, which reaches this process too, and it ends them."""
     context = multiprocessing.get_context("spawn")
     crew: list[tuple[Connection, BaseProcess]] = []
-    ours_to_set = threading.current_thread() is threading.main_thread()
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN) if ours_to_set else None
-    try:
-        for _ in range(count):
-            ours, theirs = context.Pipe()
-            worker: BaseProcess = context.Process(target=_serve, args=(theirs,), daemon=True)
+    for _ in range(count):
+        ours, theirs = context.Pipe()
+        worker: BaseProcess = context.Process(target=_serve, args=(theirs,), daemon=True)
+        with deaf_children():
             worker.start()
-            theirs.close()  # else the end of a killed process would never be seen
-            crew.append((ours, worker))
-    finally:
-        if ours_to_set:
-            signal.signal(signal.SIGINT, before)
+        theirs.close()  # else the end of a killed process would never be seen
+        crew.append((ours, worker))
     return crew
 
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import logging
-import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from balancer.devices import choose_device, supports_bfloat16
+from balancer.parallel import deaf_children
 
 logger = logging.getLogger(__name__)
 
@@ -66,24 +65,8 @@ def compiled(network: nn.Module, example: tuple[Tensor, ...], machine: Machine) 
     return fast
 
 
-@contextmanager
-def deaf_children() -> Iterator[None]:
-    """Processes that begin in the block never hear Ctrl-C, which this one hears after it.
-
-    torch's compilers ignore it themselves, but only when they have started: before, each prints a traceback.
-    """
-    if not hasattr(signal, "pthread_sigmask"):  # Windows has no such masks
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
 def _start_compilers() -> None:
     from torch._inductor.async_compile import AsyncCompile
 
-    with deaf_children():
+    with deaf_children():  # they ignore Ctrl-C once they have started: before, each prints a traceback
         AsyncCompile.warm_pool()
