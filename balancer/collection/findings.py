@@ -77,15 +77,16 @@ class Finding:
 
 
 def duplicates(images: pd.DataFrame) -> Iterator[Finding]:
-    """Files with the same content: in one class, across classes, across parts."""
+    """Files with the same content: in one class, across classes, across parts, or across both."""
     hashed = images[images["sha256"].notna()]
     for _, group in hashed[hashed["sha256"].duplicated(keep=False)].groupby("sha256", sort=False):
         paths = tuple(PurePosixPath(path) for path in group.index)
-        if group["label"].nunique() > 1:
+        labels, parts = group["label"].nunique(), group["part"].nunique()
+        if labels > 1:
             yield Finding("label-conflict", paths, "the same image in two classes", _TWO_LABELS)
-        elif group["part"].nunique() > 1:
+        if parts > 1:
             yield Finding("leak", paths, "the same image in two parts", "keep it in one part alone")
-        else:
+        if labels == parts == 1:
             yield Finding("duplicate", paths, "the same image more than once", "keep one of them")
 
 
@@ -101,9 +102,9 @@ def near_duplicates(images: pd.DataFrame, groups: Iterable[Sequence[str]]) -> It
         paths = tuple(map(PurePosixPath, group))
         if len(labels) > 1:
             yield Finding("near-label-conflict", paths, "nearly the same image in two classes", _TWO_LABELS)
-        elif len(parts) > 1:
+        if len(parts) > 1:
             yield Finding("near-leak", paths, "nearly the same image in two parts", "keep it in one part alone")
-        else:
+        if len(labels) == len(parts) == 1:
             yield Finding("near-duplicate", paths, "nearly the same image more than once", "keep the best of them")
 
 

@@ -39,6 +39,13 @@ def files_below(root: Path) -> Iterator[str]:
                     yield path
 
 
+def folders_below(root: Path) -> Iterator[str]:
+    """The paths, relative to `root`, of all folders; links are not followed."""
+    for folder, names, _ in os.walk(root):
+        below = Path(folder).relative_to(root)
+        yield from ((below / name).as_posix() for name in names)
+
+
 def staging_of(out: Path) -> Path:
     """Where a balanced folder is put together: a hidden folder beside it."""
     return out.with_name(f".{out.name}.partial")

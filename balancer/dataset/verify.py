@@ -12,6 +12,7 @@ from balancer.collection.scan import Progress
 from balancer.dataset.metadata_files import (
     CARD,
     MANIFEST,
+    TABLE,
     Manifest,
     Row,
     read_manifest,
@@ -19,13 +20,15 @@ from balancer.dataset.metadata_files import (
     read_table,
     require_manifest,
 )
-from balancer.dataset.staging import files_below
+from balancer.dataset.staging import files_below, folders_below
 from balancer.dataset.xmp import read_provenance
 from balancer.errors import ImageError, OutputError
 from balancer.files import sha256_if_there
 from balancer.imaging.decode import EXTENSIONS
 from balancer.parallel import cores
 
+LOADED = ("metadata.csv", "metadata.jsonl", TABLE)
+"""Names of tables that `load_dataset("imagefolder")` reads, in whatever folder they are."""
 _AT_ONCE = 1024
 _AGAIN = "make the folder again: balance merge"
 _WITHOUT_MARK = (".bmp",)  # the format has no room for one
@@ -42,8 +45,8 @@ class _State:
 def verify(folder: Path, progress: Progress = lambda done, total: None) -> tuple[Finding, ...]:
     """Compare every image of a balanced folder with the tables beside it; nothing found means all is well.
 
-    Kinds: half-unmerged, changed-table, missing-file, orphan-file, changed, synthetic-outside-train,
-    synthetic-not-recorded, unmarked.
+    Kinds: half-unmerged, changed-table, foreign-table, foreign-folder, missing-file, orphan-file, changed,
+    synthetic-outside-train, synthetic-not-recorded, unmarked.
 
     Raises:
         OutputError: the folder is not ours.
@@ -53,8 +56,10 @@ def verify(folder: Path, progress: Progress = lambda done, total: None) -> tuple
         message = "balance unmerge was stopped half-way"
         return (Finding("half-unmerged", (PurePosixPath(MANIFEST),), message, "finish it: balance unmerge FOLDER"),)
     rows, tables = _rows(folder, manifest)
-    states = _inspect(folder, sorted(filter(_is_image, files_below(folder))), progress)
-    return (*tables, *_compare(rows, states), *_misplaced(rows, states, manifest.training))
+    files = list(files_below(folder))
+    states = _inspect(folder, sorted(filter(_is_image, files)), progress)
+    foreign = _foreign(folder, manifest, files, rows)
+    return (*tables, *foreign, *_compare(rows, states), *_misplaced(rows, states, manifest.training))
 
 
 def explain(path: Path) -> dict[str, str]:
@@ -90,6 +95,16 @@ def _rows(folder: Path, manifest: Manifest) -> tuple[dict[str, Row], list[Findin
     ]
     message = "a table of what is synthetic is missing or changed"
     return rows, list(_finding("changed-table", changed, message, _AGAIN))
+
+
+def _foreign(folder: Path, manifest: Manifest, files: Iterable[str], rows: Iterable[str]) -> Iterator[Finding]:
+    """What is not ours and changes how the folder is loaded."""
+    tables = [path for path in files if PurePosixPath(path).name in LOADED and path not in manifest.files]
+    message = "a table that we did not write, and that load_dataset reads in place of ours"
+    yield from _finding("foreign-table", tables, message, "move it out of the folder")
+    ours = {str(above) for path in (*rows, *manifest.files) for above in PurePosixPath(path).parents}
+    message = "a folder that we did not make: ImageFolder takes it for a class"
+    yield from _finding("foreign-folder", set(folders_below(folder)) - ours, message, "move it out of the folder")
 
 
 def _is_image(path: str) -> bool:

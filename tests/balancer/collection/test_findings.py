@@ -12,6 +12,7 @@ from balancer.collection.scan import scan
 from tests.support.scan_faults import (
     PATIENT,
     PLANTS,
+    copy_altered,
     every,
     first,
     framed,
@@ -141,3 +142,14 @@ def test_the_message_of_a_wrong_extension_counts_the_formats(clean):
     wrong = [finding for finding in scan(clean, PATIENT).findings if finding.kind == "wrong-extension"]
     assert wrong[0].message == "named otherwise than they are: 3 JPEG called .png"
     assert len(wrong[0].paths) == 3
+
+
+@pytest.mark.parametrize("copy", ["exact", "brightened"])
+def test_the_same_image_in_two_classes_and_two_parts_is_a_leak_too(clean, copy):
+    image = first(clean, "train", "normal")
+    if copy == "exact":
+        shutil.copy(image, clean / "test" / "nodule" / f"{image.stem}-copy.png")
+    else:
+        copy_altered(image, clean / "test" / "nodule" / f"{image.stem}-copy", copy)
+    near = "" if copy == "exact" else "near-"
+    assert {f"{near}leak", f"{near}label-conflict"} <= kinds(deep(clean))

@@ -138,6 +138,18 @@ def test_verify_finds_an_orphan_and_ignores_what_is_no_image(out):
     assert kinds(out) == {"orphan-file": ["val/NORMAL/new.png"]}
 
 
+@pytest.mark.parametrize("name", ["train/metadata.csv", "metadata.jsonl", "metadata.csv", "train/NODULE/metadata.csv"])
+def test_verify_finds_a_table_that_a_loader_would_read_in_place_of_ours(out, name):
+    (out / name).write_text("file_name,label\nNODULE/p0000-0.png,NORMAL\n")
+    assert kinds(out) == {"foreign-table": [name]}
+
+
+@pytest.mark.parametrize("name", ["train/.ipynb_checkpoints", "val/EFFUSION"])
+def test_verify_finds_a_folder_that_a_loader_would_take_for_a_class(out, name):
+    (out / name).mkdir()
+    assert kinds(out) == {"foreign-folder": [name]}
+
+
 def test_verify_finds_one_changed_byte(out):
     path = out / "test" / "NORMAL" / "p1000-0.png"
     content = bytearray(path.read_bytes())
