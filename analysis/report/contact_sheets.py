@@ -13,6 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 from balancer.errors import ImageError
 from balancer.files import write_whole
 from balancer.imaging.decode import GreyImage, read_grey, resize
+from balancer.store.state_dir import locked
 
 if TYPE_CHECKING:
     from balancer.filling.external_import import ImportResult
@@ -87,8 +88,9 @@ def _save(workspace: Workspace, name: str, sheet: Image.Image) -> Path:
     """Put a picture for people into the state folder, whole or not at all."""
     buffer, reports = io.BytesIO(), workspace.state.reports
     sheet.save(buffer, "PNG")
-    reports.mkdir(exist_ok=True)
-    write_whole(reports / name, buffer.getvalue())
+    with locked(workspace.state):
+        reports.mkdir(exist_ok=True)
+        write_whole(reports / name, buffer.getvalue())
     return reports / name
 
 

@@ -63,7 +63,7 @@ def screen_external(
     Raises:
         CollectionError: the folder has no class folder, or is not apart from the collection.
     """
-    with workspace.session(write=False) as session, _scratch(session) as own:
+    with workspace.session(write=True) as session, _scratch(session) as own:
         profile = resolve_profile(session.collection, session.split, session.ledger, remember=False)
         records, source = load_records(session.ledger, session.collection), portable(folder, session.state)
         found = _check(session, folder, records, {}, source, progress)

@@ -9,7 +9,7 @@ import typer
 
 from balancer.cli.console import here, message, result, shown
 from balancer.cli.origins import commands_behind, fold_order
-from balancer.errors import BalanceError, OutputError
+from balancer.errors import BalanceError, OutputError, StateError
 from balancer.text import printable, size_of
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def report(
     from analysis.report.page import make_page
     from balancer.files import write_whole
 
-    with here().session(write=False) as session:
+    with here().session(write=out is None) as session:
         place = out or session.state.reports / PAGE
         _require_place(place, session)
         balanced = folder or session.balanced_folder()
@@ -63,17 +63,20 @@ def keep_result(folder: Path, name: str, found: Mapping[str, Any]) -> None:
     from analysis.report.data import OF_FOLDER
     from balancer.dataset.metadata_files import MANIFEST
     from balancer.files import sha256_if_there, write_whole
+    from balancer.store.state_dir import locked
 
     try:
         with here().session(write=False) as session:
             usual = session.balanced_folder()
             if usual is None or usual.resolve() != folder.resolve():
                 return
-            session.state.reports.mkdir(exist_ok=True)
             content = {**found, OF_FOLDER: sha256_if_there(folder / MANIFEST)}
-            write_whole(session.state.reports / name, json.dumps(content, indent=1).encode())
-    except (BalanceError, OSError):
-        return
+            with locked(session.state):
+                session.state.reports.mkdir(exist_ok=True)
+                write_whole(session.state.reports / name, json.dumps(content, indent=1).encode())
+    except (BalanceError, OSError) as error:
+        if isinstance(error, StateError) and "is at work" in error.found:
+            message(f"Not kept for the report: {printable(error.found)}; run it again later.")
 
 
 def _require_place(place: Path, session: Session) -> None:

@@ -22,8 +22,12 @@ WRITING = {
     "unmerge": ("unmerge", "xrays-balanced"),
     "compare": ("compare", "--quick"),
     "purge": ("purge", "--yes"),
+    "screen": ("screen", "xrays"),
+    "report": ("report",),
+    "prompts --sample": ("prompts", "--sample", "--model", "nowhere"),
 }
-READING = {"power", "prompts", "screen", "probe", "quality", "report", "verify", "explain", "doctor", "fetch"}
+READING = {"power", "prompts", "verify", "explain", "doctor", "fetch"}
+KEEPING = {"probe", "quality"}  # print their result all the same, and say that it was not kept
 ANSWERING = {"review"}  # takes the lock for each answer: tests/analysis/review/test_verdicts.py
 
 
@@ -34,22 +38,27 @@ def work(tmp_path, xrays, monkeypatch):
     return tmp_path
 
 
-def test_every_command_is_known_to_write_or_not():
-    commands = {str(command.callback.__name__) for command in app.registered_commands}
-    assert commands == {each.partition(" ")[0] for each in WRITING} | READING | ANSWERING
-
-
-@pytest.mark.parametrize("arguments", WRITING.values(), ids=list(WRITING))
-def test_the_second_of_two_is_refused_with_the_firsts_process_id(work, arguments):
+def start_holding(folder):
+    """Another process that holds the lock until its input ends."""
     program = (
         "import sys; from pathlib import Path; from balancer.store.state_dir import State, locked\n"
         "with locked(State(Path('.balance'))): print(flush=True); sys.stdin.read()"
     )
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-    first = subprocess.Popen(
-        [sys.executable, "-c", program], env={**os.environ, "PYTHONPATH": ":".join(sys.path)}, **pipes
-    )
-    first.stdout.readline()
+    environment = {**os.environ, "PYTHONPATH": ":".join(sys.path)}
+    holder = subprocess.Popen([sys.executable, "-c", program], cwd=folder, env=environment, **pipes)
+    holder.stdout.readline()
+    return holder
+
+
+def test_every_command_is_known_to_write_or_not():
+    commands = {str(command.callback.__name__) for command in app.registered_commands}
+    assert commands == {each.partition(" ")[0] for each in WRITING} | READING | KEEPING | ANSWERING
+
+
+@pytest.mark.parametrize("arguments", WRITING.values(), ids=list(WRITING))
+def test_the_second_of_two_is_refused_with_the_firsts_process_id(work, arguments):
+    first = start_holding(work)
     before = sorted(work.rglob("*"))
     refused = CliRunner().invoke(app, arguments).exception
     assert isinstance(refused, StateError), refused
@@ -89,3 +98,17 @@ def test_a_block_within_a_block_holds_the_same_lock(work):
             pass
         assert f"process {os.getpid()} is at work" in second(work)
     assert second(work) == ""
+
+
+def test_a_result_that_cannot_be_kept_is_said(work, capsys):
+    from balancer.cli.commands.report import keep_result
+
+    folder = work / "xrays-balanced"
+    folder.mkdir()
+    holder = start_holding(work)
+    keep_result(folder, "probe.json", {"found": 1})
+    assert f"Not kept for the report: process {holder.pid} is at work in it" in capsys.readouterr().err
+    assert not (work / ".balance" / "reports" / "probe.json").exists()
+    holder.communicate()
+    keep_result(folder, "probe.json", {"found": 1})
+    assert (work / ".balance" / "reports" / "probe.json").exists()
