@@ -29,6 +29,7 @@ from balancer.dataset.metadata_files import (
 )
 from balancer.errors import OutputError
 from balancer.files import sha256_if_there, sha256_of, write_whole
+from balancer.imaging.pixel_hash import digest_of
 from balancer.jobs import Candidate, Verdict
 from balancer.parallel import cores
 from balancer.splits.split import Split
@@ -116,7 +117,7 @@ def merge(
     """
     _require_apart(out, collection.root, "the collection")
     out = out.resolve()
-    layout = plan_layout(collection, split, accepted)
+    layout = plan_layout(collection, split, _with_pixels(accepted))
     try:
         staging.recover(out)
         rebuilt = _build(layout, out, collection.root.resolve().name, facts, progress)
@@ -129,6 +130,19 @@ def merge(
     synthetic = Counter(entry.label for entry in layout.entries if entry.made)
     counts = {label: synthetic[label] for label in layout.labels}
     return MergeReport(out, out / layout.training, len(layout.entries) - synthetic.total(), counts, rebuilt)
+
+
+def _with_pixels(accepted: Sequence[tuple[Candidate, Verdict]]) -> list[tuple[Candidate, Verdict]]:
+    """The same, with hashes of grey values where none was taken when the image was made."""
+
+    def complete(each: tuple[Candidate, Verdict]) -> tuple[Candidate, Verdict]:
+        candidate, verdict = each
+        if candidate.pixels or not candidate.path.is_file():  # what is gone is told of by its name
+            return each
+        return replace(candidate, pixels=digest_of(candidate.path)), verdict
+
+    with ThreadPoolExecutor(cores()) as pool:
+        return list(pool.map(complete, accepted))
 
 
 def unmerge(folder: Path) -> int:

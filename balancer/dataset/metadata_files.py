@@ -229,7 +229,7 @@ def _provenance(path: str, sha256: str, candidate: Candidate, verdict: Verdict) 
     known = {} if job is None else {**_job(job), **_config(job), **_method(job)}
     return {
         **dict.fromkeys(_PROVENANCE_COLUMNS, ""),
-        **{"file": path, "label": candidate.label, "sha256": sha256},
+        **{"file": path, "label": candidate.label, "sha256": sha256, "pixels_sha256": candidate.pixels},
         **{"generator": "external" if job is None else "balance", **_origin(candidate)},
         **{name: "" if value is None else str(value) for name, value in known.items()},
         **{"decision": verdict.decision, "reviewer": verdict.reviewer},
@@ -291,6 +291,7 @@ _PROVENANCE_COLUMNS = (
         "file",
         "label",
         "sha256",
+        "pixels_sha256",
         "generator",
         "original_file",
         "original_sha256",

@@ -15,6 +15,7 @@ from balancer.dataset.metadata_files import (
     TABLE,
     Manifest,
     Row,
+    provenance_rows,
     read_manifest,
     read_provenance_row,
     read_table,
@@ -25,6 +26,7 @@ from balancer.dataset.xmp import read_provenance
 from balancer.errors import ImageError, OutputError
 from balancer.files import sha256_if_there
 from balancer.imaging.decode import EXTENSIONS
+from balancer.imaging.pixel_hash import digest_of
 from balancer.parallel import cores
 
 LOADED = ("metadata.csv", "metadata.jsonl", TABLE)
@@ -62,8 +64,10 @@ def verify(folder: Path, progress: Progress = lambda done, total: None) -> tuple
     return (*tables, *foreign, *_compare(rows, states), *_misplaced(rows, states, manifest.training))
 
 
-def explain(path: Path) -> dict[str, str]:
-    """Where one image comes from: from the balanced folder around it, else from what it says itself.
+def explain(path: Path, balanced: Path | None = None) -> dict[str, str]:
+    """Where one image comes from: from the balanced folder around it, or `balanced`, else from what it says itself.
+
+    A synthetic image that was saved again under another name is found there by its grey values.
 
     Raises:
         ImageError: the file is no readable image.
@@ -77,9 +81,11 @@ def explain(path: Path) -> dict[str, str]:
         )
     folder = next((above for above in path.resolve().parents if read_manifest(above) is not None), None)
     row = None if folder is None else _find_row(folder, path.resolve().relative_to(folder).as_posix())
-    if folder is None or row is None:
-        return _from_itself(path)
-    return _from_tables(folder, row)
+    if folder is not None and row is not None:
+        return _from_tables(folder, row)
+    places = [place for place in (folder, balanced) if place is not None and read_manifest(place) is not None]
+    same = (found for place in places for found in _same_pixels(place, path))
+    return next(same, None) or _from_itself(path)
 
 
 def _rows(folder: Path, manifest: Manifest) -> tuple[dict[str, Row], list[Finding]]:
@@ -168,6 +174,16 @@ def _find_row(folder: Path, path: str) -> Row | None:
         if not part or path.startswith(f"{part}/"):
             return next(read_table(folder, part, manifest, path[len(part) + 1 :] if part else path), None)
     return None
+
+
+def _same_pixels(folder: Path, path: Path) -> Iterator[dict[str, str]]:
+    """What is known of a synthetic image of a balanced folder that has the grey values of a file."""
+    digest = digest_of(path)
+    for known in provenance_rows(folder) if digest else ():
+        row = _find_row(folder, known.get("file", "")) if known.get("pixels_sha256") == digest else None
+        if row is not None:
+            source = f"its grey values, which are those of {known['file']} in the balanced folder"
+            yield {"file": path.name, "known from": source, **{**_from_tables(folder, row), "file": path.name}}
 
 
 def _from_tables(folder: Path, row: Row) -> dict[str, str]:

@@ -17,8 +17,8 @@ from balancer.collection.sources.folders import labelled_files
 from balancer.dataset.metadata_files import read_manifest
 from balancer.dataset.xmp import SYNTHETIC, read_provenance
 from balancer.errors import BalanceError, CollectionError, ImageError
-from balancer.filling.pixel_hash import pixel_digest
 from balancer.imaging.decode import read_grey
+from balancer.imaging.pixel_hash import pixel_digest
 from balancer.jobs import Candidate, external_id
 from balancer.parallel import cores
 

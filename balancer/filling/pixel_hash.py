@@ -1,34 +1,18 @@
-"""Whether two files show the same image pixel for pixel, whatever their format, depth, brightness or metadata."""
+"""Which images of the collection are the same as others, pixel for pixel."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Collection as Container
 from concurrent.futures import ThreadPoolExecutor
 
-import numpy as np
-
 from balancer.collection.scan import Collection, Progress
 from balancer.errors import ImageError
-from balancer.imaging.decode import GreyImage, read_grey
+from balancer.imaging.decode import read_grey
+from balancer.imaging.pixel_hash import pixel_digest
 from balancer.parallel import cores
 from balancer.store.database import Ledger
 
 _AT_ONCE = 512
-
-
-def pixel_digest(grey: GreyImage) -> str:
-    """The SHA-256 of an image's size and of the ranks of its grey values.
-
-    Ranks stay as they are when a file of 16 bits is made of one of 8, and when brightness, contrast or gamma change.
-
-    >>> grey = np.array([[10, 20, 40]], np.uint8)
-    >>> pixel_digest(grey) == pixel_digest(grey * 2 + 7) != pixel_digest(grey.T)
-    True
-    """
-    height, width = grey.shape
-    ranks = (np.cumsum(np.bincount(grey.ravel(), minlength=256) > 0) - 1).astype(np.uint8)
-    return hashlib.sha256(f"{width}x{height}:".encode() + ranks[grey].tobytes()).hexdigest()
 
 
 def collection_pixel_hashes(

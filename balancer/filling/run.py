@@ -27,6 +27,7 @@ from balancer.filling.screening import (
 from balancer.generators.protocol import ImageGenerator
 from balancer.generators.scheduler import edit_steps
 from balancer.imaging.decode import GreyImage, encode, resize
+from balancer.imaging.pixel_hash import digest_of
 from balancer.jobs import Candidate, Job, batch_ranges
 from balancer.parallel import cores
 from balancer.planning import Plan
@@ -196,7 +197,7 @@ class _FillRun:
             image = self.histograms.match_intensity(image, job.method.reference)
         content = encode(image, job.output, make_xmp(job.label, job))
         path = self.store / f"{job.id}{job.output.extension}"
-        return Candidate(job.label, path, store_bytes(path, content), job)
+        return Candidate(job.label, path, store_bytes(path, content), job, pixels=digest_of(path))
 
 
 def _run_round(

@@ -69,14 +69,17 @@ def explain(workspace: Workspace, settings: ExplainSettings) -> Explanation:
     >>> explain(Workspace.open(folder), ExplainSettings(next(balanced.rglob("syn-*")))).facts["what"]
     'synthetic'
     """
-    return Explanation(folder.explain(_file(workspace, settings.file)))
+    return Explanation(folder.explain(_file(workspace, settings.file), _balanced(workspace)))
 
 
 def _file(workspace: Workspace, file: Path) -> Path:
-    if file.exists() or file.is_absolute() or workspace.is_new:
-        return file
+    balanced = None if file.exists() or file.is_absolute() else _balanced(workspace)
+    return balanced / file if balanced is not None and (balanced / file).is_file() else file
+
+
+def _balanced(workspace: Workspace) -> Path | None:
+    """The last fill's balanced folder, if there is one."""
     try:
-        there = workspace.balanced_folder() / file
-    except BalanceError:  # the message about a file that is not there says more
-        return file
-    return there if there.is_file() else file
+        return None if workspace.is_new else workspace.balanced_folder()
+    except BalanceError:  # the message about a file that is not there, or not known, says more
+        return None

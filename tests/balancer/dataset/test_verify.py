@@ -6,6 +6,7 @@ import json
 import shutil
 from dataclasses import replace
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -246,6 +247,20 @@ def test_explain_outside_a_folder_knows_what_the_file_says(out, tmp_path):
         explain(shutil.copy(out / "val" / "NORMAL" / "p1000-0.png", tmp_path / "plain.png"))
     with pytest.raises(OutputError, match="no such file"):
         explain(tmp_path / "nowhere.png")
+
+
+@pytest.mark.parametrize("place", ["beside it", "elsewhere"])
+def test_explain_knows_a_synthetic_image_that_was_saved_again_by_its_pixels(out, tmp_path, place):
+    path = (out / "train" / "NODULE" if place == "beside it" else tmp_path) / "innocent.png"
+    with Image.open(synthetic(out)) as image:
+        Image.fromarray(np.asarray(image)).save(path)  # pixels alone: no mark goes with them
+    facts = explain(path, out)
+    assert facts["what"] == "synthetic"
+    assert facts["file"] == "innocent.png"
+    assert synthetic(out).relative_to(out).as_posix() in facts["known from"]
+    assert facts["job_id"] == explain(synthetic(out))["job_id"]
+    with pytest.raises(OutputError, match="does not prove"):
+        explain(shutil.copy(out / "val" / "NORMAL" / "p1000-0.png", tmp_path / "plain.png"), out)
 
 
 def test_provenance_has_every_field_and_no_formula(tmp_path):
