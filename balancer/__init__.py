@@ -74,6 +74,24 @@ if TYPE_CHECKING:
     from balancer.workspace.workspace import Workspace
 
 
+def _warn_of_another_analysis() -> None:
+    """Say where a folder of the user's hides the package that comes with this one: its names would just be missing."""
+    from importlib.util import find_spec
+    from pathlib import Path
+
+    ours, spec = Path(__file__).parents[1] / "analysis", find_spec("analysis")
+    places = [] if spec is None else [Path(each).resolve() for each in spec.submodule_search_locations or [spec.origin]]
+    if places and ours.resolve() not in places:
+        from warnings import warn
+
+        warn(
+            f"'import analysis' gives {places[0]}, which hides the package of that name that judges what balancer "
+            "makes. Rename it, or start Python in another folder.",
+            RuntimeWarning,
+            stacklevel=3,
+        )
+
+
 def __getattr__(name: str) -> Any:
     if name not in _HOME_OF:
         raise AttributeError(f"module 'balancer' has no attribute {name!r}")
@@ -82,3 +100,6 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return __all__
+
+
+_warn_of_another_analysis()

@@ -123,7 +123,11 @@ def test_balancer_imports_beside_a_users_own_analysis_folder(tmp_path):
     (tmp_path / "analysis" / "__init__.py").write_text("raise RuntimeError('not yours')")
     program = "import balancer.filling.run, balancer.dataset.merge, balancer.dataset.verify, balancer.cli.app"
     environment = {"PYTHONPATH": f"{tmp_path}:{ROOT}", "PATH": ""}
-    subprocess.run([sys.executable, "-c", program], cwd=tmp_path, env=environment, check=True)
+    command = [sys.executable, "-c", program]
+    ended = subprocess.run(command, cwd=tmp_path, env=environment, check=True, capture_output=True, text=True)
+    assert f"'import analysis' gives {tmp_path / 'analysis'}, which hides the package" in ended.stderr
+    ended = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
+    assert ended.stderr == ""
 
 
 def test_no_module_outgrows_the_head():
