@@ -80,7 +80,8 @@ def _warn_of_another_analysis() -> None:
     from pathlib import Path
 
     ours, spec = Path(__file__).parents[1] / "analysis", find_spec("analysis")
-    places = [] if spec is None else [Path(each).resolve() for each in spec.submodule_search_locations or [spec.origin]]
+    where = [] if spec is None else spec.submodule_search_locations or [str(spec.origin)]
+    places = [Path(each).resolve() for each in where]
     if places and ours.resolve() not in places:
         from warnings import warn
 
