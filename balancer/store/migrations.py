@@ -9,7 +9,6 @@ from __future__ import annotations
 import sqlite3
 import zlib
 from collections.abc import Mapping
-from datetime import UTC, datetime
 
 from balancer.errors import StateError
 from balancer.store.faults import damaged
@@ -161,8 +160,7 @@ def missing(base: sqlite3.Connection) -> list[str]:
 
 def script_of(names: list[str]) -> str:
     """SQL that applies these steps, all or none, and records by name what was applied."""
-    at = datetime.now(UTC).isoformat(timespec="seconds")
-    lines = ["BEGIN IMMEDIATE;", "CREATE TABLE IF NOT EXISTS migrations (name TEXT PRIMARY KEY, at TEXT);"]
+    lines = ["BEGIN IMMEDIATE;", "CREATE TABLE IF NOT EXISTS migrations (name TEXT PRIMARY KEY);"]
     lines += [MIGRATIONS[name] for name in names]
-    lines += [f"INSERT OR IGNORE INTO migrations (name, at) VALUES ('{name}', '{at}');" for name in MIGRATIONS]
+    lines += [f"INSERT OR IGNORE INTO migrations (name) VALUES ('{name}');" for name in MIGRATIONS]
     return "\n".join([*lines, f"PRAGMA user_version = {len(MIGRATIONS)};", "COMMIT;"])

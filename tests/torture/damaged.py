@@ -1,8 +1,8 @@
 """Damage the ledger in every way a disk can, and demand that it is found, set aside and made anew without guessing.
 
 `python -m tests.torture.damaged 200` flips that many pages beside the other damages; names after it choose some.
-`python -m tests.torture.damaged --found 20000` only looks whether so many flipped pages and bytes are found. Every page
-must be; bytes within a text may not be, since SQLite keeps no sums: it says how many.
+`python -m tests.torture.damaged --found 20000` only looks whether so many flipped pages and bytes are found. Every one
+must be that changes what a row says: each has a checksum.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from balancer.errors import StateError
 from balancer.store.database import Ledger
 from balancer.store.review_log import NAME
 from balancer.store.state_dir import State
@@ -118,12 +119,20 @@ def look(arena: Arena, rounds: int, flip: Callable[[Path, int], None]) -> Counte
         flip(damaged, number)
         if damaged.read_bytes() == content:
             continue
-        if set_aside_if_damaged(State(home)):
+        if _is_noticed(State(home)):
             found["found"] += 1
         else:
             found["harmless" if _rows(damaged) == rows else "not found"] += 1
     shutil.rmtree(home)
     return found
+
+
+def _is_noticed(state: State) -> bool:
+    """Whether it is set aside, or refused: a turned byte of the version may look like a newer one."""
+    try:
+        return set_aside_if_damaged(state) is not None
+    except StateError:
+        return True
 
 
 def _rows(path: Path) -> dict[str, list[str]]:
@@ -152,7 +161,9 @@ def main_found(rounds: int) -> None:
         pages = look(arena, rounds, _flip)
         print(f"pages: {dict(pages)}", flush=True)
         assert pages.keys() <= {"found", "harmless"}, pages
-        print(f"bytes: {dict(look(arena, rounds, _turn))}")
+        turned = look(arena, rounds, _turn)
+        print(f"bytes: {dict(turned)}")
+        assert turned.keys() <= {"found", "harmless"}, turned
 
 
 def main(flips: int, names: list[str]) -> None:
