@@ -11,6 +11,7 @@ from pathlib import Path
 from balancer.dataset.xmp import read_provenance
 from balancer.errors import ImageError
 from balancer.files import sha256_if_there, write_whole
+from balancer.imaging.pixel_hash import digest_of
 from balancer.jobs import Candidate, Job
 
 EXTENSION = ".sha256"
@@ -39,7 +40,7 @@ def verified_batch(store: Path, jobs: Sequence[Job]) -> list[Candidate] | None:
         sha256 = sums.get(path.name)
         if sha256 is None or sha256_if_there(path) != sha256 or _named(path, job.id) != job.id:
             return None
-        found.append(Candidate(job.label, path, sha256, job))
+        found.append(Candidate(job.label, path, sha256, job, pixels=digest_of(path)))
     return found
 
 

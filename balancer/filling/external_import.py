@@ -17,6 +17,7 @@ from balancer.filling.external_folder import DecodedFile
 from balancer.filling.recipe import OutputProfile
 from balancer.filling.screening import Judged, LabelRecords, Screen, is_accepted, screen_and_record, store_bytes
 from balancer.imaging.decode import encode, read_grey, resize
+from balancer.imaging.pixel_hash import digest_of
 from balancer.jobs import Candidate, ExternalOrigin, Verdict
 from balancer.parallel import cores
 from balancer.store.database import Ledger
@@ -157,7 +158,7 @@ class ExternalImporter:
         grey = resize(grey, *(output.size or _own_size(seen, self.profile.sizes_of(label))))
         path = self.store / f"{seen.id}{output.extension}"
         sha256 = store_bytes(path, encode(grey, output, make_xmp(label, None, composite=origin.composite)))
-        return Candidate(label, path, sha256, None, origin)
+        return Candidate(label, path, sha256, None, origin, digest_of(path))
 
 
 def format_key(profile: OutputProfile) -> str:

@@ -18,7 +18,7 @@ SCAN: Words = ("scan", "xrays", "--patient", r"(p\d+)-")
 FREE: Words = ("fill", "--target", "16", "--model", "free:4", "--batch-size", "4", "--no-screen")
 _SMALL: Words = ("--base", "base", "--batch-size", "2", "--rank", "4", "--learning-rate")
 _FEW: Words = ("--seeds", "2", "--steps", "2", "--size", "16", "--arm", "synthetic-all", "--workers", "1")
-_VOLATILE = {"checksum", "at", "scanned_at"}
+_VOLATILE = {"checksum", "at", "scanned_at", "place"}  # the arena is a copy: `place` is where it was scanned
 
 
 @dataclass(frozen=True, slots=True)
