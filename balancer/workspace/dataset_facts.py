@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from balancer import __version__
-from balancer.filling.screening import NO_SCREEN, USER_OVERRIDE, Judged
+from balancer.filling.screening import NO_SCREEN, TOO_FEW, USER_OVERRIDE, Judged
 
 if TYPE_CHECKING:
     from balancer.jobs import Verdict
@@ -50,9 +50,11 @@ def unscreened_reasons(judged: Sequence[Judged]) -> list[str]:
 
 
 def _reason(reason: str, verdict: Verdict) -> str:
-    """A reason with the override that let the image in all the same."""
+    """A reason, with what let the image in all the same."""
     if verdict.reviewer == NO_SCREEN:
         return reason
+    if verdict.reviewer == TOO_FEW:
+        return f"copies of patients not excluded, except exact ones: {reason.removeprefix(_COPY)}"
     return f"copies of patients not screened ({USER_OVERRIDE}): {reason.removeprefix(_COPY)}"
 
 

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 from balancer.filling.batch_checksums import has_checksums, verified_batch, write_checksums
 from tests.support.balanced_fixtures import make_candidate, make_job
 
@@ -9,7 +11,9 @@ def test_a_batch_is_found_as_it_was_written(tmp_path):
     assert not has_checksums(tmp_path, JOBS)
     write_checksums(tmp_path, batch)
     assert has_checksums(tmp_path, JOBS)
-    assert verified_batch(tmp_path, JOBS) == batch
+    found = verified_batch(tmp_path, JOBS)
+    assert [replace(each, pixels="") for each in found] == batch
+    assert all(each.pixels for each in found)
     assert (tmp_path / f"{JOBS[0].id}.sha256").read_text().startswith(f"{batch[0].sha256}  {batch[0].path.name}\n")
 
 

@@ -40,7 +40,7 @@ def test_of_the_other_classes_something_is_still_concluded(changes, stamp):
         ({"test": {"A": 9}}, "9; something can still be concluded of B .40 test images., C .50", "--label B"),
         ({"test": {"A": 0}}, "none; something can still be concluded of B", "--cross-fit 5"),
         ({"test": {"A": 9, "B": 9, "C": 9}}, "9; something can still be concluded of no class", "--cross-fit 5"),
-        ({"test": {"A": 0, "B": 0}}, r"C alone \(50 images\): nothing can be concluded of how well", "--test 0.2"),
+        ({"test": {"A": 0, "B": 0}}, r"C alone \(50 images\): nothing can be concluded about how well", "--test 0.2"),
         ({"test": {"A": 0, "B": 0, "C": 0}}, "none: nothing can be concluded", "--test 0.2"),
         ({"train": {"A": 0}}, "none, so that there is nothing to remedy", "--label B"),
         ({"train": {"A": 0, "B": 0}}, r"C alone \(50 images\)", "--cross-fit 5"),

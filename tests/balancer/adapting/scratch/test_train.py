@@ -352,7 +352,7 @@ def test_too_little_memory_even_for_one_image_is_an_error(
 
 
 def test_nothing_to_train_on_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(CollectionError, match="images in the training split"):
+    with pytest.raises(CollectionError, match="at least two training images"):
         train_from_scratch([], tmp_path, PACK, TINY, tmp_path / "a", "")
 
 
