@@ -88,14 +88,3 @@ def browser():
         browser = driver.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_FLAGS)
         yield browser
         browser.close()
-
-
-KNOWN_FAILURES = frozenset((Path(__file__).parent / "known_failures.txt").read_text("utf-8").split())
-"""Tests that were red, or not run again, when the branches of the library, the database and the sources met."""
-
-
-@pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items):
-    for item in items:
-        if item.nodeid.split("[")[0] in KNOWN_FAILURES:
-            item.add_marker(pytest.mark.xfail(reason="named in tests/known_failures.txt: to be mended", strict=False))

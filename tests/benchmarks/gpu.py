@@ -179,7 +179,6 @@ def fill_speed(bench: Bench, batches: int, folder: Path) -> float:
                 runner=LocalRunner(),
                 make_generator=lambda: generator,
                 screen=accept_all,
-                usable=("accept",),
             )
 
     return wanted / bench.seconds(whole)

@@ -123,7 +123,6 @@ def bench_fill(folder: Path, images: int = 500) -> Iterator[Ratio]:
                 runner=LocalRunner(),
                 make_generator=lambda: timed,
                 screen=screen,
-                usable=("accept", "review"),
             )
         merge(collection, split, [each for rows in report.accepted.values() for each in rows], folder / "out", facts={})
         return report.made

@@ -55,6 +55,11 @@ def _spoil(name: str, content: bytes) -> Callable[[Path], object]:
     return lambda folder: (folder / name).write_bytes(content)
 
 
+def _move_collection(folder: Path) -> None:
+    forked.run(folder, SCAN)  # the folder is a copy: the collection is remembered where it is now
+    (folder / "xrays").rename(folder / "moved")
+
+
 def _no_room() -> None:
     shutil.disk_usage = lambda place: shutil._ntuple_diskusage(1 << 20, 1 << 20, 1 << 10)  # type: ignore[attr-defined]
 
@@ -79,7 +84,7 @@ _MORE: Words = (*FREE, "--target", "20")
 _UNMERGE: Words = ("unmerge", "xrays-balanced")
 FAULTS = {
     "no state folder": News("balance scan", spoil=lambda folder: shutil.rmtree(folder / ".balance")),
-    "collection gone": News("which is gone", spoil=lambda folder: (folder / "xrays").rename(folder / "moved")),
+    "collection gone": News("which is gone", spoil=_move_collection),
     "image changed": News("changed", _MORE, _spoil("xrays/NORMAL/p0000-0.png", b"other")),
     "image gone": News("no such file", _MORE, lambda folder: (folder / "xrays" / "NORMAL" / "p0000-0.png").unlink()),
     "ledger damaged": News("balance scan", spoil=_spoil(".balance/ledger.sqlite", b"garbage" * 999)),

@@ -52,7 +52,7 @@ def too_few_classes(root: Path, known: Sequence[str], listing: Listing) -> Colle
 def ways_out(listing: Listing) -> list[str]:
     """Commands that may read a folder rightly, the likeliest first."""
     found = [*_folder_within(listing), *_without_masks(listing), *_by_table(listing), *_by_pattern(listing)]
-    return found or ["point to the folder above the class folders: balance scan FOLDER"]
+    return [*found, "or point to the folder above the class folders: balance scan FOLDER"]
 
 
 def _scan(root: Path) -> str:
