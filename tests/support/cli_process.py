@@ -18,6 +18,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any, cast
 
+import psutil
+
 ROOT = Path(__file__).parents[2]
 POCKET = ROOT / "examples" / "pocket"
 AT_CANDIDATE, NOTED_IN, FORGOTTEN = "TESTS_SIGNAL_AT_CANDIDATE", "TESTS_NOTED_IN", "TESTS_FORGOTTEN"
@@ -92,6 +94,12 @@ def until(condition: Callable[[], object]) -> None:
     while not condition():
         assert time.monotonic() < end, "it does not come"
         time.sleep(0.02)
+
+
+def stopped(process: Process) -> None:
+    """Wait until a command has been stopped by the SIGSTOP that `at_candidate` asked for."""
+    until(lambda: process.poll() is not None or psutil.Process(process.pid).status() == psutil.STATUS_STOPPED)
+    assert process.returncode is None, process.communicate()[0]
 
 
 def environment(**changes: str) -> dict[str, str]:

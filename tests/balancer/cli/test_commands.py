@@ -19,7 +19,7 @@ from balancer.collection.scan import samples, with_hashes
 from balancer.store.database import Ledger
 from balancer.store.state_dir import find_state
 from tests.support.advised_commands import faults
-from tests.support.cli_process import apart, balance, finished, run, until
+from tests.support.cli_process import apart, balance, finished, run, stopped
 from tests.support.tiny_models import write_xrays
 
 PATIENT = ("--patient", r"(p\d+)-")
@@ -38,10 +38,6 @@ def run_json(folder, *arguments):
 def fill(folder, checkpoint, *options):
     command = ("fill", "--model", str(checkpoint), "--steps", "2", "--batch-size", "4", "--accept-unscreened")
     return run(folder, *command, *options)
-
-
-def candidates(folder):
-    return list((folder / ".balance").glob("candidates/[0-9a-f]*"))
 
 
 def test_scan_shows_counts_figures_and_patients(tmp_path, xrays):
@@ -449,7 +445,7 @@ def test_an_empty_class_is_a_finding(tmp_path, xrays):
 def test_a_second_fill_at_the_same_time_is_refused(work, checkpoint):
     model = ("--model", str(checkpoint), "--accept-unscreened")
     first = balance(work, "fill", "--target", "12", "--steps", "2", *model, at_candidate=signal.SIGSTOP)
-    until(lambda: candidates(work))
+    stopped(first)
     code, output = fill(work, checkpoint, "--target", "12")
     assert code == 2
     assert f"process {first.pid} is at work" in output
@@ -512,7 +508,7 @@ def test_a_disk_that_fills_up_meanwhile_is_a_message_and_loses_nothing(tmp_path,
     command = (*command, "--accept-unscreened")
     run(small_disk, "scan", str(xrays))
     process = balance(small_disk, *command, at_candidate=signal.SIGSTOP)
-    until(lambda: candidates(small_disk))
+    stopped(process)
     leave(small_disk, 0)
     process.send_signal(signal.SIGCONT)
     output, _ = process.communicate()
