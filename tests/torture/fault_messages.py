@@ -140,7 +140,7 @@ def read_out(arena: Arena, name: str) -> str:
     assert "Traceback" not in ended.output, f"{name}: {ended.said}"
     assert news.code != 2 or all(part in ended.output for part in PARTS), f"{name}: {ended.said}"
     assert list(faults(ended.output.rpartition("next:")[2])) == [], f"{name}: {ended.said}"
-    return ended.output[ended.output.find("balance: this cannot go on") if news.code == 2 else -200 :].strip()
+    return ended.output[ended.output.find("balance: the command failed") if news.code == 2 else -200 :].strip()
 
 
 def main(names: list[str]) -> None:

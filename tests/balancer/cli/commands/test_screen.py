@@ -317,7 +317,7 @@ def test_fill_and_images_from_elsewhere_are_merged_together(filled):
 
     rejected = {candidate.id for candidate in reject(work, "NODULE", 99)}
     done = run("merge")
-    assert "Short: NODULE lacks 5 of 5 that fill was to make: the same fill again makes more." in done.stderr
+    assert "Short: NODULE lacks 5 of 5" in done.stderr
     assert rejected.isdisjoint(path.stem[4:] for path in (work / "xrays-balanced").rglob("syn-*"))
     assert len(merged(work)) == 1
 
@@ -332,7 +332,7 @@ def test_screened_after_all_nothing_is_made_again(filled):
     process = balance(work, "fill", *options, "--retries", "0", "--accept-unscreened")
     output, _ = process.communicate()
     assert process.returncode in (0, 1), output
-    assert "Screened again, without being generated again: 8 images that another screen had seen." in output
+    assert "Screened again, but not generated again: 8 images" in output
     assert tree_hash(work / ".balance" / "candidates") == candidates
     assert "no-screen" not in json.dumps(marker(work))
 
