@@ -34,7 +34,7 @@ _HEADER = """\
 # and for faults in it with        balance prompts --pack THIS_FILE --check
 """
 _GAP = """\
-    # TO BE FILLED IN: what is seen in this class, in several wordings, one to a line; until then this file is refused
+    # TO BE FILLED IN: what is seen in this class, in several wordings, one per line; until then this file is refused
     findings:
       -"""
 
@@ -73,14 +73,14 @@ def write_new_pack(path: Path, packs: Mapping[str, TemplatePack], collection: Pa
         OSError: it cannot be written.
     """
     if os.path.lexists(path):
-        raise _refused("a new file", f"{path.name}, which is there already", "name another file")
+        raise _refused("a new file", f"{path.name}, which exists already", "name another file")
     if not path.parent.is_dir():
-        raise _refused("a folder to write the file into", f"no folder {path.parent}", "make the folder first")
+        raise _refused("an existing folder for the file", f"no folder {path.parent}", "create the folder first")
     if path.resolve().is_relative_to(collection.resolve()):
-        found = f"{path.name} in {collection.name}, the collection, which no command writes to"
-        raise _refused("a file outside of the collection", found, "name a file elsewhere")
+        found = f"{path.name} in {collection.name}, the collection, which balance never changes"
+        raise _refused("a file outside the collection", found, "choose a file in another folder")
     if path.suffix.lower() not in (".yaml", ".yml"):
-        known = " (and a file without an ending could be taken for a packaged pack)" if str(path) in PACKS else ""
+        known = " (a name without an extension could mean a packaged pack)" if str(path) in PACKS else ""
         raise _refused("a file name that ends in .yaml", f"{path.name}{known}", f"name it {path.stem}.yaml")
     write_whole(path, draft_pack(packs).encode("utf-8"))
 

@@ -9,7 +9,7 @@ import typer
 
 from balancer.cli.console import here, message, result, shown
 from balancer.cli.origins import commands_behind, fold_order
-from balancer.errors import BalanceError, OutputError, StateError
+from balancer.errors import BalanceError, OutputError, StateInUse
 from balancer.text import printable, size_of
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def keep_result(folder: Path, name: str, found: Mapping[str, Any]) -> None:
                 session.state.reports.mkdir(exist_ok=True)
                 write_whole(session.state.reports / name, json.dumps(content, indent=1).encode())
     except (BalanceError, OSError) as error:
-        if isinstance(error, StateError) and "is at work" in error.found:
+        if isinstance(error, StateInUse):
             message(f"Not kept for the report: {printable(error.found)}; run it again later.")
 
 
