@@ -30,7 +30,7 @@ def private_umask(environment: Mapping[str, str] = os.environ) -> int:
     raise StateError(
         needed=f"a umask in {UMASK} that keeps the owner's own permissions",
         found=repr(asked),
-        next_step=f"for a group that may read: export {UMASK}=027; for the owner alone: unset {UMASK}",
+        next_step=f"for a group that may read: export {UMASK}=027; for the owner only: unset {UMASK}",
     )
 
 

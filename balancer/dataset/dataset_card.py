@@ -101,7 +101,7 @@ def _facts(facts: Mapping[str, str]) -> str:
 _INTRODUCTION = """\
 X-rays of a labelled collection, copied byte for byte, and synthetic X-rays that were added to its rarer classes.
 **For research. Not for diagnosis, and not for training of anything that diagnoses without a test on real images that
-no synthetic image stems from.**"""
+no synthetic image was made from.**"""
 
 _RECOGNISING = """\
 Synthetic images are only in the training folder. Each is named `syn-...`, has `is_synthetic` set in

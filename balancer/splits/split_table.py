@@ -110,7 +110,7 @@ def _check(parts: pd.Series, collection: Collection) -> None:
     missing = parts.index[parts.isna()]
     if len(missing):
         found = f"{len(missing)} images without a split: {_some(missing)}"
-        raise _wrong("a part for each image of the collection", found, "add rows for them")
+        raise _wrong("a split for each image of the collection", found, "add rows for them")
     _check_groups(parts, collection)
     labels = collection.images["label"]
     for part in ("train", *sorted(set(parts) - {"train"})):

@@ -113,7 +113,7 @@ MIGRATIONS: Mapping[str, str] = {
         );
         CREATE INDEX readings_of ON readings (collection, study);
         """,
-    "openings of the test part": """
+    "openings of the test split": """
         CREATE TABLE openings (
             collection TEXT, split TEXT, comparison TEXT, at TEXT, PRIMARY KEY (collection, split, comparison)
         ) WITHOUT ROWID;

@@ -114,7 +114,7 @@ def check_state(state: State) -> Check:
         return Check("privacy", "warn", found, "check that only you are listed under Properties, Security")
     if stat.S_IMODE(state.folder.stat().st_mode) & 0o077:
         return Check("privacy", "warn", f"{state.folder.name} can be read by others", f"chmod 700 {state.folder.name}")
-    return Check("privacy", "ok", f"{state.folder.name} is readable by its owner alone")
+    return Check("privacy", "ok", f"{state.folder.name} is readable only by its owner")
 
 
 def check_offline(environment: Mapping[str, str] = os.environ) -> Check:
@@ -187,7 +187,13 @@ def check_drawing(choice: Choice, device: str, prompt: Prompt, seconds: Callable
     config = settle_config(choice.checkpoint, choice.adapter, Sampling(batch_size=1, device=device))
     generator = StableDiffusion(choice.checkpoint, choice.file, config, device)
     each = _seconds_each(generator, "doctor", prompt, config)
-    checks = [Check("time", "ok", f"about {seconds(each)} an image of {config.width} px, {config.steps} steps, alone")]
+    checks = [
+        Check(
+            "time",
+            "ok",
+            f"about {seconds(each)} an image of {config.width} px, {config.steps} steps",
+        )
+    ]
     if choice.adapter is None:
         return checks
     return [Check("adapter", "ok", f"{choice.adapter.name} fits {choice.checkpoint.ref.name}"), *checks]
@@ -211,7 +217,7 @@ def check_family_drawing(family: Family, label: str, prompt: Prompt, seconds: Ca
 
     config = family_config(family, Sampling(batch_size=1))
     each = _seconds_each(family.generator, label, prompt, config)
-    return Check("time", "ok", f"about {seconds(each)} an image of {config.width} px, without other programs")
+    return Check("time", "ok", f"about {seconds(each)} an image of {config.width} px")
 
 
 def _seconds_each(generator: ImageGenerator, label: str, prompt: Prompt, config: GenerationConfig) -> float:

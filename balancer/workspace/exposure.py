@@ -82,7 +82,7 @@ def generator_exposure(session: Session, choice: Choice | None) -> str:
     if checkpoint not in made_here:
         base = printable(choice.checkpoint.ref.name)
         said.append(
-            f"base exposure unknown: the adapter learned here, but what its base {base} was trained on before is not "
-            "on record"
+            f"base exposure unknown: the adapter was trained here, but there is no record of what its base {base} was "
+            "trained on before"
         )
     return "; ".join(filter(None, said))

@@ -31,7 +31,7 @@ _COMPARE = "balance compare"
 _WEAK = "weak baseline"
 _SERIES = {"free": 0, "synthetic": 1, "real": 2, "control": 4}
 _LEGEND = (
-    *(("triangle", "real images alone"), ("circle", "without synthetic images")),
+    *(("triangle", "only real images"), ("circle", "without synthetic images")),
     *(("square", "with synthetic images"), ("ring", "control")),
 )
 _COLUMNS = 6  # as many as fit on paper
@@ -184,7 +184,7 @@ def _difference_table(results: Results) -> Table:
         cells = [(figure(found.get(each), signed=True), chance(chances.get(each))) for each in metrics]
         rows.append([name, *(cell for pair in cells for cell in pair)])
     return Table(
-        "Each arm minus the reference [95%]; p for the two endpoints alone, corrected over the arms", header, rows
+        "Each arm minus the reference [95%]; p only for the two endpoints, corrected over the arms", header, rows
     )
 
 

@@ -233,30 +233,30 @@ _nobody = _of(lambda results: "")
 
 
 _TOPICS: tuple[tuple[str, Callable[[Facts], str]], ...] = (
-    ("Title and abstract say which kind of AI was used, and give design, methods, results and conclusion", _nobody),
-    ("Clinical background, and the role that is meant for the classifier", _nobody),
+    ("Title and abstract: kind of AI, design, methods, results and conclusion", _nobody),
+    ("Clinical background, and the intended use of the classifier", _nobody),
     (
         "Aims and hypotheses",
         _of(lambda r: f"Does adding synthetic images change {metric_in_words(r.primary)}?" if r.primary else ""),
     ),
     ("Design: retrospective or prospective; the goal of the study", _nobody),
     ("Sources of the images; places, dates, permission of an ethics board", _nobody),
-    ("Which patients and images were included, and which were not", _data),
+    ("Inclusion and exclusion of patients and images", _data),
     (
         "Preparation of the images",
-        lambda f: "Decoded to 8-bit grey, 16-bit files rescaled; resized as the settings say",
+        lambda f: "Decoded to 8-bit grey, 16-bit files rescaled; resized as in the settings",
     ),
     ("Duplicates, confounders and damaged files", _findings),
     ("De-identification", _nobody),
     ("Missing data", lambda f: "" if f.patients else "Patients are unknown"),
     ("How images were acquired: machines, views, protocols", _nobody),
-    ("Reference standard: its definition, its source, who annotated, and how well annotators agree", _nobody),
+    ("Reference standard: definition, source, annotators and their agreement", _nobody),
     ("How data were assigned to partitions", _partition),
     (
         "The level at which partitions are disjoint",
         lambda f: "Patient" if f.patients else "Image; patients are unknown",
     ),
-    ("Sample size, and what it can show", _of(lambda r: summary_of(r.power))),
+    ("Sample size and statistical power", _of(lambda r: summary_of(r.power))),
     ("The generator, its source and its settings", _generation),
     ("What the generator was trained on", lambda f: " ".join(f.learned)),
     ("Checks of the synthetic images, and rejected images", _screening),
@@ -279,14 +279,14 @@ _TOPICS: tuple[tuple[str, Callable[[Facts], str]], ...] = (
     ("Explanation of single predictions", _nobody),
     ("Test on internal data", _of(_tested)),
     ("Test on external data", _nobody),
-    ("Flow of patients; who was left out", _nobody),
+    ("Flow of patients, and exclusions", _nobody),
     ("Demographic and clinical characteristics of each partition", _demographics),
     ("Performance with intervals", _of(_performance)),
     ("Analysis of failures", _nobody),
     ("Limits of the study", lambda f: "; ".join([*stamps_of(f), *f.warnings])),
-    ("What it means for practice", _nobody),
-    ("Registration, protocol, and where code, data and weights can be had", _nobody),
-    ("Funding and interests", _nobody),
+    ("Implications for practice", _nobody),
+    ("Registration, protocol, and availability of code, data and weights", _nobody),
+    ("Funding and conflicts of interest", _nobody),
 )
 
 

@@ -83,7 +83,7 @@ def _page(card: Mapping[str, Any]) -> str:
 Images are {card["size"]} x {card["size"]} pixels, grey. Classes were sampled by the square root of their size; nothing
 was mirrored. Training: {training}, {minutes:.0f} minutes on {card["device"]}; {versions}.
 `card.json` holds the settings, the hash of every training file and of every weight file; `samples.png` shows what the
-checkpoint draws, a row for each class.
+checkpoint generates, a row for each class.
 
 ```python
 from diffusers import StableDiffusionPipeline

@@ -119,13 +119,13 @@ def _print_probe(found: Probe) -> None:
             [one.name, str(one.area), f"{one.p_value:.3f}", "yes" if one.alarms else "-"]
             for one in each.detectors[:_SHOWN]
         ]
-        result(table(["told apart by", "AUROC [95% for all]", "p", "alarm"], rows))
+        result(table(["distinguished by", "AUROC [95% for all]", "p", "alarm"], rows))
     result()
     for note in found.left_out:
         result(f"Left out: {printable(note)}" if "unknown" not in note else f"Note: {printable(note)}")
     result(
-        f"Compared at {found.settings.side} px, out of fold by patient; p counts all detectors and classes, from "
-        f"{found.settings.permutations} exchanges of real and synthetic. AUROC 0.5 is chance, 1 is always."
+        f"Compared at {found.settings.side} px, out of fold by patient. p is for all detectors and classes, from "
+        f"{found.settings.permutations} permutations of real and synthetic. AUROC 0.5 is chance level, 1 is perfect."
     )
 
 
@@ -141,10 +141,12 @@ def _print_quality(found: Quality) -> None:
         for name, value, same in ((name, value, each.reference[name]) for name, value in each.figures.items())
     ]
     result()
-    result(table(["class and figure", "real to synthetic [95%]", "real to real", "a side"], rows))
+    result(table(["class and metric", "real to synthetic [95%]", "real to real", "a side"], rows))
     result(f"Measured in {printable(found.space)}. KID is 0 where nothing differs; FID is biased upwards by few images")
-    result("(compare it with real to real alone); precision: looks real; recall: every kind of real image is there.")
+    result("(compare it only with real to real). Precision: images look real. Recall: real images are covered.")
     for note in found.notes:
         result(f"Note: {printable(note)}")
     if not found.patients_known:
-        result("Note: patients are unknown: halves of the real images may share some, so real to real looks nearer.")
+        result(
+            "Note: patients are unknown. Both halves of the real images may contain the same patients, and look closer."
+        )

@@ -261,7 +261,7 @@ def _lacks(folder: Path, part: str) -> ModelError:
     return ModelError(
         needed=f"a complete Stable Diffusion folder, with {', '.join(WEIGHTED[:3])}, tokenizer and scheduler",
         found=f"{folder.name} lacks its {part}",
-        next_step="copy the whole model folder again, or name another: balance fill --model FOLDER",
+        next_step="copy the complete model folder again, or use another: balance fill --model FOLDER",
     )
 
 

@@ -29,7 +29,7 @@ def test_the_verdict_comes_first_then_the_fix_and_the_figures(filled):
     lines = done.stdout.splitlines()
     assert "be told from" in lines[0]
     assert "told apart by" in done.stdout
-    assert "p counts all detectors" in lines[-1]
+    assert "Compared at" in lines[-1]
 
 
 def test_as_json_and_another_model_is_not_taken_for_the_one_that_drew(filled, checkpoint):
