@@ -86,7 +86,7 @@ def _warn_of_another_analysis() -> None:
         from warnings import warn
 
         warn(
-            f"'import analysis' gives {places[0]}, which hides the package of that name that judges what balancer "
+            f"'import analysis' gives {places[0]}, which hides the package 'analysis' that is installed with balancer. "
             "makes. Rename it, or start Python in another folder.",
             RuntimeWarning,
             stacklevel=3,

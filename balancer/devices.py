@@ -23,8 +23,8 @@ def choose_device(name: str) -> str:
         torch.empty(1, device=name)
     except (RuntimeError, AssertionError) as error:
         raise ModelError(
-            needed="a device of this machine: cpu, cuda or mps",
-            found=f"--device {name}, which torch cannot use here",
+            needed="a device that this machine has: cpu, cuda or mps",
+            found=f"--device {name}, which torch cannot use on this machine",
             next_step="use --device auto",
         ) from error
     return name

@@ -5,7 +5,7 @@ BalanceError              needed, found, next step: the three parts of every mes
 ├── CollectionError       the folder is not a labelled collection, or changed since it was scanned
 ├── TableError            a table of patients that cannot be read, or does not fit the images
 ├── ImageError            a file that cannot be read as an X-ray
-├── SplitError            the parts train, holdout, val and test cannot be made, or do not fit
+├── SplitError            the splits train, holdout, val and test cannot be made, or do not fit
 ├── PlanError             a target that names no class, or no number
 ├── PromptError           a template pack or prompt that cannot be used
 ├── ModelError            a checkpoint or adapter that cannot be used
@@ -16,7 +16,8 @@ BalanceError              needed, found, next step: the three parts of every mes
 ├── ComparisonError       what is there cannot be compared, or not honestly
 ├── OutputError           the balanced folder is not ours, or cannot be written
 └── StateError            `.balance` is missing, locked, damaged, or in a forbidden place
-    └── DamagedLedger     the ledger is not as it was written: `balance scan` makes a new one
+    ├── StateInUse        another command is using the state folder
+    └── DamagedLedger     the ledger is damaged: `balance scan` creates a new one
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ class ImageError(BalanceError):
 
 
 class SplitError(BalanceError):
-    """The parts of a collection cannot be made, or do not fit it."""
+    """The splits of a collection cannot be made, or do not fit it."""
 
 
 class PlanError(BalanceError):
@@ -98,5 +99,9 @@ class StateError(BalanceError):
     """The state folder is missing, locked, damaged, or in a forbidden place."""
 
 
+class StateInUse(StateError):
+    """Another command is using the state folder."""
+
+
 class DamagedLedger(StateError):
-    """The ledger is not as it was written; `balance scan` sets it aside and makes a new one."""
+    """The ledger is damaged; `balance scan` renames it and creates a new one."""

@@ -28,9 +28,9 @@ def private_umask(environment: Mapping[str, str] = os.environ) -> int:
     if re.fullmatch("0?0[0-7]{2}", asked):
         return int(asked, 8)
     raise StateError(
-        needed=f"a umask in {UMASK} that takes nothing from the owner",
+        needed=f"a umask in {UMASK} that keeps the owner's own permissions",
         found=repr(asked),
-        next_step=f"for a group that may read: export {UMASK}=027; for the owner alone: unset {UMASK}",
+        next_step=f"for a group that may read: export {UMASK}=027; for the owner only: unset {UMASK}",
     )
 
 
@@ -85,11 +85,11 @@ def read_plainly(path: Path, limit: int) -> bytes:
 
     Raises:
         OSError: it cannot be read.
-        ValueError: it is no plain file, or has more than `limit` bytes.
+        ValueError: it is not a regular file, or has more than `limit` bytes.
     """
     size = path.stat().st_size
     if not path.is_file():
-        raise ValueError("no plain file")
+        raise ValueError("not a regular file")
     if size > limit:
-        raise ValueError(f"{size:,} bytes, and at most {limit:,} are read")
+        raise ValueError(f"{size:,} bytes; the limit is {limit:,}")
     return path.read_bytes()

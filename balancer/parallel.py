@@ -168,7 +168,7 @@ def _received(end: Connection) -> Any:
         return end.recv()
     except EOFError as error:
         raise StateError(
-            needed="processes that decode images to the end",
-            found="one of them was ended, perhaps for want of memory",
-            next_step="close other programs and run the command again, as balance scan FOLDER",
+            needed="processes that finish decoding",
+            found="one of them was killed, perhaps because memory ran out",
+            next_step="close other programs and run the command again, such as balance scan FOLDER",
         ) from error

@@ -57,7 +57,7 @@ def make_plan(
         PlanError: nothing asked or a contradiction; a value that is no number, or names no class.
     """
     if not 0 < max_ratio < math.inf:
-        advice = "use --max-ratio 10, or a large number for hardly any cap"
+        advice = "use --max-ratio 10, or a large number for almost no limit"
         raise PlanError(needed="a finite ratio above 0", found=f"{max_ratio:g}", next_step=advice)
     missing = _missing(counts, targets, strategy, times)
     deficits = {label: min(missing[label], int(max_ratio * count)) for label, count in counts.items()}

@@ -62,7 +62,9 @@ def read_merged(folder: Path) -> Merged:
     manifest = require_manifest(folder)
     if manifest.unmerging:
         raise OutputError(
-            needed="a whole balanced folder", found="one that unmerge left half-way", next_step="balance fill"
+            needed="a complete balanced folder",
+            found="a folder from which unmerge has removed a part",
+            next_step="balance fill",
         )
     rows = list(read_rows(folder, manifest).values())
     training = [row for row in rows if _is_in(row, manifest.training)]
@@ -77,7 +79,7 @@ def read_merged(folder: Path) -> Merged:
         raise OutputError(
             needed="real images to compare with",
             found=f"{folder}: all {len(training)} training images are synthetic",
-            next_step="balance fill, which copies the real ones too",
+            next_step="balance fill, which also copies the real images",
         )
     return Merged(
         folder,

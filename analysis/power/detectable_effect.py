@@ -342,8 +342,8 @@ def _require_class(collection: Collection, split: Split, label: str | None, comm
     if chosen not in trained:
         raise SplitError(
             needed=f"training images of {chosen}",
-            found="none: no arm can learn it, so its recall is 0 in all of them, and nothing can be compared",
-            next_step="train on some of its patients: balance split --splits FILE; or try "
+            found="none: no arm can learn this class, so its recall is always 0, and nothing can be compared",
+            next_step="use some of its patients for training: balance split --splits FILE; or try "
             + _of_another(trained, command),
         )
     return chosen
@@ -351,12 +351,12 @@ def _require_class(collection: Collection, split: Split, label: str | None, comm
 
 def _no_test_images(collection: Collection, split: Split, label: str, command: str) -> SplitError:
     tested = set(collection.images.loc[split.paths("test"), "label"])
-    still = f"; differences of {', '.join(sorted(tested))} can still be shown" if tested else ""
-    advice = "to test on each of its patients: balance split --folds 5"
+    still = f"; differences of {', '.join(sorted(tested))} can still be detected" if tested else ""
+    advice = "to test on all of its patients: balance split --folds 5"
     return SplitError(
         needed=f"test images of {label}",
-        found=f"none: the test split can show nothing of it{still}",
-        next_step=f"{advice}; or judge another class: {_of_another(sorted(tested), command)}" if tested else advice,
+        found=f"none: the test split says nothing about this class{still}",
+        next_step=f"{advice}; or choose another class: {_of_another(sorted(tested), command)}" if tested else advice,
     )
 
 

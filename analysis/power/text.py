@@ -90,12 +90,18 @@ def notes(found: Power) -> list[str]:
     one, crossed = found.one_split, found.cross_fitted
     told = [*_about_few(found), *_about_auprc(found)]
     if crossed is None:
-        told.append("To test on every patient once, by models that never saw them: balance split --folds 5")
+        told.append(
+            "To test on every patient, with models that were not trained on that patient: balance split --folds 5"
+        )
     elif one.images and max(ratio := one.prevalence / crossed.prevalence, 1 / ratio) > _OTHER_SCALE:
-        told.append("The class has another share of the test split than of all images: the two AUPRC do not compare.")
+        told.append(
+            "The prevalence of the class differs between the test split and all images: do not compare the two AUPRC "
+            "values."
+        )
     if not found.patients_known:
         told.append(
-            "Patients are unknown, so each image counts as one: where patients have several, less is detectable."
+            "Patients are unknown, so each image counts as one patient. If patients have several images, less is "
+            "detectable."
         )
     return told
 
@@ -105,12 +111,13 @@ def assumptions_in_words(found: Power) -> list[str]:
     assumed = found.assumed
     low, high = assumed.discordant
     return [
-        f"Detectable: compare says that an arm so much better helps in {assumed.power:.0%} of simulated test sets "
-        f"(paired, by patient, 95% interval, {assumed.seeds} seeds); recall: exact paired test.",
-        f"Assumed: the baseline has AUROC {assumed.auroc:g}, between seeds +- {assumed.seed_auroc:g}; scores correlate "
-        f"by {assumed.correlation:g} between arms and by {assumed.resemblance:g} between images of a patient; two arms "
-        f"disagree on {low:.0%} to {high:.0%} of the images of the class, or on as many as they differ by; with more "
-        "patients of the class the other classes grow alike.",
+        f"Detectable: with this difference, compare says 'helps' in {assumed.power:.0%} of simulated test sets "
+        f"(paired, by patient, 95% interval, {assumed.seeds} seeds). Recall: exact paired test.",
+        f"Assumed: AUROC of the baseline {assumed.auroc:g}, between seeds +- {assumed.seed_auroc:g}. Correlation of "
+        "scores: "
+        f"{assumed.correlation:g} between arms, {assumed.resemblance:g} between images of a patient. Two arms "
+        f"disagree on {low:.0%} to {high:.0%} of the images of the class, or on as many as they differ by. With more "
+        "patients of the class, the other classes grow in proportion.",
     ]
 
 
@@ -126,14 +133,14 @@ def rounded(count: int) -> int:
 
 def _about_few(found: Power) -> list[str]:
     one, best, label = found.one_split, found.cross_fitted or found.one_split, found.label
-    nothing = "no difference is significant, however large"
+    nothing = "no difference can be significant"
     if best.patients < RARE_TEST_PATIENTS:
         return [
-            f"With {_counted(best.patients, 'test patient')} of {label} {nothing}: even five better of five have "
-            "p = 0.06. A comparison can only say that it cannot tell; of a larger class (--label) it may say more."
+            f"With {_counted(best.patients, 'test patient')} of {label} {nothing}: five improvements out of five give "
+            "p = 0.06. A comparison will say 'cannot tell'. Choose a larger class: --label."
         ]
     if one.patients < RARE_TEST_PATIENTS:
-        return [f"With {_counted(one.patients, 'test patient')} of {label} {nothing}: cross-fit instead."]
+        return [f"With {_counted(one.patients, 'test patient')} of {label} {nothing}. Use cross-fitting."]
     if one.images < TEST_IMAGES:
         each = f"one image moves its recall by {1 / one.images:.2f}"
         return [f"With {_counted(one.images, 'test image')} of {label} {each}: only large differences are detectable."]
@@ -143,13 +150,14 @@ def _about_few(found: Power) -> list[str]:
 def _about_auprc(found: Power) -> list[str]:
     one, best = found.one_split, found.cross_fitted or found.one_split
     if one.prevalence == 1:
-        return ["The test split has no image of another class: AUPRC has no meaning, only recall can be compared."]
+        return ["The test split has no image of another class: AUPRC is not defined, and only recall can be compared."]
     if one.base is not None and one.auprc is None:
-        return [f"From an AUPRC of {one.base:.2f} even a nearly perfect arm is too small a gain for this test split."]
+        return [f"From an AUPRC of {one.base:.2f} even an almost perfect arm is not detectable with this test split."]
     if best.base is not None and best.needed is None:
         return [
-            f"A gain of {found.difference:g} from an AUPRC of {best.base:.2f} is beyond a perfect arm, or smaller than "
-            "what the seeds alone make: raise --seeds of compare."
+            f"A gain of {found.difference:g} from an AUPRC of {best.base:.2f} is more than a perfect arm can reach, "
+            "or less than "
+            "the variation between seeds: use more --seeds in compare."
         ]
     return []
 

@@ -129,9 +129,7 @@ def _compare(
     few = [len(np.unique(sides.groups[side])) for side in (~sides.flags, sides.flags)]
     if min(few) < PROBE_PATIENTS:
         what = "patients" if merged.patients_known else "images"
-        why = (
-            f"cannot be said: {few[0]} {what} with real and {few[1]} with synthetic images; each needs {PROBE_PATIENTS}"
-        )
+        why = f"not known: {few[0]} {what} with real and {few[1]} with synthetic images; each needs {PROBE_PATIENTS}"
         return ClassProbe(label, *counts, unknown=why)
     flags = exchange_flags(sides.flags, sides.groups, settings.permutations, settings.seed)
     folds = make_folds(sides.groups, seed=settings.seed)
@@ -210,7 +208,7 @@ def _leans(
 ) -> tuple[Lean, ...]:
     """Whether classifiers rely on it, by each way that there is; p-values count the ways."""
     if len(merged.labels) < 2:
-        left_out.append("whether a classifier relies on it: there is but one class")
+        left_out.append("whether a classifier relies on it: there is only one class")
         return ()
     majority, minority = merged.largest, minority_classes(merged)
     found = []
@@ -242,7 +240,7 @@ def _retouched(merged: Merged, settings: ProbeSettings, autoencoder: Retouch | N
 def _synthetic(merged: Merged, pairs: Pairs, settings: ProbeSettings) -> tuple[Sides, Sides] | str:
     """Real images of both classes, and synthetic ones that no classifier has seen; or why there are none."""
     if not pairs.kept_out:
-        return "both classes need some"
+        return "both classes need such images"
     made = [pairs.kept_out[merged.largest], joined([pairs.kept_out[each] for each in minority_classes(merged)])]
     sides = []
     for real, some in zip(_looked_at(merged, settings), made, strict=True):

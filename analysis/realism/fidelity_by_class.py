@@ -50,8 +50,8 @@ class Quality:
         """What the figures leave open."""
         seen = [label for label, each in self.classes.items() if each is not None and label not in self.held_out]
         said = (
-            f"{', '.join(seen)}: compared with training images, since fewer than {HELD_OUT_IMAGES} validation images "
-            "are there: an image that copies one looks better than it is."
+            f"{', '.join(seen)}: compared with training images, because there are fewer than {HELD_OUT_IMAGES} "
+            "validation images. Copies of training images look too good."
         )
         return [said] if seen else []
 
@@ -116,16 +116,16 @@ def sentence(label: str, found: Fidelity | None) -> str:
     """
     if found is None:
         needed = f"half of the real and half of the synthetic images must be {FIDELITY_IMAGES}, of two patients or more"
-        return f"{label}: cannot be said: {needed}."
+        return f"{label}: not known: {needed}."
     farther = found.excess["kid"].low > 0
     unreal, fewer = (found.excess[name].high < 0 for name in ("precision", "recall"))
     parts = [
-        "farther from the real images than these are from each other"
+        "farther from the real images than real images are from each other"
         if farther
-        else f"no farther from the real images than these are from each other, as far as {found.images} a side can tell"
+        else f"not shown to be farther from the real images than these are from each other ({found.images} a side)"
     ]
-    parts += ["many look unlike any real one"] if unreal else []
-    parts += ["whole kinds of real images are missing"] if fewer else []
+    parts += ["many are unlike any real image"] if unreal else []
+    parts += ["some kinds of real images are missing"] if fewer else []
     return f"{label}: the synthetic images are " + "; ".join(parts) + "."
 
 

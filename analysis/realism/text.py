@@ -11,22 +11,24 @@ from analysis.realism.shortcut_reliance import LEVEL, Lean
 from analysis.statistics.intervals import Interval
 
 _KINDS = (
-    (("file format",), "several file formats lie side by side: convert the collection to one, then fill it"),
-    (("width", "height"), "pixel sizes differ: bring the collection to one size, then fill it"),
+    (("file format",), "the file formats differ: convert the collection to one format, then fill again"),
+    (("width", "height"), "the image sizes differ: resize the collection to one size, then fill again"),
     (
         ("noise", "frequencies", "compressed", "steps every", "texture"),
-        "fine detail differs: draw at the images' own size (balance fill --size), or train the model longer",
+        "fine detail differs: generate at the size of the real images (balance fill --size), or train the model longer",
     ),
     (
         ("border", "black", "white", "darkest", "brightest", "levels"),
-        "borders or grey levels differ: look at the contact sheet, and train the model longer",
+        "borders or grey levels differ: check the contact sheet, and train the model longer",
     ),
     (
         ("one pixel",),
-        "fixed places of the image differ, as with a mark: look for one in real and in synthetic images",
+        "fixed positions differ, as with a mark: look for a mark in real and in synthetic images",
     ),
 )
-_SHORTCUT = "give every class the same number: balance fill --symmetric, which makes the trace say less of the label"
+_SHORTCUT = (
+    "add the same number to every class, so that being synthetic does not reveal the label: balance fill --symmetric"
+)
 
 
 def verdict(found: Probe) -> str:
@@ -61,11 +63,13 @@ def report(found: Probe) -> dict[str, Any]:
 def _recognised(found: Probe) -> str:
     tested = [each for each in found.classes if each.detectors]
     if not tested:
-        return "Whether real can be told from synthetic cannot be said: " + _unknown(found.classes)
+        return "It is not known whether synthetic images can be distinguished from real ones: " + _unknown(
+            found.classes
+        )
     flagged = [each for each in tested if any(one.alarms for one in each.detectors)]
     if not flagged:
         names = ", ".join(each.label for each in tested)
-        return f"Real and synthetic {names} could not be told apart (p = {found.p_value:.3g} over all detectors)."
+        return f"Real and synthetic {names} could not be distinguished (p = {found.p_value:.3g} over all detectors)."
     return " ".join(map(_of_class, flagged))
 
 
@@ -80,9 +84,10 @@ def _of_class(found: ClassProbe) -> str:
     alarms = [each for each in found.detectors if each.alarms]
     clearest = max(alarms, key=lambda each: each.area.value)
     trace = _strongest(each for each in alarms if each.kind in ("trace", "position"))
-    giveaway = f" The clearest single giveaway is {trace.name} ({trace.area})." if trace else ""
+    giveaway = f" The clearest single feature is {trace.name} ({trace.area})." if trace else ""
     return (
-        f"Synthetic {found.label} can {_how_well(clearest.area.value)} be told from real: AUROC {clearest.area} by "
+        f"Synthetic {found.label} can {_how_well(clearest.area.value)} be distinguished from real: AUROC "
+        f"{clearest.area} by "
         f"{clearest.name}.{giveaway}"
     )
 
@@ -104,17 +109,18 @@ def _how_well(area: float) -> str:
 def _leaning(lean: Lean, minority: str) -> str:
     moved = f"{lean.plain:.0%} of plain and {lean.traced:.0%} of {lean.images} {lean.what}"
     shifts = (
-        f"beyond a control of duplicated real images ({lean.seeds} seeds), the trace moves images by "
+        f"compared with a control of duplicated real images ({lean.seeds} seeds), the trace moves images by "
         f"{_percent(lean.excess)} of the distance between the classes"
     )
     if not lean.is_known:
         return (
-            f"Whether a classifier relies on it cannot be said from {lean.what}: the control does not tell the classes "
-            "apart. Train longer (--steps)."
+            f"It is not known from {lean.what} whether a classifier relies on it: the control does not separate the "
+            "classes. "
+            "Train longer (--steps)."
         )
     if lean.leans:
-        return f"A classifier relies on it: it calls {moved} {minority}; {shifts}."
-    return f"A classifier is not shown to rely on it: it calls {moved} {minority}; {shifts}."
+        return f"A classifier relies on it: it classifies {moved} as {minority}; {shifts}."
+    return f"No classifier was shown to rely on it: it classifies {moved} as {minority}; {shifts}."
 
 
 def _percent(found: Interval) -> str:

@@ -137,14 +137,16 @@ def stale(results: Results | None, labels: Sequence[str], split_sha256: str, fol
     others = sorted((set(results.test) | set(results.train)) - set(labels))
     if others:
         names = ", ".join(others[:3]) + (", ..." if len(others) > 3 else "")
-        return [f"The comparison is of another collection: it has {names}, which this one lacks; {again}."]
+        return [
+            f"The comparison is of another collection: it has {names}, which this collection does not have; {again}."
+        ]
     measured = text(results.settings.get("split_sha256"))
     if measured and measured != split_sha256:
-        return [f"The comparison is stale: it was made with another split than the one in use; {again}."]
+        return [f"The comparison is out of date: it used another split than the current one; {again}."]
     made = text(results.settings.get("repeats"))
     if results.folds and made and fold_order and made != fold_order:  # of redraws the balanced folder tells
-        how = "its folds were made by another adapt or fill than the last ones"
-        return [f"The comparison is stale: {how}; {again}."]
+        how = "its folds used another adapt or fill than the last ones"
+        return [f"The comparison is out of date: {how}; {again}."]
     return []
 
 
@@ -162,12 +164,12 @@ def _stored(state: State, folder: Path | None) -> tuple[dict[str, dict[str, Any]
     for name, command in commands.items():
         found[name], fault = read_json(state.reports / name)
         if fault:
-            warnings.append(f"{name} is damaged ({fault}), and left out; make it again: balance {command}.")
+            warnings.append(f"{name} is damaged ({fault}) and was left out; run again: balance {command}.")
         measured = text(found[name].get(OF_FOLDER))
         if measured and measured != current:
             what = {METRICS: "comparison"}.get(name, command)
             again = _same_again(mapping(found[name].get("settings"))) if name == METRICS else f"balance {command}"
-            warnings.append(f"The {what} is stale: the balanced folder has changed since; run: {again}.")
+            warnings.append(f"The {what} is out of date: the balanced folder has changed; run: {again}.")
     return found, warnings
 
 
@@ -176,8 +178,8 @@ def _foreign_folder(manifest: Manifest | None, split: Split) -> list[str]:
         return []
     said = manifest.facts.get("split", "")
     if said and split.sha256 not in said and split.origin != "none":
-        return ["The balanced folder was made with another split than the one in use; fill again: balance fill."]
-    return ["The balanced folder was left half-way by unmerge: balance fill."] if manifest.unmerging else []
+        return ["The balanced folder was made with another split than the current one; run: balance fill."]
+    return ["unmerge has removed a part of the balanced folder; run: balance fill."] if manifest.unmerging else []
 
 
 def _counts(collection: Collection, split: Split) -> dict[str, dict[str, tuple[int, int]]]:

@@ -23,7 +23,7 @@ def read_json(path: Path) -> tuple[dict[str, Any], str]:
         found = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError):
         return {}, "it cannot be read"
-    return (found, "") if isinstance(found, dict) else ({}, "it holds no figures")
+    return (found, "") if isinstance(found, dict) else ({}, "it contains no results")
 
 
 def mapping(value: object) -> Mapping[str, Any]:

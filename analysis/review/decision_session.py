@@ -55,7 +55,9 @@ class ReviewDesk:
             return to_bytes(read_grey(self._reals[name]))
         candidate = self._case(name).candidate
         if not is_there(candidate.path, candidate.sha256):
-            raise Refusal(410, "This image is gone or changed since it was judged: balance fill makes it again.")
+            raise Refusal(
+                410, "This image is missing or changed since it was screened: balance fill generates it again."
+            )
         return to_bytes(read_grey(candidate.path))
 
     def nearest(self, name: str) -> dict[str, Any]:
@@ -107,7 +109,7 @@ class ReviewDesk:
             key = self._cases[name].key
             latest = ledger.history(self._journal.collection, key)[-1][1]
             if _said(latest) != _said(self._now[name]):
-                raise Refusal(409, f"{latest.reviewer} has judged this image since: judge it again instead.")
+                raise Refusal(409, f"{latest.reviewer} has judged this image in the meantime: judge it again instead.")
             ledger.add_verdict(self._journal.collection, key, earlier)
             self._before.pop()
             del self._now[name]

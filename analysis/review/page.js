@@ -66,7 +66,7 @@ function showAnswers() {
   element("label").textContent = now.label;
   element("image-caption").textContent = now.answer ? `You: ${SAID[now.answer]}` : blinded ? "" : "Synthetic";
   element("image-caption").className = now.answer ?? "";
-  if (element("prompt")) element("prompt").textContent = now.prompt ? `Asked for: ${now.prompt}` : "";
+  if (element("prompt")) element("prompt").textContent = now.prompt ? `Prompt: ${now.prompt}` : "";
   if (element("reasons")) showReasons(now.reasons);
   for (const button of document.querySelectorAll("[data-answer]")) press(button, button.dataset.answer === now.answer);
   for (const button of document.querySelectorAll("[data-question]")) {
@@ -164,7 +164,7 @@ function answer(kind) {
   inTurn(() => send("/answer", { id: now.id, ...fields })).catch((error) => {
     now.answer = before;
     show(cases.indexOf(now));
-    notice(`Not kept: ${error.message}`);
+    notice(`Not stored: ${error.message}`);
   });
   advance();
 }
@@ -224,7 +224,7 @@ async function send(path, fields) {
     } catch (error) {
       if (error.status !== 503) throw error;
       element("notice").dataset.waiting = "yes";
-      notice(`Waiting to keep your answer: ${error.message}`);
+      notice(`Waiting to store your answer: ${error.message}`);
       await new Promise((resolve) => setTimeout(resolve, 2000));
     }
   }
@@ -235,7 +235,7 @@ async function ask(path, request) {
   try {
     response = await fetch(path, request);
   } catch {
-    throw new Error("balance has ended. What you had answered is kept: start balance review again to go on.");
+    throw new Error("balance has ended. Your answers are stored. To continue, start balance review again.");
   }
   if (response.ok) return response;
   const said = await response.json().catch(() => ({ why: `the server answered ${response.status}` }));

@@ -154,7 +154,7 @@ def _listen(port: int) -> socket.socket:
         raise ReviewError(
             needed=f"a free port on {HOST}",
             found=f"{port}: {getattr(error, 'strerror', None) or error}",
-            next_step="choose another, or leave --port out: a free one is taken",
+            next_step="choose another port, or leave --port out to use a free one",
         ) from error
     return listener
 

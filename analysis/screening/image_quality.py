@@ -20,7 +20,7 @@ ENOUGH = 100
 """With fewer real images than this only what is plainly broken is rejected: their own range is not known."""
 _SAMPLED = 200
 _REASONS = {
-    "contrast": ("blank or flat: hardly any contrast", "more contrast than any real image"),
+    "contrast": ("blank or flat: almost no contrast", "more contrast than any real image"),
     "largest_level": ("", "saturated: one grey value fills too much of the image"),
     "detail": ("blurred: no detail", "noise: far more fine detail than real images have"),
     "sharpness": ("blurred: less sharp than real images", "noise: sharper than any real image"),
@@ -90,7 +90,7 @@ class Soundness:
     def faults(self, scores: Mapping[str, float]) -> Iterable[str]:
         """What is broken, in words."""
         if scores["contrast"] < self.contrast:
-            yield "blank or flat: hardly any contrast"
+            yield "blank or flat: almost no contrast"
         if scores["largest_level"] > self.largest_level:
             yield "saturated: one grey value fills too much of the image"
         if scores["detail"] < self.detail:
@@ -140,7 +140,7 @@ class SoundGate:
             if value > high:
                 yield _REASONS[name][1]
         if strange > 1:
-            yield "it looks like no real image of this collection"
+            yield "it is unlike the real images of this collection"
 
 
 @dataclass(frozen=True, slots=True)

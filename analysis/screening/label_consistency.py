@@ -46,8 +46,8 @@ class LabelGate:
         train = np.flatnonzero(~held)
         apart = len(set(groups[train]) - {-1}) + int((groups[train] < 0).sum())
         if len(classes) < 2 or len(set(labels[train])) < len(classes) or apart < _FOLDS:
-            why = f"only {apart} patients to learn from" if apart < _FOLDS else "there is nothing to tell it from"
-            reasons = dict.fromkeys(classes, f"{why} in the training part")
+            why = f"only {apart} patients to train on" if apart < _FOLDS else "there is no other class"
+            reasons = dict.fromkeys(classes, f"{why} in the training split")
             nothing = np.zeros((len(classes), features.shape[1]))
             return cls(classes, mean, spread, nothing, np.zeros(len(classes)), {}, {}, reasons)
         outside = _out_of_fold(inputs[train], labels[train], groups[train], classes)
@@ -163,10 +163,10 @@ def _temperature(logits: npt.NDArray[np.float64], labels: Labels, classes: Seque
 def _why_not(auroc: float, own: npt.NDArray[np.bool_], groups: npt.NDArray[np.int64]) -> str:
     patients = len(set(groups[own & (groups >= 0)].tolist())) + int((own & (groups < 0)).sum())
     if patients < _FEW:
-        return f"only {patients} patients of it: what its real images look like is not known well enough"
+        return f"only {patients} patients of this class, which is too few"
     bound = auroc - 1.96 * _auroc_error(auroc, int(own.sum()), int((~own).sum()))
     if auroc < _LEAST_AUROC or bound < _LEAST_BOUND:
-        return f"real images of it can hardly be told from the others (AUROC {auroc:.2f})"
+        return f"real images of this class can hardly be distinguished from others (AUROC {auroc:.2f})"
     return ""
 
 

@@ -28,5 +28,5 @@ def blame(percentiles: Sequence[float], queries: int, near: int) -> str:
         return ""
     return (
         f"the adapter copies: {found} of {len(percentiles)} candidates are nearer to a training image than 95% of real "
-        f"images of other patients are ({near} of {queries}): train it shorter, on more images, or use another"
+        f"images of other patients are ({near} of {queries}): train it for fewer steps, on more images, or use another"
     )

@@ -186,7 +186,9 @@ def _notes(table: pd.DataFrame, readable: list[int], gone: set[str]) -> list[str
     if len(table) > len(readable):
         notes.append(f"{len(table) - len(readable)} real images cannot be read and were not searched for copies")
     if gone:
-        notes.append(f"{len(gone)} of the generator's training images are not in the collection: not searched")
+        notes.append(
+            f"{len(gone)} training images of the generator are not in the collection, and were not searched for copies"
+        )
     return notes
 
 

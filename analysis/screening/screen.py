@@ -46,9 +46,9 @@ def require_patients(collection: Xrays) -> None:
     """
     if why := why_unscreened(collection):
         raise ScreenError(
-            needed="known patients, to screen for copies of them",
+            needed="known patients, to screen for copies of their images",
             found=why.split(",")[0],
-            next_step="name the patients: balance scan FOLDER --patient EXPRESSION; or take the images without this "
+            next_step="name the patients: balance scan FOLDER --patient EXPRESSION; or accept the images without this "
             "check: the same command with --accept-unscreened",
         )
 
@@ -170,7 +170,7 @@ class Screen:
             scores["source_likeness"] = value = likeness(seen.grey, self.reals.images.greys[place])
             self._structure = self._structure or SourceGate.fit(self.reals.images.greys)
             if self._structure.same(value):
-                reject.append("copy: it differs from its source image in no more than the intensities")
+                reject.append("copy: it differs from its source image only in the intensities")
         nearest = search(seen.views, self.pool, None if place is None else self._strangers(place))
         if nearest is None:
             return reject, review
@@ -186,7 +186,7 @@ class Screen:
         if self.calibration is None:
             return "the same picture as a real image"
         rate = self.calibration.reject if decision == "reject" else self.calibration.review
-        return f"nearer to a real image than all but {rate:.1%} of other patients come"
+        return f"nearer to a real image than all but {rate:.1%} of other patients are"
 
     def _repeats(self, seen: _Seen, others: Sequence[_Seen], scores: Scores) -> list[str]:
         if not others:
@@ -253,7 +253,7 @@ def fit_screen(
         label = LabelGate.fit(reals.features[known], reals.labels[known], reals.groups[known], reals.held[known])
         notes += tuple(f"label: {name} is not checked: {why}" for name, why in label.abstains.items())
     else:
-        notes += ("label: not checked: too few training images to learn from",)
+        notes += ("label: not checked: too few training images",)
     own = join(zip(reals.images.greys[known], reals.images.measures[known], strict=True))
     sound = SoundGate.fit(own, reals.train[known])
     return Screen(reals, pool, sound, label, calibration, unscreened, notes)
@@ -261,8 +261,8 @@ def fit_screen(
 
 def _told(calibration: Calibration) -> str:
     return (
-        f"{len(calibration)} patients support a threshold that rejects up to {calibration.reject:.1%} of images that "
-        f"are no copies; {2 * CALIBRATION_PATIENTS + 1} patients would bring it to {REJECT:.1%}"
+        f"{len(calibration)} patients allow a threshold that rejects up to {calibration.reject:.1%} of images that "
+        f"are not copies; {2 * CALIBRATION_PATIENTS + 1} patients would reduce this to {REJECT:.1%}"
     )
 
 
@@ -278,7 +278,7 @@ def _calibrated(reals: Reals, pool: Views, cache: Path, watch: Watch) -> tuple[C
         write_whole(place, json.dumps(kept).encode())
     if len(found) < WARNING_PATIENTS:  # also where all images are one: no patient has another to be compared with
         patients = f"{len(asked)} patient{'s' if len(asked) != 1 else ''}"
-        return None, f"only {patients} to compare with, and a threshold for copies takes {WARNING_PATIENTS}"
+        return None, f"only {patients} to compare with; a threshold for copies needs {WARNING_PATIENTS}"
     return Calibration.of(found, reals.groups[asked].tolist(), learned=reals.calibrators.learned), ""
 
 

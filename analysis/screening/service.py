@@ -83,9 +83,9 @@ class CollectionScreen:
             return FittedCollectionScreen(checks)
         if not checks.patients:
             raise ScreenError(
-                needed="known patients in the training split, to screen for copies of them",
+                needed="known patients in the training split, to screen for copies of their images",
                 found=checks.unscreened,
-                next_step="scan with --patient, or take the images without this check: --accept-unscreened",
+                next_step="scan with --patient, or accept the images without this check: --accept-unscreened",
             )
         progress.message(
             f"Warning: copies of patients not excluded, except exact ones: {printable(checks.unscreened)}."

@@ -271,7 +271,7 @@ def _first_network(
 ) -> HeadedNetwork:
     """What the training begins with."""
     if start is None and head_only:
-        raise ValueError("a head alone can only be trained on the body of another classifier")
+        raise ValueError("to train only the head, the body of another classifier is needed")
     if start is None:
         return _new_network(greys, rows, n_classes, settings)
     network = copy.deepcopy(start.network)

@@ -46,9 +46,7 @@ class CopyWatch:
             return Observation(figures, (few,))
         copies = int((near > threshold).sum())
         figures |= {"threshold": threshold, "copies": float(copies), "samples": float(len(near))}
-        note = (
-            f"{copies} of {len(near)} samples are as near to a training image as a copy (correlation {threshold:.3f})"
-        )
+        note = f"{copies} of {len(near)} samples are as similar as a copy to a training image ({threshold:.3f})"
         stop = copies >= STOP_COUNT and copies > STOP_SHARE * len(near)
         return Observation(figures, (note,), "its samples copy training images" if stop else "")
 

@@ -28,7 +28,7 @@ Floats = npt.NDArray[np.float32]
 SIDE = 224
 _BATCH = 16
 _MEAN, _SCALE = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet
-_NEXT = "save a state_dict with safetensors.torch.save_file, then hand it in: --weights FILE.safetensors"
+_NEXT = "save a state_dict with safetensors.torch.save_file, then use it: --weights FILE.safetensors"
 
 
 _MARKS = {  # the first name that is there tells the network
@@ -109,7 +109,7 @@ def _read(file: Path) -> dict[str, Tensor]:
         return dict(load_file(file))
     except (SafetensorError, OSError) as error:
         raise ModelError(
-            needed="weights in safetensors", found=f"{file.name}: damaged, or something else", next_step=_NEXT
+            needed="weights in safetensors", found=f"{file.name}: damaged, or another format", next_step=_NEXT
         ) from error
 
 
@@ -135,7 +135,7 @@ def _unknown(file: Path, found: str) -> ModelError:
     return ModelError(
         needed=f"weights of {', '.join(BACKBONES)} under torchvision's names",
         found=f"{file.name}: {found}",
-        next_step="leave --weights out: what is needed is then trained on the collection",
+        next_step="leave --weights out to train on the collection",
     )
 
 

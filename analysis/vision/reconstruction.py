@@ -85,7 +85,7 @@ def autoencoder_of(
     found = next(same, None)
     if found is None:
         if model:
-            note("Note: --model is not the one that made these images, or a single file: left out.")
+            note("Note: this step is left out, because --model did not generate these images, or is a single file.")
         return None
     size = (int(known.get("width") or found.native_size), int(known.get("height") or found.native_size))
     return Autoencoder(found, size, device, progress)

@@ -26,7 +26,7 @@ from balancer.workspace.workspace import Workspace
 INTERRUPTED = 130
 _ERRAND, _SENDER = "BALANCE_ERRAND", "BALANCE_ERRAND_FROM"
 _NO_ROOM = ("failed to map segment", "annot allocate memory", "can't allocate memory")
-_USUAL_ADVICE = ("a disk and a folder that work", "see whether they are there")
+_USUAL_ADVICE = ("a working disk and folder", "check that they exist")
 _ADVICE = {
     errno.ENOSPC: ("free space on the disk", "free some space"),
     errno.EDQUOT: ("disk quota", "free some space"),
@@ -88,7 +88,7 @@ def run(app: Callable[[], object]) -> NoReturn:
 
 def _say_stopped() -> NoReturn:
     if not on_errand():  # whoever sent us is stopped too, and says how to go on
-        message(f"\nStopped; nothing is half-written. To go on, {_again()}")
+        message(f"\nStopped. All files are complete. To continue, {_again()}")
     sys.exit(INTERRUPTED)
 
 
@@ -100,15 +100,15 @@ def _explain(error: BaseException) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return
     if _lacks_memory(error):
-        found = f"needed: more memory\nfound:  {str(error).splitlines()[0] if str(error) else 'no more of it'}"
-        advice = "close other programs, or lift the limit (ulimit -v, the job's memory)"
-        _fail(f"balance: this cannot go on\n{found}\nnext:   {advice}, then {_again()}")
+        found = f"needed: more memory\nfound:  {str(error).splitlines()[0] if str(error) else 'not enough memory'}"
+        advice = "close other programs, or raise the limit (ulimit -v, the job's memory)"
+        _fail(f"balance: the command failed\n{found}\nnext:   {advice}, then {_again()}")
     if not isinstance(error, OSError):
         raise error
     needed, advice = _ADVICE.get(error.errno or 0, _USUAL_ADVICE)
     place = Path(str(error.filename or "")).name or "the output"
     found = f"needed: {needed} for {place}\nfound:  {error.strerror or error}\nnext:   {advice}, then {_again()}"
-    _fail(f"balance: this cannot go on\n{found}")
+    _fail(f"balance: the command failed\n{found}")
 
 
 def _lacks_memory(error: BaseException) -> bool:
@@ -295,8 +295,8 @@ def _again() -> str:
 def _cannot_go_on(error: BalanceError) -> str:
     """An error as words; on an errand what comes next is said by who sent us, so this is advice alone."""
     if not on_errand():
-        return f"balance: this cannot go on\n{error}"
-    return f"this cannot go on\nneeded: {error.needed}\nfound:  {error.found}\nadvice: {error.next_step}"
+        return f"balance: the command failed\n{error}"
+    return f"the command failed\nneeded: {error.needed}\nfound:  {error.found}\nadvice: {error.next_step}"
 
 
 def _fail(text: str) -> NoReturn:

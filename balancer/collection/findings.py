@@ -17,36 +17,36 @@ from balancer.collection.guard import are_grades
 from balancer.imaging.decode import EXTENSIONS
 
 KINDS = {
-    "leak": "the same file is in two parts, so that a test would know what was learned",
-    "near-leak": "the same picture is in two parts: re-encoded, resized, brightened, cropped or mirrored (--deep)",
-    "patient-leak": "images of one patient are in two parts",
+    "leak": "the same file is in two splits, so that test results are too good",
+    "near-leak": "the same picture is in two splits: re-encoded, resized, brightened, cropped or mirrored (--deep)",
+    "patient-leak": "images of one patient are in two splits",
     "label-conflict": "the same file is in two classes",
     "near-label-conflict": "the same picture is in two classes (--deep)",
-    "shortcut": "a property of the files goes with one class, and is learned in place of the disease",
-    "unreadable": "a file is empty, truncated, damaged or no image, and is not counted",
-    "clipped-by-loaders": "files of more than 8 bits, which the usual loaders turn white",
-    "named-like-a-part": "file names from which Hugging Face's loader guesses parts, dropping all other files",
+    "shortcut": "a property of the files is associated with one class, and may be learned instead of the disease",
+    "unreadable": "a file is empty, truncated, damaged or not an image, and is not counted",
+    "clipped-by-loaders": "files with more than 8 bits, which the usual loaders clip to white",
+    "named-like-a-part": "file names that Hugging Face's loader takes for splits, so that it drops all other files",
     "alike-class-names": "class names that differ only in case or in Unicode form",
-    "hidden-folder": "a hidden folder, which ImageFolder takes for a class",
-    "several-labels": "images with several labels, or with none, and no class was chosen for them",
-    "uncertain-labels": "labels that are neither given nor denied",
-    "no-split": "images of which no list or column of splits tells",
-    "rows-without-file": "rows of a table of labels whose file is not there",
-    "numbered-classes": "classes that are numbers, as grades are: no prompt can be worded from them",
+    "hidden-folder": "a hidden folder, which ImageFolder reads as a class",
+    "several-labels": "images with several labels, or with none, for which no class was chosen",
+    "uncertain-labels": "labels that are marked as uncertain",
+    "no-split": "images that no list or column assigns to a split",
+    "rows-without-file": "rows of a table of labels whose file is missing",
+    "numbered-classes": "classes whose names are numbers, such as grades: they give no text for a prompt",
     "unlabelled": "images without a label, which are not read",
     "empty-class": "a class folder without images",
-    "few-images": "a class of fewer than 10 images",
-    "few-patients": "a class of fewer than 5 patients, where they are known",
-    "no-patient": "files in whose names no patient is found",
+    "few-images": "a class with fewer than 10 images",
+    "few-patients": "a class with fewer than 5 known patients",
+    "no-patient": "files without a patient in their name",
     "table-contradiction": "rows of the table of patients that contradict each other",
-    "table-ambiguous": "files of which the table of patients has several rows, by name alone",
-    "table-no-row": "files of which the table of patients tells nothing",
+    "table-ambiguous": "files whose name fits several rows of the table of patients",
+    "table-no-row": "files that are not in the table of patients",
     "table-unreadable": "values in the table of patients that cannot be read",
     "duplicate": "the same file more than once in a class",
     "near-duplicate": "the same picture more than once in a class (--deep)",
-    "blank": "images of one grey level (--deep)",
-    "wrong-extension": "files whose content is of another format than their names say",
-    "several-frames": "files of several frames, of which the first is taken (--deep)",
+    "blank": "images with only one grey level (--deep)",
+    "wrong-extension": "files whose extension does not match their format",
+    "several-frames": "files with several frames, of which only the first is read (--deep)",
     "ignored-folder": "folders that are not read",
     "ignored-file": "files that are not read",
 }
@@ -85,7 +85,7 @@ def duplicates(images: pd.DataFrame) -> Iterator[Finding]:
         if labels > 1:
             yield Finding("label-conflict", paths, "the same image in two classes", _TWO_LABELS)
         if parts > 1:
-            yield Finding("leak", paths, "the same image in two parts", "keep it in one part alone")
+            yield Finding("leak", paths, "the same image in two splits", "keep it in only one split")
         if labels == parts == 1:
             yield Finding("duplicate", paths, "the same image more than once", "keep one of them")
 
@@ -103,13 +103,13 @@ def near_duplicates(images: pd.DataFrame, groups: Iterable[Sequence[str]]) -> It
         if len(labels) > 1:
             yield Finding("near-label-conflict", paths, "nearly the same image in two classes", _TWO_LABELS)
         if len(parts) > 1:
-            yield Finding("near-leak", paths, "nearly the same image in two parts", "keep it in one part alone")
+            yield Finding("near-leak", paths, "nearly the same image in two splits", "keep it in only one split")
         if len(labels) == len(parts) == 1:
             yield Finding("near-duplicate", paths, "nearly the same image more than once", "keep the best of them")
 
 
 def patients_in_two_parts(images: pd.DataFrame) -> Iterator[Finding]:
-    """Patients of whom images are in more than one part of the collection."""
+    """Patients who have images in more than one split of the collection."""
     if images["part"].nunique() < 2:
         return
     parts: dict[str, set[str]] = defaultdict(set)
@@ -118,20 +118,20 @@ def patients_in_two_parts(images: pd.DataFrame) -> Iterator[Finding]:
     shared = [patient for patient, found in parts.items() if len(found) > 1]
     if shared:
         paths = tuple(PurePosixPath(path) for path in images.index[images["patient"].isin(shared)])
-        message = f"{len(shared)} patients are in more than one part, {shared[0]!r} for one"
-        fix = "see whether --patient is right; if it is, move each patient's images into one part"
+        message = f"{len(shared)} patients are in more than one split, for example {shared[0]!r}"
+        fix = "check --patient; if it is right, move all images of a patient into one split"
         yield Finding("patient-leak", paths, message, fix)
 
 
 def named_like_a_part(images: pd.DataFrame) -> Iterator[Finding]:
-    """File names of a flat collection in which Hugging Face's loader sees a part, and then drops all others."""
+    """File names of a flat collection that Hugging Face's loader takes for splits, and then drops all others."""
     names = "\n".join(images.index.tolist())
     if not any(word in names for word in _PART_STEMS):  # so in most collections
         return
     named = images.index[[_PART_WORD.search(path) is not None for path in images.index]]
     if len(named):
-        message = "load_dataset takes these names for parts and silently drops all other files"
-        fix = "rename them, or let balance fill make parts (do not use --no-holdout)"
+        message = "load_dataset takes these names for splits and silently drops all other files"
+        fix = "rename them, or let balance fill create splits (do not use --no-holdout)"
         yield Finding("named-like-a-part", tuple(map(PurePosixPath, named)), message, fix)
 
 
@@ -140,7 +140,12 @@ def unmatched(images: pd.DataFrame, patient: str | None) -> Iterator[Finding]:
     unmatched = images.index[images["patient"].isna()]
     if patient and len(unmatched):
         message = f"--patient {shlex.quote(patient)} finds no patient in {len(unmatched)} of {len(images)} files"
-        yield Finding("no-patient", tuple(map(PurePosixPath, unmatched)), message, "widen the expression")
+        yield Finding(
+            "no-patient",
+            tuple(map(PurePosixPath, unmatched)),
+            message,
+            "change the expression so that it fits these files too",
+        )
 
 
 def unreadable(root: Path, faults: Iterable[tuple[str, str]]) -> Iterator[Finding]:
@@ -155,21 +160,21 @@ def unreadable(root: Path, faults: Iterable[tuple[str, str]]) -> Iterator[Findin
 
 
 _UNREADABLE = {
-    "empty": ("empty: a file of 0 bytes", "copy it again from where it came, or take it out"),
+    "empty": ("empty: a file of 0 bytes", "copy it again from its source, or remove it"),
     "no image": (
-        "not an image: neither PNG, JPEG, TIFF, BMP nor WebP inside ({})",
-        "convert what is an X-ray to PNG (8 or 16 bit), take the rest out",
+        "not an image: not PNG, JPEG, TIFF, BMP or WebP ({})",
+        "convert X-rays to PNG (8 or 16 bit), and remove the rest",
     ),
     "too large": (
-        "it would take too much to decode ({})",
-        "make a smaller copy of what is an X-ray, take the rest out",
+        "too large to decode ({})",
+        "make smaller copies of X-rays, and remove the rest",
     ),
-    "truncated": ("truncated: the end of the file is missing ({})", "copy it again from where it came, or take it out"),
-    "damaged": ("damaged: it cannot be decoded ({})", "repair it or take it out"),
-    "closed": ("it may not be read ({})", "ask its owner for permission to read it"),
+    "truncated": ("truncated: the end of the file is missing ({})", "copy it again from its source, or remove it"),
+    "damaged": ("damaged: it cannot be decoded ({})", "repair or remove it"),
+    "closed": ("no permission to read it ({})", "ask its owner for permission to read it"),
 }
 _BEGINNINGS = (b"\x89PNG", b"\xff\xd8\xff", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+", b"BM", b"RIFF")
-_TOO_MUCH = ("too large", "too much in it", "passes")
+_TOO_MUCH = ("too large", "too much data", "passes")
 _CUT = ("truncated", "not enough", "unexpected end", "premature")
 
 
@@ -209,10 +214,10 @@ def wrong_extensions(images: pd.DataFrame) -> Iterator[Finding]:
     wrong = formats[formats != extensions.map(EXTENSIONS)]
     if len(wrong):
         pairs = Counter(zip(extensions[wrong.index], wrong, strict=True))
-        message = "named otherwise than they are: " + ", ".join(
+        message = "extension and format differ: " + ", ".join(
             f"{count} {name} called {extension}" for (extension, name), count in pairs.most_common(3)
         )
-        fix = "rename them: programs that go by the name fail on them or misread them"
+        fix = "rename them: programs that rely on the extension fail on them or misread them"
         yield Finding("wrong-extension", tuple(map(PurePosixPath, wrong.index)), message, fix)
 
 
@@ -220,11 +225,11 @@ def clipped_by_loaders(images: pd.DataFrame) -> Iterator[Finding]:
     """Files of more than 8 bits a pixel, of which Pillow's conversion to RGB makes all above 255 white."""
     clipped = images.index[images["mode"].str.match(r"I$|I;|F$")]
     if len(clipped):
-        message = "more than 8 bits a pixel: torchvision's ImageFolder makes every value above 255 white"
+        message = "more than 8 bits per pixel: torchvision's ImageFolder clips every value above 255 to white"
         fix = (
             "give ImageFolder a loader that rescales, such as "
             'loader=lambda p: Image.fromarray(balancer.imaging.decode.read_grey(Path(p))).convert("RGB"); '
-            "balance itself reads them rightly"
+            "balance itself reads them correctly"
         )
         yield Finding("clipped-by-loaders", tuple(map(PurePosixPath, clipped)), message, fix)
 
@@ -233,8 +238,8 @@ def numbered_classes(images: pd.DataFrame) -> Iterator[Finding]:
     """Classes that are small numbers."""
     labels = sorted(images["label"].unique())
     if are_grades(labels):
-        message = f"the classes are numbers, {', '.join(labels)}: what they mean is not known"
-        fix = "say it in a template pack: balance prompts --new FILE.yaml, then: balance fill --pack FILE.yaml"
+        message = f"the classes are numbers, {', '.join(labels)}: their meaning is not known"
+        fix = "describe them in a template pack: balance prompts --new FILE.yaml, then: balance fill --pack FILE.yaml"
         yield Finding("numbered-classes", (), message, fix)
 
 
@@ -248,7 +253,7 @@ def alike_class_names(images: pd.DataFrame) -> Iterator[Finding]:
             folders = images.loc[images["label"].isin(labels), ["part", "label"]].drop_duplicates()
             paths = tuple(PurePosixPath(part, label) for part, label in folders.itertuples(index=False))
             message = f"{len(labels)} classes whose names look alike: {', '.join(map(ascii, labels))}"
-            yield Finding("alike-class-names", paths, message, "join them, or name them apart")
+            yield Finding("alike-class-names", paths, message, "merge them, or give them clearly different names")
 
 
 def small_classes(images: pd.DataFrame) -> Iterator[Finding]:
@@ -257,39 +262,39 @@ def small_classes(images: pd.DataFrame) -> Iterator[Finding]:
         if len(rows) < FEW_IMAGES:
             paths = tuple(map(PurePosixPath, rows.index))
             message = f"{label} has {len(rows)} image{'s' if len(rows) > 1 else ''}, fewer than {FEW_IMAGES}"
-            yield Finding("few-images", paths, message, "collect more: neither learning nor a test can rest on them")
+            yield Finding("few-images", paths, message, "collect more: this is too few to train or to test")
         patients = rows["patient"].nunique()
         if rows["patient"].notna().all() and patients < FEW_PATIENTS:
             paths = tuple(map(PurePosixPath, rows.index))
             message = f"{label} has {patients} patient{'s' if patients > 1 else ''}, fewer than {FEW_PATIENTS}"
-            fix = "collect more: no test by patient is possible, and a network learns these patients"
+            fix = "collect more: a test by patient is not possible, and a network memorises these patients"
             yield Finding("few-patients", paths, message, fix)
 
 
 def blank(paths: Sequence[str]) -> Iterator[Finding]:
     """Images in which nothing is to be seen."""
     if paths:
-        message = "blank: all of one grey level"
-        yield Finding("blank", tuple(map(PurePosixPath, paths)), message, "take them out")
+        message = "blank: only one grey level"
+        yield Finding("blank", tuple(map(PurePosixPath, paths)), message, "remove them")
 
 
 def several_frames(paths: Sequence[str]) -> Iterator[Finding]:
     """Animated files, and those of several pages."""
     if paths:
         message = "several frames or pages in one file: only the first is read"
-        yield Finding("several-frames", tuple(map(PurePosixPath, paths)), message, "save the frame that counts alone")
+        yield Finding("several-frames", tuple(map(PurePosixPath, paths)), message, "save only the frame that you need")
 
 
 def empty_class(folder: Path, ignored: int) -> Finding:
     """A class folder in which there is no image."""
     what = f"none of its {ignored} files is a supported image" if ignored else "it is empty"
     message = f"class folder without images: {what}; it does not count as a class"
-    return Finding("empty-class", (PurePosixPath(folder.as_posix()),), message, "put images into it or remove it")
+    return Finding("empty-class", (PurePosixPath(folder.as_posix()),), message, "add images, or remove the folder")
 
 
 def ignored_files(paths: Sequence[str]) -> Finding:
     """Files in class folders that are not read as images."""
     kinds = Counter(PurePosixPath(path).suffix.lower() or "no extension" for path in paths)
     message = "not read: " + ", ".join(f"{count} {kind}" for kind, count in kinds.most_common(5))
-    fix = "convert what is an X-ray to PNG (8 or 16 bit); the rest does no harm"
+    fix = "convert X-rays to PNG (8 or 16 bit); ignore the rest"
     return Finding("ignored-file", tuple(map(PurePosixPath, paths)), message, fix)

@@ -254,7 +254,7 @@ def doubts(counts: Mapping[str, int], below: Mapping[str, Sequence[str]] | None 
     `below` are the folders inside each.
 
     >>> [str(doubt) for doubt in doubts({"images_001": 4999, "images_002": 10000})]
-    ['they are called like parts of an archive']
+    ['they are named like parts of an archive']
     >>> list(doubts({"NORMAL": 1341, "PNEUMONIA": 3875}))
     []
     """
@@ -307,10 +307,10 @@ def _by_name(names: Sequence[str]) -> Iterator[Doubt]:
 
 def _by_number(names: Sequence[str], counts: Mapping[str, int]) -> Iterator[Doubt]:
     if len(names) >= 2 and all(name.isdecimal() for name in names) and not are_grades(names):
-        yield Doubt(tuple(names), "they are numbers, and too large or too many for grades")
+        yield Doubt(tuple(names), "they are numbers, but too large or too many to be grades")
     single = tuple(name for name in names if counts[name] == 1)
     if len(names) >= _FEW and len(single) >= 0.8 * len(names):
-        yield Doubt(single, f"{len(single)} of {len(names)} hold one image alone")
+        yield Doubt(single, f"{len(single)} of {len(names)} contain only one image")
     elif len(names) > _MANY and median(counts.values()) <= _FEW:
         yield Doubt(tuple(names), f"there are {len(names)}, most with {_FEW} images or fewer")
 
@@ -318,10 +318,10 @@ def _by_number(names: Sequence[str], counts: Mapping[str, int]) -> Iterator[Doub
 def _by_folders(names: Sequence[str], below: Mapping[str, Sequence[str]]) -> Iterator[Doubt]:
     masked = tuple(name for name in names if any(is_mask_name(inner) for inner in below.get(name, ())))
     if masked:
-        yield Doubt(masked, "they hold masks, labels or annotations beside the images")
+        yield Doubt(masked, "they contain masks, labels or annotations beside the images")
     divided = tuple(name for name in names if any(_is_split(inner) for inner in below.get(name, ())))
     if divided:
-        yield Doubt(divided, "each holds splits (training, validation, test) of its own, which would be mixed")
+        yield Doubt(divided, "each contains training, validation or test folders of its own, which would be mixed")
 
 
 def _words(name: str) -> set[str]:
@@ -361,15 +361,15 @@ def _is_date(name: str) -> bool:
 
 
 _RULES: tuple[tuple[Callable[[str], bool], float, str], ...] = (
-    (_is_split, 0, "they are called like splits (training, validation, test)"),
-    (_consists_of(_SPLITS, _WEAK_SPLITS), 1, "they are called like splits (training, validation, test)"),
-    (is_mask_name, 0, "masks, labels or annotations are no class of radiographs"),
-    (_is_archive, 0.5, "they are called like parts of an archive"),
-    (is_image_folder_name, 0, "their names say only that images lie in them"),
-    (_is_person, 0.5, "they are called like patients, studies or series"),
-    (_is_date, 0.5, "they are called like dates"),
-    (_consists_of(_SIDES, _BODY, _IMAGING), 1, "they are called like body parts or sides"),
-    (_consists_of(_VIEWS, _IMAGING), 1, "they are called like views"),
-    (_consists_of(_SEXES), 1, "they are called like the sexes of patients"),
+    (_is_split, 0, "they are named like splits (training, validation, test)"),
+    (_consists_of(_SPLITS, _WEAK_SPLITS), 1, "they are named like splits (training, validation, test)"),
+    (is_mask_name, 0, "masks, labels and annotations are not classes of radiographs"),
+    (_is_archive, 0.5, "they are named like parts of an archive"),
+    (is_image_folder_name, 0, "their names only mean that they contain images"),
+    (_is_person, 0.5, "they are named like patients, studies or series"),
+    (_is_date, 0.5, "they are named like dates"),
+    (_consists_of(_SIDES, _BODY, _IMAGING), 1, "they are named like body parts or sides"),
+    (_consists_of(_VIEWS, _IMAGING), 1, "they are named like views"),
+    (_consists_of(_SEXES), 1, "they are named like the sexes of patients"),
 )
 """What fits a name, the share of the classes that it must fit, and what is said of them."""

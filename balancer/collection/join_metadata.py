@@ -174,9 +174,9 @@ def _require_some(images: pd.DataFrame, table: PatientTable, some: bool) -> None
     here = images.index[0] if role == "file" else images["patient"].dropna().head(1).to_list()
     advice = f"name the right column: --columns '{role}=COLUMN'"
     if role == "patient":
-        advice += r", and say how a file's name tells the patient: --patient '(p\d+)'"
+        advice += r", and name the patient in the file names: --patient '(p\d+)'"
     raise TableError(
-        needed=f"rows of {name} that fit the images by {role}",
+        needed=f"rows of {name} that match the images by {role}",
         found=f"none: {table.ref.columns[role]} is {', '.join(map(repr, rows[role].head(_EXAMPLES)))}, "
         f"and the collection has {here or 'no known patient'}",
         next_step=advice,
@@ -185,14 +185,16 @@ def _require_some(images: pd.DataFrame, table: PatientTable, some: bool) -> None
 
 def _ambiguous(paths: pd.Index) -> Iterator[Finding]:
     if len(paths):
-        message = f"the table's file names do not tell {len(paths)} images apart; what it says of them is not taken"
+        message = f"the table's file names do not distinguish {len(paths)} images; its data about them are not used"
         fix = "write paths into the table's file column, such as CLASS/image.png"
         yield Finding("table-ambiguous", tuple(map(PurePosixPath, sorted(paths))), message, fix)
 
 
 def _contradictory(paths: pd.Index) -> Iterator[Finding]:
     if len(paths):
-        message = f"rows of the table contradict each other for {len(paths)} images; what differs counts as unknown"
+        message = (
+            f"rows of the table contradict each other for {len(paths)} images; values that differ count as unknown"
+        )
         fix = "correct the table, then scan again"
         yield Finding("table-contradiction", tuple(map(PurePosixPath, paths)), message, fix)
 
@@ -200,5 +202,5 @@ def _contradictory(paths: pd.Index) -> Iterator[Finding]:
 def _without_row(paths: pd.Index, table: PatientTable) -> Iterator[Finding]:
     if len(paths):
         message = f"{table.ref.path.name} has no row for {len(paths)} images"
-        fix = "add them to the table; until then nothing is known of them"
+        fix = "add them to the table; until then their data are unknown"
         yield Finding("table-no-row", tuple(map(PurePosixPath, paths)), message, fix)

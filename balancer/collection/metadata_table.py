@@ -91,7 +91,7 @@ def parse_columns(texts: Sequence[str]) -> dict[str, str]:
             raise TableError(
                 needed=f"pairs of {', '.join(ROLES)} and a column's name",
                 found=f"{text!r} in --columns",
-                next_step="put them in quotes: --columns 'patient=PID sex=Gender view=ViewPosition'",
+                next_step="use quotes: --columns 'patient=PID sex=Gender view=ViewPosition'",
             )
         named |= pairs
     return named
@@ -123,7 +123,7 @@ def _find_columns(table: Table, named: Mapping[str, str]) -> dict[str, str]:
     given = {role: _named_column(table, role, name) for role, name in named.items()}
     columns = {role: (usual | given)[role] for role in ROLES if role in usual | given}
     if not columns.keys() & {"file", "patient"} or not columns.keys() & {"patient", *VALUES}:
-        raise _columns_missing(table, "a file or a patient column, and one of what is to be known", columns)
+        raise _columns_missing(table, "a column with the file or the patient, and one with sex, age or view", columns)
     return columns
 
 
@@ -193,4 +193,4 @@ def _unreadable(role: str, failed: pd.Series) -> Finding:
     examples = ", ".join(repr(text[:40]) for text in counts.index[:_NUMBER])
     what = f"{role} could not be read in {len(failed)} rows of the table, for instance {examples}"
     limits = {"age": f"write years from 0 to {MAX_AGE}", "sex": "write female or male", "view": "write PA, AP, lateral"}
-    return Finding("table-unreadable", (), f"{what}; it counts as unknown", limits.get(role, "mend the table"))
+    return Finding("table-unreadable", (), f"{what}; it counts as unknown", limits.get(role, "correct the table"))

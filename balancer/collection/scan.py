@@ -133,7 +133,9 @@ def scan(
     expression = _compile(patient)
     findings: list[Finding] = []
     listing, copies = without_copies(list_files(require_folder(root)))
-    reading = _read(listing, source, as_is).left_out(copies, "second_copy", "holds the files beside it once more")
+    reading = _read(listing, source, as_is).left_out(
+        copies, "second_copy", "contains a second copy of the files beside it"
+    )
     findings += reading.findings
     ref, origin = table.ref if isinstance(table, PatientTable) else table, reading.ref(options or {})
     asked = (patient or None, ref, origin)
@@ -226,7 +228,7 @@ def _compile(patient: str | None) -> re.Pattern[str] | None:
         raise CollectionError(
             needed="a regular expression that finds the patient in a file name",
             found=f"{patient!r}: {error}",
-            next_step=r"put it in quotes, for example: balance scan DATA --patient '(p\d+)'",
+            next_step=r"use quotes, for example: balance scan DATA --patient '(p\d+)'",
         ) from error
 
 
@@ -303,9 +305,9 @@ def require_two_classes(root: Path, images: pd.DataFrame, listing: Listing | Non
 def _require_some_patient(images: pd.DataFrame, patient: str | None) -> None:
     if patient and images["patient"].isna().all():
         raise CollectionError(
-            needed="an expression that finds the patient in the files' names",
-            found=f"{patient} finds none, in {images.index[0]} for one",
-            next_step="mend it, or leave it out and have the patients unknown: --patient ''",
+            needed="an expression that finds the patient in the file names",
+            found=f"{patient} finds none, for example in {images.index[0]} for one",
+            next_step="correct it, or continue without known patients: --patient ''",
         )
 
 

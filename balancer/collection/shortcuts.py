@@ -19,7 +19,7 @@ _FEWEST = 5  # images of a class, or with a value, below which nothing can be sa
 _SIZES = 12  # different sizes up to which each is taken for itself
 _BINS = 4
 _ALIKE = "store all classes in one format, mode and bit depth before training"
-_RESIZE = "bring all classes to one size in the same way, and see that none is left sharper or more stretched"
+_RESIZE = "resize all classes in the same way, so that no class is sharper or more distorted than another"
 _FIXES = {
     "format": _ALIKE,
     "mode": _ALIKE,
@@ -29,8 +29,8 @@ _FIXES = {
     "shape": "crop or pad all classes to one shape in the same way",
     "border": "crop the borders of all images",
     "letters": "crop or cover the letters in all classes",
-    "sex": "balance within each sex, or draw the other classes in the same proportion",
-    "view": "keep to one view, or balance within each",
+    "sex": "balance within each sex, or choose the other classes in the same proportion",
+    "view": "use only one view, or balance within each view",
 }
 
 
@@ -98,7 +98,7 @@ def _properties(images: pd.DataFrame, contents: Mapping[str, Contents]) -> dict[
         seen = images.index.to_series().map(contents.get)
         found["border"] = seen.map(_border, na_action="ignore")
         found["letters"] = seen.map(
-            lambda each: "marked with letters near the edge" if each.marked else "without letters", na_action="ignore"
+            lambda each: "with letters near the edge" if each.marked else "without letters", na_action="ignore"
         )
     return found
 

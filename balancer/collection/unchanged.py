@@ -25,7 +25,7 @@ def read_unchanged(root: Path, sample: Sample) -> GreyImage:
 
 def _changed(sample: Sample, found: str) -> CollectionError:
     return CollectionError(
-        needed=f"the real image of {sample.label} that was drawn, as it was scanned",
+        needed=f"the real image of {sample.label} that was chosen, unchanged since the scan",
         found=found,
         next_step="scan the collection again: balance scan FOLDER; then: balance fill",
     )

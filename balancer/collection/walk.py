@@ -97,7 +97,7 @@ def require_folder(root: Path) -> Path:
     """The collection's root, if there is such a folder.
 
     Raises:
-        CollectionError: there is none, or its name is no valid Unicode.
+        CollectionError: there is none, or its name is not valid Unicode.
     """
     if root.is_dir() and _is_text(str(root)):
         return root
@@ -110,7 +110,7 @@ def require_folder(root: Path) -> Path:
 
 def _what_is(root: Path) -> str:
     if root.is_dir():
-        return "its name is no valid Unicode"
+        return "its name is not valid Unicode"
     return "a file" if root.exists() else "nothing there"
 
 

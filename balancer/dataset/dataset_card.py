@@ -30,9 +30,9 @@ def make_card(name: str, counts: Counts, candidates: Sequence[Candidate], facts:
     sections = [
         _front_matter(name, counts),
         f"# {plain(name)}, balanced\n\n{_INTRODUCTION}",
-        "## What is in it\n\n" + _table(counts),
-        "## Telling synthetic images from real ones\n\n" + _RECOGNISING,
-        "## Where the synthetic images come from\n\n" + _origins(candidates),
+        "## Content\n\n" + _table(counts),
+        "## How to recognise synthetic images\n\n" + _RECOGNISING,
+        "## Origin of the synthetic images\n\n" + _origins(candidates),
         "## What is known about this run\n\n" + _facts(facts),
         "## What is not known\n\n" + _LIMITS,
     ]
@@ -78,7 +78,7 @@ def _origins(candidates: Sequence[Candidate]) -> str:
         for ref in sorted(models, key=lambda ref: (ref.name, ref.sha256))
     ]
     if len(jobs) < len(candidates):
-        lines.append(f"- made elsewhere, by a generator that is not known here: {len(candidates) - len(jobs)}")
+        lines.append(f"- made by another generator, which is not known: {len(candidates) - len(jobs)}")
     prompts = _first_prompts((job.label, job.prompt.text) for job in jobs)
     if prompts:
         lines += ["", "Some of the prompts:", "", *(f"- {plain(text)}" for text in prompts)]
@@ -99,22 +99,22 @@ def _facts(facts: Mapping[str, str]) -> str:
 
 
 _INTRODUCTION = """\
-X-rays of a labelled collection, copied byte for byte, and synthetic X-rays that fill up its rarer classes.
+X-rays of a labelled collection, copied byte for byte, and synthetic X-rays that were added to its rarer classes.
 **For research. Not for diagnosis, and not for training of anything that diagnoses without a test on real images that
-no synthetic image stems from.**"""
+no synthetic image was made from.**"""
 
 _RECOGNISING = """\
-Synthetic images are in the training folder alone. Each is named `syn-...`, has `is_synthetic` set in
+Synthetic images are only in the training folder. Each is named `syn-...`, has `is_synthetic` set in
 `metadata.parquet`, a row in `provenance.csv` (model, prompt, seed, source, scores, who accepted it), and says
 so in its XMP (IPTC `DigitalSourceType`), except in BMP files, which have no room for it. The name and the XMP
-can get lost when a file is changed: the tables are the authority.
+can be lost when a file is changed: rely on the tables.
 
 - `balance verify FOLDER` checks every file against the tables
-- `balance explain FILE` tells where one image comes from
-- `balance unmerge FOLDER` takes the synthetic images out again; the copied originals remain"""
+- `balance explain FILE` shows where one image comes from
+- `balance unmerge FOLDER` removes the synthetic images; the copied originals remain"""
 
 _LIMITS = """\
-- The licence and the terms of use of the collection: its owner's, also for what is derived from it.
-- Whether a synthetic image shows what its label says. A prompt asked for it; a score or a reviewer may have agreed.
-- Whether a synthetic image resembles a patient, beyond what the facts above and the scores in `provenance.csv` say.
-- What the generator had seen before it was adapted here."""
+- The licence and the terms of use of the collection: those of its owner, also for everything derived from it.
+- Whether a synthetic image shows its label. The prompt requested it; a score or a reviewer may have confirmed it.
+- Whether a synthetic image resembles a patient, beyond the facts above and the scores in `provenance.csv`.
+- What the generator was trained on before it was adapted here."""

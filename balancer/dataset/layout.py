@@ -99,7 +99,7 @@ def _folders(collection: Collection, split: Split | None) -> list[str]:
     parts = split.parts.reindex(collection.images.index)
     if parts.isna().any():
         raise SplitError(
-            needed="a part for each image of the collection",
+            needed="a split for each image of the collection",
             found=f"{int(parts.isna().sum())} images without one, {parts.index[parts.isna()][0]!r} for one",
             next_step="scan it again: balance scan FOLDER",
         )
@@ -132,7 +132,7 @@ def _stat(source: str, path: str, size: int) -> os.stat_result:
         path.encode()
         stat = os.stat(source)  # noqa: PTH116 - a million Paths are slow
     except (OSError, UnicodeEncodeError):
-        raise changed(path, "no such file, or not one that can be read") from None
+        raise changed(path, "no such file, or not readable") from None
     if stat.st_size != size:
         raise changed(path, f"{stat.st_size} bytes instead of {size}")
     return stat
@@ -160,9 +160,9 @@ def _require_names_apart(paths: Iterable[str]) -> None:
         other = first.setdefault(_folded(name), name)
         if other != name:
             raise OutputError(
-                needed="names that stay apart on every file system: some know no case, or one form of Unicode alone",
+                needed="names that differ on every file system, also where case or Unicode form is ignored",
                 found=f"{other!a} and {name!a}",
-                next_step="rename or join them in the collection, then run: balance scan FOLDER",
+                next_step="rename or merge them in the collection, then run: balance scan FOLDER",
             )
 
 
@@ -180,7 +180,7 @@ def _synthetic(accepted: Iterable[tuple[Candidate, Verdict]], training: str, lab
             raise PlanError(
                 needed=f"a class of the collection: {', '.join(labels)}",
                 found=f"{candidate.label!r} of a synthetic image",
-                next_step="name the class folder as the collection does, then: balance merge --from FOLDER",
+                next_step="name the class folder as in the collection, then: balance merge --from FOLDER",
             )
         entry = _synthetic_entry(candidate, verdict, training)
         entries.setdefault(entry.path, entry)
@@ -216,9 +216,11 @@ def _synthetic_entry(candidate: Candidate, verdict: Verdict, training: str) -> E
 def lost(candidate: Candidate) -> StateError:
     """The error for a candidate whose file is gone or is not what was judged."""
     return StateError(
-        needed="the synthetic images that were made and judged",
-        found=f"{candidate.path.name} of class {candidate.label!r} is gone or changed",
-        next_step="make it again: balance fill" if candidate.job else "hand it over again: balance merge --from FOLDER",
+        needed="the synthetic images that were generated and screened",
+        found=f"{candidate.path.name} of class {candidate.label!r} is missing or changed",
+        next_step="generate it again: balance fill"
+        if candidate.job
+        else "import it again: balance merge --from FOLDER",
     )
 
 
@@ -226,9 +228,9 @@ def _free(entry: Entry, taken: set[str]) -> Entry:
     if entry.path not in taken:
         return entry
     raise CollectionError(
-        needed="a collection without files that are named like ours",
+        needed="a collection without files that are named like synthetic images of balance",
         found=f"{entry.path!r}, which is also the name of an accepted synthetic image",
-        next_step="take synthetic images out of the collection, then run: balance scan FOLDER",
+        next_step="remove synthetic images from the collection, then run: balance scan FOLDER",
     )
 
 

@@ -123,9 +123,9 @@ def merge(
         rebuilt = _build(layout, out, collection.root.resolve().name, facts, progress)
     except OSError as error:
         raise OutputError(
-            needed=f"room and permission to write {out}",
+            needed=f"free space and permission to write {out}",
             found=error.strerror or str(error),
-            next_step="see to that, then run the same command again, as balance merge: it goes on from here",
+            next_step="correct this, then run the same command again, such as balance merge: it continues from here",
         ) from error
     synthetic = Counter(entry.label for entry in layout.entries if entry.made)
     counts = {label: synthetic[label] for label in layout.labels}
@@ -266,7 +266,7 @@ def _copy(entry: Entry, target: Path, scratch: Path) -> str:
     if target.stat().st_size == entry.size and sha256 == (entry.sha256 or sha256):
         return sha256
     target.unlink()
-    raise _not_as_it_was(entry, "its content is another")
+    raise _not_as_it_was(entry, "its content has changed")
 
 
 def _not_as_it_was(entry: Entry, what: str) -> Exception:
@@ -307,14 +307,22 @@ def _existing(out: Path) -> _Existing | None:
         return None
     manifest = read_manifest(out) if out.is_dir() else None
     if manifest is None:
-        raise _refused("a folder that balance made, or none yet", f"{out} exists and is not ours", "")
+        raise _refused("a folder that balance made, or a new one", f"{out} exists and was not made by balance", "")
     if manifest.unmerging:
-        raise _refused("a whole balanced folder", f"{out}, half taken apart", "balance unmerge FOLDER, or: ")
+        raise _refused(
+            "a complete balanced folder",
+            f"{out}, from which balance unmerge has removed a part",
+            "balance unmerge FOLDER, or: ",
+        )
     rows = read_rows(out, manifest)
     foreign = sorted(_foreign(out, manifest, rows))
     if foreign:
         some = ", ".join(foreign[:_NAMED]) + (f" and {len(foreign) - _NAMED} more" if len(foreign) > _NAMED else "")
-        raise _refused("a balanced folder with our own files alone", f"{out} also holds {some}", "move them out, or: ")
+        raise _refused(
+            "a balanced folder that contains only files of balance",
+            f"{out} also contains {some}",
+            "move them to another folder, or: ",
+        )
     return _Existing(manifest, rows)
 
 
@@ -333,9 +341,9 @@ def _synthetic_here(folder: Path, manifest: Manifest, here: set[str]) -> list[st
     if not beyond:
         return [path for path in synthetic if path in here]
     raise OutputError(
-        needed="a balanced folder without links to other folders: nothing outside it is ever removed",
-        found=f"{folder / beyond[0]}, which lies behind a link",
-        next_step="put the linked folder itself in the place of the link, then: balance unmerge FOLDER",
+        needed="a balanced folder without links to other folders: files outside the folder are never removed",
+        found=f"{folder / beyond[0]}, which is behind a link",
+        next_step="replace the link by the folder itself, then: balance unmerge FOLDER",
     )
 
 
@@ -343,7 +351,7 @@ def _require_tables(folder: Path, manifest: Manifest) -> None:
     for path, sha256 in manifest.files.items():
         if path.endswith(TABLE) and sha256_if_there(folder / path) != sha256:
             raise OutputError(
-                needed=f"the {path} that balance fill wrote: it says what to take out",
+                needed=f"the {path} that balance fill wrote: it lists what to remove",
                 found=f"{folder / path} is missing or changed",
                 next_step="move the folder aside, then make it again: balance fill",
             )
@@ -353,14 +361,16 @@ def _require_apart(out: Path, other: Path, what: str) -> None:
     one, two = out.resolve(), other.resolve()
     if one == two or one in two.parents or two in one.parents:
         place = "is" if one == two else "lies in" if two in one.parents else "lies around"
-        raise _refused(f"a balanced folder apart from {what}", f"{out} {place} {what} {other}", "")
+        raise _refused(f"a balanced folder separate from {what}", f"{out} {place} {what} {other}", "")
 
 
 def _require_writable(out: Path) -> None:
     above = next(folder for folder in out.resolve().parents if folder.exists())
     if not (above.is_dir() and os.access(above, os.W_OK | os.X_OK)):
-        raise _refused("a place that can be written", f"{above}: {'no permission' if above.is_dir() else 'a file'}", "")
+        raise _refused(
+            "a folder that can be written", f"{above}: {'no permission' if above.is_dir() else 'a file'}", ""
+        )
 
 
 def _refused(needed: str, found: str, first: str) -> OutputError:
-    return OutputError(needed=needed, found=found, next_step=f"{first}choose another place with --out FOLDER")
+    return OutputError(needed=needed, found=found, next_step=f"{first}choose another folder: --out FOLDER")

@@ -115,7 +115,7 @@ def sync(folder: Path) -> None:
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         if syncfs(descriptor) != 0:
-            raise OSError(errno.EIO, "what was written did not reach the disk", str(folder))
+            raise OSError(errno.EIO, "the data could not be written to the disk", str(folder))
     finally:
         os.close(descriptor)
 
@@ -193,9 +193,9 @@ def _require_ours(folder: Path) -> None:
     if not os.path.lexists(folder) or _is_ours(folder):
         return
     raise OutputError(
-        needed="a free name for a temporary folder",
+        needed="an unused name for a temporary folder",
         found=f"{folder}, which balance did not make",
-        next_step="rename or remove it, or choose another place: balance fill --out FOLDER",
+        next_step="rename or remove it, or choose another folder: balance fill --out FOLDER",
     )
 
 

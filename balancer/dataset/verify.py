@@ -55,7 +55,7 @@ def verify(folder: Path, progress: Progress = lambda done, total: None) -> tuple
     """
     manifest = require_manifest(folder)
     if manifest.unmerging:
-        message = "balance unmerge was stopped half-way"
+        message = "balance unmerge was stopped before its end"
         return (Finding("half-unmerged", (PurePosixPath(MANIFEST),), message, "finish it: balance unmerge FOLDER"),)
     rows, tables = _rows(folder, manifest)
     files = list(files_below(folder))
@@ -99,18 +99,18 @@ def _rows(folder: Path, manifest: Manifest) -> tuple[dict[str, Row], list[Findin
     changed = [
         path for path, sha256 in manifest.files.items() if path != CARD and sha256_if_there(folder / path) != sha256
     ]
-    message = "a table of what is synthetic is missing or changed"
+    message = "the table of synthetic images is missing or changed"
     return rows, list(_finding("changed-table", changed, message, _AGAIN))
 
 
 def _foreign(folder: Path, manifest: Manifest, files: Iterable[str], rows: Iterable[str]) -> Iterator[Finding]:
     """What is not ours and changes how the folder is loaded."""
     tables = [path for path in files if PurePosixPath(path).name in LOADED and path not in manifest.files]
-    message = "a table that we did not write, and that load_dataset reads in place of ours"
-    yield from _finding("foreign-table", tables, message, "move it out of the folder")
+    message = "a table that balance did not write, and that load_dataset reads instead of its own"
+    yield from _finding("foreign-table", tables, message, "move it to another folder")
     ours = {str(above) for path in (*rows, *manifest.files) for above in PurePosixPath(path).parents}
-    message = "a folder that we did not make: ImageFolder takes it for a class"
-    yield from _finding("foreign-folder", set(folders_below(folder)) - ours, message, "move it out of the folder")
+    message = "a folder that balance did not make, and that ImageFolder reads as a class"
+    yield from _finding("foreign-folder", set(folders_below(folder)) - ours, message, "move it to another folder")
 
 
 def _is_image(path: str) -> bool:
@@ -142,8 +142,8 @@ def _compare(rows: Mapping[str, Row], states: Mapping[str, _State]) -> Iterator[
     orphans = [path for path in states if path not in rows]
     changed = [path for path, row in rows.items() if path in states and states[path].sha256 != row.sha256]
     yield from _finding("missing-file", missing, "a row of a table without its file", _AGAIN)
-    yield from _finding("orphan-file", orphans, "an image without a row in a table", "take it out of the folder")
-    yield from _finding("changed", changed, "not the bytes that were merged", _AGAIN)
+    yield from _finding("orphan-file", orphans, "an image without a row in a table", "remove it from the folder")
+    yield from _finding("changed", changed, "changed since it was merged", _AGAIN)
 
 
 def _misplaced(rows: Mapping[str, Row], states: Mapping[str, _State], training: str) -> Iterator[Finding]:
@@ -152,13 +152,13 @@ def _misplaced(rows: Mapping[str, Row], states: Mapping[str, _State], training: 
     outside = {path for path in synthetic | marked if training and not path.startswith(f"{training}/")}
     recorded = marked & rows.keys()
     unmarked = [path for path in synthetic & states.keys() - marked if not path.lower().endswith(_WITHOUT_MARK)]
-    message = "a synthetic image outside the training folder: what is measured there means nothing"
-    yield from _finding("synthetic-outside-train", outside, message, "take it out of the folder")
-    message = "it says that it is synthetic, the table says that it is an original"
+    message = "a synthetic image outside the training folder: results on these images are not valid"
+    yield from _finding("synthetic-outside-train", outside, message, "remove it from the folder")
+    message = "marked as synthetic in the file, but as an original in the table"
     yield from _finding(
-        "synthetic-not-recorded", recorded - synthetic - outside, message, "take it out of the collection"
+        "synthetic-not-recorded", recorded - synthetic - outside, message, "remove it from the collection"
     )
-    message = "a synthetic image that does not say so itself (no XMP)"
+    message = "a synthetic image without its mark (no XMP)"
     yield from _finding("unmarked", unmarked, message, _AGAIN)
 
 
@@ -182,7 +182,7 @@ def _same_pixels(folder: Path, path: Path) -> Iterator[dict[str, str]]:
     for known in provenance_rows(folder) if digest else ():
         row = _find_row(folder, known.get("file", "")) if known.get("pixels_sha256") == digest else None
         if row is not None:
-            source = f"its grey values, which are those of {known['file']} in the balanced folder"
+            source = f"its grey values, which are the same as those of {known['file']} in the balanced folder"
             yield {"file": path.name, "known from": source, **{**_from_tables(folder, row), "file": path.name}}
 
 
@@ -194,7 +194,7 @@ def _from_tables(folder: Path, row: Row) -> dict[str, str]:
         "label": row.label,
         "patient": row.patient or "unknown",
         "sha256": row.sha256,
-        "state": "as it was merged" if same else "CHANGED since it was merged",
+        "state": "unchanged since it was merged" if same else "CHANGED since it was merged",
     }
     if not row.is_synthetic:
         return facts
@@ -208,9 +208,9 @@ def _from_itself(path: Path) -> dict[str, str]:
     found = read_provenance(path)
     if found is None:
         raise OutputError(
-            needed="an image of a balanced folder, or one that says itself that it is synthetic",
-            found=f"{path}: neither; that does not prove that it is an original",
+            needed="an image of a balanced folder, or one that is marked as synthetic",
+            found=f"{path}: neither. This does not prove that it is an original",
             next_step="name an image of the balanced folder: balance explain FILE",
         )
-    source = "the file itself (XMP); no balanced folder lists it, so nothing here is checked"
+    source = "the file itself (XMP); it is in no balanced folder, so nothing is verified"
     return {"file": path.name, "what": "synthetic", "known from": source, **found}

@@ -76,7 +76,7 @@ def list_external(
     if not found:
         empty = any(finding.kind == "empty-class" for finding in findings)
         what = "class folders without an image (PNG, JPEG, TIFF, BMP or WebP)" if empty else "no class folder"
-        raise _refused(f"{folder}: {what}", "lay the images into a folder for each class")
+        raise _refused(f"{folder}: {what}", "put the images into a folder for each class")
     return sorted(found, key=lambda given: given.path), findings
 
 
@@ -108,7 +108,7 @@ def precheck(
         elif each.pixels in real:
             found[each.given.path] = _as_real(real[each.pixels], part_of(real[each.pixels]))
         elif each.job_id in made_here:
-            found[each.given.path] = f"repeated: the image {each.job_id}, which was generated here"
+            found[each.given.path] = f"repeated: the image {each.job_id}, which balance generated"
         else:
             same[each.pixels].append(each)
     for group in same.values():
@@ -132,12 +132,12 @@ def refuse_real(found: Mapping[str, str], part_of: Callable[[str], str]) -> None
     """
     if not found:
         return
-    some = ", ".join(f"{path} is {real} ({part_of(real)} part)" for path, real in list(found.items())[:_NAMED])
+    some = ", ".join(f"{path} is {real} ({part_of(real)} split)" for path, real in list(found.items())[:_NAMED])
     more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
     raise CollectionError(
-        needed="synthetic images alone: a real one would carry a patient into the training split",
+        needed="only synthetic images: a real image would add a patient to the training split",
         found=f"real images of the collection, pixel for pixel: {some}{more}",
-        next_step="take them out of the folder, or leave --no-screen out: then they are rejected",
+        next_step="remove them from the folder, or leave --no-screen out: then they are rejected",
     )
 
 
@@ -156,7 +156,7 @@ def _look(given: ExternalFile) -> DecodedFile:
 
 
 def _as_real(path: str, part: str) -> str:
-    return f"a real image: the same pixels as {path} of the collection ({part} part)"
+    return f"a real image: the same pixels as {path} of the collection ({part} split)"
 
 
 def _repeated(group: Sequence[DecodedFile]) -> dict[str, str]:
@@ -179,23 +179,23 @@ def _told(candidate: Candidate) -> str:
 def _require_apart(folder: Path, others: Mapping[str, Path]) -> None:
     if not folder.is_dir():
         what = "a file" if folder.exists() else "nothing there"
-        raise _refused(f"{folder}: {what}", "name the folder above the class folders")
+        raise _refused(f"{folder}: {what}", "give the folder above the class folders")
     here = folder.resolve()
     for what, place in others.items():
         other = place.resolve()
         if here == other or here in other.parents or other in here.parents:
             where = "is" if here == other else "lies in" if other in here.parents else "lies around"
-            raise _refused(f"{folder} {where} {what} {place}", "lay the candidates into a folder of their own")
+            raise _refused(f"{folder} {where} {what} {place}", "put the images into a separate folder")
     ours = next((above for above in (here, *here.parents) if read_manifest(above) is not None), None)
     if ours is not None:
-        advice = "name the folder that the generator wrote; what was merged already need not be merged again"
-        raise _refused(f"{folder} is or lies in {ours}, a balanced folder with real images in it", advice)
+        advice = "give the folder that the generator wrote; images that were merged need not be merged again"
+        raise _refused(f"{folder} is or lies in {ours}, a balanced folder that contains real images", advice)
 
 
 def _require_class_folders_apart(folder: Path, labels: Iterable[str], collection: Path) -> None:
     linked = [label for label in sorted(labels) if (folder / label).resolve().is_relative_to(collection.resolve())]
     if linked:
-        raise _refused(f"{folder / linked[0]}, a link into the collection", "put the images themselves there")
+        raise _refused(f"{folder / linked[0]}, a link into the collection", "put the images there instead of the link")
 
 
 def _require_known_classes(folder: Path, found: Sequence[str], labels: Sequence[str]) -> None:
@@ -206,8 +206,7 @@ def _require_known_classes(folder: Path, found: Sequence[str], labels: Sequence[
     raise CollectionError(
         needed=f"class folders named exactly as the collection's classes: {', '.join(labels)}",
         found=f"{folder}: {told}" + (f" and {len(unknown) - _NAMED} more" if len(unknown) > _NAMED else ""),
-        next_step="rename the class folders, or take out those that are no class of the collection, then: "
-        "balance screen FOLDER",
+        next_step="rename the class folders, or remove those that are not a class, then: balance screen FOLDER",
     )
 
 
@@ -226,7 +225,7 @@ def _plain(label: str) -> str:
 
 def _refused(found: str, next_step: str) -> BalanceError:
     return CollectionError(
-        needed="a folder of its own, with a folder of synthetic images for each class",
+        needed="a separate folder, with synthetic images in a folder for each class",
         found=found,
         next_step=f"{next_step}, then: balance screen FOLDER",
     )

@@ -26,7 +26,7 @@ AT_ONCE = 64
 """Images of a class that are judged together."""
 PRECHECK = "precheck"
 """Reviewer of files that are no candidates at all; `door` in what version 0.1 wrote."""
-RETRACTED = "no longer in the folder that it was handed over in"
+RETRACTED = "no longer in the folder from which it was imported"
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,9 +147,9 @@ class ExternalImporter:
         if store_bytes(copy, seen.given.file.read_bytes()) != seen.sha256:
             copy.unlink()
             raise CollectionError(
-                needed="a folder of candidates that nobody writes to meanwhile",
+                needed="a folder that does not change while it is read",
                 found=f"{seen.given.path} changed while it was read",
-                next_step="run the same command again when the generator has finished: balance merge --from FOLDER",
+                next_step="run the same command again after the generator has finished: balance merge --from FOLDER",
             )
 
     def _encode(self, label: str, origin: ExternalOrigin, seen: DecodedFile) -> Candidate:

@@ -79,7 +79,7 @@ class ModeSampler:
         weakest = min(self.strengths)
         if edit_steps(steps, weakest) < 1:
             raise PlanError(
-                needed=f"steps of which strength {weakest:g} leaves one at least",
+                needed=f"enough steps: strength {weakest:g} must leave at least one",
                 found=f"--steps {steps}",
                 next_step=f"use --steps {max(25, fewest_steps(weakest))}, or a greater --strength",
             )
@@ -109,7 +109,7 @@ def read_modes(text: str) -> dict[Mode, float]:
         weight = _number(number) if equals else 1.0
         if mode is None or mode in weights or not 0 < weight < math.inf:
             raise PlanError(
-                needed="one of the modes text, image and mix, or several, each once, with weights above 0",
+                needed="text, image or mix, or several of them, each once and with a weight above 0",
                 found=f"{part.strip()!r} in --mode {text}",
                 next_step="use, for example: --mode mix, or --mode text=0.5,mix=0.5",
             )
@@ -131,7 +131,7 @@ def read_strengths(text: str) -> tuple[float, ...]:
     if all(0 < strength < 1 for strength in found):
         return found
     raise PlanError(
-        needed="strengths above 0, which would change nothing, and below 1, which would keep nothing",
+        needed="strengths above 0 (no change) and below 1 (nothing is kept)",
         found=f"--strength {text}",
         next_step="use, for example: --strength 0.5,0.7,0.9",
     )
@@ -149,7 +149,7 @@ def read_ways(mode: str, strength: str | None) -> tuple[dict[Mode, float], tuple
     weights = read_modes(mode)
     if strength is not None and set(weights) == {"text"}:
         raise PlanError(
-            needed="a mode that begins with a real image, for --strength",
+            needed="a mode that starts from a real image, for --strength",
             found=f"--mode {mode}",
             next_step="add --mode image or --mode mix, or leave --strength out",
         )
@@ -159,9 +159,9 @@ def read_ways(mode: str, strength: str | None) -> tuple[dict[Mode, float], tuple
 def _nothing_to_begin_from(mode: Mode, label: str) -> PlanError:
     whose = f"of {label!r}" if mode == "image" else f"of another class than {label!r}"
     return PlanError(
-        needed=f"a real training image {whose} to begin from, for --mode {mode}",
+        needed=f"a real training image {whose} to start from, for --mode {mode}",
         found="none in the training split",
-        next_step="use --mode text, or see the parts: balance split",
+        next_step="use --mode text, or see the splits: balance split",
     )
 
 

@@ -107,7 +107,7 @@ class NoScreen:
 
     def require(self, collection: Collection, progress: Progress) -> None:
         """Say that nothing is screened."""
-        progress.message(f"Screening: none (override: {self.reason}). Provenance and card say so.")
+        progress.message(f"Screening: none (override: {self.reason}). Provenance and dataset card record it.")
 
     def fit(
         self,

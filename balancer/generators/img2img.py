@@ -67,7 +67,7 @@ def encode_image(vae: Any, grey: GreyImage, chance: torch.Generator) -> torch.Te
     latents: torch.Tensor = found.latent_dist.sample(chance) if hasattr(found, "latent_dist") else found.latents
     if latents.shape[1] != _CHANNELS:
         raise ModelError(
-            needed=f"latents of {_CHANNELS} channels to begin with a real image",
+            needed=f"latents of {_CHANNELS} channels, to start from a real image",
             found=f"{latents.shape[1]} in this model",
             next_step="use --mode text, or another --model",
         )

@@ -24,7 +24,7 @@ AT_ONCE = 16
 _NAMED = re.compile(r"([A-Za-z_][\w.-]+):(.*)", re.DOTALL)  # two letters at least: C: is a drive
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _HOW = (
-    "see what a family gives: python -m pydoc balancer.generators.plugins.OwnGenerator\n"
+    "see what a plug-in must provide: python -m pydoc balancer.generators.plugins.OwnGenerator\n"
     "        or use another: balance fill --model FOLDER"
 )
 
@@ -76,9 +76,9 @@ def open_family(model: str, device: str, root: Path) -> Family:
         raise
     except Exception as error:  # whatever foreign code raises
         raise ModelError(
-            needed=f"weights that the family {name} opens",
+            needed=f"weights that the plug-in {name} can open",
             found=f"{weights!r}: {_first_line(error)}",
-            next_step=f"name its weights: balance fill --model {name}:WEIGHTS",
+            next_step=f"give its weights: balance fill --model {name}:WEIGHTS",
         ) from error
     _require_whole(name, own)
     version = None if entry.dist is None else f"{entry.dist.name} {entry.dist.version}"
@@ -96,7 +96,7 @@ def family_config(family: Family, sampling: Sampling) -> GenerationConfig:
     width, height = family.size
     if sampling.size not in (None, width, height):
         raise ModelError(
-            needed=f"the size that {family.ref.name} draws at, {width} x {height} pixels",
+            needed=f"the size at which {family.ref.name} generates, {width} x {height} pixels",
             found=f"--size {sampling.size}",
             next_step="leave --size out",
         )
@@ -134,13 +134,13 @@ class _Checked:
                 found=_first_line(error),
                 next_step=f"use --batch-size {len(jobs) // 2}"
                 if len(jobs) > 1
-                else "close what else uses the device, or use another: --device cpu",
+                else "close other programs that use the device, or use another one: --device cpu",
             ) from error
         except Exception as error:  # whatever foreign code raises
             raise self._failed("no error", _first_line(error)) from error
         config = jobs[0].config
         if len(images) != len(jobs):
-            raise self._failed(f"{len(jobs)} images for as many jobs", str(len(images)))
+            raise self._failed(f"{len(jobs)} images for the same number of jobs", str(len(images)))
         wanted = f"uint8 arrays of shape ({config.height}, {config.width})"
         for image in images:
             if not isinstance(image, np.ndarray):
@@ -150,7 +150,7 @@ class _Checked:
         return images
 
     def _failed(self, needed: str, found: str) -> GenerationError:
-        return GenerationError(needed=f"from the family {self._family}: {needed}", found=found, next_step=_HOW)
+        return GenerationError(needed=f"from the plug-in {self._family}: {needed}", found=found, next_step=_HOW)
 
 
 def find_family(model: str) -> EntryPoint:
@@ -165,9 +165,9 @@ def find_family(model: str) -> EntryPoint:
         return found[0]
     installed = ", ".join(sorted({entry.name for entry in entry_points(group=GROUP)})) or "none"
     raise ModelError(
-        needed=f"one installed package that brings the family {name} (entry point of the group {GROUP})",
-        found=f"{len(found)} of them; installed families: {installed}",
-        next_step="install the package that brings it, or name a Stable Diffusion folder: balance fill --model FOLDER",
+        needed=f"one installed package that provides the plug-in {name} (entry point of the group {GROUP})",
+        found=f"{len(found)} such packages; installed plug-ins: {installed}",
+        next_step="install the package that provides it, or use a Stable Diffusion folder: balance fill --model FOLDER",
     )
 
 
@@ -182,7 +182,7 @@ def _require_whole(family: str, own: Any) -> None:
     missing = [each for each, there in lacking.items() if not there]
     if missing:
         raise ModelError(
-            needed=f"of the family {family}: generate, name, sha256 (64 hexadecimal digits) and size (width, height)",
+            needed=f"of the plug-in {family}: generate, name, sha256 (64 hexadecimal digits) and size (width, height)",
             found=f"{type(own).__name__} without a usable {' and '.join(missing)}",
             next_step=_HOW,
         )

@@ -66,7 +66,7 @@ def settle_config(checkpoint: Checkpoint, adapter: ModelRef | None, sampling: Sa
     schedule = read_schedule(checkpoint.folder)
     guidance = usual_guidance(schedule) if sampling.guidance_scale is None else sampling.guidance_scale
     if not 0 <= guidance < math.inf:
-        raise ModelError(needed="a guidance from 0 up", found=f"{guidance}", next_step="use --guidance 3")
+        raise ModelError(needed="a guidance scale of 0 or more", found=f"{guidance}", next_step="use --guidance 3")
     device = choose_device(sampling.device)
     return GenerationConfig(
         model=checkpoint.ref,
@@ -93,9 +93,9 @@ def require_tokens_fit(checkpoint: Checkpoint, prompts: Iterable[Prompt]) -> Non
         count = count_tokens(text)
         if count > limit:
             raise ModelError(
-                needed=f"prompts of at most {limit} tokens, all that this model reads",
+                needed=f"prompts of at most {limit} tokens, which is what this model reads",
                 found=f"{count} tokens: {text!r}",
-                next_step="shorten it in the template pack, then see: balance prompts",
+                next_step="shorten it in the template pack, then check: balance prompts",
             )
 
 
@@ -222,7 +222,7 @@ class StableDiffusion:
     def _source(self, job: Job) -> GreyImage:
         if self._sources is None or job.method.source is None:
             raise GenerationError(
-                needed="a real image to begin with, and the collection that it is in",
+                needed="a real image to start from, and the collection that it is in",
                 found=f"a job of mode {job.method.mode} without",
                 next_step="use --mode text",
             )
@@ -362,9 +362,9 @@ def _require_all_layers(pipe: Any, adapter: Path) -> None:
     names = [name for part in parts if part is not None for name, _ in part.named_modules()]
     found = sum(1 for name in names if name.endswith(_LOADED))
     if found == 0:
-        raise ValueError("none of its layers are layers of this model")
+        raise ValueError("this model has none of its layers")
     if found < wanted:
-        raise ValueError(f"{wanted - found} of its {wanted} layers are no layers of this model")
+        raise ValueError(f"{wanted - found} of its {wanted} layers are not in this model")
 
 
 def _tokenizer(checkpoint: Checkpoint) -> Any:
@@ -392,9 +392,9 @@ def _translated(count: int) -> Iterator[None]:
         ) from error
     except (RuntimeError, ValueError) as error:
         raise GenerationError(
-            needed="the pipeline to run with these settings",
+            needed="a pipeline that runs with these settings",
             found=str(error).splitlines()[0],
-            next_step="see whether the model makes this --size; try --device cpu",
+            next_step="check that the model supports this --size; or try --device cpu",
         ) from error
 
 

@@ -26,12 +26,14 @@ def choose_packs(pack: str | None, labels: Sequence[str], progress: Progress = S
     unknown = [label for label in labels if unknown_labels(chosen[label], [label])]
     if unknown:
         names = ", ".join(map(printable, unknown))
-        progress.message(f"Warning: {usual.source} does not know {names}: their prompts are the bare class name.")
         progress.message(
-            "         To word them: balance prompts --new FILE.yaml, fill in, and pass it with --pack FILE.yaml"
+            f"Warning: {usual.source} has no prompts for {names}: their prompts contain only the class name."
+        )
+        progress.message(
+            "         To describe them: balance prompts --new FILE.yaml, complete the file, then use --pack FILE.yaml"
         )
     if len({each.source for each in chosen.values()}) > 1:
         progress.message(
-            "Note: the classes are worded from two packs, which may tell them apart; --pack chest or bone takes one."
+            "Note: prompts come from two packs, so their style differs by class; --pack chest or bone uses one pack."
         )
     return chosen

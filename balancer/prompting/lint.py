@@ -64,7 +64,7 @@ class Piece:
     def complaint(self, severity: Severity, kind: str, message: str, fix: str) -> Complaint:
         """A complaint about this text; what a class's name is at fault for, a pack of the user's own mends."""
         if self.source.startswith(_BY_NAME):
-            fix = f"{fix}: word the class in a pack of your own (balance prompts --new FILE.yaml) or rename its folder"
+            fix = f"{fix}: describe the class in your own pack (balance prompts --new FILE.yaml) or rename its folder"
         return Complaint(severity, kind, self.text, message, fix, self.source, self.line)
 
 
@@ -100,7 +100,7 @@ def lint_piece(piece: Piece, *, flips: bool = False) -> Iterator[Complaint]:
             yield piece.complain(_milder(rule, text), match[0].strip())
     for word, nearest in misspelt(text):
         kind = "modality-misspelt" if nearest in MODALITY_WORDS else "misspelt"
-        message = f"{word!r} looks like a typing error"
+        message = f"{word!r} looks like a spelling error"
         yield piece.complaint("warning", kind, message, f"perhaps it is {nearest!r}")
 
 
@@ -116,8 +116,10 @@ def lint_length(packs: Packs, limit: int = 77, count: Callable[[str], int] | Non
             tokens = (count or estimate_tokens)(text)
             certain = count is not None or len(text.split()) + 2 > limit
             if tokens > limit:
-                how = f"{tokens} tokens" if count else f"about {tokens} tokens (an estimate, since no model was asked)"
-                message = f"{how}, and the model reads {limit} and drops the rest"
+                how = (
+                    f"{tokens} tokens" if count else f"about {tokens} tokens (an estimate, because no model was given)"
+                )
+                message = f"{how}, and the model reads {limit} and ignores the rest"
                 severity: Severity = "error" if certain else "warning"
                 line = pack.line(*place)
                 found.append(Complaint(severity, "too-long", text, message, "shorten it", pack.source, line))
@@ -144,7 +146,7 @@ def refuse_errors(complaints: Sequence[Complaint]) -> None:
         raise PromptError(
             needed="prompts without errors",
             found=f"{first.where}: {first.message}, in {first.text!r}{more}",
-            next_step=f"{first.fix}, then see: balance prompts --check{own}",
+            next_step=f"{first.fix}, then check: balance prompts --check{own}",
         )
 
 
@@ -203,8 +205,8 @@ def _fighting_classes(packs: Packs, pieces: Sequence[Piece]) -> Iterator[Complai
     for piece in (piece for piece in pieces if piece.role == "negative"):
         words = words_of(piece.text)
         if asked := wanted.get(words) or names.get(words):
-            message = f"the negative names {asked!r}, which the prompts ask for"
-            fix = "take it out of the negative"
+            message = f"the negative prompt contains {asked!r}, which the prompts request"
+            fix = "remove it from the negative prompt"
             yield piece.complaint("error", "negative-fights-class", message, fix)
 
 
@@ -218,8 +220,8 @@ def _same_findings(pieces: Sequence[Piece]) -> Iterator[Complaint]:
         if len(labels) > 1:
             shared.setdefault(labels, group[-1])
     for labels, piece in shared.items():
-        message = f"the classes {', '.join(map(repr, labels))} are worded alike: the model cannot tell them apart"
-        fix = "give each class findings of its own, or merge the folders"
+        message = f"the classes {', '.join(map(repr, labels))} have the same prompts: the model cannot distinguish them"
+        fix = "give each class its own findings, or merge the folders"
         yield piece.complaint("warning", "same-prompt", message, fix)
 
 
@@ -229,8 +231,8 @@ def _told_by_words(packs: Packs, pieces: Sequence[Piece]) -> Iterator[Complaint]
     for piece, word in found.items():
         labels = {other.label for other, said in found.items() if said == word}
         if len(packs) > 1 and labels != set(packs):
-            message = f"{word!r} is said of {piece.label!r} and not of every class: a shortcut waiting to be learned"
-            fix = "take it out of the finding; what is true of all images belongs into a slot or the modality"
+            message = f"{word!r} is in the prompts of {piece.label!r} but not of every class: it may become a shortcut"
+            fix = "remove it from the finding; what is true of all images belongs in a slot or in the modality"
             yield piece.complaint("warning", "shortcut", message, fix)
 
 
@@ -240,8 +242,8 @@ def _said(piece: Piece) -> re.Match[str] | None:
 
 def _unworded(packs: Packs) -> Iterator[Complaint]:
     for label in (label for label, pack in packs.items() if not _has_wording(pack, label)):
-        message = f"no pack knows {label!r}, and there is no word in its name to draw from"
-        fix = "word the class in a pack of your own (balance prompts --new FILE.yaml) or rename its folder"
+        message = f"no pack has {label!r}, and its name contains no word for a prompt"
+        fix = "describe the class in your own pack (balance prompts --new FILE.yaml) or rename its folder"
         yield Complaint("error", "unworded", label, message, fix, f"{_BY_NAME}{label!r}")
 
 
@@ -254,8 +256,8 @@ def _different_packs(packs: Packs) -> Iterator[Complaint]:
     parts = ("modality", "templates", "slots", "known", "negative")
     differing = [part for part in parts if len({repr(getattr(pack, part)) for pack in packs.values()}) > 1]
     if differing:
-        message = f"the classes differ in {', '.join(differing)} and not in the finding alone: a shortcut"
-        fix = "word all classes in one pack: balance prompts --new FILE.yaml"
+        message = f"the classes differ in {', '.join(differing)} and not only in the finding: it may become a shortcut"
+        fix = "describe all classes in one pack: balance prompts --new FILE.yaml"
         yield Complaint("warning", "shortcut", ", ".join(sources), message, fix, " and ".join(sources))
 
 

@@ -33,8 +33,8 @@ TEXT_RULES = (
     Rule(
         *("error", "de-identified"),
         _any(r"_{3,}", r"\[\*\*.*?\*\*\]", r"\bX{4,}\b", r"\*{3,}", rf"[\[<]\W*{_CODED}\w*\W*[\]>]", r"\bredacted\b"),
-        "a mark that de-identification left; the model would draw from it as from a word",
-        "write what was there in general words, or delete it",
+        "a mark left by de-identification; the model reads it as a word",
+        "replace it by a general description, or delete it",
     ),
     Rule(
         *("error", "placeholder"),
@@ -47,7 +47,7 @@ TEXT_RULES = (
             r"(?-i:\bTODO\b)|^to-?do\b:?$|\bfixme\b|\bTBD\b",
             r"\?{3,}|%s\b|\$\{?[a-z]\w*|lorem ipsum|\bto be filled in\b|^fill in\b|\bplaceholder\b",
         ),
-        "an open placeholder",
+        "a placeholder that was not replaced",
         "write the text that belongs there",
     ),
     Rule(
@@ -66,7 +66,7 @@ TEXT_RULES = (
             r"(?-i:\b(?:Dr|Mr|Mrs|Ms|Miss|Prof)\b\.?\s+[A-Z][a-z]+)",
             r"(?i:\b(?:patient|name)\s*:)\s*(?-i:[A-Z][a-z]+)",
         ),
-        "looks like a date, a number or a name of a person, and prompts are written into every image made",
+        "looks like a date, a number or a name of a person; prompts are stored in every generated image",
         "delete it",
     ),
 )
@@ -81,8 +81,8 @@ POSITIVE_RULES = (
             r"\bultrasound\b|\bultrasonic\b|\bultrasonogra\w*|\bsonogra\w*|\bechocardiogra\w*|\bdoppler\b",
             r"(?-i:\bPETs?\b|\bSPECT\b)|\bscintigra\w*|\bbone scans?\b|\bendoscop\w*|\bhistolog\w*|\bmicroscopy\b",
         ),
-        "another modality than X-rays",
-        "say radiograph, and what is seen on it",
+        "a modality other than X-ray",
+        "write radiograph, and what it shows",
     ),
     Rule(
         *("warning", "ambiguous-modality"),
@@ -92,7 +92,7 @@ POSITIVE_RULES = (
             r"(?<!plain )(?<!chest )(?<!x-ray )(?<!xray )(?<!radiographic )\bfilms?\b",
             r"\bphoto(?:graph)?s?\b|\bselfie\b",
         ),
-        "may mean something else than a radiograph to a model of photographs",
+        "may mean something other than a radiograph to a model trained on photographs",
         "say radiograph",
     ),
     Rule(
@@ -100,8 +100,8 @@ POSITIVE_RULES = (
         _any(
             r"\b(?:xay|xry|xary|xrya|xra|xrau|xrat|xrsy|xrey|xrray|xraay|xrayy|x-?rya|x-?ary|x-ay|x-ry|x-rey|x-rau)s?\b"
         ),
-        "looks like X-ray with a typing error",
-        "write X-ray, or better radiograph",
+        "looks like X-ray with a spelling error",
+        "write radiograph (or X-ray)",
     ),
     Rule(
         *("warning", "negation"),
@@ -110,15 +110,15 @@ POSITIVE_RULES = (
             r"\babsen(?:t|ce)\b|\black(?:s|ing)? of\b|\black(?:s|ing)\b|\b(?:free|devoid) (?:of|from)\b",
             r"\bnegative for\b|\brul(?:e|es|ed|ing) out\b|\bexclud(?:es|ed|ing)\b",
         ),
-        "the model's text encoder reads over a negation and draws the rest",
-        "write what is seen instead, as in 'clear lungs'",
+        "the text encoder of the model ignores a negation and generates the rest",
+        "write what is visible instead, such as 'clear lungs'",
     ),
 )
 
 SIDES = Rule(
     *("warning", "side"),
     _any(r"\b(?:left|right)\b", r"\b[LR][- ]marker\b", r"\b(?:dextro|levo)\w+", r"\bsitus\b", r"\blaterality\b"),
-    "a side is named, and images are mirrored in training: the model would learn it wrong",
+    "a side is named, but images are mirrored in training: the model would learn the wrong side",
     "name no side, or train without mirroring",
 )
 
@@ -139,14 +139,14 @@ NEGATIVE_RULES = (
             r"\b(?:black|dark) background\b|\btransparen\w+|\btranslucen\w+|\bsee[- ]through\b|\bprojection\b",
             r"\bmedical\b|\bclinical\b|\bdiagnostic\b",
         ),
-        "this is what a radiograph looks like; as a negative it pushes images away from radiographs",
-        "take it out of the negative",
+        "radiographs look like this; as a negative prompt it moves images away from radiographs",
+        "remove it from the negative prompt",
     ),
     Rule(
         *("warning", "negative-fights-xrays"),
         _any(r"\bgrain(?:y|s)?\b|\bnois[ey]\b|\bdark\b|\binverted\b|\bflat\b|\bout of focus background\b"),
-        "real radiographs may well be so",
-        "take it out of the negative unless you have seen that it helps",
+        "real radiographs can look like this",
+        "remove it from the negative prompt, unless you have tested that it helps",
     ),
 )
 RENDERED = _any(

@@ -11,30 +11,30 @@ from balancer.files import write_whole
 from balancer.prompting.packs import PACKS, ClassTemplate, TemplatePack, key_of
 
 _HEADER = """\
-# Wordings for the radiographs of this collection, begun by `balance prompts --new`: edit them as you like.
+# Prompts for the radiographs of this collection, started by `balance prompts --new`: edit them as you like.
 # Each prompt is one template with its {slots} filled in:
 #
 #   modality    what every image is; say more if it is true of all, for instance "paediatric chest radiograph"
 #   templates   sentences, each between quotes; {finding} must be in every one, {modality} and slots may be
-#   slots       lists of wordings that are drawn evenly, in the same order for every class, so that no class is
-#               told by its view; a wording written twice is drawn twice as often. A slot must be true of every
-#               patient, as nobody knows which one is drawn
-#   known       how a table of patients (balance scan --patients) is worded, slot by slot: each text under the values
-#               that must hold, out of female, male, 0-4, 5-17, 18-39, 40-64, 65+ (years), PA, AP, lateral, with
-#               spaces between several. The patient is put behind the modality
+#   slots       lists of wordings that are used equally often, in the same order for every class, so that no class
+#               is known by its view; write a wording twice to use it twice as often. A slot must be true of every
+#               patient, because any wording of it can be used for any patient
+#   known       text for the values of a table of patients (balance scan --patients), slot by slot: each text is used
+#               for the values before it: female, male, 0-4, 5-17, 18-39, 40-64, 65+ (years), PA, AP, lateral, with
+#               spaces between several values. The patient follows the modality
 #   negative    what no image should look like; never the absence of colour, since radiographs have none
 #   classes     for each class the names that its folder may have (upper or lower case, "-", "_" and spaces make
 #               no difference) and several wordings of the same finding
 #
-# Write what is seen, not what is absent: the image model reads over "no" and draws the rest. Name no side if
-# images may be mirrored. Stay under 45 words: the model reads 77 tokens and drops what follows. Put a text that
-# has { } : or # in it between double quotes.
+# Write what is visible, not what is absent: the image model ignores "no" and generates the rest. Name no side if
+# images may be mirrored. Use at most 45 words: the model reads only 77 tokens. Put a text that
+# contains { } : or # between double quotes.
 #
-# Look at what comes of it with    balance prompts --pack THIS_FILE
-# and for faults in it with        balance prompts --pack THIS_FILE --check
+# See the prompts with             balance prompts --pack THIS_FILE
+# and check them with              balance prompts --pack THIS_FILE --check
 """
 _GAP = """\
-    # TO BE FILLED IN: what is seen in this class, in several wordings, one to a line; until then this file is refused
+    # TO BE FILLED IN: what is visible in this class, in several wordings, one per line; until then this file is refused
     findings:
       -"""
 
@@ -73,14 +73,14 @@ def write_new_pack(path: Path, packs: Mapping[str, TemplatePack], collection: Pa
         OSError: it cannot be written.
     """
     if os.path.lexists(path):
-        raise _refused("a new file", f"{path.name}, which is there already", "name another file")
+        raise _refused("a new file", f"{path.name}, which exists already", "name another file")
     if not path.parent.is_dir():
-        raise _refused("a folder to write the file into", f"no folder {path.parent}", "make the folder first")
+        raise _refused("an existing folder for the file", f"no folder {path.parent}", "create the folder first")
     if path.resolve().is_relative_to(collection.resolve()):
-        found = f"{path.name} in {collection.name}, the collection, which no command writes to"
-        raise _refused("a file outside of the collection", found, "name a file elsewhere")
+        found = f"{path.name} in {collection.name}, the collection, which balance never changes"
+        raise _refused("a file outside the collection", found, "choose a file in another folder")
     if path.suffix.lower() not in (".yaml", ".yml"):
-        known = " (and a file without an ending could be taken for a packaged pack)" if str(path) in PACKS else ""
+        known = " (a name without an extension could mean a packaged pack)" if str(path) in PACKS else ""
         raise _refused("a file name that ends in .yaml", f"{path.name}{known}", f"name it {path.stem}.yaml")
     write_whole(path, draft_pack(packs).encode("utf-8"))
 

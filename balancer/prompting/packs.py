@@ -25,7 +25,7 @@ RESERVED = frozenset({"finding", "modality", "template"})
 PATIENT = "patient"
 """What is known of a patient stands behind the modality, unless the pack has a slot of this name."""
 PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
-_QUOTES = "put a text that has { } : or # in it between double quotes, and check the indentation"
+_QUOTES = "put a text with { } : or # between double quotes, and check the indentation"
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +137,7 @@ def _packaged(name: str) -> TemplatePack:
 
 def _read(path: Path) -> bytes:
     needed = f"a template pack: {', '.join(PACKS)} or a YAML file of at most {MAX_BYTES} bytes"
-    fix = "check that this is the file you meant, and that you may read it: balance prompts --check --pack FILE"
+    fix = "check the file name and its permissions: balance prompts --check --pack FILE"
     try:
         if not path.is_file():  # a pipe would wait for ever
             raise PromptError(needed=needed, found=f"no file {path}", next_step=fix)
@@ -232,7 +232,7 @@ class _Reader:
         if not clean or node.tag.endswith(":null"):
             raise self.fault(node, f"a text for {what}", "nothing", "write a text or delete the line")
         if any(brace in clean for brace in braces):
-            raise self.fault(node, f"no {{slot}} in {what}", clean, "use {slots} in templates alone")
+            raise self.fault(node, f"no {{slot}} in {what}", clean, "use {slots} only in templates")
         return clean
 
     def items(self, node: Node, what: str) -> list[Node]:
@@ -251,7 +251,7 @@ class _Reader:
         for key_node, value in node.value:
             key = self.text(key_node, f"a name in {what}", braces)
             if key in pairs:
-                raise self.fault(key_node, f"each name once in {what}", f"{key!r} again", "delete one")
+                raise self.fault(key_node, f"each name only once in {what}", f"{key!r} again", "delete one")
             pairs[key] = key_node, value
         return pairs
 
@@ -268,7 +268,7 @@ class _Reader:
         pairs = self.pairs(node, "slots")
         for name, (key_node, _) in pairs.items():
             if not re.fullmatch(r"[a-z_]+", name) or name in RESERVED:
-                needed = f"a slot name of the letters a to z and _, not {', '.join(sorted(RESERVED))}"
+                needed = f"a slot name with the letters a to z and _, not {', '.join(sorted(RESERVED))}"
                 raise self.fault(key_node, needed, repr(name), "give the slot another name")
         return {name: self.texts(value, f"the slot {name}") for name, (_, value) in pairs.items()}
 
@@ -292,8 +292,8 @@ class _Reader:
             return words
         if slot == "view":
             return (name,)  # a table may have views that only its owner knows
-        fix = "correct the name; several values are written with spaces between, such as `female 65+`"
-        raise self.fault(node, f"values out of {', '.join(allowed)}", repr(name), fix)
+        fix = "correct the name; put a space between several values, such as `female 65+`"
+        raise self.fault(node, f"values from {', '.join(allowed)}", repr(name), fix)
 
     def templates(self, node: Node, slots: Collection[str]) -> tuple[str, ...]:
         templates = tuple(self.template(item, slots) for item in self.items(node, "templates"))
@@ -333,5 +333,5 @@ class _Reader:
         first = seen.setdefault(key_of(name), node)
         if first is not node:
             found = f"{name!r}, which is also on line {_line(first)}"
-            raise self.fault(node, "each name for one class", found, "delete one of the two")
+            raise self.fault(node, "each name for only one class", found, "delete one of the two")
         return name

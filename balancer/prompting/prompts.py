@@ -76,9 +76,9 @@ def findings_of(pack: TemplatePack, label: str) -> tuple[str, ...]:
         return known.findings
     if words := words_of(label):
         return (" ".join(words),)
-    found = f"the class {label!r}, which {pack.source} does not know"
+    found = f"the class {label!r}, which {pack.source} does not contain"
     fix = f"rename its folder, or add {label!r} to the synonyms of a class: balance prompts --new FILE.yaml"
-    raise PromptError(needed="a class name with a letter or a digit in it", found=found, next_step=fix)
+    raise PromptError(needed="a class name with a letter or a digit", found=found, next_step=fix)
 
 
 def _draw(options: Sequence[str], name: str, index: int, seed: int) -> str:

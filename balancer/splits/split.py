@@ -67,7 +67,7 @@ class Shares:
     def __post_init__(self) -> None:
         if not (self.test >= 0 and self.val >= 0 and math.isfinite(total := self.test + self.val) and total <= 0.9):
             raise SplitError(
-                needed="shares of 0 or more for test and validation, together no more than 0.9",
+                needed="shares of 0 or more for test and validation, and at most 0.9 together",
                 found=f"--test {self.test:g} --val {self.val:g}",
                 next_step="use, for example: balance split --test 0.2 --val 0.15",
             )
@@ -127,7 +127,7 @@ def draw_validation(collection: Collection, share: float, seed: int = 0, folds: 
     if not collection.has_parts or (own == "val").any():
         raise SplitError(
             needed="a collection with splits of its own, but none for validation",
-            found="one with validation images" if collection.has_parts else "one without parts",
+            found="a collection with validation images" if collection.has_parts else "a collection without splits",
             next_step="leave --val out",
         )
     groups, train = Groups.of(collection), own == "train"

@@ -32,9 +32,9 @@ def read_parts(table: Path, collection: Collection) -> pd.Series:
     key = _column(rows, FILE_NAMES) or _column(rows, PATIENT_NAMES)
     if part_column is None or key is None:
         raise _wrong(
-            "a header with a column for the file or the patient, and one for the part",
+            "a header with a column for the file or the patient, and one for the split",
             f"columns {', '.join(map(str, rows.columns))}",
-            f"call them, for example: {FILE_NAMES[0]} (or {PATIENT_NAMES[0]}) and {PART_NAMES[0]}",
+            f"use these names, for example: {FILE_NAMES[0]} (or {PATIENT_NAMES[0]}) and {PART_NAMES[0]}",
         )
     named = _by_key(rows[key], _canonical(rows[part_column]))
     by_file = _column(rows, FILE_NAMES) is not None
@@ -47,7 +47,7 @@ def _read(table: Path) -> pd.DataFrame:
     try:
         found = read_table(table)
     except TableError as error:
-        advice = "give a table with a header: balance split --splits FILE"
+        advice = "use a table with a header: balance split --splits FILE"
         raise _wrong("a table that can be read", error.found, advice) from error
     return pd.DataFrame({name: found.cells[place].str.strip() for place, name in enumerate(found.header)}, dtype=object)
 
@@ -61,14 +61,16 @@ def _canonical(values: pd.Series) -> pd.Series:
     parts = values.map(canonical_part)
     if parts.isna().any():
         found = sorted(set(values[parts.isna()]))
-        raise _wrong("train, val or test (or a usual synonym) in each row", _some(found), "name the part in each row")
+        raise _wrong("train, val or test (or a usual synonym) in each row", _some(found), "write the split in each row")
     return parts
 
 
 def _by_key(keys: pd.Series, parts: pd.Series) -> dict[str, str]:
     twice = pd.DataFrame({"key": keys, "part": parts}).groupby("key")["part"].nunique()
     if (twice > 1).any():
-        raise _wrong("one part for each name", f"two parts for {_some(twice.index[twice > 1])}", "keep the right row")
+        raise _wrong(
+            "one split for each name", f"two splits for {_some(twice.index[twice > 1])}", "keep the correct row"
+        )
     return dict(zip(keys, parts, strict=True))
 
 
@@ -86,10 +88,10 @@ def _of_files(named: dict[str, str], collection: Collection) -> pd.Series:
         else:
             unknown.append(name)
     if unknown:
-        advice = "write each path as below the scanned folder: CLASS/NAME.png"
+        advice = "write each path relative to the scanned folder: CLASS/NAME.png"
         raise _wrong(
-            "files of the collection, each named by one path",
-            f"{len(unknown)} others or ambiguous ones: {_some(unknown)}",
+            "files of the collection, each with one path",
+            f"{len(unknown)} unknown or ambiguous names: {_some(unknown)}",
             advice,
         )
     return parts
@@ -99,23 +101,23 @@ def _of_patients(named: dict[str, str], collection: Collection) -> pd.Series:
     patients = collection.images["patient"]
     unknown = sorted(set(named) - set(patients.dropna()))
     if unknown:
-        advice = "name the patients as balance scan --patient REGEX finds them, or give a column of files"
-        raise _wrong("patients of the collection", f"{len(unknown)} others: {_some(unknown)}", advice)
+        advice = "write the patients as balance scan --patient REGEX finds them, or use a column with files"
+        raise _wrong("patients of the collection", f"{len(unknown)} unknown names: {_some(unknown)}", advice)
     return patients.map(named)
 
 
 def _check(parts: pd.Series, collection: Collection) -> None:
     missing = parts.index[parts.isna()]
     if len(missing):
-        found = f"{len(missing)} images without one: {_some(missing)}"
-        raise _wrong("a part for each image of the collection", found, "add rows for them")
+        found = f"{len(missing)} images without a split: {_some(missing)}"
+        raise _wrong("a split for each image of the collection", found, "add rows for them")
     _check_groups(parts, collection)
     labels = collection.images["label"]
     for part in ("train", *sorted(set(parts) - {"train"})):
         lacking = sorted(set(labels) - set(labels[parts == part]))
         if lacking:
             found = f"no image of {_some(lacking)} in {part}"
-            raise _wrong("images of each class in each part", found, "move patients of that class into the part")
+            raise _wrong("images of each class in each split", found, "move patients of this class into the split")
 
 
 def _check_groups(parts: pd.Series, collection: Collection) -> None:
@@ -129,10 +131,12 @@ def _check_groups(parts: pd.Series, collection: Collection) -> None:
     if (of_patient > 1).any():
         names = of_patient.index[of_patient > 1]
         raise _wrong(
-            "each patient in one part", f"{len(names)} in two or more: {_some(names)}", "move each into one part"
+            "each patient in only one split",
+            f"{len(names)} in two or more splits: {_some(names)}",
+            "move each patient into one split",
         )
-    found = f"{int(torn.sum())} files that show the same image or its patients, in different parts: "
-    raise _wrong("copies of an image in one part", found + _some(parts.index[torn]), "move them into one part")
+    found = f"{int(torn.sum())} files with the same image or patient in different splits: "
+    raise _wrong("copies of an image in the same split", found + _some(parts.index[torn]), "move them into one split")
 
 
 def _some(names: Sequence[str] | pd.Index) -> str:

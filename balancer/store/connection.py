@@ -27,7 +27,7 @@ def translated() -> Iterator[None]:
     """Turn what SQLite says in this block into an error of ours.
 
     Raises:
-        DamagedLedger: the file is not as it was written; SQLite's own words may hold bytes that are no text.
+        DamagedLedger: the file is damaged; SQLite's own words may hold bytes that are no text.
         StateError: it cannot be read or written.
     """
     try:
@@ -43,7 +43,7 @@ class Connection:
     """A state folder's database; use it in a `with` block.
 
     Raises:
-        DamagedLedger: it is not as it was written: the structure is looked at whenever it is opened, which takes a
+        DamagedLedger: it is damaged: the structure is looked at whenever it is opened, which takes a
             fifth of a second for a million images; rows, when they are read.
         StateError: it cannot be read or written, or a newer version of balance made it.
     """
@@ -74,7 +74,7 @@ class Connection:
         Nobody else writes to the state folder meanwhile.
 
         Raises:
-            StateError: another command is at work in it.
+            StateError: another command is using it.
         """
         with self._turn, locked(self._state):
             inner = self._base.in_transaction
@@ -159,7 +159,7 @@ class Connection:
         """Columns of the rows of a table that `rest` of the query names.
 
         Raises:
-            DamagedLedger: one is not as it was written.
+            DamagedLedger: one is damaged.
         """
         rows = self._rows(f"SELECT {', '.join((*columns, self._is_sound(table)))} FROM {table} {rest}", values)
         return require_sound(table, rows)
@@ -172,7 +172,7 @@ class Connection:
         """Read every row.
 
         Raises:
-            DamagedLedger: one is not as it was written, or an index does not fit its table.
+            DamagedLedger: one is damaged, or an index does not fit its table.
         """
         found = self._first("PRAGMA integrity_check(1)")
         if found != ("ok",):
@@ -199,7 +199,7 @@ def require_sound(table: str, rows: Sequence[Row]) -> list[Row]:
 
 def not_as_written(table: str) -> DamagedLedger:
     """The error for a row that was turned into another."""
-    return faults.damaged(f"a row of {table} is not as it was written")
+    return faults.damaged(f"a row of {table} is damaged")
 
 
 def now() -> str:

@@ -6,9 +6,9 @@ from balancer.errors import DamagedLedger, StateError
 from balancer.store.state_dir import State
 
 _SHORT_READ = 522
-_DISK = ("a disk that works", "see whether it does")
-_PERMISSION = ("permission to write", "see to that")
-_ALONE = ("a moment in which nobody else writes", "wait for the other command")
+_DISK = ("a working disk", "check the disk")
+_PERMISSION = ("permission to write", "check the permissions and the disk")
+_ALONE = ("exclusive access", "wait for the other command")
 _OUTSIDE = {
     3: _PERMISSION,
     5: _ALONE,
@@ -16,7 +16,7 @@ _OUTSIDE = {
     8: _PERMISSION,
     10: _DISK,
     13: ("free space on the disk", "free some space"),
-    14: ("permission, and a disk that works,", "see to that"),
+    14: ("permission, and a working disk,", "check the permissions and the disk"),
 }
 """What is no damage, by SQLite's result codes (https://www.sqlite.org/rescode.html)."""
 
@@ -28,7 +28,7 @@ def require_not_emptied(state: State) -> None:
         DamagedLedger: there are candidates beside an empty file.
     """
     if state.ledger.is_file() and not state.ledger.stat().st_size and any(state.candidates.glob("*")):
-        raise damaged("a file without content")
+        raise damaged("an empty file")
 
 
 def failed(code: int, text: str) -> StateError:
@@ -39,15 +39,15 @@ def failed(code: int, text: str) -> StateError:
     return StateError(
         needed=f"{needed} for .balance/ledger.sqlite",
         found=text,
-        next_step=f"{advice}, then the same balance command again: it goes on from here",
+        next_step=f"{advice}, then run the same balance command again: it continues from here",
     )
 
 
 def damaged(found: str) -> DamagedLedger:
     """The message about a damaged ledger."""
     return DamagedLedger(
-        needed="the ledger (.balance/ledger.sqlite) as it was written",
+        needed="an undamaged ledger (.balance/ledger.sqlite)",
         found=f"damage: {found}",
-        next_step="scan again: balance scan FOLDER sets the file aside and makes a new one; then the same fill again "
-        "uses the images that are there",
+        next_step="balance scan FOLDER renames the file and creates a new one. The same fill then "
+        "reuses the images on disk",
     )

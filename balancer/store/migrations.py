@@ -113,7 +113,7 @@ MIGRATIONS: Mapping[str, str] = {
         );
         CREATE INDEX readings_of ON readings (collection, study);
         """,
-    "openings of the test part": """
+    "openings of the test split": """
         CREATE TABLE openings (
             collection TEXT, split TEXT, comparison TEXT, at TEXT, PRIMARY KEY (collection, split, comparison)
         ) WITHOUT ROWID;
@@ -144,8 +144,8 @@ def missing(base: sqlite3.Connection) -> list[str]:
     if len(MIGRATIONS) < version < _FUTURE:
         raise StateError(
             needed=f"a state folder of version {len(MIGRATIONS)} or older",
-            found=f"made by a newer balance: version {version}; this one knows up to {len(MIGRATIONS)}",
-            next_step="use that balance, or update this one: pip install --upgrade xray-balancer",
+            found=f"made by a newer version of balance: version {version}; this one supports up to {len(MIGRATIONS)}",
+            next_step="use the newer version, or update this one: pip install --upgrade xray-balancer",
         )
     there = base.execute("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'migrations'").fetchone()
     applied = (
@@ -154,7 +154,7 @@ def missing(base: sqlite3.Connection) -> list[str]:
         else [*MIGRATIONS][: min(version, COUNTED)]
     )
     if len(applied) != version or not MIGRATIONS.keys() >= set(applied):
-        raise damaged("the record of its version is not as it was written")
+        raise damaged("the record of its version is damaged")
     return [name for name in MIGRATIONS if name not in applied]
 
 

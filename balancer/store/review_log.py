@@ -53,9 +53,9 @@ def write_down(folder: Path, decision: ReviewRecord) -> None:
             os.fsync(descriptor)
     except OSError as error:
         raise StateError(
-            needed=f"room and permission to write .balance/{NAME}, which keeps what people decide",
+            needed=f"free space and permission to write .balance/{NAME}, which stores the decisions of people",
             found=error.strerror or str(error),
-            next_step="see to that, then answer again; the same balance review goes on from here",
+            next_step="correct this, then answer again; the same balance review continues from here",
         ) from error
 
 

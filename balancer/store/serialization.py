@@ -33,7 +33,7 @@ def value_from(text: str) -> Any:
     try:
         return json.loads(text)
     except (ValueError, TypeError) as error:
-        raise damaged(f"a value that is no JSON: {str(text)[:40]!r}") from error
+        raise damaged(f"not a JSON value: {str(text)[:40]!r}") from error
 
 
 def job_from(key: str, label: str, text: str | None) -> Job | None:
@@ -49,7 +49,7 @@ def job_from(key: str, label: str, text: str | None) -> Job | None:
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise damaged(f"the job of candidate {key} cannot be read") from error
     if (job.id, job.label) != (key, label):
-        raise damaged(f"the job of candidate {key} is not the one that it is named after")
+        raise damaged(f"the job of candidate {key} does not match its name")
     return job
 
 
@@ -130,7 +130,7 @@ def require_parts(rows: Iterable[tuple[str]]) -> None:
     """
     for (part,) in rows:
         if part not in PARTS:
-            raise damaged(f"a part that is none: {str(part)[:40]!r}")
+            raise damaged(f"not a split: {str(part)[:40]!r}")
 
 
 def split_from(rows: Sequence[tuple[str, str, Any]], origin: Any, seed: int) -> Split:
@@ -183,5 +183,5 @@ def verdict_from(decision: Any, scores: str, reasons: str, reviewer: str) -> Ver
         DamagedLedger: it is none.
     """
     if decision not in DECISIONS:
-        raise damaged(f"a decision that is none: {str(decision)[:40]!r}")
+        raise damaged(f"not a decision: {str(decision)[:40]!r}")
     return Verdict(decision, value_from(scores), tuple(value_from(reasons)), reviewer)

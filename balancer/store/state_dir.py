@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from balancer.errors import StateError
+from balancer.errors import StateError, StateInUse
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
@@ -75,7 +75,7 @@ def find_state(start: Path) -> State:
     found = _nearest(start)
     if found is None:
         raise StateError(
-            needed=f"a scanned collection (a {NAME} folder here or above)",
+            needed=f"a scanned collection (a {NAME} folder here or in a folder above)",
             found="none",
             next_step="scan it first: balance scan FOLDER",
         )
@@ -91,7 +91,7 @@ def find_or_make_state(start: Path, collection: Path) -> State:
     folder = _nearest(start) or start / NAME
     if folder.resolve().is_relative_to(collection.resolve()):
         raise StateError(
-            needed=f"a {NAME} folder outside the collection, which balance never writes to",
+            needed=f"a {NAME} folder outside the collection, which balance never changes",
             found=f"{folder.parent} is inside {collection}",
             next_step="change to a folder outside the collection: cd ELSEWHERE && balance scan FOLDER",
         )
@@ -102,7 +102,7 @@ def find_or_make_state(start: Path, collection: Path) -> State:
         raise StateError(
             needed=f"a working folder in which {NAME} can be written",
             found=f"no permission in {folder.parent}",
-            next_step="change to a folder of yours: cd ELSEWHERE && balance scan FOLDER",
+            next_step="change to a folder that you may write to: cd ELSEWHERE && balance scan FOLDER",
         ) from error
     return State(folder)
 
@@ -114,7 +114,7 @@ def locked(state: State) -> Iterator[None]:
     The lock of a dead process is no lock.
 
     Raises:
-        StateError: another process holds it.
+        StateInUse: another process holds it.
     """
     from filelock import FileLock
 
@@ -133,7 +133,7 @@ def locked_near(*places: Path) -> Iterator[None]:
     """The same for the first of these places that has a state folder, in it or above; where none has, no lock.
 
     Raises:
-        StateError: another process holds it.
+        StateInUse: another process holds it.
     """
     folder = next(filter(None, map(_nearest, places)), None)
     with nullcontext() if folder is None else locked(State(folder)):
@@ -153,10 +153,10 @@ def _acquire(lock: BaseFileLock, holder: Path) -> None:
         except Timeout as error:
             number = _read(holder) or _read(Path(lock.lock_file)) or "unknown"  # version 0.1 wrote into the lock
             if not number.isdecimal() or pid_exists(int(number)) or time.monotonic() > until:
-                raise StateError(
-                    needed=f"to be the only balance command that writes to this {NAME} folder",
-                    found=f"process {number} is at work in it",
-                    next_step=f"wait until it ends, or stop it (kill {number}); it loses nothing",
+                raise StateInUse(
+                    needed=f"no other balance command that uses this {NAME} folder",
+                    found=f"process {number} is using it",
+                    next_step=f"wait until it ends, or stop it (kill {number}); no work is lost",
                 ) from error
         time.sleep(0.05)  # it is dead, and its children have not seen it yet
 

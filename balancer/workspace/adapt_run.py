@@ -140,7 +140,7 @@ def _on_base(
     attributes = attributes_of(collection.images.loc[paths])
     data = Material(train, held, collection.root, packs, session.split.sha256, attributes)
     progress.message(f"Base: {printable(checkpoint.ref.name)}, {side} px; {len(train)} images")
-    progress.message(f"Samples on the way: {folder.with_name(folder.name + '.training') / 'samples'}")
+    progress.message(f"Samples during training: {folder.with_name(folder.name + '.training') / 'samples'}")
     train_lora(data, checkpoint, training, folder, monitor or nobody, _Phases(progress), clock)
     session.ledger.add_adapter(collection, folder)
     remember_base(session, folder, str(settings.base))
@@ -158,10 +158,10 @@ def _require_licence(
 
     name, licence = printable(checkpoint.ref.name), find_licence(checkpoint)
     if is_from_scratch(checkpoint):
-        progress.message(f"Licence of {name}: its training images' terms; balance trained it from scratch.")
+        progress.message(f"Licence of {name}: the terms of its training images; balance trained it from scratch.")
         return
     if not licence.is_stated:
-        progress.message(f"Licence of {name}: none is stated in its folder. Find out whether you may use it.")
+        progress.message(f"Licence of {name}: not stated in its folder. Find out whether you may use the model.")
         return
     accepted = session.ledger.setting(session.collection, ACCEPTED) or {}
     progress.message(f"Licence of {name}: {printable(licence.name)} ({printable(licence.where)})")
@@ -169,9 +169,9 @@ def _require_licence(
         return
     if not (settings.accept_licence or accept(name)):
         raise ModelError(
-            needed=f"your acceptance of the licence of {name}: {printable(licence.name)}",
+            needed=f"that you accept the licence of {name}: {printable(licence.name)}",
             found="no --accept-licence",
-            next_step="read it, then add --accept-licence; it is remembered",
+            next_step="read it, then add --accept-licence; this is remembered",
         )
     session.ledger.save_setting(session.collection, ACCEPTED, {**accepted, checkpoint.ref.sha256: licence.name})
 

@@ -77,11 +77,11 @@ def check_device(name: str) -> Check:
         free, total = torch.cuda.mem_get_info(torch.device(device))
         memory = f"{torch.cuda.get_device_name(device)}, {free / _GIB:.0f} of {total / _GIB:.0f} GiB free"
         if free < total / 2:
-            return Check("device", "warn", memory, "see who else is on it: nvidia-smi")
+            return Check("device", "warn", memory, "see which programs use it: nvidia-smi")
         return Check("device", "ok", memory)
     if device == "mps":
         return Check("device", "ok", "mps")
-    advice = "use a machine with a GPU for a full-size base; here: balance adapt --from-scratch"
+    advice = "use a machine with a GPU for a full-size base; on this machine: balance adapt --from-scratch"
     return Check("device", "warn", f"no GPU: {cores()} processor cores", advice)
 
 
@@ -100,8 +100,8 @@ def check_disk(folder: Path, needed: int = 0, free: int | None = None) -> Check:
     free = shutil.disk_usage(folder).free if free is None else free
     found = f"{free / _GIB:.1f} GiB free"
     if free < _DISK[0] + needed:
-        advice = "free some space, or work on another disk: cd ELSEWHERE && balance scan FOLDER"
-        return Check("disk", "fail", f"{found}, of about {(_DISK[0] + needed) / _GIB:.1f} that are needed", advice)
+        advice = "free some space, or use another disk: cd ELSEWHERE && balance scan FOLDER"
+        return Check("disk", "fail", f"{found}; about {(_DISK[0] + needed) / _GIB:.1f} that are needed", advice)
     if free < _DISK[1] + needed:
         return Check("disk", "warn", found, "free some space before a long training: df -h .")
     return Check("disk", "ok", found)
@@ -110,11 +110,11 @@ def check_disk(folder: Path, needed: int = 0, free: int | None = None) -> Check:
 def check_state(state: State) -> Check:
     """Whether the state folder, which holds patients' data, is open to others."""
     if os.name == "nt":
-        found = f"Windows alone decides who may read {state.folder.name}"
-        return Check("privacy", "warn", found, "see that its Properties, Security names you alone")
+        found = f"the permissions of Windows decide who may read {state.folder.name}"
+        return Check("privacy", "warn", found, "check that only you are listed under Properties, Security")
     if stat.S_IMODE(state.folder.stat().st_mode) & 0o077:
         return Check("privacy", "warn", f"{state.folder.name} can be read by others", f"chmod 700 {state.folder.name}")
-    return Check("privacy", "ok", f"{state.folder.name} is readable by its owner alone")
+    return Check("privacy", "ok", f"{state.folder.name} is readable only by its owner")
 
 
 def check_offline(environment: Mapping[str, str] = os.environ) -> Check:
@@ -122,7 +122,7 @@ def check_offline(environment: Mapping[str, str] = os.environ) -> Check:
     open_ = [name for name in OFFLINE if environment.get(name) != "1"]
     if open_:
         return Check("offline", "fail", f"{', '.join(open_)} not set", f"export {open_[0]}=1")
-    return Check("offline", "ok", "nothing would be fetched")
+    return Check("offline", "ok", "nothing will be downloaded")
 
 
 def check_model(checkpoint: Checkpoint) -> list[Check]:
@@ -130,12 +130,12 @@ def check_model(checkpoint: Checkpoint) -> list[Check]:
     size = sum(file.stat().st_size for file in checkpoint.weights)
     kind = "XL" if checkpoint.is_xl else "1.x or 2.x"
     found = f"{checkpoint.ref.name}: Stable Diffusion {kind}, {checkpoint.native_size} px, {size / 1e9:.2g} GB"
-    checks = [Check("model", "ok", f"{found}, all of it on this machine")]
+    checks = [Check("model", "ok", f"{found}, complete on this machine")]
     record = record_of(checkpoint.folder)
     if record is not None:
         changed = changed_files(checkpoint.folder, record)
-        there = f"{len(record['files'])} files as fetched, commit {str(record.get('revision'))[:12]}"
-        some = f"{len(changed)} files changed or gone since they were fetched: {', '.join(changed[:3])}"
+        there = f"{len(record['files'])} files unchanged since the download, commit {str(record.get('revision'))[:12]}"
+        some = f"{len(changed)} files changed or missing since the download: {', '.join(changed[:3])}"
         again = (
             f"copy it again, or: balance fetch {record.get('model')} --revision {record.get('revision')} --to FOLDER"
         )
@@ -147,13 +147,13 @@ def check_licence(checkpoint: Checkpoint, accepted: Mapping[str, str]) -> Check:
     """The licence that the model states, and whether it was accepted here: hashes to names."""
     licence = find_licence(checkpoint)
     if is_from_scratch(checkpoint):
-        return Check("licence", "ok", "trained from scratch: the terms of its training images are its own")
+        return Check("licence", "ok", "trained from scratch: the terms of its training images apply")
     if not licence.is_stated:
-        return Check("licence", "warn", "none is stated in its folder", "find out whether you may use it")
+        return Check("licence", "warn", "not stated in its folder", "find out whether you may use it")
     if accepted.get(checkpoint.ref.sha256) == licence.name:
         return Check("licence", "ok", f"{licence.name}, accepted here")
     advice = "read it; to adapt this base: balance adapt --base MODEL --accept-licence"
-    return Check("licence", "warn", f"{licence.name} ({licence.where}), not accepted here yet", advice)
+    return Check("licence", "warn", f"{licence.name} ({licence.where}), not accepted yet", advice)
 
 
 def check_prompts(choice: Choice, prompts: Iterable[Prompt]) -> Check:
@@ -187,7 +187,13 @@ def check_drawing(choice: Choice, device: str, prompt: Prompt, seconds: Callable
     config = settle_config(choice.checkpoint, choice.adapter, Sampling(batch_size=1, device=device))
     generator = StableDiffusion(choice.checkpoint, choice.file, config, device)
     each = _seconds_each(generator, "doctor", prompt, config)
-    checks = [Check("time", "ok", f"about {seconds(each)} an image of {config.width} px, {config.steps} steps, alone")]
+    checks = [
+        Check(
+            "time",
+            "ok",
+            f"about {seconds(each)} an image of {config.width} px, {config.steps} steps",
+        )
+    ]
     if choice.adapter is None:
         return checks
     return [Check("adapter", "ok", f"{choice.adapter.name} fits {choice.checkpoint.ref.name}"), *checks]
@@ -197,7 +203,7 @@ def check_family(family: Family) -> Check:
     """A generator of another family that opened its weights; what it learned from is its own to say."""
     width, height = family.size
     version = "" if family.ref.revision is None else f" ({family.ref.revision})"
-    return Check("model", "ok", f"{family.ref.name}{version}: {width} x {height} px, of another family")
+    return Check("model", "ok", f"{family.ref.name}{version}: {width} x {height} px, from a plug-in")
 
 
 def check_family_drawing(family: Family, label: str, prompt: Prompt, seconds: Callable[[float], str]) -> Check:
@@ -211,7 +217,7 @@ def check_family_drawing(family: Family, label: str, prompt: Prompt, seconds: Ca
 
     config = family_config(family, Sampling(batch_size=1))
     each = _seconds_each(family.generator, label, prompt, config)
-    return Check("time", "ok", f"about {seconds(each)} an image of {config.width} px, alone")
+    return Check("time", "ok", f"about {seconds(each)} an image of {config.width} px")
 
 
 def _seconds_each(generator: ImageGenerator, label: str, prompt: Prompt, config: GenerationConfig) -> float:

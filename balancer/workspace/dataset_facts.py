@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from balancer.jobs import Verdict
     from balancer.workspace.workspace import Session
 
-EXTERNAL = "generator exposure unknown: what made the external images was trained on is not on record here"
+EXTERNAL = "generator exposure unknown: there is no record of what the generator of the external images was trained on"
 _COPY = "copy: not screened: "
 _REASONS = 5
 
@@ -30,7 +30,7 @@ def dataset_facts(
         said.append(EXTERNAL)
     said += stamps
     if split.origin == "none":
-        said.append("nothing was held out: whether these images help cannot be shown")
+        said.append("no test split: it cannot be shown whether these images help")
     return {
         "tool": f"balance {__version__}",
         **run,
@@ -63,7 +63,7 @@ def _screened_for_copies(judged: Sequence[Judged]) -> list[str]:
     count = sum("copy_percentile" in verdict.scores and verdict.decision == "accept" for _, verdict in judged)
     if not count:
         return []
-    return [f"screened for copies of patients: {count} synthetic images passed; that does not make them anonymous"]
+    return [f"screened for copies of patients: {count} synthetic images passed; this does not make them anonymous"]
 
 
 def _screening(judged: Sequence[Judged]) -> str:

@@ -37,7 +37,7 @@ def require_room(session: Session, place: Path, count: int, progress: Progress) 
         missing[device] = missing.get(device, 0.0) + max(0.0, size - sum(map(_size_of_all, there)))
         if missing[device] * _SPARE > (free := shutil.disk_usage(disk).free):
             raise OutputError(
-                needed=f"{size_of(missing[device])} of disk for {printable(folder.name)}",
+                needed=f"{size_of(missing[device])} of free disk space for {printable(folder.name)}",
                 found=f"{size_of(free)} free",
                 next_step="free some space, or choose another disk: balance fill --out FOLDER",
             )

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from balancer.splits.split import Split
     from balancer.workspace.workspace import Session
 
-UNKNOWN = "generator exposure unknown: what the model was trained on is not on record here"
+UNKNOWN = "generator exposure unknown: there is no record of what the model was trained on"
 
 
 def exposure_of(session: Session, folder: Path, split: Split | None = None) -> str:
@@ -23,14 +23,14 @@ def exposure_of(session: Session, folder: Path, split: Split | None = None) -> s
 
     learned, split = learned_files(folder), split or session.split
     if learned is None:
-        return "generator exposure unknown: its card does not say which files it learned from"
+        return "generator exposure unknown: its card does not list its training files"
     known = exposed_images(session.collection, split, learned)
     if known.empty:
         return ""
     by_force = folder in session.ledger.exposed(session.collection)
     changed = " (the split was changed afterwards with --force)" if by_force else ""
     images = f"{len(known)} image{'s' if len(known) > 1 else ''}"
-    return f"exposed: the model learned from {images} that are held out now, or from others of their patients{changed}"
+    return f"exposed: the model was trained on {images} that are held out now, or on their patients{changed}"
 
 
 def exposed_models(session: Session, split: Split) -> list[Path]:
@@ -51,13 +51,14 @@ def require_learned(choice: Choice, labels: Iterable[str]) -> str:
     if unknown:
         names = ", ".join(map(printable, sorted(unknown)))
         raise ModelError(
-            needed=f"a model that learned {names}",
-            found=f"{printable(choice.checkpoint.ref.name)}, trained from scratch, which left out what had one image",
-            next_step="ask for the other classes alone, as with --target LABEL=N, or adapt a base",
+            needed=f"a model that was trained on {names}",
+            found=f"{printable(choice.checkpoint.ref.name)}, trained from scratch, without classes that have only one "
+            "image",
+            next_step="fill only the other classes, such as with --target LABEL=N, or adapt a base",
         )
     unadapted = frozenset() if choice.folder is None else left_out_classes(choice.folder).intersection(labels)
     names = ", ".join(map(printable, sorted(unadapted)))
-    return f"the adapter learned nothing of {names}, which had one training image" if unadapted else ""
+    return f"the adapter was not trained on {names}, which has only one training image" if unadapted else ""
 
 
 def learned_by(choice: Choice | None) -> frozenset[str]:
@@ -81,7 +82,7 @@ def generator_exposure(session: Session, choice: Choice | None) -> str:
     if checkpoint not in made_here:
         base = printable(choice.checkpoint.ref.name)
         said.append(
-            f"base exposure unknown: the adapter learned here, but what its base {base} was trained on before is not "
-            "on record"
+            f"base exposure unknown: the adapter was trained here, but there is no record of what its base {base} was "
+            "trained on before"
         )
     return "; ".join(filter(None, said))

@@ -95,7 +95,7 @@ def import_external(
     gone = importer.retract_missing(images)
     if gone:
         where = printable(str(folder))
-        progress.message(f"Taken out again: {len(gone)} images of an earlier merge that are no longer in {where}.")
+        progress.message(f"Removed: {len(gone)} images of an earlier merge that are no longer in {where}.")
     return Import(images, len(gone), _updated(records, images, gone))
 
 

@@ -148,7 +148,7 @@ def preview_fill(
         try:
             screen.require(session.collection, progress)
         except ScreenError as error:
-            progress.message(f"Images cannot be screened: {error.found}: fill will ask for --accept-unscreened.")
+            progress.message(f"Images cannot be screened: {error.found}: fill will need --accept-unscreened.")
         return replace(found, seconds=seconds_of(request, setup), device=setup.device)
 
 
@@ -162,9 +162,9 @@ def _agreed(settings: FillSettings, screen: ScreenSource) -> FillSettings:
     for name in names:
         if getattr(settings, name) and not screen.overrides.get(name):
             raise SettingsError(
-                needed=f"a screen that {name}=True speaks of",
-                found=f"{name}=True beside screen={screen!r}",
-                next_step="hand in NoScreen(reason), or analysis.fit_screen(workspace, accept_unscreened=True); "
+                needed=f"a screen that fits {name}=True",
+                found=f"{name}=True and screen={screen!r}",
+                next_step="pass NoScreen(reason), or analysis.fit_screen(workspace, accept_unscreened=True); "
                 "see balance fill --help",
             )
     no_screen, accept_unscreened = (bool(screen.overrides.get(name)) for name in names)
@@ -253,7 +253,7 @@ class _Generating:
             recipe = self._setup.recipe
             each = recipe.sampler.mean_steps(recipe.config.steps)
             left = duration(others * each / found.steps * (time.monotonic() - self._began))
-            self._progress.message(f"The other {others} images will take about {left}")
+            self._progress.message(f"The remaining {others} images will take about {left}")
         self._announced = True
         if self._task is not None:
             self._task(found.done, found.total, found.made)

@@ -85,7 +85,7 @@ def _warn_of_removal(place: Path, planned: PlanResult, external: Mapping[str, in
         left = planned.plan.deficits.get(label, 0) + external.get(label, 0)
         if left < count:
             progress.message(
-                f"{printable(label)} keeps {left} of its {count} synthetic images: this plan asks for no more."
+                f"{printable(label)} keeps {left} of its {count} synthetic images: this plan needs no more."
             )
 
 
@@ -142,7 +142,7 @@ def _enlargement(recipe: Recipe) -> str:
     wanted, made = sum(max(size) for size in sizes) / len(sizes), max(config.width, config.height)
     if wanted <= _ENLARGED * made:
         return ""
-    return f"images are generated at {made} px and enlarged to {wanted:.0f} px: they lack the detail of real ones"
+    return f"images are generated at {made} px and enlarged to {wanted:.0f} px: they have less detail than real ones"
 
 
 def seconds_of(request: FillRequest, setup: FillSetup) -> float:

@@ -103,8 +103,8 @@ def choose_sampler(
     unable = [mode for mode in weights if mode not in setup.modes]
     if unable:
         raise PlanError(
-            needed=f"a model that makes images by --mode {unable[0]}",
-            found=f"{setup.config.model.name}, which knows {', '.join(setup.modes)}",
+            needed=f"a model that supports --mode {unable[0]}",
+            found=f"{setup.config.model.name}, which supports {', '.join(setup.modes)}",
             next_step="use --mode text, or another --model",
         )
     if not settings.harmonise and set(weights) == {"text"}:

@@ -127,7 +127,7 @@ def unmerge(workspace: Workspace, settings: UnmergeSettings) -> UnmergeResult:
 
     Raises:
         OutputError: the folder is not ours, or its tables are not as they were written.
-        StateError: another command is at work.
+        StateError: another command is using the folder.
     """
     with locked_near(workspace.home, settings.folder.resolve()):
         return UnmergeResult(settings.folder, folder.unmerge(settings.folder))
@@ -161,20 +161,18 @@ def say_left_out(session: Session, records: Records, progress: Progress) -> None
     judged = [each for some in records.values() for each in some.external]
     undecided = sum(verdict.decision != "reject" and not is_accepted(verdict) for _, verdict in judged)
     if undecided:
-        progress.message(
-            f"Left out: {undecided} external images that nobody has decided about: balance review, or merge --from"
-        )
+        progress.message(f"Left out: {undecided} external images without a decision: balance review, or merge --from")
     usable = sum(map(len, external_images(session, records).values()))
     outdated = sum(is_accepted(verdict) for _, verdict in judged) - usable
     if outdated:
-        progress.message(f"Left out: {outdated} external images, in a file format that the collection no longer has.")
-        progress.message("          To bring them into the new one: balance merge --from FOLDER")
+        progress.message(f"Left out: {outdated} external images, in a file format that differs from the collection.")
+        progress.message("          To convert them: balance merge --from FOLDER")
 
 
 def say_external(session: Session, records: Records, progress: Progress) -> dict[str, int]:
     """Say how many external images are merged beside a fill's, by class; these numbers."""
     counts = {label: len(judged) for label, judged in external_images(session, records).items()}
     for label, count in counts.items():
-        progress.message(f"{printable(label)} also gets {count} accepted external images, beyond the target.")
+        progress.message(f"{printable(label)} also gets {count} accepted external images, in addition to the target.")
     say_left_out(session, records, progress)
     return counts

@@ -51,7 +51,7 @@ def refuse_adapter(model: str, adapter: Path | None) -> None:
         raise ModelError(
             needed="a Stable Diffusion model, for --adapter",
             found=f"--model {model}",
-            next_step="leave --adapter out, or name the model that it was trained on",
+            next_step="leave --adapter out, or use the model that it was trained on",
         )
 
 

@@ -159,7 +159,9 @@ def known_attributes(session: Session, progress: Progress = SILENT, *, remember:
 
     found, changed = resolve_attributes(session.collection, session.split, session.ledger, remember=remember)
     if changed:
-        progress.message("The table of patients differs from that of the last fill: prompts and images are made again.")
+        progress.message(
+            "The table of patients has changed since the last fill: prompts and images are generated again."
+        )
     return found
 
 
@@ -206,11 +208,11 @@ def _complaints(templates: Templates, model: str | None, session: Session | None
 
     made_here = session.ledger.adapters(session.collection) if session else []
     if model is None and not made_here:
-        too_long, tokens = lint_length(templates), "estimated: no model here yet, name one with --model"
+        too_long, tokens = lint_length(templates), "estimated: there is no model yet; choose one with --model"
     elif model is not None and names_family(model):
         find_family(model)
         too_long = lint_length(templates)
-        tokens = f"estimated: {printable(model)} is of another family, which reads them its own way"
+        tokens = f"estimated: {printable(model)} is a plug-in with its own tokens"
     else:
         from balancer.generators.models.checkpoint import find_checkpoint
         from balancer.generators.stable_diffusion import token_counter

@@ -18,18 +18,18 @@ from balancer.workspace.last_fill import FillManifest
 
 _LEDGER = "ledger.sqlite"
 _LOSSES: Mapping[str, str] = {
-    _LEDGER: "patients, split, prompts, verdicts and readers' answers: scanning again asks for patients anew",
-    review_log.NAME: "what people decided in review, which no machine can make again",
-    "candidates": "the synthetic images as they were made, rejected ones too; merged ones stay where they were merged",
-    "adapters": "what adapt learned, with its latents and samples: hours of training",
+    _LEDGER: "patients, split, prompts, verdicts and readers' answers: after a new scan, name the patients again",
+    review_log.NAME: "the decisions of people in review, which cannot be computed again",
+    "candidates": "all generated images, including rejected ones; balanced folders keep their copies",
+    "adapters": "the models that adapt trained, with latents and samples: hours of training",
     "cache": "embeddings, latents and decoded images: computed again when needed",
-    "comparisons": "the figures of finished comparisons: hours of training",
+    "comparisons": "the results of finished comparisons: hours of training",
     "folds": "patients, images and adapted models of each fold: hours of training",
-    "redraws": "the images of other generator seeds: drawn again when needed",
+    "redraws": "the images of other generator seeds: generated again when needed",
     "reports": "contact sheets and pages for people",
 }
-_UNFINISHED = "copies that a stopped merge left: none is needed"
-_OTHER = "nothing that balance needs"
+_UNFINISHED = "copies left by a stopped merge: not needed"
+_OTHER = "not needed by balance"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +91,8 @@ def _require_ours(folder: Path) -> None:
         return
     raise StateError(
         needed=f"a {folder.name} folder that balance made",
-        found=f"one without a {_LEDGER}: {', '.join(sorted(names)[:3])}",
-        next_step=f"look into it, and remove it yourself if it is yours: ls -la {folder.name}",
+        found=f"a folder without a {_LEDGER}: {', '.join(sorted(names)[:3])}",
+        next_step=f"check its content, and remove it yourself if it is yours: ls -la {folder.name}",
     )
 
 

@@ -48,7 +48,7 @@ def scan(workspace: Workspace, settings: ScanSettings, *, progress: Progress = S
     Raises:
         CollectionError: the folder is no labelled collection.
         TableError: the table of patients cannot be read, or does not fit.
-        StateError: the state folder may not be written, or another command is at work in it.
+        StateError: the state folder may not be written, or another command is using it.
 
     >>> result = scan(Workspace.open(folder), ScanSettings(folder / "xrays", patient=r"(p\d+)"))
     >>> result.imbalance.counts
@@ -91,12 +91,12 @@ def _opened(state: State, progress: Progress) -> Iterator[Ledger]:
         damage = set_aside_if_damaged(state)
         if damage is not None:
             progress.message(
-                f"The ledger is damaged ({printable(damage[1])}): it is now .balance/{damage[0]}, "
-                "and a new one is made."
+                f"The ledger is damaged ({printable(damage[1])}). It was renamed to .balance/{damage[0]}, "
+                "and a new one was created."
             )
             progress.message(
-                "The images are still there: the same fill, or merge --from, again registers those that are unchanged, "
-                "and screens them again. The options of balance split and the last fill are lost: repeat them."
+                "The images on disk are kept: the same fill, or merge --from, registers the unchanged ones again "
+                "and screens them. The options of balance split and of the last fill are lost: use them again."
             )
         with Ledger(state, checked=True) as ledger:
             yield ledger
@@ -111,18 +111,20 @@ def _recognise(ledger: Ledger, root: Path, progress: Progress) -> None:
         known, others = found.moved[-1], found.moved[:-1]
         ledger.move_collection(known, root)
         progress.message(
-            f"Recognised by its files: this collection was {printable(str(known.root))}. Its patients, split, verdicts "
+            f"Recognised by its files: this collection was at {printable(str(known.root))}. Its patients, split, "
+            "verdicts "
             "and decisions are kept."
         )
         for other in others:
             progress.message(
-                f"Note: {printable(str(other.root))}, which is gone too, had the same files; the one scanned last is "
-                "taken."
+                f"Note: {printable(str(other.root))}, which is also missing, had the same files. The collection "
+                "scanned last is "
+                "used."
             )
     for other in () if found.moved else found.copied:
         progress.message(
-            f"Note: {printable(str(other.root))} has the same files and is still there: this is another collection, "
-            "with patients, a split and verdicts of its own."
+            f"Note: {printable(str(other.root))} has the same files and still exists. This is another collection, "
+            "with its own patients, split and verdicts."
         )
 
 
@@ -133,7 +135,7 @@ def _pattern(settings: ScanSettings, earlier: Collection | None, progress: Progr
     if earlier is None or not earlier.patient_pattern:
         return None
     quoted = shlex.quote(earlier.patient_pattern)
-    progress.message(f"Patients as in the last scan: --patient {quoted} (--patient '' forgets it)")
+    progress.message(f"Patients as in the last scan: --patient {quoted} (--patient '' removes this)")
     return earlier.patient_pattern
 
 
@@ -155,9 +157,9 @@ def _table(settings: ScanSettings, earlier: Collection | None, progress: Progres
         return None
     last = replace(last, named=named or last.named)
     if not last.path.is_file():
-        progress.message(f"{printable(str(last.path))} is gone: what it said is kept (--patients '' forgets it)")
+        progress.message(f"{printable(str(last.path))} is missing: its data are kept (--patients '' removes them)")
         return last
-    progress.message(f"Patients as in the last scan: {printable(last.options)} (--patients '' forgets it)")
+    progress.message(f"Patients as in the last scan: {printable(last.options)} (--patients '' removes this)")
     return read_table(last.path, last.named)
 
 
@@ -220,12 +222,12 @@ def _kept_split(
         )
         return split
     if split.origin == "file":
-        progress.message("The split of your table is kept; patients in two of its splits go to the one that is tested.")
+        progress.message("The split of your table is kept; patients in two of its splits are used for testing.")
         return split
     if collection.has_parts and (split.parts == "val").any():
         return split
     if not collection.has_parts:
-        progress.message("The patients are known in another way now: the split is drawn again.")
+        progress.message("The patients are identified in another way now: the split is created again.")
     return None
 
 
@@ -235,8 +237,10 @@ def _register_adapters(ledger: Ledger, collection: Collection, split: Split, sta
 
     for made in take_up_adapters(ledger, collection, state.adapters):
         same = split_of(made) == split.sha256
-        other = "" if same else "; it learned from another split than the one drawn now: repeat your balance split"
-        progress.message(f"Registered again: {printable(made.name)}, which learned from this collection{other}")
+        other = (
+            "" if same else "; it was trained on another split than the new one: run your balance split command again"
+        )
+        progress.message(f"Registered again: {printable(made.name)}, which was trained on this collection{other}")
 
 
 def _register_decisions(ledger: Ledger, collection: Collection, state: State, progress: Progress) -> None:
@@ -250,11 +254,11 @@ def _register_decisions(ledger: Ledger, collection: Collection, state: State, pr
     waiting = len({each.image for each in verdicts if isinstance(each.said, Verdict)})
     if waiting:
         progress.message(
-            f"People decided about {waiting} images: each decision counts again where its image is found unchanged."
+            f"People have decided about {waiting} images. Each decision is used again where the image is unchanged."
         )
     if taken:
         progress.message(f"Registered again: {taken} answers of blinded studies.")
     if None in lines:
         progress.message(
-            f"Damaged: {lines.count(None)} of {len(lines)} lines of .balance/{NAME}, and what they said is lost."
+            f"Damaged: {lines.count(None)} of {len(lines)} lines of .balance/{NAME}; their content is lost."
         )

@@ -66,7 +66,7 @@ def _options(settings: ScanSettings, earlier: Collection | None, progress: Progr
     if given.keys() & set(_ANEW):
         remembered = {}
     elif remembered and not given:
-        progress.message(f"Labels as in the last scan: {_typed(remembered)} (--labels '' forgets it)")
+        progress.message(f"Labels as in the last scan: {_typed(remembered)} (--labels '' removes this)")
     merged = _without_places({**remembered, **given})
     choice = given.keys() & {"target_label", "primary"}
     if len(choice) == 1:  # one takes the place of the other

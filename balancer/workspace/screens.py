@@ -48,6 +48,6 @@ def screen_for(workspace: Workspace, settings: Overrides) -> ScreenSource:
         raise ScreenError(
             needed=f"a package that screens (entry point {NAME!r} of the group {GROUP})",
             found=f"{entry.value}: {error}",
-            next_step="install xray-balancer whole, or: balance fill --no-screen",
+            next_step="install all of xray-balancer, or: balance fill --no-screen",
         ) from error
     return cast("ScreenSource", make(workspace, accept_unscreened=settings.accept_unscreened))

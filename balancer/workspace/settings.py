@@ -21,27 +21,48 @@ class ScanSettings(Settings):
     {'data': 'data', 'patient': '(p\\\\d+)'}
     """
 
-    data: Path = option(help="Folder with a folder for each class, or with train, val and test above them.")
+    data: Path = option(
+        help="Collection: a folder for each class, or train, val and test folders with class folders in them."
+    )
     patient: str | None = option(None, "Regular expression that finds the patient in a file name.")
     patients: str | None = option(None, "Table (CSV, TSV) of files or patients with sex, age and view.")
-    labels: tuple[str, ...] = option((), "Table (CSV, TSV, XLSX, Parquet, gz) with the labels; more than once: joined.")
-    columns: tuple[str, ...] = option(
-        (), "Its columns by name or number, 'file=Image label=Finding patient=PID split=Set sex=.. age=.. view=..'."
+    labels: tuple[str, ...] = option(
+        (), "Table with the labels (CSV, TSV, XLSX, Parquet, gz). May be repeated: the tables are joined."
     )
-    on: str | None = option(None, "Column that joins several --labels tables.")
-    separator: str | None = option(None, "What stands between several labels in a cell, such as '|'.")
-    labels_in_columns: str | None = option(None, "Columns of one label each, 'A,B,C', with 1, 0, -1 or blank.")
-    uncertain: str | None = option(None, "What -1 counts as: positive, negative or ignore (default: ignore).")
-    rows: str | None = option(None, "Labels of several rows of one file: any, majority or all of them.")
-    map: tuple[str, ...] = option((), "Change a label, 'OLD=NEW'; '*=NEW' every other, '=NEW' blank cells.")
-    strip_prefix: str | None = option(None, "Start of the table's paths that the folder lacks.")
-    ignore: tuple[str, ...] = option((), "Folders or files that are not read, as a glob: masks, '*/old/*'.")
-    split_list: tuple[str, ...] = option((), "List of the files of a split, 'test=test_list.txt'.")
-    pattern: str | None = option(None, "Regular expression over paths: (?P<label>..), (?P<patient>..), (?P<split>..).")
-    target_label: str | None = option(None, "Where images have several labels: this one against the rest.")
-    primary: str | None = option(None, "Where images have several labels: the first of 'A,B,C' that an image has.")
-    as_is: bool = option(False, "Read it as it is, although the classes do not look like any.")
-    deep: bool = option(False, "Decode every image: finds damaged ones, near-duplicates, borders and burnt-in letters.")
+    columns: tuple[str, ...] = option(
+        (),
+        "Columns by name or number: 'file=Image label=Finding patient=PID split=Set sex=.. age=.. view=..'.",
+    )
+    on: str | None = option(None, "Column by which several --labels tables are joined.")
+    separator: str | None = option(None, "Character between several labels in one cell, such as '|'.")
+    labels_in_columns: str | None = option(
+        None, "Columns that hold one label each, 'A,B,C', with the values 1, 0, -1 or blank."
+    )
+    uncertain: str | None = option(None, "How to read -1: positive, negative or ignore (default: ignore).")
+    rows: str | None = option(
+        None, "Where a file has several rows: take a label that any, the majority or all of them give."
+    )
+    map: tuple[str, ...] = option(
+        (), "Rename a label: 'OLD=NEW'; '*=NEW' for every other label, '=NEW' for blank cells."
+    )
+    strip_prefix: str | None = option(
+        None, "Start of the paths in the table, to be removed before they are compared with the files."
+    )
+    ignore: tuple[str, ...] = option((), "Folders or files to leave out, as a glob: masks, '*/old/*'.")
+    split_list: tuple[str, ...] = option((), "Text file that lists the files of one split: 'test=test_list.txt'.")
+    pattern: str | None = option(
+        None, "Regular expression for paths, with the groups (?P<label>..), (?P<patient>..), (?P<split>..)."
+    )
+    target_label: str | None = option(
+        None, "Where images have several labels: make two classes, this label and all others."
+    )
+    primary: str | None = option(
+        None, "Where images have several labels: take the first of 'A,B,C' that the image has."
+    )
+    as_is: bool = option(False, "Accept the classes as they are read, although they do not look like classes.")
+    deep: bool = option(
+        False, "Decode every image, to find damaged images, near-duplicates, borders and burnt-in letters."
+    )
 
     def check(self) -> None:
         """Refuse values that there are not."""
@@ -55,7 +76,7 @@ class ScanSettings(Settings):
                 )
         if self.target_label and self.primary:
             raise SettingsError(
-                needed="one label against the rest, or the first of a list",
+                needed="either --target-label or --primary",
                 found="--target-label and --primary",
                 next_step="leave one of them out: balance scan DATA --target-label LABEL",
             )
@@ -71,9 +92,11 @@ class SplitSettings(Settings):
     test: float | None = option(None, "Share of the patients for the test split (default 0.2).")
     val: float | None = option(None, "Share of the patients for the validation split (default 0.15).")
     folds: int | None = option(None, "Folds for cross-fitting, 0 for none (default: 5 where a class is small).")
-    splits: Path | None = option(None, "CSV or TSV with a column for the file or patient, and one for the split.")
+    splits: Path | None = option(
+        None, "Your own split: a CSV or TSV with a column for the file or the patient, and one for the split."
+    )
     seed: int | None = option(None, "Same seed, same split (default 0).")
-    force: bool = option(False, "Change it although something was trained on it.")
+    force: bool = option(False, "Change the split although a model was trained on it.")
 
     @property
     def asks_for_nothing(self) -> bool:
@@ -89,7 +112,7 @@ class SplitSettings(Settings):
         """Refuse shares beside a table."""
         if self.splits is not None and self.draws:
             raise SettingsError(
-                needed="either shares to draw by, or a table of splits",
+                needed="either shares of the patients, or a table of splits",
                 found="--splits with --test or --val",
                 next_step="leave --test and --val out: balance split --splits FILE",
             )
@@ -105,25 +128,29 @@ class AdaptSettings(Settings):
 
     base: str | None = option(
         None,
-        "Stable Diffusion 1.x, 2.x or XL to adapt by LoRA: a folder, fetched name or .safetensors.",
+        "Stable Diffusion 1.x, 2.x or XL to adapt by LoRA: a folder, name of a fetched model, or .safetensors file.",
         place=True,
     )
-    from_scratch: bool = option(False, "Train a small Stable Diffusion on your images alone.")
+    from_scratch: bool = option(False, "Train a small Stable Diffusion on your images only.")
     start: str | None = option(
-        None, "With --from-scratch: begin with the networks of an earlier such checkpoint.", place=True
+        None,
+        "With --from-scratch: begin with the weights of an earlier checkpoint that was trained from scratch.",
+        place=True,
     )
     rank: int | None = option(None, "With --base: rank of the adapter (default: 16).", minimum=1)
     learning_rate: float | None = option(None, "With --base: peak learning rate (default: 0.0001).")
     text_encoder: bool = option(False, "With --base: adapt the text encoder too.")
-    batch_size: int | None = option(None, "Images a step (default: 8 with --base, 32 from scratch).", minimum=1)
-    size: int | None = option(None, "Side of its images in pixels (default: the base's own, 64 from scratch).")
-    steps: int | None = option(None, "Train for so many steps.", minimum=2)
-    minutes: float | None = option(None, "Take so many minutes, reading and saving too (default: 30).")
-    name: str | None = option(None, "What to call it (default: lora, or scratch).")
+    batch_size: int | None = option(
+        None, "Images in each training step (default: 8 with --base, 32 from scratch).", minimum=1
+    )
+    size: int | None = option(None, "Image size in pixels (default: the size of the base; 64 from scratch).")
+    steps: int | None = option(None, "Number of training steps.", minimum=2)
+    minutes: float | None = option(None, "Time limit in minutes, including reading and saving (default: 30).")
+    name: str | None = option(None, "Name of the result (default: lora, or scratch).")
     pack: str | None = option(None, "Template pack: chest, bone, or your own YAML file.", place=True)
     seed: int = option(0, "Same seed, same training.")
     device: str = option("auto", "cuda, mps or cpu.")
-    accept_licence: bool = option(False, "With --base: you accept its licence; remembered.")
+    accept_licence: bool = option(False, "With --base: accept its licence. This is remembered.")
 
     @property
     def folder_name(self) -> str:
@@ -134,19 +161,19 @@ class AdaptSettings(Settings):
         """Refuse two ways at once, or none, and options of the other way."""
         if self.from_scratch == (self.base is not None):
             raise SettingsError(
-                needed="one way to adapt: a base, or from scratch",
+                needed="either --base or --from-scratch",
                 found="both" if self.from_scratch else "none",
                 next_step="balance adapt --base FOLDER, or: balance adapt --from-scratch",
             )
         if self.from_scratch and (self.text_encoder or self.rank is not None or self.learning_rate is not None):
             raise SettingsError(
-                needed="a base for --rank, --learning-rate and --text-encoder",
-                found="--from-scratch, which trains all there is",
+                needed="--base, for --rank, --learning-rate and --text-encoder",
+                found="--from-scratch, which trains the whole model",
                 next_step="leave them out, or: balance adapt --base FOLDER",
             )
         if self.folder_name != Path(self.folder_name).name or self.folder_name.startswith("."):
             raise SettingsError(
-                needed="a plain name in --name, without / and not beginning with a dot",
+                needed="a name in --name without / and without a dot at the start",
                 found=repr(self.folder_name),
                 next_step="for example: balance adapt --name mine",
             )
@@ -161,16 +188,18 @@ class PlanSettings(Settings):
     """
 
     COMMAND: ClassVar[str] = "fill"
-    target: tuple[str, ...] = option((), "N, max, median, or LABEL=N; may be given more than once.")
-    strategy: str | None = option(None, 'Bring to the largest class: minority, "not majority" or all.')
+    target: tuple[str, ...] = option(
+        (), "Training images that each class should have: N, max, median, or LABEL=N. May be repeated."
+    )
+    strategy: str | None = option(None, 'Classes to bring to the size of the largest: minority, "not majority" or all.')
     times: tuple[str, ...] = option(
         (),
-        "So many synthetic images for each real one, in every class below the largest however little it lacks, "
-        "or LABEL=X; with --strategy minority in the smallest alone.",
+        "Synthetic images for each real image, in every class smaller than the largest, "
+        "or LABEL=X. With --strategy minority only in the smallest class.",
     )
-    max_ratio: float = option(10.0, "At most so many synthetic images for each real one of the class.")
-    symmetric: bool = option(False, "Add the same number to every class.")
-    no_holdout: bool = option(False, "A flat collection stays flat: nothing is kept for testing.")
+    max_ratio: float = option(10.0, "Largest number of synthetic images for each real image of a class.")
+    symmetric: bool = option(False, "Add the same number of images to every class.")
+    no_holdout: bool = option(False, "Do not split a collection without splits: nothing is kept for testing.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,39 +215,44 @@ class FillSettings(PlanSettings):
 
     model: str | None = option(
         None,
-        "Stable Diffusion folder, fetched name or .safetensors, or FAMILY:WEIGHTS of an installed package; "
-        "default: what adapt made.",
+        "Stable Diffusion folder, name of a fetched model, .safetensors file, or FAMILY:WEIGHTS of a plug-in; "
+        "default: the newest model that adapt made.",
         place=True,
     )
     adapter: Path | None = option(None, "LoRA adapter for the model.", place=True)
     mode: str = option(
         "text",
-        "How images are made: text; image (from a real one of the class); mix (from one of another class, edited "
-        "to the wanted one); or shares, such as text=0.5,mix=0.5.",
+        "How to generate: text; image (edit a real image of the class); mix (edit a real image of another class"
+        "into this one); or shares, such as text=0.5,mix=0.5.",
     )
     strength: str | None = option(
-        None, "How much of a real image is made again, chosen at random from these (default: 0.5,0.7,0.9)."
+        None,
+        "With --mode image or mix: how much of the real image to change, at random one of (default) 0.5,0.7,0.9.",
     )
     harmonise: bool = option(
         True,
-        "Give each image the exposure and contrast of a random real training image of its class, or leave it.",
+        "Match the exposure and contrast of each image to a random real training image of its class, or do not.",
         flags=("--harmonise/--no-intensity-matching",),
     )
     steps: int = option(25, "Denoising steps.", minimum=1)
     guidance: float | None = option(
         None,
-        "Guidance scale (default: 1 for one trained from scratch, in --mode mix 2; else 3; a raw one needs 7.5).",
+        "Guidance scale (default: 1 for a model trained from scratch, 2 in --mode mix; 3 for others).",
         minimum=0,
     )
-    size: int | None = option(None, "Side in pixels that the model generates at (default: its own).", minimum=1)
-    batch_size: str = option("auto", "Images made at once.")
+    size: int | None = option(
+        None, "Image size in pixels at which the model generates (default: the size of the model).", minimum=1
+    )
+    batch_size: str = option("auto", "Images generated at once; auto: as many as fit.")
     device: str = option("auto", "cuda, mps or cpu.")
     seed: int = option(0, "Same seed, same images.")
     pack: str | None = option(None, "Template pack: chest, bone, or your own YAML file.", place=True)
-    retries: int = option(3, "Make at most so many times the deficit again for what is rejected.", minimum=0)
-    no_screen: bool = option(False, "Check nothing but that images can be read; provenance and card say so.")
+    retries: int = option(
+        3, "To replace rejected images, generate at most this many times the deficit again.", minimum=0
+    )
+    no_screen: bool = option(False, "Check only that images can be read; provenance and dataset card record it.")
     accept_unscreened: bool = option(
-        False, "Take images that could not be screened for copies of patients; provenance and card say so."
+        False, "Accept images that could not be screened for copies of patients; provenance and dataset card record it."
     )
     out: Path | None = option(None, "The balanced folder (default: <collection>-balanced beside the collection).")
 
@@ -249,14 +283,14 @@ class MergeSettings(Settings):
     """
 
     candidates: Path | None = option(
-        None, "Folder with a folder of synthetic images for each class.", flags=("--from",)
+        None, "Folder with synthetic images in a folder for each class.", flags=("--from",)
     )
     out: Path | None = option(None, "The balanced folder (default: where the last fill put it).")
     no_screen: bool = option(
-        False, "With --from: check nothing but that images can be read; provenance and card say so."
+        False, "With --from: check only that images can be read; provenance and dataset card record it."
     )
     accept_unscreened: bool = option(
-        False, "With --from: take images that could not be screened for copies of patients; provenance says so."
+        False, "With --from: accept images that could not be screened for copies of patients; provenance records it."
     )
 
     def check(self) -> None:
@@ -264,7 +298,7 @@ class MergeSettings(Settings):
         if self.candidates is None and (self.no_screen or self.accept_unscreened):
             given = "--no-screen" if self.no_screen else "--accept-unscreened"
             raise SettingsError(
-                needed=f"--from with {given}: without it nothing is screened at all",
+                needed=f"--from with {given}: without --from nothing is screened",
                 found=given,
                 next_step=f"balance merge, or: balance merge --from FOLDER {given}",
             )
@@ -274,7 +308,7 @@ class MergeSettings(Settings):
 class ScreenSettings(Settings):
     """Which images of another generator are screened."""
 
-    candidates: Path = option(help="Folder with a folder of synthetic images for each class.")
+    candidates: Path = option(help="Folder with synthetic images in a folder for each class.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,17 +329,17 @@ class VerifySettings(Settings):
 class ExplainSettings(Settings):
     """Which image is explained."""
 
-    file: Path = option(help="An image of a balanced folder, or one that was taken out of it.")
+    file: Path = option(help="An image in a balanced folder, or copied from one.")
 
 
 @dataclass(frozen=True, slots=True)
 class PromptsSettings(Settings):
     """Which prompts are made, and by whose tokens they are counted, and images made."""
 
-    label: str | None = option(None, "One class; by default all of the scanned collection.")
-    count: int = option(10, "How many for each class.", minimum=1, flags=("-n",))
+    label: str | None = option(None, "Only this class (default: all classes of the scanned collection).")
+    count: int = option(10, "Prompts for each class.", minimum=1, flags=("-n",))
     pack: str | None = option(None, "Template pack: chest, bone, or your own YAML file.")
-    seed: int = option(0, "The seed that fill will use.")
+    seed: int = option(0, "Seed, as for fill.")
     model: str | None = option(
-        None, "With --sample or --check: model to generate with or count tokens by; by default what adapt made."
+        None, "With --sample or --check: model that generates, or whose tokens are counted (default: what adapt made)."
     )

@@ -100,9 +100,9 @@ def _wanted(session: Session, settings: SplitSettings, shares: Shares) -> Split:
     seed = stored.seed if settings.seed is None else settings.seed
     if collection.has_parts and (settings.test is not None or settings.splits is not None):
         raise SplitError(
-            needed="a collection without splits of its own for --test and --splits",
-            found="one with its own train, validation or test folders, which are kept",
-            next_step="leave them out, or put all its class folders into one folder, then: balance scan FOLDER",
+            needed="a collection without its own splits, for --test and --splits",
+            found="a collection with its own train, validation or test folders, which are kept",
+            next_step="leave these options out, or put all class folders into one folder, then: balance scan FOLDER",
         )
     if settings.splits is not None:
         parts = read_parts(settings.splits, collection)
@@ -124,9 +124,9 @@ def _store(session: Session, wanted: Split, shares: Shares, *, force: bool, prog
     names = ", ".join(printable(folder.name) for folder in exposed)
     if exposed and not force:
         raise SplitError(
-            needed="a split that holds out no patient whom a model has seen",
-            found=f"{names} learned from patients whom this one would hold out",
-            next_step="keep the split, or change it and have these models marked as exposed: balance split ... --force",
+            needed="a split that holds out only patients that no model was trained on",
+            found=f"{names} was trained on patients that this split would hold out",
+            next_step="keep the split, or change it and mark these models as exposed: balance split ... --force",
         )
     with ledger.atomic():
         if exposed:
@@ -134,6 +134,8 @@ def _store(session: Session, wanted: Split, shares: Shares, *, force: bool, prog
         ledger.save_split(collection, wanted)
         ledger.save_setting(collection, SPLIT, {"test": shares.test, "val": shares.val, "folds": shares.folds})  # type: ignore[misc]
     if exposed:
-        progress.message(f"Exposed from now on: {names}. What they make says so; better train again: balance adapt")
+        progress.message(
+            f"Now exposed: {names}. Their images are marked as exposed. It is better to train again: balance adapt"
+        )
     elif not changed:
-        progress.message("The split is the stored one already: nothing changed.")
+        progress.message("Nothing changed: this split is already stored.")

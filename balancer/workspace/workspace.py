@@ -56,7 +56,7 @@ class Workspace:
         """Open what is remembered; with `write`, nobody else writes to it meanwhile.
 
         Raises:
-            StateError: there is none, or another command is at work in it.
+            StateError: there is none, or another command is using it.
             CollectionError: the collection is gone, or its images have several labels and no class was chosen.
         """
         from balancer.store.database import Ledger
@@ -67,7 +67,7 @@ class Workspace:
             if collection is None or not collection.root.is_dir():
                 raise CollectionError(
                     needed="a scanned collection",
-                    found="none yet" if collection is None else f"{collection.root}, which is gone",
+                    found="none yet" if collection is None else f"{collection.root}, which is missing",
                     next_step="balance scan FOLDER",
                 )
             _require_one_class(collection)
@@ -93,8 +93,8 @@ class Workspace:
                 return found
             raise OutputError(
                 needed="a balanced folder",
-                found=f"none at its usual place, {default_out(session.collection.root)}",
-                next_step="make one: balance fill --target max, or name the one that fill --out made",
+                found=f"none at the default place, {default_out(session.collection.root)}",
+                next_step="make one: balance fill --target max; or give the folder that fill --out made",
             )
 
 
@@ -110,7 +110,8 @@ def _require_one_class(collection: Collection) -> None:
         needed="one class for each image",
         found=f"{printable(collection.root.name)}: {several.message.partition(';')[0]}",
         next_step=f"choose: balance scan DATA --target-label {shlex.quote(min(counts, key=counts.__getitem__))} "
-        "(it against the rest), or balance scan DATA --primary 'A,B,C' (the first that an image has)",
+        "(this label against all others), or balance scan DATA --primary 'A,B,C' (the first of these that an image "
+        "has)",
     )
 
 
@@ -139,13 +140,13 @@ class Session:
         if self.collection.has_parts:
             raise SplitError(
                 needed="a flat collection for --no-holdout",
-                found="one with splits of its own, which are kept",
+                found="a collection with its own splits, which are kept",
                 next_step="leave --no-holdout out",
             )
         named = [finding for finding in self.collection.findings if finding.kind == "named-like-a-part"]
         if named:
             raise SplitError(
-                needed="file names in which no loader sees a part, for --no-holdout",
+                needed="file names that no loader takes for a split, for --no-holdout",
                 found=f"{printable(str(named[0].paths[0]))}: {named[0].message}",
                 next_step="rename such files and scan again, or leave --no-holdout out",
             )

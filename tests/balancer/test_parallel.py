@@ -67,7 +67,7 @@ def test_a_worker_that_is_ended_is_a_message():
         "except StateError as error:\n    print(error.found)"
     )
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
-    assert "one of them was ended" in done.stdout, done.stderr
+    assert "one of them was killed" in done.stdout, done.stderr
 
 
 def test_no_worker_outlives_a_killed_parent(tmp_path):

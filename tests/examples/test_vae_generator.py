@@ -69,13 +69,13 @@ def test_a_family_fills_a_collection_and_provenance_names_it(tmp_path, xrays, si
     assert code == 0, output
     assert (tmp_path / ".balance" / "reports" / "prompts.png").is_file()
     code, output = run(tmp_path, "prompts", "--check", "--model", "vae:w.safetensors")
-    assert (code, "vae:w.safetensors is of another family" in output) == (0, True), output
+    assert (code, "vae:w.safetensors is a plug-in" in output) == (0, True), output
     code, output = run(tmp_path, "doctor", "--model", "vae:w.safetensors")
-    assert (code, "32 x 32 px, of another family" in output, "an image of 32 px, alone" in output) == (0, True, True)
+    assert (code, "32 x 32 px, from a plug-in" in output, "an image of 32 px" in output) == (0, True, True)
     code, output = run(tmp_path, "doctor", "--model", "vae:nowhere", "--no-draw")
-    assert (code, "weights that the family vae opens" in output) == (1, True), output
+    assert (code, "weights that the plug-in vae can open" in output) == (1, True), output
     code, output = run(tmp_path, "prompts", "--sample", "--model", "gan:x")
-    assert (code, "installed families: odd, vae" in output) == (2, True), output
+    assert (code, "installed plug-ins: odd, vae" in output) == (2, True), output
     table = pd.read_parquet(tmp_path / "xrays-balanced" / "train" / "metadata.parquet")
     made = table[table["is_synthetic"]]
     assert (len(made), set(made["model"]), set(made["mode"])) == (6, {"vae:w.safetensors"}, {"text"})
@@ -104,7 +104,7 @@ def test_what_a_family_gives_is_checked(tmp_path, site, weights, found):
 def test_what_cannot_be_opened_is_a_message(tmp_path, site):
     with pytest.raises(ModelError, match=r"installed families: .*odd, vae"):
         open_family("gan:x", "cpu", tmp_path)
-    with pytest.raises(ModelError, match="weights that the family vae opens"):
+    with pytest.raises(ModelError, match="weights that the plug-in vae can open"):
         open_family("vae:nowhere", "cpu", tmp_path)
     with pytest.raises(ModelError, match="without a usable sha256"):
         open_family("odd:bare", "cpu", tmp_path)

@@ -99,7 +99,7 @@ def hostile_weights(canary: Path) -> Iterator[tuple[str, bytes]]:
     yield "wrong size", tensors({"a": _entry(0, 4, [2])}, bytes(4))
     yield "unknown kind", tensors({"a": _entry(0, 4, [1], "OBJECT")}, bytes(4))
     yield "kind of a list", tensors({"a": _entry(0, 4, [1], ["F32"])}, bytes(4))
-    yield "name twice", tensors(b'{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"a":1}', bytes(4))
+    yield "repeated name", tensors(b'{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"a":1}', bytes(4))
     yield "more behind", tensors({"a": _entry(0, 4, [1])}, bytes(4) + pickled(canary))
     yield "no tensors", tensors({})
     yield "list", tensors([1])

@@ -1,8 +1,9 @@
-"""Texts that a user can see, found in the source: messages, results, errors, options, and what commands say of them."""
+"""Texts that a user can see, found in the source: messages, results, errors, options, help, sentences of reports."""
 
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ ROOT = Path(__file__).parents[2]
 PACKAGES = ("balancer", "analysis")
 SPEAKERS = {"message", "result", "note", "option", "Option", "Argument", "Finding", "Check"}
 PARTS = {"needed", "found", "next_step", "help", "message", "fix"}
+_NO_TEXT = re.compile(r"\b(?:SELECT|FROM|WHERE|TABLE|ORDER BY|ROLLBACK)\b|\\b|\(\?[:!<i]")  # SQL, regular expressions
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +23,7 @@ class Text:
     words: str
 
     def __str__(self) -> str:
-        return f"{self.place}: {self.words}"
+        return f"{self.place}: {self.words}".encode(errors="backslashreplace").decode()
 
 
 def texts() -> Iterator[Text]:
@@ -29,7 +31,8 @@ def texts() -> Iterator[Text]:
     for package in PACKAGES:
         for path in sorted((ROOT / package).rglob("*.py")):
             name = path.relative_to(ROOT).as_posix()
-            for line, words in sorted(set(_spoken(ast.parse(path.read_text("utf-8")), path))):
+            tree = ast.parse(path.read_text("utf-8"))
+            for line, words in sorted({*_spoken(tree, path), *_sentences(tree, _docstrings(tree))}):
                 yield Text(f"{name}:{line}", words)
 
 
@@ -41,6 +44,22 @@ def _spoken(tree: ast.Module, path: Path) -> Iterator[tuple[int, str]]:
                     yield value.lineno, words
         if isinstance(node, ast.FunctionDef) and "commands" in path.parts and not node.name.startswith("_"):
             yield node.lineno, " ".join((ast.get_docstring(node) or "").split())
+
+
+def _sentences(tree: ast.AST, docstrings: set[ast.AST]) -> Iterator[tuple[int, str]]:
+    """Every other string of three words or more, since a message may be put together elsewhere than it is shown."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.Constant | ast.JoinedStr | ast.BinOp) and (words := _words(node)):
+            if node not in docstrings and len(words.split()) > 2 and not _NO_TEXT.search(words):
+                yield node.lineno, words
+        else:
+            yield from _sentences(node, docstrings)
+
+
+def _docstrings(tree: ast.Module) -> set[ast.AST]:
+    bodies = (getattr(node, "body", None) for node in ast.walk(tree))
+    lines = (line for body in bodies if isinstance(body, list) for line in body)
+    return {line.value for line in lines if isinstance(line, ast.Expr) and isinstance(line.value, ast.Constant)}
 
 
 def _arguments(call: ast.Call) -> Iterator[ast.expr]:

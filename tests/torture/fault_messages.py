@@ -84,17 +84,19 @@ _MORE: Words = (*FREE, "--target", "20")
 _UNMERGE: Words = ("unmerge", "xrays-balanced")
 FAULTS = {
     "no state folder": News("balance scan", spoil=lambda folder: shutil.rmtree(folder / ".balance")),
-    "collection gone": News("which is gone", spoil=_move_collection),
+    "collection gone": News("which is missing", spoil=_move_collection),
     "image changed": News("changed", _MORE, _spoil("xrays/NORMAL/p0000-0.png", b"other")),
     "image gone": News("no such file", _MORE, lambda folder: (folder / "xrays" / "NORMAL" / "p0000-0.png").unlink()),
     "ledger damaged": News("balance scan", spoil=_spoil(".balance/ledger.sqlite", b"garbage" * 999)),
     "ledger emptied": News("balance scan", spoil=_spoil(".balance/ledger.sqlite", b"")),
-    "state locked": News(f"process {os.getpid()} is at work", is_locked=True),
-    "foreign file": News("also holds", spoil=_spoil("xrays-balanced/train/NORMAL/mine.png", b"")),
-    "foreign folder": News("is not ours", spoil=lambda folder: (folder / "xrays-balanced" / "balance.json").unlink()),
+    "state locked": News(f"process {os.getpid()} is using", is_locked=True),
+    "foreign file": News("also contains", spoil=_spoil("xrays-balanced/train/NORMAL/mine.png", b"")),
+    "foreign folder": News(
+        "not made by balance", spoil=lambda folder: (folder / "xrays-balanced" / "balance.json").unlink()
+    ),
     "no such weights": News("--model free:WEIGHTS", (*_MORE, "--model", "free:x")),
     "device too small": News("--device cpu", (*_MORE, "--model", "free:0")),
-    "disk that fails": News("it goes on from here", _MORE, prepare=_no_large_files),
+    "disk that fails": News("it continues from here", _MORE, prepare=_no_large_files),
     "table changed": News(
         "balance fill", ("unmerge", "xrays-balanced"), _spoil("xrays-balanced/train/metadata.parquet", b"")
     ),
@@ -106,7 +108,7 @@ FAULTS = {
     "pickled weights": News("pickle", (*_MORE, "--model", "x.ckpt"), _spoil("x.ckpt", pickle.dumps(print))),
     "archive in disguise": News("x.safetensors", (*_MORE, "--model", "x.safetensors"), _spoil("x.safetensors", b"PK")),
     "foreign classes in a pipeline": News("os", (*_MORE, "--model", "base"), _foreign_pipeline),
-    "model not at hand": News("nothing is fetched", (*_MORE, "--model", "no/model")),
+    "model not at hand": News("nothing is downloaded", (*_MORE, "--model", "no/model")),
     "alias bomb in a pack": News("line 2", (*_MORE, "--pack", "x.yaml"), _spoil("x.yaml", b"a: 1\nb: [&a [], *a]\n")),
     "table without its columns": News("column", (*SCAN, "--patients", "x.csv"), _spoil("x.csv", b"a,b\n1,2\n")),
     "table in no text": News("x.csv", (*SCAN, "--patients", "x.csv"), _spoil("x.csv", bytes(range(256)))),
@@ -140,7 +142,7 @@ def read_out(arena: Arena, name: str) -> str:
     assert "Traceback" not in ended.output, f"{name}: {ended.said}"
     assert news.code != 2 or all(part in ended.output for part in PARTS), f"{name}: {ended.said}"
     assert list(faults(ended.output.rpartition("next:")[2])) == [], f"{name}: {ended.said}"
-    return ended.output[ended.output.find("balance: this cannot go on") if news.code == 2 else -200 :].strip()
+    return ended.output[ended.output.find("balance: the command failed") if news.code == 2 else -200 :].strip()
 
 
 def main(names: list[str]) -> None:

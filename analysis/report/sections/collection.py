@@ -32,12 +32,15 @@ _FILL = "balance fill --target max --dry-run"
 _FILES = 3
 _DETECTORS = 8
 _FIDELITY = {
-    **{"kid": "KID, lower is nearer", "fid": "FID, lower is nearer"},
-    **{"precision": "share that looks real (precision)", "recall": "share of real kinds that are there (recall)"},
+    **{"kid": "KID (lower is better)", "fid": "FID (lower is better)"},
+    **{
+        "precision": "precision: share of synthetic images that look real",
+        "recall": "recall: share of real images that are covered",
+    },
 }
 _NOT_ANONYMOUS = (
-    "Accepted images lie below the rejection threshold because the others were rejected: that says nothing of how many "
-    "copies the check misses. This does not make any image anonymous."
+    "Accepted images lie below the threshold because the others were rejected. This does not show how many "
+    "copies the check misses, and does not make any image anonymous."
 )
 _BEYOND = 2.5  # times the rejection threshold: what is farther is drawn at the edge
 
@@ -54,7 +57,7 @@ def distribution(facts: Facts) -> Section:
         Words(_imbalance(before, added)),
         Plot(
             bars(rows, ["real", "synthetic"], "Training images of each class, real and synthetic"),
-            "The training part: real images (the state before), and the synthetic ones that were added to them.",
+            "The training split: real images (before), and the synthetic images that were added.",
         ),
     ]
     tested = [label for label in facts.labels if facts.counts["test"].get(label)]
@@ -62,7 +65,7 @@ def distribution(facts: Facts) -> Section:
         counts = {label: facts.counts["test"].get(label, (0, 0))[0] for label in facts.labels}
         tests = [Bar(label, {"real": count}, f"{count:,}") for label, count in counts.items()]
         svg = bars(tests, ["real"], "Test images of each class, all of them real")
-        blocks.append(Plot(svg, "The test part: real images alone, as they come."))
+        blocks.append(Plot(svg, "The test split: only real images."))
     blocks.append(_by_part(facts, added))
     blocks += [_crosstab(name, table) for name, table in facts.attributes.items()]
     if facts.balanced is None:
@@ -80,13 +83,13 @@ def _sum(before: int, added: int) -> str:
 
 def _imbalance(before: Mapping[str, int], added: Mapping[str, int]) -> str:
     first = measure_imbalance(before)
-    said = f"Largest to smallest class of the training part: {_ratio(first.ratio)} to 1"
+    said = f"Largest to smallest class of the training split: {_ratio(first.ratio)} to 1"
     if not any(added.values()):
         return f"{said}."
     after = measure_imbalance({label: count + added[label] for label, count in before.items()})
     return (
         f"{said} before, {_ratio(after.ratio)} to 1 after; evenness (1 is balanced) {first.evenness:.2f} before, "
-        f"{after.evenness:.2f} after. {many(sum(added.values()), 'synthetic image')}, in the training part alone."
+        f"{after.evenness:.2f} after. {many(sum(added.values()), 'synthetic image')}, only in the training split."
     )
 
 
@@ -100,10 +103,10 @@ def _by_part(facts: Facts, added: Mapping[str, int]) -> Table:
         [label, *(_images(facts.counts[part].get(label, (0, 0))) for part in parts), f"{added[label]:,}"]
         for label in facts.labels
     ]
-    names = {"train": "training", "holdout": "held out", "val": "validation", "test": "test"}
+    names = {"train": "training", "holdout": "generator holdout", "val": "validation", "test": "test"}
     caption = (
-        "Real images of each part (known patients in brackets), and synthetic ones. "
-        "Held out: training images that no generator learns from."
+        "Real images of each split (known patients in brackets), and synthetic images. "
+        "Generator holdout: training images that no generator is trained on."
     )
     return Table(caption, ["class", *(names[part] for part in parts), "synthetic"], rows)
 
@@ -130,9 +133,9 @@ def findings(facts: Facts) -> Section:
         named = ", ".join(files[:_FILES]) + (f" and {len(files) - _FILES} more" if len(files) > _FILES else "")
         rows.append([kind, f"{times:,}", same[0][1], same[0][2], *([] if facts.private else [named])])
     if not rows:
-        return Section("findings", "Findings of the scan", [Words("The scan found nothing to complain of.")])
-    header = ["finding", "times", "what it says", "the fix", *([] if facts.private else ["files"])]
-    caption = "The worst first; of several findings of a kind the first one is shown."
+        return Section("findings", "Findings of the scan", [Words("The scan found no faults.")])
+    header = ["finding", "times", "meaning", "fix", *([] if facts.private else ["files"])]
+    caption = "Most serious first; of several findings of one kind the first is shown."
     return Section("findings", "Findings of the scan", [Table(caption, header, rows, prose=True)])
 
 
@@ -145,8 +148,8 @@ def sheets(facts: Facts) -> Section:
     if not any(synthetic for _, synthetic in found.values()):
         return Section("sheets", title, missing("There are no synthetic images yet.", _FILL))
     note = (
-        "Spread evenly over the files of each class, none chosen by eye. This page shows images of patients: "
-        "keep it as you keep the collection, or leave them out with --private."
+        "Taken at equal steps from the files of each class, not chosen by hand. This page shows images of patients: "
+        "protect it like the collection, or leave them out with --private."
     )
     strips = [
         Strip(label, [(kind, tiles) for kind, tiles in zip(("real", "synthetic"), sides, strict=True) if tiles])
@@ -160,8 +163,12 @@ def screening(facts: Facts) -> Section:
     """What the gates and people decided, by class and by reason."""
     title, found = "Screening", facts.screened
     if not found.total:
-        return Section("screening", title, missing("Nothing was made, so nothing was screened.", _FILL))
-    by = f", {many(found.persons, 'verdict')} of them by a person" if found.persons else ", all judged by gates alone"
+        return Section("screening", title, missing("No images were generated, so none were screened.", _FILL))
+    by = (
+        f", {many(found.persons, 'verdict')} of them by a person"
+        if found.persons
+        else ", all by automatic screening checks"
+    )
     rows = [
         Bar(label, dict(counts), f"{counts['accept'] + counts['unscreened']:,} of {counts.total():,}")
         for label, counts in found.decisions.items()
@@ -169,10 +176,11 @@ def screening(facts: Facts) -> Section:
     shown = [each for each in DECISIONS if any(counts[each] for counts in found.decisions.values())]
     blocks: list[Block] = [
         Words(
-            f"{many(found.total, 'image')} made or taken in so far{by}. What was rejected is in no balanced folder; "
-            "what is under review waits for a person."
+            f"{many(found.total, 'image')} generated or imported so far{by}. Rejected images are in no balanced "
+            "folder; "
+            "images under review wait for the decision of a person."
         ),
-        Plot(bars(rows, shown, "Decisions by class"), "Decisions by class, and how many of all were not turned down."),
+        Plot(bars(rows, shown, "Decisions by class"), "Decisions by class, and how many images were not rejected."),
         _decisions(found),
     ]
     if found.reasons:
@@ -193,7 +201,9 @@ def _reasons(found: Screened) -> Table:
     ]
     gates = "; ".join(GATES.values())
     return Table(
-        f"Why, by gate and class; an image may have several reasons. {gates}.", ["reason", "gate", *labels], rows
+        f"Reasons by screening check and class; an image may have several reasons. {gates}.",
+        ["reason", "check", *labels],
+        rows,
     )
 
 
@@ -201,7 +211,7 @@ def copies(facts: Facts) -> Section:
     """Distances of synthetic images to patients, beside those between patients."""
     title, found = "Copies of patients", facts.copies
     if found is None:
-        why = "Distances to patients are known where copies were screened for: it takes 19 known patients and a fill."
+        why = "Distances to patients are measured when copies are screened: this needs 19 known patients and a fill."
         return Section("copies", title, missing(why, _FILL))
     return Section("copies", title, _copy_blocks(found))
 
@@ -219,34 +229,35 @@ def _copy_blocks(found: Copies) -> list[Block]:
         lines.append(Line(label, steps(found.accepted, 0, end), 2, marked=False))
     svg = xy(
         lines,
-        "Shares of real and of synthetic images that come less near to a patient than a given nearness",
-        ("nearness to the nearest other patient (rarity) →", "share less near"),
+        "Share of real and of synthetic images that are less similar to a patient than a given similarity",
+        ("similarity to the nearest other patient (surprisal) →", "share less similar"),
         x_limits=(0, end),
         y_limits=(0, 1),
         verticals=tuple(zip((found.review, found.reject), _beyond(found), strict=True)),
     )
     review, reject = _beyond(found)
-    asked = f"Beyond {review} of the patients a person is asked, beyond" if review != reject else "Beyond"
+    asked = f"Above {review} of the patients a person decides; above" if review != reject else "Above"
     told = (
-        f"How near images come to the nearest image of another patient. {asked} {reject} an image is rejected: of "
-        "images that are no copies, at most the rest are. It is no rate of copies found. A line to the right of the "
-        "real one means copying; what is beyond the edge is shown at it."
+        f"Similarity of images to the nearest image of another patient. {asked} {reject} an image is rejected. Of "
+        "images that are not copies, at most the rest are rejected; this is not the rate of copies found. A line to "
+        "the right of the "
+        "real one means copying; values beyond the edge are shown at the edge."
     )
     blocks: list[Block] = [Plot(svg, told), _copy_table(found), Words(_NOT_ANONYMOUS, "quiet")]
     if not found.certain:
-        blocks.append(Words("The thresholds may be of another state of the collection than the images.", "warning"))
+        blocks.append(Words("The thresholds may belong to another state of the collection than the images.", "warning"))
     return blocks
 
 
 def _copy_table(found: Copies) -> Table:
-    made = {f"synthetic {label}, all that were made": values for label, values in found.synthetic.items()}
+    made = {f"synthetic {label}, all that were generated": values for label, values in found.synthetic.items()}
     groups = {"real, to other patients": found.real, **made, "synthetic, accepted, all classes": found.accepted}
     rows = [
         [name, f"{len(values):,}", *(_above(values, limit) for limit in (found.review, found.reject))]
         for name, values in groups.items()
     ]
-    beyond = [f"beyond {share}" for share in _beyond(found)]
-    return Table("Images beyond the thresholds", ["images", "number", *beyond], rows)
+    beyond = [f"above {share}" for share in _beyond(found)]
+    return Table("Images above the thresholds", ["images", "number", *beyond], rows)
 
 
 def _beyond(found: Copies) -> tuple[str, str]:
@@ -262,17 +273,17 @@ def _above(values: Sequence[float], limit: float) -> str:
 
 def probe(facts: Facts) -> Section:
     """Whether synthetic can be told from real, and what by."""
-    title, found = "Can synthetic be told from real?", facts.probe
+    title, found = "Can synthetic images be distinguished from real ones?", facts.probe
     if not found:
-        return Section("probe", title, missing("Not known yet.", "balance probe"))
+        return Section("probe", title, missing("Not measured yet.", "balance probe"))
     fixes = texts(found.get("fixes"))
     blocks: list[Block] = [Words(text(found.get("verdict")))]
     blocks += [Bullets([f"Fix: {each}" for each in fixes])] if fixes else []
     classes = [mapping(each) for each in entries(found.get("classes"))]
     rows = list(_detector_rows(classes))
     if rows:
-        svg = forest(rows, "AUROC of the detectors that tell best", "AUROC (0.5 is chance)", reference=0.5, digits=2)
-        told = "How well each detector tells synthetic from real within a class, with 95% intervals; the best first."
+        svg = forest(rows, "AUROC of the best detectors", "AUROC (0.5 is chance)", reference=0.5, digits=2)
+        told = "How well each detector distinguishes synthetic from real images of a class [95%]; the best first."
         blocks += [Plot(svg, told), _detector_table(classes, real(found.get("level")))]
     return Section("probe", title, blocks)
 
@@ -305,25 +316,25 @@ def _detector_table(classes: Sequence[Mapping[str, Any]], level: float | None) -
         for one in classes
         for each in _detectors(one)
     ]
-    return Table("What tells them apart", ["class and detector", "AUROC [95%]", "p", "alarm"], rows)
+    return Table("What distinguishes them", ["class and detector", "AUROC [95%]", "p", "alarm"], rows)
 
 
 def quality(facts: Facts) -> Section:
     """How near synthetic images are to real ones, beside how near these are to each other."""
     title, classes = "Fidelity", mapping(facts.quality.get("classes"))
     if not classes:
-        return Section("quality", title, missing("Not known yet.", "balance quality"))
+        return Section("quality", title, missing("Not measured yet.", "balance quality"))
     said = [text(mapping(each).get("sentence")) for each in classes.values()]
     rows = [
         [f"{label}: {name}", figure(value, 3), number(same.value if same else None)]
         for label, each in classes.items()
         for name, value, same in _fidelity(mapping(each))
     ]
-    note = "A good figure does not mean that the images help; only the comparison can say so."
+    note = "Good values do not show that the images help; only the comparison can show that."
     blocks: list[Block] = [Bullets([*filter(None, said), *texts(facts.quality.get("notes"))])]
     if rows:
         caption = f"Measured in {text(facts.quality.get('embedding')) or 'an embedding'}"
-        blocks.append(Table(caption, ["class and figure", "real to synthetic [95%]", "real to real"], rows))
+        blocks.append(Table(caption, ["class and metric", "real to synthetic [95%]", "real to real"], rows))
     return Section("quality", title, [*blocks, Words(note, "quiet")])
 
 
@@ -338,7 +349,9 @@ def origins(balanced: Balanced) -> list[Block]:
     blocks: list[Block] = []
     for made, count in balanced.made[:_DETECTORS]:
         known = [[name.replace("_", " "), value] for name, value in made.items() if value]
-        blocks.append(Table(f"{many(count, 'synthetic image')} made with", ["setting", "value"], known, prose=True))
+        blocks.append(
+            Table(f"{many(count, 'synthetic image')} generated with", ["setting", "value"], known, prose=True)
+        )
     if len(balanced.made) > _DETECTORS:
-        blocks.append(Words(f"{len(balanced.made) - _DETECTORS} other ways of making are in provenance.csv.", "quiet"))
+        blocks.append(Words(f"{len(balanced.made) - _DETECTORS} other settings are in provenance.csv.", "quiet"))
     return blocks

@@ -31,7 +31,7 @@ _COMPARE = "balance compare"
 _WEAK = "weak baseline"
 _SERIES = {"free": 0, "synthetic": 1, "real": 2, "control": 4}
 _LEGEND = (
-    *(("triangle", "real images alone"), ("circle", "needs nothing generated")),
+    *(("triangle", "only real images"), ("circle", "without synthetic images")),
     *(("square", "with synthetic images"), ("ring", "control")),
 )
 _COLUMNS = 6  # as many as fit on paper
@@ -49,10 +49,12 @@ def verdict(facts: Facts) -> Section:
     blocks: list[Block] = [Words(each, "warning") for each in facts.warnings]
     results = facts.results
     if results is None:
-        blocks.append(Words("Whether the synthetic images help is not known: nothing was compared yet.", "verdict"))
-        blocks += missing("Train with and without them, and test on patients that neither has seen.", _COMPARE)
+        blocks.append(Words("It is not known whether the synthetic images help: nothing was compared yet.", "verdict"))
+        blocks += missing(
+            "Train with and without them, and test on patients that neither classifier was trained on.", _COMPARE
+        )
     else:
-        first, *more = results.points or (results.verdict or "The comparison came to no verdict.",)
+        first, *more = results.points or (results.verdict or "The comparison has no verdict.",)
         blocks += [Words(first, "verdict"), *([Bullets(more)] if more else [])]
     if stamps := stamps_of(facts):
         blocks.append(Bullets(stamps, "stamps"))
@@ -60,7 +62,7 @@ def verdict(facts: Facts) -> Section:
         blocks += [Words(each) for each in (_weak(stamps), _use(results), _openings(results)) if each]
         said = summary_of(results.power)
         if said and said not in results.verdict:
-            what = "What cross-fitting can show" if results.folds else "What this test part can show"
+            what = "What cross-fitting can show" if results.folds else "What this test split can show"
             blocks.append(Words(f"{what}: {said}"))
     if facts.balanced is not None and (said := facts.balanced.facts.get("stamps", "")):
         blocks += [Heading("Stamps of the balanced folder"), Bullets(_FOLDER_STAMP.split(said))]
@@ -72,7 +74,8 @@ def _weak(stamps: Sequence[str]) -> str:
     if _WEAK not in stamps:
         return ""
     return (
-        "Weak baseline: the arms were compared with a small classifier that knows these images alone. A stronger one, "
+        "Weak baseline: the arms were compared with a small classifier that was trained only on these images. A "
+        "stronger one, "
         "as would be used in practice, may gain less from synthetic images, or nothing (balance compare --backbone)."
     )
 
@@ -85,8 +88,8 @@ def _openings(results: Results) -> str:
     if results.openings is None:
         return ""
     once = "once" if results.openings == 1 else f"{results.openings} times"
-    more = ": each further look makes what it says weaker" if results.openings > 1 else ""
-    return f"The test part was opened {once}{more}."
+    more = ": every further use makes its result less reliable" if results.openings > 1 else ""
+    return f"The test split was opened {once}{more}."
 
 
 def comparison(facts: Facts) -> Section:
@@ -117,17 +120,17 @@ def _design(results: Results) -> str:
     if results.how_chosen:
         said.append(results.how_chosen)
     elif chosen:
-        said.append(f"Chosen on the {results.chosen_on} part: {'; and '.join(chosen)}.")
+        said.append(f"Chosen on the {results.chosen_on} split: {'; and '.join(chosen)}.")
     if results.reference:
         said.append(f"Differences are to {results.reference}.")
-    said.append("Brackets are intervals that cover 95%.")
+    said.append("Brackets are 95% intervals.")
     return " ".join(said)
 
 
 def _meanings(results: Results) -> list[Block]:
     rows = [[name, results.meanings[name]] for name in results.ordered if name in results.meanings]
     caption = "The arms: ways to train the same classifier, all with the same number of steps"
-    return [Table(caption, ["arm", "what it does"], rows, prose=True)] if rows else []
+    return [Table(caption, ["arm", "description"], rows, prose=True)] if rows else []
 
 
 def _tested(results: Results) -> Table:
@@ -135,7 +138,7 @@ def _tested(results: Results) -> Table:
     rows = [
         [label, *map(_count, (results.train.get(label), *results.test.get(label, (None, None))))] for label in labels
     ]
-    return Table("What the arms learned from and were tested on, real images alone", _TESTED, rows)
+    return Table("Real images that the arms were trained and tested on", _TESTED, rows)
 
 
 _TESTED = ("class", "training images", "test images", "test patients")
@@ -181,7 +184,7 @@ def _difference_table(results: Results) -> Table:
         cells = [(figure(found.get(each), signed=True), chance(chances.get(each))) for each in metrics]
         rows.append([name, *(cell for pair in cells for cell in pair)])
     return Table(
-        "Each arm minus the reference [95%]; p for the two endpoints alone, corrected over the arms", header, rows
+        "Each arm minus the reference [95%]; p only for the two endpoints, corrected over the arms", header, rows
     )
 
 
@@ -189,7 +192,7 @@ def _arms(results: Results) -> list[Block]:
     if not results.arms:
         return []
     known = f"; * the arm to use: {results.best_arm}" if results.best_arm else ""
-    caption = f"All arms on the test part [95%]; validation: mean of the primary endpoint there{known}"
+    caption = f"All arms on the test split [95%]; validation: mean of the primary endpoint there{known}"
     blocks: list[Block] = [Heading("All arms"), _table_of_arms(results, caption, _whole(results), validation=True)]
     for name in ("auprc", "auroc", "recall"):
         metrics = [metric for metric in results.metrics if metric.startswith(f"{name}:")]
@@ -219,7 +222,7 @@ def _prevalence(results: Results) -> str:
     figures = next(iter(results.arms.values()), {})
     found = {name.partition(":")[2]: each for name, each in figures.items() if name.startswith("prevalence:")}
     said = ", ".join(f"{label} {each.value:.1%}" for label, each in found.items())
-    return f"; prevalence in the test part: {said}" if said else ""
+    return f"; prevalence in the test split: {said}" if said else ""
 
 
 def _recall(results: Results) -> list[Block]:
@@ -233,7 +236,7 @@ def _recall(results: Results) -> list[Block]:
     if not rows:
         return []
     svg = forest(rows, "Recall of each class by arm", "recall", limits=(0, 1), digits=2)
-    return [Heading("Recall by class"), Plot(svg, "Which class an arm finds: recall with 95% intervals.")]
+    return [Heading("Recall by class"), Plot(svg, "Recall of each class by arm, with 95% intervals.")]
 
 
 def _reliability(results: Results) -> list[Block]:
@@ -246,12 +249,12 @@ def _reliability(results: Results) -> list[Block]:
     if not lines:
         return []
     rare = results.primary.partition(":")[2]
-    axes = ("predicted chance", f"share that is {rare}" if len(rare) <= 24 else "observed share")
+    axes = ("predicted probability", f"share that is {rare}" if len(rare) <= 24 else "observed share")
     most = max(end for line in lines for point in line.points for end in point)
     limits = (0.0, min(1.0, max(0.2, 1.1 * most)))
     svg = xy(lines, "Reliability diagram", axes, x_limits=limits, y_limits=limits, height=330, diagonal=True)
     size = next((count for _, _, count in results.reliability[chosen[0]] if count), 0)
-    told = f"Whether a chance means what it says, for {rare or 'the rare class'}: on the diagonal it does."
+    told = f"Calibration for {rare or 'the rare class'}: on the diagonal, probabilities equal frequencies."
     return [Heading("Reliability"), Plot(svg, told + (f" About {many(size, 'image')} a point." if size else ""))]
 
 

@@ -15,15 +15,15 @@ from analysis.report.metrics_json import Results, summary_of
 from analysis.report.sections.comparison import stamps_of
 from analysis.statistics.metric_labels import metric_in_words
 
-AUTHORS = "to be filled in by the authors"
+AUTHORS = "to be completed by the authors"
 
 
 def methods(facts: Facts) -> Section:
     """The paragraph, and the checklist with what is known of each topic."""
-    note = "One click selects the paragraph. Read it before you use it: it says what is on record, and nothing else."
+    note = "One click selects the paragraph. Read it before you use it: it contains only what was recorded."
     source = (
         "The topics of the Checklist for Artificial Intelligence in Medical Imaging (CLAIM; Mongan, Moy and Kahn 2020, "
-        "updated by Tejani et al. 2024) in our own words; hold it against the published list before you submit."
+        "updated by Tejani et al. 2024) in our own words; compare it with the published list before you submit."
     )
     return Section(
         "methods",
@@ -34,7 +34,10 @@ def methods(facts: Facts) -> Section:
             Heading("A CLAIM-style checklist"),
             Words(source, "quiet"),
             Table(
-                "What a paper should say, and what is on record", ("topic", "on record"), checklist(facts), prose=True
+                "What a paper should report, and what was recorded",
+                ("topic", "on record"),
+                checklist(facts),
+                prose=True,
             ),
         ],
     )
@@ -60,21 +63,21 @@ def _data(facts: Facts) -> str:
 def _partition(facts: Facts) -> str:
     how = {
         "collection": "The collection's own partition was kept",
-        "drawn": "Images were drawn into partitions by patient"
+        "drawn": "Images were assigned to partitions at random, by patient"
         if facts.patients
-        else "Images were drawn into partitions",
+        else "Images were assigned to partitions at random",
         "file": "Partitions were taken from a table of the authors",
         "none": "No partition was made",
     }.get(facts.split.origin, "Partitions were made")
     sizes = {part: sum(images for images, _ in facts.counts[part].values()) for part in PARTS}
     names = {
         "train": "training",
-        "holdout": "training, but unseen by the generator",
+        "holdout": "training, but not of the generator",
         "val": "validation",
         "test": "test",
     }
     parts = "; ".join(f"{names[part]} {size:,}" for part, size in sizes.items() if size)
-    known = "" if facts.patients else " Patients are unknown, so leakage between the parts is not excluded."
+    known = "" if facts.patients else " Patients are unknown, so leakage between partitions is not excluded."
     return f"{how} ({parts} images; SHA-256 of the partition {facts.split.sha256[:16]}).{known}{_folds(facts)}"
 
 
@@ -90,10 +93,10 @@ def _folds(facts: Facts) -> str:
     by = "by patient" if facts.patients else "by image"
     adapted = "the generator was adapted, " if "adapt" in results.refitted else ""
     return (
-        f" The comparison laid this partition aside and was cross-fitted in {results.folds} folds {by}: in each fold "
-        f"its images were the test partition; of the others a validation partition was drawn {by}, and from the rest "
-        f"{adapted}synthetic images were made and screened, and classifiers were trained, all of it anew. Every image "
-        "was tested once, by classifiers that had not seen it."
+        f" The comparison did not use this partition, but was cross-fitted in {results.folds} folds {by}: in each fold "
+        f"its images were the test partition. A validation partition was taken from the others {by}. From the rest, "
+        f"{adapted}synthetic images were generated and screened, and classifiers were trained. Every image "
+        "was tested once, by classifiers that were not trained on it."
     )
 
 
@@ -102,8 +105,10 @@ def _generation(facts: Facts) -> str:
         return ""
     count = sum(synthetic for _, synthetic in facts.balanced.counts.values())
     drawn = [(made, images) for made, images in facts.balanced.made if made.get("model")]
-    said = f"{many(count, 'synthetic image')} were added to the training partition alone"
-    own = " Each fold of the comparison had images of its own, made likewise." if _is_cross_fitted(facts) else ""
+    said = f"{many(count, 'synthetic image')} were added to the training partition only"
+    own = (
+        " Each fold of the comparison had its own images, generated in the same way." if _is_cross_fitted(facts) else ""
+    )
     if not drawn:
         return f"{said}.{own}"
     made = drawn[0][0]
@@ -125,9 +130,9 @@ def _from_real_ones(drawn: Sequence[tuple[Made, int]]) -> str:
     for made, images in drawn:
         counts[made.get("mode", "")] += images
     began = [(counts[mode], whose) for mode, whose in _BEGINNINGS.items() if counts[mode]]
-    said = " and ".join(f"{count:,} began as real training images of {whose}" for count, whose in began)
+    said = " and ".join(f"{count:,} were edited from real training images of {whose}" for count, whose in began)
     strengths = " or ".join(sorted({made.get("strength") or "" for made, _ in drawn} - {""}))
-    return f" Of them, {said}, edited at strength {strengths}." if said else ""
+    return f" Of these, {said}, at strength {strengths}." if said else ""
 
 
 def _screening(facts: Facts) -> str:
@@ -135,14 +140,14 @@ def _screening(facts: Facts) -> str:
     if not found.total:
         return ""
     counts = {each: sum(one[each] for one in found.decisions.values()) for each in ("accept", "unscreened")}
-    said = f"Of {many(found.total, 'candidate')}, {counts['accept']:,} were accepted by automatic gates or a reader"
+    said = f"Of {many(found.total, 'candidate')}, {counts['accept']:,} were accepted by automatic checks or a reader"
     said += f", and {counts['unscreened']:,} could not be screened for copies" if counts["unscreened"] else ""
     if facts.copies is None:
         return f"{said}."
     review, reject = facts.copies.rates
     return (
         f"{said}. Candidates were rejected as copies beyond a conformal threshold from {len(facts.copies.real):,} "
-        f"patients (at most {reject:.1%} of images that are no copies), and left to a reader beyond {review:.1%}."
+        f"patients (at most {reject:.1%} of images that are not copies), and left to a reader beyond {review:.1%}."
     )
 
 
@@ -168,12 +173,10 @@ def _chosen(results: Results) -> str:
         best = "The best arm without and the best with synthetic images were chosen on the"
         if results.chosen_on == "validation":
             return f"{best} validation partition."
-        return (
-            f"{best} images unseen by the generator, from which the classifiers of the comparison did not learn either."
-        )
+        return f"{best} images of the generator holdout, on which no classifier was trained either."
     return (
         "In each fold the best arm without and the best with synthetic images were chosen on its own validation "
-        "partition, and its test patients were judged by these two."
+        "partition, and these two were evaluated on its test patients."
     )
 
 
@@ -181,15 +184,16 @@ def _redraws(results: Results) -> str:
     if results.redraws < 2:
         return ""
     return (
-        f" The synthetic images were drawn {results.redraws} times with other seeds of the generator, which were dealt "
-        "out to the training seeds, so that the intervals count the generator's variance too."
+        f" The synthetic images were generated {results.redraws} times with other seeds of the generator, which were "
+        "assigned "
+        "to the training seeds, so that the intervals include the variance of the generator."
     )
 
 
 def _result(facts: Facts) -> str:
     results = facts.results
     if results is None:
-        return "Whether the synthetic images help was not tested."
+        return "It was not tested whether the synthetic images help."
     stamps = f" Reservations: {'; '.join(stamps_of(facts))}." if stamps_of(facts) else ""
     opened = {None: "", 1: " The test partition was opened once."}.get(
         results.openings, f" The test partition was opened {results.openings} times."
@@ -212,11 +216,7 @@ def _tested(results: Results) -> str:
 def _performance(results: Results) -> str:
     shown = [(name, results.arms[name].get(results.primary)) for name in results.shown]
     found = [f"{name} {each.value:.3f} ({each.low:.3f} to {each.high:.3f})" for name, each in shown if each]
-    return (
-        f"{metric_in_words(results.primary)}: {'; '.join(found)}. All figures in the table of all arms."
-        if found
-        else ""
-    )
+    return f"{metric_in_words(results.primary)}: {'; '.join(found)}. See the table of all arms." if found else ""
 
 
 def _demographics(facts: Facts) -> str:
@@ -233,33 +233,33 @@ _nobody = _of(lambda results: "")
 
 
 _TOPICS: tuple[tuple[str, Callable[[Facts], str]], ...] = (
-    ("Title and abstract say which kind of AI was used, and give design, methods, results and conclusion", _nobody),
-    ("Clinical background, and the role that is meant for the classifier", _nobody),
+    ("Title and abstract: kind of AI, design, methods, results and conclusion", _nobody),
+    ("Clinical background, and the intended use of the classifier", _nobody),
     (
         "Aims and hypotheses",
         _of(lambda r: f"Does adding synthetic images change {metric_in_words(r.primary)}?" if r.primary else ""),
     ),
     ("Design: retrospective or prospective; the goal of the study", _nobody),
     ("Sources of the images; places, dates, permission of an ethics board", _nobody),
-    ("Which patients and images were included, and which were not", _data),
+    ("Inclusion and exclusion of patients and images", _data),
     (
         "Preparation of the images",
-        lambda f: "Decoded to 8-bit grey, 16-bit files rescaled; resized as the settings say",
+        lambda f: "Decoded to 8-bit grey, 16-bit files rescaled; resized as in the settings",
     ),
     ("Duplicates, confounders and damaged files", _findings),
     ("De-identification", _nobody),
     ("Missing data", lambda f: "" if f.patients else "Patients are unknown"),
     ("How images were acquired: machines, views, protocols", _nobody),
-    ("Reference standard: its definition, its source, who annotated, and how well annotators agree", _nobody),
+    ("Reference standard: definition, source, annotators and their agreement", _nobody),
     ("How data were assigned to partitions", _partition),
     (
         "The level at which partitions are disjoint",
         lambda f: "Patient" if f.patients else "Image; patients are unknown",
     ),
-    ("Sample size, and what it can show", _of(lambda r: summary_of(r.power))),
+    ("Sample size and statistical power", _of(lambda r: summary_of(r.power))),
     ("The generator, its source and its settings", _generation),
     ("What the generator was trained on", lambda f: " ".join(f.learned)),
-    ("Checks of the synthetic images, and those turned down", _screening),
+    ("Checks of the synthetic images, and rejected images", _screening),
     ("The classifier and how it was trained", _of(lambda r: _backbone(r))),
     ("Software and versions", lambda f: f"balance {f.version}"),
     (
@@ -279,14 +279,14 @@ _TOPICS: tuple[tuple[str, Callable[[Facts], str]], ...] = (
     ("Explanation of single predictions", _nobody),
     ("Test on internal data", _of(_tested)),
     ("Test on external data", _nobody),
-    ("Flow of patients; who was left out", _nobody),
+    ("Flow of patients, and exclusions", _nobody),
     ("Demographic and clinical characteristics of each partition", _demographics),
     ("Performance with intervals", _of(_performance)),
     ("Analysis of failures", _nobody),
     ("Limits of the study", lambda f: "; ".join([*stamps_of(f), *f.warnings])),
-    ("What it means for practice", _nobody),
-    ("Registration, protocol, and where code, data and weights can be had", _nobody),
-    ("Funding and interests", _nobody),
+    ("Implications for practice", _nobody),
+    ("Registration, protocol, and availability of code, data and weights", _nobody),
+    ("Funding and conflicts of interest", _nobody),
 )
 
 

@@ -12,10 +12,10 @@ from analysis.report.metrics_json import Results, curve_of, summary_of
 from analysis.statistics.intervals import Interval
 from analysis.statistics.metric_labels import metric_in_words
 
-_WAYS = {"one_split": "this test part", "cross_fitted": "cross-fitting"}
+_WAYS = {"one_split": "this test split", "cross_fitted": "cross-fitting"}
 _SHOWS = (
     *("test by", "images", "patients", "smallest difference of AUPRC", "of recall"),
-    *("patients of the class that the wanted difference takes",),
+    *("patients of the class needed for the wanted difference",),
 )
 
 
@@ -26,13 +26,13 @@ def power(results: Results) -> list[Block]:
         return []
     said = summary_of(found)
     blocks: list[Block] = [
-        Heading("What such a comparison can show" if results.folds else "What this test part can show"),
+        Heading("What such a comparison can show" if results.folds else "What this test split can show"),
         *([Words(said)] if said else []),
     ]
     rows = [_way(name, mapping(found.get(key))) for key, name in _WAYS.items() if mapping(found.get(key))]
     if rows:
         label, wanted = text(found.get("label")) or "the rare class", number(real(found.get("difference")), 2)
-        blocks.append(Table(f"What can be shown of {label}; wanted is a difference of {wanted}", _SHOWS, rows))
+        blocks.append(Table(f"What can be shown for {label}; wanted difference: {wanted}", _SHOWS, rows))
     told = [*texts(found.get("notes")), *texts(found.get("assumptions"))]
     return [*blocks, *([Bullets(told)] if told else [])]
 
@@ -63,12 +63,17 @@ def like_for_like(results: Results) -> list[Block]:
         told |= {f"the recipe: {arm} minus {results.reference}": recipe, "both together": whole}
     rows = [[name, *(figure(each.get(metric), signed=True) for metric in metrics)] for name, each in told.items()]
     said = (
-        f"{synthetic} is trained by the same recipe as {arm}, which has no synthetic images: what lies between the two "
-        "is what the images do, as that arm uses them."
+        f"{synthetic} is trained by the same recipe as {arm}, which has no synthetic images: the difference between "
+        "the two "
+        "is the effect of the images in that arm."
     )
     rest = " The rest of its difference to the reference is due to the recipe." if recipe else ""
     header = ["what", *map(metric_in_words, metrics)]
-    return [Heading("The images or the recipe?"), Words(said + rest), Table("Like for like [95%]", header, rows)]
+    return [
+        Heading("The images or the recipe?"),
+        Words(said + rest),
+        Table("The same recipe with and without images [95%]", header, rows),
+    ]
 
 
 def exchange(results: Results) -> list[Block]:
@@ -77,7 +82,7 @@ def exchange(results: Results) -> list[Block]:
     said, curve = summary_of(found), curve_of(found)
     if not (said or curve):
         return []
-    blocks: list[Block] = [Heading("What the synthetic images are worth in real ones")]
+    blocks: list[Block] = [Heading("How many real images the synthetic images are worth")]
     blocks += [Words(said)] if said else []
     if curve:
         blocks.append(_curve(results, text(found.get("arm")) or results.synthetic))
@@ -92,7 +97,7 @@ def _curve(results: Results, arm: str) -> Plot:
     level = [] if reached is None else [(reached.value, arm)]
     axes = ("real training images of the class", metric_in_words(results.primary))
     svg = xy([line], "Learning curve of the rare class", axes, horizontals=level)
-    rises = "" if results.exchange.get("rises") is not False else " The curve does not measurably rise."
+    rises = "" if results.exchange.get("rises") is not False else " The curve does not rise measurably."
     return Plot(
         svg, f"The learning curve of the rare class, 95% intervals; the broken line is {arm or 'an arm'}.{rises}"
     )

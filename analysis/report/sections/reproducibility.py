@@ -42,16 +42,16 @@ def record(facts: Facts) -> Section:
 
 
 _ORIGINS = {
-    "collection": "the collection's own parts",
-    "drawn": "drawn by patient",
+    "collection": "the collection's own splits",
+    "drawn": "created by patient",
     "file": "the user's table",
-    "none": "none: all images train",
+    "none": "none: all images are for training",
 }
 
 
 def repeat(facts: Facts) -> Section:
     """The commands to do it again."""
-    note = "As far as they are on record; folders are named by their last part."
+    note = "As far as they are recorded; folders are given by their last name."
     return Section("repeat", "To repeat it", [Words(note, "quiet"), Commands(commands(facts))])
 
 

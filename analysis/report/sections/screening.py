@@ -11,10 +11,10 @@ from balancer.filling.screening import LabelRecords
 
 DECISIONS = ("accept", "unscreened", "review", "reject")
 GATES = {
-    "sound": "sound: is it whole, and like an image of this collection",
-    "label": "label: does it contradict its class",
-    "new": "new: does it repeat another",
-    "copy": "copy: is it a patient's image",
+    "sound": "quality: is the image complete, and similar to the images of this collection",
+    "label": "label: does the image contradict its class",
+    "new": "repetition: does the image repeat another synthetic image",
+    "copy": "copy: is the image a copy of a patient's image",
 }
 _NAMED = re.compile(r" \(nearest: .*\)$", re.DOTALL)
 _OF_ONE_FILE = ("unreadable", "repeated", "a real image", "two classes")

@@ -112,7 +112,7 @@ def check_unchanged(path: Path, sample: Sample) -> None:
     except OSError as exc:
         raise _changed(sample, f"{sample.path}: {exc.strerror}") from exc
     if digest != sample.sha256:
-        raise _changed(sample, f"another content in {sample.path}")
+        raise _changed(sample, f"changed content: {sample.path}")
 
 
 def _changed(sample: Sample, found: str) -> CollectionError:

@@ -15,9 +15,9 @@ _WITHOUT_ROOM = "can't allocate memory"  # torch's words for a CPU that has no m
 def no_room(size: int) -> OutOfMemory:
     """The error for a base that cannot be adapted on this device, not even one image at a time."""
     return OutOfMemory(
-        needed=f"device memory to learn from one image of {size} x {size} pixels at a time",
-        found="less, even with gradient checkpointing",
-        next_step="give a smaller --size or --rank, leave --text-encoder out, adapt a smaller base, or use another GPU",
+        needed=f"device memory to train on one image of {size} x {size} pixels at a time",
+        found="not enough, even with gradient checkpointing",
+        next_step="use a smaller --size or --rank, no --text-encoder, a smaller base, or another GPU",
     )
 
 
@@ -25,8 +25,8 @@ def no_room_from_scratch(size: int) -> OutOfMemory:
     """The error for networks that cannot be trained on this device, not even one image at a time."""
     return OutOfMemory(
         needed=f"device memory to train from scratch at {size} x {size} pixels",
-        found="less, even with one image at a time",
-        next_step="give a smaller --size or --batch-size, or use another device: --device cpu",
+        found="not enough, even with one image at a time",
+        next_step="use a smaller --size or --batch-size, or another device: --device cpu",
     )
 
 

@@ -66,7 +66,7 @@ def is_finished(folder: Path, fingerprint: str) -> bool:
 
 def _another_training(folder: Path) -> ModelError:
     return ModelError(
-        needed="a new name, or the folder of the same training",
-        found=f"{folder.name}, which holds something else or was begun with other images or settings",
-        next_step="give another --name, or delete that folder",
+        needed="a new name, or the name of the same training",
+        found=f"{folder.name}, which has other files, or was started with other images or settings",
+        next_step="use another --name, or delete this folder",
     )

@@ -20,9 +20,9 @@ def without_singles(samples: Sequence[Sample]) -> tuple[list[Sample], list[str]]
     kept = sorted((each for each in samples if each.label not in single), key=lambda each: each.path)
     if not kept:
         raise CollectionError(
-            needed="a class with at least two training images, to learn from",
-            found="none" if not counts else f"one image each of {', '.join(single)}",
-            next_step="look at the parts with: balance scan FOLDER",
+            needed="a class with at least two training images",
+            found="none" if not counts else f"only one image of {', '.join(single)}",
+            next_step="see the splits: balance split",
         )
     return kept, single
 
@@ -31,9 +31,9 @@ def left_out(label: str) -> str:
     """What is said of a class of one image.
 
     >>> left_out("nodule")[:40]
-    'Warning: nodule has one training image, '
+    'Warning: nodule has only one training im'
     """
     return (
-        f"Warning: {label} has one training image, from which only a copy could be learnt: it is left out. "
-        "Ask for none of that class."
+        f"Warning: {label} has only one training image, which the model could only copy: it is left out. "
+        "Do not request images of this class."
     )

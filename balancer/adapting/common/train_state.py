@@ -39,9 +39,9 @@ def whole_folder(folder: Path) -> Iterator[Path]:
         if type(error) not in _OF_THE_SYSTEM:
             raise
         raise OutputError(
-            needed=f"room and a disk that works for {folder.name}",
+            needed=f"free space and a working disk for {folder.name}",
             found=str(error),
-            next_step="free some space, then the same balance adapt again: it goes on from here",
+            next_step="free some space, then run the same balance adapt again: it continues from here",
         ) from error
     for path in [*partial.rglob("*"), partial]:
         sync_path(path)
@@ -108,9 +108,9 @@ def load_tensors(path: Path, training: Path) -> dict[str, Tensor]:
 def _not_as_kept(path: Path, training: Path, error: Exception) -> StateError:
     name = path.relative_to(training.parent)
     return StateError(
-        needed="the training as far as it was kept, on a disk that works",
+        needed="a readable training state",
         found=f"{name}: {str(error).replace(str(path), path.name)}",
-        next_step=f"run the same balance adapt again; if this comes again, delete the folder {training.name} first",
+        next_step=f"run the same balance adapt again; if it fails again, delete the folder {training.name} first",
     )
 
 

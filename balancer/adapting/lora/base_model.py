@@ -107,7 +107,7 @@ def _prediction(pipe: Any, checkpoint: Checkpoint) -> str:
         return str(found)
     raise ModelError(
         needed=f"a base that predicts {', '.join(PREDICTIONS[:2])} or {PREDICTIONS[2]}",
-        found=f"{checkpoint.ref.name}, whose scheduler says {found}",
+        found=f"{checkpoint.ref.name}, whose scheduler has {found}",
         next_step="adapt a Stable Diffusion 1.x, 2.x or XL: balance adapt --base FOLDER",
     )
 
@@ -116,7 +116,7 @@ def _require_plain_unet(pipe: Any, checkpoint: Checkpoint) -> None:
     wanted, found = pipe.vae.config.latent_channels, pipe.unet.config.in_channels
     if wanted != found:
         raise ModelError(
-            needed=f"a base that draws from text alone: a UNet that takes {wanted} channels",
-            found=f"{checkpoint.ref.name}, whose UNet takes {found}, as those for inpainting do",
-            next_step="adapt the ordinary model of the same family: balance adapt --base FOLDER",
+            needed=f"a base that generates from text only: a UNet with {wanted} channels",
+            found=f"{checkpoint.ref.name}, whose UNet has {found}, as for inpainting",
+            next_step="adapt the standard model of the same family: balance adapt --base FOLDER",
         )

@@ -62,7 +62,7 @@ def make_book(
         raise PromptError(
             needed="a template pack for each class",
             found=f"none for {', '.join(missing)}",
-            next_step="name one that knows it: balance adapt --pack FILE.yaml",
+            next_step="use a pack that has this class: balance adapt --pack FILE.yaml",
         )
     variants = 1 if dropout is None else max(1, min(MOST_VARIANTS, _TEXTS // max(1, len(labels))))
     wording = ScratchSettings(batch_size=max(1, len(labels)), seed=seed, caption_dropout=dropout or _NEVER)
@@ -81,9 +81,9 @@ def require_texts_fit(checkpoint: Checkpoint, texts: Sequence[str]) -> None:
     for text in texts:
         if (count := count_tokens(text)) > limit:
             raise ModelError(
-                needed=f"captions of at most {limit} tokens, all that this base reads",
+                needed=f"captions of at most {limit} tokens, which is what this base reads",
                 found=f"{count} tokens: {text!r}",
-                next_step="shorten it in the template pack, then see: balance prompts",
+                next_step="shorten it in the template pack, then check: balance prompts",
             )
 
 

@@ -125,10 +125,10 @@ def require_change(change: Change, name: str) -> None:
     if change.grey_levels >= LEAST_GREY:
         return
     raise ModelError(
-        needed="an adapter that changes what the base draws",
-        found=f"{name}: {change.images} pictures of the same seeds differ by {change.grey_levels:.4f} grey levels "
+        needed="an adapter that changes what the base generates",
+        found=f"{name}: {change.images} images of the same seeds differ by {change.grey_levels:.4f} grey levels "
         f"of 255, their latents by {change.latents:.2g} standard deviations",
-        next_step="train it longer under another --name: more --steps or --minutes",
+        next_step="train longer, with another --name: more --steps or --minutes",
     )
 
 

@@ -101,4 +101,4 @@ def reason_to_stop(looks: Sequence[Look], patience: int) -> str:
         return ""
     best = min(judged, key=lambda look: (look.loss, look.step))
     later = sum(1 for look in judged if look.step > best.step)
-    return f"the holdout loss has not fallen since step {best.step}" if later >= patience else ""
+    return f"the generator holdout loss has not improved since step {best.step}" if later >= patience else ""

@@ -35,7 +35,7 @@ def base_facts(checkpoint: Checkpoint) -> dict[str, Any]:
         "pipeline": checkpoint.pipeline,
         "licence": licence.name or "not stated",
         "licence_from": licence.where,
-        "exposure": "unknown: what the base was trained on is not on record here",
+        "exposure": "unknown: there is no record of what the base was trained on",
     }
 
 
@@ -72,13 +72,13 @@ def make_card(
 def statement(counts: Mapping[str, int], base: str) -> str:
     """What everybody must know of an adapter.
 
-    >>> statement({"nodule": 2}, "sd15")[:58]
-    'It learned from your 2 training images (2 of nodule) alone'
+    >>> statement({"nodule": 2}, "sd15")[:63]
+    'It was trained only on your 2 training images (2 of nodule). Wha'
     """
     classes = ", ".join(f"{count} of {label}" for label, count in counts.items())
     return (
-        f"It learned from your {sum(counts.values())} training images ({classes}) alone; what its base, {base}, was "
-        "trained on is not known here. Copies of training images are possible: screen what it draws."
+        f"It was trained only on your {sum(counts.values())} training images ({classes}). What its base, {base}, was "
+        "trained on is not known. Copies of training images are possible: screen what it generates."
     )
 
 
@@ -93,7 +93,9 @@ def _page(card: Mapping[str, Any]) -> str:
     rows = "\n".join(f"| {escaped(label)} | {count} |" for label, count in card["classes"].items())
     versions = ", ".join(f"{name} {number}" for name, number in card["versions"].items())
     revision = base["revision"] or "none (a local folder)"
-    loss = "no holdout images" if kept["holdout_loss"] is None else f"holdout loss {kept['holdout_loss']:.4f}"
+    loss = (
+        "no generator holdout" if kept["holdout_loss"] is None else f"generator holdout loss {kept['holdout_loss']:.4f}"
+    )
     return f"""# A LoRA adapter for {escaped(base["name"])}
 
 {escaped(card["statement"])}
@@ -103,13 +105,14 @@ def _page(card: Mapping[str, Any]) -> str:
 {rows}
 
 - Base: {escaped(base["name"])}, revision {escaped(revision)}, SHA-256 {base["sha256"]}
-- Licence of the base: {escaped(base["licence"])}. The adapter is bound by it too.
+- Licence of the base: {escaped(base["licence"])}. It applies to the adapter too.
 - Kept: the averaged weights after step {kept["step"]} of {card["training"]["steps"]} ({loss}); {escaped(card["ended"])}
 - The same {change["images"]} seeds with and without it differ by {change["grey_levels"]:.1f} grey levels of 255
-  (latents: {change["latents"]:.2f} standard deviations); `samples.png` shows both, row above row.
+  (latents: {change["latents"]:.2f} standard deviations); `samples.png` shows both, one row above the other.
 - {cost["seconds"] / 60:.0f} minutes on {card["device"]}, energy {escaped(str(cost["energy"]))}; {versions}
 
-`card.json` holds the settings, every look at the holdout part, and the hash of every training file and weight file.
+`card.json` has the settings, every evaluation on the generator holdout, and the hash of every training file and weight
+file.
 
 ```python
 from diffusers import {base["pipeline"]}

@@ -142,10 +142,11 @@ def verdict(looks: Sequence[Look], best: Look, ended: str) -> str:
     """What is to be said of what was kept, in words."""
     kept = f"Kept: the averaged weights after step {best.step}; {ended}."
     if best.loss is None or looks[0].loss is None:
-        return f"{kept} There are no holdout images: overfitting could not be watched by their loss."
+        return f"{kept} There is no generator holdout, so overfitting was not measured."
     if best.loss >= looks[0].loss:
-        return f"{kept} Warning: the holdout loss never fell below the base's {looks[0].loss:.4f} ({best.loss:.4f})."
-    return f"{kept} Holdout loss {looks[0].loss:.4f} before, {best.loss:.4f} there."
+        never = "Warning: the generator holdout loss never fell below that of the base"
+        return f"{kept} {never}, {looks[0].loss:.4f} ({best.loss:.4f})."
+    return f"{kept} Generator holdout loss {looks[0].loss:.4f} before, {best.loss:.4f} there."
 
 
 def _device_name(device: torch.device) -> str:

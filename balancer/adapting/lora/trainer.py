@@ -122,7 +122,7 @@ class Lesson:
                 limit, every = self._limit(done, looks), self.settings.checkpoint_every_seconds
                 done = train_loop.learn(learner, limit, states, every, each, done, self.clock)
         ended = reason_to_stop(looks, self.settings.patience)
-        return done, f"stopped there: {ended}" if ended else self._usual_end(done)
+        return done, f"stopped: {ended}" if ended else self._usual_end(done)
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
@@ -131,15 +131,15 @@ class Lesson:
                 yield
         except ArithmeticError as error:
             raise ModelError(
-                needed="a finite loss while the adapter learns",
+                needed="a finite loss during training",
                 found=str(error),
                 next_step="check the base's weights (balance doctor --model FOLDER), or adapt another base",
             ) from error
 
     def _usual_end(self, done: train_loop.Done) -> str:
         if done.step >= self.deck.steps:
-            return f"every image was seen {self.settings.repetitions} times, as often as one may be"
-        return "trained as long as it was asked for"
+            return f"every image was seen {self.settings.repetitions} times, the limit"
+        return "the requested training is complete"
 
     def _limit(self, done: train_loop.Done, looks: Sequence[Look]) -> train_loop.Limit:
         """The steps; or what is left of the time on the clock, without what comes after learning."""
@@ -282,5 +282,5 @@ def _lines(look: Look) -> list[str]:
         + (f" [{each['low']:.4f}, {each['high']:.4f}]" if each["low"] is not None else f" ({each['images']} images)")
         for label, each in look.classes.items()
     ]
-    first = f"Step {look.step}: holdout loss {look.loss:.4f} ({'; '.join(classes)})"
+    first = f"Step {look.step}: generator holdout loss {look.loss:.4f} ({'; '.join(classes)})"
     return [first, *(f"Step {look.step}: {note}" for note in look.notes)]

@@ -36,7 +36,7 @@ class Design:
     def __post_init__(self) -> None:
         if self.zero_terminal_snr and self.noise_levels != "even":
             raise ModelError(
-                needed="even noise levels with zero_terminal_snr, or the last one is never learnt",
+                needed="even noise levels with zero_terminal_snr, else the last level is never trained",
                 found=self.noise_levels,
                 next_step="leave zero_terminal_snr out; balance adapt --help lists what can be chosen",
             )

@@ -111,7 +111,7 @@ def _quickest(
     each = _step_seconds(run, networks, plain, batch)
     if _seconds_to_come(run, each) < _PAYS_BACK:
         return plain
-    run.progress(DENOISER, 0, 1, "compiling, which takes a minute or two")
+    run.progress(DENOISER, 0, 1, "compiling, which takes one or two minutes")
     fast = judged_by(*_compiled(run, encoder, unet, batch))
     return fast if _step_seconds(run, networks, fast, batch) < each else plain
 
@@ -162,7 +162,7 @@ class Sheets:
         path = self.run.work / "samples" / f"{done.step:06d}.png"
         if path.exists() if done.fraction >= 1 else not self._is_due(done):
             return
-        self.run.progress("samples", 0, 1, "drawing sample pictures")
+        self.run.progress("samples", 0, 1, "generating sample images")
         write_whole(path, contact_sheet(draw_samples(self.pipeline, self.run.packs, self.run.settings.seed)))
         self.run.progress("samples", 1, 1, f"{self.run.work.name}/samples/{path.name}")
 

@@ -19,15 +19,15 @@ def statement(counts: Mapping[str, int], size: int, factor: int, reduction: floa
     `factor` is the pixels that a latent cell covers, `reduction` the original pixels for one of the picture's.
 
     >>> print(statement({"nodule": 2, "normal": 9}, size=64, factor=4, reduction=3.5)[:63])
-    Trained only on your 11 images (2 of nodule, 9 of normal). It a
+    Trained only on your 11 images (2 of nodule, 9 of normal). It h
     """
     classes = ", ".join(f"{count} of {label}" for label, count in counts.items())
-    pixels = f"{factor} px of its {size} x {size} pictures"
+    pixels = f"{factor} px of its {size} x {size} images"
     cell = f"{factor} px" if reduction <= 1 else f"{round(factor * reduction)} px of your originals ({pixels})"
     return (
-        f"Trained only on your {sum(counts.values())} images ({classes}). It adds no outside knowledge; "
-        f"fine findings below {cell} cannot exist; copies are likely. "
-        "A baseline, not a substitute for adapting a large base."
+        f"Trained only on your {sum(counts.values())} images ({classes}). It has no other knowledge. "
+        f"Findings smaller than {cell} cannot be generated, and copies are likely. "
+        "It is a baseline, and does not replace a large adapted base."
     )
 
 
@@ -71,7 +71,7 @@ def _page(card: Mapping[str, Any]) -> str:
     minutes = sum(part["seconds"] for part in card["training"].values()) / 60
     versions = ", ".join(f"{name} {number}" for name, number in card["versions"].items())
     learnt = card["training"].get("denoiser", {}).get("images", card["images"])
-    short = f" Time was short: the denoiser learnt {learnt} of them." if learnt < card["images"] else ""
+    short = f" Time was short: the denoiser was trained on {learnt} of them." if learnt < card["images"] else ""
     return f"""# A small Stable Diffusion, trained from scratch
 
 {escaped(card["statement"])}{short}
@@ -80,15 +80,15 @@ def _page(card: Mapping[str, Any]) -> str:
 | --- | --- |
 {rows}
 
-Pictures are {card["size"]} x {card["size"]} pixels, grey. Classes were drawn by the square root of their size; nothing
+Images are {card["size"]} x {card["size"]} pixels, grey. Classes were sampled by the square root of their size; nothing
 was mirrored. Training: {training}, {minutes:.0f} minutes on {card["device"]}; {versions}.
 `card.json` holds the settings, the hash of every training file and of every weight file; `samples.png` shows what the
-checkpoint draws, a row for each class.
+checkpoint generates, a row for each class.
 
 ```python
 from diffusers import StableDiffusionPipeline
 
 pipeline = StableDiffusionPipeline.from_pretrained("FOLDER", use_safetensors=True, local_files_only=True)
-image = pipeline("PROMPT", guidance_scale=1).images[0]  # without guidance, as fill draws: more takes it from real ones
+image = pipeline("PROMPT", guidance_scale=1).images[0]  # without guidance, as in fill
 ```
 """

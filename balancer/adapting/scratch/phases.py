@@ -125,7 +125,7 @@ def learn(
         return train_loop.learn(learner, run.limit(phase, done.seconds, ending), states, every, watch, done, run.clock)
     except ArithmeticError as exc:
         raise ModelError(
-            needed=f"a finite loss while the {phase} learns",
+            needed=f"a finite loss while the {phase} is trained",
             found=str(exc),
-            next_step="halve the learning rate and give another --name",
+            next_step="use half the learning rate and another --name",
         ) from exc

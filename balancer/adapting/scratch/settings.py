@@ -88,7 +88,7 @@ def refuse_both(steps: int | None, minutes: float | None) -> None:
     """Raise a ModelError where steps and minutes are given."""
     if steps is not None and minutes is not None:
         raise ModelError(
-            needed="a number of steps or of minutes to train for",
+            needed="a number of steps or of minutes",
             found=f"both: {steps} steps and {minutes:g} minutes",
             next_step="give --steps or --minutes, not both",
         )
@@ -97,9 +97,9 @@ def refuse_both(steps: int | None, minutes: float | None) -> None:
 def _refuse_size(size: int, multiple: int) -> None:
     if size <= 0 or size % multiple:
         raise ModelError(
-            needed=f"a picture size that is a multiple of {multiple} pixels, which the networks halve it by",
+            needed=f"an image size that is a multiple of {multiple} pixels, by which the networks reduce it",
             found=str(size),
-            next_step=f"give --size {max(multiple, round(size / multiple) * multiple)}",
+            next_step=f"use --size {max(multiple, round(size / multiple) * multiple)}",
         )
 
 
@@ -109,7 +109,7 @@ def refuse_small(name: str, value: float | None, least: float) -> None:
         raise ModelError(
             needed=f"{name} of at least {least:g}",
             found=f"{value:g}",
-            next_step=f"raise --{name.replace('_', '-')}",
+            next_step=f"increase --{name.replace('_', '-')}",
         )
 
 
@@ -119,5 +119,5 @@ def refuse_fraction(name: str, value: float) -> None:
         raise ModelError(
             needed=f"{name} between 0 and 1",
             found=f"{value:g}",
-            next_step=f"leave --{name.replace('_', '-')} out to get the usual value",
+            next_step=f"leave --{name.replace('_', '-')} out to use the default",
         )

@@ -26,7 +26,7 @@ def facts_of(folder: Path) -> dict[str, Any]:
     try:
         files = json.loads((folder / CARD).read_text("utf-8"))["training_files"]
     except (OSError, ValueError, KeyError) as error:
-        raise _unfit(folder / CARD, "no card that says what it learned from") from error
+        raise _unfit(folder / CARD, "no card with its training images") from error
     return {"start": {"name": folder.name, "weights_sha256": weight_hashes(folder)}, "files": files}
 
 
@@ -91,12 +91,12 @@ def _fill(network: nn.Module, weights: dict[str, torch.Tensor], place: Path) -> 
     try:
         network.load_state_dict(weights)
     except RuntimeError as error:
-        raise _unfit(place, "networks of other sizes") from error
+        raise _unfit(place, "networks with other sizes") from error
 
 
 def _unfit(place: Path, found: str) -> ModelError:
     return ModelError(
-        needed=f"a checkpoint that balance trained from scratch, of the same sizes, to begin with: {place.name}",
+        needed=f"a checkpoint that balance trained from scratch, with the same sizes: {place.name}",
         found=found,
         next_step="leave --start out, or name another: balance adapt --from-scratch --start FOLDER",
     )

@@ -88,7 +88,7 @@ def _train(run: Run, root: Path, folder: Path, origin: Mapping[str, Any]) -> Non
     latents, places = scaled_latents(run, autoencoder, pictures)
     if len(places) < len(run.samples):
         run.progress(
-            "latents", 0, 1, f"Time for {len(places)} of {len(run.samples)} images: the denoiser learns these."
+            "latents", 0, 1, f"Time for {len(places)} of {len(run.samples)} images: the denoiser is trained on these."
         )
     samples = [run.samples[place] for place in places]
     denoiser, second = train_denoiser(run, autoencoder, tokenizer, latents, samples)

@@ -13,7 +13,7 @@ from balancer.workspace.settings import AdaptSettings
 
 @command(AdaptSettings)
 def adapt(settings: AdaptSettings) -> None:
-    """Teach a generator your collection, from its training split alone.
+    """Train a generator on your collection: on its training split only.
 
     With --base, the same seeds are generated with and without the adapter, the generator holdout is evaluated on the
     way, and the best checkpoint is kept.
@@ -29,8 +29,8 @@ def adapt(settings: AdaptSettings) -> None:
         monitor = CopyWatch()
     with ConsoleProgress() as progress:
         found = run(here(), settings, monitor=monitor, accept=_accepted, progress=progress)
-    message(f"Look at what it generates: {shown(found.samples)}")
-    again = ", and not again: for a longer training give another --name" if found.was_there else ""
+    message(f"Sample images: {shown(found.samples)}")
+    again = "; it was trained before, and is unchanged. To train longer, use another --name" if found.was_there else ""
     result(f"Trained: {shown(found.folder)}{again}")
     result("Next: balance fill --target max --dry-run")
 

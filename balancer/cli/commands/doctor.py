@@ -27,14 +27,18 @@ _PROMPTS = 200  # of each class: wordings repeat long before
 
 
 def doctor(
-    model: str = typer.Option(None, help="Model to look at: a folder, fetched name or .safetensors; default: adapted."),
-    adapter: Path = typer.Option(None, help="LoRA adapter to look at, on its base or on --model."),
+    model: str = typer.Option(
+        None, help="Model to check: a folder, a fetched name or a .safetensors file (default: what adapt made)."
+    ),
+    adapter: Path = typer.Option(None, help="LoRA adapter to check, on its base or on --model."),
     pack: str = typer.Option(None, help="Template pack: chest, bone, or your own YAML file."),
     device: str = typer.Option("auto", help="cuda, mps or cpu."),
-    no_draw: bool = typer.Option(False, "--no-draw", help="Do not load the model and draw with it, which takes time."),
+    no_draw: bool = typer.Option(
+        False, "--no-draw", help="Do not load the model and generate an image, which takes time."
+    ),
     as_json: bool = typer.Option(False, "--json", help="Print the result as JSON."),
 ) -> None:
-    """Check machine, disk, model, adapter, licence and prompts, and measure a drawing; exit 1 where something fails.
+    """Check machine, disk, model, adapter, licence and prompts, and time one image; exit 1 if a check fails.
 
     Example: balance doctor --model ./sd15
     """
@@ -114,7 +118,7 @@ def _model(
     memory = check_memory(sum(file.stat().st_size for file in checkpoint.weights))
     yield memory
     if draw and memory.state != "fail":
-        message("Loading the model and drawing, to see whether it fits and how long it takes (--no-draw leaves it out)")
+        message("Loading the model and generating an image, to check memory and time (--no-draw skips this)")
         yield from _tried("drawing", lambda: check_drawing(choice, _device(device), prompts[0], duration))
 
 

@@ -10,7 +10,7 @@ from balancer.workspace.settings import ExplainSettings
 
 @command(ExplainSettings)
 def explain(settings: ExplainSettings, *, as_json: bool = JSON) -> None:
-    """Say of an image what it is and where it comes from."""
+    """Show what an image is and where it comes from."""
     from balancer.workspace.verify_run import explain as run
 
     found = run(here(), settings)

@@ -14,13 +14,13 @@ from balancer.text import printable, size_of
 
 
 def fetch(
-    model: str = typer.Argument(help="The hub's name of a Stable Diffusion 1.x, 2.x or XL: OWNER/NAME."),
-    to: Path = typer.Option(..., help="A new folder for it."),
-    revision: str = typer.Option(None, help="Commit, branch or tag (default: the newest, pinned by its commit)."),
+    model: str = typer.Argument(help="Name of a Stable Diffusion 1.x, 2.x or XL on the hub: OWNER/NAME."),
+    to: Path = typer.Option(..., help="New folder for the model."),
+    revision: str = typer.Option(None, help="Commit, branch or tag (default: the newest commit)."),
 ) -> None:
-    """Download a checkpoint of the hub once, safetensors alone, every hash on record; say how to carry it on.
+    """Download a checkpoint from the hub: only safetensors files, and every hash is recorded.
 
-    This is the only command that uses a network. Nothing of yours is sent: not a collection, not a path, no telemetry.
+    This is the only command that uses a network. It sends none of your data: no images, no paths, no telemetry.
 
     Example: balance fetch OWNER/NAME --to sd15
     """
@@ -34,10 +34,10 @@ def fetch(
     _require_outside_the_collection(to)
     remote = look_up(model, revision)
     message(f"{remote.model}, commit {remote.revision}: {len(remote.files)} files, {size_of(remote.size)}")
-    message(f"Licence: {printable(remote.licence) or 'none is stated; whether you may use it is for you to find out'}")
+    message(f"Licence: {printable(remote.licence) or 'not stated; find out whether you may use the model'}")
     new = download(remote, to)
     find_checkpoint(str(to))
-    result(f"Fetched: {shown(to)}, every hash in fetched.json" if new else f"There already: {shown(to)}, unchanged")
+    result(f"Fetched: {shown(to)}; fetched.json has every hash" if new else f"Already there, unchanged: {shown(to)}")
     _say_how_to_carry(to)
 
 
@@ -49,7 +49,7 @@ def _require_outside_the_collection(to: Path) -> None:
         return
     if to.resolve().is_relative_to(root):
         raise OutputError(
-            needed="a folder outside the collection, which balance never writes to",
+            needed="a folder outside the collection, which balance never changes",
             found=f"{shown(to)}, inside {shown(root)}",
             next_step="balance fetch MODEL --to ANOTHER_FOLDER",
         )
@@ -59,6 +59,6 @@ def _say_how_to_carry(folder: Path) -> None:
     """What to type here and behind the firewall."""
     name, above = shlex.quote(folder.resolve().name), shlex.quote(shown(folder.resolve().parent))
     tar = shlex.quote(f"{folder.resolve().name}.tar")
-    message("To carry it behind a firewall:")
+    message("To copy it to a machine without internet:")
     message(f"  here:  tar -cf {tar} -C {above} {name}")
     message(f"  there: tar -xf {tar} && balance doctor --model {name}    # checks every hash; needs no network")

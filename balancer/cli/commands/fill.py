@@ -18,7 +18,9 @@ def fill(
     settings: FillSettings,
     *,
     as_drawn: bool = typer.Option(False, "--as-drawn", hidden=True),
-    dry_run: bool = typer.Option(False, "--dry-run", help="Write nothing; show deficits, prompts, disk and time."),
+    dry_run: bool = typer.Option(
+        False, "--dry-run", help="Show deficits, prompts, disk space and time; write nothing."
+    ),
 ) -> None:
     """Generate what the rare classes lack and merge it with the originals, every added image traceable.
 
@@ -33,7 +35,7 @@ def fill(
     from balancer.workspace.screens import screen_for
 
     if as_drawn:
-        message("Warning: --as-drawn is called --no-intensity-matching now, and goes away with the next version.")
+        message("Warning: --as-drawn is now --no-intensity-matching. The next version will not have the old name.")
         settings = replace(settings, harmonise=False)
     planned = plan(here(), settings)
     show_plan(planned, settings)

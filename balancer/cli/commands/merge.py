@@ -11,10 +11,10 @@ from balancer.workspace.settings import MergeSettings
 
 @command(MergeSettings)
 def merge(settings: MergeSettings) -> None:
-    """Merge again what is accepted by now, with images of another generator if you name their folder.
+    """Build the balanced folder again from all images accepted so far; with --from, add images of another generator.
 
-    The images of the last fill that are still accepted and all accepted external images, whichever folder they came
-    from, lie beside the originals then. Nothing is generated.
+    It then holds the originals, the accepted images of the last fill, and all accepted external images. Nothing is
+    generated.
 
     Example: balance merge --from their-images/
     """

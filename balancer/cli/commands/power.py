@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 
 def power(
-    label: str = typer.Option(None, help="The class to be judged (default: the rarest of the training split)."),
-    difference: float = typer.Option(0.05, help="How many patients it would take to detect such a difference."),
+    label: str = typer.Option(None, help="The class to compare (default: the rarest class of the training split)."),
+    difference: float = typer.Option(0.05, help="Print how many patients are needed to detect this difference."),
     as_json: bool = typer.Option(False, "--json", help="Print the result as JSON."),
 ) -> None:
-    """Print the smallest difference between two classifiers that the test images can detect, and what less would take.
+    """Print the smallest difference between two classifiers that the test images can detect.
 
     It is the difference at which compare says "helps" in 80% of simulated test sets. --json has every class.
 

@@ -22,17 +22,17 @@ _SHOWN = 8
 
 
 def probe(
-    folder: Path = typer.Argument(None, help="The balanced folder (default: that of the remembered collection)."),
+    folder: Path = typer.Argument(None, help="The balanced folder (default: that of the last fill)."),
     model: str = typer.Option(None, help="The model that made the images (default: what adapt made here)."),
     steps: int = typer.Option(300, min=1, help="Training steps of each quick classifier."),
-    seeds: int = typer.Option(5, min=2, help="Classifiers, and as many controls; fewer than 5 say little."),
-    size: int = typer.Option(64, min=16, help="Side in pixels that classifiers will be trained at."),
-    permutations: int = typer.Option(399, min=199, help="Random exchanges of real and synthetic to compare with."),
+    seeds: int = typer.Option(5, min=2, help="Number of classifiers, and of controls; use at least 5."),
+    size: int = typer.Option(64, min=16, help="Image size in pixels for the classifiers."),
+    permutations: int = typer.Option(399, min=199, help="Random permutations of the labels real and synthetic."),
     seed: int = typer.Option(0, help="Same seed, same result."),
     device: str = typer.Option("auto", help="cuda, mps or cpu."),
     as_json: bool = typer.Option(False, "--json", help="Print the result as JSON."),
 ) -> None:
-    """Say how well real can be told from synthetic inside a class, by what, and whether a classifier relies on it.
+    """Measure how well synthetic images can be distinguished from real ones, and whether a classifier relies on it.
 
     Example: balance probe xrays-balanced
     """
@@ -59,19 +59,21 @@ def probe(
 
 
 def quality(
-    folder: Path = typer.Argument(None, help="The balanced folder (default: that of the remembered collection)."),
-    weights: Path = typer.Option(None, help="ResNet-50 or DenseNet-121 as .safetensors, to compare in its features."),
-    k: int = typer.Option(5, min=1, help="Neighbours for precision and recall."),
+    folder: Path = typer.Argument(None, help="The balanced folder (default: that of the last fill)."),
+    weights: Path = typer.Option(
+        None, help="ResNet-50 or DenseNet-121 as a .safetensors file, whose features are compared."
+    ),
+    k: int = typer.Option(5, min=1, help="Number of neighbours for precision and recall."),
     steps: int = typer.Option(
-        600, min=1, help="Training steps of the embedding, if there are no --weights (fewer for few images)."
+        600, min=1, help="Training steps of the embedding, without --weights (fewer for few images)."
     ),
     seed: int = typer.Option(0, help="Same seed, same result."),
     device: str = typer.Option("auto", help="cuda, mps or cpu."),
     as_json: bool = typer.Option(False, "--json", help="Print the result as JSON."),
 ) -> None:
-    """Measure how near synthetic images are to held-out real ones, beside how near real ones are to each other.
+    """Measure the distance between synthetic images and held-out real ones, and between real ones for comparison.
 
-    These figures do not say that the images help: only a comparison on real patients does.
+    Good values do not show that the images help: only balance compare can show that.
 
     Example: balance quality xrays-balanced
     """
@@ -117,13 +119,13 @@ def _print_probe(found: Probe) -> None:
             [one.name, str(one.area), f"{one.p_value:.3f}", "yes" if one.alarms else "-"]
             for one in each.detectors[:_SHOWN]
         ]
-        result(table(["told apart by", "AUROC [95% for all]", "p", "alarm"], rows))
+        result(table(["distinguished by", "AUROC [95% for all]", "p", "alarm"], rows))
     result()
     for note in found.left_out:
         result(f"Left out: {printable(note)}" if "unknown" not in note else f"Note: {printable(note)}")
     result(
-        f"Compared at {found.settings.side} px, out of fold by patient; p counts all detectors and classes, from "
-        f"{found.settings.permutations} exchanges of real and synthetic. AUROC 0.5 is chance, 1 is always."
+        f"Compared at {found.settings.side} px, out of fold by patient. p is for all detectors and classes, from "
+        f"{found.settings.permutations} permutations of real and synthetic. AUROC 0.5 is chance level, 1 is perfect."
     )
 
 
@@ -139,10 +141,12 @@ def _print_quality(found: Quality) -> None:
         for name, value, same in ((name, value, each.reference[name]) for name, value in each.figures.items())
     ]
     result()
-    result(table(["class and figure", "real to synthetic [95%]", "real to real", "a side"], rows))
+    result(table(["class and metric", "real to synthetic [95%]", "real to real", "a side"], rows))
     result(f"Measured in {printable(found.space)}. KID is 0 where nothing differs; FID is biased upwards by few images")
-    result("(compare it with real to real alone); precision: looks real; recall: every kind of real image is there.")
+    result("(compare it only with real to real). Precision: images look real. Recall: real images are covered.")
     for note in found.notes:
         result(f"Note: {printable(note)}")
     if not found.patients_known:
-        result("Note: patients are unknown: halves of the real images may share some, so real to real looks nearer.")
+        result(
+            "Note: patients are unknown. Both halves of the real images may contain the same patients, and look closer."
+        )

@@ -17,11 +17,11 @@ def prompts(
     settings: PromptsSettings,
     *,
     sample: bool = typer.Option(False, "--sample", help="Make one small image for each prompt."),
-    check: bool = typer.Option(False, "--check", help="Look for faults in the wording; exit 1 for an error."),
-    new: Path = typer.Option(None, help="Write a pack of your own for the scanned classes, to be edited."),
+    check: bool = typer.Option(False, "--check", help="Check the wording; exit 1 for an error."),
+    new: Path = typer.Option(None, help="Write a template pack for the scanned classes, for you to edit."),
     as_json: bool = JSON,
 ) -> None:
-    """Show the prompts that fill would use, make an image of each, check the wording, or begin a pack of your own.
+    """Show the prompts that fill would use, make an image of each, check the wording, or start a template pack.
 
     Example: balance prompts --pack mine.yaml --check
     """

@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 def purge(
     yes: bool = typer.Option(False, "--yes", help="Do not ask."),
-    dry_run: bool = typer.Option(False, "--dry-run", help="List what would go, and remove nothing."),
+    dry_run: bool = typer.Option(False, "--dry-run", help="List what would be removed, and remove nothing."),
 ) -> None:
-    """Remove all that balance remembers here: ledger, candidates, adapters, latents, cache, comparisons and reports.
+    """Remove everything in the state folder: ledger, candidates, adapters, latents, cache, comparisons and reports.
 
-    Collections and merged folders are left alone. Files are removed, not overwritten: backups and snapshots of the
+    Collections and balanced folders are not changed. Files are removed, not overwritten: backups and snapshots of the
     disk may still hold them.
 
     Example: balance purge --dry-run
@@ -54,14 +54,14 @@ def _show(holdings: Sequence[Holding], merged: Sequence[Path]) -> None:
     for each in holdings:
         result(f"{printable(each.path.name)}: {each.loss}")
     kept = ", ".join(printable(shown(folder)) for folder in merged)
-    result(f"Left alone: the collections{', and what is merged: ' + kept if kept else ''}")
+    result(f"Not changed: the collections{', and balanced folders: ' + kept if kept else ''}")
 
 
 def _asked() -> bool:
     if sys.stdin.isatty():
-        return typer.confirm("Remove all of it?", err=True)
+        return typer.confirm("Remove everything?", err=True)
     raise StateError(
-        needed="confirmation that all of it may go",
-        found="no --yes, and no terminal to ask on",
+        needed="confirmation that everything may be removed",
+        found="no --yes, and no terminal to ask in",
         next_step="balance purge --yes",
     )

@@ -9,7 +9,7 @@ import typer
 
 from balancer.cli.console import here, message, result, shown
 from balancer.cli.origins import commands_behind, fold_order
-from balancer.errors import BalanceError, OutputError, StateError
+from balancer.errors import BalanceError, OutputError, StateInUse
 from balancer.text import printable, size_of
 
 if TYPE_CHECKING:
@@ -23,9 +23,9 @@ PAGE = "report.html"
 def report(
     folder: Path = typer.Argument(None, help="The balanced folder (default: that of the last fill)."),
     out: Path = typer.Option(None, help="The page (default: .balance/reports/report.html)."),
-    private: bool = typer.Option(False, "--private", help="Leave out images of patients and names of files."),
+    private: bool = typer.Option(False, "--private", help="Leave out images of patients and file names."),
 ) -> None:
-    """Write one HTML page with the verdict, the figures and the settings; it loads nothing and can be printed.
+    """Write one HTML page with the verdict, the results and the settings. It loads nothing and can be printed.
 
     Example: balance report --out report.html
     """
@@ -49,7 +49,7 @@ def report(
     for warning in facts.warnings:
         message(f"Warning: {printable(warning)}")
     if not private:
-        message("The page shows images of patients: keep it as you keep the collection, or use --private.")
+        message("The page shows images of patients: protect it like the collection, or use --private.")
     result(f"Report: {shown(place)} ({size_of(len(page))})")
 
 
@@ -75,7 +75,7 @@ def keep_result(folder: Path, name: str, found: Mapping[str, Any]) -> None:
                 session.state.reports.mkdir(exist_ok=True)
                 write_whole(session.state.reports / name, json.dumps(content, indent=1).encode())
     except (BalanceError, OSError) as error:
-        if isinstance(error, StateError) and "is at work" in error.found:
+        if isinstance(error, StateInUse):
             message(f"Not kept for the report: {printable(error.found)}; run it again later.")
 
 
@@ -88,13 +88,13 @@ def _require_place(place: Path, session: Session) -> None:
     whole, root = place.resolve(), session.collection.root.resolve()
     if whole.is_relative_to(root):
         raise OutputError(
-            needed="a place outside the collection, which balance never writes to",
-            found=f"{shown(place)}, inside of it",
+            needed="a file outside the collection, which balance never changes",
+            found=f"{shown(place)}, inside it",
             next_step="choose another: balance report --out report.html",
         )
     if place.is_dir() or not (place.parent.is_dir() or place.parent == session.state.reports):
         raise OutputError(
-            needed="a file to write, in a folder that is there",
+            needed="a file in a folder that exists",
             found=f"{shown(place)}: {'a folder' if place.is_dir() else 'no such folder'}",
             next_step="name a file: balance report --out report.html",
         )

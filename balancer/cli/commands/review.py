@@ -39,21 +39,27 @@ class Wanted:
 
 
 def review(
-    reader: str = typer.Option(None, help="Your name: it stands beside every answer."),
+    reader: str = typer.Option(None, help="Your name, which is stored with every answer."),
     label: str = typer.Option(None, help="Only images of this class."),
-    limit: int = typer.Option(None, min=1, help=f"At most so many images (with --blinded: {_BLINDED})."),
-    audit: int = typer.Option(None, min=1, help="Not what waits for review, but a random sample of all, so large."),
-    blinded: bool = typer.Option(False, "--blinded", help="Tell real from synthetic: half and half, no verdicts."),
-    seed: int = typer.Option(0, help="Of --audit and --blinded: same seed, same images for every reader."),
+    limit: int = typer.Option(None, min=1, help=f"Largest number of images (with --blinded: {_BLINDED})."),
+    audit: int = typer.Option(
+        None, min=1, help="Show a random sample of this size instead of the images that wait for review."
+    ),
+    blinded: bool = typer.Option(
+        False,
+        "--blinded",
+        help="Judge whether images are real or synthetic, half of each; no image is accepted or rejected.",
+    ),
+    seed: int = typer.Option(0, help="With --audit or --blinded: same seed, same images for every reader."),
     port: int = typer.Option(0, min=0, max=65535, help="Port on 127.0.0.1 (default: a free one)."),
     open_browser: bool = typer.Option(False, "--open", help="Open the page in your browser."),
-    out: Path = typer.Option(None, help="Balanced folder to look for rejected images in (default: as in fill)."),
-    results: bool = typer.Option(False, "--results", help="Print the figures of what was answered so far."),
-    as_json: bool = typer.Option(False, "--json", help="With --results: print them as JSON."),
+    out: Path = typer.Option(None, help="Balanced folder that is checked for rejected images (default: as in fill)."),
+    results: bool = typer.Option(False, "--results", help="Print the results of all answers so far."),
+    as_json: bool = typer.Option(False, "--json", help="With --results: print the results as JSON."),
 ) -> None:
-    """Show images to a specialist on a local page: accept, reject, or tell real from synthetic.
+    """Show images to a specialist on a local page: to accept or reject them, or to judge whether they are real.
 
-    Nothing leaves this machine: the page is served on 127.0.0.1 alone, and only to who has its address.
+    Nothing leaves this machine: the page is served only on 127.0.0.1, and only to those who have its address.
 
     Example: balance review --reader 'A. Reader' --open
     """
@@ -62,9 +68,9 @@ def review(
             _print_results(session, as_json=as_json)
         return
     if as_json:
-        raise typer.BadParameter("goes with --results", param_hint="--json")
+        raise typer.BadParameter("belongs to --results", param_hint="--json")
     if blinded and audit:
-        raise typer.BadParameter("goes without --blinded, whose sample --limit sizes", param_hint="--audit")
+        raise typer.BadParameter("cannot be used with --blinded: use --limit there", param_hint="--audit")
     wanted = Wanted(_name_of(reader), label, limit, audit, seed, out)
     with here().session(write=False) as session:
         desk, summary = (_blinded_desk if blinded else _review_desk)(session, wanted)
@@ -75,7 +81,7 @@ def _serve(desk: Desk, port: int, summary: Callable[[], Sequence[str]], *, open_
     from analysis.review.server import serve
 
     def ready(address: str) -> None:
-        message(f"{len(desk.overview())} images. Open this page; end with its button Finish, or here with Ctrl-C:")
+        message(f"{len(desk.overview())} images. Open this page. To end, press Finish there, or Ctrl-C here:")
         result(address)
         if open_browser:
             import webbrowser
@@ -99,9 +105,9 @@ def _review_desk(session: Session, wanted: Wanted) -> tuple[ReviewDesk, Callable
     cases = random_sample(judged, count, wanted.seed) if wanted.audit else waiting(judged, wanted.reader, wanted.limit)
     if not cases:
         raise ReviewError(
-            needed="images whose latest verdict is review",
+            needed="images that wait for review",
             found=f"none among {len(judged)} candidates{_of(wanted.label)}",
-            next_step="look at a random sample instead: balance review --audit 50",
+            next_step="review a random sample instead: balance review --audit 50",
         )
     nearest = ByCorrelation(session.collection, session.split)
     cases = _present(cases)
@@ -129,9 +135,9 @@ def _study(session: Session, journal: Journal, study: str, wanted: Wanted, count
     known = session.ledger.setting(session.collection, setting)
     if known is not None:
         cases = [case for case in same_again(session.collection, judged, known) if is_there(case.path, case.sha256)]
-        message(f"The same images as for the readers before you ({study}); another --seed draws others.")
+        message(f"The same images as for earlier readers ({study}); another --seed selects others.")
         if len(cases) < len(known):
-            message(f"{len(known) - len(cases)} of its {len(known)} images are gone or changed: they are left out.")
+            message(f"{len(known) - len(cases)} of its {len(known)} images are missing or changed, and are left out.")
         if cases:
             return cases
     usable = {key: each for key, each in judged.items() if each[1].decision == "accept"}
@@ -140,9 +146,9 @@ def _study(session: Session, journal: Journal, study: str, wanted: Wanted, count
     cases = half_and_half(session.collection, session.split, usable, labels, count, wanted.seed)
     if not cases:
         raise ReviewError(
-            needed="accepted or unscreened synthetic images with real ones of the same class, and 2 images or more",
+            needed="accepted or unscreened synthetic images, real images of the same class, and at least 2 images",
             found=f"{len(usable)} such synthetic images{_of(wanted.label)}, and --limit {count}",
-            next_step="balance fill --target N makes some; balance review decides on those that wait",
+            next_step="generate some: balance fill --target N; or decide about those that wait: balance review",
         )
     with journal.writing() as ledger:
         ledger.save_setting(session.collection, setting, [case.key for case in cases])
@@ -165,7 +171,7 @@ def _candidates(session: Session, label: str | None) -> Judged:
         raise ReviewError(
             needed="synthetic images to review",
             found=f"no candidates{_of(label)}",
-            next_step="make some first: balance fill --target N",
+            next_step="generate some first: balance fill --target N",
         )
     return judged  # type: ignore[return-value]
 
@@ -181,8 +187,8 @@ def _present(cases: Sequence[ReviewCase]) -> list[ReviewCase]:
         raise lost(gone[0])
     if gone:
         some = ", ".join(candidate.path.name for candidate in gone[:3]) + (", ..." if len(gone) > 3 else "")
-        message(f"Left out: {len(gone)} images are gone or changed since they were judged: {some}")
-        message("          balance fill makes them again")
+        message(f"Left out: {len(gone)} images are missing or changed since they were screened: {some}")
+        message("          balance fill generates them again")
     return there
 
 
@@ -209,7 +215,7 @@ def _name_of(reader: str | None) -> str:
     if name and name.isprintable() and len(name) <= _NAME:
         return name
     raise ReviewError(
-        needed=f"the name of the reader, at most {_NAME} letters: it stands beside every answer",
+        needed=f"the name of the reader, at most {_NAME} letters, which is stored with every answer",
         found="none" if not name else f"{printable(name[:_NAME])!r}",
         next_step="balance review --reader 'A. Reader'",
     )

@@ -16,14 +16,14 @@ def scan(
     settings: ScanSettings,
     *,
     max_imbalance: float = typer.Option(
-        None, help="Exit with 1 where the largest class has more than so many times the images of the smallest."
+        None, help="Exit with 1 if the largest class has more than N times the images of the smallest."
     ),
     fail_on: str = typer.Option(
-        None, help="Exit with 1 where there is a finding of these kinds, as in leak,unreadable; any is all of them."
+        None, help="Exit with 1 if there is a finding of these kinds, such as leak,unreadable; any: of every kind."
     ),
     as_json: bool = JSON,
 ) -> None:
-    r"""Measure how imbalanced a collection is, and find what is wrong with it.
+    r"""Measure the class imbalance of a collection, and find faults in it.
 
     Example: balance scan data/ --patient '(p\d+)'
     """

@@ -10,7 +10,7 @@ from balancer.workspace.settings import ScreenSettings
 
 @command(ScreenSettings)
 def screen(settings: ScreenSettings, *, as_json: bool = JSON) -> None:
-    """Screen images that another generator made against the scanned collection; nothing is merged, nothing kept.
+    """Screen images of another generator against the scanned collection. Nothing is merged or stored.
 
     Example: balance screen their-images/
     """

@@ -10,9 +10,9 @@ from balancer.workspace.settings import SplitSettings
 
 @command(SplitSettings)
 def split(settings: SplitSettings, *, as_json: bool = JSON) -> None:
-    """Draw the split anew by patient, or take it from a table; without options show the stored one.
+    """Create a new split by patient, or take it from a table. Without options: show the stored split.
 
-    Each class is stratified by sex and view where a table of patients tells them. Copies of an image stay together.
+    Each class is stratified by sex and view, where they are known. Copies of an image stay together.
 
     Example: balance split --test 0.2 --val 0.15 --folds 5
     """

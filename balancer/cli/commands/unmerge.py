@@ -9,8 +9,8 @@ from balancer.workspace.settings import UnmergeSettings
 
 @command(UnmergeSettings)
 def unmerge(settings: UnmergeSettings) -> None:
-    """Take every synthetic image and record out again: the copied originals alone remain."""
+    """Remove every synthetic image and record from a balanced folder: only the copied originals remain."""
     from balancer.workspace.merge_run import unmerge as run
 
     found = run(here(), settings)
-    result(f"{found.removed} synthetic images removed from {found.folder}; the originals are as they were.")
+    result(f"{found.removed} synthetic images removed from {found.folder}; the originals are unchanged.")

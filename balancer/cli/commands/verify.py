@@ -12,7 +12,7 @@ from balancer.workspace.settings import VerifySettings
 
 @command(VerifySettings)
 def verify(settings: VerifySettings, *, as_json: bool = JSON) -> None:
-    """Check that a balanced folder is as it was merged; exit 1 if not."""
+    """Check that a balanced folder is unchanged since it was merged; exit 1 if not."""
     from balancer.workspace.verify_run import verify as run
 
     with ConsoleProgress() as progress:

@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 
 _MUCH_TOO_MANY = 3  # synthetic for each real image; gains of more are rare in what is published
 _ADVICE = {
-    "sound": "look at what the model makes (balance prompts --sample), train it longer, or use another --model",
-    "label": "the model does not show this class: train it on more images of it, or raise --guidance",
-    "copy": "the model repeats its training images: train it shorter or on more images, or use another --model",
+    "sound": "check what the model generates (balance prompts --sample), train it longer, or use another --model",
+    "label": "the model does not generate this class: train it on more images of the class, or raise --guidance",
+    "copy": "the model repeats its training images: train it for fewer steps or on more images, or use another --model",
     "new": "the model repeats itself: lower --guidance, ask for fewer images, or use another --model",
 }
-_WAITING = "a person must look at those in review; until then a higher --retries makes others"
+_WAITING = "a person must decide about those in review; until then a higher --retries generates others"
 
 
 def show_plan(found: PlanResult, settings: PlanSettings) -> None:
@@ -71,7 +71,7 @@ def show_preview(found: FillPreview) -> None:
     if found.seconds is None:
         from balancer.generators.models.checkpoint import WAYS
 
-        result(f"Time: not measured, since there is no model yet:\n      {WAYS}")
+        result(f"Time: not measured, because there is no model yet:\n      {WAYS}")
         return
     images = f"{found.planned.wanted} images on {found.device}"
     result(f"Time: about {duration(found.seconds)} for {images} (from a warm-up batch)")
@@ -84,10 +84,10 @@ def show_fill(found: FillResult, sheet: Path) -> None:
     if report is None or merged is None:
         return
     if report.taken_up:
-        message(f"Used again: {report.taken_up} images that were whole on disk, though the ledger did not know them.")
+        message(f"Reused: {report.taken_up} complete images on disk that the ledger did not list.")
     if report.judged_anew:
         message(
-            f"Screened again, without being generated again: {report.judged_anew} images that another screen had seen."
+            f"Screened again, but not generated again: {report.judged_anew} images that another screen had checked."
         )
     show_classes(found.planned.counts, merged)
     for label, reasons in report.rejected.items():
@@ -95,7 +95,7 @@ def show_fill(found: FillResult, sheet: Path) -> None:
             message(f"Rejected: {printable(label)}: {count} {printable(reason)}")
     for label, count in report.review.items():
         how = "" if on_errand() else ": balance review --reader NAME"
-        message(f"Waiting: {printable(label)}: {count} for a person to decide{how}")
+        message(f"Waiting: {printable(label)}: {count} need the decision of a person{how}")
     show_unscreened([each for judged in report.accepted.values() for each in judged])
     message(f"Contact sheet, real above synthetic: {shown(sheet)}")
     show_folder(merged)
@@ -109,9 +109,9 @@ def _show_many(counts: Mapping[str, int], plan: Plan) -> None:
         names = ", ".join(map(printable, much))
         message(
             f"More than {_MUCH_TOO_MANY} synthetic for each real image of {names}: "
-            "published ratios that were best disagree, from 0.25 to 10, mostly moderate. In our pilot, "
-            "mixing in 19 for each ruined the class. Consider fewer, --symmetric, or training on the synthetic images "
-            "first and on the real ones after; and compare on patients who were held out."
+            "in published studies the best ratio was between 0.25 and 10. In our pilot, "
+            "19 for each ruined the class. Consider fewer, --symmetric, or training on the synthetic images "
+            "first and then on the real ones. Compare on patients who were held out."
         )
 
 
@@ -122,8 +122,8 @@ def _show_excess(counts: Mapping[str, int], plan: Plan) -> None:
     for label in more:
         made, lacking = plan.deficits[label], largest - counts[label]
         message(
-            f"{printable(label)} gets {made}, though it lacks {lacking} of the largest class: --times counts from what "
-            "a class has. For the smallest class alone add --strategy minority; for what is lacking: --target max"
+            f"{printable(label)} gets {made}, although {lacking} reach the largest class: --times multiplies what "
+            "a class has. For the smallest class only, add --strategy minority; to fill up: --target max"
         )
 
 
@@ -142,7 +142,9 @@ def _show_short(report: FillReport) -> None:
     for label, missing in report.short.items():
         check, count = _stopped_by(report, label)
         advice = "" if on_errand() else f": {_ADVICE.get(check, _WAITING)}"
-        message(f"Short: {printable(label)} lacks {missing}. Stopped most by the {check} check ({count}){advice}.")
+        message(
+            f"Short: {printable(label)} lacks {missing}. Most were rejected by the {check} check ({count}){advice}."
+        )
 
 
 def _stopped_by(report: FillReport, label: str) -> tuple[str, int]:

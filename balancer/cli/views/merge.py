@@ -18,11 +18,11 @@ def show_merge(found: MergeResult) -> None:
     show_classes(found.counts, found.merged)
     for label, (missing, wanted) in found.short.items():
         message(
-            f"Short: {printable(label)} lacks {missing} of {wanted} that fill was to make: "
-            "the same fill again makes more."
+            f"Short: {printable(label)} lacks {missing} of {wanted} that fill should have generated: "
+            "run the same fill again."
         )
     if not found.merged.rebuilt:
-        message("Nothing changed: the folder was already as it should be.")
+        message("Nothing changed: the folder is up to date.")
     show_folder(found.merged)
 
 

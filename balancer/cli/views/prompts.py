@@ -35,7 +35,7 @@ def show_check(found: PromptsCheck) -> None:
 def show_new_pack(found: NewPack) -> None:
     """Where a pack was begun, and what is to be filled in."""
     worded = found.classes - len(found.gaps)
-    result(f"Written: {shown(found.path)}, {worded} of {found.classes} classes worded")
+    result(f"Written: {shown(found.path)}, {worded} of {found.classes} classes have prompts")
     if found.gaps:
-        result(f"To be filled in there: {', '.join(map(printable, found.gaps))}")
+        result(f"To be completed in this file: {', '.join(map(printable, found.gaps))}")
     result(f"Next: edit it, then balance prompts --check --pack {shlex.quote(shown(found.path))}")

@@ -27,8 +27,8 @@ def review_summary(session: Session, desk: ReviewDesk, count: int, out: Path | N
     ]
     if counts.total():
         said.append(
-            "Next: balance fill, with the --target of before. It takes the accepted images in, makes others for "
-            "the rejected ones, and leaves out those you were unsure of."
+            "Next: balance fill, with the same --target. It adds the accepted images, generates others for "
+            "the rejected ones, and leaves out those that you were unsure about."
         )
     return said + _still_merged(session, desk.taken_out(), out)
 
@@ -42,9 +42,9 @@ def blinded_summary(session: Session, desk: BlindedDesk) -> list[str]:
         return [f"{desk.reader}: nothing answered yet."]
     said = [f"{desk.reader}: {_in_words(mine[0].all)}. {_meaning(mine[0])}"]
     if left:
-        said.append(f"Not answered: {left}; the same command goes on there.")
+        said.append(f"Not answered: {left}; the same command continues there.")
     kappas = [_kappa_in_words(each) for study in found for each in study.agreements if desk.reader in each.readers]
-    return [*said, *kappas, "All figures: balance review --results"]
+    return [*said, *kappas, "All results: balance review --results"]
 
 
 def show_results(session: Session) -> None:
@@ -144,12 +144,12 @@ def _still_merged(session: Session, taken_out: set[str], out: Path | None) -> li
     try:
         rows = read_rows(place, marker).values()
     except OutputError:
-        return [f"{shown(place)} cannot be read: look at it with balance verify."]
+        return [f"{shown(place)} cannot be read: check it with balance verify."]
     count = sum(row.is_synthetic and row.sha256 in taken_out for row in rows)
     if not count:
         return []
     what = "1 image that is" if count == 1 else f"{count} images that are"
-    return [f"{shown(place)} still holds {what} no longer accepted; that balance fill takes them out."]
+    return [f"{shown(place)} still holds {what} no longer accepted; balance fill removes them."]
 
 
 def _in_words(found: Proportion) -> str:
@@ -162,12 +162,12 @@ def _meaning(found: Accuracy) -> str:
 
     few = min(found.real.total, found.synthetic.total) < READER_IMAGES
     if found.all.low > 0.5:
-        return "The synthetic images can be told from real ones."
+        return "This reader can distinguish the synthetic images from real ones."
     if found.all.high < 0.5:
-        return "Worse than guessing: a difference is seen, and taken for its opposite."
+        return "Worse than guessing: the reader sees a difference, but interprets it the wrong way round."
     if few:
-        return f"No better than guessing could be shown, but {found.all.total} answered are few."
-    return f"Not told from guessing: this reader is right on at most {found.all.high:.0%}, with 95% confidence."
+        return f"Not shown to be better than guessing, but {found.all.total} answers are few."
+    return f"No better than guessing: this reader is right on at most {found.all.high:.0%}, with 95% confidence."
 
 
 def _kappa_in_words(pair: Agreement) -> str:
@@ -175,7 +175,9 @@ def _kappa_in_words(pair: Agreement) -> str:
     if not pair.images:
         return f"{names}: no image in common yet."
     if pair.kappa is None:
-        return f"{names}: kappa is not defined, both gave one answer to all {pair.images} images in common."
+        return (
+            f"{names}: kappa is not defined, because both gave the same answer to all {pair.images} images in common."
+        )
     interval = "no interval" if pair.low is None or pair.high is None else f"{pair.low:.2f} to {pair.high:.2f}"
     return f"{names}: Cohen's kappa {pair.kappa:.2f} ({interval}) over {pair.images} images."
 

@@ -26,7 +26,7 @@ def show_scan(found: ScanResult) -> None:
     """Print what a scan found, for people."""
     collection, split, figures = found.collection, found.split, found.imbalance
     images, counts = collection.images, figures.counts
-    drawn = "the split of your table" if split.origin == "file" else "a split by patient was drawn and stored"
+    drawn = "the split of your table" if split.origin == "file" else "a split by patient was created and stored"
     layout = "splits of its own" if collection.has_parts else f"no splits of its own: {drawn}"
     what = "labels" if collection.is_undecided else "classes"
     result(f"{printable(collection.root.name)}: {len(images)} images, {len(counts)} {what}, {layout}")
@@ -93,21 +93,21 @@ def show_small_classes(collection: Collection, split: Split) -> None:
     patients = "patients" if collection.images["patient"].notna().all() else "patients or images"
     if few:
         names = ", ".join(f"{printable(label)} ({size})" for label, size in few.items())
-        result(f"Too few {patients} in the test split to judge by it, fewer than {_FEW_TESTED}: {names}")
+        result(f"Too few {patients} in the test split for a reliable result, fewer than {_FEW_TESTED}: {names}")
     small = ", ".join(f"{printable(label)} ({size})" for label, size in small_classes(groups, split.parts).items())
     few_to_train = f"fewer than {FEW} {patients} to train on: {small}"
     if split.fold_count:
         why = f", since these classes have {few_to_train}" if small else ""
-        result(f"Folds for cross-fitting: {split.fold_count}, over every image, the test split included{why}")
+        result(f"Folds for cross-fitting: {split.fold_count}, of all images, including the test split{why}")
     elif small and split.origin != "none":
-        result(f"F{few_to_train[1:]}. To test on each of their patients: balance split --folds 5")
+        result(f"F{few_to_train[1:]}. To test on every patient of these classes: balance split --folds 5")
 
 
 def _show_patients(collection: Collection) -> None:
     from balancer.collection.scan import patient_groups
 
     if not collection.patient_source:
-        result("Patients: unknown, so copies of a patient in two parts are not excluded (--patient REGEX)")
+        result("Patients: unknown. One patient may be in two splits; name the patients with --patient REGEX.")
         return
     count = collection.images["patient"].nunique()
     told = collection.source.columns.get("patient") if collection.source else None
@@ -145,7 +145,7 @@ def _show_findings(findings: Iterable[Finding]) -> None:
     for finding in sorted(findings, key=lambda each: order.get(each.kind, len(order))):
         alike.setdefault((finding.kind, finding.message), []).append(finding)
     result()
-    result("Findings, the worst first:" if alike else "Findings: none")
+    result("Findings, most serious first:" if alike else "Findings: none")
     for (kind, message), group in alike.items():
         files = sum(len(finding.paths) for finding in group)
         counts = [*([f"{len(group)} times"] if len(group) > 1 else []), *([_files(files)] if files else [])]
@@ -156,7 +156,7 @@ def _show_findings(findings: Iterable[Finding]) -> None:
             names = ", ".join(printable(str(path)) for path in finding.paths[:_SHOWN])
             result(f"    {names}{', ...' if len(finding.paths) > _SHOWN else ''}")
         if len(group) > _SHOWN:
-            result(f"    and {len(group) - _SHOWN} more such groups (all of them: --json)")
+            result(f"    and {len(group) - _SHOWN} more such groups (--json lists all)")
 
 
 def _files(count: int) -> str:

@@ -23,7 +23,7 @@ def show_split(found: SplitResult) -> None:
     unit = "patients" if collection.images["patient"].notna().all() else "patients, or images where they are unknown"
     result(f"Each cell: images / {unit} (share of these).")
     show_small_classes(collection, split)
-    origins = {"collection": "the collection's own", "file": "your table", "none": "nothing held out"}
+    origins = {"collection": "the collection's own split", "file": "your table", "none": "no generator holdout"}
     result(f"Split: {origins.get(split.origin, f'drawn with seed {split.seed}')}, sha256 {split.sha256}")
 
 

@@ -21,8 +21,8 @@ def show_verify(found: VerifyResult) -> None:
         result(f"{finding.kind}: {printable(finding.message)}: {names}{more}. {finding.fix}")
     if not found.findings:
         message(
-            "As it was merged: every row has its file, every file its row and its hash, "
-            "and synthetic images are in the training folder alone."
+            "Unchanged since it was merged: files, rows and hashes agree, "
+            "and synthetic images are only in the training folder."
         )
 
 

@@ -38,7 +38,7 @@ _HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 WAYS = (
     "train a small one on your images: balance adapt --from-scratch\n"
     "        or name a Stable Diffusion folder in diffusers' format: balance fill --model FOLDER\n"
-    "        or, on a machine with internet, bring one from the hub: balance fetch OWNER/NAME --to FOLDER"
+    "        or, on a machine with internet, download one from the hub: balance fetch OWNER/NAME --to FOLDER"
 )
 
 
@@ -78,7 +78,7 @@ class Checkpoint:
         if not isinstance(side, int):
             raise _lacks(self.folder, "unet's sample_size")
         if not 0 < side * self.scale_factor <= _LARGEST_SIDE:
-            raise refused(self.folder, f"its unet draws {side * self.scale_factor:,} pixels a side")
+            raise refused(self.folder, f"its UNet generates {side * self.scale_factor:,} pixels")
         return side * self.scale_factor
 
     @property
@@ -101,11 +101,13 @@ def find_checkpoint(model: str | None, made_here: Iterable[Path] = ()) -> Checkp
     if model is None:
         made = next(iter(made_here), None)
         if made is not None and not made.is_dir():
-            found = f"{made.name}, which adapt made here, is gone"
+            found = f"{made.name}, which adapt made here, is missing"
             raise ModelError(needed="a Stable Diffusion model", found=found, next_step=WAYS)
         if made is None:
             raise ModelError(
-                needed="a Stable Diffusion model", found="no --model, and none adapted here", next_step=WAYS
+                needed="a Stable Diffusion model",
+                found="no --model, and no model that was adapted here",
+                next_step=WAYS,
             )
         return _check_folder(made, made.name, None)
     path = Path(model)
@@ -132,7 +134,7 @@ def find_adapter(path: Path) -> tuple[Path, ModelRef]:
     raise ModelError(
         needed="a LoRA adapter: one .safetensors file, or a folder with one",
         found=f"{path}: {_what_is_there(path)}",
-        next_step="name the file itself: balance fill --adapter FILE.safetensors",
+        next_step="give the file: balance fill --adapter FILE.safetensors",
     )
 
 
@@ -147,7 +149,7 @@ def _find_fetched(name: str) -> Checkpoint:
     except (HFValidationError, LocalEntryNotFoundError) as error:
         raise ModelError(
             needed="a model folder, a .safetensors file, or the name of a model that is on this machine",
-            found=f"{name!r} is none of these (nothing is fetched from a network)",
+            found=f"{name!r} is none of these (nothing is downloaded)",
             next_step=WAYS,
         ) from error
     return _check_folder(folder, name, folder.name)
@@ -166,7 +168,7 @@ def _check_single_file(file: Path) -> Checkpoint:
         raise ModelError(
             needed=f"a .safetensors file with its configuration beside it: {configs.name}/model_index.json and so on",
             found=f"{file.name}" + ("" if file.suffix != ".safetensors" else f" without a folder {configs.name}"),
-            next_step=f"put the configuration files of the model it comes from into {configs.name}/, then: "
+            next_step=f"copy the configuration files of the original model into {configs.name}/, then: "
             "balance doctor --model FILE",
         )
     pipeline, parts = _check_index(configs), _parts_of(configs)
@@ -259,15 +261,15 @@ def _lacks(folder: Path, part: str) -> ModelError:
     return ModelError(
         needed=f"a complete Stable Diffusion folder, with {', '.join(WEIGHTED[:3])}, tokenizer and scheduler",
         found=f"{folder.name} lacks its {part}",
-        next_step="copy the whole model folder again, or name another: balance fill --model FOLDER",
+        next_step="copy the complete model folder again, or use another: balance fill --model FOLDER",
     )
 
 
 def _pickled(folder: Path, files: list[Path]) -> ModelError:
     return ModelError(
-        needed="weights as .safetensors: loading a pickle can run any program",
+        needed="weights as .safetensors: a pickle can run any program when it is loaded",
         found=f"{folder.name} holds {files[0].name}",
-        next_step="get the model's safetensors files, or convert it on a machine that you can spare: "
+        next_step="get the model's safetensors files, or convert them on an isolated machine: "
         "balance fetch OWNER/NAME --to FOLDER",
     )
 

@@ -22,8 +22,8 @@ _CACHE = ".cache"  # where the hub's library keeps what it needs to go on
 _PAGES = ("model_index.json", "README.md", "LICENSE", "LICENSE.md", "LICENSE.txt", "LICENSE-MODEL")
 _ROOM = 1.02
 _NAME = re.compile(r"[\w.-]+/[\w.-]+")
-_GATED = "accept the terms on the model's page, then: export HF_TOKEN=..., and run the same again"
-_UNREACHED = "run it on a machine with internet; behind a proxy: export HTTPS_PROXY=..., then the same again"
+_GATED = "accept the terms on the page of the model, then: export HF_TOKEN=..., and run the same command again"
+_UNREACHED = "run it on a machine with internet; behind a proxy: export HTTPS_PROXY=..., and run the same command again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ def look_up(model: str, revision: str | None) -> Remote:
     """
     if not _NAME.fullmatch(model):
         raise ModelError(
-            needed="the hub's name of a model, OWNER/NAME",
+            needed="the name of a model on the hub, OWNER/NAME",
             found=repr(model),
             next_step="see its page on the hub, then: balance fetch OWNER/NAME --to FOLDER",
         )
@@ -124,13 +124,13 @@ def _require_weights(model: str, there: Iterable[str], chosen: Sequence[str]) ->
         return
     pickled = any(Path(path).suffix in PICKLES for path in there)
     if "model_index.json" in chosen and pickled:
-        found = f"{model}, of which {missing[0]} is only there as a pickle: loading one can run any program"
+        found = f"{model}, where {missing[0]} exists only as a pickle, which can run any program when it is loaded"
     else:
         found = f"{model}, without " + ("a model_index.json" if "model_index.json" not in chosen else missing[0])
     raise ModelError(
-        needed="a Stable Diffusion in diffusers' format, with safetensors for each part",
+        needed="a Stable Diffusion in diffusers' format, with safetensors for each component",
         found=found,
-        next_step="look for another revision or copy of it that has them: balance fetch MODEL --revision R --to FOLDER",
+        next_step="find another revision or copy that has them: balance fetch MODEL --revision R --to FOLDER",
     )
 
 
@@ -144,8 +144,8 @@ def _is_there(remote: Remote, folder: Path) -> bool:
     if record is None and folder.is_dir() and _begun(folder) == {"model": remote.model, "revision": remote.revision}:
         return False
     raise OutputError(
-        needed=f"a new folder for {remote.model}, or the one where its download began",
-        found=f"{folder.name}, which holds something else",
+        needed=f"a new folder for {remote.model}, or the folder where its download was started",
+        found=f"{folder.name}, which contains other files",
         next_step=f"balance fetch {remote.model} --to ANOTHER_FOLDER",
     )
 
@@ -163,7 +163,7 @@ def _require_room(remote: Remote, folder: Path) -> None:
     needed, free = (remote.size - there) * _ROOM, shutil.disk_usage(disk).free
     if needed > free:
         raise OutputError(
-            needed=f"{needed / 1e9:.1f} GB of disk for {remote.model}",
+            needed=f"{needed / 1e9:.1f} GB of free disk space for {remote.model}",
             found=f"{free / 1e9:.1f} GB free",
             next_step=f"free some space, or: balance fetch {remote.model} --to FOLDER_ON_ANOTHER_DISK",
         )
@@ -176,9 +176,9 @@ def _checked(remote: Remote, folder: Path, path: str) -> str:
     if found is None or (folder / path).stat().st_size != size or found != (expected or found):
         (folder / path).unlink(missing_ok=True)
         raise ModelError(
-            needed=f"{path} of {remote.model} as the hub describes it",
-            found="a file that is damaged or missing; it was removed",
-            next_step=f"run the same again, it goes on with what is missing: balance fetch {remote.model} --to FOLDER",
+            needed=f"{path} of {remote.model} with the hash that the hub states",
+            found="a damaged or missing file; it was removed",
+            next_step=f"download what is missing, by the same command: balance fetch {remote.model} --to FOLDER",
         )
     return found
 
@@ -189,12 +189,12 @@ def _not_reached(model: str, revision: str | None, error: Exception) -> ModelErr
     said = (str(error).strip() or type(error).__name__).splitlines()[0]
     found, advice = f"{type(error).__name__}: {said}", _UNREACHED
     if isinstance(error, GatedRepoError):
-        found, advice = "one that is handed out only to who accepts its terms", _GATED
+        found, advice = "a model that is available only after you accept its terms", _GATED
     elif isinstance(error, RevisionNotFoundError):
         found, advice = f"no revision {revision!r} of it", "leave --revision out for the newest"
     elif isinstance(error, RepositoryNotFoundError):
-        found, advice = "none of this name, or a private one", f"see whether the name is right; else {_GATED}"
-    return ModelError(needed=f"the model {model} on the hub, and a way to it", found=found, next_step=advice)
+        found, advice = "no model with this name, or a private one", f"check the name; otherwise {_GATED}"
+    return ModelError(needed=f"the model {model} on the hub, and a connection to it", found=found, next_step=advice)
 
 
 def _escaped(path: str) -> str:

@@ -68,7 +68,7 @@ def read_json(path: Path) -> dict[str, Any]:
 def refused(folder: Path, found: str) -> ModelError:
     """The error for a model folder that is not to be trusted."""
     return ModelError(
-        needed="a Stable Diffusion folder of configurations and safetensors alone, which names no programs",
+        needed="a Stable Diffusion folder with only configurations and safetensors, and without programs",
         found=f"{folder.name}: {found}",
         next_step="get the model's original files, or name another: balance fill --model FOLDER",
     )
@@ -92,7 +92,7 @@ def _outside(folder: Path, parts: Iterable[str], files: Iterable[Path]) -> Itera
     allowed = [home, *([home.parents[1] / "blobs"] if home.parent.name == "snapshots" else [])]
     for path in (*(folder / part for part in parts), *files):
         if not any(_real(path).is_relative_to(place) for place in allowed):
-            yield f"{path.relative_to(folder)} leads out of it, to {_real(path).name}"
+            yield f"{path.relative_to(folder)} links to a place outside the folder, {_real(path).name}"
 
 
 def _real(path: Path) -> Path:
@@ -109,7 +109,7 @@ def _in_json(file: Path) -> str | None:
     if file.name.endswith(".safetensors.index.json"):
         named = set(map(str, dict(read_json(file).get("weight_map") or {}).values()))
         foreign = [name for name in named if not (_SHARD.fullmatch(name) and (file.parent / name).is_file())]
-        return f"weights in {foreign[0][:80]!r}" if foreign else None
+        return f"weights as {foreign[0][:80]!r}" if foreign else None
     if not file.name.endswith("config.json") and file.name != "model_index.json":
         return None  # a vocabulary
     return next((f"it has {key!r}" for key, value in _entries(read_json(file)) if _is_code(key, value)), None)

@@ -23,7 +23,7 @@ _BITS = {
 }
 _DISGUISED = {b"\x80": "a pickle", b"PK": "an archive or a pickle", b"\x1f\x8b": "an archive", b"BZ": "an archive"}
 _PLAIN = re.compile(r"[\w .,:/^-]*")
-_AGAIN = "get the file again from where it came, or name another model: balance fill --model FOLDER"
+_AGAIN = "copy the file again from its source, or use another model: balance fill --model FOLDER"
 
 
 def require_sound(file: Path, next_step: str = _AGAIN, shown: str | None = None) -> None:
@@ -42,7 +42,7 @@ def require_sound(file: Path, next_step: str = _AGAIN, shown: str | None = None)
         fault = f"its header cannot be read ({str(error)[:80] or type(error).__name__})"
     if fault is not None:
         raise ModelError(
-            needed="sound weights in .safetensors: nothing else is ever loaded",
+            needed="undamaged .safetensors weights: nothing else is loaded",
             found=f"{shown or file.name}: {fault}",
             next_step=next_step,
         )
@@ -63,7 +63,7 @@ def require_plain_metadata(file: Path) -> None:
         plain = False
     if not plain:
         raise ModelError(
-            needed="an adapter that names its layers plainly",
+            needed="an adapter with plain layer names",
             found=f"{file.name}: other things in its metadata (lora_adapter_metadata)",
             next_step="leave that entry out, or use another adapter: balance fill --adapter FILE.safetensors",
         )
@@ -76,20 +76,20 @@ def _faults(file: Path) -> Iterator[str]:
     with file.open("rb") as content:
         length = int.from_bytes(start := content.read(8), "little")
         if disguise := next((what for mark, what in _DISGUISED.items() if _is(start, mark, length, size)), None):
-            yield f"{disguise} under the name of safetensors"
+            yield f"{disguise} with the extension .safetensors"
         if len(start) < 8 or length > min(size - 8, _MAX_HEADER):
-            yield f"damaged, or something else: a header of {length:,} bytes (at most {_MAX_HEADER:,}) in {size:,}"
+            yield f"damaged, or another format: a header of {length:,} bytes (at most {_MAX_HEADER:,}) in {size:,}"
         header = json.loads(content.read(length), object_pairs_hook=_once)
     header.pop("__metadata__", None)
     if len(header) > MAX_TENSORS:
-        yield f"{len(header):,} tensors, and at most {MAX_TENSORS:,} are loaded"
+        yield f"{len(header):,} tensors; the limit is {MAX_TENSORS:,} are loaded"
     if not header:
-        yield "not one tensor"
+        yield "no tensor"
     end = 0
     for name, entry in sorted(header.items(), key=lambda item: item[1]["data_offsets"]):
         begin, last = entry["data_offsets"]
         if begin != end or not _fits(entry, last - begin):
-            yield f"the tensor {name[:80]!r} is not where or what the header says"
+            yield f"the tensor {name[:80]!r} does not match the header"
         end = last
     if end != size - 8 - length:
         yield f"tensors of {end:,} bytes in {size - 8 - length:,}"
@@ -109,7 +109,7 @@ def _fits(entry: Mapping[str, Any], count: int) -> bool:
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        raise ValueError("a name twice")
+        raise ValueError("a repeated name")
     return found
 
 

@@ -74,13 +74,13 @@ def _base_of(folder: Path, card: dict[str, Any], base_of: Callable[[Path], str |
     try:
         if place is not None:
             return find_checkpoint(place)
-        found = "where it is is not on record here"
+        found = "its location is not recorded"
     except ModelError as error:
         found = error.found
     raise ModelError(
         needed=f"{name}, the base that the adapter {folder.name} was made for",
         found=found,
-        next_step=f"name its folder: balance fill --model {name} --adapter {folder.name}",
+        next_step=f"give its folder: balance fill --model {name} --adapter {folder.name}",
     )
 
 
@@ -92,5 +92,5 @@ def _require_base(checkpoint: Checkpoint, folder: Path, card: dict[str, Any]) ->
         needed=f"{base.get('name')}, the base that the adapter {folder.name} was made for "
         f"(SHA-256 {str(base.get('sha256'))[:12]}...)",
         found=f"{checkpoint.ref.name} (SHA-256 {checkpoint.ref.sha256[:12]}...)",
-        next_step="name that base, unchanged, or adapt this one: balance adapt --base THIS --name NEW",
+        next_step="use that base, unchanged, or adapt this one: balance adapt --base THIS --name NEW",
     )

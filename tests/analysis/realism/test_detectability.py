@@ -72,9 +72,9 @@ def test_a_mark_of_two_pixels_is_found_and_named(tmp_path, drawn):
     assert best.p_value == 0.005
     assert best.area.value > 0.95
     assert "nearly always be told from real" in verdict(found)
-    assert "The clearest single giveaway is one pixel" in verdict(found)
-    assert any("look for one" in fix for fix in fixes(found))
-    assert fixes(found)[0].endswith("less of the label")
+    assert "The clearest single feature is one pixel" in verdict(found)
+    assert any("look for a mark" in fix for fix in fixes(found))
+    assert fixes(found)[0].endswith("balance fill --symmetric")
     assert report(found)["flagged"] is report(found)["classes"][0]["flagged"] is True
     json.dumps(report(found))
 
@@ -87,7 +87,7 @@ def test_the_same_seed_finds_the_same(tmp_path, drawn):
 @pytest.mark.parametrize(
     ("change", "suffix", "name", "advice"),
     [
-        (lambda grey: grey, ".bmp", "file format", "several file formats"),
+        (lambda grey: grey, ".bmp", "file format", "the file formats differ"),
         (lambda grey: np.pad(grey, 4, mode="edge"), ".png", "width", "pixel sizes differ"),
         (lambda grey: grey // 8 * 8, ".png", "grey levels used", "borders or grey levels differ"),
         (lambda grey: grey[::-1, ::-1] // 2 + grey // 2, ".png", "noise", "fine detail differs"),
@@ -102,7 +102,7 @@ def test_the_giveaway_is_named_with_its_fix(tmp_path, drawn, change, suffix, nam
 
 def test_synthetic_images_of_both_classes_show_whether_a_classifier_relies_on_it(tmp_path, drawn):
     one = merged(tmp_path, drawn, drawn[COUNT : 2 * COUNT])
-    assert probe(one, SETTINGS).left_out[1] == "synthetic normal images: both classes need some"
+    assert probe(one, SETTINGS).left_out[1] == "synthetic normal images: both classes need such images"
     both = replace(one, synthetic={**one.synthetic, "effusion": one.real["effusion"]})
     found = probe(both, SETTINGS)
     assert (found.majority, found.minority) == ("normal", ("effusion",))
@@ -183,13 +183,13 @@ def test_a_mark_on_the_minority_alone_is_relied_on(tmp_path, drawn):
     found = probe(one, replace(SETTINGS, steps=40, seeds=5), with_bar)
     assert found.leans[0].leans
     assert "A classifier relies on it" in verdict(found)
-    assert fixes(found)[0].startswith("give every class the same number")
+    assert fixes(found)[0].startswith("balance fill --symmetric")
 
 
 def test_too_few_patients_cannot_be_said(tmp_path, drawn):
     found = probe(merged(tmp_path, drawn, drawn[COUNT : COUNT + 9]), SETTINGS)
     assert found.p_value == 1
-    assert verdict(found).startswith("Whether real can be told from synthetic cannot be said")
+    assert verdict(found).startswith("It is not known whether")
     assert "40 patients with real and 9 with synthetic images" in verdict(found)
 
 

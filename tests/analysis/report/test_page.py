@@ -163,7 +163,7 @@ def test_folds_of_another_fill_are_stale(filled):
         assert gathered(filled, fold_order="0123abcd").warnings == []
         assert gathered(filled).warnings == []  # how they would be made now is not known
         (warning,) = gathered(filled, fold_order="ffffffff").warnings
-        assert warning.startswith("The comparison is stale: its folds were made by another adapt or fill")
+        assert warning.startswith("The comparison is out of date: its folds")
         assert "balance compare --cross-fit 5." in warning
     finally:
         keep(filled, metrics(LABELS, "NODULE"))
@@ -173,7 +173,7 @@ def test_redraws_of_another_folder_are_stale(filled):
     keep(filled, metrics(LABELS, "NODULE", settings={"redraws": 3}) | {"balanced_sha256": "0"})
     try:
         (warning,) = gathered(filled).warnings
-        assert warning.endswith("the balanced folder has changed since; run: balance compare --redraw 3.")
+        assert warning.endswith("the balanced folder has changed; run: balance compare --redraw 3.")
     finally:
         keep(filled, metrics(LABELS, "NODULE"))
 
@@ -189,12 +189,12 @@ def test_the_paragraph_tells_of_the_folds_and_not_of_the_stored_parts_alone(fill
     finally:
         keep(filled, metrics(LABELS, "NODULE"))
     said = paragraph(facts)
-    assert "laid this partition aside and was cross-fitted in 5 folds by patient" in said
-    assert "the generator was adapted, synthetic images were made and screened" in said
+    assert "was cross-fitted in 5 folds by patient" in said
+    assert "the generator was adapted, synthetic images were generated and screened" in said
     assert "In each fold the best arm without and the best with synthetic images were chosen on its own" in said
     assert "were chosen on the validation partition." not in said
     assert "trained in 14 arms" in said
-    assert "Each fold of the comparison had images of its own, made likewise." in said
+    assert "Each fold of the comparison had its own images" in said
     assert "5 seeds each in each fold" in said
     assert dict(checklist(facts))["How the final model was chosen"] == chosen
     text = page_of(facts)
@@ -264,7 +264,7 @@ def test_the_paragraph_says_by_which_images_arms_were_chosen():
     assert "chosen on the validation partition." in paragraph(facts_with(LABELS, usual))
     held = read_results(metrics(LABELS, "NODULE", settings={"chosen_on": "holdout", "side": 64, "backbone": "small"}))
     facts = facts_with(LABELS, held)
-    assert "were chosen on the images unseen by the generator, from which the classifiers" in paragraph(facts)
+    assert "were chosen on the images of the generator holdout" in paragraph(facts)
     answers = dict(checklist(facts))
     assert answers["How the final model was chosen"] == "On holdout: strong-augmentation, pretraining"
     assert answers["The classifier and how it was trained"] == "backbone small, side 64"
@@ -305,7 +305,7 @@ def test_the_checklist_leaves_to_the_authors_what_no_record_tells():
     assert answers["Limits of the study"] == "weak baseline; generator exposure unknown"
     assert sum(answer == AUTHORS for answer in answers.values()) > 10
     said = paragraph(facts)
-    assert "Patients are unknown, so leakage between the parts is not excluded." in said
+    assert "Patients are unknown, so leakage between partitions is not excluded." in said
     assert "5 seeds each" in said
     assert "\n" not in said
 

@@ -156,7 +156,7 @@ def test_a_blinded_study_by_keyboard(tmp_path, read):
     prepare(tmp_path, {"NODULE": 12, "NORMAL": 12}, Verdict("accept", {}, (), "nobody"), real=40)
     seen = read(tmp_path, "--blinded", "--limit", "40")
     assert (seen.text("place"), seen.page.title()) == ("1 of 40", "Real or synthetic? · balance")
-    assert not any(word in seen.page.content() for word in ("nearest", "syn-", ".png", "Asked for"))
+    assert not any(word in seen.page.content() for word in ("nearest", "syn-", ".png", "Prompt:"))
     for _ in range(40):
         seen.page.keyboard.press("s")
     assert "A. Reader: right on 20 of 40 images, 50% (35% to 65%)" in seen.finish()

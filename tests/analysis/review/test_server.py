@@ -184,7 +184,7 @@ def test_a_write_that_another_command_blocks_says_who(desk, tmp_path, monkeypatc
     with held_by_another(tmp_path / ".balance"):
         answer = client(desk).post("/answer", json={"id": name, "decision": "accept"})
     assert answer.status_code == 503
-    assert "is at work in it" in answer.json()["why"]
+    assert "is using it" in answer.json()["why"]
     assert client(desk).post("/answer", json={"id": name, "decision": "accept"}).status_code == 200
 
 

@@ -40,7 +40,7 @@ def test_what_lies_between_passes(gate):
 def test_it_abstains_where_real_classes_cannot_be_told_apart():
     gate = LabelGate.fit(*images(0))
     assert gate.abstains.keys() == {"a", "b"}
-    assert "can hardly be told from the others (AUROC 0." in gate.abstains["a"]
+    assert "can hardly be distinguished from others (AUROC 0." in gate.abstains["a"]
     assert gate.contradiction("a", np.array([0.001, 0.999])) == ""
 
 
@@ -48,14 +48,14 @@ def test_it_abstains_from_a_class_of_few_patients():
     features, labels, groups, held = images(4, counts=(120, 30))
     groups[labels == "b"] = groups[labels == "b"] % 8 + 1000
     gate = LabelGate.fit(features, labels, groups, held)
-    assert gate.abstains == {"b": "only 8 patients of it: what its real images look like is not known well enough"}
+    assert gate.abstains == {"b": "only 8 patients of this class"}
     assert gate.contradiction("b", np.array([0.999, 0.001])) == ""
 
 
 def test_one_class_alone_is_not_judged():
     features, labels, groups, held = images(4)
     gate = LabelGate.fit(features, np.full(len(labels), "a", object), groups, held)
-    assert "nothing to tell it from" in gate.abstains["a"]
+    assert "there is no other class" in gate.abstains["a"]
 
 
 def test_three_classes_of_which_one_is_rare():

@@ -24,7 +24,7 @@ def test_copies_are_counted_and_stop_the_training():
     greys = noise(250)
     said = CopyWatch()({"a": [*greys[:3], *noise(3, seed=9)]}, seen(greys))
     assert said.figures["copies"] == 3
-    assert said.notes[0].startswith("3 of 6 samples are as near to a training image as a copy")
+    assert said.notes[0].startswith("3 of 6 samples are as similar as a copy")
     assert said.stop == "its samples copy training images"
 
 

@@ -190,7 +190,7 @@ def test_a_plan_that_takes_images_out_says_so_and_keeps_them_in_store(work, chec
     code, output = fill(work, checkpoint, "--target", "EFFUSION=20")
     assert code == 0, output
     assert "NODULE keeps 0 of its 4 synthetic images" in output
-    assert "unknown: what the model was trained on" in (work / "xrays-balanced" / "balance.json").read_text()
+    assert "generator exposure unknown" in (work / "xrays-balanced" / "balance.json").read_text()
     assert run(work, "verify", "xrays-balanced")[0] == 0
 
 
@@ -227,7 +227,7 @@ def test_a_class_that_stays_short_is_told_by_the_exit_code(tmp_path, checkpoint)
     run(tmp_path, "scan", "d")
     code, output = fill(tmp_path, checkpoint, "--target", "12", "--retries", "1")
     assert code == 1, output
-    assert "Stopped most by the sound check" in output
+    assert "by the sound check" in output
     assert "no detail" in output
 
 
@@ -240,7 +240,7 @@ def test_what_cannot_be_screened_is_refused_before_the_first_image(work, checkpo
     assert not (work / ".balance" / "candidates").exists()
     code, output = run(work, "fill", "--target", "20", "--model", str(checkpoint), "--dry-run")
     assert code == 0, output
-    assert "fill will ask for --accept-unscreened" in output
+    assert "fill will need --accept-unscreened" in output
 
 
 def test_unscreened_images_say_whose_word_let_them_in(work, checkpoint):
@@ -309,7 +309,7 @@ MISTAKES = [
     (("split", "--folds", "1"), "1", "--folds 5"),
     (("report", "nowhere"), "nowhere: no such folder", "balance fill"),
     (("report", "taken"), "no readable balance.json", "balance fill"),
-    (("report", "--out", "xrays/report.html"), "inside of it", "--out report.html"),
+    (("report", "--out", "xrays/report.html"), "inside it", "--out report.html"),
     (("report", "--out", "no/folder/report.html"), "no such folder", "--out report.html"),
     (("report", "--out", "taken"), "a folder", "--out report.html"),
     (("split", "--test", "0.9", "--val", "0.2"), "0.9", "--test 0.2"),
@@ -319,7 +319,7 @@ MISTAKES = [
     (("split", "--splits", "taken/thesis.txt", "--test", "0.2"), "--splits with", "--splits FILE"),
     (("fill", "--target", "NODULES=9"), "'NODULES' in --target", "--target NODULE=500"),
     (("fill", "--target", "20", "--model", "xrays"), "xrays: EFFUSION, NODULE, NORMAL", "balance adapt"),
-    (("fill", "--target", "20", "--model", "no/model"), "nothing is fetched", "balance adapt"),
+    (("fill", "--target", "20", "--model", "no/model"), "nothing is downloaded", "balance adapt"),
     (("fill", "--target", "20", "--out", "xrays/more"), "xrays", "--out"),
     (("fill", "--target", "20", "--out", "taken"), "taken", "--out"),
     (("fill", "--target", "20", "--pack", "none.yaml"), "none.yaml", ""),
@@ -330,11 +330,11 @@ MISTAKES = [
     (("fill", "--target", "20", "--mode", "text=0"), "text=0", "--mode mix"),
     (("fill", "--target", "20", "--mode", "mix", "--strength", "1.5"), "1.5", "--strength 0.5"),
     (("fill", "--target", "20", "--strength", "0.5"), "--mode text", "--mode image"),
-    (("fill", "--target", "20", "--model", "gan:x"), "installed families", "install the package"),
+    (("fill", "--target", "20", "--model", "gan:x"), "installed plug-ins", "install the package"),
     (("fill", "--target", "5", "--batch-size", "x"), "'x'", "--batch-size auto"),
     (("merge", "--no-screen"), "--no-screen", "balance merge --from FOLDER --no-screen"),
     (("prompts", "--check", "--pack", "none.yaml"), "none.yaml", ""),
-    (("prompts", "--check", "--model", "no/model"), "nothing is fetched", "balance adapt"),
+    (("prompts", "--check", "--model", "no/model"), "nothing is downloaded", "balance adapt"),
     (("prompts", "--new", "xrays/mine.yaml"), "the collection", "--new FILE.yaml"),
     (("prompts", "--new", "chest"), "chest", "chest.yaml"),
     (("prompts", "--new", "nowhere/mine.yaml"), "no folder nowhere", "--new FILE.yaml"),
@@ -351,12 +351,12 @@ MISTAKES = [
     (("screen", "nowhere"), "nothing there", "above the class folders"),
     (("screen", "taken/thesis.txt"), "a file", "above the class folders"),
     (("screen", "taken"), "no class folder", "for each class"),
-    (("screen", "xrays"), "is the collection", "folder of their own"),
-    (("screen", "xrays/NODULE"), "lies in the collection", "folder of their own"),
-    (("screen", "."), "lies around the collection", "folder of their own"),
-    (("screen", ".balance"), "is the state folder", "folder of their own"),
+    (("screen", "xrays"), "is the collection", "a separate folder"),
+    (("screen", "xrays/NODULE"), "lies in the collection", "a separate folder"),
+    (("screen", "."), "lies around the collection", "a separate folder"),
+    (("screen", ".balance"), "is the state folder", "a separate folder"),
     (("merge", "--from", "taken", "--out", "taken/out"), "lies around the balanced folder", "of their own"),
-    (("merge", "--from", "xrays"), "is the collection", "folder of their own"),
+    (("merge", "--from", "xrays"), "is the collection", "a separate folder"),
     (("merge",), "no fill yet", "balance merge --from FOLDER"),
     (("merge", "--out", "taken"), "taken", "--out"),
     (("verify", "taken"), "taken", ""),
@@ -425,7 +425,7 @@ def test_a_collection_that_is_gone(work):
     shutil.move(work / "xrays", work / "elsewhere")
     code, output = run(work, "fill", "--target", "20")
     assert code == 2
-    assert "which is gone" in output
+    assert "which is missing" in output
 
 
 def test_state_inside_the_collection_is_refused(xrays):
@@ -448,7 +448,7 @@ def test_a_second_fill_at_the_same_time_is_refused(work, checkpoint):
     stopped(first)
     code, output = fill(work, checkpoint, "--target", "12")
     assert code == 2
-    assert f"process {first.pid} is at work" in output
+    assert f"process {first.pid} is using" in output
     first.send_signal(signal.SIGCONT)
     finished(first)
 
@@ -558,16 +558,16 @@ FILL_FROM_MINE = ("fill", "--no-screen", "--times", "NODULE=1", "--steps", "2", 
 
 
 def test_a_split_that_was_learned_from_is_changed_by_force_alone(learned):
-    assert "nothing changed" in run(learned, "split", "--test", "0.2")[1]
+    assert "Nothing changed" in run(learned, "split", "--test", "0.2")[1]
     assert run(learned, "split", "--folds", "3")[0] == 0  # tests nobody whom it saw
     assert run_json(learned, "split")["exposed"] == []
     code, output = run(learned, "split", "--seed", "1")
-    assert (code, "mine learned from patients whom this one would hold out" in output) == (2, True)
+    assert (code, "mine was trained on patients" in output) == (2, True)
     assert run(learned, "split", "--seed", "1", "--force")[0] == 0
     assert run_json(learned, "split")["exposed"] == ["mine"]
     code, output = run(learned, *FILL_FROM_MINE)
     assert (code, "that are held out now" in output, "with --force" in output) == (0, True, True), output
-    assert "the model learned from" in (learned / "xrays-balanced" / "README.md").read_text("utf-8")
+    assert "the model was trained on" in (learned / "xrays-balanced" / "README.md").read_text("utf-8")
     assert run(learned, "split", "--seed", "0")[0] == 0  # back to what it learned from
     assert run_json(learned, "split")["exposed"] == []
 
@@ -584,7 +584,7 @@ def test_new_patients_expose_nobody(learned):
 
 def test_multiples_of_a_class_that_lacks_little_are_told(work):
     output = run(work, "fill", "--times", "2", "--dry-run")[1]
-    assert "EFFUSION gets 32, though it lacks 10 of the largest class" in output
+    assert "EFFUSION gets 32, although 10" in output
     assert "NODULE gets" not in output
     assert "though" not in run(work, "fill", "--target", "30", "--dry-run")[1]
 

@@ -84,7 +84,7 @@ def test_the_message_shows_what_was_taken_why_not_and_what_to_type(tmp_path):
     code, output = run(tmp_path, "scan", "d/set")
     assert code == 2
     assert "images_001 (3), images_002 (2)" in output
-    assert "called like parts of an archive" in output
+    assert "parts of an archive" in output
     assert "balance scan d/set --labels d/set/meta.csv --columns 'file=COLUMN label=COLUMN'" in output
     assert "balance scan d/set --as-is" in output
     assert not list(tmp_path.glob("**/.balance/ledger.sqlite-wal"))
@@ -116,7 +116,7 @@ def test_a_second_copy_is_left_out_and_named(tmp_path):
             write_xrays(place / part, {"A": 3, "B": 3}, size=(30 + number, 30))
     found = scan(tmp_path / "d")
     assert len(found.images) == 12
-    assert [str(each.paths[0]) for each in found.findings if "once more" in each.message] == ["d"]
+    assert [str(each.paths[0]) for each in found.findings if "second copy" in each.message] == ["d"]
 
 
 def test_the_real_pediatric_set_is_not_doubted(real_xrays):

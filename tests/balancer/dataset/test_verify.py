@@ -242,7 +242,7 @@ def test_explain_outside_a_folder_knows_what_the_file_says(out, tmp_path):
     shutil.copy(synthetic(out), path)
     facts = explain(path)
     assert facts["model"] == "tiny-sd"
-    assert "nothing here is checked" in facts["known from"]
+    assert "nothing is verified" in facts["known from"]
     with pytest.raises(OutputError, match="does not prove"):
         explain(shutil.copy(out / "val" / "NORMAL" / "p1000-0.png", tmp_path / "plain.png"))
     with pytest.raises(OutputError, match="no such file"):

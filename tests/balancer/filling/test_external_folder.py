@@ -103,7 +103,7 @@ def test_a_balanced_folder_is_refused(tmp_path, found):
     (tmp_path / "other").mkdir()
     balanced(tmp_path / "other")
     for folder in ("balanced", "balanced/train"):
-        with pytest.raises(CollectionError, match="a balanced folder with real images"):
+        with pytest.raises(CollectionError, match="a balanced folder that contains real images"):
             list_external(tmp_path / "other" / folder, found, {})
 
 
@@ -185,5 +185,5 @@ def test_what_was_generated_here_is_refused(tmp_path, theirs, found):
     made = make(tmp_path / "store", make_job("NODULE", 0))
     shutil.copy(made.path, theirs / "NODULE" / "ours.png")
     _, _, why = refused(tmp_path, theirs, found, [made])
-    assert why == {"NODULE/ours.png": f"repeated: the image {made.id}, which was generated here"}
+    assert why == {"NODULE/ours.png": f"repeated: the image {made.id}, which balance generated"}
     assert refused(tmp_path, theirs, found)[2] == {}

@@ -70,7 +70,7 @@ def test_an_edit_of_another_class_is_guided_further_where_the_solver_adds_noise(
     page = (work / ".balance" / "reports" / "report.html").read_text("utf-8")
     asked = "--target NODULE=14 --model stochastic --mode text=1,mix=3 --steps 3 --batch-size 4 --no-screen"
     assert f"balance fill {asked}" in page
-    assert "began as real training images of another class, edited at strength" in page
+    assert "were edited from real training images of another class, at strength" in page
     finished(balance(work, *fill, "--out", "later"))
     finished(balance(work, "report", "xrays-balanced", "--out", "page.html"))
     assert "--mode" not in (work / "page.html").read_text("utf-8")  # another fill than the last made it

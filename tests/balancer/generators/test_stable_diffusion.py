@@ -193,9 +193,9 @@ def test_an_unknown_name_says_how_to_get_a_model(name):
 
 def test_without_a_name_the_newest_adapted_one_is_taken(checkpoint, tmp_path):
     assert find_checkpoint(None, [checkpoint, tmp_path / "older"]).ref.name == "tiny-sd"
-    with pytest.raises(ModelError, match="which adapt made here, is gone"):
+    with pytest.raises(ModelError, match="which adapt made here, is missing"):
         find_checkpoint(None, [tmp_path / "gone", checkpoint])
-    with pytest.raises(ModelError, match="none adapted here"):
+    with pytest.raises(ModelError, match="no model that was adapted here"):
         find_checkpoint(None, [])
 
 

@@ -38,10 +38,10 @@ def test_a_table_by_file_or_patient(found, by, header, separator):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"A/p0000-0.png": "test"}, "1 in two or more: 'p0000'"),
-        ({"A/nowhere.png": "test"}, "1 others or ambiguous ones: 'A/nowhere.png'"),
+        ({"A/p0000-0.png": "test"}, "1 in two or more splits: 'p0000'"),
+        ({"A/nowhere.png": "test"}, "1 unknown or ambiguous names: 'A/nowhere.png'"),
         ({"A/p0000-0.png": "3"}, "found:  '3'"),
-        ({"A/p0000-0.png": None}, "1 images without one: 'A/p0000-0.png'"),
+        ({"A/p0000-0.png": None}, "1 images without a split: 'A/p0000-0.png'"),
         ({f"B/p100{n}-{k}.png": "train" for n in (4, 5) for k in (0, 1)}, "no image of 'B' in test"),
     ],
 )
@@ -54,5 +54,5 @@ def test_what_does_not_fit_is_refused(found, change, message):
 def test_two_parts_for_one_name_are_refused(found):
     table = write(found, rows_of(found), "patient,part")
     table.write_text(table.read_text() + "\np0000,test\n")
-    with pytest.raises(SplitError, match="two parts for 'p0000'"):
+    with pytest.raises(SplitError, match="two splits for 'p0000'"):
         read_parts(table, found)

@@ -103,7 +103,7 @@ def test_a_newer_version_is_refused_by_its_name_and_not_set_aside(full):
     with pytest.raises(StateError) as refused, Ledger(full):
         pass
     assert not isinstance(refused.value, DamagedLedger)
-    assert refused.value.found == f"made by a newer balance: version 99; this one knows up to {newest}"
+    assert refused.value.found == f"made by a newer version of balance: version 99; this one supports up to {newest}"
     with pytest.raises(StateError, match="made by a newer balance"):
         set_aside_if_damaged(full)
     assert full.ledger.is_file()
@@ -191,7 +191,7 @@ def test_nothing_is_written_while_another_process_holds_the_lock(full, xrays):
             lambda: ledger.add_verdict(found, JOB.id, Verdict("accept", {}, (), "Dr. B")),
             lambda: ledger.add_reading(found, BlindedAnswer("seed 0", "B", "real x.png", "real", None), "ab" * 32),
         ):
-            with pytest.raises(StateError, match=f"process {other.pid} is at work"):
+            with pytest.raises(StateError, match=f"process {other.pid} is using"):
                 write()
         assert len(list(ledger.decisions(found))) == 2
     assert rows(full) == before

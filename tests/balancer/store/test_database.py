@@ -225,7 +225,7 @@ def test_a_second_writer_is_refused_with_the_first_ones_number(state):
     command = [sys.executable, "-c", program, str(state.folder)]
     with locked(state):
         second = subprocess.run(command, capture_output=True, text=True, check=False)
-        assert f"process {os.getpid()} is at work" in second.stderr
+        assert f"process {os.getpid()} is using" in second.stderr
     assert subprocess.run(command, check=False).returncode == 0
 
 

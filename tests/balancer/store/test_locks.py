@@ -62,14 +62,14 @@ def test_the_second_of_two_is_refused_with_the_firsts_process_id(work, arguments
     before = sorted(work.rglob("*"))
     refused = CliRunner().invoke(app, arguments).exception
     assert isinstance(refused, StateError), refused
-    assert refused.found == f"process {first.pid} is at work in it"
+    assert refused.found == f"process {first.pid} is using it"
     assert f"kill {first.pid}" in refused.next_step
     assert sorted(work.rglob("*")) == before
     first.kill()  # its lock is no lock any more
     first.communicate()
     assert (work / ".balance" / "lock.holder").read_text() == str(first.pid)
     after = CliRunner().invoke(app, arguments).exception
-    assert after is None or not isinstance(after, BalanceError) or "is at work" not in after.found
+    assert after is None or not isinstance(after, BalanceError) or "is using" not in after.found
     assert not (work / ".balance").exists() or (work / ".balance" / "lock.holder").read_text() == str(os.getpid())
 
 
@@ -86,7 +86,7 @@ def second(folder):
 def test_the_nearest_state_folder_is_locked_and_none_is_made(work, tmp_path_factory):
     elsewhere = tmp_path_factory.mktemp("elsewhere")
     with locked_near(elsewhere, work / "xrays"):
-        assert f"process {os.getpid()} is at work" in second(work)
+        assert f"process {os.getpid()} is using" in second(work)
     assert second(work) == ""
     with locked_near(elsewhere):
         assert list(elsewhere.iterdir()) == []
@@ -96,7 +96,7 @@ def test_a_block_within_a_block_holds_the_same_lock(work):
     with locked_near(work):
         with locked_near(work / "xrays"):
             pass
-        assert f"process {os.getpid()} is at work" in second(work)
+        assert f"process {os.getpid()} is using" in second(work)
     assert second(work) == ""
 
 
@@ -107,7 +107,7 @@ def test_a_result_that_cannot_be_kept_is_said(work, capsys):
     folder.mkdir()
     holder = start_holding(work)
     keep_result(folder, "probe.json", {"found": 1})
-    assert f"Not kept for the report: process {holder.pid} is at work in it" in capsys.readouterr().err
+    assert f"Not kept for the report: process {holder.pid} is using it" in capsys.readouterr().err
     assert not (work / ".balance" / "reports" / "probe.json").exists()
     holder.communicate()
     keep_result(folder, "probe.json", {"found": 1})

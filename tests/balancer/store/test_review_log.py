@@ -45,7 +45,7 @@ def test_a_damaged_line_spoils_no_other_and_is_never_guessed(tmp_path):
 
 def test_a_disk_that_is_full_is_a_message(tmp_path):
     (tmp_path / NAME).symlink_to("/dev/full")
-    with pytest.raises(StateError, match="balance review goes on") as error:
+    with pytest.raises(StateError, match="balance review continues") as error:
         write_down(tmp_path, ReviewRecord("c", "i", "ab" * 32, "2026", SAID))
     assert "No space left" in error.value.found
 

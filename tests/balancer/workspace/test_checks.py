@@ -70,7 +70,7 @@ def test_without_a_scan_and_a_model_it_says_what_to_type(tmp_path):
     assert done.returncode == 1
     assert "warn  collection  none" in done.stdout
     assert "next: scan it first: balance scan FOLDER" in done.stdout
-    assert "fail  model       no --model, and none adapted here" in done.stdout
+    assert "fail  model       no --model, and no model that was adapted here" in done.stdout
     assert "balance adapt --from-scratch" in done.stdout
 
 
@@ -95,7 +95,7 @@ def test_what_was_fetched_is_checked_by_its_hashes(tmp_path, base):
     assert found["hashes"] == {
         "name": "hashes",
         "state": "ok",
-        "found": "1 files as fetched, commit cccccccccccc",
+        "found": "1 files unchanged since the download, commit cccccccccccc",
         "next_step": "",
     }
     config = base / "unet" / "config.json"
@@ -103,7 +103,7 @@ def test_what_was_fetched_is_checked_by_its_hashes(tmp_path, base):
     check = checks_of(tmp_path, "--model", "base", "--no-draw")["hashes"]
     assert (check["state"], check["found"]) == (
         "fail",
-        "1 files changed or gone since they were fetched: unet/config.json",
+        "1 files changed or missing since the download: unet/config.json",
     )
     assert f"balance fetch a/b --revision {'c' * 40}" in check["next_step"]
 

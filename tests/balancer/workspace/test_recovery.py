@@ -43,7 +43,7 @@ def test_an_empty_file_is_new_unless_there_are_candidates(state):
     state.ledger.write_bytes(b"")
     state.candidates.mkdir()
     (state.candidates / "a.png").touch()
-    assert set_aside_if_damaged(state) == ("ledger.sqlite.damaged-1", "damage: a file without content")
+    assert set_aside_if_damaged(state) == ("ledger.sqlite.damaged-1", "damage: an empty file")
 
 
 def test_a_lost_table_is_named(state):
@@ -85,7 +85,7 @@ def test_a_damaged_name_of_a_table_is_damage(state):
 def test_a_full_disk_is_no_damage():
     found = failed(sqlite3.SQLITE_FULL, "database or disk is full")
     assert type(found) is StateError
-    assert "free some space, then the same balance command again" in found.next_step
+    assert "free some space, then run the same balance command again" in found.next_step
     assert isinstance(failed(sqlite3.SQLITE_CORRUPT, "malformed"), DamagedLedger)
     assert isinstance(failed(522, "disk I/O error"), DamagedLedger)
 

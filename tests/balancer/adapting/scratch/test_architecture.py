@@ -44,7 +44,7 @@ def test_what_draws_begins_where_the_schedule_ends():
 
 @pytest.mark.parametrize("levels", ["middle", "min-snr"])
 def test_zero_terminal_snr_without_even_levels_is_refused(levels):
-    with pytest.raises(ModelError, match="the last one is never learnt"):
+    with pytest.raises(ModelError, match="the last level is never trained"):
         Design(zero_terminal_snr=True, noise_levels=levels)
 
 

@@ -14,15 +14,13 @@ SAMPLES = [
 
 def test_the_statement_counts_images_and_pixels() -> None:
     said = model_card.statement(model_card.class_counts(SAMPLES), size=64, factor=4)
-    assert said == (
-        "Trained only on your 3 images (1 of <b>|x, 2 of a). It adds no outside knowledge; fine findings below 4 px "
-        "cannot exist; copies are likely. A baseline, not a substitute for adapting a large base."
-    )
+    assert said.startswith("Trained only on your 3 images (1 of <b>|x, 2 of a). ")
+    assert "smaller than 4 px cannot" in said
 
 
 def test_the_statement_is_in_pixels_of_larger_originals() -> None:
     said = model_card.statement({"a": 1}, size=64, factor=4, reduction=3.5)
-    assert "below 14 px of your originals (4 px of its 64 x 64 pictures)" in said
+    assert "smaller than 14 px of your originals (4 px of its 64 x 64 images)" in said
 
 
 def test_card_and_page_are_written_and_the_page_escapes(tmp_path: Path) -> None:

@@ -166,7 +166,7 @@ class Time:
             self.steps[phase] = done
             self.now += 1
         self.now += 0.5 * (phase == "images" and 0 < done < total)
-        self.sheets += message == "drawing sample pictures"
+        self.sheets += message == "generating sample images"
 
 
 def test_a_minute_is_a_minute_whatever_it_is_spent_on(
@@ -224,7 +224,7 @@ def test_where_time_is_short_some_images_of_each_class_are_learnt_and_that_is_sa
 
     folder = train_from_scratch(samples, root, PACK, MINUTE, tmp_path / "made", "", slowly, clock=time.clock)
     assert json.loads((folder / "card.json").read_text())["training"]["denoiser"]["images"] == 4
-    assert "Time for 4 of 8 images: the denoiser learns these." in said
+    assert "Time for 4 of 8 images: the denoiser is trained on these." in said
     assert "learnt 4 of them" in (folder / "README.md").read_text()
 
 
@@ -336,7 +336,7 @@ def test_a_class_of_one_image_is_left_out_and_said(collection: tuple[Path, list[
     made = train_from_scratch(few, root, PACK, TINY, tmp_path / "small", "ab" * 32, lambda *each: said.append(each[3]))
     card = json.loads((made / "card.json").read_text())
     assert (card["left_out"], card["classes"]) == (["nodule"], {"normal": 6})
-    assert any(line.startswith("Warning: nodule has one training image") for line in said)
+    assert any(line.startswith("Warning: nodule has only one training image") for line in said)
 
 
 def test_too_little_memory_even_for_one_image_is_an_error(

@@ -27,7 +27,7 @@ def test_one_line_then_a_table_then_what_was_assumed(work):
     assert lines[2].split("  ")[0] == "tested"
     assert lines[3].split()[:5] == ["test", "split", "12", "6", "37.5%"]
     assert lines[4].split()[:6] == ["cross-fitted,", "5", "folds", "60", "30", "37.5%"]
-    assert "Assumed: the baseline has AUROC 0.85" in lines[-1]
+    assert "Assumed: AUROC of the baseline 0.85" in lines[-1]
 
 
 def test_as_json(work):

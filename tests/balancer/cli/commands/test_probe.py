@@ -29,7 +29,7 @@ def test_the_verdict_comes_first_then_the_fix_and_the_figures(filled):
     lines = done.stdout.splitlines()
     assert "be told from" in lines[0]
     assert "told apart by" in done.stdout
-    assert "p counts all detectors" in lines[-1]
+    assert "Compared at" in lines[-1]
 
 
 def test_as_json_and_another_model_is_not_taken_for_the_one_that_drew(filled, checkpoint):
@@ -38,7 +38,7 @@ def test_as_json_and_another_model_is_not_taken_for_the_one_that_drew(filled, ch
     found = json.loads(done.stdout)
     assert found.keys() >= {"verdict", "fixes", "flagged", "p_value", "classes", "leans", "left_out", "settings"}
     assert all(0 <= each["area"]["low"] <= each["area"]["high"] <= 1 for each in found["classes"][0]["detectors"])
-    assert "not the one that made these images" in done.stderr
+    assert "did not generate these images" in done.stderr
     assert (
         "real normal images through the generator's autoencoder: its model is not on this machine" in found["left_out"]
     )

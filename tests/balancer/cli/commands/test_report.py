@@ -21,7 +21,7 @@ def test_the_page_lies_with_the_reports(filled):
     page = filled / ".balance" / "reports" / "report.html"
     assert code == 0, output
     assert "Report: .balance/reports/report.html" in output
-    assert "keep it as you keep the collection" in output
+    assert "protect it like the collection" in output
     assert page.stat().st_mode & 0o077 == 0  # patients' data are for their keeper alone
     assert "nothing was compared yet" in page.read_text("utf-8")
 
@@ -39,9 +39,9 @@ def test_what_does_not_fit_is_told(filled):
     keep(filled, "{damaged")
     code, output = run(filled, "report")
     assert code == 0
-    assert "Warning: metrics.json is damaged (it cannot be read), and left out" in output
+    assert "Warning: metrics.json is damaged (it cannot be read)" in output
     keep(filled, metrics(LABELS, "NODULE", settings={"split_sha256": "0"}))
-    assert "Warning: The comparison is stale" in run(filled, "report")[1]
+    assert "Warning: The comparison is out of date" in run(filled, "report")[1]
 
 
 def test_without_a_fill_it_is_a_report_on_the_collection(tmp_path, xrays):
