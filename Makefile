@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 BALANCE := ../$(BIN)/balance
 
-.PHONY: setup demo test test-all lint bench torture clean
+.PHONY: setup demo demo-bad test test-all lint bench torture clean
 
 setup: .venv/done
 
@@ -23,6 +23,18 @@ demo: setup
 	cd demo && $(BALANCE) compare --quick
 	cd demo && $(BALANCE) report
 	@echo 'Look at demo/.balance/reports/report.html: the verdict, and real beside synthetic, class by class.'
+
+# The other answer: a generator that draws healthy lungs whatever it is asked for, and no screening.
+demo-bad: setup
+	@mkdir -p demo-bad/generated
+	$(BIN)/python -m examples.phantoms demo-bad/xrays \
+		normal=200 pleural_effusion=120 cardiomegaly=90 nodule=70 consolidation=60 --seed 1 --images 1
+	$(BIN)/python -m examples.phantoms demo-bad/healthy normal=60 --seed 2 --images 1
+	rm -rf demo-bad/generated/consolidation && mv demo-bad/healthy/normal demo-bad/generated/consolidation
+	cd demo-bad && $(BALANCE) scan xrays --patient '(p\d+)'
+	cd demo-bad && $(BALANCE) merge --from generated --no-screen
+	cd demo-bad && $(BALANCE) compare --quick
+	cd demo-bad && $(BALANCE) report
 
 test: setup
 	$(BIN)/python -m pytest --numprocesses auto
@@ -55,4 +67,4 @@ bench: setup
 	$(BIN)/python -m tests.benchmarks.overview
 
 clean:
-	rm -rf .venv demo .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .venv demo demo-bad .mypy_cache .ruff_cache .pytest_cache
