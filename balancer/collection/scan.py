@@ -22,6 +22,7 @@ from balancer.collection.findings import (
     numbered_classes,
     patients_in_two_parts,
     small_classes,
+    turned_by_exif,
     unmatched,
     unreadable,
     wrong_extensions,
@@ -140,7 +141,7 @@ def scan(
     if known is not None and asked == _asked_before(known) and _are_the_same(reading.listing, known):
         return replace(known, root=root, findings=tuple(dict.fromkeys((*findings, *_of_images(known)))))
     images, unread = listed(reading)
-    images, faults = _with_headers(root, images, None if known is None else known.images, progress)
+    images, faults, orientations = _with_headers(root, images, None if known is None else known.images, progress)
     findings += [*unread, *unreadable(root, faults)]
     require_two_classes(root, images, listing)
     images["patient"] = _patients(images, expression, by_folder=reading.by_folder)
@@ -153,7 +154,7 @@ def scan(
     images["sha256"] = _hash_where_sizes_agree(root, images)
     findings += [*named_like_a_part(images)] if not images["part"].any() else []
     findings += [*duplicates(images), *patients_in_two_parts(images), *unmatched(images, patient)]
-    findings += [*wrong_extensions(images), *clipped_by_loaders(images)]
+    findings += [*wrong_extensions(images), *clipped_by_loaders(images), *_turned(images, orientations, known)]
     findings += about_classes(images, undecided=origin.is_undecided)
     return Collection(root, images, tuple(findings), patient or None, ref, origin)
 
@@ -254,8 +255,11 @@ def _of_images(known: Collection) -> Iterator[Finding]:
 
 def _with_headers(
     root: Path, images: pd.DataFrame, known: pd.DataFrame | None, progress: Progress
-) -> tuple[pd.DataFrame, list[tuple[str, str]]]:
-    """The table with headers, taken over where a file did not change, else read; and what is wrong with the others."""
+) -> tuple[pd.DataFrame, list[tuple[str, str]], dict[str, int]]:
+    """The table with headers, taken over where a file did not change, else read; and what is wrong with the others.
+
+    The orientation of each file that was read comes with them.
+    """
     fresh = np.ones(len(images), bool)
     told = {name: np.full(len(images), None, object) for name in _HEADER}
     columns = tuple(told.values())
@@ -269,18 +273,27 @@ def _with_headers(
     shared = images["size"].duplicated(keep=False).to_numpy()  # only these can be exact duplicates
     paths = images.index.to_numpy()[fresh].tolist()
     rows = read_headers(root, zip(paths, shared[fresh].tolist(), strict=True))
-    known_already, broken = len(images) - len(paths), list[tuple[str, str]]()
+    known_already, broken, orientations = len(images) - len(paths), list[tuple[str, str]](), dict[str, int]()
     for done, (place, path, row) in enumerate(zip(np.flatnonzero(fresh).tolist(), paths, rows, strict=True), start=1):
         if isinstance(row, ImageError):
             broken.append((path, row.found))
         else:
-            for values, value in zip(columns, row, strict=True):
+            for values, value in zip(columns, row[:-1], strict=True):
                 values[place] = value
+            orientations[path] = row[-1]
         if done % _SOMETIMES == 0 or done == len(paths):
             progress(known_already + done, len(images))
     images = images.assign(**{name: pd.Series(values, images.index, dtype=object) for name, values in told.items()})
     images = images[images["format"].notna()] if broken else images
-    return images.astype({"bits": np.int64, "width": np.int64, "height": np.int64}), broken
+    return images.astype({"bits": np.int64, "width": np.int64, "height": np.int64}), broken, orientations
+
+
+def _turned(images: pd.DataFrame, orientations: Mapping[str, int], known: Collection | None) -> Iterator[Finding]:
+    """Files that EXIF has turned: of those read now, and of those that an earlier scan found and that are unchanged."""
+    before = [] if known is None else [each for each in known.findings if each.kind == "turned-by-exif"]
+    paths = {str(path) for finding in before for path in finding.paths if str(path) not in orientations}
+    paths |= {path for path, orientation in orientations.items() if orientation != 1}
+    yield from turned_by_exif([path for path in images.index if path in paths] if paths else [], len(images))
 
 
 def _patients(images: pd.DataFrame, expression: re.Pattern[str] | None, *, by_folder: bool = True) -> pd.Series:

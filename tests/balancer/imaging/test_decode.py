@@ -1,4 +1,5 @@
 import io
+import sys
 import warnings
 
 import numpy as np
@@ -24,6 +25,21 @@ XMP = b"<x:xmpmeta xmlns:x='adobe:ns:meta/'/>"
 def save(path, image, **options):
     image.save(path, **options)
     return path
+
+
+def test_a_jpeg_is_opened_once_and_what_is_decoded_is_what_was_checked(tmp_path):
+    """So a file that is exchanged meanwhile cannot escape the check of its passes."""
+    path = save(tmp_path / "a.jpg", Image.fromarray(RAMP))
+    opened, noting = [], [True]
+
+    def note(event, arguments):
+        if noting and event == "open" and str(arguments[0]) == str(path):
+            opened.append(arguments)
+
+    sys.addaudithook(note)
+    read_grey(path)
+    noting.clear()
+    assert len(opened) == 1
 
 
 @pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "LA", "P"])
