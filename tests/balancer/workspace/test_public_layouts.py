@@ -1,4 +1,4 @@
-"""Presets on miniatures of public collections; without a preset each is read right, or refused with the preset named."""
+"""Presets on miniatures of public collections; without one each is read right, or refused with the preset offered."""
 
 import json
 import subprocess
