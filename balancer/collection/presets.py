@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cache
@@ -77,34 +77,38 @@ class Preset:
         names = [path.rpartition("/")[2] for path in listing.others] + _names_beside(listing.root)
         return all(any(fnmatchcase(name, each) for each in glob.split("|") for name in names) for glob in self.files)
 
-    def options_in(self, root: Path) -> tuple[dict[str, Any], list[str]]:
+    def options_in(self, root: Path, given: Collection[str] = ()) -> tuple[dict[str, Any], list[str]]:
         """The options with the files that the globs mean, in and beside a folder; and files that were not found.
 
         Without lists of splits the collection has none; tables are needed where the paths do not tell the label.
+        Options that are given otherwise are left out.
 
         Raises:
             TableError: a table of labels is not there.
         """
-        found, lacking = dict(self.options), list[str]()
-        lists = {part: _place(root, glob) for part, glob in self._lists()}
-        if not all(lists.values()):
-            lacking += [glob for part, glob in self._lists() if not lists[part]]
-            del found["split_list"]
-        elif lists:
-            found["split_list"] = [f"{part}={place}" for part, place in lists.items()]
-        tables = {glob: _place(root, glob) for glob in self.options.get("labels", ())}
-        if not all(tables.values()) and not self.by_table:
-            lacking += [glob for glob, place in tables.items() if not place]
-            found = {name: value for name, value in found.items() if name not in ("labels", "columns")}
-        elif tables:
-            tables |= {glob: place for glob in self.also if (place := _place(root, glob))}
-            found["labels"] = [str(place or self._missing(root, glob)) for glob, place in tables.items()]
-        return found, lacking
+        rest = {name: value for name, value in self.options.items() if name not in given}
+        lists, unlisted = self._lists_in(root, rest.pop("split_list", ()))
+        tables, untabled = self._tables_in(root, rest.pop("labels", ()))
+        if untabled:
+            rest.pop("columns", None)
+        found = {"labels": tables, "split_list": lists} | rest
+        return {name: value for name, value in found.items() if value}, [*unlisted, *untabled]
 
-    def _lists(self) -> Iterator[tuple[str, str]]:
-        for each in self.options.get("split_list", ()):
-            part, _, glob = each.partition("=")
-            yield part, glob
+    def _lists_in(self, root: Path, pairs: Iterable[str]) -> tuple[list[str], list[str]]:
+        """The lists of splits, all or none of them; and those that are not there."""
+        places = {pair: _place(root, pair.partition("=")[2]) for pair in pairs}
+        absent = [pair.partition("=")[2] for pair, place in places.items() if place is None]
+        found = [f"{pair.partition('=')[0]}={place}" for pair, place in places.items()]
+        return ([] if absent else found), absent
+
+    def _tables_in(self, root: Path, globs: Iterable[str]) -> tuple[list[str], list[str]]:
+        """The tables of labels, all or none of them, and those that are read where they are; and what is not there."""
+        places = {glob: _place(root, glob) for glob in globs}
+        absent = [glob for glob, place in places.items() if place is None]
+        if absent and self.by_table:
+            self._missing(root, absent[0])
+        more = [place for glob in self.also if places and (place := _place(root, glob))]
+        return ([] if absent else [str(place) for place in (*places.values(), *more)]), absent
 
     def _missing(self, root: Path, glob: str) -> NoReturn:
         raise TableError(

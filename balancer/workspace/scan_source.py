@@ -75,7 +75,7 @@ def _options(settings: ScanSettings, earlier: Collection | None, progress: Progr
     elif remembered and not given:
         progress.message(f"Labels as in the last scan: {_typed(remembered)} (--labels '' forgets it)")
     if settings.preset:
-        remembered = _of_preset(settings, progress)
+        remembered = _of_preset(settings, given, progress)
     merged = _without_places({**remembered, **given})
     choice = given.keys() & {"target_label", "primary"}
     if len(choice) == 1:  # one takes the place of the other
@@ -83,11 +83,11 @@ def _options(settings: ScanSettings, earlier: Collection | None, progress: Progr
     return merged
 
 
-def _of_preset(settings: ScanSettings, progress: Progress) -> dict[str, Any]:
+def _of_preset(settings: ScanSettings, given: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
     """The options of the named preset; says which of its files are not there."""
     from balancer.collection.presets import find_preset
 
-    found, lacking = find_preset(settings.preset or "").options_in(settings.data)
+    found, lacking = find_preset(settings.preset or "").options_in(settings.data, given.keys())
     if lacking:
         names = ", ".join(each.replace("|", " or ") for each in lacking)
         progress.message(f"Note: --preset {settings.preset} would also read {names}, which is not there.")

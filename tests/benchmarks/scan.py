@@ -14,17 +14,17 @@ import sys
 import tempfile
 import time
 from array import array
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from PIL import Image
 
-from balancer.collection.sources.marks import Texts
-from balancer.collection.sources.options import parse_roles
+from balancer.collection.sources.reading import Source
 from balancer.collection.walk import Listing
 from tests.benchmarks.ratio import Ratio, in_turns, seconds
 
@@ -98,30 +98,30 @@ def bench_load(folder: Path, count: int) -> Ratio:
 def bench_table(folder: Path, count: int) -> Ratio:
     """Labels from a table beside labels from folders, of the same files."""
     from balancer.collection.scan import scan
-    from balancer.collection.sources.made import make_source
-    from balancer.collection.sources.options import SourceOptions
 
     root = write_many(folder / "many", count)
     names = [(path.name, path.parent.name) for path in sorted(root.rglob("*.png"))]
     table = folder / "labels.csv"
     rows = (f"{label}/{name},{label},{name[:7]}" for name, label in names)
     table.write_text("\n".join(["path,label,patient", *rows]) + "\n")
-    source = make_source(SourceOptions(labels=(table,)), no_headers)
+    source = source_of(root, labels=(str(table),))
     usual, told = in_turns(lambda: scan(root, PATIENT), lambda: scan(root, source=source), times=3)
     what = f"`scan --labels` of {count:,} files"
     return Ratio(what, told / usual, "at most", 1.3, "`scan` of the same folders", f"{told:.1f} s, {usual:.1f} s")
 
 
-def no_headers(paths: Sequence[str], keywords: Sequence[str]) -> Mapping[str, Texts]:
-    """No table here is joined to headers."""
-    raise AssertionError((paths, keywords))
+def source_of(root: Path, **options: Any) -> Source:
+    """Where the options of `balance scan` say that labels come from."""
+    from balancer.progress import SILENT
+    from balancer.workspace.scan_source import scan_source
+    from balancer.workspace.settings import ScanSettings
+
+    return scan_source(ScanSettings(root, **options), None, SILENT).source
 
 
 def bench_joined(folder: Path, count: int = 1_000_000) -> None:
     """A table of so many rows joined to so many paths, all but the disk; memory is that of this process alone."""
     from balancer.collection.listed import listed
-    from balancer.collection.sources.made import make_source
-    from balancer.collection.sources.options import SourceOptions
 
     table = folder / "labels.csv"
     with table.open("w") as file:
@@ -133,8 +133,8 @@ def bench_joined(folder: Path, count: int = 1_000_000) -> None:
             )
     listing = paths_of_parts(folder, count)
     began, worked = time.perf_counter(), time.process_time()
-    options = SourceOptions(labels=(table,), separator="|", columns=parse_roles([COLUMNS]))
-    images, _ = listed(make_source(options, no_headers).read(listing))
+    source = source_of(folder, labels=(str(table),), separator="|", columns=(COLUMNS,))
+    images, _ = listed(source.read(listing))
     worked, taken = time.process_time() - worked, time.perf_counter() - began
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
     said = "met" if worked <= 60 and memory <= 2 else "missed"

@@ -8,35 +8,33 @@ import pytest
 from torchvision.datasets import ImageFolder
 
 from balancer.collection.scan import scan
-from balancer.collection.sources.made import make_source
-from balancer.collection.sources.options import SourceOptions, parse_roles
 from balancer.dataset.labels_table import LABELS
 from balancer.dataset.layout import class_folder, plan_layout
 from balancer.dataset.merge import merge, unmerge
 from balancer.dataset.metadata_files import PROVENANCE
 from balancer.dataset.verify import verify
 from balancer.errors import OutputError
+from balancer.progress import SILENT
 from balancer.splits.split import draw_split
+from balancer.workspace.scan_source import scan_source
+from balancer.workspace.settings import ScanSettings
 from tests.support.balanced_fixtures import FACTS, accepted
 from tests.support.layouts import archive, draw, studies, write_table
 
 COLUMNS = "file='Image Index' label='Finding Labels' patient='Patient ID' sex='Patient Gender' view='View Position'"
 
 
-def no_headers(paths, keywords):
-    raise AssertionError("no header is to be read")
-
-
-def read(root, options, patient=None, **parsed):
-    return scan(root, patient, source=make_source(SourceOptions(**parsed), no_headers), options=options)
+def read(root, patient=None, **options):
+    where = scan_source(ScanSettings(root, **options), None, SILENT)
+    return scan(root, patient, source=where.source, options=where.options)
 
 
 def of_archive(root, **choice):
     """Labels joined by bars, lists of splits, a patient for each two images."""
     archive(root)
-    lists = (("train", root / "train_list.txt"), ("test", root / "test_list.txt"))
-    named = {"labels": (root / "entries.csv",), "separator": "|", "columns": parse_roles([COLUMNS])}
-    return read(root, {"separator": "|"}, **named, split_lists=lists, **choice)
+    lists = (f"train={root / 'train_list.txt'}", f"test={root / 'test_list.txt'}")
+    named = {"labels": (str(root / "entries.csv"),), "separator": "|", "columns": (COLUMNS,)}
+    return read(root, **named, split_list=lists, **choice)
 
 
 def rows_of(folder):
@@ -45,7 +43,7 @@ def rows_of(folder):
 
 
 def test_it_loads_as_any_balanced_folder(tmp_path, load_dataset):
-    found = of_archive(tmp_path / "x", primary=("Mass", "Effusion", "No Finding"))
+    found = of_archive(tmp_path / "x", primary="Mass,Effusion,No Finding")
     report = merge(found, draw_split(found), accepted(tmp_path / "store", "Effusion", 3), tmp_path / "out", facts=FACTS)
     assert verify(tmp_path / "out") == ()
     classes = {"Effusion": 0, "Mass": 1, "No Finding": 2}
@@ -60,7 +58,7 @@ def test_it_loads_as_any_balanced_folder(tmp_path, load_dataset):
 
 
 def test_the_table_says_what_the_collections_own_said(tmp_path):
-    found = of_archive(tmp_path / "x", primary=("Mass", "Effusion", "No Finding"))
+    found = of_archive(tmp_path / "x", primary="Mass,Effusion,No Finding")
     merge(found, draw_split(found), accepted(tmp_path / "store", "Effusion", 2), tmp_path / "out", facts=FACTS)
     rows = rows_of(tmp_path / "out")
     assert list(rows[0]) == [
@@ -96,10 +94,10 @@ def test_synthetic_rows_lead_to_their_provenance(tmp_path):
 
 def test_it_is_read_back_as_it_was(tmp_path):
     """Same classes, patients and splits, from the folder that went out, by the table that went out."""
-    found = of_archive(tmp_path / "x", primary=("Mass", "Effusion", "No Finding"))
+    found = of_archive(tmp_path / "x", primary="Mass,Effusion,No Finding")
     merge(found, draw_split(found), accepted(tmp_path / "store", "Effusion", 2), tmp_path / "out", facts=FACTS)
-    columns = parse_roles([COLUMNS.replace("Finding Labels", "balanced_class")])
-    again = read(tmp_path / "out", {}, labels=(tmp_path / "out" / LABELS,), columns=columns)
+    columns = (COLUMNS.replace("Finding Labels", "balanced_class"),)
+    again = read(tmp_path / "out", labels=(str(tmp_path / "out" / LABELS),), columns=columns)
     assert Counter(again.images["label"]) == Counter(found.images["label"]) + Counter(Effusion=2)
     assert set(again.images["patient"].dropna()) == set(found.images["patient"])
     assert (again.images["part"] == "test").sum() == (found.images["part"] == "test").sum()
@@ -107,11 +105,9 @@ def test_it_is_read_back_as_it_was(tmp_path):
 
 def test_a_column_for_each_label_stays_one(tmp_path):
     root = studies(tmp_path / "x")
-    tables = (root / "train.csv", root / "valid.csv")
     names = ("Edema", "Fracture", "No Finding")
-    options = {"labels_in_columns": ",".join(names)}
-    choice = {"labels_in_columns": names, "target_label": "Edema"}
-    found = read(root, options, r"patient\d+", labels=tables, **choice)
+    tables = tuple(str(root / f"{part}.csv") for part in ("train", "valid"))
+    found = read(root, r"patient\d+", labels=tables, labels_in_columns=",".join(names), target_label="Edema")
     merge(found, draw_split(found), accepted(tmp_path / "store", "Edema", 2), tmp_path / "out", facts=FACTS)
     rows = rows_of(tmp_path / "out")
     assert list(rows[0])[:6] == ["Path", *names, "patient", "split"]
@@ -129,7 +125,7 @@ def test_a_folder_collection_has_no_such_table(tmp_path):
 
 
 def test_unmerge_leaves_the_originals_alone(tmp_path):
-    found = of_archive(tmp_path / "x", primary=("Mass", "Effusion", "No Finding"))
+    found = of_archive(tmp_path / "x", primary="Mass,Effusion,No Finding")
     merge(found, draw_split(found), accepted(tmp_path / "store", "Effusion", 2), tmp_path / "out", facts=FACTS)
     assert unmerge(tmp_path / "out") == 2
     left = [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
@@ -141,14 +137,8 @@ def test_unmerge_leaves_the_originals_alone(tmp_path):
 def test_files_of_one_name_stay_apart_and_none_is_named_like_a_split(tmp_path):
     """view1.png of every patient; the folders above it come into the name, but for those called like splits."""
     root = studies(tmp_path / "x")
-    found = read(
-        root,
-        {},
-        r"patient\d+",
-        labels=(root / "train.csv", root / "valid.csv"),
-        labels_in_columns=("Edema",),
-        mapped={"": "none"},
-    )
+    tables = tuple(str(root / f"{part}.csv") for part in ("train", "valid"))
+    found = read(root, r"patient\d+", labels=tables, labels_in_columns="Edema", map=("=none",))
     paths = [entry.path for entry in plan_layout(found, draw_split(found), []).entries]
     assert len(set(paths)) == len(found.images)
     assert not any(part in path.rpartition("/")[2] for path in paths for part in ("train", "valid"))
@@ -159,7 +149,7 @@ def test_classes_whose_folders_would_be_one_are_refused(tmp_path):
         draw(tmp_path / "x" / f"{number}.png")
     labels = ["Nodule/Mass", "Nodule:Mass"]
     table = write_table(tmp_path / "t.csv", [["file", "label"], *([f"{n}.png", labels[n % 2]] for n in range(4))])
-    found = read(tmp_path / "x", {}, labels=(table,))
+    found = read(tmp_path / "x", labels=(str(table),))
     with pytest.raises(OutputError, match="--map 'Nodule:Mass=NEW'"):
         plan_layout(found, None, [])
 
