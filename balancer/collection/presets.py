@@ -194,9 +194,9 @@ def _preset(path: Path, name: str, fields: Any) -> Preset:
     looks = fields.get("looks_like", {})
     options = {key: value for key, value in fields.items() if key in (*_LISTS, *_TEXTS)}
     about = {key: fields[key] for key in _TOLD if key in fields}
-    lists = {key: tuple(fields.get(key, ())) for key in ("aliases", "also")}
-    signs = {"files": tuple(looks.get("files", ())), "paths": looks.get("paths")}
-    return Preset(name, fields.get("title", name), options, **lists, **signs, **about)
+    about |= {key: tuple(fields.get(key, ())) for key in ("aliases", "also")}
+    about |= {"files": tuple(looks.get("files", ())), "paths": looks.get("paths")}
+    return Preset(name, fields.get("title", name), options, **about)
 
 
 def _fits(key: Any, value: Any) -> bool:
