@@ -45,6 +45,7 @@ KINDS = {
     "duplicate": "the same file more than once in a class",
     "near-duplicate": "the same picture more than once in a class (--deep)",
     "blank": "images of one grey level (--deep)",
+    "inverted": "negatives among upright images, so that bone is dark and air is bright (--deep)",
     "wrong-extension": "files whose content is of another format than their names say",
     "several-frames": "files of several frames, of which the first is taken (--deep)",
     "ignored-folder": "folders that are not read",
@@ -53,7 +54,7 @@ KINDS = {
 """Every kind of finding of a scan, the worst first, with what it says."""
 SAME_IMAGE = ("duplicate", "label-conflict", "leak", "near-duplicate", "near-label-conflict", "near-leak")
 """The kinds of which all files of a finding show one picture: they belong into one part."""
-INSIDE = ("near-leak", "near-label-conflict", "near-duplicate", "blank", "several-frames")
+INSIDE = ("near-leak", "near-label-conflict", "near-duplicate", "blank", "inverted", "several-frames")
 """The kinds that only a look inside the files finds."""
 FEW_IMAGES, FEW_PATIENTS = 10, 5
 _TWO_LABELS = (
@@ -271,6 +272,14 @@ def blank(paths: Sequence[str]) -> Iterator[Finding]:
     if paths:
         message = "blank: all of one grey level"
         yield Finding("blank", tuple(map(PurePosixPath, paths)), message, "take them out")
+
+
+def negatives(paths: Sequence[str]) -> Iterator[Finding]:
+    """Images that are the negatives of what the others show."""
+    if paths:
+        message = f"{len(paths)} images look like negatives of the others: a generator would learn both"
+        fix = "invert them in the collection (new = brightest value - old), or take them out"
+        yield Finding("inverted", tuple(map(PurePosixPath, paths)), message, fix)
 
 
 def several_frames(paths: Sequence[str]) -> Iterator[Finding]:
