@@ -30,6 +30,8 @@ EXTENSIONS = {
 }
 _DEEP_MODES = ("I", "F")  # and all that begin with "I;": more than 8 bits a pixel
 _FORMATS_SAMPLED = 64
+_TAIL, _MARGIN = 0.01, 0.05  # of the pixels at each end; of the width between, beyond them
+_SAMPLED = 1 << 20  # pixels that percentiles are taken of
 _BAND = 256  # rows that are rescaled at once
 
 
@@ -90,8 +92,8 @@ def read_header(path: Path) -> Header:
 def read_grey(path: Path) -> GreyImage:
     """Decode any supported X-ray file to shape (height, width).
 
-    Up to 8 bits the values stay as they are and colour becomes luminance. Above 8 bits the file's own darkest and
-    brightest values become 0 and 255: Pillow's own conversion would clip all above 255 to white.
+    Up to 8 bits the values stay as they are and colour becomes luminance. Above 8 bits they are stretched to 0 and 255
+    by `robust_window`: Pillow's own conversion would clip all above 255 to white.
 
     Raises:
         ImageError: the file cannot be decoded, or holds values that are not numbers.
@@ -203,7 +205,7 @@ def _is_deep(mode: str) -> bool:
 
 def _to_grey(image: Image.Image) -> GreyImage:
     if _is_deep(image.mode):
-        return _rescale(np.asarray(image))
+        return rescaled(np.asarray(image))
     if not image.has_transparency_data:
         return np.array(image if image.mode == "L" else image.convert("L"))
     grey = np.empty((image.height, image.width), np.uint8)
@@ -215,14 +217,47 @@ def _to_grey(image: Image.Image) -> GreyImage:
     return grey
 
 
-def _rescale(values: npt.NDArray[Any]) -> GreyImage:
-    low, high = float(values.min()), float(values.max())
-    if not np.isfinite(low) or not np.isfinite(high):  # a NaN is its own minimum
+def rescaled(values: npt.NDArray[Any]) -> GreyImage:
+    """Values of more than 8 bits as grey levels, by their `robust_window`.
+
+    >>> rescaled(np.array([[0, 500, 1000]], np.uint16)).tolist()
+    [[0, 128, 255]]
+
+    Raises:
+        ValueError: they are not all finite numbers.
+    """
+    return windowed(values, *robust_window(values))
+
+
+def robust_window(values: npt.NDArray[Any]) -> tuple[float, float]:
+    """The values that become black and white: the darkest and the brightest, unless they lie far from all others.
+
+    A burnt-in letter or a dead pixel at 65,535 would leave an image of 12 bits a sixteenth of its grey levels. So the
+    window reaches no further than 5% of the width between the 1st and the 99th percentile beyond these two.
+
+    >>> [round(each) for each in robust_window(np.array([0, *range(1000), 65_535]))]
+    [0, 1039]
+
+    Raises:
+        ValueError: they are not all finite numbers.
+    """
+    least, most = float(values.min()), float(values.max())
+    if not np.isfinite(least) or not np.isfinite(most):  # a NaN is its own minimum
         raise ValueError("it holds values that are not finite numbers")
+    some = values.ravel()[:: max(1, values.size // _SAMPLED)]
+    low, high = np.quantile(some, (_TAIL, 1 - _TAIL), method="nearest").tolist()
+    if low == high:  # nearly all of one value: what is left of the image lies outside
+        return least, most
+    margin = _MARGIN * (high - low)
+    return max(least, low - margin), min(most, high + margin)
+
+
+def windowed(values: npt.NDArray[Any], low: float, high: float) -> GreyImage:
+    """Grey levels of values: 0 up to `low`, 255 from `high`, in a straight line between."""
     scaled = np.zeros(values.shape, np.uint8)
     if low < high:
         for start in range(0, len(values), _BAND):  # the whole in 64 bits would take eight times the file's memory
-            band = values[start : start + _BAND].astype(np.float64)
+            band = np.clip(values[start : start + _BAND].astype(np.float64), low, high)
             scaled[start : start + _BAND] = np.rint((band - low) * (255 / (high - low)))
     return scaled
 
@@ -254,12 +289,11 @@ def _save_options(output: OutputFormat, xmp: bytes) -> dict[str, Any]:
 
 
 def _common_levels(paths: Sequence[Path]) -> tuple[float, float]:
-    extrema: list[tuple[float, float]] = []
+    windows: list[tuple[float, float]] = []
     for path in paths:
         with opened(path) as image:
-            values = np.asarray(image)
-            extrema.append((float(values.min()), float(values.max())))
-    low, high = np.median(np.array(extrema), axis=0)
+            windows.append(robust_window(np.asarray(image)))
+    low, high = np.median(np.array(windows), axis=0)
     return float(low), float(high)
 
 
