@@ -5,19 +5,19 @@ from __future__ import annotations
 import io
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image, ImageFile, JpegImagePlugin, PngImagePlugin
 
 from balancer.errors import ImageError
+from balancer.imaging.dicom import FORMAT, read_dicom_grey, read_dicom_header, starts_as_dicom
+from balancer.imaging.grey import GreyImage as GreyImage
+from balancer.imaging.grey import Header as Header
+from balancer.imaging.grey import rescaled, robust_window
 from balancer.imaging.safe_open import opened
-
-GreyImage = npt.NDArray[np.uint8]
-"""An array of shape (height, width): 0 is the darkest that the file holds or can hold, 255 the brightest."""
 
 EXTENSIONS = {
     ".png": "PNG",
@@ -27,23 +27,12 @@ EXTENSIONS = {
     ".tiff": "TIFF",
     ".bmp": "BMP",
     ".webp": "WEBP",
+    ".dcm": "DICOM",
+    ".dicom": "DICOM",
 }
 _DEEP_MODES = ("I", "F")  # and all that begin with "I;": more than 8 bits a pixel
 _FORMATS_SAMPLED = 64
-_TAIL, _MARGIN = 0.01, 0.05  # of the pixels at each end; of the width between, beyond them
-_SAMPLED = 1 << 20  # pixels that percentiles are taken of
 _BAND = 256  # rows that are rescaled at once
-
-
-@dataclass(frozen=True, slots=True)
-class Header:
-    """What a file says of itself before its pixels are decoded. `bits` are bits a channel."""
-
-    format: str
-    mode: str
-    bits: int
-    width: int
-    height: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +72,10 @@ def read_header(path: Path) -> Header:
     """Read format, mode and size without decoding the pixels.
 
     Raises:
-        ImageError: the file is not a readable PNG, JPEG, TIFF, BMP or WebP image.
+        ImageError: the file is not a readable PNG, JPEG, TIFF, BMP, WebP or DICOM image.
     """
+    if starts_as_dicom(path):
+        return read_dicom_header(path)
     with opened(path, decode=False) as image:
         return Header(str(image.format), image.mode, _bits(image), image.width, image.height)
 
@@ -93,11 +84,13 @@ def read_grey(path: Path) -> GreyImage:
     """Decode any supported X-ray file to shape (height, width).
 
     Up to 8 bits the values stay as they are and colour becomes luminance. Above 8 bits they are stretched to 0 and 255
-    by `robust_window`: Pillow's own conversion would clip all above 255 to white.
+    by `robust_window`: Pillow's own conversion would clip all above 255 to white. DICOM is seen as its header says.
 
     Raises:
         ImageError: the file cannot be decoded, or holds values that are not numbers.
     """
+    if starts_as_dicom(path):
+        return read_dicom_grey(path)
     with opened(path) as image:
         return _to_grey(image)
 
@@ -106,11 +99,14 @@ def read_small(path: Path, side: int) -> tuple[Image.Image, int]:
     """Decode a file to a grey Pillow image of (side, side) pixels, stretched, and count its frames.
 
     A JPEG is decoded at the smallest scale that is not below `side`, its brightness alone: much faster, and still
-    every byte of it is read, so that a truncated file is found.
+    every byte of it is read, so that a truncated file is found. Of DICOM the headers tell how many frames there are: 1
+    is counted here.
 
     Raises:
         ImageError: the file cannot be decoded, or holds values that are not numbers.
     """
+    if starts_as_dicom(path):
+        return Image.fromarray(read_dicom_grey(path)).resize((side, side), Image.Resampling.BOX), 1
     with opened(path) as image:
         image.draft("L" if image.mode in ("L", "RGB") else None, (side, side))
         plain = image.mode == "L" and not image.has_transparency_data
@@ -159,10 +155,15 @@ def read_xmp(path: Path) -> bytes | None:
 def common_format(headers: Iterable[tuple[str, Header]], root: Path) -> OutputFormat:
     """The format that most of the given files have; `headers` pairs paths relative to `root` with their headers.
 
+    Beside DICOM it is PNG of 8 bits, which every loader reads; `secondary_capture` makes DICOM of it again.
+
     Raises:
         ImageError: a file that was looked at more closely cannot be decoded.
     """
     known = list(headers)
+    of_dicom = _most(header.format for _, header in known) == FORMAT
+    if of_dicom:
+        known = [(path, replace(header, format="PNG", mode="L", bits=8)) for path, header in known]
     codec, mode, bits = _most(((h.format, h.mode, h.bits) for _, h in known))
     same = [path for path, h in known if (h.format, h.mode, h.bits) == (codec, mode, bits)]
     sizes = Counter((h.width, h.height) for _, h in known)
@@ -170,7 +171,7 @@ def common_format(headers: Iterable[tuple[str, Header]], root: Path) -> OutputFo
     closer = [root / path for path in same[:: max(1, len(same) // _FORMATS_SAMPLED)]]
     return OutputFormat(
         codec=codec,
-        extension=_most(Path(path).suffix for path in same),
+        extension=".png" if of_dicom else _most(Path(path).suffix for path in same),
         mode=mode,
         bits=bits,
         size=size if often * 2 >= len(known) else None,
@@ -215,51 +216,6 @@ def _to_grey(image: Image.Image) -> GreyImage:
             Image.alpha_composite(Image.new("RGBA", band.size, "black"), band).convert("L")
         )
     return grey
-
-
-def rescaled(values: npt.NDArray[Any]) -> GreyImage:
-    """Values of more than 8 bits as grey levels, by their `robust_window`.
-
-    >>> rescaled(np.array([[0, 500, 1000]], np.uint16)).tolist()
-    [[0, 128, 255]]
-
-    Raises:
-        ValueError: they are not all finite numbers.
-    """
-    return windowed(values, *robust_window(values))
-
-
-def robust_window(values: npt.NDArray[Any]) -> tuple[float, float]:
-    """The values that become black and white: the darkest and the brightest, unless they lie far from all others.
-
-    A burnt-in letter or a dead pixel at 65,535 would leave an image of 12 bits a sixteenth of its grey levels. So the
-    window reaches no further than 5% of the width between the 1st and the 99th percentile beyond these two.
-
-    >>> [round(each) for each in robust_window(np.array([0, *range(1000), 65_535]))]
-    [0, 1039]
-
-    Raises:
-        ValueError: they are not all finite numbers.
-    """
-    least, most = float(values.min()), float(values.max())
-    if not np.isfinite(least) or not np.isfinite(most):  # a NaN is its own minimum
-        raise ValueError("it holds values that are not finite numbers")
-    some = values.ravel()[:: max(1, values.size // _SAMPLED)]
-    low, high = np.quantile(some, (_TAIL, 1 - _TAIL), method="nearest").tolist()
-    if low == high:  # nearly all of one value: what is left of the image lies outside
-        return least, most
-    margin = _MARGIN * (high - low)
-    return max(least, low - margin), min(most, high + margin)
-
-
-def windowed(values: npt.NDArray[Any], low: float, high: float) -> GreyImage:
-    """Grey levels of values: 0 up to `low`, 255 from `high`, in a straight line between."""
-    scaled = np.zeros(values.shape, np.uint8)
-    if low < high:
-        for start in range(0, len(values), _BAND):  # the whole in 64 bits would take eight times the file's memory
-            band = np.clip(values[start : start + _BAND].astype(np.float64), low, high)
-            scaled[start : start + _BAND] = np.rint((band - low) * (255 / (high - low)))
-    return scaled
 
 
 def _to_mode(grey: GreyImage, output: OutputFormat) -> Image.Image:

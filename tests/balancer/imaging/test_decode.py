@@ -171,7 +171,7 @@ def test_no_size_is_common_when_none_holds_a_half(tmp_path):
 
 
 def test_extensions_cover_the_codecs():
-    assert set(EXTENSIONS.values()) == {"PNG", "JPEG", "TIFF", "BMP", "WEBP"}
+    assert set(EXTENSIONS.values()) == {"PNG", "JPEG", "TIFF", "BMP", "WEBP", "DICOM"}
 
 
 def test_reading_raises_no_warning(tmp_path):
