@@ -103,12 +103,20 @@ def read_table(path: Path, named: Mapping[str, str] | None = None) -> PatientTab
     Raises:
         TableError: no such file, no table, or without the columns that are needed.
     """
-    table = tables.read_table(path)
+    table = _read(path)
     columns = _find_columns(table, named or {})
     cells = table.cells[[table.column(name) for name in columns.values()]]
     cells.columns = pd.Index(list(columns))
     rows, findings = normalised(cells)
     return PatientTable(TableRef(path, dict(named or {}), columns, table.sha256), rows, findings)
+
+
+def _read(path: Path) -> Table:
+    try:
+        return tables.read_table(path)
+    except TableError as error:
+        step = f"{error.next_step}: balance scan DATA --patients FILE.csv (--patients '' goes on without one)"
+        raise TableError(needed=error.needed, found=error.found, next_step=step) from error
 
 
 def usual_columns(header: Sequence[str]) -> dict[str, str]:

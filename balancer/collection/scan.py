@@ -209,6 +209,8 @@ def _first_names(images: pd.DataFrame, patient: str) -> tuple[str, ...]:
 
 def _read(listing: Listing, source: Source | None, as_is: bool) -> Reading:
     """What the source tells of the files, unless it looks wrong."""
+    if not listing.paths:
+        raise too_few_classes(listing.root, [], listing)
     reading = (source or Folders()).read(listing)
     if not as_is:
         require_sound(listing, reading)

@@ -14,7 +14,7 @@ from balancer.errors import TableError
 from balancer.progress import SILENT, Progress
 from balancer.store.state_dir import State, find_or_make_state, locked
 from balancer.text import printable
-from balancer.workspace.scan_source import columns_are_of_labels, scan_source
+from balancer.workspace.scan_source import columns_are_of_labels, preset_patient, scan_source
 from balancer.workspace.settings import ScanSettings
 from balancer.workspace.workspace import Workspace
 
@@ -130,6 +130,8 @@ def _pattern(settings: ScanSettings, earlier: Collection | None, progress: Progr
     """The expression that finds patients: the given one, else that of the last scan."""
     if settings.patient is not None:
         return settings.patient or None
+    if settings.preset:
+        return preset_patient(settings)
     if earlier is None or not earlier.patient_pattern:
         return None
     quoted = shlex.quote(earlier.patient_pattern)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from balancer.collection.sources.options import SourceOptions
     from balancer.collection.sources.reading import Source
 
-_ANEW = ("labels", "pattern")
+_ANEW = ("preset", "labels", "pattern")
 """Options that begin a reading anew; the others change the one of the last scan."""
 OPTIONS = (
     *(*_ANEW, "columns", "on", "separator", "labels_in_columns", "uncertain", "rows", "map", "strip_prefix", "ignore"),
@@ -53,12 +53,21 @@ def scan_source(settings: ScanSettings, earlier: Collection | None, progress: Pr
 
 def columns_are_of_labels(settings: ScanSettings, earlier: Collection | None) -> bool:
     """Whether `--columns` are those of the tables with the labels, and not of the table of patients."""
-    if settings.labels or settings.patients:
-        return bool(settings.labels)
+    if settings.labels or settings.preset or settings.patients:
+        return bool(settings.labels or settings.preset)
     return earlier is not None and earlier.source is not None and "labels" in earlier.source.options
 
 
+def preset_patient(settings: ScanSettings) -> str | None:
+    """The expression for patients of the preset that is named."""
+    from balancer.collection.presets import find_preset
+
+    return find_preset(settings.preset).patient if settings.preset else None
+
+
 def _options(settings: ScanSettings, earlier: Collection | None, progress: Progress) -> dict[str, Any]:
+    from balancer.collection.presets import find_preset
+
     given = {name: value for name, value in settings.changed().items() if name in OPTIONS}
     if not columns_are_of_labels(settings, earlier):
         given.pop("columns", None)
@@ -67,6 +76,8 @@ def _options(settings: ScanSettings, earlier: Collection | None, progress: Progr
         remembered = {}
     elif remembered and not given:
         progress.message(f"Labels as in the last scan: {_typed(remembered)} (--labels '' forgets it)")
+    if settings.preset:
+        remembered = find_preset(settings.preset).options_in(settings.data)
     merged = _without_places({**remembered, **given})
     choice = given.keys() & {"target_label", "primary"}
     if len(choice) == 1:  # one takes the place of the other
@@ -90,6 +101,8 @@ def _typed(options: Mapping[str, Any]) -> str:
     words = []
     for name, value in options.items():
         texts = value if isinstance(value, list) else [value]
+        if "preset" in options and name != "preset" and name not in ("target_label", "primary", "as_is"):
+            continue  # it is part of the preset
         if name == "labels":
             texts = [Path(each).name for each in texts]
         words += [f"--{name.replace('_', '-')}" + ("" if each is True else f" '{each}'") for each in texts]

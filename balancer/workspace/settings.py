@@ -24,6 +24,7 @@ class ScanSettings(Settings):
     data: Path = option(help="Folder with a folder for each class, or with train, val and test above them.")
     patient: str | None = option(None, "Regular expression that finds the patient in a file name.")
     patients: str | None = option(None, "Table (CSV, TSV) of files or patients with sex, age and view.")
+    preset: str | None = option(None, "Known layout, such as nih (balance presets lists them), or a file of your own.")
     labels: tuple[str, ...] = option((), "Table (CSV, TSV, XLSX, Parquet, gz) with the labels; more than once: joined.")
     columns: tuple[str, ...] = option(
         (), "Its columns by name or number, 'file=Image label=Finding patient=PID split=Set sex=.. age=.. view=..'."

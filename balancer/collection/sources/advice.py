@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 from balancer.collection.guard import Doubt, doubts, is_mask_name
+from balancer.collection.presets import recognised
 from balancer.collection.sources.folders import tops_of
 from balancer.collection.sources.reading import Reading
 from balancer.collection.walk import Listing, canonical_part, printable
@@ -51,8 +52,15 @@ def too_few_classes(root: Path, known: Sequence[str], listing: Listing) -> Colle
 
 def ways_out(listing: Listing) -> list[str]:
     """Commands that may read a folder rightly, the likeliest first."""
-    found = [*_folder_within(listing), *_without_masks(listing), *_by_table(listing), *_by_pattern(listing)]
+    found = [*_by_preset(listing), *_folder_within(listing), *_without_masks(listing)]
+    found += [*_by_table(listing), *_by_pattern(listing)]
     return [*found, "or point to the folder above the class folders: balance scan FOLDER"]
+
+
+def _by_preset(listing: Listing) -> Iterator[str]:
+    preset = recognised(listing)
+    if preset:
+        yield f"this looks like {preset.title}: {_scan(listing.root)} --preset {preset.name}"
 
 
 def _scan(root: Path) -> str:

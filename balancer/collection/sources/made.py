@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import PurePosixPath
@@ -19,14 +19,14 @@ from balancer.collection.sources.path_pattern import PathPattern
 from balancer.collection.sources.reading import Reading, Source
 from balancer.collection.sources.split_lists import SplitLists
 from balancer.collection.walk import Listing
-from balancer.errors import ImageError
+from balancer.errors import ImageError, TableError
 
 
 def dicom_headers(listing_root: str) -> Headers:
     """What headers below a root tell."""
 
     def read(paths: Sequence[str], keywords: Sequence[str]) -> Mapping[str, Texts]:
-        read_header = import_module("balancer.imaging.dicom").read_header
+        read_header = _header_reader()
         columns: dict[str, Texts] = {keyword: np.full(len(paths), None, object) for keyword in keywords}
         for place, path in enumerate(paths):
             try:
@@ -38,6 +38,18 @@ def dicom_headers(listing_root: str) -> Headers:
         return columns
 
     return read
+
+
+def _header_reader() -> Callable[[str], Mapping[str, object]]:
+    try:
+        found: Callable[[str], Mapping[str, object]] = import_module("balancer.imaging.dicom").read_header
+    except ImportError as error:
+        raise TableError(
+            needed="a version that reads the headers of DICOM files",
+            found=str(error),
+            next_step="name a column with file names instead: balance scan DATA --labels TABLE --columns 'file=COLUMN'",
+        ) from error
+    return found
 
 
 @dataclass(frozen=True, slots=True)
