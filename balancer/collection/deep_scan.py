@@ -73,7 +73,7 @@ def remembered(collection: Collection, earlier: Collection) -> Collection:
         if (finding.kind in INSIDE or finding.fix in SEEN_INSIDE)
         and all(now.get(str(path), 0) == before.get(str(path)) for path in finding.paths)
     ]
-    return replace(collection, findings=(*collection.findings, *kept))
+    return replace(collection, findings=tuple(dict.fromkeys((*collection.findings, *kept))))
 
 
 def _left(finding: Finding, broken: list[str]) -> Finding:

@@ -32,6 +32,7 @@ from balancer.collection.metadata_table import PatientTable, TableRef
 from balancer.collection.several_labels import a_row_for_each_label, names_of
 from balancer.collection.shortcuts import SEEN_INSIDE, shortcuts
 from balancer.collection.sources.advice import require_sound, too_few_classes
+from balancer.collection.sources.dicom_headers import DicomHeaders, WithHeaders
 from balancer.collection.sources.folders import Folders, without_copies
 from balancer.collection.sources.reading import FINDINGS, Reading, Source, SourceRef
 from balancer.collection.walk import Listing, list_files, require_folder
@@ -211,7 +212,7 @@ def _read(listing: Listing, source: Source | None, as_is: bool) -> Reading:
     """What the source tells of the files, unless it looks wrong."""
     if not listing.paths:
         raise too_few_classes(listing.root, [], listing)
-    reading = (source or Folders()).read(listing)
+    reading = (source or WithHeaders(Folders(), DicomHeaders(str(listing.root)))).read(listing)
     if not as_is:
         require_sound(listing, reading)
     if not listing.shadows:

@@ -37,14 +37,17 @@ KEYWORDS = (
     *("AccessionNumber", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "StudyID"),
 )
 """What is read of a header unless another is asked for."""
-_OF_IMAGES = ("Rows", "Columns", "BitsStored", "PhotometricInterpretation", "SOPClassUID")
+_OF_IMAGES = (
+    *("Rows", "Columns", "BitsAllocated", "BitsStored", "SamplesPerPixel", "PhotometricInterpretation", "SOPClassUID"),
+)
 _EXPLICIT, _DEFLATED = b"1.2.840.10008.1.2.1", b"1.2.840.10008.1.2.1.99"
 _ASN1 = b"\x30"  # what a file begins with that is encrypted as a whole (PS3.15)
 _MAX_INFLATED = 1 << 28  # bytes of a deflated file: more than any radiograph
 _PIXEL = 8  # bytes of one at most
+_EXTENDED = "1.2.840.10008.1.2.4.51"
 _DECODERS = {
     "1.2.840.10008.1.2.4.50": ("pillow", "gdcm"),
-    "1.2.840.10008.1.2.4.51": ("pillow", "gdcm", "pylibjpeg"),
+    _EXTENDED: ("pillow", "gdcm"),
     "1.2.840.10008.1.2.4.57": ("gdcm", "pylibjpeg"),
     "1.2.840.10008.1.2.4.70": ("gdcm", "pylibjpeg"),
     "1.2.840.10008.1.2.4.80": ("pyjpegls", "gdcm"),
@@ -58,7 +61,7 @@ _DECODERS = {
 }
 """Decoders of a compressed transfer syntax, the first that is there is taken: the same bytes on every machine."""
 _PACKAGES = {
-    "1.2.840.10008.1.2.4.51": "pylibjpeg-libjpeg for its 12 bits, which is under the GPL",
+    _EXTENDED: "pylibjpeg-libjpeg for its 12 bits, which is under the GPL",
     "1.2.840.10008.1.2.4.57": "python-gdcm",
     "1.2.840.10008.1.2.4.70": "python-gdcm",
     "1.2.840.10008.1.2.4.80": "pyjpegls",
@@ -89,9 +92,9 @@ class Tags:
     has_pixels: bool
 
     @property
-    def is_image(self) -> bool:
-        """Whether it describes an image."""
-        return "Rows" in self.values and "Columns" in self.values
+    def is_other(self) -> bool:
+        """Whether it is of a kind that holds no image: a report, a presentation state, a PDF."""
+        return "Rows" not in self.values and _holds_no_image(self.kind)
 
 
 def is_dicom(head: bytes) -> bool:
@@ -137,10 +140,11 @@ def read_dicom_header(path: Path) -> Header:
     Raises:
         ImageError: it cannot be read, or holds no image.
     """
-    with _opened(path, _OF_IMAGES) as (header, _, has_pixels):
+    with _opened(path, _OF_IMAGES) as (header, file, has_pixels):
         width, height = _size(header)
         if not has_pixels:
             raise ValueError("no pixels: the header describes an image that is not there")
+        _require_whole(header, file)
         bits = int(header.get("BitsStored", 8))
         return Header(FORMAT, str(header.get("PhotometricInterpretation", "")), bits, width, height)
 
@@ -265,7 +269,8 @@ def _library() -> Any:
     import pydicom
 
     warnings.filterwarnings("ignore", module=r"pydicom|balancer\.imaging\.dicom")
-    logging.getLogger("pydicom").setLevel(logging.CRITICAL)
+    for name in ("pydicom", "pylibjpeg", "openjpeg"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     return pydicom
 
 
@@ -304,7 +309,7 @@ def _size(header: Dataset) -> tuple[int, int]:
         require_size(int(columns), int(rows))
         return int(columns), int(rows)
     kind = _kind(header)
-    if not kind or "Image Storage" in kind:
+    if not _holds_no_image(kind):
         raise ValueError("truncated: its header ends before the size of the image")
     raise NotAnImage(
         needed="a DICOM file with an image",
@@ -322,12 +327,13 @@ def _first_frame(header: Dataset, file: Budget) -> Values:
     from pydicom.pixels import pixel_array
 
     place, (width, height) = file.tell(), _size(header)
+    _require_whole(header, file)
     file.allow(width * height * _PIXEL)
     syntax = header.file_meta.get("TransferSyntaxUID")
     if syntax is None:
         file.seek(0)
         return _of_bare_file(_library().dcmread(file, force=True))
-    decoder = "" if syntax in _NATIVE else _decoder(syntax)
+    decoder = "" if syntax in _NATIVE else _decoder(syntax, int(header.get("BitsStored", 8)))
     if decoder:
         _require_same_size(header, file, place)
     file.seek(0)
@@ -343,7 +349,19 @@ def _of_bare_file(header: Dataset) -> Values:
     return pixel_array(header, index=0)
 
 
-def _decoder(syntax: Any) -> str:
+def _require_whole(header: Dataset, file: Budget) -> None:
+    """Refuse a file without compression that ends before its first frame does."""
+    if header.file_meta.get("TransferSyntaxUID", _NATIVE[0]) not in _NATIVE:
+        return
+    place, (width, height) = file.tell(), _size(header)
+    needed = width * height * int(header.get("SamplesPerPixel", 1)) * int(header.get("BitsAllocated", 8)) // 8
+    there = file.seek(0, os.SEEK_END) - place
+    file.seek(place)
+    if there < needed:
+        raise ValueError(f"truncated: {there:,} of {needed:,} bytes of pixels are there")
+
+
+def _decoder(syntax: Any, bits: int) -> str:
     """The decoder of a compressed transfer syntax.
 
     Raises:
@@ -351,7 +369,7 @@ def _decoder(syntax: Any) -> str:
     """
     from pydicom.pixels import get_decoder
 
-    known = _DECODERS.get(syntax, ())
+    known = ("pylibjpeg",) if syntax == _EXTENDED and bits > 8 else _DECODERS.get(syntax, ())
     there = get_decoder(syntax).available_plugins if known else ()
     for plugin in known:
         if plugin in there:
@@ -403,9 +421,13 @@ def _luminance(colours: Values) -> GreyImage:
 
 
 def _kind(header: Dataset) -> str:
-    """The name of what a file is, "" where it does not say."""
-    found = header.get("SOPClassUID")
-    return "" if not found else str(getattr(found, "name", found))
+    """The name of what a file is, "" where it does not say, or nothing that the standard knows."""
+    name = str(getattr(header.get("SOPClassUID"), "name", ""))
+    return "" if name[:1].isdigit() else name
+
+
+def _holds_no_image(kind: str) -> bool:
+    return bool(kind) and "Image Storage" not in kind
 
 
 def _text(header: Dataset, keyword: str) -> str:
