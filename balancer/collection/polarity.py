@@ -108,4 +108,4 @@ def _voted(alike: Vectors, known: Signs) -> Signs:
     nearest = np.argpartition(-np.abs(alike), count - 1, axis=1)[:, :count]
     values = np.take_along_axis(alike, nearest, axis=1)
     votes = (np.where(np.abs(values) >= _ALIKE, values, 0) * known[nearest]).sum(axis=1)
-    return np.sign(votes).astype(np.int64)
+    return np.asarray(np.sign(votes), np.int64)

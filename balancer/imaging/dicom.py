@@ -108,7 +108,8 @@ def is_dicom(head: bytes) -> bool:
     if head[:2] not in (b"\x02\0", b"\x08\0") or len(head) < 8:
         return False
     number, length = struct.unpack_from("<H", head, 2)[0], struct.unpack_from("<I", head, 4)[0]
-    return number < 0x100 and (head[4:6].isalpha() and head[4:6].isupper() or length < PREAMBLE)
+    is_explicit = head[4:6].isalpha() and head[4:6].isupper()
+    return number < 0x100 and (is_explicit or length < PREAMBLE)
 
 
 def starts_as_dicom(path: str | Path) -> bool:
@@ -216,15 +217,18 @@ def of_interest(values: Values, header: Dataset, padding: npt.NDArray[np.bool_] 
 
 
 def is_inverted(header: Dataset) -> bool:
-    """Whether small values are bright: by the photometric interpretation alone, since some devices write a
-    Presentation LUT Shape that contradicts it."""
+    """Whether small values are bright, by the photometric interpretation alone.
+
+    Some devices write a Presentation LUT Shape that contradicts it.
+    """
     return str(header.get("PhotometricInterpretation", "")).upper() == "MONOCHROME1"
 
 
 def shape_contradicts(tags: Tags) -> bool:
     """Whether the Presentation LUT Shape says another polarity than the photometric interpretation.
 
-    >>> shape_contradicts(Tags({"PhotometricInterpretation": "MONOCHROME1", "PresentationLUTShape": "IDENTITY"}, "", True))
+    >>> told = {"PhotometricInterpretation": "MONOCHROME1", "PresentationLUTShape": "IDENTITY"}
+    >>> shape_contradicts(Tags(told, "", True))
     True
     """
     interpretation, shape = (tags.values.get(name) for name in ("PhotometricInterpretation", "PresentationLUTShape"))
@@ -324,7 +328,7 @@ def _first_frame(header: Dataset, file: Budget) -> Values:
     Raises:
         ValueError: nothing that can be decoded, or another size than the header says.
     """
-    from pydicom.pixels import pixel_array
+    from pydicom.pixels.utils import pixel_array
 
     place, (width, height) = file.tell(), _size(header)
     _require_whole(header, file)
@@ -342,7 +346,7 @@ def _first_frame(header: Dataset, file: Budget) -> Values:
 
 def _of_bare_file(header: Dataset) -> Values:
     """The first frame of a file without meta information, whose encoding was found by trying."""
-    from pydicom.pixels import pixel_array
+    from pydicom.pixels.utils import pixel_array
     from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
     header.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if header.is_implicit_VR else ExplicitVRLittleEndian
@@ -367,7 +371,7 @@ def _decoder(syntax: Any, bits: int) -> str:
     Raises:
         ValueError: there is none; it names the package that is missing.
     """
-    from pydicom.pixels import get_decoder
+    from pydicom.pixels.decoders.base import get_decoder
 
     known = ("pylibjpeg",) if syntax == _EXTENDED and bits > 8 else _DECODERS.get(syntax, ())
     there = get_decoder(syntax).available_plugins if known else ()
@@ -385,7 +389,7 @@ def _require_same_size(header: Dataset, file: Budget, place: int) -> None:
 
     file.seek(place + 12)  # tag, representation, two bytes, length: a compressed file always has these four
     frames = int(header.get("NumberOfFrames") or 1)
-    frame = get_frame(file, 0, number_of_frames=frames)  # type: ignore[arg-type]
+    frame = get_frame(file, 0, number_of_frames=frames)
     found, told = stream_size(frame), _size(header)
     if found is not None and found != told:
         raise ValueError(f"damaged: {told[0]} x {told[1]} pixels by its header, {found[0]} x {found[1]} in the stream")

@@ -98,12 +98,12 @@ def _with_facts(reading: Reading, told: Sequence[Tags | None]) -> Reading:
     for role, keywords in COLUMNS.items():
         values = _column(told, keywords)
         if role == "patient":
-            values, odd = _patients(reading.listing.paths, values, known="patient" in facts)
+            values, odd = _patients(values, known="patient" in facts)
             about += odd
         if not any(values):
             continue
         own = facts.get(role)
-        facts[role] = values if own is None else np.where([each is None for each in own], values, own)  # type: ignore[call-overload]
+        facts[role] = values if own is None else np.where([each is None for each in own], values, own)
         columns.setdefault(role, f"DICOM {keywords[0]}")
     return replace(reading, facts=facts, columns=columns, findings=(*reading.findings, *about))
 
@@ -116,9 +116,7 @@ def _column(told: Sequence[Tags | None], keywords: tuple[str, ...]) -> npt.NDArr
     return found
 
 
-def _patients(
-    paths: Sequence[str], values: npt.NDArray[Any], *, known: bool
-) -> tuple[npt.NDArray[Any], tuple[Finding, ...]]:
+def _patients(values: npt.NDArray[Any], *, known: bool) -> tuple[npt.NDArray[Any], tuple[Finding, ...]]:
     """The patients, unless one number stands for all images; and what is to be said of numbers that group nothing."""
     told = [value for value in values.tolist() if value is not None]
     if known or len(told) < _FEWEST:

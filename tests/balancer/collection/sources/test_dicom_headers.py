@@ -12,7 +12,7 @@ from balancer.collection.sources.dicom_headers import DicomHeaders
 from balancer.collection.sources.made import make_source
 from balancer.collection.sources.options import SourceOptions
 from tests.support.cli_process import apart
-from tests.support.dicom_files import RAMP, draw, header, write_dicom
+from tests.support.dicom_files import draw, header, write_dicom
 from tests.support.layouts import write_table
 
 LAYOUTS = Path(__file__).parents[5] / "shared" / "data" / "layouts.py"
@@ -33,8 +33,7 @@ def kinds(found):
 
 
 def facts(found, name):
-    told = [json.loads(text).get(name) if text else None for text in found.images["told"]]
-    return told
+    return [json.loads(text).get(name) if text else None for text in found.images["told"]]
 
 
 def test_headers_tell_patient_sex_age_view_and_more(tmp_path):
