@@ -15,6 +15,7 @@ import pandas as pd
 
 from balancer.collection.guard import are_grades
 from balancer.imaging.decode import EXTENSIONS
+from balancer.imaging.dicom import PREAMBLE, is_dicom
 
 KINDS = {
     "leak": "the same file is in two parts, so that a test would know what was learned",
@@ -46,15 +47,21 @@ KINDS = {
     "duplicate": "the same file more than once in a class",
     "near-duplicate": "the same picture more than once in a class (--deep)",
     "blank": "images of one grey level (--deep)",
+    "inverted": "negatives among upright images, so that bone is dark and air is bright (--deep)",
     "wrong-extension": "files whose content is of another format than their names say",
     "several-frames": "files of several frames, of which the first is taken (--deep)",
+    "no-pixels": "DICOM files of another kind: reports, presentation states, PDF; they are not read",
+    "derived-image": "DICOM secondary captures and derived images, whose values are not the device's",
+    "polarity-contradiction": "DICOM headers that say two polarities; the photometric interpretation is followed",
+    "burned-in": "DICOM headers that say that letters are burnt into the image",
+    "dicom-patient": "patient numbers in DICOM headers that tell no patients apart",
     "ignored-folder": "folders that are not read",
     "ignored-file": "files that are not read",
 }
 """Every kind of finding of a scan, the worst first, with what it says."""
 SAME_IMAGE = ("duplicate", "label-conflict", "leak", "near-duplicate", "near-label-conflict", "near-leak")
 """The kinds of which all files of a finding show one picture: they belong into one part."""
-INSIDE = ("near-leak", "near-label-conflict", "near-duplicate", "blank", "several-frames")
+INSIDE = ("near-leak", "near-label-conflict", "near-duplicate", "blank", "inverted", "several-frames")
 """The kinds that only a look inside the files finds."""
 FEW_IMAGES, FEW_PATIENTS = 10, 5
 _TWO_LABELS = (
@@ -158,7 +165,7 @@ def unreadable(root: Path, faults: Iterable[tuple[str, str]]) -> Iterator[Findin
 _UNREADABLE = {
     "empty": ("empty: a file of 0 bytes", "copy it again from where it came, or take it out"),
     "no image": (
-        "not an image: neither PNG, JPEG, TIFF, BMP nor WebP inside ({})",
+        "not an image: neither PNG, JPEG, TIFF, BMP, WebP nor DICOM inside ({})",
         "convert what is an X-ray to PNG (8 or 16 bit), take the rest out",
     ),
     "too large": (
@@ -166,24 +173,30 @@ _UNREADABLE = {
         "make a smaller copy of what is an X-ray, take the rest out",
     ),
     "truncated": ("truncated: the end of the file is missing ({})", "copy it again from where it came, or take it out"),
+    "packed": ("it cannot be decoded here ({})", "install the package that is named, or convert the file"),
+    "no pixels": ("DICOM without pixels ({})", "export it again with its pixels, or take it out"),
     "damaged": ("damaged: it cannot be decoded ({})", "repair it or take it out"),
     "closed": ("it may not be read ({})", "ask its owner for permission to read it"),
 }
 _BEGINNINGS = (b"\x89PNG", b"\xff\xd8\xff", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+", b"BM", b"RIFF")
 _TOO_MUCH = ("too large", "too much in it", "passes")
-_CUT = ("truncated", "not enough", "unexpected end", "premature")
+_SAID_BY_DICOM = {"cannot be decoded (": "packed", "no pixels": "no pixels"}
+_CUT = ("truncated", "not enough", "unexpected end", "premature", "less than expected", "end of file")
 
 
 def _cause(path: Path, fault: str) -> str:
     try:
         with path.open("rb") as file:
-            beginning = file.read(16)
+            beginning = file.read(PREAMBLE)
     except OSError:
         return "closed"
     if not beginning:
         return "empty"
-    if not beginning.startswith(_BEGINNINGS):
+    if not beginning.startswith(_BEGINNINGS) and not is_dicom(beginning):
         return "no image"
+    for words, cause in _SAID_BY_DICOM.items():
+        if words in fault:
+            return cause
     if any(words in fault for words in _TOO_MUCH):
         return "too large"
     return "truncated" if any(word in fault.lower() for word in _CUT) or _lacks_its_end(path) else "damaged"
@@ -207,7 +220,8 @@ def wrong_extensions(images: pd.DataFrame) -> Iterator[Finding]:
     names = [path[path.rfind(".") :].lower() for path in images.index.tolist()]  # a Path takes ten times as long
     extensions = pd.Series(names, images.index, dtype=object)
     formats = images["format"].replace("MPO", "JPEG")  # a JPEG with a second one behind it
-    wrong = formats[formats != extensions.map(EXTENSIONS)]
+    plain = (formats == "DICOM") & ~extensions.isin(list(EXTENSIONS))  # archives give no suffix
+    wrong = formats[(formats != extensions.map(EXTENSIONS)) & ~plain]
     if len(wrong):
         pairs = Counter(zip(extensions[wrong.index], wrong, strict=True))
         message = "named otherwise than they are: " + ", ".join(
@@ -286,6 +300,14 @@ def blank(paths: Sequence[str]) -> Iterator[Finding]:
     if paths:
         message = "blank: all of one grey level"
         yield Finding("blank", tuple(map(PurePosixPath, paths)), message, "take them out")
+
+
+def negatives(paths: Sequence[str]) -> Iterator[Finding]:
+    """Images that are the negatives of what the others show."""
+    if paths:
+        message = f"{len(paths)} images look like negatives of the others: a generator would learn both"
+        fix = "invert them in the collection (new = brightest value - old), or take them out"
+        yield Finding("inverted", tuple(map(PurePosixPath, paths)), message, fix)
 
 
 def several_frames(paths: Sequence[str]) -> Iterator[Finding]:

@@ -30,10 +30,13 @@ from balancer.collection.findings import (
 from balancer.collection.join_metadata import fill_in, take_over
 from balancer.collection.listed import listed
 from balancer.collection.metadata_table import PatientTable, TableRef
+from balancer.collection.pseudonyms import Pseudonyms
 from balancer.collection.several_labels import a_row_for_each_label, names_of
 from balancer.collection.shortcuts import SEEN_INSIDE, shortcuts
 from balancer.collection.sources.advice import require_sound, too_few_classes
+from balancer.collection.sources.dicom_headers import DicomHeaders, WithHeaders
 from balancer.collection.sources.folders import Folders, without_copies
+from balancer.collection.sources.path_pattern import THE_PATH
 from balancer.collection.sources.reading import FINDINGS, Reading, Source, SourceRef
 from balancer.collection.walk import Listing, list_files, require_folder
 from balancer.errors import CollectionError, ImageError
@@ -114,6 +117,7 @@ def scan(
     as_is: bool = False,
     known: Collection | None = None,
     table: PatientTable | TableRef | None = None,
+    pseudonyms: Pseudonyms | None = None,
     progress: Progress = lambda done, total: None,
 ) -> Collection:
     """Read the headers of all images below `root`, in `CLASS/` or `train|val|test/CLASS/` folders.
@@ -124,7 +128,7 @@ def scan(
     `patient` is a regular expression that is searched in each path below its class folder; its first group, or the
     whole match, names the patient. What `known`, an earlier scan, tells of a file is taken over if its size and time
     did not change. `table` tells of patients; of a mere reference, to a table that is gone, what `known` holds of it is
-    kept.
+    kept. `pseudonyms` take the place of patients that headers and tables tell.
 
     Raises:
         CollectionError: not a folder, or without two classes of readable images; folders that look like no classes; a
@@ -139,18 +143,25 @@ def scan(
     ref, origin = table.ref if isinstance(table, PatientTable) else table, reading.ref(options or {})
     asked = (patient or None, ref, origin)
     if known is not None and asked == _asked_before(known) and _are_the_same(reading.listing, known):
-        return replace(known, root=root, findings=tuple(dict.fromkeys((*findings, *_of_images(known)))))
+        by_path = bool(patient) or origin.columns.get("patient") == THE_PATH
+        images = known.images if pseudonyms is None or by_path else pseudonyms.of_patients(known.images)
+        findings += _of_images(known)
+        return replace(known, root=root, images=images, findings=tuple(dict.fromkeys(findings)))
     images, unread = listed(reading)
     images, faults, orientations = _with_headers(root, images, None if known is None else known.images, progress)
     findings += [*unread, *unreadable(root, faults)]
     require_two_classes(root, images, listing)
+    before = images["patient"]
     images["patient"] = _patients(images, expression, by_folder=reading.by_folder)
+    by_path = reading.columns.get("patient") == THE_PATH
+    from_names = images["patient"].notna() & (by_path | ((expression is not None) & before.isna()))
     _require_some_patient(images, patient)
     if isinstance(table, PatientTable):
         images, about_table = fill_in(images, table)
         findings += about_table
     elif table is not None and known is not None:
         images = take_over(images, known.images, table)
+    images = images if pseudonyms is None else pseudonyms.of_patients(images, from_names)
     images["sha256"] = _hash_where_sizes_agree(root, images)
     findings += [*named_like_a_part(images)] if not images["part"].any() else []
     findings += [*duplicates(images), *patients_in_two_parts(images), *unmatched(images, patient)]
@@ -212,7 +223,7 @@ def _read(listing: Listing, source: Source | None, as_is: bool) -> Reading:
     """What the source tells of the files, unless it looks wrong."""
     if not listing.paths:
         raise too_few_classes(listing.root, [], listing)
-    reading = (source or Folders()).read(listing)
+    reading = (source or WithHeaders(Folders(), DicomHeaders(str(listing.root)))).read(listing)
     if not as_is:
         require_sound(listing, reading)
     if not listing.shadows:

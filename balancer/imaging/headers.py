@@ -11,6 +11,7 @@ from pathlib import Path
 
 from balancer.errors import ImageError
 from balancer.imaging.decode import Header, read_header
+from balancer.imaging.dicom import is_dicom, read_dicom_header
 from balancer.imaging.safe_open import MAX_PIXELS, open_plainly, unreadable
 
 _HEAD = 4_096  # bytes; the header of most files ends long before
@@ -113,7 +114,7 @@ def _read(path: str, hashed: bool) -> Row | ImageError:
             sha256 = _digest(head, file) if hashed else None
         finally:
             os.close(file)
-        header = header or read_header(Path(path))
+        header = header or (read_dicom_header if is_dicom(head) else read_header)(Path(path))
     except ImageError as error:
         return error
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""The one way into an image file: through Pillow, within limits, so that no file can take all time or memory."""
+"""The way into an image file, within limits, so that no file can take all time or memory."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def opened(path: Path, *, decode: bool = True) -> Iterator[ImageFile.ImageFile]:
     """
     try:
         with os.fdopen(open_plainly(path), "rb") as file:
-            budget = _Budget(_with_bearable_scans(file) if decode else file, path.name)
+            budget = Budget(_with_bearable_scans(file) if decode else file, path.name)
             with Image.open(budget, formats=CODECS) as image:  # type: ignore[arg-type]  # all that Pillow calls is there
                 require_size(image.width, image.height)
                 budget.allow(image.width * image.height * _PIXEL)
@@ -91,13 +91,13 @@ def require_scans(content: bytes) -> None:
 def unreadable(path: Path, error: BaseException) -> ImageError:
     """What is said of a file that cannot be read; it names no folder."""
     return ImageError(
-        needed="a PNG, JPEG, TIFF, BMP or WebP image that can be decoded",
+        needed="a PNG, JPEG, TIFF, BMP, WebP or DICOM image that can be decoded",
         found=f"{path.name}: {str(error).replace(str(path), path.name) or type(error).__name__}",
         next_step="repair the file or take it out of the collection, then run: balance scan DATA --deep",
     )
 
 
-class _Budget:
+class Budget:
     """A file that can be read so often and so much: millions of sections keep a reader busy, long ones fill memory."""
 
     def __init__(self, file: BinaryIO, name: str) -> None:

@@ -54,6 +54,7 @@ def scan(workspace: Workspace, settings: ScanSettings, *, progress: Progress = S
     >>> result.imbalance.counts
     {'nodule': 3, 'normal': 5}
     """
+    from balancer.collection.pseudonyms import Pseudonyms
     from balancer.collection.scan import scan as scan_folder
     from balancer.collection.walk import require_folder
     from balancer.splits.split import training_counts
@@ -67,6 +68,7 @@ def scan(workspace: Workspace, settings: ScanSettings, *, progress: Progress = S
         reading = progress.start("Reading")
         where = scan_source(settings, earlier, progress)
         told = {"source": where.source, "options": where.options, "as_is": where.as_is}
+        told |= {"pseudonyms": Pseudonyms(state.pseudonym_key())}
         collection = scan_folder(settings.data, pattern, **told, known=earlier, table=table, progress=reading)  # type: ignore[arg-type]
         collection = _with_deep_findings(ledger, collection, earlier, settings.deep, progress)
         with ledger.atomic():

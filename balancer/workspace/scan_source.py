@@ -43,12 +43,11 @@ def scan_source(settings: ScanSettings, earlier: Collection | None, progress: Pr
     Raises:
         TableError: options that cannot be read.
     """
-    from balancer.collection.sources.made import dicom_headers, make_source
+    from balancer.collection.sources.made import make_source
 
     options = _options(settings, earlier, progress)
-    headers = dicom_headers(str(settings.data))
     as_is = bool(options.get("as_is"))
-    return ScanSource(make_source(_parsed(options), headers, as_is=as_is), options)
+    return ScanSource(make_source(_parsed(options), str(settings.data), as_is=as_is), options)
 
 
 def columns_are_of_labels(settings: ScanSettings, earlier: Collection | None) -> bool:

@@ -206,6 +206,11 @@ def write_table(root: Path, **changes: str) -> None:
     table_of(root).write_text("\n".join(["patient,sex,age,view", *filter(None, lines)]) + "\n")
 
 
+def _inverted(root: Path) -> None:
+    for path in every(root, "normal")[:2]:
+        Image.fromarray(255 - np.asarray(Image.open(path))).save(path)
+
+
 def _patient(root: Path) -> str:
     return first(root, "train", "normal").name.partition("-")[0]
 
@@ -260,6 +265,7 @@ PLANTS: dict[str, Callable[[Path], None]] = {
     "duplicate": _duplicate,
     "near-duplicate": _near_duplicate,
     "blank": _blank,
+    "inverted": _inverted,
     "wrong-extension": _wrong_extension,
     "several-frames": _several_frames,
     "ignored-folder": _ignored_folder,

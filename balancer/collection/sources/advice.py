@@ -61,10 +61,6 @@ def too_few_classes(root: Path, known: Sequence[str], listing: Listing) -> Colle
 
 def ways_out(listing: Listing) -> list[str]:
     """Commands that may read a folder rightly, the likeliest first."""
-    if not listing.paths and any(_kind(path) in _DICOM for path in listing.others):
-        return [
-            f"this version reads no DICOM: export the images as PNG under the same names, then: {_scan(listing.root)}"
-        ]
     found = [*_by_preset(listing), *_folder_within(listing), *_without_masks(listing)]
     found += [*_by_table(listing), *_by_pattern(listing)]
     return [*found, "or point to the folder above the class folders: balance scan FOLDER"]

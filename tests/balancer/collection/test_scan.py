@@ -122,7 +122,7 @@ def test_unreadable_files_are_findings_and_not_counted(xrays):
 
 
 def test_what_is_not_read_is_said(xrays):
-    (xrays / "NODULE" / "scan.dcm").write_bytes(b"DICM")
+    (xrays / "NODULE" / "scan.gif").write_bytes(b"GIF89a")
     (xrays / "EMPTY").mkdir()
     (xrays / ".cache").mkdir()
     (xrays / "notes.txt").write_text("beside the classes")
@@ -130,7 +130,7 @@ def test_what_is_not_read_is_said(xrays):
     assert {f.kind: str(f.paths[0]) for f in told(found)} == {
         "hidden-folder": ".cache",
         "empty-class": "EMPTY",
-        "ignored-file": "NODULE/scan.dcm",
+        "ignored-file": "NODULE/scan.gif",
     }
 
 
