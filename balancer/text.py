@@ -12,6 +12,18 @@ def printable(text: str) -> str:
     return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)
 
 
+def shape_of(text: str) -> str:
+    """How a text is written, without what it says: what a message shows of a patient's number or date.
+
+    >>> shape_of("P-0042 x")
+    'A-0000 a'
+    """
+    return "".join(
+        "0" if letter.isdigit() else letter if not letter.isalpha() else "A" if letter.isupper() else "a"
+        for letter in text
+    )
+
+
 def duration(seconds: float) -> str:
     """Seconds in words.
 

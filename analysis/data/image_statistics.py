@@ -13,6 +13,7 @@ import numpy.typing as npt
 from analysis.data.images import Greys
 from balancer.errors import ImageError
 from balancer.imaging.decode import GreyImage, read_grey, resize
+from balancer.imaging.dicom import starts_as_dicom
 from balancer.imaging.safe_open import opened
 from balancer.parallel import cores
 
@@ -97,6 +98,8 @@ def colour_spread(path: Path) -> float:
     Raises:
         ImageError: the file cannot be decoded.
     """
+    if starts_as_dicom(path):
+        return 0.0
     with opened(path) as image:
         if image.mode in ("L", "LA", "1", "I", "F") or image.mode.startswith("I;"):
             return 0.0

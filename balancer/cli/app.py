@@ -14,6 +14,7 @@ from balancer.cli.commands import (
     fill,
     merge,
     power,
+    presets,
     probe,
     prompts,
     purge,
@@ -51,7 +52,7 @@ def _options(
 
 
 for command in (
-    *(scan.scan, split.split, power.power, prompts.prompts),
+    *(scan.scan, presets.presets, split.split, power.power, prompts.prompts),
     *(adapt.adapt, fill.fill),
     *(screen.screen, review.review, merge.merge),
     *(probe.probe, probe.quality),

@@ -10,11 +10,13 @@ from balancer.collection.findings import (
     Finding,
     blank,
     near_duplicates,
+    negatives,
     several_frames,
     unreadable,
 )
 from balancer.collection.image_stats import Contents
 from balancer.collection.near_duplicates import is_blank, twins
+from balancer.collection.polarity import inverted
 from balancer.collection.scan import Collection, about_classes, require_two_classes
 from balancer.collection.shortcuts import SEEN_INSIDE, shortcuts
 
@@ -33,6 +35,7 @@ def look_inside(collection: Collection, contents: Mapping[str, Contents]) -> Col
     images = sound.images
     seen = {path: contents[path] for path in images.index}
     found = [*near_duplicates(images, twins(seen)), *blank([path for path, each in seen.items() if is_blank(each)])]
+    found += negatives(inverted(seen))
     found += several_frames([path for path, each in seen.items() if each.frames > 1])
     kept = [finding for finding in sound.findings if finding.kind != "shortcut"]
     hidden = () if collection.is_undecided else shortcuts(images, seen)
@@ -70,7 +73,7 @@ def remembered(collection: Collection, earlier: Collection) -> Collection:
         if (finding.kind in INSIDE or finding.fix in SEEN_INSIDE)
         and all(now.get(str(path), 0) == before.get(str(path)) for path in finding.paths)
     ]
-    return replace(collection, findings=(*collection.findings, *kept))
+    return replace(collection, findings=tuple(dict.fromkeys((*collection.findings, *kept))))
 
 
 def _left(finding: Finding, broken: list[str]) -> Finding:

@@ -15,6 +15,7 @@ import pandas as pd
 
 from balancer.collection.guard import are_grades
 from balancer.imaging.decode import EXTENSIONS
+from balancer.imaging.dicom import PREAMBLE, is_dicom
 
 KINDS = {
     "leak": "the same file is in two splits, so that test results are too good",
@@ -25,6 +26,7 @@ KINDS = {
     "shortcut": "a property of the files is associated with one class, and may be learned instead of the disease",
     "unreadable": "a file is empty, truncated, damaged or not an image, and is not counted",
     "clipped-by-loaders": "files with more than 8 bits, which the usual loaders clip to white",
+    "turned-by-exif": "files with an EXIF rotation, which some loaders apply and others ignore",
     "named-like-a-part": "file names that Hugging Face's loader takes for splits, so that it drops all other files",
     "alike-class-names": "class names that differ only in case or in Unicode form",
     "hidden-folder": "a hidden folder, which ImageFolder reads as a class",
@@ -45,15 +47,21 @@ KINDS = {
     "duplicate": "the same file more than once in a class",
     "near-duplicate": "the same picture more than once in a class (--deep)",
     "blank": "images with only one grey level (--deep)",
+    "inverted": "negatives among upright images: bone is dark and air is bright (--deep)",
     "wrong-extension": "files whose extension does not match their format",
     "several-frames": "files with several frames, of which only the first is read (--deep)",
+    "no-pixels": "DICOM files of another kind (reports, presentation states, PDF), which are not read",
+    "derived-image": "DICOM secondary captures and derived images, whose values are not those of the device",
+    "polarity-contradiction": "DICOM headers with two polarities; the photometric interpretation is used",
+    "burned-in": "DICOM headers that report letters burnt into the image",
+    "dicom-patient": "patient numbers in DICOM headers that do not distinguish patients",
     "ignored-folder": "folders that are not read",
     "ignored-file": "files that are not read",
 }
 """Every kind of finding of a scan, the worst first, with what it says."""
 SAME_IMAGE = ("duplicate", "label-conflict", "leak", "near-duplicate", "near-label-conflict", "near-leak")
 """The kinds of which all files of a finding show one picture: they belong into one part."""
-INSIDE = ("near-leak", "near-label-conflict", "near-duplicate", "blank", "several-frames")
+INSIDE = ("near-leak", "near-label-conflict", "near-duplicate", "blank", "inverted", "several-frames")
 """The kinds that only a look inside the files finds."""
 FEW_IMAGES, FEW_PATIENTS = 10, 5
 _TWO_LABELS = (
@@ -162,7 +170,7 @@ def unreadable(root: Path, faults: Iterable[tuple[str, str]]) -> Iterator[Findin
 _UNREADABLE = {
     "empty": ("empty: a file of 0 bytes", "copy it again from its source, or remove it"),
     "no image": (
-        "not an image: not PNG, JPEG, TIFF, BMP or WebP ({})",
+        "not an image: not PNG, JPEG, TIFF, BMP, WebP or DICOM ({})",
         "convert X-rays to PNG (8 or 16 bit), and remove the rest",
     ),
     "too large": (
@@ -170,24 +178,30 @@ _UNREADABLE = {
         "make smaller copies of X-rays, and remove the rest",
     ),
     "truncated": ("truncated: the end of the file is missing ({})", "copy it again from its source, or remove it"),
+    "packed": ("it cannot be decoded here ({})", "install the package that is named, or convert the file"),
+    "no pixels": ("DICOM without pixels ({})", "export it again with its pixels, or remove it"),
     "damaged": ("damaged: it cannot be decoded ({})", "repair or remove it"),
     "closed": ("no permission to read it ({})", "ask its owner for permission to read it"),
 }
 _BEGINNINGS = (b"\x89PNG", b"\xff\xd8\xff", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+", b"BM", b"RIFF")
 _TOO_MUCH = ("too large", "too much data", "passes")
-_CUT = ("truncated", "not enough", "unexpected end", "premature")
+_SAID_BY_DICOM = {"cannot be decoded (": "packed", "no pixels": "no pixels"}
+_CUT = ("truncated", "not enough", "unexpected end", "premature", "less than expected", "end of file")
 
 
 def _cause(path: Path, fault: str) -> str:
     try:
         with path.open("rb") as file:
-            beginning = file.read(16)
+            beginning = file.read(PREAMBLE)
     except OSError:
         return "closed"
     if not beginning:
         return "empty"
-    if not beginning.startswith(_BEGINNINGS):
+    if not beginning.startswith(_BEGINNINGS) and not is_dicom(beginning):
         return "no image"
+    for words, cause in _SAID_BY_DICOM.items():
+        if words in fault:
+            return cause
     if any(words in fault for words in _TOO_MUCH):
         return "too large"
     return "truncated" if any(word in fault.lower() for word in _CUT) or _lacks_its_end(path) else "damaged"
@@ -211,7 +225,8 @@ def wrong_extensions(images: pd.DataFrame) -> Iterator[Finding]:
     names = [path[path.rfind(".") :].lower() for path in images.index.tolist()]  # a Path takes ten times as long
     extensions = pd.Series(names, images.index, dtype=object)
     formats = images["format"].replace("MPO", "JPEG")  # a JPEG with a second one behind it
-    wrong = formats[formats != extensions.map(EXTENSIONS)]
+    plain = (formats == "DICOM") & ~extensions.isin(list(EXTENSIONS))  # archives give no suffix
+    wrong = formats[(formats != extensions.map(EXTENSIONS)) & ~plain]
     if len(wrong):
         pairs = Counter(zip(extensions[wrong.index], wrong, strict=True))
         message = "extension and format differ: " + ", ".join(
@@ -232,6 +247,20 @@ def clipped_by_loaders(images: pd.DataFrame) -> Iterator[Finding]:
             "balance itself reads them correctly"
         )
         yield Finding("clipped-by-loaders", tuple(map(PurePosixPath, clipped)), message, fix)
+
+
+def turned_by_exif(paths: Sequence[str], count: int) -> Iterator[Finding]:
+    """Files whose EXIF tag asks a viewer to turn or mirror them, of so many in all."""
+    if paths:
+        message = (
+            f"EXIF turns {len(paths)} of {count} images: Hugging Face's loader turns them, torchvision's ImageFolder "
+            "and balance take the pixels as they are stored"
+        )
+        fix = (
+            "look at some, then save the pixels as they are to be seen, without the tag, for example in a copy of the "
+            "collection: mogrify -auto-orient FILES"
+        )
+        yield Finding("turned-by-exif", tuple(map(PurePosixPath, paths)), message, fix)
 
 
 def numbered_classes(images: pd.DataFrame) -> Iterator[Finding]:
@@ -276,6 +305,14 @@ def blank(paths: Sequence[str]) -> Iterator[Finding]:
     if paths:
         message = "blank: only one grey level"
         yield Finding("blank", tuple(map(PurePosixPath, paths)), message, "remove them")
+
+
+def negatives(paths: Sequence[str]) -> Iterator[Finding]:
+    """Images that are the negatives of what the others show."""
+    if paths:
+        message = f"{len(paths)} images look like negatives of the others: a generator would learn both"
+        fix = "invert them in the collection (new = brightest value - old), or take them out"
+        yield Finding("inverted", tuple(map(PurePosixPath, paths)), message, fix)
 
 
 def several_frames(paths: Sequence[str]) -> Iterator[Finding]:

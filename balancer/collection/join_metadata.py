@@ -17,6 +17,7 @@ import pandas as pd
 from balancer.collection.findings import Finding
 from balancer.collection.metadata_table import VALUES, PatientTable, TableRef
 from balancer.errors import TableError
+from balancer.text import shape_of
 
 _EXAMPLES = 3
 _EXTENSION = re.compile(r"\.(?:png|jpe?g|tiff?|bmp|webp|dcm|dicom|nii|gz)$", re.IGNORECASE)
@@ -171,16 +172,22 @@ def _require_some(images: pd.DataFrame, table: PatientTable, some: bool) -> None
         return
     name, rows = table.ref.path.name, table.rows
     role = "file" if "file" in rows else "patient"
-    here = images.index[0] if role == "file" else images["patient"].dropna().head(1).to_list()
+    patients = images["patient"].dropna().head(1)
+    here = images.index[0] if role == "file" else ", ".join(_shown(role, patients))
     advice = f"name the right column: --columns '{role}=COLUMN'"
     if role == "patient":
         advice += r", and name the patient in the file names: --patient '(p\d+)'"
     raise TableError(
         needed=f"rows of {name} that match the images by {role}",
-        found=f"none: {table.ref.columns[role]} is {', '.join(map(repr, rows[role].head(_EXAMPLES)))}, "
+        found=f"none: {table.ref.columns[role]} is {', '.join(_shown(role, rows[role].head(_EXAMPLES)))}, "
         f"and the collection has {here or 'no known patient'}",
         next_step=advice,
     )
+
+
+def _shown(role: str, values: pd.Series) -> list[str]:
+    """Examples of a column: file names, or how patients' numbers are written."""
+    return [repr(value) if role == "file" else f"written as {shape_of(str(value))!r}" for value in values]
 
 
 def _ambiguous(paths: pd.Index) -> Iterator[Finding]:

@@ -16,6 +16,7 @@ from balancer.collection.findings import Finding
 from balancer.errors import TableError
 from balancer.imaging import tables
 from balancer.imaging.tables import Table
+from balancer.text import shape_of
 
 USUAL_NAMES = {
     "file": "file filename filepath path relativepath image imageindex imagename imagefile imagefilename imagepath "
@@ -45,7 +46,8 @@ _VIEW = {
 _PLAIN_VIEW = r"[^\W_][\w .,/()-]{0,39}"  # what stands in a prompt as it is written: no formula, no sentence
 _AGE = r"[>≥]?\s*(\d{1,4}(?:[.,]\d+)?)\s*(y|yr|yrs|years?|m|mo|months?|w|weeks?|d|days?|\+)?"
 _IN_A_YEAR = {"m": 12.0, "w": 365.25 / 7, "d": 365.25}
-_NUMBER = 3  # examples in a message
+_NUMBER, _LONGEST = 3, 40  # examples in a message, and their letters
+_AGE_DIGITS = 4  # a date has more
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,12 +105,20 @@ def read_table(path: Path, named: Mapping[str, str] | None = None) -> PatientTab
     Raises:
         TableError: no such file, no table, or without the columns that are needed.
     """
-    table = tables.read_table(path)
+    table = _read(path)
     columns = _find_columns(table, named or {})
     cells = table.cells[[table.column(name) for name in columns.values()]]
     cells.columns = pd.Index(list(columns))
     rows, findings = normalised(cells)
     return PatientTable(TableRef(path, dict(named or {}), columns, table.sha256), rows, findings)
+
+
+def _read(path: Path) -> Table:
+    try:
+        return tables.read_table(path)
+    except TableError as error:
+        step = f"{error.next_step}: balance scan DATA --patients FILE.csv (--patients '' goes on without one)"
+        raise TableError(needed=error.needed, found=error.found, next_step=step) from error
 
 
 def usual_columns(header: Sequence[str]) -> dict[str, str]:
@@ -188,9 +198,15 @@ def _view(text: str) -> str | None:
 _READERS: Mapping[str, Callable[[str], object]] = {"patient": str, "sex": _sex, "age": _age, "view": _view}
 
 
+def _shown(role: str, text: str) -> str:
+    """An example of a value; of what may be a date of birth, how it is written alone."""
+    is_date = role == "age" and sum(letter.isdigit() for letter in text) > _AGE_DIGITS
+    return shape_of(text[:_LONGEST]) if is_date else text[:_LONGEST]
+
+
 def _unreadable(role: str, failed: pd.Series) -> Finding:
     counts = failed.value_counts()
-    examples = ", ".join(repr(text[:40]) for text in counts.index[:_NUMBER])
+    examples = ", ".join(repr(_shown(role, text)) for text in counts.index[:_NUMBER])
     what = f"{role} could not be read in {len(failed)} rows of the table, for instance {examples}"
     limits = {"age": f"write years from 0 to {MAX_AGE}", "sex": "write female or male", "view": "write PA, AP, lateral"}
     return Finding("table-unreadable", (), f"{what}; it counts as unknown", limits.get(role, "correct the table"))

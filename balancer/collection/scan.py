@@ -22,6 +22,7 @@ from balancer.collection.findings import (
     numbered_classes,
     patients_in_two_parts,
     small_classes,
+    turned_by_exif,
     unmatched,
     unreadable,
     wrong_extensions,
@@ -29,10 +30,13 @@ from balancer.collection.findings import (
 from balancer.collection.join_metadata import fill_in, take_over
 from balancer.collection.listed import listed
 from balancer.collection.metadata_table import PatientTable, TableRef
+from balancer.collection.pseudonyms import Pseudonyms
 from balancer.collection.several_labels import a_row_for_each_label, names_of
 from balancer.collection.shortcuts import SEEN_INSIDE, shortcuts
 from balancer.collection.sources.advice import require_sound, too_few_classes
+from balancer.collection.sources.dicom_headers import DicomHeaders, WithHeaders
 from balancer.collection.sources.folders import Folders, without_copies
+from balancer.collection.sources.path_pattern import THE_PATH
 from balancer.collection.sources.reading import FINDINGS, Reading, Source, SourceRef
 from balancer.collection.walk import Listing, list_files, require_folder
 from balancer.errors import CollectionError, ImageError
@@ -113,6 +117,7 @@ def scan(
     as_is: bool = False,
     known: Collection | None = None,
     table: PatientTable | TableRef | None = None,
+    pseudonyms: Pseudonyms | None = None,
     progress: Progress = lambda done, total: None,
 ) -> Collection:
     """Read the headers of all images below `root`, in `CLASS/` or `train|val|test/CLASS/` folders.
@@ -123,7 +128,7 @@ def scan(
     `patient` is a regular expression that is searched in each path below its class folder; its first group, or the
     whole match, names the patient. What `known`, an earlier scan, tells of a file is taken over if its size and time
     did not change. `table` tells of patients; of a mere reference, to a table that is gone, what `known` holds of it is
-    kept.
+    kept. `pseudonyms` take the place of patients that headers and tables tell.
 
     Raises:
         CollectionError: not a folder, or without two classes of readable images; folders that look like no classes; a
@@ -140,22 +145,29 @@ def scan(
     ref, origin = table.ref if isinstance(table, PatientTable) else table, reading.ref(options or {})
     asked = (patient or None, ref, origin)
     if known is not None and asked == _asked_before(known) and _are_the_same(reading.listing, known):
-        return replace(known, root=root, findings=tuple(dict.fromkeys((*findings, *_of_images(known)))))
+        by_path = bool(patient) or origin.columns.get("patient") == THE_PATH
+        images = known.images if pseudonyms is None or by_path else pseudonyms.of_patients(known.images)
+        findings += _of_images(known)
+        return replace(known, root=root, images=images, findings=tuple(dict.fromkeys(findings)))
     images, unread = listed(reading)
-    images, faults = _with_headers(root, images, None if known is None else known.images, progress)
+    images, faults, orientations = _with_headers(root, images, None if known is None else known.images, progress)
     findings += [*unread, *unreadable(root, faults)]
     require_two_classes(root, images, listing)
+    before = images["patient"]
     images["patient"] = _patients(images, expression, by_folder=reading.by_folder)
+    by_path = reading.columns.get("patient") == THE_PATH
+    from_names = images["patient"].notna() & (by_path | ((expression is not None) & before.isna()))
     _require_some_patient(images, patient)
     if isinstance(table, PatientTable):
         images, about_table = fill_in(images, table)
         findings += about_table
     elif table is not None and known is not None:
         images = take_over(images, known.images, table)
+    images = images if pseudonyms is None else pseudonyms.of_patients(images, from_names)
     images["sha256"] = _hash_where_sizes_agree(root, images)
     findings += [*named_like_a_part(images)] if not images["part"].any() else []
     findings += [*duplicates(images), *patients_in_two_parts(images), *unmatched(images, patient)]
-    findings += [*wrong_extensions(images), *clipped_by_loaders(images)]
+    findings += [*wrong_extensions(images), *clipped_by_loaders(images), *_turned(images, orientations, known)]
     findings += about_classes(images, undecided=origin.is_undecided)
     return Collection(root, images, tuple(findings), patient or None, ref, origin)
 
@@ -211,7 +223,9 @@ def _first_names(images: pd.DataFrame, patient: str) -> tuple[str, ...]:
 
 def _read(listing: Listing, source: Source | None, as_is: bool) -> Reading:
     """What the source tells of the files, unless it looks wrong."""
-    reading = (source or Folders()).read(listing)
+    if not listing.paths:
+        raise too_few_classes(listing.root, [], listing)
+    reading = (source or WithHeaders(Folders(), DicomHeaders(str(listing.root)))).read(listing)
     if not as_is:
         require_sound(listing, reading)
     if not listing.shadows:
@@ -254,8 +268,11 @@ def _of_images(known: Collection) -> Iterator[Finding]:
 
 def _with_headers(
     root: Path, images: pd.DataFrame, known: pd.DataFrame | None, progress: Progress
-) -> tuple[pd.DataFrame, list[tuple[str, str]]]:
-    """The table with headers, taken over where a file did not change, else read; and what is wrong with the others."""
+) -> tuple[pd.DataFrame, list[tuple[str, str]], dict[str, int]]:
+    """The table with headers, taken over where a file did not change, else read; and what is wrong with the others.
+
+    The orientation of each file that was read comes with them.
+    """
     fresh = np.ones(len(images), bool)
     told = {name: np.full(len(images), None, object) for name in _HEADER}
     columns = tuple(told.values())
@@ -269,18 +286,27 @@ def _with_headers(
     shared = images["size"].duplicated(keep=False).to_numpy()  # only these can be exact duplicates
     paths = images.index.to_numpy()[fresh].tolist()
     rows = read_headers(root, zip(paths, shared[fresh].tolist(), strict=True))
-    known_already, broken = len(images) - len(paths), list[tuple[str, str]]()
+    known_already, broken, orientations = len(images) - len(paths), list[tuple[str, str]](), dict[str, int]()
     for done, (place, path, row) in enumerate(zip(np.flatnonzero(fresh).tolist(), paths, rows, strict=True), start=1):
         if isinstance(row, ImageError):
             broken.append((path, row.found))
         else:
-            for values, value in zip(columns, row, strict=True):
+            for values, value in zip(columns, row[:-1], strict=True):
                 values[place] = value
+            orientations[path] = row[-1]
         if done % _SOMETIMES == 0 or done == len(paths):
             progress(known_already + done, len(images))
     images = images.assign(**{name: pd.Series(values, images.index, dtype=object) for name, values in told.items()})
     images = images[images["format"].notna()] if broken else images
-    return images.astype({"bits": np.int64, "width": np.int64, "height": np.int64}), broken
+    return images.astype({"bits": np.int64, "width": np.int64, "height": np.int64}), broken, orientations
+
+
+def _turned(images: pd.DataFrame, orientations: Mapping[str, int], known: Collection | None) -> Iterator[Finding]:
+    """Files that EXIF has turned: of those read now, and of those that an earlier scan found and that are unchanged."""
+    before = [] if known is None else [each for each in known.findings if each.kind == "turned-by-exif"]
+    paths = {str(path) for finding in before for path in finding.paths if str(path) not in orientations}
+    paths |= {path for path, orientation in orientations.items() if orientation != 1}
+    yield from turned_by_exif([path for path in images.index if path in paths] if paths else [], len(images))
 
 
 def _patients(images: pd.DataFrame, expression: re.Pattern[str] | None, *, by_folder: bool = True) -> pd.Series:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from pathlib import PurePosixPath
@@ -31,7 +32,20 @@ _FIXES = {
     "letters": "crop or cover the letters in all classes",
     "sex": "balance within each sex, or choose the other classes in the same proportion",
     "view": "use only one view, or balance within each view",
+    "body_part": "use only one part of the body, or balance within each",
+    "laterality": "balance within each side",
+    "manufacturer": "balance within each manufacturer, or match the intensities of their images",
+    "modality": "use only one modality",
+    "burned_in": "cover the letters in all classes",
 }
+_TOLD = {
+    "body_part": "of the body part {}",
+    "laterality": "of the side {}",
+    "manufacturer": "of the manufacturer {}",
+    "modality": "of the modality {}",
+    "burned_in": "declared with burnt-in letters: {}",
+}
+"""What headers or a source tell beside, and how it is said."""
 
 
 SEEN_INSIDE = (_FIXES["border"], _FIXES["letters"])
@@ -94,12 +108,25 @@ def _properties(images: pd.DataFrame, contents: Mapping[str, Contents]) -> dict[
         "sex": images["sex"],
         "view": images["view"] + " views",
     }
+    found |= _of_told(images)
     if contents:
         seen = images.index.to_series().map(contents.get)
         found["border"] = seen.map(_border, na_action="ignore")
         found["letters"] = seen.map(
             lambda each: "with letters near the edge" if each.marked else "without letters", na_action="ignore"
         )
+    return found
+
+
+def _of_told(images: pd.DataFrame) -> dict[str, pd.Series]:
+    """What a source or the headers tell of the devices, as far as it is told of any image."""
+    known = {text: json.loads(text) for text in images["told"].dropna().unique()}
+    facts = [known[text] if isinstance(text, str) else {} for text in images["told"]]
+    found = {}
+    for name, words in _TOLD.items():
+        values = [words.format(each[name]) if name in each else None for each in facts]
+        if any(values):
+            found[name] = pd.Series(values, images.index, dtype=object)
     return found
 
 

@@ -14,6 +14,7 @@ from stat import S_ISREG
 
 from balancer.errors import CollectionError
 from balancer.imaging.decode import EXTENSIONS
+from balancer.imaging.dicom import starts_as_dicom
 
 MACOS = "__MACOSX"
 """The folder in which macOS puts what belongs to the files of an archive; a shadow of each, none an image."""
@@ -201,7 +202,7 @@ def _take(files: list[os.DirEntry[str]], below: str, found: Listing) -> None:
                 found.shadows.append(f"{below}{name}")
             continue
         try:
-            if name[name.rfind(".") :].lower() in EXTENSIONS and (name.isascii() or _is_text(name)):
+            if _may_be_image(name, entry.path) and (name.isascii() or _is_text(name)):
                 status = entry.stat()
                 if S_ISREG(status.st_mode):
                     paths.append(f"{below}{name}")
@@ -218,6 +219,12 @@ def _take(files: list[os.DirEntry[str]], below: str, found: Listing) -> None:
 def is_image_name(name: str) -> bool:
     """Whether a file's name ends as that of an image."""
     return name[name.rfind(".") :].lower() in EXTENSIONS
+
+
+def _may_be_image(name: str, path: str) -> bool:
+    """Whether a file is called as an image, or is DICOM without a suffix, as archives write it (`1.2.840.113`)."""
+    suffix = name[name.rfind(".") :].lower()
+    return suffix in EXTENSIONS or (("." not in name or suffix[1:].isdigit()) and starts_as_dicom(path))
 
 
 def printable(name: str) -> str:

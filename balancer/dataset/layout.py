@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
@@ -12,6 +13,7 @@ import pandas as pd
 
 from balancer.collection.scan import Collection
 from balancer.collection.walk import canonical_part
+from balancer.dataset.labels_table import LabelsTable, labels_table
 from balancer.dataset.metadata_files import Row
 from balancer.errors import CollectionError, OutputError, PlanError, SplitError, StateError
 from balancer.jobs import Candidate, Job, Verdict
@@ -58,11 +60,16 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """All files of a balanced folder, sorted by path; `training` is its training folder ("": the folder itself)."""
+    """All files of a balanced folder, sorted by path; `training` is its training folder ("": the folder itself).
+
+    `root` is the collection's, `table` what its tables say, where it came as tables.
+    """
 
     entries: tuple[Entry, ...]
     training: str
     labels: tuple[str, ...]
+    root: str = ""
+    table: LabelsTable | None = None
 
 
 def plan_layout(collection: Collection, split: Split | None, accepted: Iterable[tuple[Candidate, Verdict]]) -> Layout:
@@ -78,11 +85,38 @@ def plan_layout(collection: Collection, split: Split | None, accepted: Iterable[
     folders = _folders(collection, split)
     training = _training_folder(folders)
     originals = list(_originals(collection, folders))
-    synthetic = _synthetic(accepted, training, collection.labels)
+    synthetic = _synthetic(accepted, training, collection.labels, by_folder=collection.by_folder)
     taken = {entry.path for entry in originals}
     _require_names_apart(taken)
     entries = [*originals, *(_free(entry, taken) for entry in synthetic)]
-    return Layout(tuple(sorted(entries, key=lambda entry: entry.path)), training, tuple(collection.labels))
+    labels = tuple(collection.labels)
+    if not collection.by_folder:
+        labels = tuple(sorted(labels, key=class_folder))  # as a loader of folders numbers them
+        _require_folders_apart(labels)
+    placed = tuple(sorted(entries, key=lambda entry: entry.path))
+    return Layout(placed, training, labels, os.fspath(collection.root), labels_table(collection))
+
+
+def class_folder(label: str) -> str:
+    """The folder of a class: its name, but for what no folder may be called.
+
+    >>> class_folder("Nodule/Mass"), class_folder("..")
+    ('Nodule_Mass', '_')
+    """
+    plain = "".join("_" if letter in '/\\:*?"<>|' or not letter.isprintable() else letter for letter in label)
+    return plain.strip().lstrip(".").rstrip(". ") or "_"
+
+
+def _require_folders_apart(labels: Sequence[str]) -> None:
+    first: dict[str, str] = {}
+    for label in labels:
+        other = first.setdefault(_folded(class_folder(label)), label)
+        if other != label:
+            raise OutputError(
+                needed="classes whose folders stay apart on every file system",
+                found=f"{other!a} and {label!a}",
+                next_step=f"give one of them another name: balance scan DATA --map '{label}=NEW'",
+            )
 
 
 def _folders(collection: Collection, split: Split | None) -> list[str]:
@@ -116,15 +150,41 @@ def _training_folder(folders: Sequence[str]) -> str:
 
 def _originals(collection: Collection, folders: Sequence[str]) -> Iterator[Entry]:
     images, root = collection.images, os.fspath(collection.root)
-    columns = [images[name] for name in ("label", "part", "patient", "size", "sha256")]
-    for path, folder, (label, part, patient, size, sha256) in zip(
-        images.index, folders, zip(*columns, strict=True), strict=True
+    columns = [images[name] for name in ("label", "patient", "size", "sha256")]
+    for path, folder, below, (label, patient, size, sha256) in zip(
+        images.index, folders, _below(collection), zip(*columns, strict=True), strict=True
     ):
         source = f"{root}/{path}"
         stat = _stat(source, path, size)
-        below = path[len(part) + 1 :] if part else path
         target = f"{folder}/{below}" if folder else below
         yield Entry(target, folder, label, source, stat.st_size, stat.st_mtime_ns, _known(patient), _known(sha256))
+
+
+def _below(collection: Collection) -> list[str]:
+    """Where each image lies below its split: as it was, or in the folder of its class under a name of its own."""
+    paths, images = collection.images.index.tolist(), collection.images
+    if collection.by_folder:
+        return [path[len(part) + 1 :] if part else path for path, part in zip(paths, images["part"], strict=True)]
+    folders = [class_folder(label) for label in images["label"]]
+    return [f"{folder}/{name}" for folder, name in zip(folders, _flat_names(paths), strict=True)]
+
+
+def _flat_names(paths: Sequence[str]) -> list[str]:
+    """The files' own names where all differ, else with the folders above them, in one name.
+
+    Folders called like splits are left out, since a loader would take such a name for one of a split.
+    """
+    names = [path.rpartition("/")[2] for path in paths]
+    if len({_folded(name) for name in names}) == len(names):
+        return names
+    flat = [
+        "_".join([*(each for each in path.split("/")[:-1] if not canonical_part(each)), name])
+        for path, name in zip(paths, names, strict=True)
+    ]
+    if len({_folded(name) for name in flat}) == len(flat):
+        return flat
+    short = (hashlib.sha256(path.encode()).hexdigest()[:8] for path in paths)
+    return [f"{key}_{name}" for key, name in zip(short, flat, strict=True)]
 
 
 def _stat(source: str, path: str, size: int) -> os.stat_result:
@@ -172,7 +232,9 @@ def _folded(name: str) -> str:
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 
 
-def _synthetic(accepted: Iterable[tuple[Candidate, Verdict]], training: str, labels: Sequence[str]) -> list[Entry]:
+def _synthetic(
+    accepted: Iterable[tuple[Candidate, Verdict]], training: str, labels: Sequence[str], *, by_folder: bool
+) -> list[Entry]:
     """One entry for each accepted image; the same image accepted twice is one."""
     entries: dict[str, Entry] = {}
     for candidate, verdict in accepted:
@@ -182,7 +244,8 @@ def _synthetic(accepted: Iterable[tuple[Candidate, Verdict]], training: str, lab
                 found=f"{candidate.label!r} of a synthetic image",
                 next_step="name the class folder as in the collection, then: balance merge --from FOLDER",
             )
-        entry = _synthetic_entry(candidate, verdict, training)
+        folder = candidate.label if by_folder else class_folder(candidate.label)
+        entry = _synthetic_entry(candidate, verdict, training, folder)
         entries.setdefault(entry.path, entry)
     return list(entries.values())
 
@@ -198,10 +261,10 @@ def _of_job(job: Job) -> dict[str, Any]:
     }
 
 
-def _synthetic_entry(candidate: Candidate, verdict: Verdict, training: str) -> Entry:
+def _synthetic_entry(candidate: Candidate, verdict: Verdict, training: str, folder: str) -> Entry:
     job = candidate.job
     name = f"syn-{candidate.id}{candidate.path.suffix}"
-    path = "/".join(filter(None, (training, candidate.label, name)))
+    path = "/".join(filter(None, (training, folder, name)))
     try:
         stat = candidate.path.stat()
     except OSError as error:

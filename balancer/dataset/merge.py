@@ -13,6 +13,7 @@ from pathlib import Path
 from balancer.collection.scan import Collection, Progress
 from balancer.dataset import staging
 from balancer.dataset.dataset_card import make_card
+from balancer.dataset.labels_table import LABELS
 from balancer.dataset.layout import Entry, Layout, changed, lost, plan_layout
 from balancer.dataset.metadata_files import (
     CARD,
@@ -287,6 +288,8 @@ def _sidecars(
         for folder, rows in folders.items()
     }
     files[PROVENANCE] = provenance_bytes(made)
+    if layout.table is not None:
+        files[LABELS] = layout.table.to_csv(layout.entries, hashes, layout.root)
     files[CARD] = make_card(name, counts, [candidate for _, _, candidate, _ in made], facts)
     digests = {path: hashlib.sha256(content).hexdigest() for path, content in files.items()}
     return files, Manifest(layout.training, layout.labels, counts, dict(facts), digests)

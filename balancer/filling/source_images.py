@@ -19,7 +19,7 @@ SourceImages = Mapping[str, Sequence[Sample]]
 
 AT_MOST = 1000
 """Images of a class to choose from: enough for variety, few enough to hash and to remember."""
-_UNFIT = ("blank", "unreadable", "several-frames")  # findings about images that nothing should be made from
+_UNFIT = ("blank", "inverted", "unreadable", "several-frames")  # findings about images that nothing should be made from
 
 
 def resolve_source_images(

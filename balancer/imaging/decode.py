@@ -5,19 +5,19 @@ from __future__ import annotations
 import io
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image, ImageFile, JpegImagePlugin, PngImagePlugin
 
 from balancer.errors import ImageError
+from balancer.imaging.dicom import FORMAT, read_dicom_grey, read_dicom_header, starts_as_dicom
+from balancer.imaging.grey import GreyImage as GreyImage
+from balancer.imaging.grey import Header as Header
+from balancer.imaging.grey import rescaled, robust_window
 from balancer.imaging.safe_open import opened
-
-GreyImage = npt.NDArray[np.uint8]
-"""An array of shape (height, width): 0 is the darkest that the file holds or can hold, 255 the brightest."""
 
 EXTENSIONS = {
     ".png": "PNG",
@@ -27,21 +27,12 @@ EXTENSIONS = {
     ".tiff": "TIFF",
     ".bmp": "BMP",
     ".webp": "WEBP",
+    ".dcm": "DICOM",
+    ".dicom": "DICOM",
 }
 _DEEP_MODES = ("I", "F")  # and all that begin with "I;": more than 8 bits a pixel
 _FORMATS_SAMPLED = 64
 _BAND = 256  # rows that are rescaled at once
-
-
-@dataclass(frozen=True, slots=True)
-class Header:
-    """What a file says of itself before its pixels are decoded. `bits` are bits a channel."""
-
-    format: str
-    mode: str
-    bits: int
-    width: int
-    height: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +72,10 @@ def read_header(path: Path) -> Header:
     """Read format, mode and size without decoding the pixels.
 
     Raises:
-        ImageError: the file is not a readable PNG, JPEG, TIFF, BMP or WebP image.
+        ImageError: the file is not a readable PNG, JPEG, TIFF, BMP, WebP or DICOM image.
     """
+    if starts_as_dicom(path):
+        return read_dicom_header(path)
     with opened(path, decode=False) as image:
         return Header(str(image.format), image.mode, _bits(image), image.width, image.height)
 
@@ -90,12 +83,14 @@ def read_header(path: Path) -> Header:
 def read_grey(path: Path) -> GreyImage:
     """Decode any supported X-ray file to shape (height, width).
 
-    Up to 8 bits the values stay as they are and colour becomes luminance. Above 8 bits the file's own darkest and
-    brightest values become 0 and 255: Pillow's own conversion would clip all above 255 to white.
+    Up to 8 bits the values stay as they are and colour becomes luminance. Above 8 bits they are stretched to 0 and 255
+    by `robust_window`: Pillow's own conversion would clip all above 255 to white. DICOM is seen as its header says.
 
     Raises:
         ImageError: the file cannot be decoded, or holds values that are not numbers.
     """
+    if starts_as_dicom(path):
+        return read_dicom_grey(path)
     with opened(path) as image:
         return _to_grey(image)
 
@@ -104,11 +99,14 @@ def read_small(path: Path, side: int) -> tuple[Image.Image, int]:
     """Decode a file to a grey Pillow image of (side, side) pixels, stretched, and count its frames.
 
     A JPEG is decoded at the smallest scale that is not below `side`, its brightness alone: much faster, and still
-    every byte of it is read, so that a truncated file is found.
+    every byte of it is read, so that a truncated file is found. Of DICOM the headers tell how many frames there are: 1
+    is counted here.
 
     Raises:
         ImageError: the file cannot be decoded, or holds values that are not numbers.
     """
+    if starts_as_dicom(path):
+        return Image.fromarray(read_dicom_grey(path)).resize((side, side), Image.Resampling.BOX), 1
     with opened(path) as image:
         image.draft("L" if image.mode in ("L", "RGB") else None, (side, side))
         plain = image.mode == "L" and not image.has_transparency_data
@@ -157,10 +155,15 @@ def read_xmp(path: Path) -> bytes | None:
 def common_format(headers: Iterable[tuple[str, Header]], root: Path) -> OutputFormat:
     """The format that most of the given files have; `headers` pairs paths relative to `root` with their headers.
 
+    Beside DICOM it is PNG of 8 bits, which every loader reads; `secondary_capture` makes DICOM of it again.
+
     Raises:
         ImageError: a file that was looked at more closely cannot be decoded.
     """
     known = list(headers)
+    of_dicom = _most(header.format for _, header in known) == FORMAT
+    if of_dicom:
+        known = [(path, replace(header, format="PNG", mode="L", bits=8)) for path, header in known]
     codec, mode, bits = _most(((h.format, h.mode, h.bits) for _, h in known))
     same = [path for path, h in known if (h.format, h.mode, h.bits) == (codec, mode, bits)]
     sizes = Counter((h.width, h.height) for _, h in known)
@@ -168,7 +171,7 @@ def common_format(headers: Iterable[tuple[str, Header]], root: Path) -> OutputFo
     closer = [root / path for path in same[:: max(1, len(same) // _FORMATS_SAMPLED)]]
     return OutputFormat(
         codec=codec,
-        extension=_most(Path(path).suffix for path in same),
+        extension=".png" if of_dicom else _most(Path(path).suffix for path in same),
         mode=mode,
         bits=bits,
         size=size if often * 2 >= len(known) else None,
@@ -203,7 +206,7 @@ def _is_deep(mode: str) -> bool:
 
 def _to_grey(image: Image.Image) -> GreyImage:
     if _is_deep(image.mode):
-        return _rescale(np.asarray(image))
+        return rescaled(np.asarray(image))
     if not image.has_transparency_data:
         return np.array(image if image.mode == "L" else image.convert("L"))
     grey = np.empty((image.height, image.width), np.uint8)
@@ -213,18 +216,6 @@ def _to_grey(image: Image.Image) -> GreyImage:
             Image.alpha_composite(Image.new("RGBA", band.size, "black"), band).convert("L")
         )
     return grey
-
-
-def _rescale(values: npt.NDArray[Any]) -> GreyImage:
-    low, high = float(values.min()), float(values.max())
-    if not np.isfinite(low) or not np.isfinite(high):  # a NaN is its own minimum
-        raise ValueError("it holds values that are not finite numbers")
-    scaled = np.zeros(values.shape, np.uint8)
-    if low < high:
-        for start in range(0, len(values), _BAND):  # the whole in 64 bits would take eight times the file's memory
-            band = values[start : start + _BAND].astype(np.float64)
-            scaled[start : start + _BAND] = np.rint((band - low) * (255 / (high - low)))
-    return scaled
 
 
 def _to_mode(grey: GreyImage, output: OutputFormat) -> Image.Image:
@@ -254,12 +245,11 @@ def _save_options(output: OutputFormat, xmp: bytes) -> dict[str, Any]:
 
 
 def _common_levels(paths: Sequence[Path]) -> tuple[float, float]:
-    extrema: list[tuple[float, float]] = []
+    windows: list[tuple[float, float]] = []
     for path in paths:
         with opened(path) as image:
-            values = np.asarray(image)
-            extrema.append((float(values.min()), float(values.max())))
-    low, high = np.median(np.array(extrema), axis=0)
+            windows.append(robust_window(np.asarray(image)))
+    low, high = np.median(np.array(windows), axis=0)
     return float(low), float(high)
 
 

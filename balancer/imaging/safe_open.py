@@ -1,7 +1,8 @@
-"""The one way into an image file: through Pillow, within limits, so that no file can take all time or memory."""
+"""The way into an image file, within limits, so that no file can take all time or memory."""
 
 from __future__ import annotations
 
+import io
 import os
 import stat
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ MAX_BYTES = 1 << 29
 _MAX_READS = 200_000  # a file is read in pieces of kilobytes, or section by section
 _MAX_TOLD = 1 << 26  # bytes of all that is told beside the pixels
 _MAX_SCANS = 100  # passes of a progressive JPEG: encoders make a dozen
+_JPEG = b"\xff\xd8\xff"
 _PIXEL = 8  # bytes of one at most, before compression
 _READ = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)  # a pipe would wait for ever
 
@@ -35,17 +37,26 @@ def opened(path: Path, *, decode: bool = True) -> Iterator[ImageFile.ImageFile]:
     """
     try:
         with os.fdopen(open_plainly(path), "rb") as file:
-            budget = _Budget(file, path.name)
+            budget = Budget(_with_bearable_scans(file) if decode else file, path.name)
             with Image.open(budget, formats=CODECS) as image:  # type: ignore[arg-type]  # all that Pillow calls is there
                 require_size(image.width, image.height)
-                if decode and image.format in ("JPEG", "MPO"):
-                    require_scans(path.read_bytes())
                 budget.allow(image.width * image.height * _PIXEL)
                 yield image
     except ImageError:
         raise
     except Exception as error:  # Pillow's decoders raise anything on damaged files, AssertionError too
         raise unreadable(path, error) from error
+
+
+def _with_bearable_scans(file: BinaryIO) -> BinaryIO:
+    """The same file; a JPEG read once, into memory, since its passes are counted before it is decoded."""
+    beginning = file.read(len(_JPEG))
+    if beginning != _JPEG:
+        file.seek(0)
+        return file
+    content = beginning + file.read()
+    require_scans(content)
+    return io.BytesIO(content)
 
 
 def open_plainly(path: str | Path) -> int:
@@ -80,13 +91,13 @@ def require_scans(content: bytes) -> None:
 def unreadable(path: Path, error: BaseException) -> ImageError:
     """What is said of a file that cannot be read; it names no folder."""
     return ImageError(
-        needed="a PNG, JPEG, TIFF, BMP or WebP image that can be decoded",
+        needed="a PNG, JPEG, TIFF, BMP, WebP or DICOM image that can be decoded",
         found=f"{path.name}: {str(error).replace(str(path), path.name) or type(error).__name__}",
         next_step="repair the file or take it out of the collection, then run: balance scan DATA --deep",
     )
 
 
-class _Budget:
+class Budget:
     """A file that can be read so often and so much: millions of sections keep a reader busy, long ones fill memory."""
 
     def __init__(self, file: BinaryIO, name: str) -> None:

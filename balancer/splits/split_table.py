@@ -7,6 +7,7 @@ from pathlib import Path, PurePosixPath
 
 import pandas as pd
 
+from balancer.collection.pseudonyms import Pseudonyms
 from balancer.collection.scan import Collection
 from balancer.collection.walk import canonical_part
 from balancer.errors import SplitError, TableError
@@ -18,10 +19,11 @@ PATIENT_NAMES = ("patient", "patient_id", "patientid", "subject", "subject_id", 
 PART_NAMES = ("part", "split", "fold", "set", "subset", "partition")
 
 
-def read_parts(table: Path, collection: Collection) -> pd.Series:
+def read_parts(table: Path, collection: Collection, pseudonyms: Pseudonyms | None = None) -> pd.Series:
     """The part of each image of a collection, in its order, as a table says by file or by patient.
 
-    A file is named by its path below the collection, or by its name alone where only one is called so.
+    A file is named by its path below the collection, or by its name alone where only one is called so. A patient is
+    named as the collection's headers or tables do, or by the pseudonym that stands for it.
 
     Raises:
         SplitError: no table, a column missing, an unknown part, file or patient, an image without a part, a patient in
@@ -38,7 +40,7 @@ def read_parts(table: Path, collection: Collection) -> pd.Series:
         )
     named = _by_key(rows[key], _canonical(rows[part_column]))
     by_file = _column(rows, FILE_NAMES) is not None
-    parts = _of_files(named, collection) if by_file else _of_patients(named, collection)
+    parts = _of_files(named, collection) if by_file else _of_patients(named, collection, pseudonyms)
     _check(parts, collection)
     return parts
 
@@ -97,12 +99,15 @@ def _of_files(named: dict[str, str], collection: Collection) -> pd.Series:
     return parts
 
 
-def _of_patients(named: dict[str, str], collection: Collection) -> pd.Series:
+def _of_patients(named: dict[str, str], collection: Collection, pseudonyms: Pseudonyms | None) -> pd.Series:
     patients = collection.images["patient"]
-    unknown = sorted(set(named) - set(patients.dropna()))
+    known = set(patients.dropna())
+    if pseudonyms is not None:
+        named = {name if name in known else pseudonyms.of(name): part for name, part in named.items()}
+    unknown = set(named) - known
     if unknown:
         advice = "write the patients as balance scan --patient REGEX finds them, or use a column with files"
-        raise _wrong("patients of the collection", f"{len(unknown)} unknown names: {_some(unknown)}", advice)
+        raise _wrong("patients of the collection", f"{len(unknown)} unknown names", advice)
     return patients.map(named)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from balancer.errors import StateError, StateInUse
+from balancer.files import write_whole
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
 NAME = ".balance"
 LOCK, HOLDER = "lock", "lock.holder"
 """The file that is locked, and the number of the process that has locked it."""
+PSEUDONYM_KEY = "pseudonym.key"
+_KEY_BYTES = 32
 _PATIENCE = 10.0  # seconds
 
 
@@ -51,6 +55,25 @@ class State:
     def reports(self) -> Path:
         """Pictures and pages for people."""
         return self.folder / "reports"
+
+    def pseudonym_key(self) -> bytes:
+        """The key of the names that stand for patients' numbers; made when it is first asked for.
+
+        Raises:
+            StateError: there is none, and none can be written.
+        """
+        place = self.folder / PSEUDONYM_KEY
+        try:
+            if not place.is_file():
+                write_whole(place, secrets.token_bytes(_KEY_BYTES))
+                place.chmod(0o600)
+            return place.read_bytes()
+        except OSError as error:
+            raise StateError(
+                needed=f"a {NAME} folder that can be written, for the key of the patients' pseudonyms",
+                found=error.strerror or str(error),
+                next_step="see to its permissions, then: balance scan FOLDER",
+            ) from error
 
     def portable(self, path: Path) -> str:
         """A path relative to the working folder, so that both can move together; on another drive the whole path."""

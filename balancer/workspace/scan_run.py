@@ -14,7 +14,7 @@ from balancer.errors import TableError
 from balancer.progress import SILENT, Progress
 from balancer.store.state_dir import State, find_or_make_state, locked
 from balancer.text import printable
-from balancer.workspace.scan_source import columns_are_of_labels, scan_source
+from balancer.workspace.scan_source import columns_are_of_labels, preset_patient, scan_source
 from balancer.workspace.settings import ScanSettings
 from balancer.workspace.workspace import Workspace
 
@@ -54,6 +54,7 @@ def scan(workspace: Workspace, settings: ScanSettings, *, progress: Progress = S
     >>> result.imbalance.counts
     {'nodule': 3, 'normal': 5}
     """
+    from balancer.collection.pseudonyms import Pseudonyms
     from balancer.collection.scan import scan as scan_folder
     from balancer.collection.walk import require_folder
     from balancer.splits.split import training_counts
@@ -67,6 +68,7 @@ def scan(workspace: Workspace, settings: ScanSettings, *, progress: Progress = S
         reading = progress.start("Reading")
         where = scan_source(settings, earlier, progress)
         told = {"source": where.source, "options": where.options, "as_is": where.as_is}
+        told |= {"pseudonyms": Pseudonyms(state.pseudonym_key())}
         collection = scan_folder(settings.data, pattern, **told, known=earlier, table=table, progress=reading)  # type: ignore[arg-type]
         collection = _with_deep_findings(ledger, collection, earlier, settings.deep, progress)
         with ledger.atomic():
@@ -132,6 +134,8 @@ def _pattern(settings: ScanSettings, earlier: Collection | None, progress: Progr
     """The expression that finds patients: the given one, else that of the last scan."""
     if settings.patient is not None:
         return settings.patient or None
+    if settings.preset:
+        return preset_patient(settings)
     if earlier is None or not earlier.patient_pattern:
         return None
     quoted = shlex.quote(earlier.patient_pattern)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from balancer.collection.sources.options import SourceOptions
     from balancer.collection.sources.reading import Source
 
-_ANEW = ("labels", "pattern")
+_ANEW = ("preset", "labels", "pattern")
 """Options that begin a reading anew; the others change the one of the last scan."""
 OPTIONS = (
     *(*_ANEW, "columns", "on", "separator", "labels_in_columns", "uncertain", "rows", "map", "strip_prefix", "ignore"),
@@ -43,19 +43,25 @@ def scan_source(settings: ScanSettings, earlier: Collection | None, progress: Pr
     Raises:
         TableError: options that cannot be read.
     """
-    from balancer.collection.sources.made import dicom_headers, make_source
+    from balancer.collection.sources.made import make_source
 
     options = _options(settings, earlier, progress)
-    headers = dicom_headers(str(settings.data))
     as_is = bool(options.get("as_is"))
-    return ScanSource(make_source(_parsed(options), headers, as_is=as_is), options)
+    return ScanSource(make_source(_parsed(options), str(settings.data), as_is=as_is), options)
 
 
 def columns_are_of_labels(settings: ScanSettings, earlier: Collection | None) -> bool:
     """Whether `--columns` are those of the tables with the labels, and not of the table of patients."""
-    if settings.labels or settings.patients:
-        return bool(settings.labels)
+    if settings.labels or settings.preset or settings.patients:
+        return bool(settings.labels or settings.preset)
     return earlier is not None and earlier.source is not None and "labels" in earlier.source.options
+
+
+def preset_patient(settings: ScanSettings) -> str | None:
+    """The expression for patients of the preset that is named."""
+    from balancer.collection.presets import find_preset
+
+    return find_preset(settings.preset).patient if settings.preset else None
 
 
 def _options(settings: ScanSettings, earlier: Collection | None, progress: Progress) -> dict[str, Any]:
@@ -67,11 +73,24 @@ def _options(settings: ScanSettings, earlier: Collection | None, progress: Progr
         remembered = {}
     elif remembered and not given:
         progress.message(f"Labels as in the last scan: {_typed(remembered)} (--labels '' removes this)")
+    if settings.preset:
+        remembered = _of_preset(settings, given, progress)
     merged = _without_places({**remembered, **given})
     choice = given.keys() & {"target_label", "primary"}
     if len(choice) == 1:  # one takes the place of the other
         merged.pop("primary" if "target_label" in choice else "target_label", None)
     return merged
+
+
+def _of_preset(settings: ScanSettings, given: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
+    """The options of the named preset; says which of its files are not there."""
+    from balancer.collection.presets import find_preset
+
+    found, lacking = find_preset(settings.preset or "").options_in(settings.data, given.keys())
+    if lacking:
+        names = ", ".join(each.replace("|", " or ") for each in lacking)
+        progress.message(f"Note: --preset {settings.preset} would also read {names}, which is not there.")
+    return found
 
 
 def _without_places(options: dict[str, Any]) -> dict[str, Any]:
@@ -90,6 +109,8 @@ def _typed(options: Mapping[str, Any]) -> str:
     words = []
     for name, value in options.items():
         texts = value if isinstance(value, list) else [value]
+        if "preset" in options and name != "preset" and name not in ("target_label", "primary", "as_is"):
+            continue  # it is part of the preset
         if name == "labels":
             texts = [Path(each).name for each in texts]
         words += [f"--{name.replace('_', '-')}" + ("" if each is True else f" '{each}'") for each in texts]

@@ -26,6 +26,7 @@ class ScanSettings(Settings):
     )
     patient: str | None = option(None, "Regular expression that finds the patient in a file name.")
     patients: str | None = option(None, "Table (CSV, TSV) of files or patients with sex, age and view.")
+    preset: str | None = option(None, "Known layout, such as nih (balance presets lists them), or a file of your own.")
     labels: tuple[str, ...] = option(
         (), "Table with the labels (CSV, TSV, XLSX, Parquet, gz). May be repeated: the tables are joined."
     )

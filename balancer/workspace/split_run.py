@@ -92,6 +92,7 @@ def split(
 
 def _wanted(session: Session, settings: SplitSettings, shares: Shares) -> Split:
     """The split that the settings ask for."""
+    from balancer.collection.pseudonyms import Pseudonyms
     from balancer.splits.groups import Groups
     from balancer.splits.split import Shares, Split, complete_split, draw_split, draw_validation
     from balancer.splits.split_table import read_parts
@@ -105,7 +106,7 @@ def _wanted(session: Session, settings: SplitSettings, shares: Shares) -> Split:
             next_step="leave these options out, or put all class folders into one folder, then: balance scan FOLDER",
         )
     if settings.splits is not None:
-        parts = read_parts(settings.splits, collection)
+        parts = read_parts(settings.splits, collection, Pseudonyms(session.state.pseudonym_key()))
         return complete_split(Groups.of(collection), parts, "file", seed, None, shares.folds)
     if collection.has_parts and settings.val is not None:
         return draw_validation(collection, shares.val, seed, shares.folds)

@@ -14,6 +14,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from tests.support.dicom_files import content_of, deep, header, jpeg_in_dicom
+
 SIDE = 48
 GREY = np.random.default_rng(0).integers(0, 255, (SIDE, SIDE), np.uint8)
 CODECS = {"png": "PNG", "jpg": "JPEG", "tif": "TIFF", "bmp": "BMP", "webp": "WEBP"}
@@ -32,6 +34,7 @@ def hostile_files(every: int = 24) -> Iterator[tuple[str, bytes]]:
     for suffix, codec in CODECS.items():
         yield from _truncated(suffix, saved(Image.fromarray(GREY), codec))
         yield from _flipped(suffix, saved(Image.fromarray(GREY), codec), every)
+    yield from _dicoms(every)
     yield from _wrong_names()
     yield from _pngs()
     yield from _jpegs()
@@ -134,6 +137,38 @@ def _flipped(suffix: str, whole: bytes, every: int) -> Iterator[tuple[str, bytes
     """One byte of the structure is another."""
     for at in range(0, min(len(whole), 600), every):
         yield f"flip-{at}.{suffix}", whole[:at] + bytes([whole[at] ^ 0xFF]) + whole[at + 1 :]
+
+
+def _dicoms(every: int) -> Iterator[tuple[str, bytes]]:
+    """Plain and packed files, cut and turned; pixels larger than the header says; sequences in sequences."""
+    from pydicom.uid import JPEG2000Lossless, JPEGLSLossless, RLELossless
+
+    plain = header(deep(GREY), WindowCenter=2048, WindowWidth=4096)
+    packed = {"plain": plain, "jpeg": jpeg_in_dicom(GREY)}
+    for name, syntax in {"j2k": JPEG2000Lossless, "jls": JPEGLSLossless, "rle": RLELossless}.items():
+        packed[name] = header(deep(GREY))
+        packed[name].compress(syntax)
+    for name, made in packed.items():
+        whole = content_of(made)
+        for at in (8, 131, 140, 300, 600, len(whole) - 700, len(whole) - 1):
+            yield f"{name}-cut-{at}.dcm", whole[:at]
+        for at in range(132, len(whole), max(every // 3, len(whole) // (2400 // every))):
+            yield f"{name}-flip-{at}.dcm", whole[:at] + bytes([whole[at] ^ 0xFF]) + whole[at + 1 :]
+    whole = content_of(plain)
+    yield "giant.dcm", content_of(header(deep(GREY), Rows=65535, Columns=65535))
+    yield "frames.dcm", content_of(header(deep(GREY), NumberOfFrames=2_000_000_000))
+    yield "minus.dcm", content_of(header(deep(GREY), NumberOfFrames=-1))
+    yield "samples.dcm", content_of(header(deep(GREY), SamplesPerPixel=3, PlanarConfiguration=1))
+    yield "no-window.dcm", content_of(header(deep(GREY), WindowCenter=["1"] * 4000, WindowWidth=["0"] * 4000))
+    yield "slope.dcm", content_of(header(deep(GREY), RescaleSlope="1E300", RescaleIntercept="-1E300"))
+    stream = saved(Image.new("L", (12_000, 12_000)), "JPEG")
+    yield "large-stream.dcm", content_of(jpeg_in_dicom(GREY, stream))
+    item, end = b"\xfe\xff\x00\xe0\xff\xff\xff\xff", b"\x08\x00\x40\x11SQ\0\0\xff\xff\xff\xff"
+    at = whole.index(b"\x10\x00\x10\x00PN")
+    yield "nested.dcm", whole[:at] + (end + item) * 20_000 + whole[at:]
+    yield "million.dcm", whole[:at] + b"\x09\x00\x10\x00LO\0\0" * 2_000_000 + whole[at:]
+    yield "longest.dcm", whole[:at] + b"\x09\x00\x10\x00OB\0\0\xfe\xff\xff\xff" + whole[at:]
+    yield "bare", whole[whole.index(b"\x08\x00\x05\x00") if b"\x08\x00\x05\x00" in whole else 132 :]
 
 
 def _wrong_names() -> Iterator[tuple[str, bytes]]:

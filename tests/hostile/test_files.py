@@ -18,6 +18,7 @@ from balancer.imaging.safe_open import MAX_PIXELS, opened
 from tests.hostile.files import CODECS, GREY, hostile_files, huge_files, png, saved, special_files
 from tests.hostile.reading import BYTES
 from tests.support.cli_process import apart, run
+from tests.support.dicom_files import content_of, deep, header, jpeg_in_dicom
 from tests.support.tiny_models import write_xrays
 
 ROOT = Path(__file__).parents[2]
@@ -100,6 +101,7 @@ def test_what_is_no_plain_file_is_set_aside(tmp_path):
 
 
 SOUND = {suffix: saved(Image.fromarray(GREY), codec) for suffix, codec in CODECS.items()}
+SOUND |= {"dcm": content_of(header(deep(GREY))), "jpeg.dcm": content_of(jpeg_in_dicom(GREY))}
 
 
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -162,6 +162,14 @@ def _wrong_extension(root: Path) -> None:
     path.rename(path.with_suffix(".jpg"))
 
 
+def _turned(root: Path) -> None:
+    path = first(root, "train", "normal")
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    with Image.open(path) as image:
+        image.save(path, exif=exif)
+
+
 def _several_frames(root: Path) -> None:
     path = first(root, "train", "normal")
     with Image.open(path) as image:
@@ -196,6 +204,11 @@ def write_table(root: Path, **changes: str) -> None:
     patients = [path.name.partition("-")[0] for path in every(root, "*")]
     lines = [changes.get(patient, f"{patient},{'FM'[number % 2]},40,PA") for number, patient in enumerate(patients)]
     table_of(root).write_text("\n".join(["patient,sex,age,view", *filter(None, lines)]) + "\n")
+
+
+def _inverted(root: Path) -> None:
+    for path in every(root, "normal")[:2]:
+        Image.fromarray(255 - np.asarray(Image.open(path))).save(path)
 
 
 def _patient(root: Path) -> str:
@@ -235,6 +248,7 @@ PLANTS: dict[str, Callable[[Path], None]] = {
     "shortcut": _shortcut,
     "unreadable": _empty,
     "clipped-by-loaders": _clipped,
+    "turned-by-exif": _turned,
     "named-like-a-part": _named_like_a_part,
     "alike-class-names": _alike_names,
     "hidden-folder": _hidden,
@@ -251,6 +265,7 @@ PLANTS: dict[str, Callable[[Path], None]] = {
     "duplicate": _duplicate,
     "near-duplicate": _near_duplicate,
     "blank": _blank,
+    "inverted": _inverted,
     "wrong-extension": _wrong_extension,
     "several-frames": _several_frames,
     "ignored-folder": _ignored_folder,

@@ -31,6 +31,7 @@ from balancer.collection.sources.rows import Rows, label_column, missing, read_r
 from balancer.collection.sources.split_lists import parts_of
 from balancer.collection.walk import Listing
 from balancer.errors import TableError
+from balancer.text import shape_of
 
 _NAMED = 3
 _MOST_LABELS = 500
@@ -219,7 +220,8 @@ def _known(texts: Texts) -> Texts:
 def _require_some(rows: Rows, match: Match, listing: Listing, entries: Texts) -> None:
     if match.found:
         return
-    named = ", ".join(repr(text) for text in pd.unique(entries)[:_NAMED])
+    shown = shape_of if match.how.startswith("DICOM") else str
+    named = ", ".join(repr(shown(text)) for text in pd.unique(entries)[:_NAMED])
     here = ", ".join(repr(path) for path in listing.paths[:_NAMED])
     raise TableError(
         needed=f"a column of {rows.name} that names the files of {listing.root.name}",
@@ -287,8 +289,9 @@ def _findings(
         message = f"the table's file names do not tell {len(ambiguous)} images apart; they are not read"
         yield Finding("table-ambiguous", _paths(ambiguous), message, "write paths into the column, such as a/b.png")
     if len(without):
-        some = ", ".join(repr(text) for text in without[:_NAMED])
-        message = f"{len(without)} files that the table names are not there, {some} for instance"
+        of_headers = match.how.startswith("DICOM")  # numbers of studies are no file names: they stay in the table
+        some = "" if of_headers else f", {', '.join(repr(text) for text in without[:_NAMED])} for instance"
+        message = f"{len(without)} files that the table names are not there{some}"
         yield Finding("rows-without-file", (), message, "fetch them, or leave it so: such rows count nowhere")
     if found.differ.any():
         paths = [path for path, wrong in zip(listing.paths, found.differ.tolist(), strict=True) if wrong]

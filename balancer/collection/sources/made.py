@@ -2,42 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import PurePosixPath
-
-import numpy as np
 
 from balancer.collection.findings import Finding
 from balancer.collection.sources.choice import Choice
+from balancer.collection.sources.dicom_headers import DicomHeaders, WithHeaders
 from balancer.collection.sources.folders import Folders
-from balancer.collection.sources.labelled_table import Headers, Tables, is_beside
-from balancer.collection.sources.marks import Texts
+from balancer.collection.sources.labelled_table import Tables, is_beside
 from balancer.collection.sources.options import SourceOptions
 from balancer.collection.sources.path_pattern import PathPattern
 from balancer.collection.sources.reading import Reading, Source
 from balancer.collection.sources.split_lists import SplitLists
 from balancer.collection.walk import Listing
-from balancer.errors import ImageError
-
-
-def dicom_headers(listing_root: str) -> Headers:
-    """What headers below a root tell."""
-
-    def read(paths: Sequence[str], keywords: Sequence[str]) -> Mapping[str, Texts]:
-        read_header = import_module("balancer.imaging.dicom").read_header
-        columns: dict[str, Texts] = {keyword: np.full(len(paths), None, object) for keyword in keywords}
-        for place, path in enumerate(paths):
-            try:
-                told = read_header(f"{listing_root}/{path}")
-            except ImageError:
-                continue
-            for keyword, values in columns.items():
-                values[place] = str(told[keyword]).strip() or None if keyword in told else None
-        return columns
-
-    return read
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,16 +35,18 @@ class Ignoring:
         return reading if not out else reading.with_ignored(counts, found)
 
 
-def make_source(options: SourceOptions, headers: Headers, *, as_is: bool = False) -> Source:
-    """The source that options name.
+def make_source(options: SourceOptions, root: str, *, as_is: bool = False) -> Source:
+    """The source that options name, for files below `root`.
 
-    >>> type(make_source(SourceOptions(pattern="(?P<label>.)"), dict).source.source).__name__
+    >>> type(make_source(SourceOptions(pattern="(?P<label>.)"), "xrays").source.source.source).__name__
     'PathPattern'
     """
+    headers = DicomHeaders(root)
     tables = Tables(options, headers, as_is) if options.labels else None
     source: Source = Folders() if tables is None else tables
     if options.pattern:
         source = PathPattern(options.pattern, source, tables, tuple((options.mapped or {}).items()))
     if options.split_lists:
         source = SplitLists(source, options.split_lists, options.strip_prefix)
-    return Ignoring(Choice(source, options.target_label, options.primary), options.ignore)
+    chosen = Choice(source, options.target_label, options.primary)
+    return Ignoring(WithHeaders(chosen, headers), options.ignore)

@@ -54,14 +54,16 @@ def match_files(entries: Texts, paths: Sequence[str], strip_prefix: str | None =
         ways.append(_strictest(list(_folders(clean, paths) if key is None else _levels(clean, paths, how, key))))
         if ways[-1].found and ways[-1].found >= wanted:
             break
-    best = max((match.found for match in ways), default=0)
+    best = max(match.found for match in ways)
+    if not best:
+        return Match(np.full(len(entries), -1), np.full(len(paths), -1), 0, "", np.zeros(len(paths), bool))
     return next(match for match in ways if match.found >= _ENOUGH * best)
 
 
 def _strictest(levels: Sequence[Match]) -> Match:
     """The first that finds nearly as many files as any."""
-    best = max(match.found for match in levels)
-    return next(match for match in levels if match.found >= _ENOUGH * best)
+    best = max((match.found for match in levels), default=0)
+    return next((match for match in levels if match.found >= _ENOUGH * best), _NOTHING)
 
 
 def match_keys(entries: Texts, values: Texts, how: str) -> Match:
@@ -163,6 +165,7 @@ def _of_folders(match: Match, entry_codes: Places, folder_codes: Places, folders
     return Match(np.where(wrong[rows], -1, rows), np.where(ambiguous, -1, files), match.keys, match.how, ambiguous)
 
 
+_NOTHING = Match(np.zeros(0, np.int64), np.zeros(0, np.int64), 0, "", np.zeros(0, bool))
 _WAYS: tuple[tuple[str, Callable[[str], str] | None], ...] = (
     ("file name", lambda text: text),
     ("stem", lambda text: _EXTENSION.sub("", text)),

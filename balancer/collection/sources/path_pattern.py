@@ -16,6 +16,8 @@ from balancer.collection.sources.split_lists import parts_of
 from balancer.collection.walk import Listing
 from balancer.errors import CollectionError
 
+THE_PATH = "the path"
+"""Where a pattern read what it tells."""
 _NAMED = 3
 
 
@@ -97,7 +99,7 @@ def _with_groups(reading: Reading, expression: re.Pattern[str]) -> Reading:
         everything = np.ones(len(paths), bool)
         parts, about = parts_of(told.pop("split"), everything, reading.listing)
         findings = (*findings, *about)
-    facts, columns = {**reading.facts, **told}, {**reading.columns, **dict.fromkeys(names, "the path")}
+    facts, columns = {**reading.facts, **told}, {**reading.columns, **dict.fromkeys(names, THE_PATH)}
     return replace(reading, parts=parts, facts=facts, findings=findings, columns=columns)
 
 

@@ -25,6 +25,11 @@ FINDINGS = (
     "uncertain-labels",
     "table-ambiguous",
     "table-contradiction",
+    "no-pixels",
+    "derived-image",
+    "polarity-contradiction",
+    "burned-in",
+    "dicom-patient",
 )
 """The kinds of finding that a source makes of folders and tables, not of what is in the images."""
 Places = npt.NDArray[np.int64]

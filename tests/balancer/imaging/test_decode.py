@@ -1,4 +1,5 @@
 import io
+import sys
 import warnings
 
 import numpy as np
@@ -26,6 +27,21 @@ def save(path, image, **options):
     return path
 
 
+def test_a_jpeg_is_opened_once_and_what_is_decoded_is_what_was_checked(tmp_path):
+    """So a file that is exchanged meanwhile cannot escape the check of its passes."""
+    path = save(tmp_path / "a.jpg", Image.fromarray(RAMP))
+    opened, noting = [], [True]
+
+    def note(event, arguments):
+        if noting and event == "open" and str(arguments[0]) == str(path):
+            opened.append(arguments)
+
+    sys.addaudithook(note)
+    read_grey(path)
+    noting.clear()
+    assert len(opened) == 1
+
+
 @pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "LA", "P"])
 def test_grey_content_survives_any_8_bit_mode(tmp_path, mode):
     path = save(tmp_path / "a.png", Image.fromarray(RAMP).convert(mode))
@@ -38,6 +54,27 @@ def test_16_bits_are_rescaled_not_clipped(tmp_path, top):
     path = save(tmp_path / "deep.png", Image.fromarray(deep))
     assert read_header(path) == Header("PNG", "I;16", 16, 256, 8)
     assert np.abs(read_grey(path).astype(int) - RAMP).max() <= 1
+
+
+def ramp_of_12_bits(side=64):
+    return np.arange(side * side, dtype=np.uint16).reshape(side, side)
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+@pytest.mark.parametrize("corner", ["white", "black"])
+def test_a_burnt_in_letter_leaves_the_image_its_grey_levels(tmp_path, suffix, corner):
+    deep = ramp_of_12_bits() + np.uint16(2000)
+    deep[:2, :2] = 65535 if corner == "white" else 0
+    grey = read_grey(save(tmp_path / f"deep.{suffix}", Image.fromarray(deep)))
+    assert len(np.unique(grey)) >= 240
+    assert 110 < np.median(grey) < 145
+    assert (grey[:2, :2] == (255 if corner == "white" else 0)).all()
+
+
+def test_what_is_nearly_empty_keeps_what_is_in_it(tmp_path):
+    deep = np.zeros((64, 64), np.uint16)
+    deep[10, 10:14] = 900
+    assert np.unique(read_grey(save(tmp_path / "deep.png", Image.fromarray(deep)))).tolist() == [0, 255]
 
 
 def test_16_bit_colour_is_told_by_its_header(tmp_path):
@@ -150,7 +187,7 @@ def test_no_size_is_common_when_none_holds_a_half(tmp_path):
 
 
 def test_extensions_cover_the_codecs():
-    assert set(EXTENSIONS.values()) == {"PNG", "JPEG", "TIFF", "BMP", "WEBP"}
+    assert set(EXTENSIONS.values()) == {"PNG", "JPEG", "TIFF", "BMP", "WEBP", "DICOM"}
 
 
 def test_reading_raises_no_warning(tmp_path):

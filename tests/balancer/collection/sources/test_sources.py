@@ -2,7 +2,6 @@
 
 import json
 
-import numpy as np
 import pytest
 
 from balancer.collection.scan import scan
@@ -12,17 +11,14 @@ from balancer.collection.sources.marks import counts_by_name
 from balancer.collection.sources.options import SourceOptions, parse_roles
 from balancer.collection.walk import list_files
 from balancer.errors import CollectionError, TableError
+from tests.support.dicom_files import write_dicom
 from tests.support.layouts import archive, bones, draw, masked, studies, write_table
 
 BONES = r"(?P<split>train|valid)/(?P<region>XR_\w+)/(?P<patient>patient\d+)/study\d_(?P<label>positive|negative)/"
 
 
-def no_headers(paths, keywords):
-    raise AssertionError("no header is to be read")
-
-
-def read(root, headers=no_headers, patient=None, as_is=False, **options):
-    source = make_source(SourceOptions(**options), headers, as_is=as_is)
+def read(root, patient=None, as_is=False, **options):
+    source = make_source(SourceOptions(**options), str(root), as_is=as_is)
     return scan(
         root, patient, source=source, options={name: str(value) for name, value in options.items()}, as_is=as_is
     )
@@ -148,7 +144,7 @@ def test_a_part_of_the_files_is_not_taken_for_others(tmp_path):
     root = studies(tmp_path / "x")
     for path in list((root / "train").rglob("*.png"))[1:]:
         path.unlink()
-    source = make_source(SourceOptions(labels=(root / "train.csv",), labels_in_columns=COLUMNS), no_headers)
+    source = make_source(SourceOptions(labels=(root / "train.csv",), labels_in_columns=COLUMNS), str(root))
     told = source.read(list_files(root))
     assert [path.split("/")[0] for path in told.listing.paths] == ["train"]
     assert dict(told.ignored) == {"unlabelled": 6, "rows_without_file": 5}
@@ -189,7 +185,7 @@ def test_several_rows_of_a_file_are_joined_by_a_rule(tmp_path, rule, counts):
         draw(tmp_path / "x" / f"{name}.png")
     table = write_table(tmp_path / "readers.csv", READERS)
     options = SourceOptions(labels=(table,), labels_in_columns=("mass", "normal"), rows=rule)
-    assert counts_by_name(make_source(options, no_headers).read(list_files(tmp_path / "x")).labels) == counts
+    assert counts_by_name(make_source(options, str(tmp_path / "x")).read(list_files(tmp_path / "x")).labels) == counts
 
 
 def test_rows_that_differ_need_a_rule(tmp_path):
@@ -242,17 +238,12 @@ def test_lists_in_cells(tmp_path):
 
 
 def test_a_column_joined_to_the_headers_keeps_its_zeros(tmp_path):
-    for number in range(4):
-        draw(tmp_path / "x" / f"{number}.png")
+    for number, accession in enumerate(["00041", "00041", "041", ""]):
+        write_dicom(tmp_path / "x" / f"{number}.dcm", AccessionNumber=accession)
     rows = [["AccessionNumber", "label"], ["00041", "mass"], ["041", "normal"], ["7", "mass"]]
     table = write_table(tmp_path / "t.csv", rows)
-
-    def headers(paths, keywords):
-        numbers = {"0.png": "00041", "1.png": "00041", "2.png": "041"}
-        return {keyword: np.array([numbers.get(path) for path in paths], object) for keyword in keywords}
-
     columns = {"file": ("dicom:AccessionNumber",), "label": ("label",)}
-    found = read(tmp_path / "x", headers, labels=(table,), columns=columns)
+    found = read(tmp_path / "x", labels=(table,), columns=columns)
     assert found.images["label"].tolist() == ["mass", "mass", "normal"]
     assert found.source.ignored == {"unlabelled": 1, "rows_without_file": 1}
 
