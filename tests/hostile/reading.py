@@ -23,6 +23,8 @@ READERS = ("header", "look", "grey", "marks")
 
 def main() -> None:
     """Read all files that are named on the command line, or on stdin one a line."""
+    import pydicom.pixels.decoders
+    import pydicom.pixels.utils  # noqa: F401  # what reading a DICOM file would load
 
     import balancer.dataset.xmp
     import balancer.imaging.reduced_decode  # noqa: F401  # what a scan has loaded when it begins
