@@ -102,7 +102,7 @@ def test_what_a_family_gives_is_checked(tmp_path, site, weights, found):
 
 
 def test_what_cannot_be_opened_is_a_message(tmp_path, site):
-    with pytest.raises(ModelError, match=r"installed families: .*odd, vae"):
+    with pytest.raises(ModelError, match=r"installed plug-ins: .*odd, vae"):
         open_family("gan:x", "cpu", tmp_path)
     with pytest.raises(ModelError, match="weights that the plug-in vae can open"):
         open_family("vae:nowhere", "cpu", tmp_path)

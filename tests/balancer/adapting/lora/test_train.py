@@ -212,7 +212,7 @@ def test_a_holdout_loss_that_turns_ends_it_and_the_best_is_kept(material, base, 
     card = json.loads((made / "card.json").read_text())
     assert card["training"]["steps"] == 4
     assert card["kept"] == {"step": 2, "holdout_loss": pytest.approx(1.0)}
-    assert card["ended"] == "stopped there: the holdout loss has not fallen since step 2"
+    assert card["ended"] == "stopped: the generator holdout loss has not improved since step 2"
     assert any(line.startswith("Kept: the averaged weights after step 2") for line in said)
 
 
@@ -220,7 +220,7 @@ def test_a_loss_that_never_fell_is_a_warning():
     looks = [Look(0, 0, 1.0), Look(1, 4, 1.5)]
     assert "1.0000 (1.5000)" in verdict(looks, looks[1], "over")
     looks = [Look(0, 0, 1.0), Look(1, 4, 0.5)]
-    assert "Holdout loss 1.0000 before, 0.5000 there" in verdict(looks, looks[1], "over")
+    assert "holdout loss 1.0000 before, 0.5000 there" in verdict(looks, looks[1], "over")
 
 
 def test_the_watch_sees_samples_and_training_images_and_can_stop(material, base, tmp_path):
@@ -232,7 +232,7 @@ def test_the_watch_sees_samples_and_training_images_and_can_stop(material, base,
 
     card = json.loads((train_lora(material, base, QUICK, tmp_path / "mine", watch) / "card.json").read_text())
     assert seen_by == [({"normal": 1, "nodule": 1}, (11, 64, 64), ["nodule"] * 3 + ["normal"] * 8)]
-    assert card["ended"] == "stopped there: it copies"
+    assert card["ended"] == "stopped: it copies"
     assert card["looks"][-1]["figures"] == {"copies": 1.0}
 
 
