@@ -130,7 +130,7 @@ def sentence(label: str, found: Fidelity | None) -> str:
 
 
 def report(found: Quality) -> dict[str, Any]:
-    """Everything, for a program."""
+    """Metrics of each class, with a sentence each, as JSON-compatible fields."""
     return {
         "embedding": found.space,
         "patients_known": found.patients_known,

@@ -68,7 +68,7 @@ class HeadedNetwork(nn.Module):
         raise NotImplementedError
 
     def forward(self, images: Tensor) -> Tensor:
-        """(N, C) logits."""
+        """Compute logits of shape (N, C)."""
         logits: Tensor = self.head(self.body(images))
         return logits
 

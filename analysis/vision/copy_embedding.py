@@ -63,7 +63,7 @@ class Embedding:
         return self.describe(greys)[0]
 
     def describe(self, greys: Greys) -> tuple[Vectors, Vectors]:
-        """The same, and the features that they are made of, shape (N, 256): a classifier learns better from these."""
+        """The embeddings, and the features before the projection, shape (N, 256), which suit classifiers better."""
         found: tuple[list[Vectors], list[Vectors]] = ([], [])
         for start in range(0, len(greys), _CHUNK):
             some = greys[start : start + _CHUNK]

@@ -133,7 +133,7 @@ def merge(
 
 
 def _with_pixels(accepted: Sequence[tuple[Candidate, Verdict]]) -> list[tuple[Candidate, Verdict]]:
-    """The same, with hashes of grey values where none was taken when the image was made."""
+    """The accepted images, with hashes of grey values added where they are missing."""
 
     def complete(each: tuple[Candidate, Verdict]) -> tuple[Candidate, Verdict]:
         candidate, verdict = each

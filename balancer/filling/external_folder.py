@@ -36,7 +36,7 @@ class ExternalFile:
 
 @dataclass(frozen=True, slots=True)
 class DecodedFile:
-    """The same once it was read: hash of its bytes and of its grey values, its size (width, height) in pixels.
+    """A decoded external image: hash of its bytes and of its grey values, its size (width, height) in pixels.
 
     What it says of itself: `composite`, that it was made from a real image; `job_id`, that balance made it. `fault`
     is why it could not be read.

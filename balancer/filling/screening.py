@@ -152,7 +152,7 @@ class LabelRecords:
     kept: Mapping[str, Sequence[ReviewRecord]] = field(default_factory=dict)
 
     def with_judged(self, judged: Iterable[Judged]) -> LabelRecords:
-        """The same after more was judged, in order of the ids as the database gives them."""
+        """The records with more verdicts added, ordered by id as in the database."""
         known = {**self.judged, **{each[0].id: each for each in judged}}
         return LabelRecords({key: known[key] for key in sorted(known)}, self.judges, self.kept)
 

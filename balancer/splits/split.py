@@ -25,7 +25,7 @@ PARTS = ("train", "holdout", "val", "test")
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """Where each image belongs.
+    """The split of each image, and where it comes from.
 
     `parts` maps an image's path to train, holdout, val or test. Holdout images are training images in the balanced
     folder, but nothing that makes synthetic images learns from them: they are what it can be measured by. `origin`

@@ -39,7 +39,7 @@ class AdaptResult:
         return self.folder / "samples.png"
 
     def to_json(self) -> dict[str, Any]:
-        """The result, for programs."""
+        """The folder and files of the trained model as JSON-compatible fields."""
         return {"name": self.folder.name, "was_there": self.was_there}
 
 

@@ -51,7 +51,7 @@ class FillRequest:
 
 @dataclass(frozen=True, slots=True)
 class FillSetup:
-    """What it is made with. `stamps` are what the dataset card must say of it."""
+    """The recipe and the generator of a fill. `stamps` are statements that the dataset card must contain."""
 
     recipe: Recipe
     make_generator: Callable[[], ImageGenerator]

@@ -58,7 +58,7 @@ class PromptsCheck:
         return sum(each.severity == "error" for each in self.complaints)
 
     def to_json(self) -> dict[str, Any]:
-        """The complaints, for programs."""
+        """The complaints as JSON-compatible fields."""
         return {
             "classes": self.classes,
             "tokens": self.tokens,
@@ -182,7 +182,7 @@ def require_sound_wording(
 
 
 def complaint_line(complaint: Complaint) -> str:
-    """One complaint in words."""
+    """One complaint as a line: level, rule, place, and how to correct it."""
     return printable(f"{complaint.where}: {complaint.kind}: {complaint.message} ({complaint.text}). {complaint.fix}")
 
 

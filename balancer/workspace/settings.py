@@ -327,7 +327,7 @@ class VerifySettings(Settings):
 
 @dataclass(frozen=True, slots=True)
 class ExplainSettings(Settings):
-    """Which image is explained."""
+    """The image file to explain."""
 
     file: Path = option(help="An image in a balanced folder, or copied from one.")
 

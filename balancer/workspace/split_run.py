@@ -48,7 +48,7 @@ class SplitResult:
         return found
 
     def to_json(self) -> dict[str, Any]:
-        """The split, for programs."""
+        """The split as JSON-compatible fields: origin, seed, folds, and counts of each class."""
         split = self.split
         return {
             "origin": split.origin,

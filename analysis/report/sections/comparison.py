@@ -259,7 +259,7 @@ def _reliability(results: Results) -> list[Block]:
 
 
 def _unlike(series: Sequence[int]) -> Sequence[int]:
-    """The same, unless two are alike."""
+    """The series numbers, replaced by 0, 1, 2, ... where two of them are equal."""
     return series if len(set(series)) == len(series) else range(len(series))
 
 

@@ -1,4 +1,4 @@
-"""The base at work: its networks with the new layers, on one device, and what they predict."""
+"""The base model on one device: its networks with the new LoRA layers, and their predictions."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def lay_out(checkpoint: Checkpoint, settings: LoraSettings, machine: Machine) ->
 
 
 def adapting_machine(machine: Machine) -> Machine:
-    """The same device as adapters are learnt on it: bfloat16 on a GPU that has it, else float32."""
+    """The device in the precision that adapters are trained in: bfloat16 on a GPU that has it, else float32."""
     return Machine(machine.device, machine.bfloat16 and machine.device.type == "cuda")
 
 

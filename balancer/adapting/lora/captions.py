@@ -96,7 +96,7 @@ class Readers:
 
     @classmethod
     def of(cls, pipe: Any) -> Readers:
-        """Those of a pipeline."""
+        """The text encoders of a loaded pipeline, with their tokenizers."""
         pairs = [(getattr(pipe, f"tokenizer{end}", None), getattr(pipe, f"text_encoder{end}", None)) for end in _ENDS]
         found = [(tokenizer, encoder) for tokenizer, encoder in pairs if encoder is not None]
         return cls(tuple(each for each, _ in found), tuple(each for _, each in found))

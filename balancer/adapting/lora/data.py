@@ -31,7 +31,7 @@ class Material:
         return [self.attributes.get(sample.path, Attributes()) for sample in samples]
 
     def prepared(self) -> tuple[Material, list[str]]:
-        """The same in a fixed order, without classes of a single image, and the labels of those.
+        """Return the samples in a fixed order without classes of a single image, and the labels of these classes.
 
         From one image nothing but a copy of it can be learnt.
 

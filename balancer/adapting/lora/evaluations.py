@@ -30,7 +30,7 @@ class Look:
     seconds: float = 0.0
 
     def to_json(self) -> dict[str, Any]:
-        """The fields by name."""
+        """The evaluation as JSON-compatible fields, by name."""
         return asdict(self)
 
 
@@ -49,7 +49,7 @@ class Diary:
         sync_path(self.folder)
 
     def read(self) -> list[Look]:
-        """All looks, in order."""
+        """Read all evaluations of the training, in order of their steps."""
         return list(self._read())
 
     def forget_after(self, step: int) -> None:

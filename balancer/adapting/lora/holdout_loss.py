@@ -41,7 +41,7 @@ class HoldoutLoss:
     classes: Mapping[str, ClassLoss]
 
     def to_json(self) -> dict[str, Any]:
-        """The fields by name."""
+        """The loss as JSON-compatible fields, by name."""
         return asdict(self)
 
 

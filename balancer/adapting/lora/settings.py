@@ -16,7 +16,7 @@ MACHINE_FIELDS = ("minutes", "device", "checkpoint_every_seconds")
 
 @dataclass(frozen=True, slots=True)
 class LoraSettings:
-    """Everything about one adapter.
+    """How one LoRA adapter is trained: rank, learning rate, batch size, steps and time limit.
 
     Pictures are `size` x `size` pixels, by default as the base was trained. `steps` counts the optimiser's steps,
     `minutes` the time on the clock, all of it; neither means 30 minutes. `batch_size` images make a step, by default

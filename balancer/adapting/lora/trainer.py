@@ -84,7 +84,7 @@ class Lesson:
         return self.deck.used_up(step)
 
     def learner(self) -> train_loop.Learner:
-        """What steps and averages."""
+        """The optimiser step, and the moving average of the weights."""
         made = train_loop.Learner(
             self.desk.layers.weights, self.draw, self.loss, self.settings.learning_rate, self.settings.average_decay
         )
@@ -267,7 +267,7 @@ def _words(book: Book, desk: Desk, work: Path, progress: Progress) -> tuple[Tens
 
 
 def _cells(desk: Desk) -> int:
-    """Numbers in one latent."""
+    """How many numbers one latent has: channels x height x width."""
     factor = desk.generator.pipe.vae_scale_factor
     channels: Any = desk.generator.pipe.vae.config.latent_channels
     return int(channels * (desk.config.width // factor) ** 2)

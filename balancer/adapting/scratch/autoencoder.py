@@ -64,7 +64,7 @@ def _through_tiny(model: Any, batch: Tensor, noise: Tensor) -> tuple[Tensor, Ten
 
 
 def _through_kl(model: Any, batch: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
-    """The same for a distribution of latents (Kingma and Welling 2014), its divergence a mean over their numbers."""
+    """The loss with a distribution of latents (Kingma and Welling 2014); its divergence is a mean over numbers."""
     found = model.encode(batch).latent_dist
     divergence = found.kl().mean() / found.mean[0].numel()
     return model.decode(found.mean + found.std * noise).sample, KL_WEIGHT * divergence

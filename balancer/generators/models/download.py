@@ -37,7 +37,7 @@ class Remote:
 
     @property
     def size(self) -> int:
-        """Of all files, in bytes."""
+        """The size of all files together, in bytes."""
         return sum(size for size, _ in self.files.values())
 
 
