@@ -231,7 +231,7 @@ def screen_and_record(
         new = [None if stay else verdict for stay, verdict in zip(stays, verdicts, strict=True)]
         with ledger.atomic():
             ledger.add_candidates(collection, zip(batch, new, strict=True), name_of(screen))
-            ledger.take_up(collection, (each for candidate in batch for each in records.unreplayed(candidate)))
+            ledger.replay(collection, (each for candidate in batch for each in records.unreplayed(candidate)))
     found = [person or verdict for person, verdict in zip(persons, verdicts, strict=True)]
     return list(zip(batch, found, strict=True))
 

@@ -39,7 +39,7 @@ _LOADED = (".lora_A.balance", ".lora_embedding_A.balance")
 
 
 @dataclass(frozen=True, slots=True)
-class Sampling:
+class SamplingOptions:
     """What the user may choose about generation; `None` and "auto" are chosen here."""
 
     steps: int = 25
@@ -50,7 +50,7 @@ class Sampling:
     adapter_scale: float = 1.0
 
 
-def settle_config(checkpoint: Checkpoint, adapter: ModelRef | None, sampling: Sampling) -> GenerationConfig:
+def resolve_config(checkpoint: Checkpoint, adapter: ModelRef | None, sampling: SamplingOptions) -> GenerationConfig:
     """All settings that an image depends on, each with its value; the same on every run on the same machine.
 
     Raises:

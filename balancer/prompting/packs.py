@@ -151,7 +151,7 @@ def _read(path: Path) -> bytes:
 
 
 def _parse(data: bytes, name: str, source: str) -> TemplatePack:
-    reader = _Reader(source)
+    reader = _PackParser(source)
     root = reader.compose(data)
     parts = reader.entries(root, "the pack", ("modality", "templates", "classes"), ("slots", "negative", "known"))
     slots = reader.slots(parts["slots"]) if "slots" in parts else {}
@@ -184,7 +184,7 @@ def _line(at: Node | Event) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class _Reader:
+class _PackParser:
     """Takes a pack's YAML apart without ever building an object from it, and knows every fault's line."""
 
     source: str

@@ -23,7 +23,7 @@ from balancer.workspace.workspace import Session
 if TYPE_CHECKING:
     from balancer.collection.attributes import JointDistribution
     from balancer.filling.recipe import Recipe
-    from balancer.generators.models.selection import Choice
+    from balancer.generators.models.selection import ModelSelection
     from balancer.generators.protocol import ImageGenerator
     from balancer.prompting.packs import TemplatePack
 
@@ -57,7 +57,7 @@ class FillSetup:
     make_generator: Callable[[], ImageGenerator]
     device: str
     stamps: tuple[str, ...]
-    choice: Choice | None
+    choice: ModelSelection | None
 
 
 def fill_request(

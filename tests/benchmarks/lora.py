@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from balancer.adapting.lora.settings import LoraSettings
-from balancer.adapting.lora.trainer import Lesson, make_books, prepare
+from balancer.adapting.lora.trainer import LoraTrainer, make_caption_sets, prepare
 from tests.benchmarks.ratio import Ratio
 from tests.support.tiny_models import write_pipeline, write_xrays
 
@@ -51,31 +51,31 @@ def write_base(folder: Path, *, large: bool) -> Path:
     return folder
 
 
-def prepared(folder: Path) -> Lesson:
+def prepared(folder: Path) -> LoraTrainer:
     """Everything cached, as after the first minutes of `adapt --base`."""
     from balancer.adapting.common.device import find_machine
-    from balancer.adapting.lora.base_model import adapting_machine, lay_out
-    from balancer.adapting.lora.data import Material
+    from balancer.adapting.lora.base_model import adapting_device, load_base
+    from balancer.adapting.lora.data import TrainingData
     from balancer.collection.scan import Sample
     from balancer.files import sha256_of
     from balancer.generators.models.checkpoint import find_checkpoint
     from balancer.prompting.packs import load_pack
 
-    machine = adapting_machine(find_machine("auto"))
+    machine = adapting_device(find_machine("auto"))
     large = machine.device.type == "cuda"
     side = 512 if large else 32
     write_xrays(folder / "xrays", {"normal": 12, "nodule": 4}, size=(side, side))
     found = sorted((folder / "xrays").rglob("*.png"))
     samples = [Sample(path.relative_to(folder).as_posix(), path.parent.name, None, sha256_of(path)) for path in found]
     packs = dict.fromkeys(("normal", "nodule"), load_pack("chest"))
-    material, settings = Material(samples, [], folder, packs, ""), LoraSettings(size=side, repetitions=100_000)
+    material, settings = TrainingData(samples, [], folder, packs, ""), LoraSettings(size=side, repetitions=100_000)
     base = find_checkpoint(str(write_base(folder / "base", large=large)))
     (folder / "work").mkdir()
-    desk = lay_out(base, settings, machine)
-    return prepare(material, make_books(material, settings), desk, settings, folder / "work", lambda *_: None)
+    desk = load_base(base, settings, machine)
+    return prepare(material, make_caption_sets(material, settings), desk, settings, folder / "work", lambda *_: None)
 
 
-def bare_step(lesson: Lesson) -> Callable[[], None]:
+def bare_step(lesson: LoraTrainer) -> Callable[[], None]:
     """Forward, backward and optimiser on one batch that lies on the device, and nothing else."""
     import torch
     import torch.nn.functional as F

@@ -16,7 +16,7 @@ from balancer.files import sync_path, write_whole
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class Evaluation:
     """One look: its number, the steps before it, the holdout loss (`None` without holdout images) with the classes'
     figures, what the watch said, and how many seconds all that took."""
 
@@ -35,12 +35,12 @@ class Look:
 
 
 @dataclass(frozen=True, slots=True)
-class Diary:
+class EvaluationLog:
     """The looks of one training, in a folder: a file for each, and the averaged weights as they were then."""
 
     folder: Path
 
-    def write(self, look: Look, weights: Mapping[str, Tensor]) -> None:
+    def write(self, look: Evaluation, weights: Mapping[str, Tensor]) -> None:
         """Keep a look, its weights first."""
         self.folder.mkdir(parents=True, exist_ok=True)
         plain = {name: weight.detach().cpu().contiguous() for name, weight in weights.items()}
@@ -48,7 +48,7 @@ class Diary:
         write_whole(self.folder / f"{look.step:08d}.json", to_json(look.to_json()).encode())
         sync_path(self.folder)
 
-    def read(self) -> list[Look]:
+    def read(self) -> list[Evaluation]:
         """Read all evaluations of the training, in order of their steps."""
         return list(self._read())
 
@@ -58,20 +58,20 @@ class Diary:
             if int(path.stem) > step:
                 path.unlink()
 
-    def weights(self, look: Look) -> dict[str, Tensor]:
+    def weights(self, look: Evaluation) -> dict[str, Tensor]:
         """The averaged weights at a look."""
         return load_tensors(self._weights(look.step), self.folder.parent)
 
     def _weights(self, step: int) -> Path:
         return self.folder / f"{step:08d}.safetensors"
 
-    def _read(self) -> Iterator[Look]:
+    def _read(self) -> Iterator[Evaluation]:
         for path in sorted(self.folder.glob("[0-9]*.json")):
             fields = json.loads(path.read_text(encoding="utf-8"))
-            yield Look(**{**fields, "notes": tuple(fields["notes"])})
+            yield Evaluation(**{**fields, "notes": tuple(fields["notes"])})
 
 
-def best_of(looks: Sequence[Look]) -> Look:
+def best_evaluation(looks: Sequence[Evaluation]) -> Evaluation:
     """The look with the lowest holdout loss, and without one the last; none before the first step.
 
     Looks at which the watch said stop come only after all others.
@@ -85,7 +85,7 @@ def best_of(looks: Sequence[Look]) -> Look:
     return min(judged, key=lambda each: each[:2])[2] if judged else sound[-1]
 
 
-def reason_to_stop(looks: Sequence[Look], patience: int) -> str:
+def early_stop_reason(looks: Sequence[Evaluation], patience: int) -> str:
     """Why learning should end now, or nothing: the holdout loss turned, or the watch said so.
 
     >>> reason_to_stop([Look(0, 0, 3.0), Look(1, 5, 1.0), Look(2, 9, 2.0), Look(3, 12, 2.5)], patience=2)

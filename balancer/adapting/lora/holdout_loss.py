@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from balancer.adapting.common import rng
-from balancer.adapting.lora.base_model import Desk
+from balancer.adapting.lora.base_model import LoraModel
 from balancer.adapting.lora.latents import Latents
 
 LEVELS = 4
@@ -45,7 +45,7 @@ class HoldoutLoss:
         return asdict(self)
 
 
-def some_of(labels: Sequence[str], most: int = MOST, least: int = LEAST) -> list[int]:
+def stratified_subset(labels: Sequence[str], most: int = MOST, least: int = LEAST) -> list[int]:
     """Places of about `most` images, each class by its share and evenly chosen, but `least` of it if it has them.
 
     >>> some_of(["a"] * 8 + ["b"], most=4, least=1)
@@ -64,7 +64,7 @@ def some_of(labels: Sequence[str], most: int = MOST, least: int = LEAST) -> list
 
 @torch.no_grad()
 def image_losses(
-    desk: Desk, latents: Latents, condition: Callable[[Tensor], Sequence[Tensor]], seed: int
+    desk: LoraModel, latents: Latents, condition: Callable[[Tensor], Sequence[Tensor]], seed: int
 ) -> list[float]:
     """The mean loss of each image over its noise levels; `condition` gives what the UNet is told of images."""
     found = []

@@ -10,8 +10,8 @@ from typing import Any
 
 from balancer.adapting.common.model_card import CARD, class_counts, escaped, weight_hashes
 from balancer.adapting.common.train_state import to_json
-from balancer.adapting.lora.effect_check import Change
-from balancer.adapting.lora.evaluations import Look
+from balancer.adapting.lora.effect_check import AdapterEffect
+from balancer.adapting.lora.evaluations import Evaluation
 from balancer.adapting.lora.settings import LoraSettings
 from balancer.collection.scan import Sample
 from balancer.files import sha256_of
@@ -43,9 +43,9 @@ def make_card(
     checkpoint: Checkpoint,
     samples: Sequence[Sample],
     settings: LoraSettings,
-    looks: Sequence[Look],
-    best: Look,
-    change: Change,
+    looks: Sequence[Evaluation],
+    best: Evaluation,
+    change: AdapterEffect,
     folder: Path,
     facts: Mapping[str, Any],
 ) -> dict[str, Any]:

@@ -13,32 +13,32 @@ import torch
 
 from balancer.adapting.common.clock import Clock
 from balancer.adapting.common.device import find_machine
-from balancer.adapting.common.energy import Meter
-from balancer.adapting.common.monitor import Watch, nobody
+from balancer.adapting.common.energy import EnergyMeter
+from balancer.adapting.common.monitor import TrainingMonitor, no_monitor
 from balancer.adapting.common.run_dir import begin, clear_away, is_finished, work_folder
 from balancer.adapting.common.singleton_classes import left_out
 from balancer.adapting.common.train_state import to_json, whole_folder
 from balancer.adapting.lora import model_card
-from balancer.adapting.lora.base_model import adapting_machine, lay_out
+from balancer.adapting.lora.base_model import adapting_device, load_base
 from balancer.adapting.lora.captions import require_texts_fit
-from balancer.adapting.lora.data import Material
-from balancer.adapting.lora.effect_check import measure_change, require_change
-from balancer.adapting.lora.evaluations import Diary, Look, best_of
+from balancer.adapting.lora.data import TrainingData
+from balancer.adapting.lora.effect_check import measure_effect, require_effect
+from balancer.adapting.lora.evaluations import Evaluation, EvaluationLog, best_evaluation
 from balancer.adapting.lora.layers import save_layers
 from balancer.adapting.lora.settings import MACHINE_FIELDS, LoraSettings
-from balancer.adapting.lora.trainer import STATES, Lesson, make_books, prepare
+from balancer.adapting.lora.trainer import STATES, LoraTrainer, make_caption_sets, prepare
 from balancer.adapting.scratch import captions
 from balancer.adapting.scratch.phases import Progress
 from balancer.generators.models.checkpoint import Checkpoint
-from balancer.generators.stable_diffusion import Sampling
+from balancer.generators.stable_diffusion import SamplingOptions
 
 
 def train_lora(
-    material: Material,
+    material: TrainingData,
     checkpoint: Checkpoint,
     settings: LoraSettings,
     folder: Path,
-    watch: Watch = nobody,
+    watch: TrainingMonitor = no_monitor,
     progress: Progress = lambda *_: None,
     clock: Clock | None = None,
 ) -> Path:
@@ -60,17 +60,17 @@ def train_lora(
     wanted = {sample.label for sample in material.train}
     packs = {label: pack for label, pack in sorted(material.packs.items()) if label in wanted}
     material = replace(material, packs=packs)
-    books = make_books(material, settings)
+    books = make_caption_sets(material, settings)
     require_texts_fit(checkpoint, books.texts)
     fingerprint = _fingerprint(material, checkpoint, settings)
     if not is_finished(folder, fingerprint):
-        machine = adapting_machine(find_machine(settings.device))
+        machine = adapting_device(find_machine(settings.device))
         begin(folder, fingerprint, STATES)
         work = work_folder(folder)
         for label in single:
             progress("samples", 1, 1, left_out(label))
-        meter = Meter(work / "cost.json", machine.device, clock)
-        lesson = prepare(material, books, lay_out(checkpoint, settings, machine), settings, work, progress, clock)
+        meter = EnergyMeter(work / "cost.json", machine.device, clock)
+        lesson = prepare(material, books, load_base(checkpoint, settings, machine), settings, work, progress, clock)
         facts = _learn(lesson, watch, meter)
         del lesson
         gc.collect()
@@ -82,12 +82,12 @@ def train_lora(
     return folder
 
 
-def _learn(lesson: Lesson, watch: Watch, meter: Meter) -> dict[str, Any]:
+def _learn(lesson: LoraTrainer, watch: TrainingMonitor, meter: EnergyMeter) -> dict[str, Any]:
     done, ended = lesson.learn(watch, meter)
     return {
         "training": {"steps": done.step, "seconds": round(done.seconds, 1), "loss": round(done.loss, 5)},
         "ended": ended,
-        "used_up": lesson.used_up(done.step),
+        "used_up": lesson.exhausted(done.step),
         "layers": {"numbers": lesson.desk.layers.count},
         "caption_variants": lesson.book.variants,
         "versions_of_an_image": lesson.versions,
@@ -99,25 +99,25 @@ def _learn(lesson: Lesson, watch: Watch, meter: Meter) -> dict[str, Any]:
 
 
 def _finish(
-    material: Material,
+    material: TrainingData,
     checkpoint: Checkpoint,
     settings: LoraSettings,
     folder: Path,
     device: torch.device,
-    meter: Meter,
+    meter: EnergyMeter,
     progress: Progress,
     facts: Mapping[str, Any],
 ) -> None:
     """Save the best look's weights, measure what they change, and only then let the folder appear."""
     import diffusers
 
-    diary = Diary(work_folder(folder) / "looks")
+    diary = EvaluationLog(work_folder(folder) / "looks")
     looks = diary.read()
-    best = best_of(looks)
+    best = best_evaluation(looks)
     with whole_folder(folder) as partial:
         file = save_layers(getattr(diffusers, checkpoint.pipeline), diary.weights(best), partial)
-        sampling = Sampling(settings.sample_steps, size=settings.size, device=str(device))
-        change, picture = measure_change(
+        sampling = SamplingOptions(settings.sample_steps, size=settings.size, device=str(device))
+        change, picture = measure_effect(
             checkpoint,
             file,
             material.packs,
@@ -125,7 +125,7 @@ def _finish(
             settings.seed,
             lambda done, total: progress("comparing", done, total, ""),
         )
-        require_change(change, folder.name)
+        require_effect(change, folder.name)
         (partial / "samples.png").write_bytes(picture)
         cost = meter.note()
         joules = cost["joules"]
@@ -138,7 +138,7 @@ def _finish(
     progress("samples", 1, 1, f"The same {change.images} seeds with and without it differ by {differs}.")
 
 
-def verdict(looks: Sequence[Look], best: Look, ended: str) -> str:
+def verdict(looks: Sequence[Evaluation], best: Evaluation, ended: str) -> str:
     """What is to be said of what was kept, in words."""
     kept = f"Kept: the averaged weights after step {best.step}; {ended}."
     if best.loss is None or looks[0].loss is None:
@@ -153,7 +153,7 @@ def _device_name(device: torch.device) -> str:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
 
-def _fingerprint(material: Material, checkpoint: Checkpoint, settings: LoraSettings) -> str:
+def _fingerprint(material: TrainingData, checkpoint: Checkpoint, settings: LoraSettings) -> str:
     """The hash of all that decides what is learnt."""
     kept = {name: value for name, value in settings.to_json().items() if name not in MACHINE_FIELDS}
     words = {label: [pack.name, *captions.texts({label: pack})] for label, pack in material.packs.items()}

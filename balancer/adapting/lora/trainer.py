@@ -13,18 +13,18 @@ from torch import Tensor
 
 from balancer.adapting.common import rng, train_loop
 from balancer.adapting.common.clock import Clock
-from balancer.adapting.common.energy import Meter
-from balancer.adapting.common.monitor import Observation, Seen, Watch
+from balancer.adapting.common.energy import EnergyMeter
+from balancer.adapting.common.monitor import Observation, TrainingMonitor, TrainingSet
 from balancer.adapting.common.oom import memory_explained, no_room
 from balancer.adapting.common.train_state import state_folder
-from balancer.adapting.lora.base_model import Desk
-from balancer.adapting.lora.captions import Book, embedded, make_book
-from balancer.adapting.lora.data import Material
-from balancer.adapting.lora.effect_check import columns_of_change, draw_rows, sample_jobs, sheet
-from balancer.adapting.lora.evaluations import Diary, Look, reason_to_stop
-from balancer.adapting.lora.holdout_loss import HoldoutLoss, image_losses, some_of, summarised
+from balancer.adapting.lora.base_model import LoraModel
+from balancer.adapting.lora.captions import CaptionSet, embedded, make_caption_set
+from balancer.adapting.lora.data import TrainingData
+from balancer.adapting.lora.effect_check import columns_of_effect, draw_rows, sample_jobs, sheet
+from balancer.adapting.lora.evaluations import Evaluation, EvaluationLog, early_stop_reason
+from balancer.adapting.lora.holdout_loss import HoldoutLoss, image_losses, stratified_subset, summarised
 from balancer.adapting.lora.latents import Encoder, Latents, cached_latents
-from balancer.adapting.lora.sampler import Deck
+from balancer.adapting.lora.sampler import CappedSqrtSampler
 from balancer.adapting.lora.settings import LoraSettings
 from balancer.adapting.scratch.phases import Progress
 from balancer.collection.scan import Sample
@@ -37,16 +37,16 @@ _WATCHED_CLASSES = 16
 
 
 @dataclass(frozen=True, slots=True)
-class Lesson:
+class LoraTrainer:
     """All that one training needs. Image i of the book is training image i, and then come the `judged` ones."""
 
-    material: Material
-    book: Book
-    desk: Desk
+    material: TrainingData
+    book: CaptionSet
+    desk: LoraModel
     settings: LoraSettings
     work: Path
     progress: Progress
-    deck: Deck
+    deck: CappedSqrtSampler
     latents: Latents
     judged: Sequence[Sample]
     held: Latents | None
@@ -59,9 +59,9 @@ class Lesson:
         return self.latents.mean.shape[1]
 
     @property
-    def diary(self) -> Diary:
+    def diary(self) -> EvaluationLog:
         """Where the looks are kept."""
-        return Diary(self.work / "looks")
+        return EvaluationLog(self.work / "looks")
 
     def draw(self, step: int) -> train_loop.Batch:
         """The batch of a step, the same whenever it is asked."""
@@ -79,19 +79,19 @@ class Lesson:
         """The mean loss of a batch, or of a part of one."""
         return self.desk.losses(*batch).mean()
 
-    def used_up(self, step: int) -> list[str]:
+    def exhausted(self, step: int) -> list[str]:
         """Classes whose images were all seen as often as they may be."""
-        return self.deck.used_up(step)
+        return self.deck.exhausted(step)
 
-    def learner(self) -> train_loop.Learner:
+    def learner(self) -> train_loop.Trainer:
         """The optimiser step, and the moving average of the weights."""
-        made = train_loop.Learner(
+        made = train_loop.Trainer(
             self.desk.layers.weights, self.draw, self.loss, self.settings.learning_rate, self.settings.average_decay
         )
         made.spare, made.ahead = self.desk.save_memory, self.desk.machine.device.type == "cuda"
         return made
 
-    def learn(self, watch: Watch, meter: Meter) -> tuple[train_loop.Done, str]:
+    def learn(self, watch: TrainingMonitor, meter: EnergyMeter) -> tuple[train_loop.TrainState, str]:
         """Learn to the end, or until the looks say stop; gives how far that is, and why it ended.
 
         Raises:
@@ -103,7 +103,7 @@ class Lesson:
         self.diary.forget_after(done.step)
         looks = self.diary.read()
 
-        def look_if_due(now: train_loop.Done) -> bool:
+        def look_if_due(now: train_loop.TrainState) -> bool:
             if self._is_due(looks, now):
                 with self.desk.layers.replaced(learner.average):
                     looks.append(self._look(now, watch))
@@ -111,9 +111,9 @@ class Lesson:
                 if now.step and not state_folder(states, now.step).exists():
                     train_loop.keep(learner, states, now)
                 meter.note()
-            return bool(reason_to_stop(looks, self.settings.patience))
+            return bool(early_stop_reason(looks, self.settings.patience))
 
-        def each(now: train_loop.Done) -> bool:
+        def each(now: train_loop.TrainState) -> bool:
             self._report(now)
             return look_if_due(now)
 
@@ -121,7 +121,7 @@ class Lesson:
             if not look_if_due(done):
                 limit, every = self._limit(done, looks), self.settings.checkpoint_every_seconds
                 done = train_loop.learn(learner, limit, states, every, each, done, self.clock)
-        ended = reason_to_stop(looks, self.settings.patience)
+        ended = early_stop_reason(looks, self.settings.patience)
         return done, f"stopped: {ended}" if ended else self._usual_end(done)
 
     @contextmanager
@@ -136,41 +136,41 @@ class Lesson:
                 next_step="check the base's weights (balance doctor --model FOLDER), or adapt another base",
             ) from error
 
-    def _usual_end(self, done: train_loop.Done) -> str:
+    def _usual_end(self, done: train_loop.TrainState) -> str:
         if done.step >= self.deck.steps:
             return f"every image was seen {self.settings.repetitions} times, the limit"
         return "the requested training is complete"
 
-    def _limit(self, done: train_loop.Done, looks: Sequence[Look]) -> train_loop.Limit:
+    def _limit(self, done: train_loop.TrainState, looks: Sequence[Evaluation]) -> train_loop.Budget:
         """The steps; or what is left of the time on the clock, without what comes after learning."""
         minutes, asked = self.settings.total_minutes, self.settings.steps
         most = self.deck.steps
         if minutes is None:
-            return train_loop.Limit(most if asked is None else min(asked, most), None)
+            return train_loop.Budget(most if asked is None else min(asked, most), None)
         left = 60 * minutes - self.clock.seconds()
         ending = min(left / 2, max((look.seconds for look in looks), default=0.0) * self._looks_at_the_end())
-        return train_loop.Limit(most, max(0.0, left - ending + done.seconds))
+        return train_loop.Budget(most, max(0.0, left - ending + done.seconds))
 
     def _looks_at_the_end(self) -> float:
         """How many looks what comes after learning takes: the last one, and the same seeds with and without."""
         classes, settings = len(self.material.packs), self.settings
-        drawn = 2 * classes * columns_of_change(classes) * settings.sample_steps
+        drawn = 2 * classes * columns_of_effect(classes) * settings.sample_steps
         return 1 + drawn / (min(classes, _WATCHED_CLASSES) * settings.look_columns * settings.look_steps)
 
-    def _report(self, done: train_loop.Done) -> None:
+    def _report(self, done: train_loop.TrainState) -> None:
         total = max(done.step, round(done.step / max(done.fraction, 1e-9)))
         self.progress("adapter", done.step, total, f"loss {done.loss:.4f}")
 
-    def _is_due(self, looks: Sequence[Look], done: train_loop.Done) -> bool:
+    def _is_due(self, looks: Sequence[Evaluation], done: train_loop.TrainState) -> bool:
         """Whether another part of the training is done, or all of it."""
         if not looks or (done.fraction >= 1 and looks[-1].step < done.step):
             return True
         return self._number(done) > looks[-1].number
 
-    def _number(self, done: train_loop.Done) -> int:
+    def _number(self, done: train_loop.TrainState) -> int:
         return int(done.fraction / self.settings.look_every + 1e-9)
 
-    def _look(self, done: train_loop.Done, watch: Watch) -> Look:
+    def _look(self, done: train_loop.TrainState, watch: TrainingMonitor) -> Evaluation:
         began = self.clock.seconds()
         self.desk.generator.forget()
         judged = self._judge()
@@ -178,7 +178,7 @@ class Lesson:
         said = watch(rows, self._seen()) if done.step else Observation()
         loss, classes = (None, {}) if judged is None else (judged.loss, judged.to_json()["classes"])
         took = self.clock.seconds() - began
-        look = Look(self._number(done), done.step, loss, classes, said.figures, said.notes, said.stop, took)
+        look = Evaluation(self._number(done), done.step, loss, classes, said.figures, said.notes, said.stop, took)
         for line in _lines(look):
             self.progress("samples", 1, 1, line)
         return look
@@ -206,10 +206,10 @@ class Lesson:
         write_whole(self.work / "samples" / f"{step:06d}.png", sheet(rows))
         return rows
 
-    def _seen(self) -> Seen:
+    def _seen(self) -> TrainingSet:
         train = self.material.train
         groups = [sample.patient or sample.path for sample in train]
-        return Seen(self.latents.thumbnails.numpy(), [sample.label for sample in train], groups)
+        return TrainingSet(self.latents.thumbnails.numpy(), [sample.label for sample in train], groups)
 
     def _condition(self, images: Tensor, variants: Tensor, sizes: Tensor) -> tuple[Tensor, ...]:
         texts = self.book.chosen[variants, images]
@@ -217,27 +217,27 @@ class Lesson:
         return (*words, sizes.float()) if len(self.desk.readers.encoders) == 2 else words
 
 
-def make_books(material: Material, settings: LoraSettings) -> Book:
+def make_caption_sets(material: TrainingData, settings: LoraSettings) -> CaptionSet:
     """The captions of the training images, and one for each holdout image that is judged."""
     train, judged, packs = material.train, judged_of(material.holdout), material.packs
-    book = make_book(packs, train, material.known(train), settings.seed, settings.caption_dropout)
-    return book.joined(make_book(packs, judged, material.known(judged), settings.seed, None)) if judged else book
+    book = make_caption_set(packs, train, material.known(train), settings.seed, settings.caption_dropout)
+    return book.joined(make_caption_set(packs, judged, material.known(judged), settings.seed, None)) if judged else book
 
 
 def judged_of(holdout: Sequence[Sample]) -> list[Sample]:
     """The holdout images that are judged at each look."""
-    return [holdout[place] for place in some_of([sample.label for sample in holdout])]
+    return [holdout[place] for place in stratified_subset([sample.label for sample in holdout])]
 
 
 def prepare(
-    material: Material,
-    book: Book,
-    desk: Desk,
+    material: TrainingData,
+    book: CaptionSet,
+    desk: LoraModel,
     settings: LoraSettings,
     work: Path,
     progress: Progress,
     clock: Clock | None = None,
-) -> Lesson:
+) -> LoraTrainer:
     """Fill the caches: latents of all images, and what the text encoders make of their captions."""
     encoder = Encoder(desk.generator.pipe.vae, desk.machine.device, desk.config.width)
     train, judged = material.train, judged_of(material.holdout)
@@ -252,13 +252,13 @@ def prepare(
     latents = cache(train, "latents", versions)
     held = cache(judged, "holdout", 1) if judged else None
     labels = [sample.label for sample in train]
-    deck = Deck(labels, settings.batch_size, settings.repetitions, settings.seed)
+    deck = CappedSqrtSampler(labels, settings.batch_size, settings.repetitions, settings.seed)
     words = _words(book, desk, work, progress)
     clock = clock or Clock()
-    return Lesson(material, book, desk, settings, work, progress, deck, latents, judged, held, words, clock)
+    return LoraTrainer(material, book, desk, settings, work, progress, deck, latents, judged, held, words, clock)
 
 
-def _words(book: Book, desk: Desk, work: Path, progress: Progress) -> tuple[Tensor, ...]:
+def _words(book: CaptionSet, desk: LoraModel, work: Path, progress: Progress) -> tuple[Tensor, ...]:
     """What belongs to each text of the book: the output of the text encoders, or tokens where these learn."""
     if desk.learns_words:
         return desk.readers.tokens(book.texts)
@@ -266,14 +266,14 @@ def _words(book: Book, desk: Desk, work: Path, progress: Progress) -> tuple[Tens
     return embedded(desk.readers, book.texts, device, path, lambda done, total: progress("captions", done, total, ""))
 
 
-def _cells(desk: Desk) -> int:
+def _cells(desk: LoraModel) -> int:
     """How many numbers one latent has: channels x height x width."""
     factor = desk.generator.pipe.vae_scale_factor
     channels: Any = desk.generator.pipe.vae.config.latent_channels
     return int(channels * (desk.config.width // factor) ** 2)
 
 
-def _lines(look: Look) -> list[str]:
+def _lines(look: Evaluation) -> list[str]:
     """What a look says to people."""
     if look.loss is None:
         return [f"Step {look.step}: {note}" for note in look.notes]

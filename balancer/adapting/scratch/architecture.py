@@ -11,7 +11,7 @@ EDGE_WEIGHT = 2.0
 
 
 @dataclass(frozen=True, slots=True)
-class Design:
+class Architecture:
     """The choices; the defaults are what training from scratch uses. They are no options of the command line.
 
     `autoencoder` is diffusers' `AutoencoderTiny` or `AutoencoderKL`. `edge_weight` is that of the edges in the
@@ -42,4 +42,4 @@ class Design:
             )
 
 
-USUAL = Design()
+USUAL = Architecture()

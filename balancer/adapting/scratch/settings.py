@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from balancer.adapting.scratch.architecture import USUAL, Design
+from balancer.adapting.scratch.architecture import USUAL, Architecture
 from balancer.errors import ModelError
 
 DEFAULT_MINUTES = 30.0
@@ -49,7 +49,7 @@ class ScratchSettings:
     average_decay: float = 0.999
     checkpoint_every_seconds: float = 120.0
     sample_every: float = 0.25
-    design: Design = USUAL
+    design: Architecture = USUAL
     start: str | None = None
 
     def __post_init__(self) -> None:

@@ -19,7 +19,7 @@ from analysis.power.detectable_effect import (
 from analysis.power.text import notes
 from balancer.collection.scan import scan
 from balancer.errors import PlanError, SplitError
-from balancer.splits.split import Shares, draw_split, no_split
+from balancer.splits.split import SplitShares, draw_split, no_split
 from tests.benchmarks.simulations_power import share_of_significant
 from tests.support.tiny_models import write_xrays
 
@@ -118,7 +118,7 @@ def test_the_stored_split_and_the_folds_are_measured(collection):
 
 def test_without_folds_or_patients_it_says_what_to_do(collection):
     unknown = scan(collection.root)
-    found = measure_power(unknown, draw_split(unknown, shares=Shares(folds=0)))
+    found = measure_power(unknown, draw_split(unknown, shares=SplitShares(folds=0)))
     assert found.cross_fitted is None
     assert (found.one_split.images, found.one_split.patients) == (12, 12)
     assert ["balance split --folds 5" in note or "Patients are unknown" in note for note in notes(found)] == [True] * 2

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from balancer.adapting.common.device import Machine
-from balancer.adapting.lora.base_model import adapting_machine, lay_out
-from balancer.adapting.lora.captions import Readers, make_book
+from balancer.adapting.common.device import TrainingDevice
+from balancer.adapting.lora.base_model import adapting_device, load_base
+from balancer.adapting.lora.captions import TextEncoders, make_caption_set
 from balancer.adapting.lora.latents import Encoder, moved
 from balancer.adapting.lora.settings import LoraSettings
 from balancer.collection.attributes import Attributes
@@ -25,7 +25,7 @@ def base(request, tmp_path_factory):
 
 
 def desk_of(base, bfloat16=False, **settings):
-    return lay_out(base, LoraSettings(rank=2, **settings), Machine(CPU, bfloat16))
+    return load_base(base, LoraSettings(rank=2, **settings), TrainingDevice(CPU, bfloat16))
 
 
 def condition(desk, texts):
@@ -42,7 +42,7 @@ def batch(desk, count=2):
 @torch.no_grad()
 def test_words_are_read_as_the_pipeline_reads_them(base):
     pipe = desk_of(base).generator.pipe
-    readers = Readers.of(pipe)
+    readers = TextEncoders.of(pipe)
     ours = readers.encode(readers.tokens(["a nodule"]))
     theirs = pipe.encode_prompt(
         prompt="a nodule", device=CPU, num_images_per_prompt=1, do_classifier_free_guidance=False
@@ -96,14 +96,14 @@ def test_saving_memory_changes_no_gradient(base):
 
 
 def test_bfloat16_is_for_gpus():
-    assert adapting_machine(Machine(CPU, True)) == Machine(CPU, False)
-    assert adapting_machine(Machine(torch.device("cuda"), True)).bfloat16
+    assert adapting_device(TrainingDevice(CPU, True)) == TrainingDevice(CPU, False)
+    assert adapting_device(TrainingDevice(torch.device("cuda"), True)).bfloat16
 
 
 def test_captions_say_what_is_known_and_a_tenth_is_dropped():
     samples = [Sample(f"{place}.png", "nodule", None, "") for place in range(200)]
     known = [Attributes("female", "65+", "lateral")] * 200
-    book = make_book({"nodule": load_pack("chest")}, samples, known, seed=0, dropout=0.1)
+    book = make_caption_set({"nodule": load_pack("chest")}, samples, known, seed=0, dropout=0.1)
     assert book.variants == 16
     assert 0.03 < float((book.chosen == book.texts.index("")).float().mean()) < 0.07
     told = [text for text in book.texts if "nodule" in text]
@@ -113,8 +113,8 @@ def test_captions_say_what_is_known_and_a_tenth_is_dropped():
 
 def test_books_join():
     packs, samples = {"nodule": load_pack("chest")}, [Sample("a.png", "nodule", None, "")]
-    one = make_book(packs, samples * 3, [Attributes()] * 3, seed=0, dropout=0.1)
-    two = make_book(packs, samples * 2, [Attributes()] * 2, seed=7, dropout=None)
+    one = make_caption_set(packs, samples * 3, [Attributes()] * 3, seed=0, dropout=0.1)
+    two = make_caption_set(packs, samples * 2, [Attributes()] * 2, seed=7, dropout=None)
     both = one.joined(two)
     assert both.chosen.shape == (16, 5)
     assert [both.texts[place] for place in both.chosen[5, 3:]] == [two.texts[place] for place in two.chosen[0]]

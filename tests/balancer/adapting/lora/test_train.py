@@ -16,9 +16,9 @@ from safetensors.torch import load_file
 from balancer.adapting.common.clock import Clock
 from balancer.adapting.common.monitor import Observation
 from balancer.adapting.lora import trainer
-from balancer.adapting.lora.data import Material
+from balancer.adapting.lora.data import TrainingData
 from balancer.adapting.lora.effect_check import draw_rows
-from balancer.adapting.lora.evaluations import Look
+from balancer.adapting.lora.evaluations import Evaluation
 from balancer.adapting.lora.settings import LoraSettings
 from balancer.adapting.lora.train import train_lora, verdict
 from balancer.collection.scan import Sample
@@ -55,12 +55,12 @@ def as_samples(root: Path, folder: str = "") -> list[Sample]:
 
 
 @pytest.fixture(scope="module")
-def material(tmp_path_factory) -> Material:
+def material(tmp_path_factory) -> TrainingData:
     root = tmp_path_factory.mktemp("collection")
     write_xrays(root / "train", {"normal": 8, "nodule": 3}, size=(40, 24))
     write_xrays(root / "holdout", {"normal": 12}, size=(40, 24))
     packs = dict.fromkeys(("normal", "nodule"), load_pack("chest"))
-    return Material(as_samples(root, "train"), as_samples(root, "holdout"), root, packs, "ab" * 32)
+    return TrainingData(as_samples(root, "train"), as_samples(root, "holdout"), root, packs, "ab" * 32)
 
 
 @pytest.fixture(scope="module")
@@ -217,9 +217,9 @@ def test_a_holdout_loss_that_turns_ends_it_and_the_best_is_kept(material, base, 
 
 
 def test_a_loss_that_never_fell_is_a_warning():
-    looks = [Look(0, 0, 1.0), Look(1, 4, 1.5)]
+    looks = [Evaluation(0, 0, 1.0), Evaluation(1, 4, 1.5)]
     assert "1.0000 (1.5000)" in verdict(looks, looks[1], "over")
-    looks = [Look(0, 0, 1.0), Look(1, 4, 0.5)]
+    looks = [Evaluation(0, 0, 1.0), Evaluation(1, 4, 0.5)]
     assert "holdout loss 1.0000 before, 0.5000 there" in verdict(looks, looks[1], "over")
 
 
