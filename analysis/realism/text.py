@@ -128,4 +128,4 @@ def _percent(found: Interval) -> str:
 
 
 def _unknown(classes: Iterable[ClassProbe]) -> str:
-    return "; ".join(f"{each.label}: {each.unknown.removeprefix('cannot be said: ')}" for each in classes) + "."
+    return "; ".join(f"{each.label}: {each.unknown.removeprefix('not known: ')}" for each in classes) + "."

@@ -129,7 +129,7 @@ def test_the_rarest_class_is_that_of_the_training_part(collection):
     assert rarest(collection, split) == "C"
     split.parts[collection.images["label"] == "C"] = "test"
     assert rarest(collection, split) == "B"
-    with pytest.raises(SplitError, match="none: no arm can learn it") as error:
+    with pytest.raises(SplitError, match="none: no arm can learn") as error:
         measure_power(collection, split, "C")
     assert error.value.next_step.endswith("balance power --label A")
 
@@ -147,7 +147,7 @@ def test_a_class_without_test_images_is_for_the_folds(collection):
         measure_power(collection, bare)
     with pytest.raises(SplitError, match="test images of C") as error:
         measure_power(collection, no_split(collection))
-    assert error.value.next_step == "balance split --folds 5"
+    assert error.value.next_step.endswith("balance split --folds 5")
 
 
 @pytest.mark.parametrize("difference", [0, 1, -0.1, math.nan])

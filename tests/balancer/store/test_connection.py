@@ -104,7 +104,7 @@ def test_a_newer_version_is_refused_by_its_name_and_not_set_aside(full):
         pass
     assert not isinstance(refused.value, DamagedLedger)
     assert refused.value.found == f"made by a newer version of balance: version 99; this one supports up to {newest}"
-    with pytest.raises(StateError, match="made by a newer balance"):
+    with pytest.raises(StateError, match="made by a newer version of balance"):
         set_aside_if_damaged(full)
     assert full.ledger.is_file()
     assert list(full.folder.glob("*.damaged*")) == []

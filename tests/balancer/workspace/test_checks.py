@@ -49,7 +49,7 @@ def test_a_model_and_its_adapter_are_loaded_drawn_with_and_timed(tmp_path, xrays
     assert found["licence"] == {
         "name": "licence",
         "state": "warn",
-        "found": "openrail (README.md of the model), not accepted here yet",
+        "found": "openrail (README.md of the model), not accepted yet",
         "next_step": "read it; to adapt this base: balance adapt --base MODEL --accept-licence",
     }
     assert found["adapter"]["found"] == "lora fits base"
