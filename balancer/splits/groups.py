@@ -123,7 +123,7 @@ def largest_remainder(exact: Sequence[float], free: Sequence[int], count: int) -
 
     Among equal remainders the first stratum gives (Hamilton's method).
 
-    >>> apportioned([0.4, 1.6, 2.0], [2, 8, 10], 4)
+    >>> largest_remainder([0.4, 1.6, 2.0], [2, 8, 10], 4)
     [0, 2, 2]
     """
     if sum(map(int, exact)) > count:

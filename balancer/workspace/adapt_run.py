@@ -63,7 +63,7 @@ def adapt(
 
     >>> adapt(Workspace.open(folder), AdaptSettings(from_scratch=True, base="sd15"))
     Traceback (most recent call last):
-    balancer.errors.SettingsError: needed: one way to adapt: a base, or from scratch
+    balancer.errors.SettingsError: needed: either --base or --from-scratch
     found:  both
     next:   balance adapt --base FOLDER, or: balance adapt --from-scratch
     """

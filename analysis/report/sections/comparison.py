@@ -35,7 +35,7 @@ _LEGEND = (
     *(("square", "with synthetic images"), ("ring", "control")),
 )
 _COLUMNS = 6  # as many as fit on paper
-_FOLDER_STAMP = re.compile(r"; (?!that )")  # one stamp has a semicolon of its own
+_FOLDER_STAMP = re.compile(r"; (?!th(?:at|is) )")  # one stamp has a semicolon of its own
 
 
 def stamps_of(facts: Facts) -> list[str]:

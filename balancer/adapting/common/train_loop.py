@@ -29,7 +29,7 @@ class Budget:
     def fraction(self, step: int, seconds: float) -> float:
         """How much of it is done, from 0 to 1.
 
-        >>> Limit(steps=10, seconds=None).fraction(5, 99.0)
+        >>> Budget(steps=10, seconds=None).fraction(5, 99.0)
         0.5
         """
         return max(_share(step, self.steps), _share(seconds, self.seconds))

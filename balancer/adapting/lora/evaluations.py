@@ -76,8 +76,9 @@ def best_evaluation(looks: Sequence[Evaluation]) -> Evaluation:
 
     Looks at which the watch said stop come only after all others.
 
-    >>> best_of([Look(0, 0, 1.0), Look(1, 5, 3.0), Look(2, 9, 2.0), Look(3, 12, 2.5)]).step
-    9
+    >>> losses = (1.0, 3.0, 2.0, 2.5)
+    >>> best_evaluation([Evaluation(number, 5 * number, loss) for number, loss in enumerate(losses)]).step
+    10
     """
     learnt = [look for look in looks if look.step]
     sound = [look for look in learnt if not look.stop] or learnt
@@ -88,8 +89,9 @@ def best_evaluation(looks: Sequence[Evaluation]) -> Evaluation:
 def early_stop_reason(looks: Sequence[Evaluation], patience: int) -> str:
     """Why learning should end now, or nothing: the holdout loss turned, or the watch said so.
 
-    >>> reason_to_stop([Look(0, 0, 3.0), Look(1, 5, 1.0), Look(2, 9, 2.0), Look(3, 12, 2.5)], patience=2)
-    'the holdout loss has not fallen since step 5'
+    >>> losses = (3.0, 1.0, 2.0, 2.5)
+    >>> early_stop_reason([Evaluation(n, 5 * n, loss) for n, loss in enumerate(losses)], patience=2)
+    'the generator holdout loss has not improved since step 5'
     """
     learnt = [look for look in looks if look.step]
     if not learnt:

@@ -48,7 +48,7 @@ class HoldoutLoss:
 def stratified_subset(labels: Sequence[str], most: int = MOST, least: int = LEAST) -> list[int]:
     """Places of about `most` images, each class by its share and evenly chosen, but `least` of it if it has them.
 
-    >>> some_of(["a"] * 8 + ["b"], most=4, least=1)
+    >>> stratified_subset(["a"] * 8 + ["b"], most=4, least=1)
     [0, 2, 4, 6, 8]
     """
     members: dict[str, list[int]] = {}

@@ -73,7 +73,7 @@ def statement(counts: Mapping[str, int], base: str) -> str:
     """What everybody must know of an adapter.
 
     >>> statement({"nodule": 2}, "sd15")[:63]
-    'It was trained only on your 2 training images (2 of nodule). Wha'
+    'It was trained only on your 2 training images (2 of nodule). Wh'
     """
     classes = ", ".join(f"{count} of {label}" for label, count in counts.items())
     return (

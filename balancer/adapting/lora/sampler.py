@@ -20,7 +20,7 @@ class CappedSqrtSampler:
     used up is left out, and the others are drawn in their old proportions. A batch is a pure function of the labels,
     the cap, the seed and the step.
 
-    >>> deck = Deck(["common"] * 4 + ["rare"], batch_size=2, cap=3, seed=0)
+    >>> deck = CappedSqrtSampler(["common"] * 4 + ["rare"], batch_size=2, cap=3, seed=0)
     >>> deck.steps, len(deck.draw(0))
     (7, 2)
     """

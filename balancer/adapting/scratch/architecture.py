@@ -22,7 +22,7 @@ class Architecture:
     at each step: what learnt for so short a time draws blurs by the other. `factored` lets all classes begin as one,
     says of a share of images only what all classes have in common, and so lets a rare class borrow their anatomy.
 
-    >>> Design(zero_terminal_snr=True, noise_levels="even").edge_weight
+    >>> Architecture(zero_terminal_snr=True, noise_levels="even").edge_weight
     2.0
     """
 
