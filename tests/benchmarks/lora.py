@@ -71,23 +71,23 @@ def prepared(folder: Path) -> LoraTrainer:
     material, settings = TrainingData(samples, [], folder, packs, ""), LoraSettings(size=side, repetitions=100_000)
     base = find_checkpoint(str(write_base(folder / "base", large=large)))
     (folder / "work").mkdir()
-    desk = load_base(base, settings, machine)
-    return prepare(material, make_caption_sets(material, settings), desk, settings, folder / "work", lambda *_: None)
+    model = load_base(base, settings, machine)
+    return prepare(material, make_caption_sets(material, settings), model, settings, folder / "work", lambda *_: None)
 
 
-def bare_step(lesson: LoraTrainer) -> Callable[[], None]:
+def bare_step(lora_trainer: LoraTrainer) -> Callable[[], None]:
     """Forward, backward and optimiser on one batch that lies on the device, and nothing else."""
     import torch
     import torch.nn.functional as F
 
-    clean, noise, times, words = lesson.draw(0)
-    desk = lesson.desk
-    optimizer = torch.optim.AdamW(desk.layers.weights.parameters(), lr=1e-6, fused=True)
-    clean = clean.to(getattr(torch, desk.config.dtype))
-    unet: Any = desk.unet
+    clean, noise, times, words = lora_trainer.draw(0)
+    model = lora_trainer.model
+    optimizer = torch.optim.AdamW(model.layers.weights.parameters(), lr=1e-6, fused=True)
+    clean = clean.to(getattr(torch, model.config.dtype))
+    unet: Any = model.unet
 
     def step() -> None:
-        with desk.machine.autocast():
+        with model.machine.autocast():
             predicted = unet(clean, times, encoder_hidden_states=words, return_dict=False)[0]
         F.mse_loss(predicted.float(), noise).backward()
         optimizer.step()
@@ -101,8 +101,8 @@ def bench_lora(steps: int = STEPS) -> Ratio:
     import torch
 
     with tempfile.TemporaryDirectory() as place:
-        lesson = prepared(Path(place))
-        learner, bare, device = lesson.learner(), bare_step(lesson), lesson.desk.machine.device
+        lora_trainer = prepared(Path(place))
+        learner, bare, device = lora_trainer.learner(), bare_step(lora_trainer), lora_trainer.model.machine.device
 
         def timed(work: Callable[[], object]) -> float:
             began = time.perf_counter()
@@ -114,7 +114,7 @@ def bench_lora(steps: int = STEPS) -> Ratio:
         pairs = [(timed(bare), timed(lambda step=step: learner.learn(step, 1e-6))) for step in range(steps + 3)][3:]
     plain, whole = (statistics.median(each) for each in zip(*pairs, strict=True))
     what = "Stable Diffusion 1.5's shapes at 512 px" if device.type == "cuda" else "a small base at 32 px"
-    note = f"{lesson.settings.batch_size / whole:.1f} images a second"
+    note = f"{lora_trainer.settings.batch_size / whole:.1f} images a second"
     return Ratio(
         "a step of `adapt --base`", plain / whole, "at least", 0.9, f"a bare step on {device.type}, {what}", note
     )

@@ -40,12 +40,12 @@ class EvaluationLog:
 
     folder: Path
 
-    def write(self, look: Evaluation, weights: Mapping[str, Tensor]) -> None:
+    def write(self, evaluation: Evaluation, weights: Mapping[str, Tensor]) -> None:
         """Keep a look, its weights first."""
         self.folder.mkdir(parents=True, exist_ok=True)
         plain = {name: weight.detach().cpu().contiguous() for name, weight in weights.items()}
-        write_whole(self._weights(look.step), save(plain))
-        write_whole(self.folder / f"{look.step:08d}.json", to_json(look.to_json()).encode())
+        write_whole(self._weights(evaluation.step), save(plain))
+        write_whole(self.folder / f"{evaluation.step:08d}.json", to_json(evaluation.to_json()).encode())
         sync_path(self.folder)
 
     def read(self) -> list[Evaluation]:
@@ -58,9 +58,9 @@ class EvaluationLog:
             if int(path.stem) > step:
                 path.unlink()
 
-    def weights(self, look: Evaluation) -> dict[str, Tensor]:
+    def weights(self, evaluation: Evaluation) -> dict[str, Tensor]:
         """The averaged weights at a look."""
-        return load_tensors(self._weights(look.step), self.folder.parent)
+        return load_tensors(self._weights(evaluation.step), self.folder.parent)
 
     def _weights(self, step: int) -> Path:
         return self.folder / f"{step:08d}.safetensors"
@@ -71,36 +71,36 @@ class EvaluationLog:
             yield Evaluation(**{**fields, "notes": tuple(fields["notes"])})
 
 
-def best_evaluation(looks: Sequence[Evaluation]) -> Evaluation:
-    """The look with the lowest holdout loss, and without one the last; none before the first step.
+def best_evaluation(evaluations: Sequence[Evaluation]) -> Evaluation:
+    """The evaluation with the lowest generator holdout loss, without any loss the last; none before the first step.
 
-    Looks at which the watch said stop come only after all others.
+    Evaluations at which the monitor asked to stop come after all others.
 
     >>> losses = (1.0, 3.0, 2.0, 2.5)
     >>> best_evaluation([Evaluation(number, 5 * number, loss) for number, loss in enumerate(losses)]).step
     10
     """
-    learnt = [look for look in looks if look.step]
-    sound = [look for look in learnt if not look.stop] or learnt
-    judged = [(look.loss, look.step, look) for look in sound if look.loss is not None]
+    learnt = [evaluation for evaluation in evaluations if evaluation.step]
+    sound = [evaluation for evaluation in learnt if not evaluation.stop] or learnt
+    judged = [(evaluation.loss, evaluation.step, evaluation) for evaluation in sound if evaluation.loss is not None]
     return min(judged, key=lambda each: each[:2])[2] if judged else sound[-1]
 
 
-def early_stop_reason(looks: Sequence[Evaluation], patience: int) -> str:
-    """Why learning should end now, or nothing: the holdout loss turned, or the watch said so.
+def early_stop_reason(evaluations: Sequence[Evaluation], patience: int) -> str:
+    """Why training should end now, or an empty text: the holdout loss rises, or the monitor asks for it.
 
     >>> losses = (3.0, 1.0, 2.0, 2.5)
     >>> early_stop_reason([Evaluation(n, 5 * n, loss) for n, loss in enumerate(losses)], patience=2)
     'the generator holdout loss has not improved since step 5'
     """
-    learnt = [look for look in looks if look.step]
+    learnt = [evaluation for evaluation in evaluations if evaluation.step]
     if not learnt:
         return ""
     if learnt[-1].stop:
         return learnt[-1].stop
-    judged = [look for look in learnt if look.loss is not None]
+    judged = [evaluation for evaluation in learnt if evaluation.loss is not None]
     if not judged:
         return ""
-    best = min(judged, key=lambda look: (look.loss, look.step))
-    later = sum(1 for look in judged if look.step > best.step)
+    best = min(judged, key=lambda evaluation: (evaluation.loss, evaluation.step))
+    later = sum(1 for evaluation in judged if evaluation.step > best.step)
     return f"the generator holdout loss has not improved since step {best.step}" if later >= patience else ""

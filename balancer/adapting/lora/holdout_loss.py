@@ -64,17 +64,17 @@ def stratified_subset(labels: Sequence[str], most: int = MOST, least: int = LEAS
 
 @torch.no_grad()
 def image_losses(
-    desk: LoraModel, latents: Latents, condition: Callable[[Tensor], Sequence[Tensor]], seed: int
+    model: LoraModel, latents: Latents, condition: Callable[[Tensor], Sequence[Tensor]], seed: int
 ) -> list[float]:
     """The mean loss of each image over its noise levels; `condition` gives what the UNet is told of images."""
     found = []
     for image in range(len(latents.mean)):
         chance = rng.generator(seed, "holdout", image)
-        times = rng.draw_timesteps(LEVELS, len(desk.alpha_bars), chance)
+        times = rng.draw_timesteps(LEVELS, len(model.alpha_bars), chance)
         clean = latents.mean[image, 0].float().expand(LEVELS, -1, -1, -1)
         noise = torch.randn(clean.shape, generator=chance)
         batch = (clean, noise, times, *condition(torch.full((LEVELS,), image)))
-        found.append(float(desk.losses(*(tensor.to(desk.machine.device) for tensor in batch)).mean()))
+        found.append(float(model.losses(*(tensor.to(model.machine.device) for tensor in batch)).mean()))
     return found
 
 

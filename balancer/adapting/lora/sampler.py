@@ -20,8 +20,8 @@ class CappedSqrtSampler:
     used up is left out, and the others are drawn in their old proportions. A batch is a pure function of the labels,
     the cap, the seed and the step.
 
-    >>> deck = CappedSqrtSampler(["common"] * 4 + ["rare"], batch_size=2, cap=3, seed=0)
-    >>> deck.steps, len(deck.draw(0))
+    >>> sampler = CappedSqrtSampler(["common"] * 4 + ["rare"], batch_size=2, cap=3, seed=0)
+    >>> sampler.steps, len(sampler.draw(0))
     (7, 2)
     """
 

@@ -38,7 +38,7 @@ def train_lora(
     checkpoint: Checkpoint,
     settings: LoraSettings,
     folder: Path,
-    watch: TrainingMonitor = no_monitor,
+    monitor: TrainingMonitor = no_monitor,
     progress: Progress = lambda *_: None,
     clock: Clock | None = None,
 ) -> Path:
@@ -60,8 +60,8 @@ def train_lora(
     wanted = {sample.label for sample in material.train}
     packs = {label: pack for label, pack in sorted(material.packs.items()) if label in wanted}
     material = replace(material, packs=packs)
-    books = make_caption_sets(material, settings)
-    require_texts_fit(checkpoint, books.texts)
+    caption_sets = make_caption_sets(material, settings)
+    require_texts_fit(checkpoint, caption_sets.texts)
     fingerprint = _fingerprint(material, checkpoint, settings)
     if not is_finished(folder, fingerprint):
         machine = adapting_device(find_machine(settings.device))
@@ -70,9 +70,11 @@ def train_lora(
         for label in single:
             progress("samples", 1, 1, left_out(label))
         meter = EnergyMeter(work / "cost.json", machine.device, clock)
-        lesson = prepare(material, books, load_base(checkpoint, settings, machine), settings, work, progress, clock)
-        facts = _learn(lesson, watch, meter)
-        del lesson
+        lora_trainer = prepare(
+            material, caption_sets, load_base(checkpoint, settings, machine), settings, work, progress, clock
+        )
+        facts = _learn(lora_trainer, monitor, meter)
+        del lora_trainer
         gc.collect()
         if machine.device.type == "cuda":
             torch.cuda.empty_cache()
@@ -82,19 +84,19 @@ def train_lora(
     return folder
 
 
-def _learn(lesson: LoraTrainer, watch: TrainingMonitor, meter: EnergyMeter) -> dict[str, Any]:
-    done, ended = lesson.learn(watch, meter)
+def _learn(lora_trainer: LoraTrainer, monitor: TrainingMonitor, meter: EnergyMeter) -> dict[str, Any]:
+    done, ended = lora_trainer.learn(monitor, meter)
     return {
         "training": {"steps": done.step, "seconds": round(done.seconds, 1), "loss": round(done.loss, 5)},
         "ended": ended,
-        "used_up": lesson.exhausted(done.step),
-        "layers": {"numbers": lesson.desk.layers.count},
-        "caption_variants": lesson.book.variants,
-        "versions_of_an_image": lesson.versions,
-        "holdout_images": len(lesson.judged),
-        "prediction": lesson.desk.prediction,
-        "dtype": lesson.desk.config.dtype,
-        "size": lesson.desk.config.width,
+        "used_up": lora_trainer.exhausted(done.step),
+        "layers": {"numbers": lora_trainer.model.layers.count},
+        "caption_variants": lora_trainer.caption_set.variants,
+        "versions_of_an_image": lora_trainer.versions,
+        "holdout_images": len(lora_trainer.judged),
+        "prediction": lora_trainer.model.prediction,
+        "dtype": lora_trainer.model.config.dtype,
+        "size": lora_trainer.model.config.width,
     }
 
 
@@ -111,11 +113,11 @@ def _finish(
     """Save the best look's weights, measure what they change, and only then let the folder appear."""
     import diffusers
 
-    diary = EvaluationLog(work_folder(folder) / "looks")
-    looks = diary.read()
-    best = best_evaluation(looks)
+    log = EvaluationLog(work_folder(folder) / "looks")
+    evaluations = log.read()
+    best = best_evaluation(evaluations)
     with whole_folder(folder) as partial:
-        file = save_layers(getattr(diffusers, checkpoint.pipeline), diary.weights(best), partial)
+        file = save_layers(getattr(diffusers, checkpoint.pipeline), log.weights(best), partial)
         sampling = SamplingOptions(settings.sample_steps, size=settings.size, device=str(device))
         change, picture = measure_effect(
             checkpoint,
@@ -131,22 +133,22 @@ def _finish(
         joules = cost["joules"]
         energy = "unknown" if joules is None else f"{joules / 3600:.1f} Wh of the GPU"
         known = {**facts, "device": _device_name(device), "cost": {"seconds": cost["seconds"], "energy": energy}}
-        write = model_card.make_card(checkpoint, material.train, settings, looks, best, change, partial, known)
+        write = model_card.make_card(checkpoint, material.train, settings, evaluations, best, change, partial, known)
         model_card.write_card(write, partial)
-    progress("samples", 1, 1, verdict(looks, best, facts["ended"]))
+    progress("samples", 1, 1, verdict(evaluations, best, facts["ended"]))
     differs = f"{change.grey_levels:.1f} grey levels of 255 (latents: {change.latents:.2f} standard deviations)"
     progress("samples", 1, 1, f"The same {change.images} seeds with and without it differ by {differs}.")
 
 
-def verdict(looks: Sequence[Evaluation], best: Evaluation, ended: str) -> str:
+def verdict(evaluations: Sequence[Evaluation], best: Evaluation, ended: str) -> str:
     """What is to be said of what was kept, in words."""
     kept = f"Kept: the averaged weights after step {best.step}; {ended}."
-    if best.loss is None or looks[0].loss is None:
+    if best.loss is None or evaluations[0].loss is None:
         return f"{kept} There is no generator holdout, so overfitting was not measured."
-    if best.loss >= looks[0].loss:
+    if best.loss >= evaluations[0].loss:
         never = "Warning: the generator holdout loss never fell below that of the base"
-        return f"{kept} {never}, {looks[0].loss:.4f} ({best.loss:.4f})."
-    return f"{kept} Generator holdout loss {looks[0].loss:.4f} before, {best.loss:.4f} there."
+        return f"{kept} {never}, {evaluations[0].loss:.4f} ({best.loss:.4f})."
+    return f"{kept} Generator holdout loss {evaluations[0].loss:.4f} before, {best.loss:.4f} there."
 
 
 def _device_name(device: torch.device) -> str:

@@ -7,8 +7,8 @@ from balancer.adapting.lora.sampler import CappedSqrtSampler
 LABELS = ["common"] * 64 + ["rare"] * 4
 
 
-def drawn(deck, steps):
-    return [place for step in range(steps) for place in deck.draw(step).tolist()]
+def drawn(sampler, steps):
+    return [place for step in range(steps) for place in sampler.draw(step).tolist()]
 
 
 def test_classes_are_drawn_by_the_square_root_of_their_size():
@@ -23,22 +23,22 @@ def test_no_image_of_a_class_comes_twice_before_all_came_once():
 
 
 def test_no_image_comes_more_often_than_the_cap_and_all_come_so_often():
-    deck = CappedSqrtSampler(LABELS, 4, 3, seed=0)
-    counts = Counter(drawn(deck, deck.steps))
-    assert deck.steps == 3 * 68 // 4
+    sampler = CappedSqrtSampler(LABELS, 4, 3, seed=0)
+    counts = Counter(drawn(sampler, sampler.steps))
+    assert sampler.steps == 3 * 68 // 4
     assert set(counts.values()) == {3}
     assert len(counts) == 68
 
 
 def test_a_step_is_the_same_whenever_it_is_asked():
-    deck = CappedSqrtSampler(LABELS, 8, 5, seed=3)
-    places = [deck.draw(step).tolist() for step in range(20)]
-    assert deck.draw(7).tolist() == places[7]
+    sampler = CappedSqrtSampler(LABELS, 8, 5, seed=3)
+    places = [sampler.draw(step).tolist() for step in range(20)]
+    assert sampler.draw(7).tolist() == places[7]
     assert CappedSqrtSampler(LABELS, 8, 5, seed=3).draw(19).tolist() == places[19]
     assert CappedSqrtSampler(LABELS, 8, 5, seed=4).draw(19).tolist() != places[19]
 
 
 def test_classes_that_are_used_up_are_named():
-    deck = CappedSqrtSampler(LABELS, 8, 2, seed=0)
-    assert deck.exhausted(0) == []
-    assert deck.exhausted(deck.steps - 1) == ["rare"]
+    sampler = CappedSqrtSampler(LABELS, 8, 2, seed=0)
+    assert sampler.exhausted(0) == []
+    assert sampler.exhausted(sampler.steps - 1) == ["rare"]
