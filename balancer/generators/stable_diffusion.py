@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from balancer.devices import choose_device
 from balancer.errors import GenerationError, ModelError, OutOfMemory
-from balancer.generators.img2img import Sources, editing_pipeline, encode_image
+from balancer.generators.img2img import SourceCache, editing_pipeline, encode_image
 from balancer.generators.models.checkpoint import Checkpoint
 from balancer.generators.scheduler import (
     guidance_rescale,
@@ -135,7 +135,7 @@ class StableDiffusion:
         self._pipe.set_progress_bar_config(disable=True)
         self._pipe.to(device)
         self._embedded: dict[tuple[str, str], dict[str, torch.Tensor]] = {}
-        self._sources = None if root is None else Sources(root)
+        self._sources = None if root is None else SourceCache(root)
         self._editing: Any = None
 
     def generate(self, jobs: Sequence[Job]) -> list[GreyImage]:

@@ -82,7 +82,7 @@ def lint(packs: Packs, *, flips: bool = False, prompts: Iterable[Prompt] = ()) -
     """
     pieces = list(dict.fromkeys([*_pieces(packs), *_foreign_values(packs, prompts)]))
     found = [complaint for piece in pieces for complaint in lint_fragment(piece, flips=flips)]
-    found += [*_fighting_classes(packs, pieces), *_same_findings(pieces), *_told_by_words(packs, pieces)]
+    found += [*_fighting_classes(packs, pieces), *_same_findings(pieces), *_words_of_one_class(packs, pieces)]
     found += [*_different_packs(packs), *_unworded(packs)]
     return tuple(sorted(dict.fromkeys(found), key=lambda each: (each.severity, each.source, each.line or 0)))
 
@@ -97,7 +97,7 @@ def lint_fragment(piece: PromptFragment, *, flips: bool = False) -> Iterator[Lin
     )
     for rule in rules:
         if match := rule.pattern.search(text):
-            yield piece.complain(_milder(rule, text), match[0].strip())
+            yield piece.complain(_as_warning(rule, text), match[0].strip())
     for word, nearest in misspelt(text):
         kind = "modality-misspelt" if nearest in MODALITY_WORDS else "misspelt"
         message = f"{word!r} looks like a spelling error"
@@ -150,7 +150,7 @@ def refuse_errors(complaints: Sequence[LintMessage]) -> None:
         )
 
 
-def _milder(rule: Rule, text: str) -> Rule:
+def _as_warning(rule: Rule, text: str) -> Rule:
     """A negative that speaks of a drawing of bones and not of bones is only warned of."""
     return rule.as_warning() if rule.kind == "negative-fights-xrays" and RENDERED.search(text) else rule
 
@@ -225,7 +225,7 @@ def _same_findings(pieces: Sequence[PromptFragment]) -> Iterator[LintMessage]:
         yield piece.complaint("warning", "same-prompt", message, fix)
 
 
-def _told_by_words(packs: Packs, pieces: Sequence[PromptFragment]) -> Iterator[LintMessage]:
+def _words_of_one_class(packs: Packs, pieces: Sequence[PromptFragment]) -> Iterator[LintMessage]:
     """Findings of some classes that name a view, an age or a sex: the class would be told by it."""
     found = {piece: match[0].lower() for piece in pieces if (match := _said(piece))}
     for piece, word in found.items():

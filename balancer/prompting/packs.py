@@ -202,7 +202,7 @@ class _PackParser:
 
         text = data.decode("utf-8-sig", errors="surrogateescape")  # YAML refuses surrogates, with their place
         try:
-            self.refuse_tricks(yaml.parse(text, Loader=yaml.SafeLoader))
+            self.refuse_unsafe_yaml(yaml.parse(text, Loader=yaml.SafeLoader))
             node: Node | None = yaml.compose(text, Loader=yaml.SafeLoader)
         except yaml.YAMLError as exc:
             mark, start = getattr(exc, "problem_mark", None), getattr(exc, "position", 0)
@@ -214,7 +214,7 @@ class _PackParser:
             raise self.fault(1, "a template pack", "an empty file", "copy a packaged pack and edit the copy")
         return node
 
-    def refuse_tricks(self, events: Iterable[Event]) -> None:
+    def refuse_unsafe_yaml(self, events: Iterable[Event]) -> None:
         """Aliases can grow a small file without end, and tags ask for objects: a pack needs neither."""
         depth = 0
         for event in events:

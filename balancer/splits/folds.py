@@ -20,7 +20,7 @@ def small_classes(groups: Groups, parts: pd.Series) -> dict[str, int]:
     return {label: count for label, count in counts.items() if count < FEW}
 
 
-def usual_folds(groups: Groups, parts: pd.Series) -> int:
+def default_folds(groups: Groups, parts: pd.Series) -> int:
     """5 where a class has so few patients to train on that none should be kept away from it for good, else 0.
 
     A class of one patient cannot be in training and be tested, so there are no folds then.

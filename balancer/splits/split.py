@@ -14,7 +14,7 @@ from balancer.collection.scan import Collection
 from balancer.collection.several_labels import label_counts
 from balancer.collection.walk import canonical_part
 from balancer.errors import SplitError
-from balancer.splits.folds import NO_FOLDS, draw_folds, usual_folds
+from balancer.splits.folds import NO_FOLDS, default_folds, draw_folds
 from balancer.splits.groups import Groups, groups_by_class, largest_remainder, seeded_order, stratified
 
 TEST_SHARE, VAL_SHARE, HOLDOUT_SHARE = 0.2, 0.15, 0.1
@@ -114,7 +114,7 @@ def complete_split(
     trained = {} if earlier is None else _parts_of_groups(groups.names, earlier, ("train", "holdout"))
     parts = parts.where(~train, _hold_out(groups, train, seed, trained))
     _require_training(parts)
-    wanted = folds if folds is not None else usual_folds(groups, parts) if earlier is None else earlier.fold_count
+    wanted = folds if folds is not None else default_folds(groups, parts) if earlier is None else earlier.fold_count
     known = earlier.folds if earlier is not None and earlier.fold_count == wanted else NO_FOLDS
     return Split(parts, origin, seed, draw_folds(groups, wanted, seed, known))
 

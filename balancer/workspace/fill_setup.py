@@ -104,7 +104,7 @@ def prepare(request: FillRequest, progress: Progress, *, remember: bool) -> Fill
         BalanceError: whatever can be refused before the first image is made.
     """
     from balancer.dataset.layout import plan_layout
-    from balancer.filling.generation_modes import read_ways
+    from balancer.filling.generation_modes import read_mode_options
     from balancer.filling.recipe import Recipe, resolve_profile
     from balancer.workspace.checks import require_memory_and_disk
     from balancer.workspace.generator_setup import choose_generator, choose_sampler
@@ -123,9 +123,10 @@ def prepare(request: FillRequest, progress: Progress, *, remember: bool) -> Fill
     prompts = [recipe.job(label, i).prompt for label, n in request.wanted for i in range(min(n, _WORDINGS))]
     require_sound_wording(request.templates, labels, prompts, progress)
     generator.require_readable(prompts)
+    modes, _ = read_mode_options(settings.mode, settings.strength)
     progress.message(
         f"Model: {printable(config.model.name)}{with_adapter(config)}, {config.width} x {config.height} px, "
-        f"{config.steps} steps, guidance {generator.guidance_in(read_ways(settings.mode, settings.strength)[0])}, "
+        f"{config.steps} steps, guidance {generator.guidance_in(modes)}, "
         f"on {generator.device}, batches of {config.batch_size}"
     )
     unlearned = "" if generator.choice is None else require_learned(generator.choice, labels)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from balancer.devices import choose_device
 from balancer.errors import PlanError
-from balancer.filling.generation_modes import MODES, ModeSampler, read_ways
+from balancer.filling.generation_modes import MODES, ModeSampler, read_mode_options
 from balancer.filling.source_images import resolve_source_images
 from balancer.generators.plugins import family_config, names_family, open_family
 from balancer.generators.scheduler import read_schedule, usual_guidance
@@ -99,7 +99,7 @@ def choose_sampler(
     Raises:
         PlanError: the model, or a class, cannot do what was asked for.
     """
-    weights, strengths = read_ways(settings.mode, settings.strength)
+    weights, strengths = read_mode_options(settings.mode, settings.strength)
     unable = [mode for mode in weights if mode not in setup.modes]
     if unable:
         raise PlanError(

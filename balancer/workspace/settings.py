@@ -270,9 +270,9 @@ class FillSettings(PlanSettings):
                 next_step="balance fill --batch-size auto",
             )
         if (self.mode, self.strength) != ("text", None):
-            from balancer.filling.generation_modes import read_ways
+            from balancer.filling.generation_modes import read_mode_options
 
-            read_ways(self.mode, self.strength)
+            read_mode_options(self.mode, self.strength)
 
 
 @dataclass(frozen=True, slots=True)

@@ -122,7 +122,7 @@ class LoraTrainer:
                 limit, every = self._limit(done, evaluations), self.settings.checkpoint_every_seconds
                 done = train_loop.learn(learner, limit, states, every, each, done, self.clock)
         ended = early_stop_reason(evaluations, self.settings.patience)
-        return done, f"stopped: {ended}" if ended else self._usual_end(done)
+        return done, f"stopped: {ended}" if ended else self._reason_for_end(done)
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
@@ -136,7 +136,7 @@ class LoraTrainer:
                 next_step="check the base's weights (balance doctor --model FOLDER), or adapt another base",
             ) from error
 
-    def _usual_end(self, done: train_loop.TrainState) -> str:
+    def _reason_for_end(self, done: train_loop.TrainState) -> str:
         if done.step >= self.sampler.steps:
             return f"every image was seen {self.settings.repetitions} times, the limit"
         return "the requested training is complete"

@@ -53,7 +53,7 @@ class ScratchSettings:
     start: str | None = None
 
     def __post_init__(self) -> None:
-        refuse_both(self.steps, self.minutes)
+        refuse_steps_and_minutes(self.steps, self.minutes)
         _refuse_size(self.size, self.factor * 2 ** (len(self.unet_channels) - 1))
         refuse_small("steps", self.steps, 2)
         refuse_small("batch_size", self.batch_size, 1)
@@ -84,7 +84,7 @@ class ScratchSettings:
         return {name: list(v) if isinstance(v, tuple) else v for name, v in fields.items()}
 
 
-def refuse_both(steps: int | None, minutes: float | None) -> None:
+def refuse_steps_and_minutes(steps: int | None, minutes: float | None) -> None:
     """Raise a ModelError where steps and minutes are given."""
     if steps is not None and minutes is not None:
         raise ModelError(

@@ -13,7 +13,7 @@ from balancer.collection.findings import Finding
 from balancer.collection.listed import COLUMNS
 from balancer.collection.scan import Collection
 from balancer.errors import SplitError
-from balancer.splits.folds import draw_folds, small_classes, usual_folds
+from balancer.splits.folds import default_folds, draw_folds, small_classes
 from balancer.splits.groups import Groups, stay_together
 from balancer.splits.split import SplitShares, draw_split
 
@@ -95,7 +95,7 @@ def test_the_extreme_and_the_single_patient():
     found = collection([2000, 1], each=1)
     split = draw_split(found)
     assert Counter(split.parts[found.images["label"] == "C1"]) == {"train": 1}
-    assert usual_folds(Groups.of(found), split.parts) == split.fold_count == 0
+    assert default_folds(Groups.of(found), split.parts) == split.fold_count == 0
     one = collection([1, 1])
     assert set(draw_split(one).parts) == {"train"}
 
