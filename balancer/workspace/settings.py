@@ -222,7 +222,7 @@ class FillSettings(PlanSettings):
     adapter: Path | None = option(None, "LoRA adapter for the model.", place=True)
     mode: str = option(
         "text",
-        "How to generate: text; image (edit a real image of the class); mix (edit a real image of another class"
+        "How to generate: text; image (edit a real image of the class); mix (edit a real image of another class "
         "into this one); or shares, such as text=0.5,mix=0.5.",
     )
     strength: str | None = option(
