@@ -73,7 +73,7 @@ def sha256_of(path: Path) -> str:
 
 
 def sha256_if_there(path: Path) -> str | None:
-    """The same, or `None` where nothing can be read."""
+    """The SHA-256 of a file's content, or `None` where it cannot be read."""
     try:
         return sha256_of(path)
     except OSError:

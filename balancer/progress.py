@@ -1,4 +1,4 @@
-"""What a long function reports to: the command line shows it, a notebook may, by default nobody listens."""
+"""How long functions report progress: the command line shows it; by default nothing is shown."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Task(Protocol):
 
 
 class Progress(Protocol):
-    """Hears of messages and of tasks; a new task ends the one before it."""
+    """Receives messages and tasks; a new task ends the one before it."""
 
     def message(self, text: str) -> None:
         """One line that a person should read."""
@@ -26,13 +26,13 @@ class Progress(Protocol):
 
 
 class Silent:
-    """Hears nothing.
+    """Progress that shows nothing.
 
     >>> Silent().start("Reading")(1, 2)
     """
 
     def message(self, text: str) -> None:
-        """Drop it."""
+        """Ignore the message."""
 
     def start(self, what: str, done: int = 0) -> Task:
         """Return a task that says nothing."""

@@ -91,7 +91,7 @@ class Settings:
         return {name: value for name, value in self.to_json().items() if getattr(self, name) != usual[name]}
 
     def with_places(self, change: Callable[[str], str]) -> Self:
-        """The same with every file or folder that it names put through `change`."""
+        """The settings with `change` applied to every file or folder that they name."""
         names = [field.name for field in dataclasses.fields(self) if field.metadata.get("place")]  # type: ignore[arg-type]
         named = {name: value for name in names if (value := getattr(self, name)) is not None}
         return dataclasses.replace(self, **{name: change(str(value)) for name, value in named.items()})  # type: ignore[type-var]

@@ -25,7 +25,7 @@ def shape_of(text: str) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Seconds in words.
+    """A number of seconds as text for people.
 
     >>> duration(42), duration(600), duration(7300)
     ('42 s', '10 min', '2 h 2 min')
@@ -37,7 +37,7 @@ def duration(seconds: float) -> str:
 
 
 def size_of(count: float) -> str:
-    """Bytes in words.
+    """A number of bytes as text for people.
 
     >>> size_of(3_200_000)
     '3.2 MB'

@@ -143,13 +143,13 @@ class Power:
 
     @property
     def as_json(self) -> dict[str, Any]:
-        """For a program."""
+        """The result as JSON-compatible fields."""
         words = {"notes": notes(self), "assumptions": assumptions_in_words(self)}
         return {"sentence": self.sentence, **asdict(self), **words}
 
     @property
     def out_of_fold_json(self) -> dict[str, Any]:
-        """The same for a program that tests out of fold: words speak of cross-fitting alone."""
+        """The result for cross-fitting only, as JSON-compatible fields."""
         if self.cross_fitted is None:
             return self.as_json
         told = notes(replace(self, one_split=self.cross_fitted))
@@ -173,7 +173,7 @@ def power(sample: Sample, difference: float = 0.05, assumed: Assumptions = USUAL
 
 
 def _with_auprc(way: Way, sample: Sample, difference: float, assumed: Assumptions, seed: int, folds: int) -> Way:
-    """The same with the smallest difference of AUPRC at which `compare` says "helps" as often as wanted."""
+    """Add the smallest difference of AUPRC at which `compare` says "helps" as often as wanted."""
     from analysis.power.simulation import Simulation
 
     folds = max(1, min(folds, way.patients // RARE_PATIENTS_A_FOLD))
@@ -218,7 +218,7 @@ def recall_difference(sample: Sample, assumed: Assumptions = USUAL) -> tuple[flo
 
 
 def _patients_for_recall(sample: Sample, difference: float, assumed: Assumptions) -> int:
-    """The same the other way round, at the middle of the disagreement."""
+    """Patients needed to detect a difference of recall, at the middle of the assumed disagreement."""
     images = units_needed(difference, sum(assumed.discordant) / 2, assumed.power, assumed.level)
     return max(FEWEST, math.ceil(images * sample.patients / _independent(sample, assumed)))
 

@@ -34,7 +34,7 @@ _HALVINGS = 9
 
 @dataclass(frozen=True, slots=True)
 class Contrasts:
-    """Of each simulated test set, (R,): the difference of the arms, its standard error, the degrees of freedom."""
+    """For R simulated test sets, shape (R,): difference of the arms, its standard error, degrees of freedom."""
 
     differences: Values
     errors: Values

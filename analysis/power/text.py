@@ -22,7 +22,7 @@ def sentence(found: Power) -> str:
 
 
 def out_of_fold_sentence(found: Power) -> str:
-    """The same of cross-fitting alone; empty where there are no folds."""
+    """The smallest detectable difference with cross-fitting; empty where there are no folds."""
     way = found.cross_fitted
     return "" if way is None else _detectable(found, [way], [""]) + _takes(found, [way])
 
@@ -64,7 +64,7 @@ def range_in_words(span: Span) -> str:
 
 
 def _of(images: int, patients: int, known: bool, which: str) -> str:
-    """Of how many images and patients; of those of all folds where `which` is empty."""
+    """The number of images and patients, in brackets; those of all folds where `which` is empty."""
     unit = f"{which} " if which else ""
     if not known:
         size = _counted(images, f"{unit}image")
@@ -107,7 +107,7 @@ def notes(found: Power) -> list[str]:
 
 
 def assumptions_in_words(found: Power) -> list[str]:
-    """What was assumed."""
+    """The assumptions of the simulation, as sentences."""
     assumed = found.assumed
     low, high = assumed.discordant
     return [

@@ -46,7 +46,7 @@ class Detector:
 
     @property
     def alarms(self) -> bool:
-        """Whether chance is excluded."""
+        """Whether the p-value is at or below the level of the test."""
         return self.p_value <= LEVEL
 
 

@@ -112,7 +112,7 @@ def sentence(label: str, found: Fidelity | None) -> str:
     """What the figures of one class say.
 
     >>> sentence("nodule", None)
-    'nodule: cannot be said: half of the real and half of the synthetic images must be 8, of two patients or more.'
+    'nodule: not known: half of the real and half of the synthetic images must be 8, of two patients or more.'
     """
     if found is None:
         needed = f"half of the real and half of the synthetic images must be {FIDELITY_IMAGES}, of two patients or more"
@@ -130,7 +130,7 @@ def sentence(label: str, found: Fidelity | None) -> str:
 
 
 def report(found: Quality) -> dict[str, Any]:
-    """Everything, for a program."""
+    """Metrics of each class, with a sentence each, as JSON-compatible fields."""
     return {
         "embedding": found.space,
         "patients_known": found.patients_known,

@@ -186,7 +186,7 @@ class _Shift:
 
 
 def _patient_variance(plain: Values, traced: Values, sides: Sides) -> tuple[float, int]:
-    """Of the difference of two means whose images share patients, and its degrees of freedom."""
+    """Variance of the difference of two means whose images share patients, and its degrees of freedom."""
     deviations = np.concatenate(((plain.mean() - plain) / len(plain), (traced - traced.mean()) / len(traced)))
     numbers = np.unique(np.concatenate((sides[0][1], sides[1][1])), return_inverse=True)[1]
     sums = np.bincount(numbers, deviations)

@@ -1,4 +1,4 @@
-"""What the probe found, in words: the verdict first, then what to do."""
+"""The result of the probe as text: the verdict, then advice."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _SHORTCUT = (
 
 
 def verdict(found: Probe) -> str:
-    """One paragraph: can they be told apart, by what, and does a classifier lean on it?"""
+    """One paragraph: can they be distinguished, by what, and does a classifier rely on it?"""
     return " ".join((_recognised(found), *(_leaning(lean, " or ".join(found.minority)) for lean in found.leans)))
 
 
@@ -44,7 +44,7 @@ def fixes(found: Probe) -> list[str]:
 
 
 def report(found: Probe) -> dict[str, Any]:
-    """Everything, for a program."""
+    """The verdict, fixes and all measurements as JSON-compatible fields."""
     content = asdict(found)
     for one, lean in zip(content["leans"], found.leans, strict=True):
         one["leans"] = lean.leans
@@ -128,4 +128,4 @@ def _percent(found: Interval) -> str:
 
 
 def _unknown(classes: Iterable[ClassProbe]) -> str:
-    return "; ".join(f"{each.label}: {each.unknown.removeprefix('cannot be said: ')}" for each in classes) + "."
+    return "; ".join(f"{each.label}: {each.unknown.removeprefix('not known: ')}" for each in classes) + "."

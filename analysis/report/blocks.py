@@ -73,7 +73,7 @@ class Strip:
 
 @dataclass(frozen=True, slots=True)
 class Commands:
-    """Lines to type."""
+    """Commands that the reader can copy, one per line."""
 
     kind: ClassVar[str] = "commands"
     lines: Sequence[str]

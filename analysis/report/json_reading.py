@@ -66,7 +66,7 @@ def real(value: object) -> float | None:
 
 
 def whole(value: object) -> int | None:
-    """A count, else `None`."""
+    """A whole number of 0 or more, or `None` for anything else."""
     found = real(value)
     return None if found is None or found < 0 else round(found)
 

@@ -95,7 +95,7 @@ class Results:
 
     @property
     def trained(self) -> list[str]:
-        """The same without those that are put together from what folds chose."""
+        """The arms that were trained, without those that are combined from the choices of folds."""
         return [name for name in self.ordered if name not in _BY_FOLD]
 
     @property
@@ -151,7 +151,7 @@ def read_results(found: Mapping[str, Any]) -> Results | None:
 
 
 def without_names(found: Results) -> Results:
-    """The same without examples of what makes a comparison invalid: they name files and patients."""
+    """The results without examples in the stamps, which name files and patients."""
     short = f"{_nameless(found.verdict)}. Nothing can be concluded from this comparison."
     return replace(
         found,

@@ -51,7 +51,7 @@ class Scale:
 
 
 def shown(value: float) -> str:
-    """A tick's label.
+    """Format the label of an axis tick.
 
     >>> shown(0.25), shown(-2.0), shown(1500)
     ('0.25', '−2', '1500')

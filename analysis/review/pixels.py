@@ -24,7 +24,7 @@ def to_bytes(grey: GreyImage) -> bytes:
 
 
 def alike(greys: Sequence[GreyImage]) -> list[bytes]:
-    """The same for many images, all brought to the size that most of them have: as many bytes for each.
+    """Encode many images at their most common size, so that all have the same number of bytes.
 
     Other sizes are scaled to fit, proportions kept, and centred on black.
     """

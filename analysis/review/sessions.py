@@ -35,7 +35,7 @@ class Desk(Protocol):
 
     @property
     def reader(self) -> str:
-        """Who answers."""
+        """The name of the person who answers."""
         ...
 
     def overview(self) -> list[dict[str, Any]]:

@@ -60,7 +60,7 @@ class Views:
         return len(self.pixels)
 
     def some(self, places: Places) -> Views:
-        """These images alone."""
+        """Select the descriptors of these images."""
         return Views(self.pixels.some(places), self.vectors[places], self.mirrored[places])
 
     def first(self, count: int) -> Views:
@@ -70,7 +70,7 @@ class Views:
 
     @classmethod
     def joined(cls, parts: Sequence[Views]) -> Views:
-        """Several as one."""
+        """Concatenate descriptors of several groups of images."""
         pixels = Pixels(
             np.concatenate([part.pixels.greys for part in parts]),
             torch.cat([part.pixels.windows for part in parts]),
@@ -275,7 +275,7 @@ def _one_each(groups: npt.NDArray[np.int64], some: npt.NDArray[np.bool_], names:
 
 
 def _rarest(rarities: Iterable[npt.NDArray[np.float64]]) -> npt.NDArray[np.float64]:
-    """Of each image the rarity in the space where it is rarest."""
+    """The surprisal of each image in the space where it is largest."""
     return np.round(np.max(list(rarities), axis=0), 6)  # type: ignore[no-any-return]
 
 

@@ -70,7 +70,7 @@ class LabelGate:
         return cls(classes, mean, spread, weights / heat, offsets / heat, least, auroc, abstains)
 
     def probabilities(self, features: Vectors) -> npt.NDArray[np.float64]:
-        """Of each class for each image, classes taken as equally frequent: shape (N, classes)."""
+        """Class probabilities of each image, with classes taken as equally frequent: shape (N, classes)."""
         inputs = (features - self.mean) / self.spread
         return np.round(_softmax(inputs @ self.weights.T + self.offsets), 5)
 

@@ -29,7 +29,7 @@ class ScreenResult:
     images: Sequence[ImportResult]
 
     def to_json(self) -> dict[str, Any]:
-        """The decisions, for programs."""
+        """The decisions as JSON-compatible fields."""
         return {"images": [each.to_json() for each in self.images]}
 
 

@@ -142,7 +142,7 @@ def _accuracy(reader: str, readings: Sequence[BlindedAnswer], patients: Mapping[
 
 
 def _kappa(pairs: Flags) -> float:
-    """Of (2, N) answers, one kind or the other."""
+    """Cohen's kappa of (2, N) answers of two kinds."""
     agreed, (one, other) = float((pairs[0] == pairs[1]).mean()), pairs.mean(axis=1)
     expected = float(one * other + (1 - one) * (1 - other))
     return (agreed - expected) / (1 - expected) if expected < 1 else math.nan

@@ -110,6 +110,6 @@ def average_precisions(positive: Values, negative: Values) -> Values:
 
 
 def _precisions(found: npt.NDArray[Any], false: npt.NDArray[Any]) -> Values:
-    """Of what is called positive at each threshold, the share that is."""
+    """Precision at each threshold: the share of true positives among predicted positives."""
     precisions: Values = np.where(found > 0, found / (found + false), 0)
     return precisions

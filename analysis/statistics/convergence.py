@@ -52,7 +52,7 @@ class Course:
         return min(self.losses, default=float("nan"))
 
     def then(self, other: Course) -> Course:
-        """The same with a further stage of the training behind it, whose steps are counted on."""
+        """The curve with that of a further training stage appended, its steps counted on."""
         start = self.steps[-1] if self.steps else 0
         return Course(self.steps + tuple(start + step for step in other.steps), self.losses + other.losses)
 

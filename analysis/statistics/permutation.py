@@ -105,7 +105,7 @@ def pixel_areas(stack: npt.NDArray[np.integer], flags: Flags, folds: Folds, floo
 
 
 def standard_error(flags: Flags, groups: Groups) -> float:
-    """Of the area of a figure that says nothing, with as many independent values as there are groups.
+    """Standard error of the AUROC of an uninformative feature, with one independent value for each group.
 
     >>> round(standard_error(np.arange(20) >= 10, np.arange(20)), 3)
     0.132

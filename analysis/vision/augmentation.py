@@ -28,12 +28,12 @@ class Augmentation:
 
     @classmethod
     def none(cls) -> Augmentation:
-        """Images as they are."""
+        """No augmentation."""
         return cls(0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
 
     @classmethod
     def strong(cls) -> Augmentation:
-        """Twice the usual."""
+        """Strong augmentation: twice the usual ranges."""
         return cls(15.0, 0.1, 0.25, 0.4, 0.2, 0.04)
 
 

@@ -23,7 +23,7 @@ from analysis.data.images import Greys
 from analysis.statistics.convergence import NO_COURSE, Course
 from analysis.vision.augmentation import Augmentation, augment
 from analysis.vision.checkpoints import Checkpoints, Monitor
-from balancer.adapting.common.device import Machine, find_machine
+from balancer.adapting.common.device import TrainingDevice, find_machine
 from balancer.adapting.common.rng import draw_indices, generator
 
 Floats = npt.NDArray[np.float32]
@@ -68,7 +68,7 @@ class HeadedNetwork(nn.Module):
         raise NotImplementedError
 
     def forward(self, images: Tensor) -> Tensor:
-        """(N, C) logits."""
+        """Compute logits of shape (N, C)."""
         logits: Tensor = self.head(self.body(images))
         return logits
 
@@ -114,7 +114,7 @@ class Classifier:
 
     network: HeadedNetwork
     classes: tuple[str, ...]
-    machine: Machine
+    machine: TrainingDevice
     course: Course = NO_COURSE
 
     def probabilities(self, greys: Greys) -> Floats:
@@ -195,7 +195,7 @@ def train_classifier(
 
 
 @torch.inference_mode()
-def _logits(machine: Machine, network: nn.Module, images: Tensor) -> Tensor:
+def _logits(machine: TrainingDevice, network: nn.Module, images: Tensor) -> Tensor:
     """(N, C) logits of (N, side, side) images."""
     network.eval()
     with machine.autocast():
@@ -210,7 +210,7 @@ def _shown(
     settings: ClassifierSettings,
     weights: Floats | None,
     n_classes: int,
-    machine: Machine,
+    machine: TrainingDevice,
 ) -> Iterator[tuple[Tensor, Callable[[Loss, Tensor], Tensor]]]:
     """The augmented images of each step, (N, 1, side, side), and what makes a number of a loss and their logits."""
     images, places, wanted = torch.from_numpy(greys), torch.from_numpy(rows), torch.from_numpy(targets)

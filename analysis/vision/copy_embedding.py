@@ -21,7 +21,7 @@ from torch import nn
 
 from analysis.data.images import Greys
 from analysis.vision.copy_perturbations import Batch, apply_edits, draw_edits
-from balancer.adapting.common.device import Machine, find_machine
+from balancer.adapting.common.device import TrainingDevice, find_machine
 from balancer.devices import use_cores
 from balancer.files import write_whole
 
@@ -63,7 +63,7 @@ class Embedding:
         return self.describe(greys)[0]
 
     def describe(self, greys: Greys) -> tuple[Vectors, Vectors]:
-        """The same, and the features that they are made of, shape (N, 256): a classifier learns better from these."""
+        """The embeddings, and the features before the projection, shape (N, 256), which suit classifiers better."""
         found: tuple[list[Vectors], list[Vectors]] = ([], [])
         for start in range(0, len(greys), _CHUNK):
             some = greys[start : start + _CHUNK]
@@ -138,7 +138,7 @@ def train_embedding(
 
 
 def _loss(
-    network: _Network, images: Batch, groups: torch.Tensor, chance: torch.Generator, machine: Machine
+    network: _Network, images: Batch, groups: torch.Tensor, chance: torch.Generator, machine: TrainingDevice
 ) -> torch.Tensor:
     """InfoNCE between two edited copies of each image, and the entropy regulariser (Pizzi et al. 2022, eq. 4)."""
     views = torch.cat([apply_edits(images, draw_edits(len(images), chance), chance) for _ in range(2)])

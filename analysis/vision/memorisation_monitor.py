@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from balancer.adapting.common.monitor import Observation, Seen
+from balancer.adapting.common.monitor import Observation, TrainingSet
 from balancer.imaging.decode import GreyImage, resize
 
 SIDE = 32
@@ -24,7 +24,7 @@ Vectors = npt.NDArray[np.float32]
 
 @dataclass(slots=True)
 class CopyWatch:
-    """A `Watch` by correlation of small pictures; what it knows of the training images is worked out once.
+    """A `TrainingMonitor` by correlation of small pictures; what it knows of the training images is worked out once.
 
     It says stop when a quarter of the samples, and three at least, are nearer to a training image than 99.5% of the
     real images are to the nearest of another patient.
@@ -32,7 +32,7 @@ class CopyWatch:
 
     _known: tuple[Vectors, float | None] | None = field(default=None, init=False)
 
-    def __call__(self, samples: Mapping[str, Sequence[GreyImage]], seen: Seen, /) -> Observation:
+    def __call__(self, samples: Mapping[str, Sequence[GreyImage]], seen: TrainingSet, /) -> Observation:
         """Return how near the samples are to the training images, and whether they copy."""
         if self._known is None:
             pool = unit_vectors(list(seen.greys))

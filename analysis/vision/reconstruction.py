@@ -72,7 +72,7 @@ def autoencoder_of(
     model: str | None = None,
     note: Callable[[str], None] = lambda text: None,
 ) -> Autoencoder | None:
-    """That of the checkpoint which a balanced folder's records name, by its hash; none where it is not at hand.
+    """The autoencoder of the checkpoint that made a balanced folder, found by its hash; `None` where it is not here.
 
     It is looked for among the models `at_hand`, or it is `model`, as the user named it.
 

@@ -54,14 +54,14 @@ class Pixels:
         return len(self.greys)
 
     def some(self, places: Places) -> Pixels:
-        """These images alone."""
+        """Select the pyramids of these images."""
         chosen = torch.from_numpy(places)
         return Pixels(self.greys[places], self.windows[chosen], self.targets[chosen])
 
 
 @dataclass(frozen=True, slots=True)
 class Coarse:
-    """Of one image with each of N: the largest correlation over all 600 versions of it, and which version that is."""
+    """Largest correlation of one image with each of N others over its 600 versions, and the index of the version."""
 
     alike: torch.Tensor
     version: torch.Tensor
@@ -107,7 +107,7 @@ class _Pairs:
         return cls(_with_slopes(_bandpassed(query.greys, side)), target, _grid(side))
 
     def correlation(self, motion: torch.Tensor) -> torch.Tensor:
-        """Of each pair under its motion; -1 where that is no edit of one image but melts any into any other."""
+        """Correlation of each pair after its motion; -1 where the motion is too extreme to be an edit of one image."""
         alike = (_unit(self._moved(motion)[:, 0]) * self.target).sum(1)
         return torch.where(_plausible(motion), alike.clamp(-1, 1), -1.0)
 

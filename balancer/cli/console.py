@@ -279,12 +279,12 @@ def _shorter(above: str) -> Callable[[re.Match[str]], str]:
 
 
 def _here() -> Path:
-    """Where the user is."""
+    """The folder from which the user called the command, for messages."""
     return Path(os.environ.get(_SENDER) or Path.cwd())
 
 
 def typed() -> str:
-    """What the user typed."""
+    """The command line of the user, as it can be typed again."""
     return on_errand() or shlex.join(["balance", *sys.argv[1:]])
 
 

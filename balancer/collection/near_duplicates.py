@@ -167,7 +167,7 @@ def _likeness(images: Sequence[Contents], step: int, pairs: Pairs) -> Floats:
 
 
 def _confirmed(images: Sequence[Contents], step: int, pairs: Pairs) -> Pairs:
-    """Those of the pairs that are the same picture; with a `step` of -1 the second is mirrored."""
+    """The pairs that show the same picture; with a `step` of -1 the second image is mirrored."""
     return np.asarray(pairs[_likeness(images, step, pairs) >= SAME])
 
 

@@ -48,7 +48,7 @@ class Listing:
         return ((folder, end - count, end) for (folder, count), end in zip(self.runs, ends, strict=True))
 
     def without(self, globs: tuple[str, ...]) -> tuple[Listing, list[str]]:
-        """The same without the paths that a glob names, and those.
+        """Return the listing without the paths that match a glob, and the matching paths.
 
         A glob without a slash is compared with each folder's and file's name, another with the whole path.
 
@@ -62,13 +62,13 @@ class Listing:
         return self.only(left), out
 
     def of_runs(self, kept: list[bool]) -> Listing:
-        """The same with the paths of the chosen runs alone."""
+        """The listing with only the paths of the chosen runs."""
         if all(kept):
             return self
         return self.only([stays for (_, count), stays in zip(self.runs, kept, strict=True) for _ in range(count)])
 
     def only(self, kept: list[bool]) -> Listing:
-        """The same with the chosen paths alone."""
+        """The listing with only the chosen paths."""
         runs = [(folder, sum(kept[start:end])) for folder, start, end in self.placed()]
         columns = (list(compress(self.paths, kept)), *(array("q", compress(each, kept)) for each in self._numbers()))
         rest = (self.others, self.folders, self.hidden, self.unnamed, self.shadows)

@@ -35,7 +35,7 @@ from balancer.jobs import Candidate, Verdict
 from balancer.parallel import cores
 from balancer.splits.split import Split
 
-_OF_THE_DESKTOP = {".DS_Store", "Thumbs.db", "desktop.ini"}
+_DESKTOP_FILES = {".DS_Store", "Thumbs.db", "desktop.ini"}
 _AT_ONCE = 1024
 _NAMED = 5
 
@@ -134,7 +134,7 @@ def merge(
 
 
 def _with_pixels(accepted: Sequence[tuple[Candidate, Verdict]]) -> list[tuple[Candidate, Verdict]]:
-    """The same, with hashes of grey values where none was taken when the image was made."""
+    """The accepted images, with hashes of grey values added where they are missing."""
 
     def complete(each: tuple[Candidate, Verdict]) -> tuple[Candidate, Verdict]:
         candidate, verdict = each
@@ -332,7 +332,7 @@ def _existing(out: Path) -> _Existing | None:
 def _foreign(out: Path, manifest: Manifest, rows: Mapping[str, Row]) -> Iterator[str]:
     """Files that we did not write, and files beside the images that are not as we wrote them."""
     for path in staging.files_below(out):
-        if path in rows or path == MANIFEST or path.rpartition("/")[2] in _OF_THE_DESKTOP:
+        if path in rows or path == MANIFEST or path.rpartition("/")[2] in _DESKTOP_FILES:
             continue
         if manifest.files.get(path) is None or sha256_if_there(out / path) != manifest.files[path]:
             yield path

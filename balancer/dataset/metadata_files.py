@@ -214,7 +214,7 @@ def escape_formula(cell: str) -> str:
 
 
 def unescape_formula(cell: str) -> str:
-    """Undo `escape_formula`."""
+    """Remove the apostrophe that `escape_formula` put before a cell."""
     return cell[1:] if cell.startswith("'") else cell
 
 

@@ -108,7 +108,7 @@ def copy(source: str, target: Path, scratch: Path) -> str:
 
 def sync(folder: Path) -> None:
     """Wait until all that was written to a folder's file system lasts: a million single syncs would take hours."""
-    syncfs = _of_the_system("syncfs")
+    syncfs = _libc_function("syncfs")
     if syncfs is None:
         _sync_plainly(folder)
         return
@@ -210,14 +210,14 @@ def _clone(source: int, target: int) -> bool:
     return True
 
 
-def _of_the_system(name: str) -> Any:
+def _libc_function(name: str) -> Any:
     """A function of the C library; None where it has none of that name, or there is no such library (Windows)."""
     return getattr(ctypes.CDLL(None, use_errno=True), name, None) if os.name == "posix" else None
 
 
 def _exchange(one: Path, other: Path) -> bool:
     """Exchange two folders in one step; False where the system cannot."""
-    rename = _of_the_system("renameat2")
+    rename = _libc_function("renameat2")
     if rename is None:
         return False
     if rename(_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), _RENAME_EXCHANGE) == 0:

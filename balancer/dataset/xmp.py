@@ -65,7 +65,7 @@ def read_provenance(path: Path) -> dict[str, str] | None:
 
 
 def parse_xmp(packet: bytes) -> dict[str, str] | None:
-    """The same from the bytes of a packet; one that is no XML, or attacks its reader, says nothing.
+    """Read the provenance from the bytes of a packet; `None` where it is not XML, or attacks its reader.
 
     >>> parse_xmp(make_xmp("nodule", None))["label"]
     'nodule'

@@ -36,7 +36,7 @@ class ExternalFile:
 
 @dataclass(frozen=True, slots=True)
 class DecodedFile:
-    """The same once it was read: hash of its bytes and of its grey values, its size (width, height) in pixels.
+    """A decoded external image: hash of its bytes and of its grey values, its size (width, height) in pixels.
 
     What it says of itself: `composite`, that it was made from a real image; `job_id`, that balance made it. `fault`
     is why it could not be read.
@@ -106,7 +106,7 @@ def precheck(
         if each.fault:
             found[each.given.path] = f"unreadable: {each.fault}"
         elif each.pixels in real:
-            found[each.given.path] = _as_real(real[each.pixels], part_of(real[each.pixels]))
+            found[each.given.path] = _reason_for_real(real[each.pixels], part_of(real[each.pixels]))
         elif each.job_id in made_here:
             found[each.given.path] = f"repeated: the image {each.job_id}, which balance generated"
         else:
@@ -119,7 +119,7 @@ def precheck(
     return found
 
 
-def leaked_reals(seen: Iterable[DecodedFile], real: Mapping[str, str]) -> dict[str, str]:
+def real_images_among(seen: Iterable[DecodedFile], real: Mapping[str, str]) -> dict[str, str]:
     """Files that are images of the collection: its path by theirs."""
     return {each.given.path: real[each.pixels] for each in seen if not each.fault and each.pixels in real}
 
@@ -155,7 +155,7 @@ def _look(given: ExternalFile) -> DecodedFile:
     return DecodedFile(given, hashlib.sha256(content).hexdigest(), pixel_digest(grey), size, composite, job_id)
 
 
-def _as_real(path: str, part: str) -> str:
+def _reason_for_real(path: str, part: str) -> str:
     return f"a real image: the same pixels as {path} of the collection ({part} split)"
 
 

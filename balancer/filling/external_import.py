@@ -38,7 +38,7 @@ class ImportResult:
     candidate: Candidate | None
 
     def to_json(self) -> dict[str, Any]:
-        """The decision, for programs."""
+        """The decision about this image as JSON-compatible fields."""
         return {
             "path": self.seen.given.path,
             "label": self.seen.given.label,

@@ -86,7 +86,7 @@ class ModeSampler:
         for label in labels:
             for mode in self.weights:
                 if mode != "text" and not self._sources(mode, label):
-                    raise _nothing_to_begin_from(mode, label)
+                    raise _no_source_images(mode, label)
 
     def _sources(self, mode: Mode, label: str) -> list[Sequence[Sample]]:
         """The images to begin from, class by class; none of them empty."""
@@ -137,10 +137,10 @@ def read_strengths(text: str) -> tuple[float, ...]:
     )
 
 
-def read_ways(mode: str, strength: str | None) -> tuple[dict[Mode, float], tuple[float, ...]]:
+def read_mode_options(mode: str, strength: str | None) -> tuple[dict[Mode, float], tuple[float, ...]]:
     """Modes by weight and strengths, as `--mode` and `--strength` give them.
 
-    >>> read_ways("mix", None)
+    >>> read_mode_options("mix", None)
     ({'mix': 1.0}, (0.5, 0.7, 0.9))
 
     Raises:
@@ -156,7 +156,7 @@ def read_ways(mode: str, strength: str | None) -> tuple[dict[Mode, float], tuple
     return weights, STRENGTHS if strength is None else read_strengths(strength)
 
 
-def _nothing_to_begin_from(mode: Mode, label: str) -> PlanError:
+def _no_source_images(mode: Mode, label: str) -> PlanError:
     whose = f"of {label!r}" if mode == "image" else f"of another class than {label!r}"
     return PlanError(
         needed=f"a real training image {whose} to start from, for --mode {mode}",

@@ -44,7 +44,7 @@ def harmonise(grey: GreyImage, reference: GreyImage) -> GreyImage:
 
 
 def harmonise_to(grey: GreyImage, wanted: Histogram) -> GreyImage:
-    """The same, where of the reference only its histogram is at hand."""
+    """Match an image to the stored histogram of a reference image."""
     here, there = _deciles(histogram(grey)), _deciles(wanted)
     if not len(here) or not len(there):
         return grey

@@ -18,7 +18,7 @@ from balancer.prompting.packs import TemplatePack
 from balancer.prompting.prompts import make_prompt
 from balancer.splits.split import Split
 from balancer.store.database import Ledger
-from balancer.store.settings import ATTRIBUTES, LOOK, AttributesFields, LookFields
+from balancer.store.settings import ATTRIBUTES, PROFILE, AttributesFields, ProfileFields
 
 _SIZES = 200  # sizes of a class to choose from, where no size is common
 
@@ -87,12 +87,12 @@ def resolve_profile(collection: Collection, split: Split, ledger: Ledger, *, rem
     Raises:
         ImageError: a training image that was looked at cannot be decoded.
     """
-    now, stored = measure_profile(collection, split), ledger.setting(collection, LOOK)
+    now, stored = measure_profile(collection, split), ledger.setting(collection, PROFILE)
     earlier = None if stored is None else OutputProfile.from_fields(stored)
     if earlier is not None and earlier.output.kind == now.output.kind and earlier.sizes.keys() == now.sizes.keys():
         return earlier
     if remember:
-        ledger.save_setting(collection, LOOK, cast(LookFields, asdict(now)))
+        ledger.save_setting(collection, PROFILE, cast(ProfileFields, asdict(now)))
     return now
 
 
@@ -113,7 +113,7 @@ def resolve_attributes(
     before = () if stored is None else JointDistribution.from_fields(stored["counts"]).counts
     if remember and (stored is not None or found.counts):
         ledger.save_setting(collection, ATTRIBUTES, AttributesFields(source=source, counts=list(found.counts)))
-    return found, found.counts != before and ledger.setting(collection, LOOK) is not None
+    return found, found.counts != before and ledger.setting(collection, PROFILE) is not None
 
 
 def _sizes(train: pd.DataFrame) -> dict[str, list[tuple[int, int]]]:

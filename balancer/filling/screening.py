@@ -152,7 +152,7 @@ class LabelRecords:
     kept: Mapping[str, Sequence[ReviewRecord]] = field(default_factory=dict)
 
     def with_judged(self, judged: Iterable[Judged]) -> LabelRecords:
-        """The same after more was judged, in order of the ids as the database gives them."""
+        """The records with more verdicts added, ordered by id as in the database."""
         known = {**self.judged, **{each[0].id: each for each in judged}}
         return LabelRecords({key: known[key] for key in sorted(known)}, self.judges, self.kept)
 
@@ -231,7 +231,7 @@ def screen_and_record(
         new = [None if stay else verdict for stay, verdict in zip(stays, verdicts, strict=True)]
         with ledger.atomic():
             ledger.add_candidates(collection, zip(batch, new, strict=True), name_of(screen))
-            ledger.take_up(collection, (each for candidate in batch for each in records.unreplayed(candidate)))
+            ledger.replay(collection, (each for candidate in batch for each in records.unreplayed(candidate)))
     found = [person or verdict for person, verdict in zip(persons, verdicts, strict=True)]
     return list(zip(batch, found, strict=True))
 

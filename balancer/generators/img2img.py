@@ -17,7 +17,7 @@ _REMEMBERED = 256
 _CHANNELS = 4  # of a latent; by their number diffusers tells latents from images
 
 
-class Sources:
+class SourceCache:
     """Real images at the size that the model draws; the last ones that were read are remembered."""
 
     def __init__(self, root: Path) -> None:

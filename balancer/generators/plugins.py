@@ -15,7 +15,7 @@ from balancer.devices import choose_device
 from balancer.errors import BalanceError, GenerationError, ModelError, OutOfMemory
 from balancer.generators.protocol import ImageGenerator
 from balancer.generators.scheduler import usual_guidance
-from balancer.generators.stable_diffusion import Sampling
+from balancer.generators.stable_diffusion import SamplingOptions
 from balancer.imaging.decode import GreyImage
 from balancer.jobs import GenerationConfig, Job, ModelRef
 
@@ -24,12 +24,12 @@ AT_ONCE = 16
 _NAMED = re.compile(r"([A-Za-z_][\w.-]+):(.*)", re.DOTALL)  # two letters at least: C: is a drive
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _HOW = (
-    "see what a plug-in must provide: python -m pydoc balancer.generators.plugins.OwnGenerator\n"
+    "see what a plug-in must provide: python -m pydoc balancer.generators.plugins.GeneratorPlugin\n"
     "        or use another: balance fill --model FOLDER"
 )
 
 
-class OwnGenerator(ImageGenerator, Protocol):
+class GeneratorPlugin(ImageGenerator, Protocol):
     """What the object that an entry point names returns when it is called with (weights, device, root).
 
     `weights` is what follows the colon of `--model FAMILY:WEIGHTS`; `device` is "cpu", "cuda" and so on; `root` is the
@@ -45,7 +45,7 @@ class OwnGenerator(ImageGenerator, Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Family:
+class LoadedPlugin:
     """An opened generator of another family, and what is recorded of it: `ref`'s revision is the package's version."""
 
     ref: ModelRef
@@ -63,7 +63,7 @@ def names_family(model: str | None) -> bool:
     return model is not None and _NAMED.fullmatch(model) is not None and not Path(model).exists()
 
 
-def open_family(model: str, device: str, root: Path) -> Family:
+def open_family(model: str, device: str, root: Path) -> LoadedPlugin:
     """The generator that `--model FAMILY:WEIGHTS` names.
 
     Raises:
@@ -84,10 +84,10 @@ def open_family(model: str, device: str, root: Path) -> Family:
     version = None if entry.dist is None else f"{entry.dist.name} {entry.dist.version}"
     ref = ModelRef(f"{name}:{own.name}", version, own.sha256)
     modes = ("text", *getattr(own, "modes", ()))
-    return Family(ref, (own.size[0], own.size[1]), modes, _Checked(name, own))
+    return LoadedPlugin(ref, (own.size[0], own.size[1]), modes, _Checked(name, own))
 
 
-def family_config(family: Family, sampling: Sampling) -> GenerationConfig:
+def family_config(family: LoadedPlugin, sampling: SamplingOptions) -> GenerationConfig:
     """The settings that its jobs carry; what a family has no use for, it leaves.
 
     Raises:

@@ -7,11 +7,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from balancer.devices import choose_device
-from balancer.generators.models.selection import Choice
-from balancer.generators.plugins import Family, family_config
+from balancer.generators.models.selection import ModelSelection
+from balancer.generators.plugins import LoadedPlugin, family_config
 from balancer.generators.protocol import ImageGenerator
 from balancer.generators.scheduler import edit_steps, fewest_steps
-from balancer.generators.stable_diffusion import Sampling, StableDiffusion, require_tokens_fit, settle_config
+from balancer.generators.stable_diffusion import SamplingOptions, StableDiffusion, require_tokens_fit, resolve_config
 from balancer.imaging.decode import GreyImage, OutputFormat
 from balancer.jobs import GenerationConfig, Job, ModeDraw, job_seed
 from balancer.prompting.prompts import Prompt
@@ -22,7 +22,7 @@ _NO_FILE = OutputFormat("PNG", ".png", "L", 8, None)
 
 def draw_prompts(
     labelled: Sequence[tuple[str, Prompt]],
-    choice: Choice | Family,
+    choice: ModelSelection | LoadedPlugin,
     progress: Callable[[int, int], None],
 ) -> list[GreyImage]:
     """One image for each class and prompt, in a few steps, at the model's own size or at most 512 pixels.
@@ -32,7 +32,7 @@ def draw_prompts(
         GenerationError: it cannot draw.
     """
     generator, config = (
-        _of_a_family(choice) if isinstance(choice, Family) else _quick(choice, [prompt for _, prompt in labelled])
+        _of_a_family(choice) if isinstance(choice, LoadedPlugin) else _quick(choice, [prompt for _, prompt in labelled])
     )
     jobs = [
         Job(label, index, prompt, job_seed(0, "sample", index), config, ModeDraw(), _NO_FILE)
@@ -45,15 +45,15 @@ def draw_prompts(
     return images
 
 
-def _of_a_family(family: Family) -> tuple[ImageGenerator, GenerationConfig]:
-    return family.generator, family_config(family, Sampling(steps=QUICK_STEPS))
+def _of_a_family(family: LoadedPlugin) -> tuple[ImageGenerator, GenerationConfig]:
+    return family.generator, family_config(family, SamplingOptions(steps=QUICK_STEPS))
 
 
-def _quick(choice: Choice, prompts: Sequence[Prompt]) -> tuple[ImageGenerator, GenerationConfig]:
+def _quick(choice: ModelSelection, prompts: Sequence[Prompt]) -> tuple[ImageGenerator, GenerationConfig]:
     checkpoint = choice.checkpoint
     require_tokens_fit(checkpoint, prompts)
-    sampling = Sampling(steps=QUICK_STEPS, size=min(checkpoint.native_size, LARGEST))
-    config = settle_config(checkpoint, choice.adapter, sampling)
+    sampling = SamplingOptions(steps=QUICK_STEPS, size=min(checkpoint.native_size, LARGEST))
+    config = resolve_config(checkpoint, choice.adapter, sampling)
     return StableDiffusion(checkpoint, choice.file, config, choose_device("auto")), config
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from balancer.devices import choose_device
 from balancer.errors import GenerationError, ModelError, OutOfMemory
-from balancer.generators.img2img import Sources, editing_pipeline, encode_image
+from balancer.generators.img2img import SourceCache, editing_pipeline, encode_image
 from balancer.generators.models.checkpoint import Checkpoint
 from balancer.generators.scheduler import (
     guidance_rescale,
@@ -39,7 +39,7 @@ _LOADED = (".lora_A.balance", ".lora_embedding_A.balance")
 
 
 @dataclass(frozen=True, slots=True)
-class Sampling:
+class SamplingOptions:
     """What the user may choose about generation; `None` and "auto" are chosen here."""
 
     steps: int = 25
@@ -50,7 +50,7 @@ class Sampling:
     adapter_scale: float = 1.0
 
 
-def settle_config(checkpoint: Checkpoint, adapter: ModelRef | None, sampling: Sampling) -> GenerationConfig:
+def resolve_config(checkpoint: Checkpoint, adapter: ModelRef | None, sampling: SamplingOptions) -> GenerationConfig:
     """All settings that an image depends on, each with its value; the same on every run on the same machine.
 
     Raises:
@@ -135,7 +135,7 @@ class StableDiffusion:
         self._pipe.set_progress_bar_config(disable=True)
         self._pipe.to(device)
         self._embedded: dict[tuple[str, str], dict[str, torch.Tensor]] = {}
-        self._sources = None if root is None else Sources(root)
+        self._sources = None if root is None else SourceCache(root)
         self._editing: Any = None
 
     def generate(self, jobs: Sequence[Job]) -> list[GreyImage]:

@@ -30,7 +30,7 @@ Packs = Mapping[str, TemplatePack]
 
 
 @dataclass(frozen=True, slots=True)
-class Complaint:
+class LintMessage:
     """One fault of a wording: where it is written (`line` is None for what no file says), what is wrong, the fix."""
 
     severity: Severity
@@ -48,7 +48,7 @@ class Complaint:
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class PromptFragment:
     """One text of a pack as it is written: a finding of `label`, a template, a slot's value, a negative."""
 
     role: Literal["modality", "template", "slot", "finding", "negative"]
@@ -57,18 +57,18 @@ class Piece:
     line: int | None = None
     label: str | None = None
 
-    def complain(self, rule: Rule, found: str) -> Complaint:
+    def complain(self, rule: Rule, found: str) -> LintMessage:
         """The complaint of a rule about what it found in this text."""
         return self.complaint(rule.severity, rule.kind, f"{found!r}: {rule.message}", rule.fix)
 
-    def complaint(self, severity: Severity, kind: str, message: str, fix: str) -> Complaint:
+    def complaint(self, severity: Severity, kind: str, message: str, fix: str) -> LintMessage:
         """A complaint about this text; what a class's name is at fault for, a pack of the user's own mends."""
         if self.source.startswith(_BY_NAME):
             fix = f"{fix}: describe the class in your own pack (balance prompts --new FILE.yaml) or rename its folder"
-        return Complaint(severity, kind, self.text, message, fix, self.source, self.line)
+        return LintMessage(severity, kind, self.text, message, fix, self.source, self.line)
 
 
-def lint(packs: Packs, *, flips: bool = False, prompts: Iterable[Prompt] = ()) -> tuple[Complaint, ...]:
+def lint(packs: Packs, *, flips: bool = False, prompts: Iterable[Prompt] = ()) -> tuple[LintMessage, ...]:
     """All complaints about what the labels' prompts are made of, errors first, then in the order of the files.
 
     `flips` says that images are mirrored in training, which makes naming a side wrong; this tool mirrors none.
@@ -81,13 +81,13 @@ def lint(packs: Packs, *, flips: bool = False, prompts: Iterable[Prompt] = ()) -
     ()
     """
     pieces = list(dict.fromkeys([*_pieces(packs), *_foreign_values(packs, prompts)]))
-    found = [complaint for piece in pieces for complaint in lint_piece(piece, flips=flips)]
-    found += [*_fighting_classes(packs, pieces), *_same_findings(pieces), *_told_by_words(packs, pieces)]
+    found = [complaint for piece in pieces for complaint in lint_fragment(piece, flips=flips)]
+    found += [*_fighting_classes(packs, pieces), *_same_findings(pieces), *_words_of_one_class(packs, pieces)]
     found += [*_different_packs(packs), *_unworded(packs)]
     return tuple(sorted(dict.fromkeys(found), key=lambda each: (each.severity, each.source, each.line or 0)))
 
 
-def lint_piece(piece: Piece, *, flips: bool = False) -> Iterator[Complaint]:
+def lint_fragment(piece: PromptFragment, *, flips: bool = False) -> Iterator[LintMessage]:
     """What can be said of one text without knowing the others."""
     text = PLACEHOLDER.sub(" ", piece.text) if piece.role == "template" else piece.text
     rules = (
@@ -97,14 +97,14 @@ def lint_piece(piece: Piece, *, flips: bool = False) -> Iterator[Complaint]:
     )
     for rule in rules:
         if match := rule.pattern.search(text):
-            yield piece.complain(_milder(rule, text), match[0].strip())
+            yield piece.complain(_as_warning(rule, text), match[0].strip())
     for word, nearest in misspelt(text):
         kind = "modality-misspelt" if nearest in MODALITY_WORDS else "misspelt"
         message = f"{word!r} looks like a spelling error"
         yield piece.complaint("warning", kind, message, f"perhaps it is {nearest!r}")
 
 
-def lint_length(packs: Packs, limit: int = 77, count: Callable[[str], int] | None = None) -> tuple[Complaint, ...]:
+def lint_length(packs: Packs, limit: int = 77, count: Callable[[str], int] | None = None) -> tuple[LintMessage, ...]:
     """Prompts of which a text encoder that reads `limit` tokens would drop the end.
 
     For each template and finding the longest values of all slots are taken. `count` is the tokenizer of the model;
@@ -122,7 +122,7 @@ def lint_length(packs: Packs, limit: int = 77, count: Callable[[str], int] | Non
                 message = f"{how}, and the model reads {limit} and ignores the rest"
                 severity: Severity = "error" if certain else "warning"
                 line = pack.line(*place)
-                found.append(Complaint(severity, "too-long", text, message, "shorten it", pack.source, line))
+                found.append(LintMessage(severity, "too-long", text, message, "shorten it", pack.source, line))
     return tuple(dict.fromkeys(found))
 
 
@@ -136,7 +136,7 @@ def estimate_tokens(text: str) -> int:
     return 2 + sum(1 if len(word.encode()) <= 5 else -(-len(word.encode()) // 3) for word in words)
 
 
-def refuse_errors(complaints: Sequence[Complaint]) -> None:
+def refuse_errors(complaints: Sequence[LintMessage]) -> None:
     """Raise PromptError for the first error, saying how many there are."""
     errors = [each for each in complaints if each.severity == "error"]
     if errors:
@@ -150,55 +150,55 @@ def refuse_errors(complaints: Sequence[Complaint]) -> None:
         )
 
 
-def _milder(rule: Rule, text: str) -> Rule:
+def _as_warning(rule: Rule, text: str) -> Rule:
     """A negative that speaks of a drawing of bones and not of bones is only warned of."""
     return rule.as_warning() if rule.kind == "negative-fights-xrays" and RENDERED.search(text) else rule
 
 
-def _pieces(packs: Packs) -> Iterator[Piece]:
+def _pieces(packs: Packs) -> Iterator[PromptFragment]:
     for pack in {id(pack): pack for pack in packs.values()}.values():
-        yield Piece("modality", pack.modality, pack.source, pack.line("modality"))
+        yield PromptFragment("modality", pack.modality, pack.source, pack.line("modality"))
         for number, text in enumerate(pack.templates):
-            yield Piece("template", text, pack.source, pack.line("templates", number))
+            yield PromptFragment("template", text, pack.source, pack.line("templates", number))
         for name, texts in pack.slots.items():
             for number, text in enumerate(texts):
-                yield Piece("slot", text, pack.source, pack.line("slots", name, number))
+                yield PromptFragment("slot", text, pack.source, pack.line("slots", name, number))
         for name, wordings in pack.known.items():
             for values, text in wordings.items():
-                yield Piece("slot", text, pack.source, pack.line("known", name, " ".join(values)))
+                yield PromptFragment("slot", text, pack.source, pack.line("known", name, " ".join(values)))
         yield from _negatives(pack)
     for label, pack in packs.items():
         yield from _findings(pack, label)
 
 
-def _negatives(pack: TemplatePack) -> Iterator[Piece]:
+def _negatives(pack: TemplatePack) -> Iterator[PromptFragment]:
     texts = [text for text in pack.negative.split(", ") if text]
     by_item = pack.line("negative", len(texts) - 1) is not None and pack.line("negative", len(texts)) is None
     for number, text in enumerate(texts):
         line = pack.line("negative", number) if by_item else pack.line("negative")
-        yield Piece("negative", text, pack.source, line)
+        yield PromptFragment("negative", text, pack.source, line)
 
 
-def _findings(pack: TemplatePack, label: str) -> Iterator[Piece]:
+def _findings(pack: TemplatePack, label: str) -> Iterator[PromptFragment]:
     if not _has_wording(pack, label):
         return
     known = pack.find(label)
     source = pack.source if known else f"{_BY_NAME}{label!r}"
     for number, text in enumerate(findings_of(pack, label)):
         line = pack.line("classes", known.name, "findings", number) if known else None
-        yield Piece("finding", text, source, line, label)
+        yield PromptFragment("finding", text, source, line, label)
 
 
-def _foreign_values(packs: Packs, prompts: Iterable[Prompt]) -> Iterator[Piece]:
+def _foreign_values(packs: Packs, prompts: Iterable[Prompt]) -> Iterator[PromptFragment]:
     """Values of slots that none of the packs has."""
     own = {(name, text) for pack in packs.values() for name, texts in pack.slots.items() for text in texts}
     own |= {(name, text) for pack in packs.values() for name, words in pack.known.items() for text in words.values()}
     for name, text in dict.fromkeys(pair for prompt in prompts for pair in prompt.slots.items()):
         if name not in ("finding", "modality") and (name, text) not in own:
-            yield Piece("slot", text, f"the value of {name} in the table")
+            yield PromptFragment("slot", text, f"the value of {name} in the table")
 
 
-def _fighting_classes(packs: Packs, pieces: Sequence[Piece]) -> Iterator[Complaint]:
+def _fighting_classes(packs: Packs, pieces: Sequence[PromptFragment]) -> Iterator[LintMessage]:
     """Negatives that name what the prompts ask for: guidance would push the images away from it."""
     wanted = {words_of(piece.text): piece.text for piece in pieces if piece.role != "negative"}
     names = {words_of(known.name): known.name for label, pack in packs.items() if (known := pack.find(label))}
@@ -210,11 +210,11 @@ def _fighting_classes(packs: Packs, pieces: Sequence[Piece]) -> Iterator[Complai
             yield piece.complaint("error", "negative-fights-class", message, fix)
 
 
-def _same_findings(pieces: Sequence[Piece]) -> Iterator[Complaint]:
-    owners: dict[tuple[str, ...], list[Piece]] = {}
+def _same_findings(pieces: Sequence[PromptFragment]) -> Iterator[LintMessage]:
+    owners: dict[tuple[str, ...], list[PromptFragment]] = {}
     for piece in (piece for piece in pieces if piece.role == "finding"):
         owners.setdefault(words_of(piece.text), []).append(piece)
-    shared: dict[tuple[str, ...], Piece] = {}
+    shared: dict[tuple[str, ...], PromptFragment] = {}
     for group in owners.values():
         labels = tuple(dict.fromkeys(str(piece.label) for piece in group))
         if len(labels) > 1:
@@ -225,7 +225,7 @@ def _same_findings(pieces: Sequence[Piece]) -> Iterator[Complaint]:
         yield piece.complaint("warning", "same-prompt", message, fix)
 
 
-def _told_by_words(packs: Packs, pieces: Sequence[Piece]) -> Iterator[Complaint]:
+def _words_of_one_class(packs: Packs, pieces: Sequence[PromptFragment]) -> Iterator[LintMessage]:
     """Findings of some classes that name a view, an age or a sex: the class would be told by it."""
     found = {piece: match[0].lower() for piece in pieces if (match := _said(piece))}
     for piece, word in found.items():
@@ -236,29 +236,29 @@ def _told_by_words(packs: Packs, pieces: Sequence[Piece]) -> Iterator[Complaint]
             yield piece.complaint("warning", "shortcut", message, fix)
 
 
-def _said(piece: Piece) -> re.Match[str] | None:
+def _said(piece: PromptFragment) -> re.Match[str] | None:
     return SAID_OF_ALL.search(piece.text) if piece.role == "finding" else None
 
 
-def _unworded(packs: Packs) -> Iterator[Complaint]:
+def _unworded(packs: Packs) -> Iterator[LintMessage]:
     for label in (label for label, pack in packs.items() if not _has_wording(pack, label)):
         message = f"no pack has {label!r}, and its name contains no word for a prompt"
         fix = "describe the class in your own pack (balance prompts --new FILE.yaml) or rename its folder"
-        yield Complaint("error", "unworded", label, message, fix, f"{_BY_NAME}{label!r}")
+        yield LintMessage("error", "unworded", label, message, fix, f"{_BY_NAME}{label!r}")
 
 
 def _has_wording(pack: TemplatePack, label: str) -> bool:
     return pack.find(label) is not None or bool(words_of(label))
 
 
-def _different_packs(packs: Packs) -> Iterator[Complaint]:
+def _different_packs(packs: Packs) -> Iterator[LintMessage]:
     sources = list(dict.fromkeys(pack.source for pack in packs.values()))
     parts = ("modality", "templates", "slots", "known", "negative")
     differing = [part for part in parts if len({repr(getattr(pack, part)) for pack in packs.values()}) > 1]
     if differing:
         message = f"the classes differ in {', '.join(differing)} and not only in the finding: it may become a shortcut"
         fix = "describe all classes in one pack: balance prompts --new FILE.yaml"
-        yield Complaint("warning", "shortcut", ", ".join(sources), message, fix, " and ".join(sources))
+        yield LintMessage("warning", "shortcut", ", ".join(sources), message, fix, " and ".join(sources))
 
 
 def _longest_texts(

@@ -18,7 +18,7 @@ class Rule:
     fix: str
 
     def as_warning(self) -> Rule:
-        """The same, only warned of."""
+        """The rule as a warning instead of an error."""
         return replace(self, severity="warning")
 
 

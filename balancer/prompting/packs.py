@@ -151,7 +151,7 @@ def _read(path: Path) -> bytes:
 
 
 def _parse(data: bytes, name: str, source: str) -> TemplatePack:
-    reader = _Reader(source)
+    reader = _PackParser(source)
     root = reader.compose(data)
     parts = reader.entries(root, "the pack", ("modality", "templates", "classes"), ("slots", "negative", "known"))
     slots = reader.slots(parts["slots"]) if "slots" in parts else {}
@@ -184,7 +184,7 @@ def _line(at: Node | Event) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class _Reader:
+class _PackParser:
     """Takes a pack's YAML apart without ever building an object from it, and knows every fault's line."""
 
     source: str
@@ -202,7 +202,7 @@ class _Reader:
 
         text = data.decode("utf-8-sig", errors="surrogateescape")  # YAML refuses surrogates, with their place
         try:
-            self.refuse_tricks(yaml.parse(text, Loader=yaml.SafeLoader))
+            self.refuse_unsafe_yaml(yaml.parse(text, Loader=yaml.SafeLoader))
             node: Node | None = yaml.compose(text, Loader=yaml.SafeLoader)
         except yaml.YAMLError as exc:
             mark, start = getattr(exc, "problem_mark", None), getattr(exc, "position", 0)
@@ -214,7 +214,7 @@ class _Reader:
             raise self.fault(1, "a template pack", "an empty file", "copy a packaged pack and edit the copy")
         return node
 
-    def refuse_tricks(self, events: Iterable[Event]) -> None:
+    def refuse_unsafe_yaml(self, events: Iterable[Event]) -> None:
         """Aliases can grow a small file without end, and tags ask for objects: a pack needs neither."""
         depth = 0
         for event in events:

@@ -7,7 +7,7 @@ from collections import Counter
 import pandas as pd
 
 from balancer.errors import SplitError
-from balancer.splits.groups import Groups, drawn_order, groups_by_class, stratified
+from balancer.splits.groups import Groups, groups_by_class, seeded_order, stratified
 
 FOLDS, FEW, MOST = 5, 100, 20
 """A class of fewer than `FEW` patients to train on makes `FOLDS` folds the default; more than `MOST` take too long."""
@@ -20,7 +20,7 @@ def small_classes(groups: Groups, parts: pd.Series) -> dict[str, int]:
     return {label: count for label, count in counts.items() if count < FEW}
 
 
-def usual_folds(groups: Groups, parts: pd.Series) -> int:
+def default_folds(groups: Groups, parts: pd.Series) -> int:
     """5 where a class has so few patients to train on that none should be kept away from it for good, else 0.
 
     A class of one patient cannot be in training and be tested, so there are no folds then.
@@ -47,7 +47,7 @@ def draw_folds(groups: Groups, count: int, seed: int = 0, earlier: pd.Series = N
     fold_of = dict(zip(names[known.index], (int(fold) % count for fold in known), strict=True))
     total = Counter(fold_of.values())
     for members in groups_by_class(groups.labels, names).values():
-        _deal(stratified(drawn_order(members, seed + 2), groups.strata), fold_of, total, count)
+        _deal(stratified(seeded_order(members, seed + 2), groups.strata), fold_of, total, count)
     return names.map(fold_of).astype("int64")
 
 

@@ -105,7 +105,7 @@ def strata_of(collection: Collection, groups: pd.Series) -> dict[str, str]:
     return found
 
 
-def drawn_order(names: Iterable[str], seed: int) -> list[str]:
+def seeded_order(names: Iterable[str], seed: int) -> list[str]:
     """A shuffle that depends on each name and the seed alone, not on the others."""
     return sorted(names, key=lambda name: hashlib.sha256(f"{seed}\x00{name}".encode()).digest())
 
@@ -118,12 +118,12 @@ def stratified(members: Iterable[str], strata: Mapping[str, str]) -> list[list[s
     return [group for _, group in sorted(found.items(), key=lambda item: (len(item[1]), item[0]))]
 
 
-def apportioned(exact: Sequence[float], free: Sequence[int], count: int) -> list[int]:
+def largest_remainder(exact: Sequence[float], free: Sequence[int], count: int) -> list[int]:
     """How many of `count` each stratum gives: its exact share, rounded by largest remainders, at most what is `free`.
 
     Among equal remainders the first stratum gives (Hamilton's method).
 
-    >>> apportioned([0.4, 1.6, 2.0], [2, 8, 10], 4)
+    >>> largest_remainder([0.4, 1.6, 2.0], [2, 8, 10], 4)
     [0, 2, 2]
     """
     if sum(map(int, exact)) > count:

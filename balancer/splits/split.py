@@ -14,8 +14,8 @@ from balancer.collection.scan import Collection
 from balancer.collection.several_labels import label_counts
 from balancer.collection.walk import canonical_part
 from balancer.errors import SplitError
-from balancer.splits.folds import NO_FOLDS, draw_folds, usual_folds
-from balancer.splits.groups import Groups, apportioned, drawn_order, groups_by_class, stratified
+from balancer.splits.folds import NO_FOLDS, default_folds, draw_folds
+from balancer.splits.groups import Groups, groups_by_class, largest_remainder, seeded_order, stratified
 
 TEST_SHARE, VAL_SHARE, HOLDOUT_SHARE = 0.2, 0.15, 0.1
 SPARED = 20
@@ -25,7 +25,7 @@ PARTS = ("train", "holdout", "val", "test")
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """Where each image belongs.
+    """The split of each image, and where it comes from.
 
     `parts` maps an image's path to train, holdout, val or test. Holdout images are training images in the balanced
     folder, but nothing that makes synthetic images learns from them: they are what it can be measured by. `origin`
@@ -57,7 +57,7 @@ class Split:
 
 
 @dataclass(frozen=True, slots=True)
-class Shares:
+class SplitShares:
     """What is asked of a split: the shares of test and val (0: none) and the folds (`None`: as the classes need)."""
 
     test: float = TEST_SHARE
@@ -73,10 +73,12 @@ class Shares:
             )
 
 
-USUAL = Shares()
+USUAL = SplitShares()
 
 
-def draw_split(collection: Collection, seed: int = 0, earlier: Split | None = None, shares: Shares = USUAL) -> Split:
+def draw_split(
+    collection: Collection, seed: int = 0, earlier: Split | None = None, shares: SplitShares = USUAL
+) -> Split:
     """Draw train, holdout, val and test by patient, class by class; a collection's own folders are kept.
 
     Where sex and view are known, each class is stratified by them too. Images without a known patient count as
@@ -112,7 +114,7 @@ def complete_split(
     trained = {} if earlier is None else _parts_of_groups(groups.names, earlier, ("train", "holdout"))
     parts = parts.where(~train, _hold_out(groups, train, seed, trained))
     _require_training(parts)
-    wanted = folds if folds is not None else usual_folds(groups, parts) if earlier is None else earlier.fold_count
+    wanted = folds if folds is not None else default_folds(groups, parts) if earlier is None else earlier.fold_count
     known = earlier.folds if earlier is not None and earlier.fold_count == wanted else NO_FOLDS
     return Split(parts, origin, seed, draw_folds(groups, wanted, seed, known))
 
@@ -199,7 +201,7 @@ def _assign(
     """
     part_of = {group: ("train" if part == "holdout" else part) for group, part in fixed.items()}
     for members in groups_by_class(groups.labels, groups.names).values():
-        fresh = drawn_order((group for group in members if group not in part_of), seed)
+        fresh = seeded_order((group for group in members if group not in part_of), seed)
         if not fixed or keep:
             part_of.update(_draw(fresh, shares, groups.strata))
         part_of.update({group: "train" for group in fresh if group not in part_of})
@@ -216,7 +218,7 @@ def _draw(members: Sequence[str], shares: Mapping[str, float], strata: Mapping[s
     for part, share in shares.items():
         count = min(max(1, round(share * len(members))), len(members) - len(part_of) - 1)
         free = [size - begin for size, begin in zip(sizes, start, strict=True)]
-        for at, taken in enumerate(apportioned([share * size for size in sizes], free, count)):
+        for at, taken in enumerate(largest_remainder([share * size for size in sizes], free, count)):
             part_of.update(dict.fromkeys(ordered[at][start[at] : start[at] + taken], part))
             start[at] += taken
     return part_of
@@ -225,7 +227,7 @@ def _draw(members: Sequence[str], shares: Mapping[str, float], strata: Mapping[s
 def _hold_out(groups: Groups, train: pd.Series, seed: int, fixed: Mapping[str, str]) -> pd.Series:
     part_of = dict(fixed)
     for members in groups_by_class(groups.labels[train], groups.names[train]).values():
-        fresh = drawn_order((group for group in members if group not in part_of), seed + 1)
+        fresh = seeded_order((group for group in members if group not in part_of), seed + 1)
         if len(members) >= SPARED and not fixed:
             part_of.update(_draw(fresh, {"holdout": HOLDOUT_SHARE}, groups.strata))
         part_of.update({group: "train" for group in fresh if group not in part_of})

@@ -55,7 +55,7 @@ class Candidates(Reviews, Collections):
         kept = read_decisions(self._state.folder)
         return (each for each in kept if each is not None and (each.collection == key or each.collection not in known))
 
-    def take_up(self, collection: Collection, decisions: Iterable[ReviewRecord]) -> None:
+    def replay(self, collection: Collection, decisions: Iterable[ReviewRecord]) -> None:
         """Append what is written down beside the database, with its own times."""
         key = self._key(collection)
         with self.atomic():

@@ -169,7 +169,7 @@ class Connection:
         return "1" if self._checked else is_sound(table, alias)
 
     def require_sound(self) -> None:
-        """Read every row.
+        """Read every row, so that damage is found now.
 
         Raises:
             DamagedLedger: one is damaged, or an index does not fit its table.

@@ -25,7 +25,7 @@ _REPEATED = ("label", "part", "patient", "format", "mode", "sex", "view", "label
 
 
 def value_from(text: str) -> Any:
-    """What JSON holds.
+    """Decode a stored JSON text.
 
     Raises:
         DamagedLedger: it is none.
@@ -62,7 +62,7 @@ def table_to_json(table: TableRef | None, portable: Callable[[Path], str]) -> st
 
 
 def table_from(text: str | None, place: Callable[[str], Path]) -> TableRef | None:
-    """The same back.
+    """Read the reference to a table of patients; `place` makes a path of a stored one.
 
     Raises:
         DamagedLedger: it is no JSON.
@@ -84,7 +84,7 @@ def source_to_json(source: SourceRef | None, portable: Callable[[Path], str]) ->
 
 
 def source_from(text: str | None, place: Callable[[str], Path]) -> SourceRef | None:
-    """The same back.
+    """Read where labels come from; `place` makes a path of a stored one.
 
     Raises:
         DamagedLedger: it is no JSON.
@@ -153,7 +153,7 @@ def finding_to_row(finding: Finding) -> tuple[str, str, str, str]:
 
 
 def finding_from(kind: str, paths: str, message: str, fix: str) -> Finding:
-    """The same back."""
+    """Read a finding from its columns."""
     return Finding(kind, tuple(PurePosixPath(path) for path in value_from(paths)), message, fix)
 
 
@@ -163,7 +163,7 @@ def origin_to_json(origin: ExternalOrigin | None) -> str | None:
 
 
 def origin_from(text: str | None, store: Path) -> ExternalOrigin | None:
-    """The same back, for files in `store`."""
+    """Read the origin of an external image, whose file is in `store`."""
     if text is None:
         return None
     fields = value_from(text)
@@ -177,7 +177,7 @@ def verdict_to_row(verdict: Verdict) -> tuple[str, str, str, str]:
 
 
 def verdict_from(decision: Any, scores: str, reasons: str, reviewer: str) -> Verdict:
-    """The same back.
+    """Read a verdict from its columns.
 
     Raises:
         DamagedLedger: it is none.

@@ -16,7 +16,7 @@ class SharesFields(TypedDict):
     folds: int | None
 
 
-class LookFields(TypedDict):
+class ProfileFields(TypedDict):
     """The file format of synthetic images and, where no pixel size is common, (width, height) by class."""
 
     output: Mapping[str, Any]
@@ -70,7 +70,7 @@ class Setting(str, Generic[Value]):
 
 
 SPLIT = Setting[SharesFields]("split")
-LOOK = Setting[LookFields]("look")
+PROFILE = Setting[ProfileFields]("look")
 ATTRIBUTES = Setting[AttributesFields]("attributes")
 SOURCE_IMAGES = Setting[Mapping[str, Sequence[str]]]("material")
 """Paths of real images that synthetic ones may be made from, by class."""

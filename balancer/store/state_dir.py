@@ -33,7 +33,7 @@ class State:
 
     @property
     def ledger(self) -> Path:
-        """The SQLite file."""
+        """The SQLite database."""
         return self.folder / "ledger.sqlite"
 
     @property
@@ -43,7 +43,7 @@ class State:
 
     @property
     def adapters(self) -> Path:
-        """What `adapt` made."""
+        """Models and adapters that `adapt` trained, a folder each."""
         return self.folder / "adapters"
 
     @property
@@ -153,7 +153,7 @@ def locked(state: State) -> Iterator[None]:
 
 @contextmanager
 def locked_near(*places: Path) -> Iterator[None]:
-    """The same for the first of these places that has a state folder, in it or above; where none has, no lock.
+    """Lock the state folder of the first of these places that has one, in it or above; without one, lock nothing.
 
     Raises:
         StateInUse: another process holds it.

@@ -20,7 +20,7 @@ from balancer.workspace.workspace import Session, Workspace
 
 if TYPE_CHECKING:
     from balancer.adapting.common.clock import Clock
-    from balancer.adapting.common.monitor import Watch
+    from balancer.adapting.common.monitor import TrainingMonitor
     from balancer.generators.models.checkpoint import Checkpoint
 
 _LATENT_CELL = 16  # bytes: four channels in float32
@@ -39,7 +39,7 @@ class AdaptResult:
         return self.folder / "samples.png"
 
     def to_json(self) -> dict[str, Any]:
-        """The result, for programs."""
+        """The folder and files of the trained model as JSON-compatible fields."""
         return {"name": self.folder.name, "was_there": self.was_there}
 
 
@@ -47,7 +47,7 @@ def adapt(
     workspace: Workspace,
     settings: AdaptSettings,
     *,
-    monitor: Watch | None = None,
+    monitor: TrainingMonitor | None = None,
     accept: Callable[[str], bool] = lambda licence: False,
     progress: Progress = SILENT,
 ) -> AdaptResult:
@@ -63,7 +63,7 @@ def adapt(
 
     >>> adapt(Workspace.open(folder), AdaptSettings(from_scratch=True, base="sd15"))
     Traceback (most recent call last):
-    balancer.errors.SettingsError: needed: one way to adapt: a base, or from scratch
+    balancer.errors.SettingsError: needed: either --base or --from-scratch
     found:  both
     next:   balance adapt --base FOLDER, or: balance adapt --from-scratch
     """
@@ -113,13 +113,13 @@ def _on_base(
     session: Session,
     settings: AdaptSettings,
     folder: Path,
-    monitor: Watch | None,
+    monitor: TrainingMonitor | None,
     accept: Callable[[str], bool],
     clock: Clock,
     progress: Progress,
 ) -> None:
-    from balancer.adapting.common.monitor import nobody
-    from balancer.adapting.lora.data import Material
+    from balancer.adapting.common.monitor import no_monitor
+    from balancer.adapting.lora.data import TrainingData
     from balancer.adapting.lora.settings import LoraSettings
     from balancer.adapting.lora.train import train_lora
     from balancer.collection.attributes import attributes_of
@@ -140,10 +140,10 @@ def _on_base(
     train, held = (samples(collection.images.loc[session.split.paths(name)]) for name in ("train", "holdout"))
     packs = choose_packs(settings.pack, sorted({sample.label for sample in train}), progress)
     attributes = attributes_of(collection.images.loc[paths])
-    data = Material(train, held, collection.root, packs, session.split.sha256, attributes)
+    data = TrainingData(train, held, collection.root, packs, session.split.sha256, attributes)
     progress.message(f"Base: {printable(checkpoint.ref.name)}, {side} px; {len(train)} images")
     progress.message(f"Samples during training: {folder.with_name(folder.name + '.training') / 'samples'}")
-    train_lora(data, checkpoint, training, folder, monitor or nobody, _Phases(progress), clock)
+    train_lora(data, checkpoint, training, folder, monitor or no_monitor, _Phases(progress), clock)
     session.ledger.add_adapter(collection, folder)
     remember_base(session, folder, str(settings.base))
 

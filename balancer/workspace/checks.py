@@ -15,8 +15,8 @@ from balancer.errors import BalanceError, OutputError
 from balancer.generators.models.checkpoint import Checkpoint
 from balancer.generators.models.download_manifest import changed_files, record_of
 from balancer.generators.models.licence import find_licence, is_from_scratch
-from balancer.generators.models.selection import Choice
-from balancer.generators.plugins import Family
+from balancer.generators.models.selection import ModelSelection
+from balancer.generators.plugins import LoadedPlugin
 from balancer.generators.protocol import ImageGenerator
 from balancer.jobs import GenerationConfig, Job, ModeDraw, job_seed
 from balancer.offline import OFFLINE
@@ -156,7 +156,7 @@ def check_licence(checkpoint: Checkpoint, accepted: Mapping[str, str]) -> Check:
     return Check("licence", "warn", f"{licence.name} ({licence.where}), not accepted yet", advice)
 
 
-def check_prompts(choice: Choice, prompts: Iterable[Prompt]) -> Check:
+def check_prompts(choice: ModelSelection, prompts: Iterable[Prompt]) -> Check:
     """Whether the text encoder reads all prompts to their end.
 
     Raises:
@@ -173,7 +173,7 @@ def check_prompts(choice: Choice, prompts: Iterable[Prompt]) -> Check:
     return Check("tokens", "ok", f"at most {count(longest) if texts else 0} of {limit} in {len(texts)} texts")
 
 
-def check_drawing(choice: Choice, device: str, prompt: Prompt, seconds: Callable[[float], str]) -> list[Check]:
+def check_drawing(choice: ModelSelection, device: str, prompt: Prompt, seconds: Callable[[float], str]) -> list[Check]:
     """Load the model with its adapter and draw: whether they fit each other and the device, and how long it takes.
 
     `seconds` puts a time into words.
@@ -182,9 +182,9 @@ def check_drawing(choice: Choice, device: str, prompt: Prompt, seconds: Callable
         ModelError: one cannot be loaded, or they do not fit.
         GenerationError: it cannot draw.
     """
-    from balancer.generators.stable_diffusion import Sampling, StableDiffusion, settle_config
+    from balancer.generators.stable_diffusion import SamplingOptions, StableDiffusion, resolve_config
 
-    config = settle_config(choice.checkpoint, choice.adapter, Sampling(batch_size=1, device=device))
+    config = resolve_config(choice.checkpoint, choice.adapter, SamplingOptions(batch_size=1, device=device))
     generator = StableDiffusion(choice.checkpoint, choice.file, config, device)
     each = _seconds_each(generator, "doctor", prompt, config)
     checks = [
@@ -199,23 +199,23 @@ def check_drawing(choice: Choice, device: str, prompt: Prompt, seconds: Callable
     return [Check("adapter", "ok", f"{choice.adapter.name} fits {choice.checkpoint.ref.name}"), *checks]
 
 
-def check_family(family: Family) -> Check:
+def check_family(family: LoadedPlugin) -> Check:
     """A generator of another family that opened its weights; what it learned from is its own to say."""
     width, height = family.size
     version = "" if family.ref.revision is None else f" ({family.ref.revision})"
     return Check("model", "ok", f"{family.ref.name}{version}: {width} x {height} px, from a plug-in")
 
 
-def check_family_drawing(family: Family, label: str, prompt: Prompt, seconds: Callable[[float], str]) -> Check:
+def check_family_drawing(family: LoadedPlugin, label: str, prompt: Prompt, seconds: Callable[[float], str]) -> Check:
     """Draw an image of a class with it, and say how long that takes.
 
     Raises:
         GenerationError: it cannot draw, or not what it should.
     """
     from balancer.generators.plugins import family_config
-    from balancer.generators.stable_diffusion import Sampling
+    from balancer.generators.stable_diffusion import SamplingOptions
 
-    config = family_config(family, Sampling(batch_size=1))
+    config = family_config(family, SamplingOptions(batch_size=1))
     each = _seconds_each(family.generator, label, prompt, config)
     return Check("time", "ok", f"about {seconds(each)} an image of {config.width} px")
 

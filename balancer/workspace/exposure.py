@@ -10,7 +10,7 @@ from balancer.errors import ModelError
 from balancer.text import printable
 
 if TYPE_CHECKING:
-    from balancer.generators.models.selection import Choice
+    from balancer.generators.models.selection import ModelSelection
     from balancer.splits.split import Split
     from balancer.workspace.workspace import Session
 
@@ -39,7 +39,7 @@ def exposed_models(session: Session, split: Split) -> list[Path]:
     return sorted(folder for folder in made if folder.is_dir() and exposure_of(session, folder, split))
 
 
-def require_learned(choice: Choice, labels: Iterable[str]) -> str:
+def require_learned(choice: ModelSelection, labels: Iterable[str]) -> str:
     """What is to be said of the classes that an adapter left out; nothing where it left out none.
 
     Raises:
@@ -61,7 +61,7 @@ def require_learned(choice: Choice, labels: Iterable[str]) -> str:
     return f"the adapter was not trained on {names}, which has only one training image" if unadapted else ""
 
 
-def learned_by(choice: Choice | None) -> frozenset[str]:
+def learned_by(choice: ModelSelection | None) -> frozenset[str]:
     """The hashes of all images that a model and its adapter say they learned from."""
     from balancer.splits.contamination import learned_files
 
@@ -69,7 +69,7 @@ def learned_by(choice: Choice | None) -> frozenset[str]:
     return frozenset(sha256 for folder in folders for sha256 in (learned_files(folder) or {}).values())
 
 
-def generator_exposure(session: Session, choice: Choice | None) -> str:
+def generator_exposure(session: Session, choice: ModelSelection | None) -> str:
     """What is to be said of the patients that the model may have seen; nothing when it saw the training part alone."""
     if choice is None:
         return UNKNOWN

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 from balancer.filling.external_folder import (
     DecodedFile,
     decode_all,
-    leaked_reals,
     list_external,
     precheck,
+    real_images_among,
     refuse_real,
 )
 from balancer.filling.external_import import ExternalImporter, ImportResult
@@ -120,7 +120,7 @@ def _check(
     real = collection_pixel_hashes(session.collection, sizes, session.ledger, comparing)
     part_of = session.split.parts.to_dict().__getitem__
     if no_screen:
-        refuse_real(leaked_reals(files, real), part_of)
+        refuse_real(real_images_among(files, real), part_of)
     generated = [c for each in records.values() for c, _ in each.judged.values() if c.job is not None]
     external = [c for each in records.values() for c, _ in each.external_accepted]
     others = [each for each in external if each.origin is not None and each.origin.folder != source]

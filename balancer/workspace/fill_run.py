@@ -75,7 +75,7 @@ class FillPreview:
     device: str = ""
 
     def to_json(self) -> dict[str, Any]:
-        """The same, for programs."""
+        """The preview as JSON-compatible fields."""
         return {
             "plan": self.planned.to_json(),
             "prompts": {label: list(some) for label, some in self.prompts.items()},
@@ -242,7 +242,7 @@ class _Generating:
         return generator
 
     def counting(self) -> FillProgress:
-        """What `generate` counts with."""
+        """The progress counter that `generate` needs."""
         from balancer.filling.run import FillProgress
 
         return FillProgress(notify=self._show)

@@ -23,7 +23,7 @@ from balancer.workspace.workspace import Session
 if TYPE_CHECKING:
     from balancer.collection.attributes import JointDistribution
     from balancer.filling.recipe import Recipe
-    from balancer.generators.models.selection import Choice
+    from balancer.generators.models.selection import ModelSelection
     from balancer.generators.protocol import ImageGenerator
     from balancer.prompting.packs import TemplatePack
 
@@ -51,13 +51,13 @@ class FillRequest:
 
 @dataclass(frozen=True, slots=True)
 class FillSetup:
-    """What it is made with. `stamps` are what the dataset card must say of it."""
+    """The recipe and the generator of a fill. `stamps` are statements that the dataset card must contain."""
 
     recipe: Recipe
     make_generator: Callable[[], ImageGenerator]
     device: str
     stamps: tuple[str, ...]
-    choice: Choice | None
+    choice: ModelSelection | None
 
 
 def fill_request(
@@ -105,7 +105,7 @@ def prepare(request: FillRequest, progress: Progress, *, remember: bool) -> Fill
         BalanceError: whatever can be refused before the first image is made.
     """
     from balancer.dataset.layout import plan_layout
-    from balancer.filling.generation_modes import read_ways
+    from balancer.filling.generation_modes import read_mode_options
     from balancer.filling.recipe import Recipe, resolve_profile
     from balancer.workspace.checks import require_memory_and_disk
     from balancer.workspace.generator_setup import choose_generator, choose_sampler
@@ -124,9 +124,10 @@ def prepare(request: FillRequest, progress: Progress, *, remember: bool) -> Fill
     prompts = [recipe.job(label, i).prompt for label, n in request.wanted for i in range(min(n, _WORDINGS))]
     require_sound_wording(request.templates, labels, prompts, progress)
     generator.require_readable(prompts)
+    modes, _ = read_mode_options(settings.mode, settings.strength)
     progress.message(
         f"Model: {printable(config.model.name)}{with_adapter(config)}, {config.width} x {config.height} px, "
-        f"{config.steps} steps, guidance {generator.guidance_in(read_ways(settings.mode, settings.strength)[0])}, "
+        f"{config.steps} steps, guidance {generator.guidance_in(modes)}, "
         f"on {generator.device}, batches of {config.batch_size}"
     )
     unlearned = "" if generator.choice is None else require_learned(generator.choice, labels)

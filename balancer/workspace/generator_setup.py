@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING
 
 from balancer.devices import choose_device
 from balancer.errors import PlanError
-from balancer.filling.generation_modes import MODES, ModeSampler, read_ways
+from balancer.filling.generation_modes import MODES, ModeSampler, read_mode_options
 from balancer.filling.source_images import resolve_source_images
 from balancer.generators.plugins import family_config, names_family, open_family
 from balancer.generators.scheduler import read_schedule, usual_guidance
-from balancer.generators.stable_diffusion import Sampling, StableDiffusion, require_tokens_fit, settle_config
+from balancer.generators.stable_diffusion import SamplingOptions, StableDiffusion, require_tokens_fit, resolve_config
 from balancer.progress import Progress
 from balancer.text import printable
 from balancer.workspace.models import chosen_model, refuse_adapter
 
 if TYPE_CHECKING:
-    from balancer.generators.models.selection import Choice
+    from balancer.generators.models.selection import ModelSelection
     from balancer.generators.protocol import ImageGenerator
     from balancer.imaging.decode import OutputFormat
     from balancer.jobs import GenerationConfig, Mode
@@ -38,7 +38,7 @@ class GeneratorSetup:
     device: str
     modes: Sequence[str]
     make: Callable[[], ImageGenerator]
-    choice: Choice | None
+    choice: ModelSelection | None
     guidance: Mapping[Mode, float] = field(default_factory=dict)
 
     def guidance_in(self, modes: Iterable[Mode]) -> str:
@@ -64,7 +64,7 @@ def choose_generator(session: Session, settings: FillSettings) -> GeneratorSetup
     Raises:
         ModelError: there is none, or it does not fit the other settings.
     """
-    sampling = Sampling(settings.steps, settings.guidance, settings.size, settings.at_once, settings.device)
+    sampling = SamplingOptions(settings.steps, settings.guidance, settings.size, settings.at_once, settings.device)
     root = session.collection.root
     if settings.model is not None and names_family(settings.model):
         refuse_adapter(settings.model, settings.adapter)
@@ -72,7 +72,7 @@ def choose_generator(session: Session, settings: FillSettings) -> GeneratorSetup
         family = open_family(settings.model, device, root)
         return GeneratorSetup(family_config(family, sampling), device, family.modes, lambda: family.generator, None)
     choice = chosen_model(session, settings.model, settings.adapter)
-    config, device = settle_config(choice.checkpoint, choice.adapter, sampling), choose_device(settings.device)
+    config, device = resolve_config(choice.checkpoint, choice.adapter, sampling), choose_device(settings.device)
     schedule = read_schedule(choice.checkpoint.folder)
     return GeneratorSetup(
         config,
@@ -99,7 +99,7 @@ def choose_sampler(
     Raises:
         PlanError: the model, or a class, cannot do what was asked for.
     """
-    weights, strengths = read_ways(settings.mode, settings.strength)
+    weights, strengths = read_mode_options(settings.mode, settings.strength)
     unable = [mode for mode in weights if mode not in setup.modes]
     if unable:
         raise PlanError(

@@ -52,7 +52,7 @@ class FillManifest:
         }
 
     def short(self, records: Mapping[str, LabelRecords]) -> dict[str, tuple[int, int]]:
-        """Of each class that has lost images since: how many it lacks, of how many."""
+        """Classes that lost images since the fill: how many are missing, and how many there should be."""
         found = {label: len(judged) for label, judged in self.accepted(records).items()}
         return {
             label: (self.deficits[label] - count, self.deficits[label])

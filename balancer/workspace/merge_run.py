@@ -62,7 +62,7 @@ class UnmergeResult:
     removed: int
 
     def to_json(self) -> dict[str, Any]:
-        """The same, for programs."""
+        """The folder and the number of removed images as JSON-compatible fields."""
         return {"folder": str(self.folder), "removed": self.removed}
 
 

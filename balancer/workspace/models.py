@@ -11,13 +11,13 @@ from balancer.text import printable
 from balancer.workspace.settings import FillSettings
 
 if TYPE_CHECKING:
-    from balancer.generators.models.selection import Choice
-    from balancer.generators.plugins import Family
+    from balancer.generators.models.selection import ModelSelection
+    from balancer.generators.plugins import LoadedPlugin
     from balancer.jobs import GenerationConfig
     from balancer.workspace.workspace import Session
 
 
-def chosen_model(session: Session, model: str | None, adapter: Path | None = None) -> Choice:
+def chosen_model(session: Session, model: str | None, adapter: Path | None = None) -> ModelSelection:
     """The model and adapter that the user named, by default the newest that `adapt` made for this collection.
 
     Raises:
@@ -30,7 +30,7 @@ def chosen_model(session: Session, model: str | None, adapter: Path | None = Non
     return choose_model(model, named, made_here, lambda folder: base_of(session, folder))
 
 
-def chosen_maker(session: Session, model: str | None, adapter: Path | None = None) -> Choice | Family:
+def chosen_maker(session: Session, model: str | None, adapter: Path | None = None) -> ModelSelection | LoadedPlugin:
     """What generates, of whatever family: `--model FAMILY:WEIGHTS` is opened, anything else is `chosen_model`'s.
 
     Raises:

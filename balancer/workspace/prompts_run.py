@@ -19,7 +19,7 @@ from balancer.workspace.workspace import Session, Workspace
 if TYPE_CHECKING:
     from balancer.collection.attributes import JointDistribution
     from balancer.imaging.decode import GreyImage
-    from balancer.prompting.lint import Complaint
+    from balancer.prompting.lint import LintMessage
     from balancer.prompting.packs import TemplatePack
     from balancer.prompting.prompts import Prompt
 
@@ -48,7 +48,7 @@ class PromptsResult:
 class PromptsCheck:
     """What is wrong with the wording of `classes` classes, errors first; `tokens` says by whom length was measured."""
 
-    complaints: Sequence[Complaint]
+    complaints: Sequence[LintMessage]
     classes: int
     tokens: str
 
@@ -58,7 +58,7 @@ class PromptsCheck:
         return sum(each.severity == "error" for each in self.complaints)
 
     def to_json(self) -> dict[str, Any]:
-        """The complaints, for programs."""
+        """The complaints as JSON-compatible fields."""
         return {
             "classes": self.classes,
             "tokens": self.tokens,
@@ -182,8 +182,8 @@ def require_sound_wording(
     refuse_errors(lint({label: templates[label] for label in labels}, prompts=prompts))
 
 
-def complaint_line(complaint: Complaint) -> str:
-    """One complaint in words."""
+def complaint_line(complaint: LintMessage) -> str:
+    """One complaint as a line: level, rule, place, and how to correct it."""
     return printable(f"{complaint.where}: {complaint.kind}: {complaint.message} ({complaint.text}). {complaint.fix}")
 
 
@@ -202,7 +202,7 @@ def _labels_and_attributes(
     return [settings.label], JointDistribution()
 
 
-def _complaints(templates: Templates, model: str | None, session: Session | None) -> tuple[list[Complaint], str]:
+def _complaints(templates: Templates, model: str | None, session: Session | None) -> tuple[list[LintMessage], str]:
     """All complaints, errors first, and by whose tokens the length was measured."""
     from balancer.generators.plugins import find_family, names_family
     from balancer.prompting.lint import lint, lint_length

@@ -38,7 +38,7 @@ def recognise(ledger: Ledger, root: Path) -> Recognition:
 
 
 def recognise_files(ledger: Ledger, root: Path, files: pd.DataFrame) -> Recognition:
-    """The same by a table of the files: their `size` (bytes) and `mtime_ns` by path."""
+    """Recognise a collection by a table of its files: `size` (bytes) and `mtime_ns` by path."""
     known = [each for place in ledger.roots() if (each := ledger.load_collection(place)) is not None]
     same = [each for each in known if _is_same(each.images, root, files)]
     moved = tuple(each for each in same if not each.root.is_dir())

@@ -51,7 +51,7 @@ def take_up_readings(ledger: Ledger, collection: Collection, state: State) -> in
         return 0
     kept = (each for each in ledger.decisions(collection) if isinstance(each.said, BlindedAnswer))
     found = [each for each in kept if _is_there(each, collection, state)]
-    ledger.take_up(collection, found)
+    ledger.replay(collection, found)
     return len(found)
 
 

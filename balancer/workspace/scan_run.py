@@ -190,14 +190,14 @@ def _with_deep_findings(
 
 def _split(ledger: Ledger, collection: Collection, earlier: Collection | None, progress: Progress) -> Split:
     """The stored split, with what came since; drawn where there is none, and stored where it changed."""
-    from balancer.splits.split import Shares, draw_split
+    from balancer.splits.split import SplitShares, draw_split
     from balancer.store.settings import SPLIT
 
     stored = ledger.load_split(collection)
     if stored is not None and _is_unchanged(collection, earlier):
         return stored
     kept = _kept_split(ledger, collection, earlier, stored, progress)
-    shares = Shares(**(ledger.setting(collection, SPLIT) or {}))  # type: ignore[arg-type]
+    shares = SplitShares(**(ledger.setting(collection, SPLIT) or {}))  # type: ignore[arg-type]
     split = draw_split(collection, 0 if stored is None else stored.seed, kept, shares)
     ledger.save_split(collection, split)
     return split

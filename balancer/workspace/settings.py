@@ -223,7 +223,7 @@ class FillSettings(PlanSettings):
     adapter: Path | None = option(None, "LoRA adapter for the model.", place=True)
     mode: str = option(
         "text",
-        "How to generate: text; image (edit a real image of the class); mix (edit a real image of another class"
+        "How to generate: text; image (edit a real image of the class); mix (edit a real image of another class "
         "into this one); or shares, such as text=0.5,mix=0.5.",
     )
     strength: str | None = option(
@@ -271,9 +271,9 @@ class FillSettings(PlanSettings):
                 next_step="balance fill --batch-size auto",
             )
         if (self.mode, self.strength) != ("text", None):
-            from balancer.filling.generation_modes import read_ways
+            from balancer.filling.generation_modes import read_mode_options
 
-            read_ways(self.mode, self.strength)
+            read_mode_options(self.mode, self.strength)
 
 
 @dataclass(frozen=True, slots=True)
@@ -328,7 +328,7 @@ class VerifySettings(Settings):
 
 @dataclass(frozen=True, slots=True)
 class ExplainSettings(Settings):
-    """Which image is explained."""
+    """The image file to explain."""
 
     file: Path = option(help="An image in a balanced folder, or copied from one.")
 

@@ -17,7 +17,7 @@ from balancer.workspace.workspace import Session, Workspace
 
 if TYPE_CHECKING:
     from balancer.collection.scan import Collection
-    from balancer.splits.split import Shares, Split
+    from balancer.splits.split import Split, SplitShares
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class SplitResult:
         return found
 
     def to_json(self) -> dict[str, Any]:
-        """The split, for programs."""
+        """The split as JSON-compatible fields: origin, seed, folds, and counts of each class."""
         split = self.split
         return {
             "origin": split.origin,
@@ -77,12 +77,12 @@ def split(
     >>> split(Workspace.open(folder), SplitSettings(test=0.3, seed=1)).split.seed
     1
     """
-    from balancer.splits.split import Shares
+    from balancer.splits.split import SplitShares
 
     with workspace.session(write=True) as session:
         before = session.ledger.setting(session.collection, SPLIT) or {}  # type: ignore[var-annotated]
         asked = {"test": settings.test, "val": settings.val, "folds": settings.folds}
-        shares = Shares(**(before | {name: value for name, value in asked.items() if value is not None}))
+        shares = SplitShares(**(before | {name: value for name, value in asked.items() if value is not None}))
         wanted = session.split
         if not settings.asks_for_nothing:
             wanted = _wanted(session, settings, shares)
@@ -90,11 +90,11 @@ def split(
         return SplitResult(session.collection, wanted, exposed_models(session, wanted))
 
 
-def _wanted(session: Session, settings: SplitSettings, shares: Shares) -> Split:
+def _wanted(session: Session, settings: SplitSettings, shares: SplitShares) -> Split:
     """The split that the settings ask for."""
     from balancer.collection.pseudonyms import Pseudonyms
     from balancer.splits.groups import Groups
-    from balancer.splits.split import Shares, Split, complete_split, draw_split, draw_validation
+    from balancer.splits.split import Split, SplitShares, complete_split, draw_split, draw_validation
     from balancer.splits.split_table import read_parts
 
     collection, stored = session.collection, session.split
@@ -114,10 +114,10 @@ def _wanted(session: Session, settings: SplitSettings, shares: Shares) -> Split:
         return draw_split(collection, seed, None, shares)
     count = stored.fold_count if shares.folds is None else shares.folds
     bare = Split(stored.parts, stored.origin, stored.seed)  # the folds are dealt again
-    return draw_split(collection, seed, bare, Shares(shares.test, shares.val, count))
+    return draw_split(collection, seed, bare, SplitShares(shares.test, shares.val, count))
 
 
-def _store(session: Session, wanted: Split, shares: Shares, *, force: bool, progress: Progress) -> None:
+def _store(session: Session, wanted: Split, shares: SplitShares, *, force: bool, progress: Progress) -> None:
     """Remember the split, unless a model learned from what it holds out; with `force` such models count as exposed."""
     ledger, collection = session.ledger, session.collection
     changed = wanted.sha256 != session.split.sha256

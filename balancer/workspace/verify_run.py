@@ -23,7 +23,7 @@ class VerifyResult:
     findings: Sequence[Finding]
 
     def to_json(self) -> list[dict[str, Any]]:
-        """The findings, for programs."""
+        """The findings as JSON-compatible fields."""
         return [
             {"kind": each.kind, "paths": list(map(str, each.paths)), "message": each.message, "fix": each.fix}
             for each in self.findings
@@ -37,7 +37,7 @@ class Explanation:
     facts: Mapping[str, str]
 
     def to_json(self) -> dict[str, str]:
-        """The facts, for programs."""
+        """The facts about the image as JSON-compatible fields."""
         return dict(self.facts)
 
 

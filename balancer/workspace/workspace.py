@@ -44,7 +44,7 @@ class Workspace:
 
     @property
     def state(self) -> State:
-        """The state folder.
+        """The state folder `.balance` of this workspace.
 
         Raises:
             StateError: there is none yet.
@@ -130,7 +130,7 @@ class Session:
         return self.state.folder.resolve().parent
 
     def without_holdout(self) -> Session:
-        """The same with all of a flat collection as training data.
+        """The session with all images of a flat collection as training data.
 
         Raises:
             SplitError: the collection has splits of its own, or names that a loader takes for splits.

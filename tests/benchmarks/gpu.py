@@ -22,7 +22,7 @@ import torch
 
 from balancer.devices import choose_device
 from balancer.generators.models.checkpoint import Checkpoint, find_checkpoint
-from balancer.generators.stable_diffusion import Sampling, StableDiffusion, settle_config
+from balancer.generators.stable_diffusion import SamplingOptions, StableDiffusion, resolve_config
 from balancer.imaging.decode import OutputFormat
 from balancer.jobs import GenerationConfig, Job, ModeDraw, job_seed
 from balancer.prompting.packs import load_pack
@@ -97,8 +97,10 @@ def set_up(folder: Path, *, reduced: bool, steps: int) -> Bench:
     """A base of random weights, and the engine's own choice of a batch."""
     device = choose_device("auto")
     checkpoint = find_checkpoint(str(write_base(folder / "base", large=not reduced)))
-    sampling = Sampling(steps=steps, size=32 if reduced else 512, batch_size=2 if reduced else None, device=device)
-    return Bench(checkpoint, device, settle_config(checkpoint, None, sampling))
+    sampling = SamplingOptions(
+        steps=steps, size=32 if reduced else 512, batch_size=2 if reduced else None, device=device
+    )
+    return Bench(checkpoint, device, resolve_config(checkpoint, None, sampling))
 
 
 def matrix_peak(bench: Bench, side: int) -> float:

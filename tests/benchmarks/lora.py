@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from balancer.adapting.lora.settings import LoraSettings
-from balancer.adapting.lora.trainer import Lesson, make_books, prepare
+from balancer.adapting.lora.trainer import LoraTrainer, make_caption_sets, prepare
 from tests.benchmarks.ratio import Ratio
 from tests.support.tiny_models import write_pipeline, write_xrays
 
@@ -51,43 +51,43 @@ def write_base(folder: Path, *, large: bool) -> Path:
     return folder
 
 
-def prepared(folder: Path) -> Lesson:
+def prepared(folder: Path) -> LoraTrainer:
     """Everything cached, as after the first minutes of `adapt --base`."""
     from balancer.adapting.common.device import find_machine
-    from balancer.adapting.lora.base_model import adapting_machine, lay_out
-    from balancer.adapting.lora.data import Material
+    from balancer.adapting.lora.base_model import adapting_device, load_base
+    from balancer.adapting.lora.data import TrainingData
     from balancer.collection.scan import Sample
     from balancer.files import sha256_of
     from balancer.generators.models.checkpoint import find_checkpoint
     from balancer.prompting.packs import load_pack
 
-    machine = adapting_machine(find_machine("auto"))
+    machine = adapting_device(find_machine("auto"))
     large = machine.device.type == "cuda"
     side = 512 if large else 32
     write_xrays(folder / "xrays", {"normal": 12, "nodule": 4}, size=(side, side))
     found = sorted((folder / "xrays").rglob("*.png"))
     samples = [Sample(path.relative_to(folder).as_posix(), path.parent.name, None, sha256_of(path)) for path in found]
     packs = dict.fromkeys(("normal", "nodule"), load_pack("chest"))
-    material, settings = Material(samples, [], folder, packs, ""), LoraSettings(size=side, repetitions=100_000)
+    material, settings = TrainingData(samples, [], folder, packs, ""), LoraSettings(size=side, repetitions=100_000)
     base = find_checkpoint(str(write_base(folder / "base", large=large)))
     (folder / "work").mkdir()
-    desk = lay_out(base, settings, machine)
-    return prepare(material, make_books(material, settings), desk, settings, folder / "work", lambda *_: None)
+    model = load_base(base, settings, machine)
+    return prepare(material, make_caption_sets(material, settings), model, settings, folder / "work", lambda *_: None)
 
 
-def bare_step(lesson: Lesson) -> Callable[[], None]:
+def bare_step(lora_trainer: LoraTrainer) -> Callable[[], None]:
     """Forward, backward and optimiser on one batch that lies on the device, and nothing else."""
     import torch
     import torch.nn.functional as F
 
-    clean, noise, times, words = lesson.draw(0)
-    desk = lesson.desk
-    optimizer = torch.optim.AdamW(desk.layers.weights.parameters(), lr=1e-6, fused=True)
-    clean = clean.to(getattr(torch, desk.config.dtype))
-    unet: Any = desk.unet
+    clean, noise, times, words = lora_trainer.draw(0)
+    model = lora_trainer.model
+    optimizer = torch.optim.AdamW(model.layers.weights.parameters(), lr=1e-6, fused=True)
+    clean = clean.to(getattr(torch, model.config.dtype))
+    unet: Any = model.unet
 
     def step() -> None:
-        with desk.machine.autocast():
+        with model.machine.autocast():
             predicted = unet(clean, times, encoder_hidden_states=words, return_dict=False)[0]
         F.mse_loss(predicted.float(), noise).backward()
         optimizer.step()
@@ -101,8 +101,8 @@ def bench_lora(steps: int = STEPS) -> Ratio:
     import torch
 
     with tempfile.TemporaryDirectory() as place:
-        lesson = prepared(Path(place))
-        learner, bare, device = lesson.learner(), bare_step(lesson), lesson.desk.machine.device
+        lora_trainer = prepared(Path(place))
+        learner, bare, device = lora_trainer.learner(), bare_step(lora_trainer), lora_trainer.model.machine.device
 
         def timed(work: Callable[[], object]) -> float:
             began = time.perf_counter()
@@ -114,7 +114,7 @@ def bench_lora(steps: int = STEPS) -> Ratio:
         pairs = [(timed(bare), timed(lambda step=step: learner.learn(step, 1e-6))) for step in range(steps + 3)][3:]
     plain, whole = (statistics.median(each) for each in zip(*pairs, strict=True))
     what = "Stable Diffusion 1.5's shapes at 512 px" if device.type == "cuda" else "a small base at 32 px"
-    note = f"{lesson.settings.batch_size / whole:.1f} images a second"
+    note = f"{lora_trainer.settings.batch_size / whole:.1f} images a second"
     return Ratio(
         "a step of `adapt --base`", plain / whole, "at least", 0.9, f"a bare step on {device.type}, {what}", note
     )

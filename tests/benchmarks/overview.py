@@ -87,7 +87,7 @@ def bench_fill(folder: Path, images: int = 500) -> Iterator[Ratio]:
     from balancer.filling.run import generate
     from balancer.filling.runner import LocalRunner
     from balancer.generators.models.checkpoint import find_checkpoint
-    from balancer.generators.stable_diffusion import Sampling, StableDiffusion, settle_config
+    from balancer.generators.stable_diffusion import SamplingOptions, StableDiffusion, resolve_config
     from balancer.planning import make_plan
     from balancer.prompting.packs import load_pack
     from balancer.splits.split import draw_split, training_counts
@@ -99,7 +99,7 @@ def bench_fill(folder: Path, images: int = 500) -> Iterator[Ratio]:
     collection = scan(folder / "xrays", r"(p\d+)")
     split = draw_split(collection)
     checkpoint, device = find_checkpoint(str(POCKET)), choose_device("auto")
-    config = settle_config(checkpoint, None, Sampling())
+    config = resolve_config(checkpoint, None, SamplingOptions())
     recipe = Recipe(dict.fromkeys(collection.labels, load_pack("chest")), config, measure_profile(collection, split))
     timed = Timed(StableDiffusion(checkpoint, None, config, device))
     timed.generate([recipe.job("nodule", index) for index in range(config.batch_size)])  # warm

@@ -25,14 +25,14 @@ from analysis.data.images import Greys, decode
 from analysis.realism.fidelity import kid
 from analysis.vision.classifier import Classifier
 from analysis.vision.reconstruction import Autoencoder
-from balancer.adapting.scratch.architecture import Design
+from balancer.adapting.scratch.architecture import Architecture
 from balancer.adapting.scratch.settings import ScratchSettings
 from balancer.adapting.scratch.train import train_from_scratch
 from balancer.collection.scan import Sample
 from balancer.files import sha256_of
 from balancer.filling.intensity_matching import harmonise_to, histogram
 from balancer.generators.models.checkpoint import Checkpoint, find_checkpoint
-from balancer.generators.stable_diffusion import Sampling, StableDiffusion, settle_config
+from balancer.generators.stable_diffusion import SamplingOptions, StableDiffusion, resolve_config
 from balancer.imaging.decode import OutputFormat, read_grey, resize
 from balancer.jobs import Job, ModeDraw, job_seed
 from balancer.prompting.packs import choose_pack
@@ -42,13 +42,13 @@ from tests.benchmarks.generator import SIDE, STEPS, judge_of, right
 IMAGES = 200
 CANDIDATES: Mapping[str, Mapping[str, Any]] = {
     "base": {},
-    "kl": {"design": Design(autoencoder="kl")},
-    "no-edges": {"design": Design(edge_weight=0.0)},
-    "middle": {"design": Design(noise_levels="middle")},
-    "even": {"design": Design(noise_levels="even")},
-    "zero-terminal": {"design": Design(noise_levels="even", zero_terminal_snr=True)},
-    "deterministic": {"design": Design(stochastic=False)},
-    "factored": {"design": Design(factored=True)},
+    "kl": {"design": Architecture(autoencoder="kl")},
+    "no-edges": {"design": Architecture(edge_weight=0.0)},
+    "middle": {"design": Architecture(noise_levels="middle")},
+    "even": {"design": Architecture(noise_levels="even")},
+    "zero-terminal": {"design": Architecture(noise_levels="even", zero_terminal_snr=True)},
+    "deterministic": {"design": Architecture(stochastic=False)},
+    "factored": {"design": Architecture(factored=True)},
     "wide": {"unet_channels": (128, 192)},
     "eager": {"compile": False},
     "more-autoencoder": {"autoencoder_share": 0.5},
@@ -88,8 +88,8 @@ def draw(
     checkpoint: Checkpoint, label: str, count: int, references: Sequence[Path], guidance: float | None = None
 ) -> Greys:
     """Images of a class as `fill` draws them, each harmonised to a real one of `references`: (count, SIDE, SIDE)."""
-    sampling, chance = Sampling(guidance_scale=guidance), np.random.default_rng(0)
-    config, pack = settle_config(checkpoint, None, sampling), choose_pack([label])
+    sampling, chance = SamplingOptions(guidance_scale=guidance), np.random.default_rng(0)
+    config, pack = resolve_config(checkpoint, None, sampling), choose_pack([label])
     generator, file = StableDiffusion(checkpoint, None, config, "cpu"), OutputFormat("PNG", ".png", "L", 8, None)
     jobs = [
         Job(label, index, make_prompt(pack, label, index, 0), job_seed(0, label, index), config, ModeDraw(), file)

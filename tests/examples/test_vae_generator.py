@@ -9,8 +9,8 @@ import torch
 from safetensors.torch import save_file
 
 from balancer.errors import GenerationError, ModelError
-from balancer.generators.plugins import Family, family_config, open_family
-from balancer.generators.stable_diffusion import Sampling
+from balancer.generators.plugins import LoadedPlugin, family_config, open_family
+from balancer.generators.stable_diffusion import SamplingOptions
 from balancer.imaging.decode import OutputFormat
 from balancer.jobs import Job, ModeDraw, job_seed
 from balancer.prompting.prompts import Prompt
@@ -85,8 +85,8 @@ def test_a_family_fills_a_collection_and_provenance_names_it(tmp_path, xrays, si
     assert (code, "which knows text" in output) == (2, True)
 
 
-def jobs(family: Family) -> list[Job]:
-    config = family_config(family, Sampling(device="cpu"))
+def jobs(family: LoadedPlugin) -> list[Job]:
+    config = family_config(family, SamplingOptions(device="cpu"))
     prompt, output = Prompt("x", "", "", {}), OutputFormat("PNG", ".png", "L", 8, None)
     return [Job("A", index, prompt, job_seed(0, "A", index), config, ModeDraw(), output) for index in range(2)]
 
@@ -102,11 +102,11 @@ def test_what_a_family_gives_is_checked(tmp_path, site, weights, found):
 
 
 def test_what_cannot_be_opened_is_a_message(tmp_path, site):
-    with pytest.raises(ModelError, match=r"installed families: .*odd, vae"):
+    with pytest.raises(ModelError, match=r"installed plug-ins: .*odd, vae"):
         open_family("gan:x", "cpu", tmp_path)
     with pytest.raises(ModelError, match="weights that the plug-in vae can open"):
         open_family("vae:nowhere", "cpu", tmp_path)
     with pytest.raises(ModelError, match="without a usable sha256"):
         open_family("odd:bare", "cpu", tmp_path)
     with pytest.raises(ModelError, match="leave --size out"):
-        family_config(open_family("odd:small", "cpu", tmp_path), Sampling(size=64))
+        family_config(open_family("odd:small", "cpu", tmp_path), SamplingOptions(size=64))

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from tests.messages.listing import texts
+from tests.messages.listing import PACKAGES, ROOT, texts
 
 INSTEAD = {
     r"at (your|the user's) word|by (your|the user's) word|your word": "override: --accept-unscreened",
@@ -51,6 +51,14 @@ def test_texts_are_found():
 def test_no_private_word_is_left(old, instead):
     found = [str(text) for text in READ if re.search(old, text.words, re.IGNORECASE)]
     assert found == [], f"say instead: {instead}"
+
+
+def test_docstrings_say_something():
+    """What a function gives, and not that it is the same as another."""
+    empty = re.compile(r'"""(?:The same(?: back)?[,.]|The same,? for programs|Those of|As it was|For a program)')
+    paths = (path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
+    places = {path.relative_to(ROOT).as_posix(): path.read_text("utf-8") for path in paths}
+    assert [name for name, text in places.items() if not name.startswith(WAITING) and empty.search(text)] == []
 
 
 def test_sentences_are_short():

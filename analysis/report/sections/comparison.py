@@ -35,7 +35,7 @@ _LEGEND = (
     *(("square", "with synthetic images"), ("ring", "control")),
 )
 _COLUMNS = 6  # as many as fit on paper
-_FOLDER_STAMP = re.compile(r"; (?!that )")  # one stamp has a semicolon of its own
+_FOLDER_STAMP = re.compile(r"; (?!th(?:at|is) )")  # one stamp has a semicolon of its own
 
 
 def stamps_of(facts: Facts) -> list[str]:
@@ -259,7 +259,7 @@ def _reliability(results: Results) -> list[Block]:
 
 
 def _unlike(series: Sequence[int]) -> Sequence[int]:
-    """The same, unless two are alike."""
+    """The series numbers, replaced by 0, 1, 2, ... where two of them are equal."""
     return series if len(set(series)) == len(series) else range(len(series))
 
 

@@ -1,4 +1,4 @@
-"""What it takes to repeat the work: settings, hashes, commands."""
+"""The section with settings, hashes and commands to repeat the work."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _OWN = ("stamps", "screening")  # told elsewhere; the second names readers
 
 
 def record(facts: Facts) -> Section:
-    """Settings and hashes."""
+    """The section with settings, hashes, and the commands to repeat the work."""
     split = facts.split
     rows: list[Sequence[object]] = [
         ["tool", f"balance {facts.version}"],
@@ -98,7 +98,7 @@ def portable(value: str) -> str:
 
 
 def in_words(value: Any) -> str:
-    """A setting as text.
+    """Format the value of a setting for the table.
 
     >>> in_words(["a", 1]), in_words(None)
     ('["a", 1]', 'none')

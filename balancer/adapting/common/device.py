@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Machine:
+class TrainingDevice:
     """A device and whether it multiplies in bfloat16; weights and sums stay in float32."""
 
     device: torch.device
@@ -39,17 +39,17 @@ class Machine:
         network.to(memory_format=torch.channels_last)
 
 
-def find_machine(device: str) -> Machine:
+def find_machine(device: str) -> TrainingDevice:
     """The machine for "auto" (a GPU if there is one), "cpu", "cuda" or "cuda:1".
 
     Raises:
         ModelError: there is no such device.
     """
     name = choose_device(device)
-    return Machine(torch.device(name), supports_bfloat16(name))
+    return TrainingDevice(torch.device(name), supports_bfloat16(name))
 
 
-def compiled(network: nn.Module, example: tuple[Tensor, ...], machine: Machine) -> Callable[..., Any]:
+def compiled(network: nn.Module, example: tuple[Tensor, ...], machine: TrainingDevice) -> Callable[..., Any]:
     """The network compiled, or as it is where no compiler works; found out now and not at the first step."""
     try:
         fast: Callable[..., Any] = torch.compile(network)

@@ -32,7 +32,7 @@ def gpu_joules(device: torch.device) -> float | None:
 
 
 @dataclass(slots=True)
-class Meter:
+class EnergyMeter:
     """Adds up time and energy over the sittings of one training, kept in a file; a killed sitting counts up to its
     last note."""
 

@@ -32,7 +32,7 @@ _MARGIN = 96
 
 
 @dataclass(frozen=True, slots=True)
-class Pictures:
+class ImageTensors:
     """All training images, uint8 of shape (N, size, size), and how much smaller they are than the originals.
 
     `reduction` is the median of original pixels for one pixel here, along the longer edge.
@@ -47,7 +47,9 @@ class Pictures:
         return grey.unsqueeze(1).expand(-1, 3, -1, -1).contiguous(memory_format=torch.channels_last)
 
 
-def read_pictures(samples: Sequence[Sample], root: Path, size: int, progress: Callable[[int], None]) -> Pictures:
+def read_image_tensors(
+    samples: Sequence[Sample], root: Path, size: int, progress: Callable[[int], None]
+) -> ImageTensors:
     """Decode every training image once, stretched to (size, size).
 
     Raises:
@@ -60,7 +62,7 @@ def read_pictures(samples: Sequence[Sample], root: Path, size: int, progress: Ca
         for i, (image, reduction) in enumerate(pool.map(lambda s: _read(s, root, size), samples)):
             grey[i], reductions[i] = image, reduction
             progress(i + 1)
-    return Pictures(torch.from_numpy(grey), float(np.median(reductions)))
+    return ImageTensors(torch.from_numpy(grey), float(np.median(reductions)))
 
 
 def draw_samples(

@@ -13,7 +13,7 @@ from balancer.imaging.decode import GreyImage
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class TrainingSet:
     """The images that are learnt from, as the watch may compare with them.
 
     `greys` are uint8 of shape (N, side, side); `groups` name what belongs together, the patient where it is known.
@@ -33,14 +33,14 @@ class Observation:
     stop: str = ""
 
 
-class Watch(Protocol):
+class TrainingMonitor(Protocol):
     """Looks at the samples of a checkpoint beside the training images; a pure function of the two."""
 
-    def __call__(self, samples: Mapping[str, Sequence[GreyImage]], seen: Seen, /) -> Observation:
+    def __call__(self, samples: Mapping[str, Sequence[GreyImage]], seen: TrainingSet, /) -> Observation:
         """Return what is to be said of samples of each label."""
         ...
 
 
-def nobody(_samples: Mapping[str, Sequence[GreyImage]], _seen: Seen) -> Observation:
+def no_monitor(_samples: Mapping[str, Sequence[GreyImage]], _seen: TrainingSet) -> Observation:
     """A watch that says nothing."""
     return Observation()

@@ -20,7 +20,7 @@ _FINAL_RATE = 0.02
 
 
 @dataclass(frozen=True, slots=True)
-class Limit:
+class Budget:
     """When learning ends: after so many steps or so many seconds, whichever is first."""
 
     steps: int | None
@@ -29,7 +29,7 @@ class Limit:
     def fraction(self, step: int, seconds: float) -> float:
         """How much of it is done, from 0 to 1.
 
-        >>> Limit(steps=10, seconds=None).fraction(5, 99.0)
+        >>> Budget(steps=10, seconds=None).fraction(5, 99.0)
         0.5
         """
         return max(_share(step, self.steps), _share(seconds, self.seconds))
@@ -42,7 +42,7 @@ def _share(done: float, most: float | None) -> float:
 
 
 @dataclass(slots=True)
-class Learner:
+class Trainer:
     """Networks that learn together, their running average, and what they learn from.
 
     `draw` gives the batch of a step, the same whenever it is asked; `loss` judges a batch, or a part of one. A batch
@@ -133,7 +133,7 @@ class Learner:
 
 
 @dataclass(frozen=True, slots=True)
-class Done:
+class TrainState:
     """How far learning is: steps, seconds at it, fraction of its limit, and the newest loss (a running mean).
 
     `clock` is what the whole training had taken by then, in seconds.
@@ -157,27 +157,27 @@ def learning_rate(peak: float, step: int, fraction: float) -> float:
     return peak * warm * (_FINAL_RATE + (1 - _FINAL_RATE) * falling)
 
 
-def resume(learner: Learner, root: Path) -> Done:
+def resume(learner: Trainer, root: Path) -> TrainState:
     """Put the learner into the newest state kept under `root`; gives how far that is."""
     found = load_state(root)
     if found is None:
-        return Done()
+        return TrainState()
     learner.restore(found[0])
     facts = found[1]
     loss = math.nan if facts["loss"] is None else facts["loss"]
     clock = facts.get("clock", facts["seconds"])  # version 0.1 counted the time at the optimiser alone
-    return Done(facts["step"], facts["seconds"], facts["fraction"], loss, clock)
+    return TrainState(facts["step"], facts["seconds"], facts["fraction"], loss, clock)
 
 
 def learn(
-    learner: Learner,
-    limit: Limit,
+    learner: Trainer,
+    limit: Budget,
     root: Path,
     every_seconds: float,
-    watch: Callable[[Done], object],
-    done: Done | None = None,
+    watch: Callable[[TrainState], object],
+    done: TrainState | None = None,
     clock: Clock | None = None,
-) -> Done:
+) -> TrainState:
     """Learn up to the limit from the newest state under `root`, keeping one there every so many seconds.
 
     `watch` is called after every step, and ends it by saying True. `done` is what `resume` gave, if it was asked
@@ -198,19 +198,19 @@ def learn(
     return done
 
 
-def keep(learner: Learner, root: Path, done: Done) -> None:
+def keep(learner: Trainer, root: Path, done: TrainState) -> None:
     """Keep the learner's state under `root`."""
     loss = None if math.isnan(done.loss) else done.loss
     facts = {"step": done.step, "seconds": done.seconds, "fraction": done.fraction, "loss": loss, "clock": done.clock}
     save_state(root, done.step, learner.tensors(), facts)
 
 
-def _after(done: Done, loss: float, start: float, now: float, limit: Limit) -> Done:
+def _after(done: TrainState, loss: float, start: float, now: float, limit: Budget) -> TrainState:
     if not math.isfinite(loss):
         raise ArithmeticError(f"the loss of step {done.step} is {loss}")
     step = done.step + 1
     mean = loss if math.isnan(done.loss) else done.loss + 0.02 * (loss - done.loss)
-    return Done(step, now - start, limit.fraction(step, now - start), mean, now)
+    return TrainState(step, now - start, limit.fraction(step, now - start), mean, now)
 
 
 def _parts(batch: Batch, parts: int) -> list[Batch]:

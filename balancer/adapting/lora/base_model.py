@@ -1,4 +1,4 @@
-"""The base at work: its networks with the new layers, on one device, and what they predict."""
+"""The base model on one device: its networks with the new LoRA layers, and their predictions."""
 
 from __future__ import annotations
 
@@ -8,26 +8,26 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from balancer.adapting.common.device import Machine
+from balancer.adapting.common.device import TrainingDevice
 from balancer.adapting.common.losses import noised
-from balancer.adapting.lora.captions import Readers
-from balancer.adapting.lora.layers import Layers
+from balancer.adapting.lora.captions import TextEncoders
+from balancer.adapting.lora.layers import LoraWeights
 from balancer.adapting.lora.objective import PREDICTIONS, denoising_losses
 from balancer.adapting.lora.settings import LoraSettings
 from balancer.errors import ModelError
 from balancer.generators.models.checkpoint import Checkpoint
-from balancer.generators.stable_diffusion import Sampling, StableDiffusion, settle_config
+from balancer.generators.stable_diffusion import SamplingOptions, StableDiffusion, resolve_config
 from balancer.jobs import GenerationConfig
 
 
 @dataclass(frozen=True, slots=True)
-class Desk:
+class LoraModel:
     """A base that learns. `alpha_bars`, (timesteps,), are the signal's share at each noise level."""
 
-    machine: Machine
+    machine: TrainingDevice
     generator: StableDiffusion
-    layers: Layers
-    readers: Readers
+    layers: LoraWeights
+    readers: TextEncoders
     alpha_bars: Tensor
     prediction: str
     config: GenerationConfig
@@ -75,30 +75,30 @@ class Desk:
         return True
 
 
-def lay_out(checkpoint: Checkpoint, settings: LoraSettings, machine: Machine) -> Desk:
+def load_base(checkpoint: Checkpoint, settings: LoraSettings, machine: TrainingDevice) -> LoraModel:
     """Load a base and add its new layers.
 
     Raises:
         ModelError: it cannot be loaded, or cannot be taught this way.
     """
-    usual = Sampling(settings.look_steps, size=settings.size, device=str(machine.device))
-    config = replace(settle_config(checkpoint, None, usual), dtype="bfloat16" if machine.bfloat16 else "float32")
+    usual = SamplingOptions(settings.look_steps, size=settings.size, device=str(machine.device))
+    config = replace(resolve_config(checkpoint, None, usual), dtype="bfloat16" if machine.bfloat16 else "float32")
     generator = StableDiffusion(checkpoint, None, config, str(machine.device))
     pipe = generator.pipe
     pipe.vae.float()
     prediction = _prediction(pipe, checkpoint)
     _require_plain_unet(pipe, checkpoint)
-    layers = Layers.add(pipe, settings.rank, settings.text_encoder, settings.seed)
+    layers = LoraWeights.add(pipe, settings.rank, settings.text_encoder, settings.seed)
     if machine.device.type == "cuda":
         pipe.unet.to(memory_format=torch.channels_last)
     alpha_bars = pipe.scheduler.alphas_cumprod.float().to(machine.device)
-    readers = Readers.of(pipe)
-    return Desk(machine, generator, layers, readers, alpha_bars, prediction, config, settings.text_encoder)
+    readers = TextEncoders.of(pipe)
+    return LoraModel(machine, generator, layers, readers, alpha_bars, prediction, config, settings.text_encoder)
 
 
-def adapting_machine(machine: Machine) -> Machine:
-    """The same device as adapters are learnt on it: bfloat16 on a GPU that has it, else float32."""
-    return Machine(machine.device, machine.bfloat16 and machine.device.type == "cuda")
+def adapting_device(machine: TrainingDevice) -> TrainingDevice:
+    """The device in the precision that adapters are trained in: bfloat16 on a GPU that has it, else float32."""
+    return TrainingDevice(machine.device, machine.bfloat16 and machine.device.type == "cuda")
 
 
 def _prediction(pipe: Any, checkpoint: Checkpoint) -> str:

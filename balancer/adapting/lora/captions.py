@@ -29,7 +29,7 @@ _NEVER = 1e-12
 
 
 @dataclass(frozen=True, slots=True)
-class Book:
+class CaptionSet:
     """The different `texts`, and which of them are the captions of image i: `chosen[:, i]`, (variants, N)."""
 
     texts: tuple[str, ...]
@@ -40,16 +40,16 @@ class Book:
         """How many captions each image has."""
         return len(self.chosen)
 
-    def joined(self, other: Book) -> Book:
+    def joined(self, other: CaptionSet) -> CaptionSet:
         """One book for this one's images and then the other's, which has one caption for each image."""
         texts = tuple(dict.fromkeys((*self.texts, *other.texts)))
         moved = torch.tensor([texts.index(text) for text in other.texts])[other.chosen]
-        return Book(texts, torch.cat([self.chosen, moved.expand(self.variants, -1)], dim=1))
+        return CaptionSet(texts, torch.cat([self.chosen, moved.expand(self.variants, -1)], dim=1))
 
 
-def make_book(
+def make_caption_set(
     packs: Packs, samples: Sequence[Sample], known: Sequence[Attributes], seed: int, dropout: float | None
-) -> Book:
+) -> CaptionSet:
     """Several captions for each image, a share of them dropped; without `dropout` one, and none dropped.
 
     `known` is what is known of each image.
@@ -68,7 +68,7 @@ def make_book(
     wording = ScratchSettings(batch_size=max(1, len(labels)), seed=seed, caption_dropout=dropout or _NEVER)
     rows = [draw_captions(packs, labels, variant, wording, known) for variant in range(variants)]
     texts = {text: place for place, text in enumerate(dict.fromkeys(text for row in rows for text in row))}
-    return Book(tuple(texts), torch.tensor([[texts[text] for text in row] for row in rows]).reshape(variants, -1))
+    return CaptionSet(tuple(texts), torch.tensor([[texts[text] for text in row] for row in rows]).reshape(variants, -1))
 
 
 def require_texts_fit(checkpoint: Checkpoint, texts: Sequence[str]) -> None:
@@ -88,15 +88,15 @@ def require_texts_fit(checkpoint: Checkpoint, texts: Sequence[str]) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Readers:
+class TextEncoders:
     """A pipeline's tokenizers and text encoders: one of each, or XL's two."""
 
     tokenizers: tuple[Any, ...]
     encoders: tuple[Any, ...]
 
     @classmethod
-    def of(cls, pipe: Any) -> Readers:
-        """Those of a pipeline."""
+    def of(cls, pipe: Any) -> TextEncoders:
+        """The text encoders of a loaded pipeline, with their tokenizers."""
         pairs = [(getattr(pipe, f"tokenizer{end}", None), getattr(pipe, f"text_encoder{end}", None)) for end in _ENDS]
         found = [(tokenizer, encoder) for tokenizer, encoder in pairs if encoder is not None]
         return cls(tuple(each for each, _ in found), tuple(each for _, each in found))
@@ -127,7 +127,7 @@ _ENDS = ("", "_2")
 
 
 def embedded(
-    readers: Readers, texts: Sequence[str], device: torch.device, path: Path, progress: Callable[[int, int], None]
+    readers: TextEncoders, texts: Sequence[str], device: torch.device, path: Path, progress: Callable[[int, int], None]
 ) -> tuple[Tensor, ...]:
     """What the readers make of all texts, computed once and kept in `path`; on the CPU."""
     if not path.exists():

@@ -13,7 +13,7 @@ from balancer.prompting.packs import Packs
 
 
 @dataclass(frozen=True, slots=True)
-class Material:
+class TrainingData:
     """What is learnt from (`train`) and judged by (`holdout`), and how it is worded; paths are relative to `root`.
 
     `attributes` are what a table tells of images, by path; their captions say so.
@@ -30,8 +30,8 @@ class Material:
         """What is known of each sample."""
         return [self.attributes.get(sample.path, Attributes()) for sample in samples]
 
-    def prepared(self) -> tuple[Material, list[str]]:
-        """The same in a fixed order, without classes of a single image, and the labels of those.
+    def prepared(self) -> tuple[TrainingData, list[str]]:
+        """Return the samples in a fixed order without classes of a single image, and the labels of these classes.
 
         From one image nothing but a copy of it can be learnt.
 

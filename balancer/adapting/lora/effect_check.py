@@ -13,7 +13,7 @@ from balancer.adapting.common.image_tensors import contact_sheet
 from balancer.errors import ModelError, OutOfMemory
 from balancer.generators.models.checkpoint import Checkpoint
 from balancer.generators.protocol import ImageGenerator
-from balancer.generators.stable_diffusion import Sampling, StableDiffusion, settle_config
+from balancer.generators.stable_diffusion import SamplingOptions, StableDiffusion, resolve_config
 from balancer.imaging.decode import GreyImage, OutputFormat, resize
 from balancer.jobs import GenerationConfig, Job, ModeDraw, ModelRef, job_seed
 from balancer.prompting.packs import Packs
@@ -29,7 +29,7 @@ Rows = Mapping[str, Sequence[GreyImage]]
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class AdapterEffect:
     """Mean absolute difference of the pixels, in grey levels of 255, and of the latents, in their standard deviation
     without the adapter; over `images` pairs of the same seed."""
 
@@ -78,22 +78,22 @@ def sheet(rows: Rows) -> bytes:
     return contact_sheet({name: np.stack([_small(image) for image in images]) for name, images in rows.items()})
 
 
-def columns_of_change(classes: int) -> int:
+def columns_of_effect(classes: int) -> int:
     """How many images of each class are drawn with an adapter and without it."""
     return max(1, min(4, _DRAWN // classes))
 
 
-def measure_change(
+def measure_effect(
     checkpoint: Checkpoint,
     adapter: Path,
     packs: Packs,
-    sampling: Sampling,
+    sampling: SamplingOptions,
     seed: int,
     progress: Callable[[int, int], None],
-) -> tuple[Change, bytes]:
+) -> tuple[AdapterEffect, bytes]:
     """Draw the same seeds with and without an adapter: how much changes, and a picture of both, row above row."""
-    columns = columns_of_change(len(packs))
-    plain = replace(settle_config(checkpoint, None, sampling), batch_size=columns)
+    columns = columns_of_effect(len(packs))
+    plain = replace(resolve_config(checkpoint, None, sampling), batch_size=columns)
     fitted = replace(plain, adapter=ModelRef(adapter.parent.name, None, ""), adapter_scale=1.0)
     drawn = []
     for turn, (file, config) in enumerate(((None, plain), (adapter, fitted))):
@@ -113,10 +113,10 @@ def measure_change(
     rows = {}
     for place, label in enumerate(packs):
         rows[f"base {label}"], rows[f"with {label}"] = base[place], changed[place]
-    return Change(grey, moved, len(pairs)), sheet(rows)
+    return AdapterEffect(grey, moved, len(pairs)), sheet(rows)
 
 
-def require_change(change: Change, name: str) -> None:
+def require_effect(change: AdapterEffect, name: str) -> None:
     """Refuse an adapter that changes nothing.
 
     Raises:

@@ -16,7 +16,7 @@ from balancer.files import sync_path, write_whole
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class Evaluation:
     """One look: its number, the steps before it, the holdout loss (`None` without holdout images) with the classes'
     figures, what the watch said, and how many seconds all that took."""
 
@@ -30,26 +30,26 @@ class Look:
     seconds: float = 0.0
 
     def to_json(self) -> dict[str, Any]:
-        """The fields by name."""
+        """The evaluation as JSON-compatible fields, by name."""
         return asdict(self)
 
 
 @dataclass(frozen=True, slots=True)
-class Diary:
+class EvaluationLog:
     """The looks of one training, in a folder: a file for each, and the averaged weights as they were then."""
 
     folder: Path
 
-    def write(self, look: Look, weights: Mapping[str, Tensor]) -> None:
+    def write(self, evaluation: Evaluation, weights: Mapping[str, Tensor]) -> None:
         """Keep a look, its weights first."""
         self.folder.mkdir(parents=True, exist_ok=True)
         plain = {name: weight.detach().cpu().contiguous() for name, weight in weights.items()}
-        write_whole(self._weights(look.step), save(plain))
-        write_whole(self.folder / f"{look.step:08d}.json", to_json(look.to_json()).encode())
+        write_whole(self._weights(evaluation.step), save(plain))
+        write_whole(self.folder / f"{evaluation.step:08d}.json", to_json(evaluation.to_json()).encode())
         sync_path(self.folder)
 
-    def read(self) -> list[Look]:
-        """All looks, in order."""
+    def read(self) -> list[Evaluation]:
+        """Read all evaluations of the training, in order of their steps."""
         return list(self._read())
 
     def forget_after(self, step: int) -> None:
@@ -58,47 +58,49 @@ class Diary:
             if int(path.stem) > step:
                 path.unlink()
 
-    def weights(self, look: Look) -> dict[str, Tensor]:
+    def weights(self, evaluation: Evaluation) -> dict[str, Tensor]:
         """The averaged weights at a look."""
-        return load_tensors(self._weights(look.step), self.folder.parent)
+        return load_tensors(self._weights(evaluation.step), self.folder.parent)
 
     def _weights(self, step: int) -> Path:
         return self.folder / f"{step:08d}.safetensors"
 
-    def _read(self) -> Iterator[Look]:
+    def _read(self) -> Iterator[Evaluation]:
         for path in sorted(self.folder.glob("[0-9]*.json")):
             fields = json.loads(path.read_text(encoding="utf-8"))
-            yield Look(**{**fields, "notes": tuple(fields["notes"])})
+            yield Evaluation(**{**fields, "notes": tuple(fields["notes"])})
 
 
-def best_of(looks: Sequence[Look]) -> Look:
-    """The look with the lowest holdout loss, and without one the last; none before the first step.
+def best_evaluation(evaluations: Sequence[Evaluation]) -> Evaluation:
+    """The evaluation with the lowest generator holdout loss, without any loss the last; none before the first step.
 
-    Looks at which the watch said stop come only after all others.
+    Evaluations at which the monitor asked to stop come after all others.
 
-    >>> best_of([Look(0, 0, 1.0), Look(1, 5, 3.0), Look(2, 9, 2.0), Look(3, 12, 2.5)]).step
-    9
+    >>> losses = (1.0, 3.0, 2.0, 2.5)
+    >>> best_evaluation([Evaluation(number, 5 * number, loss) for number, loss in enumerate(losses)]).step
+    10
     """
-    learnt = [look for look in looks if look.step]
-    sound = [look for look in learnt if not look.stop] or learnt
-    judged = [(look.loss, look.step, look) for look in sound if look.loss is not None]
+    learnt = [evaluation for evaluation in evaluations if evaluation.step]
+    sound = [evaluation for evaluation in learnt if not evaluation.stop] or learnt
+    judged = [(evaluation.loss, evaluation.step, evaluation) for evaluation in sound if evaluation.loss is not None]
     return min(judged, key=lambda each: each[:2])[2] if judged else sound[-1]
 
 
-def reason_to_stop(looks: Sequence[Look], patience: int) -> str:
-    """Why learning should end now, or nothing: the holdout loss turned, or the watch said so.
+def early_stop_reason(evaluations: Sequence[Evaluation], patience: int) -> str:
+    """Why training should end now, or an empty text: the holdout loss rises, or the monitor asks for it.
 
-    >>> reason_to_stop([Look(0, 0, 3.0), Look(1, 5, 1.0), Look(2, 9, 2.0), Look(3, 12, 2.5)], patience=2)
-    'the holdout loss has not fallen since step 5'
+    >>> losses = (3.0, 1.0, 2.0, 2.5)
+    >>> early_stop_reason([Evaluation(n, 5 * n, loss) for n, loss in enumerate(losses)], patience=2)
+    'the generator holdout loss has not improved since step 5'
     """
-    learnt = [look for look in looks if look.step]
+    learnt = [evaluation for evaluation in evaluations if evaluation.step]
     if not learnt:
         return ""
     if learnt[-1].stop:
         return learnt[-1].stop
-    judged = [look for look in learnt if look.loss is not None]
+    judged = [evaluation for evaluation in learnt if evaluation.loss is not None]
     if not judged:
         return ""
-    best = min(judged, key=lambda look: (look.loss, look.step))
-    later = sum(1 for look in judged if look.step > best.step)
+    best = min(judged, key=lambda evaluation: (evaluation.loss, evaluation.step))
+    later = sum(1 for evaluation in judged if evaluation.step > best.step)
     return f"the generator holdout loss has not improved since step {best.step}" if later >= patience else ""

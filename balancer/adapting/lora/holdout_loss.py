@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from balancer.adapting.common import rng
-from balancer.adapting.lora.base_model import Desk
+from balancer.adapting.lora.base_model import LoraModel
 from balancer.adapting.lora.latents import Latents
 
 LEVELS = 4
@@ -41,14 +41,14 @@ class HoldoutLoss:
     classes: Mapping[str, ClassLoss]
 
     def to_json(self) -> dict[str, Any]:
-        """The fields by name."""
+        """The loss as JSON-compatible fields, by name."""
         return asdict(self)
 
 
-def some_of(labels: Sequence[str], most: int = MOST, least: int = LEAST) -> list[int]:
+def stratified_subset(labels: Sequence[str], most: int = MOST, least: int = LEAST) -> list[int]:
     """Places of about `most` images, each class by its share and evenly chosen, but `least` of it if it has them.
 
-    >>> some_of(["a"] * 8 + ["b"], most=4, least=1)
+    >>> stratified_subset(["a"] * 8 + ["b"], most=4, least=1)
     [0, 2, 4, 6, 8]
     """
     members: dict[str, list[int]] = {}
@@ -64,17 +64,17 @@ def some_of(labels: Sequence[str], most: int = MOST, least: int = LEAST) -> list
 
 @torch.no_grad()
 def image_losses(
-    desk: Desk, latents: Latents, condition: Callable[[Tensor], Sequence[Tensor]], seed: int
+    model: LoraModel, latents: Latents, condition: Callable[[Tensor], Sequence[Tensor]], seed: int
 ) -> list[float]:
     """The mean loss of each image over its noise levels; `condition` gives what the UNet is told of images."""
     found = []
     for image in range(len(latents.mean)):
         chance = rng.generator(seed, "holdout", image)
-        times = rng.draw_timesteps(LEVELS, len(desk.alpha_bars), chance)
+        times = rng.draw_timesteps(LEVELS, len(model.alpha_bars), chance)
         clean = latents.mean[image, 0].float().expand(LEVELS, -1, -1, -1)
         noise = torch.randn(clean.shape, generator=chance)
         batch = (clean, noise, times, *condition(torch.full((LEVELS,), image)))
-        found.append(float(desk.losses(*(tensor.to(desk.machine.device) for tensor in batch)).mean()))
+        found.append(float(model.losses(*(tensor.to(model.machine.device) for tensor in batch)).mean()))
     return found
 
 

@@ -22,13 +22,13 @@ _PARTS = ("unet", "text_encoder", "text_encoder_2")
 
 
 @dataclass(frozen=True, slots=True)
-class Layers:
+class LoraWeights:
     """The new weights of each part of the pipeline, by part and by name; `/` stands for `.` in the names."""
 
     weights: nn.ModuleDict
 
     @classmethod
-    def add(cls, pipe: Any, rank: int, text_encoder: bool, seed: int) -> Layers:
+    def add(cls, pipe: Any, rank: int, text_encoder: bool, seed: int) -> LoraWeights:
         """Freeze the base and add layers of a rank to its attention and feed-forward layers (Hu et al. 2021).
 
         They begin by changing nothing. The weights are in float32, and torch's own generator is left alone.

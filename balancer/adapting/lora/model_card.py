@@ -10,8 +10,8 @@ from typing import Any
 
 from balancer.adapting.common.model_card import CARD, class_counts, escaped, weight_hashes
 from balancer.adapting.common.train_state import to_json
-from balancer.adapting.lora.effect_check import Change
-from balancer.adapting.lora.evaluations import Look
+from balancer.adapting.lora.effect_check import AdapterEffect
+from balancer.adapting.lora.evaluations import Evaluation
 from balancer.adapting.lora.settings import LoraSettings
 from balancer.collection.scan import Sample
 from balancer.files import sha256_of
@@ -43,9 +43,9 @@ def make_card(
     checkpoint: Checkpoint,
     samples: Sequence[Sample],
     settings: LoraSettings,
-    looks: Sequence[Look],
-    best: Look,
-    change: Change,
+    evaluations: Sequence[Evaluation],
+    best: Evaluation,
+    change: AdapterEffect,
     folder: Path,
     facts: Mapping[str, Any],
 ) -> dict[str, Any]:
@@ -60,7 +60,7 @@ def make_card(
         "classes": counts,
         "settings": settings.to_json(),
         "training_files": {sample.path: sample.sha256 for sample in samples},
-        "looks": [look.to_json() for look in looks],
+        "looks": [evaluation.to_json() for evaluation in evaluations],
         "kept": {"step": best.step, "holdout_loss": best.loss},
         "change": asdict(change),
         "versions": {name: version(name) for name in ("torch", "diffusers", "transformers", "peft")},
@@ -73,7 +73,7 @@ def statement(counts: Mapping[str, int], base: str) -> str:
     """What everybody must know of an adapter.
 
     >>> statement({"nodule": 2}, "sd15")[:63]
-    'It was trained only on your 2 training images (2 of nodule). Wha'
+    'It was trained only on your 2 training images (2 of nodule). Wh'
     """
     classes = ", ".join(f"{count} of {label}" for label, count in counts.items())
     return (

@@ -13,15 +13,15 @@ from balancer.adapting.common import rng
 
 
 @dataclass(slots=True)
-class Deck:
+class CappedSqrtSampler:
     """Draws batches like cards: a class is drawn by the square root of its size, its images in shuffled rounds.
 
     So no image of a class is seen twice before all are seen once, and none more than `cap` times: a class that is
     used up is left out, and the others are drawn in their old proportions. A batch is a pure function of the labels,
     the cap, the seed and the step.
 
-    >>> deck = Deck(["common"] * 4 + ["rare"], batch_size=2, cap=3, seed=0)
-    >>> deck.steps, len(deck.draw(0))
+    >>> sampler = CappedSqrtSampler(["common"] * 4 + ["rare"], batch_size=2, cap=3, seed=0)
+    >>> sampler.steps, len(sampler.draw(0))
     (7, 2)
     """
 
@@ -53,9 +53,9 @@ class Deck:
             self._take()
         return torch.tensor(self._take())
 
-    def used_up(self, step: int) -> list[str]:
+    def exhausted(self, step: int) -> list[str]:
         """The classes that the first `step` steps have used up."""
-        other = Deck(self.labels, self.batch_size, self.cap, self.seed)
+        other = CappedSqrtSampler(self.labels, self.batch_size, self.cap, self.seed)
         if step:
             other.draw(step - 1)
         return [label for label, members in other._members.items() if other._left(label, members) <= 0]

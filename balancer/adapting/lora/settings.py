@@ -6,7 +6,7 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from balancer.adapting.scratch.settings import DEFAULT_MINUTES, refuse_both, refuse_fraction, refuse_small
+from balancer.adapting.scratch.settings import DEFAULT_MINUTES, refuse_fraction, refuse_small, refuse_steps_and_minutes
 from balancer.errors import ModelError
 
 BATCH_SIZE = 8
@@ -16,7 +16,7 @@ MACHINE_FIELDS = ("minutes", "device", "checkpoint_every_seconds")
 
 @dataclass(frozen=True, slots=True)
 class LoraSettings:
-    """Everything about one adapter.
+    """How one LoRA adapter is trained: rank, learning rate, batch size, steps and time limit.
 
     Pictures are `size` x `size` pixels, by default as the base was trained. `steps` counts the optimiser's steps,
     `minutes` the time on the clock, all of it; neither means 30 minutes. `batch_size` images make a step, by default
@@ -49,7 +49,7 @@ class LoraSettings:
     checkpoint_every_seconds: float = 60.0
 
     def __post_init__(self) -> None:
-        refuse_both(self.steps, self.minutes)
+        refuse_steps_and_minutes(self.steps, self.minutes)
         for name in ("rank", "batch_size", "augmentations", "repetitions", "look_columns", "patience"):
             refuse_small(name, getattr(self, name), 1)
         refuse_small("steps", self.steps, 2)

@@ -13,32 +13,32 @@ import torch
 
 from balancer.adapting.common.clock import Clock
 from balancer.adapting.common.device import find_machine
-from balancer.adapting.common.energy import Meter
-from balancer.adapting.common.monitor import Watch, nobody
+from balancer.adapting.common.energy import EnergyMeter
+from balancer.adapting.common.monitor import TrainingMonitor, no_monitor
 from balancer.adapting.common.run_dir import begin, clear_away, is_finished, work_folder
 from balancer.adapting.common.singleton_classes import left_out
 from balancer.adapting.common.train_state import to_json, whole_folder
 from balancer.adapting.lora import model_card
-from balancer.adapting.lora.base_model import adapting_machine, lay_out
+from balancer.adapting.lora.base_model import adapting_device, load_base
 from balancer.adapting.lora.captions import require_texts_fit
-from balancer.adapting.lora.data import Material
-from balancer.adapting.lora.effect_check import measure_change, require_change
-from balancer.adapting.lora.evaluations import Diary, Look, best_of
+from balancer.adapting.lora.data import TrainingData
+from balancer.adapting.lora.effect_check import measure_effect, require_effect
+from balancer.adapting.lora.evaluations import Evaluation, EvaluationLog, best_evaluation
 from balancer.adapting.lora.layers import save_layers
 from balancer.adapting.lora.settings import MACHINE_FIELDS, LoraSettings
-from balancer.adapting.lora.trainer import STATES, Lesson, make_books, prepare
+from balancer.adapting.lora.trainer import STATES, LoraTrainer, make_caption_sets, prepare
 from balancer.adapting.scratch import captions
 from balancer.adapting.scratch.phases import Progress
 from balancer.generators.models.checkpoint import Checkpoint
-from balancer.generators.stable_diffusion import Sampling
+from balancer.generators.stable_diffusion import SamplingOptions
 
 
 def train_lora(
-    material: Material,
+    material: TrainingData,
     checkpoint: Checkpoint,
     settings: LoraSettings,
     folder: Path,
-    watch: Watch = nobody,
+    monitor: TrainingMonitor = no_monitor,
     progress: Progress = lambda *_: None,
     clock: Clock | None = None,
 ) -> Path:
@@ -60,19 +60,21 @@ def train_lora(
     wanted = {sample.label for sample in material.train}
     packs = {label: pack for label, pack in sorted(material.packs.items()) if label in wanted}
     material = replace(material, packs=packs)
-    books = make_books(material, settings)
-    require_texts_fit(checkpoint, books.texts)
+    caption_sets = make_caption_sets(material, settings)
+    require_texts_fit(checkpoint, caption_sets.texts)
     fingerprint = _fingerprint(material, checkpoint, settings)
     if not is_finished(folder, fingerprint):
-        machine = adapting_machine(find_machine(settings.device))
+        machine = adapting_device(find_machine(settings.device))
         begin(folder, fingerprint, STATES)
         work = work_folder(folder)
         for label in single:
             progress("samples", 1, 1, left_out(label))
-        meter = Meter(work / "cost.json", machine.device, clock)
-        lesson = prepare(material, books, lay_out(checkpoint, settings, machine), settings, work, progress, clock)
-        facts = _learn(lesson, watch, meter)
-        del lesson
+        meter = EnergyMeter(work / "cost.json", machine.device, clock)
+        lora_trainer = prepare(
+            material, caption_sets, load_base(checkpoint, settings, machine), settings, work, progress, clock
+        )
+        facts = _learn(lora_trainer, monitor, meter)
+        del lora_trainer
         gc.collect()
         if machine.device.type == "cuda":
             torch.cuda.empty_cache()
@@ -82,42 +84,42 @@ def train_lora(
     return folder
 
 
-def _learn(lesson: Lesson, watch: Watch, meter: Meter) -> dict[str, Any]:
-    done, ended = lesson.learn(watch, meter)
+def _learn(lora_trainer: LoraTrainer, monitor: TrainingMonitor, meter: EnergyMeter) -> dict[str, Any]:
+    done, ended = lora_trainer.learn(monitor, meter)
     return {
         "training": {"steps": done.step, "seconds": round(done.seconds, 1), "loss": round(done.loss, 5)},
         "ended": ended,
-        "used_up": lesson.used_up(done.step),
-        "layers": {"numbers": lesson.desk.layers.count},
-        "caption_variants": lesson.book.variants,
-        "versions_of_an_image": lesson.versions,
-        "holdout_images": len(lesson.judged),
-        "prediction": lesson.desk.prediction,
-        "dtype": lesson.desk.config.dtype,
-        "size": lesson.desk.config.width,
+        "used_up": lora_trainer.exhausted(done.step),
+        "layers": {"numbers": lora_trainer.model.layers.count},
+        "caption_variants": lora_trainer.caption_set.variants,
+        "versions_of_an_image": lora_trainer.versions,
+        "holdout_images": len(lora_trainer.judged),
+        "prediction": lora_trainer.model.prediction,
+        "dtype": lora_trainer.model.config.dtype,
+        "size": lora_trainer.model.config.width,
     }
 
 
 def _finish(
-    material: Material,
+    material: TrainingData,
     checkpoint: Checkpoint,
     settings: LoraSettings,
     folder: Path,
     device: torch.device,
-    meter: Meter,
+    meter: EnergyMeter,
     progress: Progress,
     facts: Mapping[str, Any],
 ) -> None:
     """Save the best look's weights, measure what they change, and only then let the folder appear."""
     import diffusers
 
-    diary = Diary(work_folder(folder) / "looks")
-    looks = diary.read()
-    best = best_of(looks)
+    log = EvaluationLog(work_folder(folder) / "looks")
+    evaluations = log.read()
+    best = best_evaluation(evaluations)
     with whole_folder(folder) as partial:
-        file = save_layers(getattr(diffusers, checkpoint.pipeline), diary.weights(best), partial)
-        sampling = Sampling(settings.sample_steps, size=settings.size, device=str(device))
-        change, picture = measure_change(
+        file = save_layers(getattr(diffusers, checkpoint.pipeline), log.weights(best), partial)
+        sampling = SamplingOptions(settings.sample_steps, size=settings.size, device=str(device))
+        change, picture = measure_effect(
             checkpoint,
             file,
             material.packs,
@@ -125,35 +127,35 @@ def _finish(
             settings.seed,
             lambda done, total: progress("comparing", done, total, ""),
         )
-        require_change(change, folder.name)
+        require_effect(change, folder.name)
         (partial / "samples.png").write_bytes(picture)
         cost = meter.note()
         joules = cost["joules"]
         energy = "unknown" if joules is None else f"{joules / 3600:.1f} Wh of the GPU"
         known = {**facts, "device": _device_name(device), "cost": {"seconds": cost["seconds"], "energy": energy}}
-        write = model_card.make_card(checkpoint, material.train, settings, looks, best, change, partial, known)
+        write = model_card.make_card(checkpoint, material.train, settings, evaluations, best, change, partial, known)
         model_card.write_card(write, partial)
-    progress("samples", 1, 1, verdict(looks, best, facts["ended"]))
+    progress("samples", 1, 1, verdict(evaluations, best, facts["ended"]))
     differs = f"{change.grey_levels:.1f} grey levels of 255 (latents: {change.latents:.2f} standard deviations)"
     progress("samples", 1, 1, f"The same {change.images} seeds with and without it differ by {differs}.")
 
 
-def verdict(looks: Sequence[Look], best: Look, ended: str) -> str:
+def verdict(evaluations: Sequence[Evaluation], best: Evaluation, ended: str) -> str:
     """What is to be said of what was kept, in words."""
     kept = f"Kept: the averaged weights after step {best.step}; {ended}."
-    if best.loss is None or looks[0].loss is None:
+    if best.loss is None or evaluations[0].loss is None:
         return f"{kept} There is no generator holdout, so overfitting was not measured."
-    if best.loss >= looks[0].loss:
+    if best.loss >= evaluations[0].loss:
         never = "Warning: the generator holdout loss never fell below that of the base"
-        return f"{kept} {never}, {looks[0].loss:.4f} ({best.loss:.4f})."
-    return f"{kept} Generator holdout loss {looks[0].loss:.4f} before, {best.loss:.4f} there."
+        return f"{kept} {never}, {evaluations[0].loss:.4f} ({best.loss:.4f})."
+    return f"{kept} Generator holdout loss {evaluations[0].loss:.4f} before, {best.loss:.4f} there."
 
 
 def _device_name(device: torch.device) -> str:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
 
-def _fingerprint(material: Material, checkpoint: Checkpoint, settings: LoraSettings) -> str:
+def _fingerprint(material: TrainingData, checkpoint: Checkpoint, settings: LoraSettings) -> str:
     """The hash of all that decides what is learnt."""
     kept = {name: value for name, value in settings.to_json().items() if name not in MACHINE_FIELDS}
     words = {label: [pack.name, *captions.texts({label: pack})] for label, pack in material.packs.items()}

@@ -13,18 +13,18 @@ from torch import Tensor
 
 from balancer.adapting.common import rng, train_loop
 from balancer.adapting.common.clock import Clock
-from balancer.adapting.common.energy import Meter
-from balancer.adapting.common.monitor import Observation, Seen, Watch
+from balancer.adapting.common.energy import EnergyMeter
+from balancer.adapting.common.monitor import Observation, TrainingMonitor, TrainingSet
 from balancer.adapting.common.oom import memory_explained, no_room
 from balancer.adapting.common.train_state import state_folder
-from balancer.adapting.lora.base_model import Desk
-from balancer.adapting.lora.captions import Book, embedded, make_book
-from balancer.adapting.lora.data import Material
-from balancer.adapting.lora.effect_check import columns_of_change, draw_rows, sample_jobs, sheet
-from balancer.adapting.lora.evaluations import Diary, Look, reason_to_stop
-from balancer.adapting.lora.holdout_loss import HoldoutLoss, image_losses, some_of, summarised
+from balancer.adapting.lora.base_model import LoraModel
+from balancer.adapting.lora.captions import CaptionSet, embedded, make_caption_set
+from balancer.adapting.lora.data import TrainingData
+from balancer.adapting.lora.effect_check import columns_of_effect, draw_rows, sample_jobs, sheet
+from balancer.adapting.lora.evaluations import Evaluation, EvaluationLog, early_stop_reason
+from balancer.adapting.lora.holdout_loss import HoldoutLoss, image_losses, stratified_subset, summarised
 from balancer.adapting.lora.latents import Encoder, Latents, cached_latents
-from balancer.adapting.lora.sampler import Deck
+from balancer.adapting.lora.sampler import CappedSqrtSampler
 from balancer.adapting.lora.settings import LoraSettings
 from balancer.adapting.scratch.phases import Progress
 from balancer.collection.scan import Sample
@@ -37,16 +37,16 @@ _WATCHED_CLASSES = 16
 
 
 @dataclass(frozen=True, slots=True)
-class Lesson:
+class LoraTrainer:
     """All that one training needs. Image i of the book is training image i, and then come the `judged` ones."""
 
-    material: Material
-    book: Book
-    desk: Desk
+    material: TrainingData
+    caption_set: CaptionSet
+    model: LoraModel
     settings: LoraSettings
     work: Path
     progress: Progress
-    deck: Deck
+    sampler: CappedSqrtSampler
     latents: Latents
     judged: Sequence[Sample]
     held: Latents | None
@@ -59,39 +59,39 @@ class Lesson:
         return self.latents.mean.shape[1]
 
     @property
-    def diary(self) -> Diary:
+    def log(self) -> EvaluationLog:
         """Where the looks are kept."""
-        return Diary(self.work / "looks")
+        return EvaluationLog(self.work / "looks")
 
     def draw(self, step: int) -> train_loop.Batch:
         """The batch of a step, the same whenever it is asked."""
-        images = self.deck.draw(step)
+        images = self.sampler.draw(step)
         chance = rng.generator(self.settings.seed, "adapter", step)
         versions = torch.randint(self.versions, images.shape, generator=chance)
-        variants = torch.randint(self.book.variants, images.shape, generator=chance)
+        variants = torch.randint(self.caption_set.variants, images.shape, generator=chance)
         clean = self.latents.sample(images, versions, chance)
         noise = torch.randn(clean.shape, generator=chance)
-        times = rng.draw_timesteps(len(images), len(self.desk.alpha_bars), chance)
+        times = rng.draw_timesteps(len(images), len(self.model.alpha_bars), chance)
         condition = self._condition(images, variants, self.latents.sizes[images, versions])
-        return self.desk.machine.send(clean, noise, times, *condition)
+        return self.model.machine.send(clean, noise, times, *condition)
 
     def loss(self, *batch: Tensor) -> Tensor:
         """The mean loss of a batch, or of a part of one."""
-        return self.desk.losses(*batch).mean()
+        return self.model.losses(*batch).mean()
 
-    def used_up(self, step: int) -> list[str]:
+    def exhausted(self, step: int) -> list[str]:
         """Classes whose images were all seen as often as they may be."""
-        return self.deck.used_up(step)
+        return self.sampler.exhausted(step)
 
-    def learner(self) -> train_loop.Learner:
-        """What steps and averages."""
-        made = train_loop.Learner(
-            self.desk.layers.weights, self.draw, self.loss, self.settings.learning_rate, self.settings.average_decay
+    def learner(self) -> train_loop.Trainer:
+        """The optimiser step, and the moving average of the weights."""
+        made = train_loop.Trainer(
+            self.model.layers.weights, self.draw, self.loss, self.settings.learning_rate, self.settings.average_decay
         )
-        made.spare, made.ahead = self.desk.save_memory, self.desk.machine.device.type == "cuda"
+        made.spare, made.ahead = self.model.save_memory, self.model.machine.device.type == "cuda"
         return made
 
-    def learn(self, watch: Watch, meter: Meter) -> tuple[train_loop.Done, str]:
+    def learn(self, monitor: TrainingMonitor, meter: EnergyMeter) -> tuple[train_loop.TrainState, str]:
         """Learn to the end, or until the looks say stop; gives how far that is, and why it ended.
 
         Raises:
@@ -100,34 +100,34 @@ class Lesson:
         """
         learner, states = self.learner(), self.work / STATES
         done = train_loop.resume(learner, states)
-        self.diary.forget_after(done.step)
-        looks = self.diary.read()
+        self.log.forget_after(done.step)
+        evaluations = self.log.read()
 
-        def look_if_due(now: train_loop.Done) -> bool:
-            if self._is_due(looks, now):
-                with self.desk.layers.replaced(learner.average):
-                    looks.append(self._look(now, watch))
-                self.diary.write(looks[-1], learner.average.state_dict())
+        def look_if_due(now: train_loop.TrainState) -> bool:
+            if self._is_due(evaluations, now):
+                with self.model.layers.replaced(learner.average):
+                    evaluations.append(self._evaluate(now, monitor))
+                self.log.write(evaluations[-1], learner.average.state_dict())
                 if now.step and not state_folder(states, now.step).exists():
                     train_loop.keep(learner, states, now)
                 meter.note()
-            return bool(reason_to_stop(looks, self.settings.patience))
+            return bool(early_stop_reason(evaluations, self.settings.patience))
 
-        def each(now: train_loop.Done) -> bool:
+        def each(now: train_loop.TrainState) -> bool:
             self._report(now)
             return look_if_due(now)
 
         with self._explained():
             if not look_if_due(done):
-                limit, every = self._limit(done, looks), self.settings.checkpoint_every_seconds
+                limit, every = self._limit(done, evaluations), self.settings.checkpoint_every_seconds
                 done = train_loop.learn(learner, limit, states, every, each, done, self.clock)
-        ended = reason_to_stop(looks, self.settings.patience)
-        return done, f"stopped: {ended}" if ended else self._usual_end(done)
+        ended = early_stop_reason(evaluations, self.settings.patience)
+        return done, f"stopped: {ended}" if ended else self._reason_for_end(done)
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
         try:
-            with memory_explained(no_room, self.desk.config.width):
+            with memory_explained(no_room, self.model.config.width):
                 yield
         except ArithmeticError as error:
             raise ModelError(
@@ -136,52 +136,54 @@ class Lesson:
                 next_step="check the base's weights (balance doctor --model FOLDER), or adapt another base",
             ) from error
 
-    def _usual_end(self, done: train_loop.Done) -> str:
-        if done.step >= self.deck.steps:
+    def _reason_for_end(self, done: train_loop.TrainState) -> str:
+        if done.step >= self.sampler.steps:
             return f"every image was seen {self.settings.repetitions} times, the limit"
         return "the requested training is complete"
 
-    def _limit(self, done: train_loop.Done, looks: Sequence[Look]) -> train_loop.Limit:
+    def _limit(self, done: train_loop.TrainState, evaluations: Sequence[Evaluation]) -> train_loop.Budget:
         """The steps; or what is left of the time on the clock, without what comes after learning."""
         minutes, asked = self.settings.total_minutes, self.settings.steps
-        most = self.deck.steps
+        most = self.sampler.steps
         if minutes is None:
-            return train_loop.Limit(most if asked is None else min(asked, most), None)
+            return train_loop.Budget(most if asked is None else min(asked, most), None)
         left = 60 * minutes - self.clock.seconds()
-        ending = min(left / 2, max((look.seconds for look in looks), default=0.0) * self._looks_at_the_end())
-        return train_loop.Limit(most, max(0.0, left - ending + done.seconds))
+        ending = min(
+            left / 2, max((evaluation.seconds for evaluation in evaluations), default=0.0) * self._looks_at_the_end()
+        )
+        return train_loop.Budget(most, max(0.0, left - ending + done.seconds))
 
     def _looks_at_the_end(self) -> float:
         """How many looks what comes after learning takes: the last one, and the same seeds with and without."""
         classes, settings = len(self.material.packs), self.settings
-        drawn = 2 * classes * columns_of_change(classes) * settings.sample_steps
+        drawn = 2 * classes * columns_of_effect(classes) * settings.sample_steps
         return 1 + drawn / (min(classes, _WATCHED_CLASSES) * settings.look_columns * settings.look_steps)
 
-    def _report(self, done: train_loop.Done) -> None:
+    def _report(self, done: train_loop.TrainState) -> None:
         total = max(done.step, round(done.step / max(done.fraction, 1e-9)))
         self.progress("adapter", done.step, total, f"loss {done.loss:.4f}")
 
-    def _is_due(self, looks: Sequence[Look], done: train_loop.Done) -> bool:
+    def _is_due(self, evaluations: Sequence[Evaluation], done: train_loop.TrainState) -> bool:
         """Whether another part of the training is done, or all of it."""
-        if not looks or (done.fraction >= 1 and looks[-1].step < done.step):
+        if not evaluations or (done.fraction >= 1 and evaluations[-1].step < done.step):
             return True
-        return self._number(done) > looks[-1].number
+        return self._number(done) > evaluations[-1].number
 
-    def _number(self, done: train_loop.Done) -> int:
+    def _number(self, done: train_loop.TrainState) -> int:
         return int(done.fraction / self.settings.look_every + 1e-9)
 
-    def _look(self, done: train_loop.Done, watch: Watch) -> Look:
+    def _evaluate(self, done: train_loop.TrainState, monitor: TrainingMonitor) -> Evaluation:
         began = self.clock.seconds()
-        self.desk.generator.forget()
+        self.model.generator.forget()
         judged = self._judge()
         rows = self._samples(done.step)
-        said = watch(rows, self._seen()) if done.step else Observation()
+        said = monitor(rows, self._seen()) if done.step else Observation()
         loss, classes = (None, {}) if judged is None else (judged.loss, judged.to_json()["classes"])
         took = self.clock.seconds() - began
-        look = Look(self._number(done), done.step, loss, classes, said.figures, said.notes, said.stop, took)
-        for line in _lines(look):
+        evaluation = Evaluation(self._number(done), done.step, loss, classes, said.figures, said.notes, said.stop, took)
+        for line in _lines(evaluation):
             self.progress("samples", 1, 1, line)
-        return look
+        return evaluation
 
     def _judge(self) -> HoldoutLoss | None:
         if self.held is None:
@@ -191,57 +193,61 @@ class Lesson:
         def condition(images: Tensor) -> tuple[Tensor, ...]:
             return self._condition(first + images, torch.zeros_like(images), sizes[images])
 
-        losses = image_losses(self.desk, self.held, condition, self.settings.seed)
+        losses = image_losses(self.model, self.held, condition, self.settings.seed)
         return summarised(losses, [sample.label for sample in self.judged], self._shares())
 
     def _shares(self) -> dict[str, float]:
-        labels = list(self.deck.labels)
+        labels = list(self.sampler.labels)
         weights = rng.sampling_weights(labels).tolist()
         return {label: labels.count(label) * weights[labels.index(label)] for label in set(labels)}
 
     def _samples(self, step: int) -> Mapping[str, Sequence[GreyImage]]:
         packs = dict(list(self.material.packs.items())[:_WATCHED_CLASSES])
-        jobs = sample_jobs(packs, self.desk.config, self.settings.look_columns, self.settings.seed)
-        rows = draw_rows(self.desk.generator, jobs)
+        jobs = sample_jobs(packs, self.model.config, self.settings.look_columns, self.settings.seed)
+        rows = draw_rows(self.model.generator, jobs)
         write_whole(self.work / "samples" / f"{step:06d}.png", sheet(rows))
         return rows
 
-    def _seen(self) -> Seen:
+    def _seen(self) -> TrainingSet:
         train = self.material.train
         groups = [sample.patient or sample.path for sample in train]
-        return Seen(self.latents.thumbnails.numpy(), [sample.label for sample in train], groups)
+        return TrainingSet(self.latents.thumbnails.numpy(), [sample.label for sample in train], groups)
 
     def _condition(self, images: Tensor, variants: Tensor, sizes: Tensor) -> tuple[Tensor, ...]:
-        texts = self.book.chosen[variants, images]
+        texts = self.caption_set.chosen[variants, images]
         words = tuple(each[texts] for each in self.words)
-        return (*words, sizes.float()) if len(self.desk.readers.encoders) == 2 else words
+        return (*words, sizes.float()) if len(self.model.readers.encoders) == 2 else words
 
 
-def make_books(material: Material, settings: LoraSettings) -> Book:
+def make_caption_sets(material: TrainingData, settings: LoraSettings) -> CaptionSet:
     """The captions of the training images, and one for each holdout image that is judged."""
     train, judged, packs = material.train, judged_of(material.holdout), material.packs
-    book = make_book(packs, train, material.known(train), settings.seed, settings.caption_dropout)
-    return book.joined(make_book(packs, judged, material.known(judged), settings.seed, None)) if judged else book
+    caption_set = make_caption_set(packs, train, material.known(train), settings.seed, settings.caption_dropout)
+    return (
+        caption_set.joined(make_caption_set(packs, judged, material.known(judged), settings.seed, None))
+        if judged
+        else caption_set
+    )
 
 
 def judged_of(holdout: Sequence[Sample]) -> list[Sample]:
     """The holdout images that are judged at each look."""
-    return [holdout[place] for place in some_of([sample.label for sample in holdout])]
+    return [holdout[place] for place in stratified_subset([sample.label for sample in holdout])]
 
 
 def prepare(
-    material: Material,
-    book: Book,
-    desk: Desk,
+    material: TrainingData,
+    caption_set: CaptionSet,
+    model: LoraModel,
     settings: LoraSettings,
     work: Path,
     progress: Progress,
     clock: Clock | None = None,
-) -> Lesson:
+) -> LoraTrainer:
     """Fill the caches: latents of all images, and what the text encoders make of their captions."""
-    encoder = Encoder(desk.generator.pipe.vae, desk.machine.device, desk.config.width)
+    encoder = Encoder(model.generator.pipe.vae, model.machine.device, model.config.width)
     train, judged = material.train, judged_of(material.holdout)
-    versions = encoder.fitting_versions(len(train), settings.augmentations, _cells(desk))
+    versions = encoder.fitting_versions(len(train), settings.augmentations, _cells(model))
 
     def cache(samples: Sequence[Sample], name: str, count: int) -> Latents:
         def show(done: int, total: int) -> None:
@@ -252,35 +258,39 @@ def prepare(
     latents = cache(train, "latents", versions)
     held = cache(judged, "holdout", 1) if judged else None
     labels = [sample.label for sample in train]
-    deck = Deck(labels, settings.batch_size, settings.repetitions, settings.seed)
-    words = _words(book, desk, work, progress)
+    sampler = CappedSqrtSampler(labels, settings.batch_size, settings.repetitions, settings.seed)
+    words = _words(caption_set, model, work, progress)
     clock = clock or Clock()
-    return Lesson(material, book, desk, settings, work, progress, deck, latents, judged, held, words, clock)
+    return LoraTrainer(
+        material, caption_set, model, settings, work, progress, sampler, latents, judged, held, words, clock
+    )
 
 
-def _words(book: Book, desk: Desk, work: Path, progress: Progress) -> tuple[Tensor, ...]:
+def _words(caption_set: CaptionSet, model: LoraModel, work: Path, progress: Progress) -> tuple[Tensor, ...]:
     """What belongs to each text of the book: the output of the text encoders, or tokens where these learn."""
-    if desk.learns_words:
-        return desk.readers.tokens(book.texts)
-    path, device = work / "captions.safetensors", desk.machine.device
-    return embedded(desk.readers, book.texts, device, path, lambda done, total: progress("captions", done, total, ""))
+    if model.learns_words:
+        return model.readers.tokens(caption_set.texts)
+    path, device = work / "captions.safetensors", model.machine.device
+    return embedded(
+        model.readers, caption_set.texts, device, path, lambda done, total: progress("captions", done, total, "")
+    )
 
 
-def _cells(desk: Desk) -> int:
-    """Numbers in one latent."""
-    factor = desk.generator.pipe.vae_scale_factor
-    channels: Any = desk.generator.pipe.vae.config.latent_channels
-    return int(channels * (desk.config.width // factor) ** 2)
+def _cells(model: LoraModel) -> int:
+    """How many numbers one latent has: channels x height x width."""
+    factor = model.generator.pipe.vae_scale_factor
+    channels: Any = model.generator.pipe.vae.config.latent_channels
+    return int(channels * (model.config.width // factor) ** 2)
 
 
-def _lines(look: Look) -> list[str]:
+def _lines(evaluation: Evaluation) -> list[str]:
     """What a look says to people."""
-    if look.loss is None:
-        return [f"Step {look.step}: {note}" for note in look.notes]
+    if evaluation.loss is None:
+        return [f"Step {evaluation.step}: {note}" for note in evaluation.notes]
     classes = [
         f"{label} {each['loss']:.4f}"
         + (f" [{each['low']:.4f}, {each['high']:.4f}]" if each["low"] is not None else f" ({each['images']} images)")
-        for label, each in look.classes.items()
+        for label, each in evaluation.classes.items()
     ]
-    first = f"Step {look.step}: generator holdout loss {look.loss:.4f} ({'; '.join(classes)})"
-    return [first, *(f"Step {look.step}: {note}" for note in look.notes)]
+    first = f"Step {evaluation.step}: generator holdout loss {evaluation.loss:.4f} ({'; '.join(classes)})"
+    return [first, *(f"Step {evaluation.step}: {note}" for note in evaluation.notes)]

@@ -11,7 +11,7 @@ EDGE_WEIGHT = 2.0
 
 
 @dataclass(frozen=True, slots=True)
-class Design:
+class Architecture:
     """The choices; the defaults are what training from scratch uses. They are no options of the command line.
 
     `autoencoder` is diffusers' `AutoencoderTiny` or `AutoencoderKL`. `edge_weight` is that of the edges in the
@@ -22,7 +22,7 @@ class Design:
     at each step: what learnt for so short a time draws blurs by the other. `factored` lets all classes begin as one,
     says of a share of images only what all classes have in common, and so lets a rare class borrow their anatomy.
 
-    >>> Design(zero_terminal_snr=True, noise_levels="even").edge_weight
+    >>> Architecture(zero_terminal_snr=True, noise_levels="even").edge_weight
     2.0
     """
 
@@ -42,4 +42,4 @@ class Design:
             )
 
 
-USUAL = Design()
+USUAL = Architecture()

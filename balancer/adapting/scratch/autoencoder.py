@@ -12,12 +12,12 @@ from safetensors.torch import save
 from torch import Tensor
 
 from balancer.adapting.common import rng
-from balancer.adapting.common.image_tensors import Pictures
+from balancer.adapting.common.image_tensors import ImageTensors
 from balancer.adapting.common.losses import LATENT_WEIGHT, latent_penalty, reconstruction_loss
-from balancer.adapting.common.train_loop import Batch, Done
+from balancer.adapting.common.train_loop import Batch, TrainState
 from balancer.adapting.common.train_state import load_tensors
 from balancer.adapting.scratch.networks import build_autoencoder, make_grey
-from balancer.adapting.scratch.phases import AUTOENCODER, Run, learn, new_learner, new_networks
+from balancer.adapting.scratch.phases import AUTOENCODER, Run, learn, new_networks, new_trainer
 from balancer.adapting.scratch.start import load_autoencoder
 from balancer.files import write_whole
 
@@ -31,13 +31,13 @@ KL_WEIGHT = 1e-3
 """Of the divergence of `AutoencoderKL`, in the loss: enough to bound the latents, too little to blur."""
 
 
-def train_autoencoder(run: Run, pictures: Pictures) -> tuple[Any, Done]:
+def train_autoencoder(run: Run, pictures: ImageTensors) -> tuple[Any, TrainState]:
     """The averaged autoencoder, and how long it learnt."""
     networks = new_networks(run, AUTOENCODER, {AUTOENCODER: lambda: build_autoencoder(run.settings)})
     model: Any = networks[AUTOENCODER]
     if run.settings.start is not None:  # it is taken as it is
         load_autoencoder(model, Path(run.settings.start))
-        return model.eval(), Done(fraction=1.0, loss=0.0)
+        return model.eval(), TrainState(fraction=1.0, loss=0.0)
     weights, design = rng.sampling_weights(run.labels), run.settings.design
     through = _through_kl if design.autoencoder == "kl" else _through_tiny
 
@@ -50,7 +50,7 @@ def train_autoencoder(run: Run, pictures: Pictures) -> tuple[Any, Done]:
         grey, wanted = decoded.float().mean(dim=1, keepdim=True), batch[:, :1]
         return reconstruction_loss(grey, wanted, design.edge_weight) + penalty
 
-    learner = new_learner(run, AUTOENCODER, networks, draw, loss)
+    learner = new_trainer(run, AUTOENCODER, networks, draw, loss)
     done = learn(run, AUTOENCODER, learner)
     autoencoder: Any = learner.average[AUTOENCODER]
     make_grey(autoencoder)
@@ -64,13 +64,13 @@ def _through_tiny(model: Any, batch: Tensor, noise: Tensor) -> tuple[Tensor, Ten
 
 
 def _through_kl(model: Any, batch: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
-    """The same for a distribution of latents (Kingma and Welling 2014), its divergence a mean over their numbers."""
+    """The loss with a distribution of latents (Kingma and Welling 2014); its divergence is a mean over numbers."""
     found = model.encode(batch).latent_dist
     divergence = found.kl().mean() / found.mean[0].numel()
     return model.decode(found.mean + found.std * noise).sample, KL_WEIGHT * divergence
 
 
-def scaled_latents(run: Run, autoencoder: Any, pictures: Pictures) -> tuple[Tensor, list[int]]:
+def scaled_latents(run: Run, autoencoder: Any, pictures: ImageTensors) -> tuple[Tensor, list[int]]:
     """Latents, (n, channels, h, w) on the CPU, of unit variance, and the places of their images among the samples.
 
     They are all, unless minutes are counted and too few are left; then of each class some. The autoencoder's config
@@ -87,7 +87,7 @@ def scaled_latents(run: Run, autoencoder: Any, pictures: Pictures) -> tuple[Tens
     return latents * scale, kept.get("places", torch.arange(len(latents))).tolist()
 
 
-def _draw(run: Run, pictures: Pictures, weights: Tensor, step: int) -> Batch:
+def _draw(run: Run, pictures: ImageTensors, weights: Tensor, step: int) -> Batch:
     settings, cells = run.settings, run.settings.size // run.settings.factor
     chance = rng.generator(settings.seed, AUTOENCODER, step)
     batch = pictures.batch(rng.draw_indices(weights, settings.autoencoder_batch_size, chance))
@@ -96,7 +96,7 @@ def _draw(run: Run, pictures: Pictures, weights: Tensor, step: int) -> Batch:
 
 
 @torch.no_grad()
-def _encode(run: Run, autoencoder: Any, pictures: Pictures) -> tuple[Tensor, list[int]]:
+def _encode(run: Run, autoencoder: Any, pictures: ImageTensors) -> tuple[Tensor, list[int]]:
     order, size = _class_by_class(run.labels), run.settings.batch_size
     until, encoded = run.time_for(LATENTS_SHARE), []
     for first in range(0, len(order), size):

@@ -142,7 +142,7 @@ def build_text_encoder(settings: ScratchSettings, tokenizer: Any, packs: Packs |
     )
     encoder = CLIPTextModel(config)
     if settings.design.factored and packs:
-        _begin_as_one(encoder, sorted(distinct_tokens(tokenizer, packs)))
+        _share_first_embedding(encoder, sorted(distinct_tokens(tokenizer, packs)))
     return encoder
 
 
@@ -156,7 +156,7 @@ def distinct_tokens(tokenizer: Any, packs: Packs) -> set[int]:
 
 
 @torch.no_grad()
-def _begin_as_one(encoder: Any, tokens: Sequence[int]) -> None:
+def _share_first_embedding(encoder: Any, tokens: Sequence[int]) -> None:
     """Give tokens one common embedding, nearly: what tells classes apart is then only what was learnt."""
     rows = encoder.get_input_embeddings().weight
     if tokens:

@@ -14,10 +14,10 @@ from torch import Tensor, nn
 from balancer.adapting.common import losses, rng
 from balancer.adapting.common.device import compiled
 from balancer.adapting.common.image_tensors import STEPS, contact_sheet, draw_samples
-from balancer.adapting.common.train_loop import Batch, Done
+from balancer.adapting.common.train_loop import Batch, TrainState
 from balancer.adapting.scratch import captions
 from balancer.adapting.scratch.networks import TIMESTEPS, build_pipeline, build_unet, signal_shares
-from balancer.adapting.scratch.phases import DENOISER, Run, learn, new_learner, new_networks
+from balancer.adapting.scratch.phases import DENOISER, Run, learn, new_networks, new_trainer
 from balancer.adapting.scratch.start import load_denoiser
 from balancer.collection.scan import Sample
 from balancer.files import write_whole
@@ -36,7 +36,7 @@ Loss = Callable[..., Tensor]
 
 def train_denoiser(
     run: Run, autoencoder: Any, tokenizer: Any, latents: Tensor, samples: Sequence[Sample]
-) -> tuple[nn.ModuleDict, Done]:
+) -> tuple[nn.ModuleDict, TrainState]:
     """The averaged networks, "unet" and "text_encoder", and how long they learnt; each latent is of its sample."""
     networks = _new_networks(run, tokenizer)
     levels = run.settings.design.noise_levels
@@ -65,7 +65,7 @@ def train_denoiser(
         return loss
 
     loss = _quickest(run, networks, judged_by, draw)
-    learner = new_learner(run, DENOISER, networks, draw, loss)
+    learner = new_trainer(run, DENOISER, networks, draw, loss)
     sheets = Sheets.of(run, autoencoder, learner.average, tokenizer)
     done = learn(run, DENOISER, learner, sheets.draw_if_due, sheets.seconds + _SAVING)
     sheets.draw_if_due(done)  # once more, should the last sheet have been lost with a killed run
@@ -157,7 +157,7 @@ class Sheets:
         pipeline = build_pipeline(autoencoder, *networks, run.settings.design)
         return cls(run, pipeline, 0.0 if run.settings.total_minutes is None else _sheet_seconds(run, pipeline))
 
-    def draw_if_due(self, done: Done) -> None:
+    def draw_if_due(self, done: TrainState) -> None:
         """Draw the last sheet; or another on the way, where another `sample_every` of the training is done."""
         path = self.run.work / "samples" / f"{done.step:06d}.png"
         if path.exists() if done.fraction >= 1 else not self._is_due(done):
@@ -166,7 +166,7 @@ class Sheets:
         write_whole(path, contact_sheet(draw_samples(self.pipeline, self.run.packs, self.run.settings.seed)))
         self.run.progress("samples", 1, 1, f"{self.run.work.name}/samples/{path.name}")
 
-    def _is_due(self, done: Done) -> bool:
+    def _is_due(self, done: TrainState) -> bool:
         minutes = self.run.settings.total_minutes
         if minutes is not None and self.seconds > _SHEET_SHARE * 60 * minutes:
             return False

@@ -14,7 +14,7 @@ from diffusers import (
 )
 from torch import Tensor
 
-from balancer.adapting.scratch.architecture import USUAL, Design
+from balancer.adapting.scratch.architecture import USUAL, Architecture
 from balancer.adapting.scratch.settings import ScratchSettings
 
 TIMESTEPS = 1000
@@ -91,7 +91,7 @@ def build_unet(settings: ScratchSettings) -> Any:
     )
 
 
-def build_scheduler(design: Design = USUAL) -> Any:
+def build_scheduler(design: Architecture = USUAL) -> Any:
     """Stable Diffusion's own noise schedule, sampled by DPM-Solver++ (Lu et al. 2022); the UNet predicts v."""
     zero = design.zero_terminal_snr
     return DPMSolverMultistepScheduler(
@@ -108,7 +108,7 @@ def build_scheduler(design: Design = USUAL) -> Any:
     )
 
 
-def signal_shares(design: Design) -> Tensor:
+def signal_shares(design: Architecture) -> Tensor:
     """The signal's share at each noise level that is taught, (timesteps,); the last is 0 with `zero_terminal_snr`.
 
     Rescaled as algorithm 1 of Lin et al. (2023); the scheduler that draws keeps a tiny rest there.
@@ -125,7 +125,7 @@ def build_pipeline(
     text_encoder: Any,
     tokenizer: Any,
     unet: Any,
-    design: Design = USUAL,
+    design: Architecture = USUAL,
 ) -> Any:
     """An ordinary `StableDiffusionPipeline`, without a safety checker: that blacks out X-rays by mistake."""
     pipeline = StableDiffusionPipeline(

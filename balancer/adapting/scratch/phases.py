@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from balancer.adapting.common import train_loop
 from balancer.adapting.common.clock import Clock
-from balancer.adapting.common.device import Machine
+from balancer.adapting.common.device import TrainingDevice
 from balancer.adapting.common.rng import generator
 from balancer.adapting.scratch.settings import ScratchSettings
 from balancer.adapting.scratch.start import SLOWER
@@ -39,7 +39,7 @@ class Run:
     packs: Packs
     settings: ScratchSettings
     work: Path
-    machine: Machine
+    machine: TrainingDevice
     progress: Progress
     attributes: Mapping[str, Attributes] = field(default_factory=dict)
     clock: Clock = field(default_factory=Clock)
@@ -60,7 +60,7 @@ class Run:
         now = self.clock.seconds()
         return now + share * (60 * self.settings.total_minutes - now)
 
-    def limit(self, phase: str, spent: float = 0.0, ending: float = 0.0) -> train_loop.Limit:
+    def limit(self, phase: str, spent: float = 0.0, ending: float = 0.0) -> train_loop.Budget:
         """The phase's part of the steps; or of the time on the clock, of which it has `spent` some seconds already.
 
         `ending` are the seconds to leave for what comes after the last phase.
@@ -68,9 +68,9 @@ class Run:
         first = phase == AUTOENCODER
         if self.settings.total_minutes is not None:
             left = 60 * self.settings.total_minutes - ending - self.clock.seconds() + spent
-            return train_loop.Limit(None, max(0.0, left) * (self.settings.autoencoder_share if first else 1))
+            return train_loop.Budget(None, max(0.0, left) * (self.settings.autoencoder_share if first else 1))
         own = self.settings.autoencoder_steps or 0
-        return train_loop.Limit(own if first else (self.settings.steps or 0) - own, None)
+        return train_loop.Budget(own if first else (self.settings.steps or 0) - own, None)
 
 
 def new_networks(run: Run, phase: str, builders: Mapping[str, Callable[[], Any]]) -> nn.ModuleDict:
@@ -82,18 +82,18 @@ def new_networks(run: Run, phase: str, builders: Mapping[str, Callable[[], Any]]
     return networks
 
 
-def new_learner(
+def new_trainer(
     run: Run,
     phase: str,
     networks: nn.ModuleDict,
     draw: Callable[[int], train_loop.Batch],
     loss: Callable[..., Tensor],
-) -> train_loop.Learner:
+) -> train_loop.Trainer:
     """A learner with the phase's own settings."""
     first = phase == AUTOENCODER
     rate = run.settings.autoencoder_learning_rate if first else run.settings.learning_rate
     rate = rate if run.settings.start is None else rate / SLOWER
-    learner = train_loop.Learner(networks, draw, loss, rate, run.settings.average_decay)
+    learner = train_loop.Trainer(networks, draw, loss, rate, run.settings.average_decay)
     learner.ahead = run.machine.device.type == "cuda"
     return learner
 
@@ -101,10 +101,10 @@ def new_learner(
 def learn(
     run: Run,
     phase: str,
-    learner: train_loop.Learner,
-    look: Callable[[train_loop.Done], None] = lambda _: None,
+    learner: train_loop.Trainer,
+    look: Callable[[train_loop.TrainState], None] = lambda _: None,
     ending: float = 0.0,
-) -> train_loop.Done:
+) -> train_loop.TrainState:
     """Learn a phase to its end, reporting every step; `look` sees each step before it is reported.
 
     `ending` are seconds to leave for what comes afterwards.
@@ -113,7 +113,7 @@ def learn(
         ModelError: the loss is no number any more.
     """
 
-    def watch(done: train_loop.Done) -> None:
+    def watch(done: train_loop.TrainState) -> None:
         look(done)
         total = max(done.step, round(done.step / max(done.fraction, 1e-9)))
         run.progress(phase, done.step, total, f"loss {done.loss:.4f}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from balancer.adapting.scratch.architecture import USUAL, Design
+from balancer.adapting.scratch.architecture import USUAL, Architecture
 from balancer.errors import ModelError
 
 DEFAULT_MINUTES = 30.0
@@ -49,11 +49,11 @@ class ScratchSettings:
     average_decay: float = 0.999
     checkpoint_every_seconds: float = 120.0
     sample_every: float = 0.25
-    design: Design = USUAL
+    design: Architecture = USUAL
     start: str | None = None
 
     def __post_init__(self) -> None:
-        refuse_both(self.steps, self.minutes)
+        refuse_steps_and_minutes(self.steps, self.minutes)
         _refuse_size(self.size, self.factor * 2 ** (len(self.unet_channels) - 1))
         refuse_small("steps", self.steps, 2)
         refuse_small("batch_size", self.batch_size, 1)
@@ -84,7 +84,7 @@ class ScratchSettings:
         return {name: list(v) if isinstance(v, tuple) else v for name, v in fields.items()}
 
 
-def refuse_both(steps: int | None, minutes: float | None) -> None:
+def refuse_steps_and_minutes(steps: int | None, minutes: float | None) -> None:
     """Raise a ModelError where steps and minutes are given."""
     if steps is not None and minutes is not None:
         raise ModelError(

@@ -14,15 +14,15 @@ from torch import nn
 
 from balancer.adapting.common.clock import Clock
 from balancer.adapting.common.device import find_machine
-from balancer.adapting.common.image_tensors import Pictures, read_pictures
+from balancer.adapting.common.image_tensors import ImageTensors, read_image_tensors
 from balancer.adapting.common.model_card import class_counts
 from balancer.adapting.common.oom import memory_explained, no_room_from_scratch
 from balancer.adapting.common.run_dir import begin, clear_away, is_finished, work_folder
 from balancer.adapting.common.singleton_classes import left_out, without_singles
-from balancer.adapting.common.train_loop import Done
+from balancer.adapting.common.train_loop import TrainState
 from balancer.adapting.common.train_state import to_json, whole_folder
 from balancer.adapting.scratch import captions, model_card
-from balancer.adapting.scratch.architecture import Design
+from balancer.adapting.scratch.architecture import Architecture
 from balancer.adapting.scratch.autoencoder import scaled_latents, train_autoencoder
 from balancer.adapting.scratch.denoiser import train_denoiser
 from balancer.adapting.scratch.networks import build_pipeline
@@ -104,17 +104,17 @@ def _train(run: Run, root: Path, folder: Path, origin: Mapping[str, Any]) -> Non
         model_card.write_card({**made, **origin}, partial)
 
 
-def _read(run: Run, root: Path) -> Pictures:
+def _read(run: Run, root: Path) -> ImageTensors:
     """All pictures; the statement is said before the first of them and, with the originals' pixels, after the last."""
     counts, size, factor = class_counts(run.samples), run.settings.size, run.settings.factor
     total = len(run.samples)
     run.progress("images", 0, total, "")
-    pictures = read_pictures(run.samples, root, size, lambda n: run.progress("images", n, total, ""))
+    pictures = read_image_tensors(run.samples, root, size, lambda n: run.progress("images", n, total, ""))
     run.progress("images", total, total, model_card.statement(counts, size, factor, pictures.reduction))
     return pictures
 
 
-def _facts(done: Done) -> dict[str, Any]:
+def _facts(done: TrainState) -> dict[str, Any]:
     return {"steps": done.step, "seconds": round(done.seconds, 1), "loss": round(done.loss, 5)}
 
 
@@ -149,7 +149,7 @@ def _vocabulary(run: Run) -> Any:
     return captions.build_tokenizer(kept["vocabulary"], [(a, b) for a, b in kept["merges"]], length)
 
 
-def _half_pipeline(autoencoder: Any, denoiser: nn.ModuleDict, tokenizer: Any, design: Design) -> Any:
+def _half_pipeline(autoencoder: Any, denoiser: nn.ModuleDict, tokenizer: Any, design: Architecture) -> Any:
     parts = autoencoder, denoiser["text_encoder"], denoiser["unet"]
     small, words, unet = (deepcopy(part).cpu().half() for part in parts)
     return build_pipeline(small, words, tokenizer, unet, design)

@@ -17,8 +17,8 @@ from balancer.text import duration, printable
 from balancer.workspace.models import chosen_maker, refuse_adapter
 
 if TYPE_CHECKING:
-    from balancer.generators.models.selection import Choice
-    from balancer.generators.plugins import Family
+    from balancer.generators.models.selection import ModelSelection
+    from balancer.generators.plugins import LoadedPlugin
     from balancer.prompting.prompts import Prompt
     from balancer.workspace.checks import Check
     from balancer.workspace.workspace import Session
@@ -87,7 +87,7 @@ def _machine(session: Session | None, device: str) -> Iterator[Check]:
 def _model(
     session: Session | None, model: str | None, adapter: Path | None, pack: str | None, device: str, *, draw: bool
 ) -> Iterator[Check]:
-    from balancer.generators.plugins import Family
+    from balancer.generators.plugins import LoadedPlugin
     from balancer.workspace.checks import (
         Check,
         check_drawing,
@@ -104,7 +104,7 @@ def _model(
     except BalanceError as error:
         yield Check.failed("adapter" if adapter is not None and "adapter" in error.needed else "model", error)
         return
-    if isinstance(choice, Family):
+    if isinstance(choice, LoadedPlugin):
         yield check_family(choice)
         if draw and session is not None:  # a family may know the collection's classes alone
             label = session.collection.labels[0]
@@ -131,7 +131,7 @@ def _tried(name: str, look: Callable[[], list[Check]]) -> list[Check]:
         return [Check.failed(name, error)]
 
 
-def _choice(session: Session | None, model: str | None, adapter: Path | None) -> Choice | Family:
+def _choice(session: Session | None, model: str | None, adapter: Path | None) -> ModelSelection | LoadedPlugin:
     from balancer.generators.models.selection import choose_model
     from balancer.generators.plugins import names_family, open_family
 

@@ -206,7 +206,7 @@ def _print_results(session: Session, *, as_json: bool) -> None:
 
 
 def _name_of(reader: str | None) -> str:
-    """The reader's name.
+    """The name of the reader, from --reader.
 
     Raises:
         ReviewError: there is none, or one that cannot be printed.

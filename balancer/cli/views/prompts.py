@@ -1,4 +1,4 @@
-"""What `balance prompts` prints."""
+"""Printing prompts, the result of a check, and a new template pack."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def show_prompts(found: PromptsResult) -> None:
 
 
 def show_check(found: PromptsCheck) -> None:
-    """What a check found."""
+    """Print each complaint about a pack, and their number."""
     from balancer.workspace.prompts_run import complaint_line
 
     for each in found.complaints:

@@ -71,7 +71,7 @@ def show_results(session: Session) -> None:
 
 
 def results_as_json(session: Session) -> dict[str, Any]:
-    """The same for a program; shares are between 0 and 1, intervals are 95%."""
+    """The results of readers as JSON; shares are between 0 and 1, intervals are 95%."""
     blinded, decided = _studies(session), _decided(session)
     studies = [
         {

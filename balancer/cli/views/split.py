@@ -1,4 +1,4 @@
-"""What `balance split` says."""
+"""Printing a split: images and patients of each class in each split."""
 
 from __future__ import annotations
 

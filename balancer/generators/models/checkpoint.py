@@ -12,7 +12,7 @@ from typing import Any
 from balancer.errors import ModelError
 from balancer.files import sha256_of
 from balancer.generators.models.download_manifest import record_of
-from balancer.generators.models.folder_validation import SCHEDULER, read_json, refused, require_harmless
+from balancer.generators.models.folder_validation import SCHEDULER, read_json, refused, require_safe_folder
 from balancer.generators.models.safetensors_check import PICKLES, require_plain_metadata, require_sound
 from balancer.jobs import ModelRef
 
@@ -133,7 +133,7 @@ def find_adapter(path: Path) -> tuple[Path, ModelRef]:
         return chosen[0], ModelRef(path.resolve().name, None, sha256_of(chosen[0]))
     raise ModelError(
         needed="a LoRA adapter: one .safetensors file, or a folder with one",
-        found=f"{path}: {_what_is_there(path)}",
+        found=f"{path}: {_describe(path)}",
         next_step="give the file: balance fill --adapter FILE.safetensors",
     )
 
@@ -173,7 +173,7 @@ def _check_single_file(file: Path) -> Checkpoint:
         )
     pipeline, parts = _check_index(configs), _parts_of(configs)
     _check_parts(configs, parts, weights=False)
-    require_harmless(configs, read_json(configs / "model_index.json"), parts)
+    require_safe_folder(configs, read_json(configs / "model_index.json"), parts)
     require_sound(file)
     return Checkpoint(configs, ModelRef(file.name, None, sha256_of(file)), pipeline, None, file)
 
@@ -182,7 +182,7 @@ def _check_folder(folder: Path, name: str, revision: str | None) -> Checkpoint:
     pipeline = _check_index(folder)
     parts = _parts_of(folder)
     _check_parts(folder, parts, weights=True)
-    require_harmless(folder, read_json(folder / "model_index.json"), parts)
+    require_safe_folder(folder, read_json(folder / "model_index.json"), parts)
     files = sorted(
         file for part in parts for file in (folder / part).iterdir() if file.suffix in (".safetensors", ".json", ".txt")
     )
@@ -195,7 +195,7 @@ def _check_index(folder: Path) -> str:
     if not index.is_file():
         raise ModelError(
             needed="a Stable Diffusion folder in diffusers' format (with a model_index.json)",
-            found=f"{folder}: {_what_is_there(folder)}",
+            found=f"{folder}: {_describe(folder)}",
             next_step=WAYS,
         )
     pipeline = read_json(index).get("_class_name")
@@ -250,7 +250,7 @@ def _hash_files(folder: Path, files: Iterable[Path]) -> str:
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
-def _what_is_there(path: Path) -> str:
+def _describe(path: Path) -> str:
     if not path.exists():
         return "nothing there"
     names = sorted(entry.name for entry in path.iterdir()) if path.is_dir() else [path.name]

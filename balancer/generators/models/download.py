@@ -14,7 +14,7 @@ from balancer import __version__
 from balancer.errors import ModelError, OutputError
 from balancer.files import sha256_if_there, write_whole
 from balancer.generators.models.checkpoint import PARTS, WEIGHTED
-from balancer.generators.models.download_manifest import RECORD, changed_files, is_odd, record_of
+from balancer.generators.models.download_manifest import RECORD, changed_files, is_unsafe_path, record_of
 from balancer.generators.models.safetensors_check import PICKLES
 
 _BEGUN = ".fetching.json"
@@ -37,7 +37,7 @@ class Remote:
 
     @property
     def size(self) -> int:
-        """Of all files, in bytes."""
+        """The size of all files together, in bytes."""
         return sum(size for size, _ in self.files.values())
 
 
@@ -49,7 +49,7 @@ def wanted_files(paths: Iterable[str]) -> list[str]:
     >>> wanted_files(["unet/config.json", "unet/a.safetensors", "unet/a.fp16.safetensors", "x.ckpt"])
     ['unet/a.safetensors', 'unet/config.json']
     """
-    there = sorted(path for path in paths if not is_odd(path))
+    there = sorted(path for path in paths if not is_unsafe_path(path))
     weights = [path for path in there if path.endswith(".safetensors") and _part(path) in WEIGHTED]
     whole = {_part(path) for path in weights if ".fp16" not in path}
     chosen = [path for path in weights if (".fp16" in path) == (_part(path) not in whole)]

@@ -26,14 +26,14 @@ def changed_files(folder: Path, record: Mapping[str, Any]) -> list[str]:
     return [
         path
         for path, facts in sorted(record["files"].items())
-        if not isinstance(facts, dict) or is_odd(path) or sha256_if_there(folder / path) != facts.get("sha256")
+        if not isinstance(facts, dict) or is_unsafe_path(path) or sha256_if_there(folder / path) != facts.get("sha256")
     ]
 
 
-def is_odd(path: str) -> bool:
+def is_unsafe_path(path: str) -> bool:
     """Whether a path could lie outside its folder.
 
-    >>> is_odd("unet/config.json"), is_odd("../.bashrc")
+    >>> is_unsafe_path("unet/config.json"), is_unsafe_path("../.bashrc")
     (False, True)
     """
     return path.startswith("/") or "\\" in path or ".." in PurePosixPath(path).parts

@@ -26,7 +26,7 @@ _KERNELS = (None, "eager", "sdpa")
 _SHARD = re.compile(r"[\w.-]+\.safetensors")
 
 
-def require_harmless(folder: Path, index: Mapping[str, Any], parts: Iterable[str]) -> None:
+def require_safe_folder(folder: Path, index: Mapping[str, Any], parts: Iterable[str]) -> None:
     """Refuse a folder that holds or names programs, leads out of itself, or has weights that are not sound.
 
     `index` is its model_index.json, `parts` are the folders that are loaded.

@@ -16,7 +16,7 @@ CARD = "card.json"
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class ModelSelection:
     """A checkpoint and, where one is to be put on it, an adapter: its file, what it is, and its folder."""
 
     checkpoint: Checkpoint
@@ -27,7 +27,7 @@ class Choice:
 
 def choose_model(
     model: str | None, adapter: Path | None, made_here: Sequence[Path], base_of: Callable[[Path], str | None]
-) -> Choice:
+) -> ModelSelection:
     """The model and adapter that the user named; without a name, the newest of `made_here`, an adapter on its base.
 
     `base_of` gives the place of the base that an adapter made here was made for.
@@ -39,7 +39,7 @@ def choose_model(
     if adapter is None and model is None and newest is not None and is_adapter(newest):
         adapter = newest
     if adapter is None:
-        return Choice(find_checkpoint(model, made_here))
+        return ModelSelection(find_checkpoint(model, made_here))
     file, ref = find_adapter(adapter)
     known = adapter_card(file.parent)
     if model is not None:
@@ -50,7 +50,7 @@ def choose_model(
         checkpoint = find_checkpoint(None, [each for each in made_here if not is_adapter(each)])
     if known is not None:
         _require_base(checkpoint, file.parent, known)
-    return Choice(checkpoint, file, ref, file.parent)
+    return ModelSelection(checkpoint, file, ref, file.parent)
 
 
 def is_adapter(folder: Path) -> bool:

@@ -19,7 +19,7 @@ from analysis.power.detectable_effect import (
 from analysis.power.text import notes
 from balancer.collection.scan import scan
 from balancer.errors import PlanError, SplitError
-from balancer.splits.split import Shares, draw_split, no_split
+from balancer.splits.split import SplitShares, draw_split, no_split
 from tests.benchmarks.simulations_power import share_of_significant
 from tests.support.tiny_models import write_xrays
 
@@ -76,7 +76,7 @@ def test_five_patients_show_nothing_and_the_words_say_so():
     assert (way.images, way.auprc, way.recall, way.needed) == (20, None, None, None)
     found = Power("C", 0.05, way, None, 0)
     assert found.sentence == "Smallest detectable AUPRC difference for C: none (20 images of 5 test patients)."
-    assert "it cannot tell" in notes(found)[0]
+    assert "cannot tell" in notes(found)[0]
 
 
 def test_a_test_part_of_one_class_allows_recall_alone():
@@ -118,7 +118,7 @@ def test_the_stored_split_and_the_folds_are_measured(collection):
 
 def test_without_folds_or_patients_it_says_what_to_do(collection):
     unknown = scan(collection.root)
-    found = measure_power(unknown, draw_split(unknown, shares=Shares(folds=0)))
+    found = measure_power(unknown, draw_split(unknown, shares=SplitShares(folds=0)))
     assert found.cross_fitted is None
     assert (found.one_split.images, found.one_split.patients) == (12, 12)
     assert ["balance split --folds 5" in note or "Patients are unknown" in note for note in notes(found)] == [True] * 2
@@ -129,7 +129,7 @@ def test_the_rarest_class_is_that_of_the_training_part(collection):
     assert rarest(collection, split) == "C"
     split.parts[collection.images["label"] == "C"] = "test"
     assert rarest(collection, split) == "B"
-    with pytest.raises(SplitError, match="none: no arm can learn it") as error:
+    with pytest.raises(SplitError, match="none: no arm can learn") as error:
         measure_power(collection, split, "C")
     assert error.value.next_step.endswith("balance power --label A")
 
@@ -147,7 +147,7 @@ def test_a_class_without_test_images_is_for_the_folds(collection):
         measure_power(collection, bare)
     with pytest.raises(SplitError, match="test images of C") as error:
         measure_power(collection, no_split(collection))
-    assert error.value.next_step == "balance split --folds 5"
+    assert error.value.next_step.endswith("balance split --folds 5")
 
 
 @pytest.mark.parametrize("difference", [0, 1, -0.1, math.nan])

@@ -61,7 +61,7 @@ def merged(folder, drawn, synthetic, known=True, **options) -> Merged:
 def test_two_halves_of_real_images_raise_no_alarm(tmp_path, drawn):
     found = probe(merged(tmp_path, drawn, drawn[COUNT : 2 * COUNT]), SETTINGS)
     assert found.p_value > 0.01
-    assert verdict(found).startswith("Real and synthetic normal could not be told apart")
+    assert verdict(found).startswith("Real and synthetic normal could not be distinguished")
     assert fixes(found) == []
     assert {"one pixel", "noise", "file format"} <= {each.name for each in found.classes[0].detectors}
 
@@ -71,7 +71,7 @@ def test_a_mark_of_two_pixels_is_found_and_named(tmp_path, drawn):
     best = next(each for each in found.classes[0].detectors if each.name.startswith("one pixel"))
     assert best.p_value == 0.005
     assert best.area.value > 0.95
-    assert "nearly always be told from real" in verdict(found)
+    assert "nearly always be distinguished from real" in verdict(found)
     assert "The clearest single feature is one pixel" in verdict(found)
     assert any("look for a mark" in fix for fix in fixes(found))
     assert fixes(found)[0].endswith("balance fill --symmetric")
@@ -88,7 +88,7 @@ def test_the_same_seed_finds_the_same(tmp_path, drawn):
     ("change", "suffix", "name", "advice"),
     [
         (lambda grey: grey, ".bmp", "file format", "the file formats differ"),
-        (lambda grey: np.pad(grey, 4, mode="edge"), ".png", "width", "pixel sizes differ"),
+        (lambda grey: np.pad(grey, 4, mode="edge"), ".png", "width", "image sizes differ"),
         (lambda grey: grey // 8 * 8, ".png", "grey levels used", "borders or grey levels differ"),
         (lambda grey: grey[::-1, ::-1] // 2 + grey // 2, ".png", "noise", "fine detail differs"),
     ],
@@ -183,7 +183,7 @@ def test_a_mark_on_the_minority_alone_is_relied_on(tmp_path, drawn):
     found = probe(one, replace(SETTINGS, steps=40, seeds=5), with_bar)
     assert found.leans[0].leans
     assert "A classifier relies on it" in verdict(found)
-    assert fixes(found)[0].startswith("balance fill --symmetric")
+    assert fixes(found)[0].endswith("balance fill --symmetric")
 
 
 def test_too_few_patients_cannot_be_said(tmp_path, drawn):

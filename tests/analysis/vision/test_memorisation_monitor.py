@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from analysis.vision.memorisation_monitor import CopyWatch, copy_threshold, nearest_correlations, unit_vectors
-from balancer.adapting.common.monitor import Seen
+from balancer.adapting.common.monitor import TrainingSet
 
 
 def noise(count, seed=0):
@@ -10,7 +10,7 @@ def noise(count, seed=0):
 
 
 def seen(greys, groups=None):
-    return Seen(greys, ["a"] * len(greys), groups or [str(place) for place in range(len(greys))])
+    return TrainingSet(greys, ["a"] * len(greys), groups or [str(place) for place in range(len(greys))])
 
 
 def test_a_copy_correlates_with_its_original_whatever_its_exposure_and_size():

@@ -8,7 +8,7 @@ from PIL import Image
 
 from balancer.collection.scan import scan
 from balancer.errors import CollectionError
-from balancer.filling.external_folder import decode_all, leaked_reals, list_external, precheck, refuse_real
+from balancer.filling.external_folder import decode_all, list_external, precheck, real_images_among, refuse_real
 from balancer.filling.pixel_hash import collection_pixel_hashes
 from balancer.jobs import Candidate, ExternalOrigin
 from balancer.store.database import Ledger
@@ -142,7 +142,7 @@ def test_a_real_image_is_refused_whatever_its_format_and_part(tmp_path, theirs, 
         "NODULE/linked.png": said.format("EFFUSION/p1000-0.png"),
     }
     with pytest.raises(CollectionError, match=r"NODULE/colour.tif is NODULE/p2000-0.png \(test part\)"):
-        refuse_real(leaked_reals(seen, real), lambda path: "test")
+        refuse_real(real_images_among(seen, real), lambda path: "test")
     refuse_real({}, lambda path: "test")
 
 

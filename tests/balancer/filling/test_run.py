@@ -17,7 +17,7 @@ from balancer.filling.run import FillProgress, generate
 from balancer.filling.runner import LocalRunner
 from balancer.filling.screening import USER_OVERRIDE
 from balancer.generators.models.checkpoint import find_checkpoint
-from balancer.generators.stable_diffusion import Sampling, StableDiffusion, settle_config
+from balancer.generators.stable_diffusion import SamplingOptions, StableDiffusion, resolve_config
 from balancer.imaging.decode import read_grey, read_header, read_xmp
 from balancer.jobs import Candidate, ExternalOrigin, Verdict
 from balancer.planning import make_plan
@@ -54,8 +54,8 @@ class Desk:
         self.state = find_or_make_state(folder, xrays)
         self.collection = scan(xrays, r"(p\d+)-")
         self.split = draw_split(self.collection)
-        config = settle_config(
-            find_checkpoint(str(checkpoint)), None, Sampling(steps=2, batch_size=batch_size, device="cpu")
+        config = resolve_config(
+            find_checkpoint(str(checkpoint)), None, SamplingOptions(steps=2, batch_size=batch_size, device="cpu")
         )
         packs = dict.fromkeys(self.collection.labels, load_pack("chest"))
         self.recipe = Recipe(packs, config, measure_profile(self.collection, self.split))

@@ -15,7 +15,7 @@ from balancer.errors import CollectionError, GenerationError, ModelError, OutOfM
 from balancer.files import sha256_of
 from balancer.filling.runner import LocalRunner
 from balancer.generators.models.checkpoint import find_adapter, find_checkpoint
-from balancer.generators.stable_diffusion import Sampling, StableDiffusion, require_tokens_fit, settle_config
+from balancer.generators.stable_diffusion import SamplingOptions, StableDiffusion, require_tokens_fit, resolve_config
 from balancer.imaging.decode import OutputFormat
 from balancer.jobs import Job, ModeDraw, job_seed
 from balancer.prompting.packs import load_pack
@@ -23,7 +23,7 @@ from balancer.prompting.prompts import make_prompt
 from tests.support.tiny_models import write_lora, write_pipeline, write_single_file
 
 OUTPUT = OutputFormat("PNG", ".png", "L", 8, None)
-QUICK = Sampling(steps=2, batch_size=4, device="cpu")
+QUICK = SamplingOptions(steps=2, batch_size=4, device="cpu")
 
 
 def jobs(config, count=4, label="nodule"):
@@ -37,7 +37,7 @@ def jobs(config, count=4, label="nodule"):
 def generator(folder, adapter=None, sampling=QUICK):
     found = find_checkpoint(str(folder))
     file, ref = (None, None) if adapter is None else find_adapter(adapter)
-    config = settle_config(found, ref, sampling)
+    config = resolve_config(found, ref, sampling)
     return StableDiffusion(found, file, config, "cpu"), config
 
 
@@ -240,18 +240,18 @@ def test_a_configuration_without_sizes_is_a_message(checkpoint, tmp_path):
 
 def test_guidance_is_a_number(checkpoint):
     with pytest.raises(ModelError, match="guidance"):
-        settle_config(find_checkpoint(str(checkpoint)), None, Sampling(guidance_scale=float("nan")))
+        resolve_config(find_checkpoint(str(checkpoint)), None, SamplingOptions(guidance_scale=float("nan")))
 
 
 def test_sizes_that_the_model_cannot_make_are_refused(checkpoint):
     with pytest.raises(ModelError, match="--size 32"):
-        settle_config(find_checkpoint(str(checkpoint)), None, Sampling(size=33))
-    assert settle_config(find_checkpoint(str(checkpoint)), None, Sampling(size=64)).width == 64
+        resolve_config(find_checkpoint(str(checkpoint)), None, SamplingOptions(size=33))
+    assert resolve_config(find_checkpoint(str(checkpoint)), None, SamplingOptions(size=64)).width == 64
 
 
 def test_a_device_that_is_not_there_is_refused(checkpoint):
     with pytest.raises(ModelError, match="--device tpu"):
-        settle_config(find_checkpoint(str(checkpoint)), None, Sampling(device="tpu"))
+        resolve_config(find_checkpoint(str(checkpoint)), None, SamplingOptions(device="tpu"))
 
 
 def test_a_prompt_that_would_be_cut_is_refused(checkpoint):
@@ -276,7 +276,7 @@ class Small:
 
 
 def test_a_batch_that_does_not_fit_is_halved_and_stays_halved(checkpoint):
-    config = settle_config(find_checkpoint(str(checkpoint)), None, QUICK)
+    config = resolve_config(find_checkpoint(str(checkpoint)), None, QUICK)
     small = Small()
     batches = [jobs(config, 8), jobs(config, 8)]
     made = list(LocalRunner()(lambda: small, batches))
@@ -295,7 +295,7 @@ def from_images(config, root, strengths):
 @pytest.mark.parametrize("xl", [False, True], ids=["sd", "xl"])
 def test_source_and_strength_take_part(tmp_path, xrays, xl):
     found = find_checkpoint(str(write_pipeline(tmp_path / "m", xl=xl)))
-    config = settle_config(found, None, Sampling(steps=10, batch_size=4, device="cpu"))
+    config = resolve_config(found, None, SamplingOptions(steps=10, batch_size=4, device="cpu"))
     maker = StableDiffusion(found, None, config, "cpu", xrays)
     weak, strong = from_images(config, xrays, [0.1])[0], from_images(config, xrays, [0.9])[0]
     other = replace(weak, method=from_images(config, xrays, [0.1, 0.1])[1].method)
@@ -306,18 +306,20 @@ def test_source_and_strength_take_part(tmp_path, xrays, xl):
 
 def test_a_batch_of_several_strengths_is_what_each_would_be_alone(checkpoint, xrays):
     found = find_checkpoint(str(checkpoint))
-    config = settle_config(found, None, Sampling(steps=4, batch_size=4, device="cpu"))
+    config = resolve_config(found, None, SamplingOptions(steps=4, batch_size=4, device="cpu"))
     maker = StableDiffusion(found, None, config, "cpu", xrays)
     several = from_images(config, xrays, [0.5, None, 0.9, 0.5])
     together, alone = maker.generate(several), [maker.generate([job])[0] for job in several]
     assert all(np.abs(one.astype(int) - other).max() <= 1 for one, other in zip(together, alone, strict=True))
-    text = generator(checkpoint, sampling=Sampling(steps=4, batch_size=4, device="cpu"))[0].generate([several[1]])
+    text = generator(checkpoint, sampling=SamplingOptions(steps=4, batch_size=4, device="cpu"))[0].generate(
+        [several[1]]
+    )
     np.testing.assert_array_equal(alone[1], text[0])
 
 
 def test_a_source_that_changed_or_a_missing_collection_is_refused(checkpoint, xrays):
     found = find_checkpoint(str(checkpoint))
-    config = settle_config(found, None, QUICK)
+    config = resolve_config(found, None, QUICK)
     job = from_images(config, xrays, [0.5])[0]
     with pytest.raises(GenerationError, match="a job of mode mix without"):
         StableDiffusion(found, None, config, "cpu").generate([job])

@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from balancer.collection.attributes import Attributes
 from balancer.errors import PromptError
-from balancer.prompting.lint import Piece, estimate_tokens, lint, lint_length, lint_piece, refuse_errors
+from balancer.prompting.lint import PromptFragment, estimate_tokens, lint, lint_fragment, lint_length, refuse_errors
 from balancer.prompting.packs import PACKS, load_pack
 from balancer.prompting.prompts import make_prompt, pack_texts
 
@@ -88,7 +88,7 @@ def test_each_fault_is_told_with_its_file_and_line(packs, old, new, expected):
 
 
 def kinds(text, role="finding", **options):
-    return {each.kind for each in lint_piece(Piece(role, text, "x.yaml"), **options)}
+    return {each.kind for each in lint_fragment(PromptFragment(role, text, "x.yaml"), **options)}
 
 
 FAULTS = {
@@ -129,13 +129,13 @@ FIGHTS = (
 
 @pytest.mark.parametrize("text", FIGHTS.split("|"))
 def test_negatives_that_fight_radiographs_are_refused(text):
-    piece = Piece("negative", text, "x.yaml")
-    assert {each.severity for each in lint_piece(piece) if each.kind == "negative-fights-xrays"} >= {"error"}
+    piece = PromptFragment("negative", text, "x.yaml")
+    assert {each.severity for each in lint_fragment(piece) if each.kind == "negative-fights-xrays"} >= {"error"}
 
 
 @pytest.mark.parametrize("text", ["medical illustration", "drawing of bones", "toy skeleton", "x-ray poster", "grainy"])
 def test_negatives_that_may_be_meant_are_warned_of(text):
-    assert [each.severity for each in lint_piece(Piece("negative", text, "x.yaml"))] == ["warning"]
+    assert [each.severity for each in lint_fragment(PromptFragment("negative", text, "x.yaml"))] == ["warning"]
 
 
 @pytest.mark.parametrize(
@@ -217,7 +217,7 @@ def test_errors_are_refused_with_their_place_and_fix(packs):
 @settings(max_examples=200, deadline=None)
 @given(st.text(), st.sampled_from(["modality", "template", "slot", "finding", "negative"]), st.booleans())
 def test_no_text_makes_it_crash(text, role, flips):
-    for complaint in lint_piece(Piece(role, text, "x.yaml", 3), flips=flips):
+    for complaint in lint_fragment(PromptFragment(role, text, "x.yaml", 3), flips=flips):
         assert complaint.line == 3
     estimate_tokens(text)
 

@@ -13,9 +13,9 @@ from balancer.collection.findings import Finding
 from balancer.collection.listed import COLUMNS
 from balancer.collection.scan import Collection
 from balancer.errors import SplitError
-from balancer.splits.folds import draw_folds, small_classes, usual_folds
+from balancer.splits.folds import default_folds, draw_folds, small_classes
 from balancer.splits.groups import Groups, stay_together
-from balancer.splits.split import Shares, draw_split
+from balancer.splits.split import SplitShares, draw_split
 
 TWO = st.lists(st.integers(1, 90), min_size=2, max_size=4)
 
@@ -38,7 +38,7 @@ def collection(sizes, *, patients=True, attributes=False, findings=(), each=2):
 @given(TWO, st.booleans(), st.booleans(), st.integers(0, 9))
 def test_every_image_is_in_one_part_and_one_fold_and_no_patient_in_two(sizes, patients, attributes, seed):
     found = collection(sizes, patients=patients, attributes=attributes)
-    split = draw_split(found, seed, shares=Shares(folds=5))
+    split = draw_split(found, seed, shares=SplitShares(folds=5))
     groups = stay_together(found)
     for values in (split.parts, split.folds):
         assert values.index.equals(found.images.index)
@@ -52,7 +52,7 @@ def test_every_image_is_in_one_part_and_one_fold_and_no_patient_in_two(sizes, pa
 @given(TWO, st.integers(0, 9), st.floats(0.05, 0.4), st.floats(0, 0.4))
 def test_shares_hold_in_each_stratum_of_each_class(sizes, seed, test, val):
     found = collection(sizes, attributes=True, each=1)
-    split = draw_split(found, seed, shares=Shares(test, val, 0))
+    split = draw_split(found, seed, shares=SplitShares(test, val, 0))
     for label, rows in found.images.groupby("label"):
         if len(rows) < 10:
             continue
@@ -74,7 +74,7 @@ def test_folds_are_even_in_each_class(sizes, attributes, count):
 @settings(max_examples=20, deadline=None)
 @given(TWO, st.integers(1, 20), st.booleans())
 def test_added_patients_move_nobody(sizes, more, attributes):
-    before = draw_split(collection(sizes, attributes=attributes), shares=Shares(folds=5))
+    before = draw_split(collection(sizes, attributes=attributes), shares=SplitShares(folds=5))
     after = draw_split(collection([size + more for size in sizes], attributes=attributes), earlier=before)
     assert after.parts[before.parts.index].equals(before.parts)
     assert after.folds[before.folds.index].equals(before.folds)
@@ -95,7 +95,7 @@ def test_the_extreme_and_the_single_patient():
     found = collection([2000, 1], each=1)
     split = draw_split(found)
     assert Counter(split.parts[found.images["label"] == "C1"]) == {"train": 1}
-    assert usual_folds(Groups.of(found), split.parts) == split.fold_count == 0
+    assert default_folds(Groups.of(found), split.parts) == split.fold_count == 0
     one = collection([1, 1])
     assert set(draw_split(one).parts) == {"train"}
 
@@ -116,7 +116,7 @@ def test_the_test_part_of_a_collection_is_none_to_train_on():
 
 def test_the_hash_knows_the_folds():
     found = collection([50, 20])
-    hashes = {draw_split(found, shares=Shares(folds=count)).sha256 for count in (0, 4, 5)}
+    hashes = {draw_split(found, shares=SplitShares(folds=count)).sha256 for count in (0, 4, 5)}
     assert len(hashes) == 3
 
 

@@ -15,7 +15,7 @@ from balancer.jobs import BlindedAnswer, Candidate, Verdict
 from balancer.splits.split import draw_split
 from balancer.store.database import Ledger
 from balancer.store.migrations import COUNTED, MIGRATIONS, TABLES
-from balancer.store.settings import ACCEPTED, LOOK, STUDY
+from balancer.store.settings import ACCEPTED, PROFILE, STUDY
 from balancer.store.state_dir import State, find_or_make_state
 from balancer.workspace.recovery import set_aside_if_damaged
 from tests.balancer.test_jobs import JOB
@@ -104,7 +104,7 @@ def test_a_newer_version_is_refused_by_its_name_and_not_set_aside(full):
         pass
     assert not isinstance(refused.value, DamagedLedger)
     assert refused.value.found == f"made by a newer version of balance: version 99; this one supports up to {newest}"
-    with pytest.raises(StateError, match="made by a newer balance"):
+    with pytest.raises(StateError, match="made by a newer version of balance"):
         set_aside_if_damaged(full)
     assert full.ledger.is_file()
     assert list(full.folder.glob("*.damaged*")) == []
@@ -186,7 +186,7 @@ def test_nothing_is_written_while_another_process_holds_the_lock(full, xrays):
         found = ledger.load_collection()
         for write in (
             lambda: ledger.save_pixel_digests(found, {"NODULE/p2000-1.png": "ef"}),
-            lambda: ledger.save_setting(found, LOOK, {"output": {}, "sizes": {}}),
+            lambda: ledger.save_setting(found, PROFILE, {"output": {}, "sizes": {}}),
             lambda: ledger.add_opening(found, "split", "another"),
             lambda: ledger.add_verdict(found, JOB.id, Verdict("accept", {}, (), "Dr. B")),
             lambda: ledger.add_reading(found, BlindedAnswer("seed 0", "B", "real x.png", "real", None), "ab" * 32),

@@ -17,7 +17,7 @@ from balancer.jobs import BlindedAnswer, Candidate, ExternalOrigin, Verdict
 from balancer.splits.split import draw_split
 from balancer.store.database import Ledger
 from balancer.store.migrations import MIGRATIONS
-from balancer.store.settings import BASE, LOOK
+from balancer.store.settings import BASE, PROFILE
 from balancer.store.state_dir import State, find_or_make_state, find_state, locked
 from tests.balancer.test_jobs import JOB
 
@@ -306,7 +306,7 @@ def test_a_ledger_of_the_first_version_keeps_its_data(tmp_path, xrays):
         assert (stored.origin, stored.seed, stored.fold_count) == ("drawn", 7, 0)
         assert list(ledger.candidates(again, "NODULE")) == [JOB.id]
         assert [folder.name for folder in ledger.adapters(again)] == ["mine"]
-        assert ledger.setting(again, LOOK) == 1
+        assert ledger.setting(again, PROFILE) == 1
         assert (ledger.exposed(again), ledger.load_contents(again.root)) == (set(), {})
 
 

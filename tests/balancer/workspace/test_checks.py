@@ -6,7 +6,7 @@ import pytest
 
 from balancer.errors import OutputError
 from balancer.generators.models.checkpoint import find_checkpoint
-from balancer.generators.models.selection import Choice
+from balancer.generators.models.selection import ModelSelection
 from balancer.prompting.prompts import Prompt
 from balancer.workspace import checks
 from tests.support.cli_process import apart, balance, finished
@@ -142,7 +142,7 @@ def test_offline_readiness():
 
 
 def test_a_prompt_that_is_too_long_fails(checkpoint):
-    choice = Choice(find_checkpoint(str(checkpoint)))
+    choice = ModelSelection(find_checkpoint(str(checkpoint)))
     assert checks.check_prompts(choice, [Prompt("a chest radiograph", "photo", "t", {})]).state == "ok"
     check = checks.check_prompts(choice, [Prompt("pleural effusion " * 60, "photo", "t", {})])
     assert check.state == "fail"

@@ -4,7 +4,7 @@ import pytest
 
 from balancer.collection.scan import scan
 from balancer.errors import SplitError
-from balancer.splits.split import Shares, draw_split
+from balancer.splits.split import SplitShares, draw_split
 from balancer.store.database import Ledger
 from balancer.store.state_dir import find_state
 from balancer.workspace.fold_workspace import fold_of, make_workplace
@@ -15,7 +15,7 @@ from tests.support.tiny_models import write_xrays
 def scanned(tmp_path):
     write_xrays(tmp_path / "xrays", {"train/A": 12, "train/B": 8, "test/A": 4, "test/B": 4})
     collection = scan(tmp_path / "xrays", r"(p\d+)")
-    return collection, draw_split(collection, shares=Shares(folds=4))
+    return collection, draw_split(collection, shares=SplitShares(folds=4))
 
 
 def test_every_patient_is_tested_in_one_fold_and_never_trained_on_there(scanned):

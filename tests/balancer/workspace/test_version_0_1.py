@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from balancer.cli.app import app
 from balancer.store.database import Ledger
 from balancer.store.migrations import COUNTED, MIGRATIONS
-from balancer.store.settings import ASKED, LAST_FILL, LOOK, SPLIT, STUDY
+from balancer.store.settings import ASKED, LAST_FILL, PROFILE, SPLIT, STUDY
 from balancer.store.state_dir import State
 from balancer.workspace.workspace import Workspace
 
@@ -63,7 +63,7 @@ def test_all_that_it_held_is_there(work):
         assert ledger.setting(found, SPLIT) == {"test": 0.3, "val": 0.2, "folds": 3}
         assert ledger.setting(found, LAST_FILL)["place"] == "xrays-balanced"
         assert ledger.setting(found, STUDY.of("seed 0, 2 images")) == ["real NORMAL/p0000-0.png"]
-        assert ledger.setting(found, LOOK) is not None
+        assert ledger.setting(found, PROFILE) is not None
         assert ledger.setting(found, ASKED.of("fill"))["model"] == "free:4"
     base = sqlite3.connect(work / ".balance" / "ledger.sqlite")
     assert base.execute("SELECT count(*) FROM migrations").fetchone() == (len(MIGRATIONS),)

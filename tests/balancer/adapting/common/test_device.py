@@ -11,7 +11,7 @@ from balancer.adapting.common import device
 from balancer.errors import ModelError
 
 _OFF = ("TORCH_COMPILE_DISABLE", "TORCHDYNAMO_DISABLE")  # other tests compile nothing
-CPU = device.Machine(torch.device("cpu"), bfloat16=False)
+CPU = device.TrainingDevice(torch.device("cpu"), bfloat16=False)
 
 
 class Square(nn.Module):

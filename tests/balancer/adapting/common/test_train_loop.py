@@ -7,14 +7,14 @@ from torch import nn
 
 from balancer.adapting.common import train_loop
 
-SIX = train_loop.Limit(steps=6, seconds=None)
+SIX = train_loop.Budget(steps=6, seconds=None)
 
 
 class Stopped(Exception):
     pass
 
 
-def line() -> train_loop.Learner:
+def line() -> train_loop.Trainer:
     """y = 2 x, to be learnt by one weight; the weight of `wide` has another memory order than its tensor."""
     torch.manual_seed(0)
     networks = nn.ModuleDict({"line": nn.Linear(1, 1), "wide": nn.Conv2d(3, 4, 3)})
@@ -27,22 +27,22 @@ def line() -> train_loop.Learner:
         picture = x.view(-1, 1, 1, 1).expand(-1, 3, 3, 3)
         return (networks["line"](x) - 2 * x).square().mean() + (networks["wide"](picture) - 1).square().mean()
 
-    return train_loop.Learner(networks, draw, loss, rate=0.1, decay=0.9)
+    return train_loop.Trainer(networks, draw, loss, rate=0.1, decay=0.9)
 
 
-def equal(a: train_loop.Learner, b: train_loop.Learner) -> bool:
+def equal(a: train_loop.Trainer, b: train_loop.Trainer) -> bool:
     pairs = [(a.tensors()[group], b.tensors()[group]) for group in ("networks", "average", "optimizer")]
     return all(torch.equal(x[name], y[name]) for x, y in pairs for name in x)
 
 
 def test_learning_lowers_the_loss(tmp_path: Path) -> None:
     learner, seen = line(), []
-    train_loop.learn(learner, train_loop.Limit(60, None), tmp_path, 1e9, lambda done: seen.append(done.loss))
+    train_loop.learn(learner, train_loop.Budget(60, None), tmp_path, 1e9, lambda done: seen.append(done.loss))
     assert seen[-1] < seen[0] / 2
 
 
 def test_a_stopped_run_ends_with_the_weights_of_an_undisturbed_one(tmp_path: Path) -> None:
-    def stop(done: train_loop.Done) -> None:
+    def stop(done: train_loop.TrainState) -> None:
         if done.step == 4:
             raise Stopped
 
@@ -58,8 +58,8 @@ def test_a_stopped_run_ends_with_the_weights_of_an_undisturbed_one(tmp_path: Pat
 
 def test_time_at_it_goes_on_after_a_stop(tmp_path: Path) -> None:
     learner = line()
-    train_loop.keep(learner, tmp_path, train_loop.Done(step=3, seconds=59.9, fraction=0.998, loss=1.0))
-    done = train_loop.learn(line(), train_loop.Limit(None, 59.9), tmp_path, 1e9, lambda done: None)
+    train_loop.keep(learner, tmp_path, train_loop.TrainState(step=3, seconds=59.9, fraction=0.998, loss=1.0))
+    done = train_loop.learn(line(), train_loop.Budget(None, 59.9), tmp_path, 1e9, lambda done: None)
     assert done.step == 4
     assert done.seconds > 59.9
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from balancer.adapting.common.device import Machine
-from balancer.adapting.lora.base_model import adapting_machine, lay_out
-from balancer.adapting.lora.captions import Readers, make_book
+from balancer.adapting.common.device import TrainingDevice
+from balancer.adapting.lora.base_model import adapting_device, load_base
+from balancer.adapting.lora.captions import TextEncoders, make_caption_set
 from balancer.adapting.lora.latents import Encoder, moved
 from balancer.adapting.lora.settings import LoraSettings
 from balancer.collection.attributes import Attributes
@@ -25,24 +25,24 @@ def base(request, tmp_path_factory):
 
 
 def desk_of(base, bfloat16=False, **settings):
-    return lay_out(base, LoraSettings(rank=2, **settings), Machine(CPU, bfloat16))
+    return load_base(base, LoraSettings(rank=2, **settings), TrainingDevice(CPU, bfloat16))
 
 
-def condition(desk, texts):
-    words = desk.readers.encode(desk.readers.tokens(texts))
+def condition(model, texts):
+    words = model.readers.encode(model.readers.tokens(texts))
     return (*words, torch.tensor([[32, 32, 0, 0, 32, 32.0]] * len(texts))) if len(words) == 2 else words
 
 
-def batch(desk, count=2):
+def batch(model, count=2):
     chance = torch.Generator().manual_seed(0)
     clean, noise = torch.randn(2, count, 4, 16, 16, generator=chance).unbind()
-    return clean, noise, torch.tensor([10, 900])[:count], *condition(desk, ["a nodule", ""][:count])
+    return clean, noise, torch.tensor([10, 900])[:count], *condition(model, ["a nodule", ""][:count])
 
 
 @torch.no_grad()
 def test_words_are_read_as_the_pipeline_reads_them(base):
     pipe = desk_of(base).generator.pipe
-    readers = Readers.of(pipe)
+    readers = TextEncoders.of(pipe)
     ours = readers.encode(readers.tokens(["a nodule"]))
     theirs = pipe.encode_prompt(
         prompt="a nodule", device=CPU, num_images_per_prompt=1, do_classifier_free_guidance=False
@@ -54,8 +54,8 @@ def test_words_are_read_as_the_pipeline_reads_them(base):
 
 @torch.no_grad()
 def test_latents_are_scaled_as_the_pipeline_decodes_them(base):
-    desk = desk_of(base)
-    vae = desk.generator.pipe.vae
+    model = desk_of(base)
+    vae = model.generator.pipe.vae
     pictures = torch.randint(0, 256, (2, 32, 32), dtype=torch.uint8)
     mean, deviation = Encoder(vae, CPU, 32).encode(pictures)
     colour = pictures.float().div(127.5).sub(1)[:, None].expand(-1, 3, -1, -1)
@@ -64,24 +64,24 @@ def test_latents_are_scaled_as_the_pipeline_decodes_them(base):
 
 
 def test_new_layers_change_nothing_at_first_and_learn_alone(base):
-    desk = desk_of(base)
-    pipe = desk.generator.pipe
-    desk.losses(*batch(desk)).mean().backward()
-    learnt = {id(weight) for weight in desk.layers.weights.parameters()}
+    model = desk_of(base)
+    pipe = model.generator.pipe
+    model.losses(*batch(model)).mean().backward()
+    learnt = {id(weight) for weight in model.layers.weights.parameters()}
     with_gradient = {id(weight) for weight in pipe.unet.parameters() if weight.grad is not None}
     assert with_gradient == learnt
     with torch.no_grad():
-        before = desk.losses(*batch(desk))
+        before = model.losses(*batch(model))
         pipe.unet.disable_adapters()
-        assert torch.equal(desk.losses(*batch(desk)), before)
+        assert torch.equal(model.losses(*batch(model)), before)
 
 
 def test_half_precision_of_the_base_leaves_the_new_layers_exact(base):
-    desk = desk_of(base, bfloat16=True)
-    losses = desk.losses(*batch(desk))
+    model = desk_of(base, bfloat16=True)
+    losses = model.losses(*batch(model))
     losses.mean().backward()
-    assert {weight.dtype for weight in desk.layers.weights.parameters()} == {torch.float32}
-    assert desk.generator.pipe.unet.conv_in.weight.dtype == torch.bfloat16
+    assert {weight.dtype for weight in model.layers.weights.parameters()} == {torch.float32}
+    assert model.generator.pipe.unet.conv_in.weight.dtype == torch.bfloat16
     assert torch.allclose(losses, desk_of(base).losses(*batch(desk_of(base))), rtol=0.05)
 
 
@@ -89,32 +89,32 @@ def test_saving_memory_changes_no_gradient(base):
     plain, saving = desk_of(base), desk_of(base)
     assert saving.save_memory()
     assert not saving.save_memory()
-    for desk in (plain, saving):
-        desk.losses(*batch(desk)).mean().backward()
+    for model in (plain, saving):
+        model.losses(*batch(model)).mean().backward()
     pairs = zip(plain.layers.weights.parameters(), saving.layers.weights.parameters(), strict=True)
     assert all(torch.allclose(a.grad, b.grad, atol=1e-6) for a, b in pairs)
 
 
 def test_bfloat16_is_for_gpus():
-    assert adapting_machine(Machine(CPU, True)) == Machine(CPU, False)
-    assert adapting_machine(Machine(torch.device("cuda"), True)).bfloat16
+    assert adapting_device(TrainingDevice(CPU, True)) == TrainingDevice(CPU, False)
+    assert adapting_device(TrainingDevice(torch.device("cuda"), True)).bfloat16
 
 
 def test_captions_say_what_is_known_and_a_tenth_is_dropped():
     samples = [Sample(f"{place}.png", "nodule", None, "") for place in range(200)]
     known = [Attributes("female", "65+", "lateral")] * 200
-    book = make_book({"nodule": load_pack("chest")}, samples, known, seed=0, dropout=0.1)
-    assert book.variants == 16
-    assert 0.03 < float((book.chosen == book.texts.index("")).float().mean()) < 0.07
-    told = [text for text in book.texts if "nodule" in text]
+    caption_set = make_caption_set({"nodule": load_pack("chest")}, samples, known, seed=0, dropout=0.1)
+    assert caption_set.variants == 16
+    assert 0.03 < float((caption_set.chosen == caption_set.texts.index("")).float().mean()) < 0.07
+    told = [text for text in caption_set.texts if "nodule" in text]
     assert told
     assert all("lateral" in text for text in told)
 
 
 def test_books_join():
     packs, samples = {"nodule": load_pack("chest")}, [Sample("a.png", "nodule", None, "")]
-    one = make_book(packs, samples * 3, [Attributes()] * 3, seed=0, dropout=0.1)
-    two = make_book(packs, samples * 2, [Attributes()] * 2, seed=7, dropout=None)
+    one = make_caption_set(packs, samples * 3, [Attributes()] * 3, seed=0, dropout=0.1)
+    two = make_caption_set(packs, samples * 2, [Attributes()] * 2, seed=7, dropout=None)
     both = one.joined(two)
     assert both.chosen.shape == (16, 5)
     assert [both.texts[place] for place in both.chosen[5, 3:]] == [two.texts[place] for place in two.chosen[0]]

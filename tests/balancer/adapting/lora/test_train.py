@@ -16,9 +16,9 @@ from safetensors.torch import load_file
 from balancer.adapting.common.clock import Clock
 from balancer.adapting.common.monitor import Observation
 from balancer.adapting.lora import trainer
-from balancer.adapting.lora.data import Material
+from balancer.adapting.lora.data import TrainingData
 from balancer.adapting.lora.effect_check import draw_rows
-from balancer.adapting.lora.evaluations import Look
+from balancer.adapting.lora.evaluations import Evaluation
 from balancer.adapting.lora.settings import LoraSettings
 from balancer.adapting.lora.train import train_lora, verdict
 from balancer.collection.scan import Sample
@@ -55,12 +55,12 @@ def as_samples(root: Path, folder: str = "") -> list[Sample]:
 
 
 @pytest.fixture(scope="module")
-def material(tmp_path_factory) -> Material:
+def material(tmp_path_factory) -> TrainingData:
     root = tmp_path_factory.mktemp("collection")
     write_xrays(root / "train", {"normal": 8, "nodule": 3}, size=(40, 24))
     write_xrays(root / "holdout", {"normal": 12}, size=(40, 24))
     packs = dict.fromkeys(("normal", "nodule"), load_pack("chest"))
-    return Material(as_samples(root, "train"), as_samples(root, "holdout"), root, packs, "ab" * 32)
+    return TrainingData(as_samples(root, "train"), as_samples(root, "holdout"), root, packs, "ab" * 32)
 
 
 @pytest.fixture(scope="module")
@@ -106,11 +106,11 @@ def test_the_card_knows_base_files_looks_and_change(adapted, material, base):
     assert card["training_files"] == {sample.path: sample.sha256 for sample in material.train}
     assert card["split_sha256"] == "ab" * 32
     assert card["cost"]["energy"] == "unknown"
-    assert [look["step"] for look in card["looks"]] == [0, 3, 6]
+    assert [evaluation["step"] for evaluation in card["looks"]] == [0, 3, 6]
     normal = card["looks"][0]["classes"]["normal"]
     assert normal["images"] == 12
     assert normal["low"] < normal["loss"] < normal["high"]
-    learnt = {look["step"]: look["loss"] for look in card["looks"][1:]}
+    learnt = {evaluation["step"]: evaluation["loss"] for evaluation in card["looks"][1:]}
     assert card["kept"]["step"] == min(learnt, key=lambda step: learnt[step])
     assert card["change"]["grey_levels"] > 0.01
     assert card["weights_sha256"][FILE] == hashlib.sha256((adapted / FILE).read_bytes()).hexdigest()
@@ -148,15 +148,15 @@ def test_a_killed_run_ends_with_the_bytes_of_an_undisturbed_one(material, base, 
 def test_a_kill_between_checkpoint_and_look_loses_no_look(material, base, adapted, tmp_path):
     calls = []
 
-    def watch(samples, seen):
+    def monitor(samples, seen):
         calls.append(samples)
         if len(calls) == 1:
             raise Killed
         return Observation()
 
     with pytest.raises(Killed):
-        train_lora(material, base, QUICK, tmp_path / "mine", watch)
-    train_lora(material, base, QUICK, tmp_path / "mine", watch)
+        train_lora(material, base, QUICK, tmp_path / "mine", monitor)
+    train_lora(material, base, QUICK, tmp_path / "mine", monitor)
     assert (tmp_path / "mine" / FILE).read_bytes() == (adapted / FILE).read_bytes()
 
 
@@ -206,33 +206,33 @@ def test_an_adapter_that_changes_nothing_is_an_error(material, base, tmp_path):
 
 def test_a_holdout_loss_that_turns_ends_it_and_the_best_is_kept(material, base, tmp_path, monkeypatch):
     losses, said = iter([5.0, 3.0, 1.0, 2.0, 2.5]), []
-    monkeypatch.setattr(trainer, "image_losses", lambda desk, held, *_: [next(losses)] * len(held.mean))
+    monkeypatch.setattr(trainer, "image_losses", lambda model, held, *_: [next(losses)] * len(held.mean))
     patient = replace(QUICK, look_every=1 / 6, patience=2)
     made = train_lora(material, base, patient, tmp_path / "mine", progress=lambda *each: said.append(each[3]))
     card = json.loads((made / "card.json").read_text())
     assert card["training"]["steps"] == 4
     assert card["kept"] == {"step": 2, "holdout_loss": pytest.approx(1.0)}
-    assert card["ended"] == "stopped there: the holdout loss has not fallen since step 2"
+    assert card["ended"] == "stopped: the generator holdout loss has not improved since step 2"
     assert any(line.startswith("Kept: the averaged weights after step 2") for line in said)
 
 
 def test_a_loss_that_never_fell_is_a_warning():
-    looks = [Look(0, 0, 1.0), Look(1, 4, 1.5)]
-    assert "1.0000 (1.5000)" in verdict(looks, looks[1], "over")
-    looks = [Look(0, 0, 1.0), Look(1, 4, 0.5)]
-    assert "Holdout loss 1.0000 before, 0.5000 there" in verdict(looks, looks[1], "over")
+    evaluations = [Evaluation(0, 0, 1.0), Evaluation(1, 4, 1.5)]
+    assert "1.0000 (1.5000)" in verdict(evaluations, evaluations[1], "over")
+    evaluations = [Evaluation(0, 0, 1.0), Evaluation(1, 4, 0.5)]
+    assert "holdout loss 1.0000 before, 0.5000 there" in verdict(evaluations, evaluations[1], "over")
 
 
 def test_the_watch_sees_samples_and_training_images_and_can_stop(material, base, tmp_path):
     seen_by = []
 
-    def watch(samples, seen):
+    def monitor(samples, seen):
         seen_by.append(({label: len(images) for label, images in samples.items()}, seen.greys.shape, seen.labels))
         return Observation({"copies": 1.0}, ("a copy",), "it copies")
 
-    card = json.loads((train_lora(material, base, QUICK, tmp_path / "mine", watch) / "card.json").read_text())
+    card = json.loads((train_lora(material, base, QUICK, tmp_path / "mine", monitor) / "card.json").read_text())
     assert seen_by == [({"normal": 1, "nodule": 1}, (11, 64, 64), ["nodule"] * 3 + ["normal"] * 8)]
-    assert card["ended"] == "stopped there: it copies"
+    assert card["ended"] == "stopped: it copies"
     assert card["looks"][-1]["figures"] == {"copies": 1.0}
 
 
@@ -303,7 +303,7 @@ def test_too_little_memory_even_for_one_image_is_an_error(material, base, tmp_pa
             raise torch.OutOfMemoryError("full")
         return clean.mean(dim=(1, 2, 3))
 
-    monkeypatch.setattr("balancer.adapting.lora.base_model.Desk.losses", full)
+    monkeypatch.setattr("balancer.adapting.lora.base_model.LoraModel.losses", full)
     with pytest.raises(OutOfMemory, match="even with gradient checkpointing"):
         train_lora(material, base, QUICK, tmp_path / "mine")
     assert sizes == [(4, False), (4, True), (2, True), (1, True)]

@@ -8,14 +8,14 @@ import torch
 
 from balancer.adapting.common import losses, rng
 from balancer.adapting.scratch import captions
-from balancer.adapting.scratch.architecture import USUAL, Design
+from balancer.adapting.scratch.architecture import USUAL, Architecture
 from balancer.adapting.scratch.networks import build_autoencoder, build_scheduler, signal_shares
 from balancer.adapting.scratch.train import train_from_scratch
 from balancer.errors import ModelError
 from balancer.generators.models.checkpoint import find_checkpoint
 from balancer.generators.scheduler import USUAL as USUAL_WAY
 from balancer.generators.scheduler import ZERO_TERMINAL, our_scheduler
-from balancer.generators.stable_diffusion import Sampling, StableDiffusion, settle_config
+from balancer.generators.stable_diffusion import SamplingOptions, StableDiffusion, resolve_config
 from balancer.imaging.decode import OutputFormat
 from balancer.jobs import Job, ModeDraw, job_seed
 from balancer.prompting.packs import load_pack
@@ -23,7 +23,7 @@ from balancer.prompting.prompts import make_prompt
 from tests.balancer.adapting.scratch.test_train import TINY, collection  # noqa: F401
 
 PACKS = dict.fromkeys(("normal", "nodule"), load_pack("chest"))
-ZERO = Design(zero_terminal_snr=True, noise_levels="even")
+ZERO = Architecture(zero_terminal_snr=True, noise_levels="even")
 
 
 def test_zero_terminal_snr_ends_in_pure_noise_and_else_changes_little():
@@ -45,7 +45,7 @@ def test_what_draws_begins_where_the_schedule_ends():
 @pytest.mark.parametrize("levels", ["middle", "min-snr"])
 def test_zero_terminal_snr_without_even_levels_is_refused(levels):
     with pytest.raises(ModelError, match="the last level is never trained"):
-        Design(zero_terminal_snr=True, noise_levels=levels)
+        Architecture(zero_terminal_snr=True, noise_levels=levels)
 
 
 def test_levels_of_the_middle_are_logit_normal():
@@ -73,7 +73,7 @@ def test_without_edges_the_loss_is_that_of_grey_values():
 
 @pytest.mark.parametrize("kind", ["tiny", "kl"])
 def test_an_autoencoder_halves_as_often_and_gives_grey(kind):
-    settings = replace(TINY, design=Design(autoencoder=kind))
+    settings = replace(TINY, design=Architecture(autoencoder=kind))
     autoencoder = build_autoencoder(settings).eval()
     with torch.no_grad():
         found = autoencoder.encode(torch.rand(2, 3, 16, 16))
@@ -91,7 +91,7 @@ def test_classes_begin_nearly_as_one_and_common_words_do_not():
     torch.manual_seed(0)
     plain = captions.build_text_encoder(TINY, tokenizer, PACKS).get_input_embeddings().weight.detach()
     torch.manual_seed(0)
-    settings = replace(TINY, design=Design(factored=True))
+    settings = replace(TINY, design=Architecture(factored=True))
     rows = captions.build_text_encoder(settings, tokenizer, PACKS).get_input_embeddings().weight.detach()
     own, others = sorted(apart), [token for token in range(len(rows)) if token not in apart]
     assert torch.equal(rows[others], plain[others])
@@ -100,7 +100,7 @@ def test_classes_begin_nearly_as_one_and_common_words_do_not():
 
 
 def test_a_fifth_of_the_captions_says_what_all_classes_have_in_common():
-    settings = replace(TINY, design=Design(factored=True), batch_size=2000, caption_dropout=1e-9)
+    settings = replace(TINY, design=Architecture(factored=True), batch_size=2000, caption_dropout=1e-9)
     found = captions.draw_captions(PACKS, ["nodule"] * 2000, 0, settings)
     usual = captions.draw_captions(PACKS, ["nodule"] * 2000, 0, replace(settings, design=USUAL))
     common = [caption for caption, whole in zip(found, usual, strict=True) if caption != whole]
@@ -117,10 +117,10 @@ def test_common_captions_name_no_class():
 @pytest.mark.parametrize(
     ("design", "scheduler"),
     [
-        (Design(autoencoder="kl", edge_weight=0.0), f"{USUAL_WAY}, stochastic"),
+        (Architecture(autoencoder="kl", edge_weight=0.0), f"{USUAL_WAY}, stochastic"),
         (ZERO, f"{ZERO_TERMINAL}, stochastic"),
-        (Design(factored=True), f"{USUAL_WAY}, stochastic"),
-        (Design(stochastic=False), USUAL_WAY),
+        (Architecture(factored=True), f"{USUAL_WAY}, stochastic"),
+        (Architecture(stochastic=False), USUAL_WAY),
     ],
     ids=["kl", "zero terminal", "factored", "deterministic"],
 )
@@ -129,7 +129,7 @@ def test_a_checkpoint_of_each_design_draws_as_fill_draws(collection, tmp_path: P
     settings = replace(TINY, steps=2, sample_every=0.9, design=design)
     made = train_from_scratch(samples, root, PACKS, settings, tmp_path / "small", "ab" * 32)
     checkpoint = find_checkpoint(str(made))
-    config = settle_config(checkpoint, None, Sampling(steps=3, device="cpu"))
+    config = resolve_config(checkpoint, None, SamplingOptions(steps=3, device="cpu"))
     assert config.scheduler == scheduler
     assert config.guidance_scale == (1.0 if design.stochastic else 3.0)
     prompt, file = make_prompt(PACKS["nodule"], "nodule", 0, 0), OutputFormat("PNG", ".png", "L", 8, None)

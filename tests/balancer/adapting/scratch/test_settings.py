@@ -12,7 +12,7 @@ def test_steps_and_minutes_together_are_refused() -> None:
 def test_a_size_the_networks_cannot_halve_is_refused_and_the_nearest_named() -> None:
     with pytest.raises(ModelError, match="multiple of 16 pixels") as caught:
         ScratchSettings(size=60)
-    assert caught.value.next_step == "give --size 64"
+    assert caught.value.next_step == "use --size 64"
 
 
 @pytest.mark.parametrize("wrong", [{"steps": 1}, {"minutes": 0.0}, {"batch_size": 0}, {"sample_every": 0.0}])

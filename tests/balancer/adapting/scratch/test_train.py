@@ -225,7 +225,7 @@ def test_where_time_is_short_some_images_of_each_class_are_learnt_and_that_is_sa
     folder = train_from_scratch(samples, root, PACK, MINUTE, tmp_path / "made", "", slowly, clock=time.clock)
     assert json.loads((folder / "card.json").read_text())["training"]["denoiser"]["images"] == 4
     assert "Time for 4 of 8 images: the denoiser is trained on these." in said
-    assert "learnt 4 of them" in (folder / "README.md").read_text()
+    assert "trained on 4 of them" in (folder / "README.md").read_text()
 
 
 def test_too_little_time_gives_a_step_of_each_and_a_checkpoint(

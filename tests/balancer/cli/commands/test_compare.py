@@ -110,7 +110,7 @@ def test_each_fold_is_filled_anew_and_every_patient_is_tested_once(work):
     assert "Fold 2 of 2: balance fill" in run.stderr
     assert "Next:" not in run.stderr
     assert tree_hash(work / "xrays-balanced") == before
-    assert "stale" not in finished(balance(work, "report"))
+    assert "out of date" not in finished(balance(work, "report"))
 
 
 @pytest.mark.parametrize(

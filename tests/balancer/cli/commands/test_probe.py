@@ -27,8 +27,8 @@ def test_the_verdict_comes_first_then_the_fix_and_the_figures(filled):
     assert done.returncode == 0, done.stderr
     assert "normal images through the generator's autoencoder" in done.stdout
     lines = done.stdout.splitlines()
-    assert "be told from" in lines[0]
-    assert "told apart by" in done.stdout
+    assert "be distinguished from" in lines[0]
+    assert "distinguished by" in done.stdout
     assert "Compared at" in lines[-1]
 
 

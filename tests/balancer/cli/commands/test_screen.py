@@ -144,7 +144,7 @@ def test_merge_from_adds_what_passes(work):
 
 def test_without_known_patients_images_are_taken_by_the_users_word_alone(work):
     run("scan", "xrays", "--patient", "")
-    with pytest.raises(BalanceError, match="known patients, to screen for copies of them"):
+    with pytest.raises(BalanceError, match="known patients, to screen for copies"):
         run("merge", "--from", "theirs")
     run("merge", "--from", "theirs", "--accept-unscreened")
     facts = marker(work)["facts"]

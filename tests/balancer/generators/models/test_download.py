@@ -52,7 +52,7 @@ def test_a_model_is_fetched_once_with_its_commit_and_every_hash(tmp_path, hub):
     assert str(tmp_path) not in done.stdout + done.stderr + json.dumps(record)
     hub.asked.clear()
     again = run(tmp_path, hub, MODEL, "--to", "sd")
-    assert again.stdout == "There already: sd, unchanged\n"
+    assert again.stdout == "Already there, unchanged: sd\n"
     assert [each for each in hub.asked if "resolve" in each] == []
 
 

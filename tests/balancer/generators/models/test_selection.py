@@ -11,7 +11,7 @@ from balancer.errors import ModelError
 from balancer.generators.models.checkpoint import find_checkpoint
 from balancer.generators.models.licence import Licence, find_licence, is_from_scratch
 from balancer.generators.models.selection import choose_model
-from balancer.generators.stable_diffusion import Sampling, StableDiffusion, settle_config
+from balancer.generators.stable_diffusion import SamplingOptions, StableDiffusion, resolve_config
 from tests.support.tiny_models import write_lora, write_pipeline
 
 FILE = "pytorch_lora_weights.safetensors"
@@ -73,7 +73,7 @@ def changed(adapter, change):
 
 def draw_with(checkpoint, file):
     found = find_checkpoint(str(checkpoint))
-    return StableDiffusion(found, file, settle_config(found, None, Sampling(device="cpu")), "cpu")
+    return StableDiffusion(found, file, resolve_config(found, None, SamplingOptions(device="cpu")), "cpu")
 
 
 def test_an_adapter_of_two_ranks_is_refused(adapter, checkpoint):
