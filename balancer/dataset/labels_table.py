@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -25,6 +26,8 @@ LABELS = "labels.csv"
 """Its name in the balanced folder; no loader takes it for one of its own."""
 OURS = ("balanced_class", "is_synthetic", "provenance", "source_file")
 """The class that the image's folder stands for, 1 or 0, the `sha256` of its row in provenance.csv, the original."""
+_MOST_SHARE, _FEW = 0.5, 20
+_IDENTIFIER = re.compile(r"(?=(?:\D*\d){6})[\w.:/ -]+")
 _TOLD_BY_FOLDERS = ("the path", "the table's name")
 _USUAL = ("file", "label", "patient", "split")
 
@@ -35,7 +38,7 @@ class LabelsTable:
 
     `columns` are the names by role; `flags` the labels that have a column each, none where `label` is one column with
     `separator` between several labels; `rows` the labels and facts of each path of the collection. Other columns of
-    the source are not copied: nobody said that they may leave the collection.
+    the source are not copied, nor what may be an identifier or a date: nobody said that it may leave the collection.
     """
 
     columns: Mapping[str, str]
@@ -89,7 +92,9 @@ def labels_table(collection: Collection) -> LabelsTable | None:
     images = collection.images
     told = [_facts_of(text, age) for text, age in zip(images["told"], images["age"], strict=True)]
     rows = dict(zip(images.index, zip(labels_of(images), told, strict=True), strict=True))
-    return LabelsTable(_columns(source, told), _flags(source), str(source.options.get("separator") or "|"), rows)
+    return LabelsTable(
+        _columns(source, _attributes(told)), _flags(source), str(source.options.get("separator") or "|"), rows
+    )
 
 
 def _facts_of(told: str | None, age: float) -> dict[str, str]:
@@ -97,9 +102,22 @@ def _facts_of(told: str | None, age: float) -> dict[str, str]:
     return found if pd.isna(age) else {**found, "age": f"{age:g}"}
 
 
-def _columns(source: SourceRef, told: Sequence[Mapping[str, str]]) -> dict[str, str]:
+def _attributes(told: Sequence[Mapping[str, str]]) -> list[str]:
+    """What is known beside labels, patient and split, but for what may tell who somebody is."""
+    values: dict[str, set[str]] = {}
+    for facts in told:
+        for name, value in facts.items():
+            values.setdefault(name, set()).add(value)
+    return sorted(
+        name
+        for name, distinct in values.items()
+        if len(distinct) <= max(_FEW, _MOST_SHARE * len(told)) and not any(map(_IDENTIFIER.fullmatch, distinct))
+    )
+
+
+def _columns(source: SourceRef, attributes: Sequence[str]) -> dict[str, str]:
     """The name of each role's column: its own, where it is one of a table, and no other has that name."""
-    roles = dict.fromkeys((*_USUAL, *sorted({name for facts in told for name in facts})))
+    roles = (*_USUAL, *attributes)
     named = {role: source.columns.get(role, role) for role in roles}
     if source.how.startswith("DICOM"):  # its column holds numbers of studies, ours names of files
         named["file"] = "file"
