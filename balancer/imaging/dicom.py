@@ -161,6 +161,20 @@ def read_dicom_grey(path: Path) -> GreyImage:
         return to_grey(_first_frame(header, file), header)
 
 
+def read_private(path: Path, group: int, creator: str, place: int) -> bytes | None:
+    """The bytes of a private element; None where there is none of its creator.
+
+    Raises:
+        ImageError: the file cannot be read.
+    """
+    with _opened(path) as (header, _, _):
+        block = next((header[group, at] for at in range(0x10, 0x100) if (group, at) in header), None)
+        if block is None or block.value != creator:
+            return None
+        found = header.get((group, block.tag.element << 8 | place))
+        return bytes(found.value) if found is not None and isinstance(found.value, bytes) else None
+
+
 def to_grey(stored: Values, header: Dataset) -> GreyImage:
     """Stored values of shape (rows, columns) or (rows, columns, 3) as a person is meant to see them.
 
