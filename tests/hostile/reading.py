@@ -23,8 +23,6 @@ READERS = ("header", "look", "grey", "marks")
 
 def main() -> None:
     """Read all files that are named on the command line, or on stdin one a line."""
-    import pydicom.pixels.decoders
-    import pydicom.pixels.utils
 
     import balancer.dataset.xmp
     import balancer.imaging.reduced_decode  # noqa: F401  # what a scan has loaded when it begins
