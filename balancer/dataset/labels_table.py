@@ -8,19 +8,16 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
 import pandas as pd
 
 from balancer.collection.scan import Collection
 from balancer.collection.several_labels import labels_of
 from balancer.collection.sources.options import parse_names, parse_pairs
+from balancer.collection.sources.reading import SourceRef
 from balancer.collection.walk import canonical_part
 from balancer.dataset.metadata_files import escape_formula
-
-if TYPE_CHECKING:
-    from balancer.collection.sources.reading import SourceRef
-    from balancer.dataset.layout import Entry
 
 LABELS = "labels.csv"
 """Its name in the balanced folder; no loader takes it for one of its own."""
@@ -30,6 +27,34 @@ _MOST_SHARE, _FEW = 0.5, 20
 _IDENTIFIER = re.compile(r"(?=(?:\D*\d){6})[\w.:/ -]+")
 _TOLD_BY_FOLDERS = ("the path", "the table's name")
 _USUAL = ("file", "label", "patient", "split")
+
+
+class Placed(Protocol):
+    """A file of the balanced folder, as a layout places it."""
+
+    @property
+    def path(self) -> str:
+        """Where it lies in the balanced folder."""
+
+    @property
+    def folder(self) -> str:
+        """The folder of its split."""
+
+    @property
+    def label(self) -> str:
+        """Its class."""
+
+    @property
+    def source(self) -> str:
+        """The file that it is a copy of."""
+
+    @property
+    def patient(self) -> str | None:
+        """Whose image it is, or was made from."""
+
+    @property
+    def made(self) -> Any:
+        """How it was made; None where it is no synthetic image."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +71,7 @@ class LabelsTable:
     separator: str
     rows: Mapping[str, tuple[tuple[str, ...], Mapping[str, str]]]
 
-    def to_csv(self, entries: Sequence[Entry], hashes: Mapping[str, str], root: str) -> bytes:
+    def to_csv(self, entries: Sequence[Placed], hashes: Mapping[str, str], root: str) -> bytes:
         """A row for each file of the balanced folder; of a synthetic one, its class and where it comes from.
 
         A 1 says that a label was given; a blank cell that it was not, whether it was denied or never looked for.
@@ -73,7 +98,7 @@ class LabelsTable:
             *OURS,
         ]
 
-    def _cells(self, entry: Entry, sha256: str, root: str) -> Iterator[str]:
+    def _cells(self, entry: Placed, sha256: str, root: str) -> Iterator[str]:
         source = "" if entry.made else entry.source[len(root) + 1 :]
         labels, facts = self.rows.get(source, ((entry.label,), {}))
         yield entry.path
