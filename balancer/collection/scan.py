@@ -152,7 +152,7 @@ def scan(
     images, unread = listed(reading)
     images, faults, orientations = _with_headers(root, images, None if known is None else known.images, progress)
     findings += [*unread, *unreadable(root, faults)]
-    require_two_classes(root, images, listing)
+    require_two_classes(root, images, listing, faults)
     before = images["patient"]
     images["patient"] = _patients(images, expression, by_folder=reading.by_folder)
     by_path = reading.columns.get("patient") == THE_PATH
@@ -322,10 +322,15 @@ def _patients(images: pd.DataFrame, expression: re.Pattern[str] | None, *, by_fo
     return named if images["patient"].isna().all() else named.where(named.notna(), images["patient"])
 
 
-def require_two_classes(root: Path, images: pd.DataFrame, listing: Listing | None = None) -> None:
-    """Raise a CollectionError where the readable images are not of two classes at least."""
+def require_two_classes(
+    root: Path, images: pd.DataFrame, listing: Listing | None = None, faults: Sequence[tuple[str, str]] = ()
+) -> None:
+    """Raise a CollectionError where the readable images are not of two classes at least.
+
+    `faults` are the files that cannot be read, and why.
+    """
     if images["label"].nunique() < 2:
-        raise too_few_classes(root, sorted(images["label"].unique()), listing or Listing(root))
+        raise too_few_classes(root, sorted(images["label"].unique()), listing or Listing(root), faults)
 
 
 def _require_some_patient(images: pd.DataFrame, patient: str | None) -> None:

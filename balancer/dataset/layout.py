@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -16,6 +17,8 @@ from balancer.collection.walk import canonical_part
 from balancer.dataset.labels_table import LabelsTable, labels_table
 from balancer.dataset.metadata_files import Row
 from balancer.errors import CollectionError, OutputError, PlanError, SplitError, StateError
+from balancer.imaging.decode import EXTENSIONS
+from balancer.imaging.dicom import FORMAT
 from balancer.jobs import Candidate, Job, Verdict
 from balancer.splits.split import Split
 
@@ -34,9 +37,16 @@ RECOGNISED = {
 """Folder names that `load_dataset("imagefolder")` takes for a split; "Testing" would all become training data."""
 
 
+_SUFFIXES = {"png": ".png", "dicom": ".dcm"}
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One file of the balanced folder: `path` in it, in the part `folder`; a copy of `source` (bytes, time)."""
+    """One file of the balanced folder: `path` in it, in the part `folder`; a copy of `source` (bytes, time).
+
+    With another `form` than "copy" it is made from its pixels: "png", or "dicom", a secondary capture. Its bytes and
+    their hash are not known beforehand then, and its time is that of the source.
+    """
 
     path: str
     folder: str
@@ -47,6 +57,7 @@ class Entry:
     patient: str | None
     sha256: str | None
     made: tuple[Candidate, Verdict] | None = None
+    form: str = "copy"
 
     def row(self, sha256: str) -> Row:
         """What the table beside the images says of it, once its hash is known."""
@@ -72,8 +83,12 @@ class Layout:
     table: LabelsTable | None = None
 
 
-def plan_layout(collection: Collection, split: Split | None, accepted: Iterable[tuple[Candidate, Verdict]]) -> Layout:
+def plan_layout(
+    collection: Collection, split: Split | None, accepted: Iterable[tuple[Candidate, Verdict]], form: str = "png"
+) -> Layout:
     """Place every image of the collection, and the accepted candidates in the class folders for training.
+
+    `form` "png" makes PNG of DICOM files and copies all others; "dicom" makes secondary captures of everything.
 
     Raises:
         CollectionError: an image is gone, or has another size than when it was scanned.
@@ -86,6 +101,8 @@ def plan_layout(collection: Collection, split: Split | None, accepted: Iterable[
     training = _training_folder(folders)
     originals = list(_originals(collection, folders))
     synthetic = _synthetic(accepted, training, collection.labels, by_folder=collection.by_folder)
+    originals = list(_in_form(originals, collection.images["format"], form))
+    synthetic = [_formed(entry, form) if form == "dicom" else entry for entry in synthetic]
     taken = {entry.path for entry in originals}
     _require_names_apart(taken)
     entries = [*originals, *(_free(entry, taken) for entry in synthetic)]
@@ -95,6 +112,21 @@ def plan_layout(collection: Collection, split: Split | None, accepted: Iterable[
         _require_folders_apart(labels)
     placed = tuple(sorted(entries, key=lambda entry: entry.path))
     return Layout(placed, training, labels, os.fspath(collection.root), labels_table(collection))
+
+
+def _in_form(entries: Sequence[Entry], formats: Iterable[str], form: str) -> Iterator[Entry]:
+    """The originals as they are to be written; where two would have one name, both keep their suffix in it."""
+    changed = [format == FORMAT or form == "dicom" for format in formats]
+    made = [_formed(entry, form) if some else entry for entry, some in zip(entries, changed, strict=True)]
+    often = Counter(entry.path for entry in made)
+    for entry, new in zip(entries, made, strict=True):
+        yield new if often[new.path] == 1 else replace(new, path=entry.path + _SUFFIXES[form])
+
+
+def _formed(entry: Entry, form: str) -> Entry:
+    stem, dot, suffix = entry.path.rpartition(".")
+    known = f"{dot}{suffix}".lower() in EXTENSIONS
+    return replace(entry, path=(stem if known else entry.path) + _SUFFIXES[form], sha256=None, form=form)
 
 
 def class_folder(label: str) -> str:

@@ -12,12 +12,14 @@ from pathlib import Path
 
 from balancer.collection.scan import Collection, Progress
 from balancer.dataset import staging
+from balancer.dataset.conversion import converted
 from balancer.dataset.dataset_card import make_card
 from balancer.dataset.labels_table import LABELS
 from balancer.dataset.layout import Entry, Layout, changed, lost, plan_layout
 from balancer.dataset.metadata_files import (
     CARD,
     MANIFEST,
+    ORIGINALS,
     PROVENANCE,
     TABLE,
     Manifest,
@@ -28,7 +30,7 @@ from balancer.dataset.metadata_files import (
     require_manifest,
     table_bytes,
 )
-from balancer.errors import OutputError
+from balancer.errors import ImageError, OutputError
 from balancer.files import sha256_if_there, sha256_of, write_whole
 from balancer.imaging.pixel_hash import digest_of
 from balancer.jobs import Candidate, Verdict
@@ -44,7 +46,7 @@ _NAMED = 5
 class MergeReport:
     """A balanced folder: `training` is the folder to train from, `synthetic` counts its synthetic images by class.
 
-    `rebuilt` is false when the folder already was what it should be.
+    `rebuilt` is false when the folder already was what it should be. `dicom` is the same as DICOM, beside it.
     """
 
     folder: Path
@@ -52,6 +54,7 @@ class MergeReport:
     originals: int
     synthetic: Mapping[str, int]
     rebuilt: bool
+    dicom: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,12 +104,14 @@ def merge(
     out: Path,
     *,
     facts: Mapping[str, str],
+    form: str = "png",
     progress: Progress = lambda done, total: None,
 ) -> MergeReport:
     """Build the balanced folder beside `out` and put it there in one step.
 
     It has one folder for each part, unless the collection has none and `split` is `None`. `facts` go into the card
-    and the manifest: nothing that changes from run to run belongs there. A killed merge, called again, takes over what
+    and the manifest: nothing that changes from run to run belongs there. `form` "png" makes PNG of DICOM files and
+    copies all others, "dicom" makes secondary captures of everything. A killed merge, called again, takes over what
     it finds; a folder that is as it should be is left alone.
 
     Raises:
@@ -118,7 +123,8 @@ def merge(
     """
     _require_apart(out, collection.root, "the collection")
     out = out.resolve()
-    layout = plan_layout(collection, split, _with_pixels(accepted))
+    layout = plan_layout(collection, split, _with_pixels(accepted), form)
+    facts = {**facts, **_of_originals(layout)}
     try:
         staging.recover(out)
         rebuilt = _build(layout, out, collection.root.resolve().name, facts, progress)
@@ -144,6 +150,18 @@ def _with_pixels(accepted: Sequence[tuple[Candidate, Verdict]]) -> list[tuple[Ca
 
     with ThreadPoolExecutor(cores()) as pool:
         return list(pool.map(complete, accepted))
+
+
+def _of_originals(layout: Layout) -> dict[str, str]:
+    """What the card says of real images that are no copies of their files."""
+    forms = Counter(entry.form for entry in layout.entries if entry.made is None)
+    changed = {form: count for form, count in forms.items() if form != "copy"}
+    if not changed:
+        return {}
+    words = {"png": "as PNG of 8 bits", "dicom": "as DICOM secondary captures"}
+    some = " and ".join(words[form] for form in changed)
+    share = "" if forms.total() == sum(changed.values()) else f"{sum(changed.values())} of {forms.total()}: "
+    return {ORIGINALS: f"{share}its pixels alone, {some}; the file with its header stays in the collection"}
 
 
 def unmerge(folder: Path) -> int:
@@ -207,7 +225,7 @@ def _matches(path: str, entry: Entry) -> bool:
         stat = os.lstat(path)
     except OSError:
         return False
-    return (stat.st_size, stat.st_mtime_ns) == (entry.size, entry.mtime_ns)
+    return stat.st_mtime_ns == entry.mtime_ns and (entry.form != "copy" or stat.st_size == entry.size)
 
 
 def _collect(
@@ -245,6 +263,8 @@ def _bring(entry: Entry, staging: Path, out: Path | None, known: str | None) -> 
     target.unlink(missing_ok=True)
     if out and known and _link(out / entry.path, target):
         return known
+    if entry.form != "copy":
+        return _convert(entry, target, staging)
     return _copy(entry, target, staging)
 
 
@@ -268,6 +288,16 @@ def _copy(entry: Entry, target: Path, scratch: Path) -> str:
         return sha256
     target.unlink()
     raise _not_as_it_was(entry, "its content has changed")
+
+
+def _convert(entry: Entry, target: Path, scratch: Path) -> str:
+    """A file made from another one's pixels, under its time, so that it appears whole."""
+    try:
+        content = converted(entry)
+    except ImageError as error:
+        raise _not_as_it_was(entry, error.found) from error
+    staging.write(content, entry.mtime_ns, target, scratch)
+    return hashlib.sha256(content).hexdigest()
 
 
 def _not_as_it_was(entry: Entry, what: str) -> Exception:

@@ -22,6 +22,8 @@ MANIFEST = "balance.json"
 TABLE = "metadata.parquet"
 PROVENANCE = "provenance.csv"
 CARD = "README.md"
+ORIGINALS = "original"
+"""The fact that says what real images are, where they are no copies."""
 FORMAT = 1
 _DANGEROUS = ("=", "+", "-", "@", "\t", "\r", "\n", "'")
 _WAY = ("mode", "source", "reference")

@@ -106,6 +106,14 @@ def copy(source: str, target: Path, scratch: Path) -> str:
     return digest.hexdigest()
 
 
+def write(content: bytes, mtime_ns: int, target: Path, scratch: Path) -> None:
+    """Write a file with a time of its own so that it appears whole under `target`; it is built in `scratch`."""
+    unfinished = scratch / f".copying-{threading.get_ident()}"
+    unfinished.write_bytes(content)
+    os.utime(unfinished, ns=(mtime_ns, mtime_ns))
+    unfinished.replace(target)
+
+
 def sync(folder: Path) -> None:
     """Wait until all that was written to a folder's file system lasts: a million single syncs would take hours."""
     syncfs = _libc_function("syncfs")

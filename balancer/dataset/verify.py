@@ -12,6 +12,7 @@ from balancer.collection.scan import Progress
 from balancer.dataset.metadata_files import (
     CARD,
     MANIFEST,
+    ORIGINALS,
     TABLE,
     Manifest,
     Row,
@@ -188,9 +189,10 @@ def _same_pixels(folder: Path, path: Path) -> Iterator[dict[str, str]]:
 
 def _from_tables(folder: Path, row: Row) -> dict[str, str]:
     same = sha256_if_there(folder / row.path) == row.sha256
+    original = require_manifest(folder).facts.get(ORIGINALS, "copied byte for byte from the collection")
     facts = {
         "file": row.path,
-        "what": "synthetic" if row.is_synthetic else "original, copied byte for byte from the collection",
+        "what": "synthetic" if row.is_synthetic else f"original, {original}",
         "label": row.label,
         "patient": row.patient or "unknown",
         "sha256": row.sha256,

@@ -18,6 +18,7 @@ from balancer.imaging.grey import GreyImage as GreyImage
 from balancer.imaging.grey import Header as Header
 from balancer.imaging.grey import rescaled, robust_window
 from balancer.imaging.safe_open import opened
+from balancer.imaging.secondary_capture import read_capture_xmp
 
 EXTENSIONS = {
     ".png": "PNG",
@@ -127,6 +128,13 @@ def resize(grey: GreyImage, width: int, height: int) -> GreyImage:
     return np.asarray(Image.fromarray(grey).resize((width, height), Image.Resampling.LANCZOS))
 
 
+def encode_png(grey: GreyImage) -> bytes:
+    """A PNG of 8 bits without anything beside its pixels."""
+    buffer = io.BytesIO()
+    Image.fromarray(grey).save(buffer, "PNG", compress_level=4)
+    return buffer.getvalue()
+
+
 def encode(grey: GreyImage, output: OutputFormat, xmp: bytes) -> bytes:
     """Turn a grey image into the bytes of a file in `output`'s format that carries `xmp`.
 
@@ -144,6 +152,8 @@ def read_xmp(path: Path) -> bytes | None:
     Raises:
         ImageError: the file is no readable image.
     """
+    if starts_as_dicom(path):
+        return read_capture_xmp(path)
     with opened(path, decode=False) as image:
         found = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp")
         if found is None and image.format == "TIFF":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Generic, TypedDict, TypeVar
+from typing import Any, Generic, NotRequired, TypedDict, TypeVar
 
 Value = TypeVar("Value")
 
@@ -53,6 +53,7 @@ class FillFields(TypedDict):
     place: str
     flat: bool
     usable: Sequence[str]
+    form: NotRequired[str | None]
 
 
 class Setting(str, Generic[Value]):

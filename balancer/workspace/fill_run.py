@@ -50,6 +50,7 @@ class FillResult:
         return {
             "plan": self.planned.to_json(),
             "folder": None if merged is None else str(merged.folder),
+            "dicom": None if merged is None or merged.dicom is None else str(merged.dicom),
             "synthetic": {} if merged is None else dict(merged.synthetic),
             "made": 0 if report is None else report.made,
             "accepted": {} if report is None else {label: len(some) for label, some in report.accepted.items()},
@@ -200,7 +201,7 @@ def _carry_out(
         last.save(session.ledger, collection)
         _remember(session, request.settings, began)
     records = {label: some.with_judged(report.judged.get(label, ())) for label, some in request.records.items()}
-    merged = merge_accepted(session, last, records, request.place, progress)
+    merged = merge_accepted(session, last, records, request.place, progress, request.settings.format)
     _remember(session, request.settings, began)
     return FillResult(request.planned, report, merged, summary)
 
@@ -214,6 +215,7 @@ def _manifest(request: FillRequest, setup: FillSetup, report: FillReport, summar
         stamps=[*summary.stamps, *setup.stamps],
         place=portable(request.place, request.session.state),
         flat=request.session.split.origin == "none",
+        form=request.settings.format,
     )
 
 

@@ -15,6 +15,7 @@ from balancer.text import printable
 from balancer.workspace.exposure import generator_exposure, require_learned
 from balancer.workspace.merge_run import say_external
 from balancer.workspace.models import with_adapter
+from balancer.workspace.output_forms import output_forms
 from balancer.workspace.plan_run import PlanResult
 from balancer.workspace.prompts_run import known_attributes, require_sound_wording
 from balancer.workspace.settings import FillSettings
@@ -71,7 +72,8 @@ def fill_request(
     """
     root = session.collection.root
     place = settings.out or default_out(root)
-    check_out(place, root, session.state.folder)
+    for each, _ in output_forms(session.collection, place, settings.format):
+        check_out(each, root, session.state.folder)
     records = load_records(session.ledger, session.collection)
     _warn_of_removal(place, planned, say_external(session, records, progress), progress)
     require_words(settings.pack, session.collection.labels)

@@ -21,6 +21,7 @@ class FillManifest:
 
     `jobs` are the ids of all images that it looked at, in order. `run` and `stamps` are what the dataset card says of
     it, `place` is where its balanced folder is, relative to the working folder; `flat`: it was merged without splits.
+    `form` is the format that was asked for.
     """
 
     deficits: Mapping[str, int]
@@ -29,6 +30,7 @@ class FillManifest:
     stamps: Sequence[str]
     place: str
     flat: bool
+    form: str | None = None
 
     def save(self, ledger: Ledger, collection: Collection) -> None:
         """Remember it as the last one of a collection."""

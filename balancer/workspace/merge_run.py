@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ from balancer.text import printable
 from balancer.workspace.dataset_facts import dataset_facts
 from balancer.workspace.external_run import import_external
 from balancer.workspace.last_fill import FillManifest
+from balancer.workspace.output_forms import output_forms
 from balancer.workspace.settings import MergeSettings, UnmergeSettings
 from balancer.workspace.workspace import Session, Workspace
 
@@ -44,6 +45,7 @@ class MergeResult:
         """The balanced folder in figures, for programs."""
         return {
             "folder": str(self.merged.folder),
+            "dicom": None if self.merged.dicom is None else str(self.merged.dicom),
             "rebuilt": self.merged.rebuilt,
             "classes": {
                 label: {"real": count, "synthetic": self.merged.synthetic[label]}
@@ -104,7 +106,9 @@ def merge(
         session = session.without_holdout() if flat else session
         usual = folder.default_out(session.collection.root)
         place = settings.out or (usual if last is None else session.state.folder.parent / last.place)
-        folder.check_out(place, session.collection.root, session.state.folder)
+        format = settings.format or (None if last is None else last.form)
+        for each, _ in output_forms(session.collection, place, format):
+            folder.check_out(each, session.collection.root, session.state.folder)
         records: Records = load_records(session.ledger, session.collection)
         images: Sequence[ImportResult] = ()
         if settings.candidates is not None and screen is not None:
@@ -116,7 +120,7 @@ def merge(
                 found="no fill yet, and no external images",
                 next_step="balance fill --target 500, or: balance merge --from FOLDER",
             )
-        merged = merge_accepted(session, last, records, place, progress)
+        merged = merge_accepted(session, last, records, place, progress, format)
         say_left_out(session, records, progress)
         counts = training_counts(session.collection, session.split)
         return MergeResult(merged, counts, {} if last is None else last.short(records), images)
@@ -134,14 +138,24 @@ def unmerge(workspace: Workspace, settings: UnmergeSettings) -> UnmergeResult:
 
 
 def merge_accepted(
-    session: Session, last: FillManifest | None, records: Records, place: Path, progress: Progress
+    session: Session,
+    last: FillManifest | None,
+    records: Records,
+    place: Path,
+    progress: Progress,
+    format: str | None = None,
 ) -> MergeReport:
-    """Merge the last fill's images and the external ones, as far as they are accepted now."""
+    """Merge the last fill's images and the external ones, as far as they are accepted now, in each form asked for."""
     of_fill = [] if last is None else [each for judged in last.accepted(records).values() for each in judged]
     judged = [*of_fill, *(each for some in external_images(session, records).values() for each in some)]
     facts = dataset_facts(session, last.run if last else {}, last.stamps if last else (), judged)
-    copying = progress.start("Merging")
-    return folder.merge(session.collection, session.split, judged, place, facts=facts, progress=copying)
+    reports = [
+        folder.merge(
+            session.collection, session.split, judged, each, facts=facts, form=form, progress=progress.start("Merging")
+        )
+        for each, form in output_forms(session.collection, place, format)
+    ]
+    return replace(reports[0], dicom=reports[1].folder if reports[1:] else None)
 
 
 def external_images(session: Session, records: Records) -> dict[str, list[Judged]]:

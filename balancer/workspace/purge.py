@@ -15,6 +15,7 @@ from balancer.store import review_log
 from balancer.store.database import Ledger
 from balancer.store.state_dir import HOLDER, LOCK, State
 from balancer.workspace.last_fill import FillManifest
+from balancer.workspace.output_forms import dicom_place
 
 _LEDGER = "ledger.sqlite"
 _LOSSES: Mapping[str, str] = {
@@ -97,7 +98,8 @@ def _require_ours(folder: Path) -> None:
 
 
 def _unfinished_merges(state: State) -> list[Path]:
-    return [left for place in _places(state) for left in leftovers_of(place)]
+    places = [each for place in _places(state) for each in (place, dicom_place(place))]
+    return [left for place in places for left in leftovers_of(place)]
 
 
 def _places(state: State) -> Sequence[Path]:

@@ -83,6 +83,23 @@ class ScanSettings(Settings):
             )
 
 
+FORMATS = ("png", "dicom", "both")
+_FORMAT_HELP = (
+    "Of a DICOM collection: png, dicom (secondary captures that name no patient), or both (default): DICOM lies in "
+    "FOLDER-dicom then."
+)
+
+
+def require_format(format: str | None) -> None:
+    """Refuse a form of the balanced folder that there is not."""
+    if format is not None and format not in FORMATS:
+        raise SettingsError(
+            needed=f"--format as one of {', '.join(FORMATS)}",
+            found=repr(format),
+            next_step="balance fill --format both",
+        )
+
+
 UNCERTAIN, ROWS = ("positive", "negative", "ignore"), ("any", "majority", "all")
 
 
@@ -256,6 +273,7 @@ class FillSettings(PlanSettings):
         False, "Accept images that could not be screened for copies of patients; provenance and dataset card record it."
     )
     out: Path | None = option(None, "The balanced folder (default: <collection>-balanced beside the collection).")
+    format: str | None = option(None, _FORMAT_HELP)
 
     @property
     def at_once(self) -> int | None:
@@ -263,7 +281,8 @@ class FillSettings(PlanSettings):
         return None if self.batch_size == "auto" else int(self.batch_size)
 
     def check(self) -> None:
-        """Refuse a batch size that is no number, and modes and strengths that there are not."""
+        """Refuse a batch size that is no number, and modes, strengths and formats that there are not."""
+        require_format(self.format)
         if self.batch_size != "auto" and not (self.batch_size.isascii() and self.batch_size.isdigit() and self.at_once):
             raise SettingsError(
                 needed="a number above 0, or auto, for --batch-size",
@@ -287,6 +306,7 @@ class MergeSettings(Settings):
         None, "Folder with synthetic images in a folder for each class.", flags=("--from",)
     )
     out: Path | None = option(None, "The balanced folder (default: where the last fill put it).")
+    format: str | None = option(None, _FORMAT_HELP)
     no_screen: bool = option(
         False, "With --from: check only that images can be read; provenance and dataset card record it."
     )
@@ -295,7 +315,8 @@ class MergeSettings(Settings):
     )
 
     def check(self) -> None:
-        """Refuse overrides of a screen where nothing is screened."""
+        """Refuse overrides of a screen where nothing is screened, and formats that there are not."""
+        require_format(self.format)
         if self.candidates is None and (self.no_screen or self.accept_unscreened):
             given = "--no-screen" if self.no_screen else "--accept-unscreened"
             raise SettingsError(

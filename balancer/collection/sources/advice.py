@@ -48,15 +48,25 @@ def _by_known_tables(listing: Listing, counts: Counter[str]) -> Iterator[Doubt]:
         yield Doubt(tuple(counts), "they are numbers, and a table lies beside them, which may hold the labels")
 
 
-def too_few_classes(root: Path, known: Sequence[str], listing: Listing) -> CollectionError:
+def too_few_classes(
+    root: Path, known: Sequence[str], listing: Listing, faults: Sequence[tuple[str, str]] = ()
+) -> CollectionError:
     """The error for a reading of one class or none: what there is, and the commands that may find classes."""
     what = f"only the class {printable(known[0])!r}" if known else "no class folder with a readable image"
     return CollectionError(
         needed="at least two class folders with readable images, as in FOLDER/CLASS/image.png "
-        "(PNG, JPEG, TIFF, BMP or WebP)",
-        found=f"{root}: {what}{_there(listing)}",
+        "(PNG, JPEG, TIFF, BMP, WebP or DICOM)",
+        found=f"{root}: {what}{_unread(faults)}{_there(listing)}",
         next_step=_lines(ways_out(listing)),
     )
+
+
+def _unread(faults: Sequence[tuple[str, str]]) -> str:
+    """Files that cannot be read, where they may be what was meant."""
+    if not faults:
+        return ""
+    path, why = faults[0]
+    return f"; {len(faults)} files cannot be read, {printable(path)} for one: {why}"
 
 
 def ways_out(listing: Listing) -> list[str]:

@@ -8,7 +8,7 @@ import pytest
 from torchvision.datasets import ImageFolder
 
 from balancer.collection.scan import scan
-from balancer.dataset.labels_table import LABELS
+from balancer.dataset.labels_table import LABELS, OURS
 from balancer.dataset.layout import class_folder, plan_layout
 from balancer.dataset.merge import merge, unmerge
 from balancer.dataset.metadata_files import PROVENANCE
@@ -114,6 +114,22 @@ def test_a_column_for_each_label_stays_one(tmp_path):
     for name in names:
         assert sum(row[name] == "1" for row in rows) == 4 - 2 * (name == "Fracture") + 2 * (name == "Edema")
     assert {row[name] for row in rows for name in names} == {"1", ""}
+
+
+def test_what_may_tell_who_somebody_is_stays_behind(tmp_path):
+    """Numbers of studies, dates and UIDs are no attributes of a class, whoever named their columns."""
+    rows = [["file", "label", "date", "study", "ward"]]
+    for number in range(24):
+        draw(tmp_path / "x" / f"{number}.png")
+        rows.append(
+            [f"{number}.png", "ab"[number % 2], f"2019-03-{1 + number:02}", f"S{number}", "ER" if number % 3 else "ICU"]
+        )
+    table = str(write_table(tmp_path / "t.csv", rows))
+    found = read(tmp_path / "x", labels=(table,), columns=("file=file label=label date=date study=study ward=ward",))
+    merge(found, draw_split(found), [], tmp_path / "out", facts=FACTS)
+    out = rows_of(tmp_path / "out")
+    assert list(out[0]) == ["file", "label", "patient", "split", "ward", *OURS]
+    assert "2019-03" not in (tmp_path / "out" / LABELS).read_text("utf-8")
 
 
 def test_a_folder_collection_has_no_such_table(tmp_path):

@@ -53,9 +53,15 @@ def test_scan_split_plan_fill_merge_verify_and_unmerge(work, checkpoint):
     assert {(row["balanced_class"], row["split"], row["Finding Labels"]) for row in synthetic} == {
         ("Mass", "train", "Mass")
     }
-    tested = {row["Patient ID"] for row in rows if row["split"] == "test"}
-    assert tested == {str(number) for number in range(20, 30)}
+    real = [row for row in rows if row["is_synthetic"] == "0"]
+    tested = {row["Patient ID"] for row in real if row["split"] == "test"}
+    assert len(tested) == 10
     assert not tested & {row["Patient ID"] for row in rows if row["split"] != "test"}
+    assert (
+        len({row["Patient ID"] for row in real})
+        == 30
+        == len({(row["Patient ID"], row["source_file"][:19]) for row in real})
+    )
     explained = finished(balance(work, "explain", str(out / synthetic[0]["Image Index"])))
     assert "synthetic" in explained
     finished(balance(work, "unmerge", "x-balanced"))

@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from balancer.errors import ImageError
+from balancer.imaging import safe_open
 from balancer.imaging.decode import (
     EXTENSIONS,
     Header,
@@ -37,7 +38,8 @@ def test_a_jpeg_is_opened_once_and_what_is_decoded_is_what_was_checked(tmp_path)
             opened.append(arguments)
 
     sys.addaudithook(note)
-    read_grey(path)
+    with safe_open.opened(path) as image:
+        image.load()
     noting.clear()
     assert len(opened) == 1
 
