@@ -30,7 +30,7 @@ def remember_run(session: Session, command: str, settings: Settings, seconds: fl
 
     A run that found all done says nothing of how long it takes: of the same settings the longest run counts.
     """
-    kept = settings.with_places(lambda place: portable(Path(place), session.state) if Path(place).exists() else place)
+    kept = movable(session, settings)
     with session.ledger.atomic():
         for name in filter(None, (command, made and f"{command}: {made}")):
             earlier = session.ledger.setting(session.collection, RUN.of(name))
@@ -38,6 +38,11 @@ def remember_run(session: Session, command: str, settings: Settings, seconds: fl
             longest = max(seconds, earlier["seconds"]) if earlier is not None and same else seconds
             record = RunFields(settings=kept.to_json(), seconds=round(longest, 1))
             session.ledger.save_setting(session.collection, RUN.of(name), record)
+
+
+def movable(session: Session, settings: S) -> S:
+    """Settings whose files and folders are relative to the working folder, as they are remembered."""
+    return settings.with_places(lambda place: portable(Path(place), session.state) if Path(place).exists() else place)
 
 
 def last_run(session: Session, command: str, kind: type[S], made: str = "") -> RunRecord[S] | None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from balancer.errors import CollectionError, OutputError, SplitError
+from balancer.errors import BalanceError, CollectionError, OutputError, SplitError
 from balancer.store.state_dir import NAME, State, find_state, locked
 from balancer.text import printable
 
@@ -95,6 +95,24 @@ class Workspace:
                 needed="a balanced folder",
                 found=f"none at its usual place, {default_out(session.collection.root)}",
                 next_step="make one: balance fill --target max, or name the one that fill --out made",
+            )
+
+    def require_outside(self, folder: Path, next_step: str) -> None:
+        """Refuse a new folder inside the collection; where nothing was scanned there is none.
+
+        Raises:
+            OutputError: it is inside the collection.
+        """
+        try:
+            with self.session(write=False) as session:
+                root = session.collection.root.resolve()
+        except BalanceError:  # nothing was scanned here, as on a machine with internet
+            return
+        if folder.resolve().is_relative_to(root):
+            raise OutputError(
+                needed="a folder outside the collection, which balance never writes to",
+                found=f"{folder}, inside {root}",
+                next_step=next_step,
             )
 
 

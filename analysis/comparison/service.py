@@ -1,0 +1,127 @@
+"""Did it help? The whole comparison as one function."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from analysis.comparison.cost import Cost, cost_in_words, seconds_of, training_cost
+from analysis.comparison.execution import judge, train_arms
+from analysis.comparison.inference.result import Comparison, as_json
+from analysis.comparison.inference.selection import Choice
+from analysis.comparison.preparation import cross_fitted, redrawn
+from analysis.comparison.request import Request, request_of, require_arms
+from analysis.comparison.training.worker_pool import WorkerPool
+from analysis.power import text
+from analysis.power.detectable_effect import Power, measure_power
+from balancer.progress import SILENT, Progress
+from balancer.text import printable
+from balancer.workspace.fill_origin import not_repeated
+from balancer.workspace.fold_runs import Refit, fold_refits, redraw_refits
+from balancer.workspace.judging_settings import CompareSettings
+from balancer.workspace.reports import METRICS, keep_report
+from balancer.workspace.workspace import Session, Workspace
+
+
+@dataclass(frozen=True, slots=True)
+class CompareResult:
+    """What a comparison came to, and where its figures are kept; without either where the test split stayed closed.
+
+    `choice` has the arms of the verdict, and of every arm the `primary` endpoint on the validation split.
+    """
+
+    choice: Choice
+    primary: str
+    comparison: Comparison | None = None
+    place: Path | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The content of `metrics.json`; of a comparison that left the test split closed, validation figures alone."""
+        if self.comparison is not None:
+            return as_json(self.comparison)
+        return {"endpoint": {"primary": self.primary}, "validation": dict(self.choice.validation)}
+
+
+@dataclass(frozen=True, slots=True)
+class ComparePreview:
+    """What a comparison can show and costs: what the test split detects, what is refitted, and what is trained."""
+
+    power: Power
+    refits: Sequence[Refit]
+    training: Cost
+
+    def to_json(self) -> dict[str, Any]:
+        """The same, for programs; times in seconds."""
+        return {
+            "power": text.as_json(self.power),
+            "refits": [each.name for each in self.refits],
+            "trainings": self.training.trainings,
+            "seconds": seconds_of(self.refits, self.training),
+        }
+
+
+def compare(
+    workspace: Workspace, settings: CompareSettings = CompareSettings(), *, progress: Progress = SILENT
+) -> CompareResult:
+    """Train a classifier with and without the synthetic images, and judge both on unseen patients.
+
+    Every arm is trained with each seed for as many steps. The test split is opened once for the same images, seeds and
+    arms, and each look at it is counted. Stopped, the comparison goes on where it was. With `validation_only` the test
+    split stays closed, and the result has no verdict.
+
+    Raises:
+        ComparisonError: too little is there to conclude from, or what is tested has seen the test split.
+        PlanError: there is no such class.
+        SplitError: the stored split has not so many folds, or nothing to test on.
+        ModelError: there is no such backbone or device.
+        OutputError: the folder is not a balanced folder, or its tables were changed.
+
+    >>> _ = make_balanced(folder)
+    >>> compare(Workspace.open(folder), CompareSettings(quick=True))
+    Traceback (most recent call last):
+    balancer.errors.SplitError: needed: test images of nodule
+    """
+    require_arms(settings)
+    with workspace.session(write=True) as session:
+        request, preview = _previewed(session, settings, progress)
+        prepared = cross_fitted if settings.cross_fit else redrawn
+        inputs = prepared(request, preview.refits, progress)
+        with WorkerPool(request.workers) as pool:
+            trained = train_arms(request, inputs, pool, progress)
+            choice = trained.on_validation()
+            if settings.validation_only:
+                return CompareResult(choice, trained.primary)
+            power = (text.out_of_fold_json if settings.cross_fit else text.as_json)(preview.power)
+            found = judge(trained, power, pool, progress)
+        place = keep_report(session.state, METRICS, as_json(found), inputs.folder)
+    return CompareResult(choice, trained.primary, found, place)
+
+
+def preview_compare(
+    workspace: Workspace, settings: CompareSettings = CompareSettings(), *, progress: Progress = SILENT
+) -> ComparePreview:
+    """Say what the test split can show, and what a comparison would take; nothing is trained or written.
+
+    Raises:
+        BalanceError: what `compare` would refuse before it gathers images.
+    """
+    require_arms(settings)
+    with workspace.session(write=False) as session:
+        return _previewed(session, settings, progress)[1]
+
+
+def _previewed(session: Session, settings: CompareSettings, progress: Progress) -> tuple[Request, ComparePreview]:
+    """The request, and what it costs, which is said."""
+    power = measure_power(session.collection, session.split, settings.label, command="balance compare")
+    request = request_of(session, settings, power.label)
+    progress.message(printable(text.sentence(power)))
+    folds = settings.cross_fit
+    refits = fold_refits(session, folds) if folds else redraw_refits(session, settings.redraw)
+    for note in not_repeated(session, folds=bool(folds)) if refits else ():
+        progress.message(f"Note: {note}.")
+    made = bool(folds) or (settings.folder or session.balanced_folder()) is not None
+    cost = training_cost(request, made=made)
+    progress.message(cost_in_words(request, refits, cost))
+    return request, ComparePreview(power, refits, cost)
