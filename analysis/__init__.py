@@ -10,7 +10,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 _HOMES = {
-    "analysis.comparison.service": ("ComparePreview", "CompareResult", "compare", "preview_compare"),
+    "analysis.comparison.service": (
+        *("ComparePreview", "CompareResult", "FiguresResult", "compare", "comparison_figures", "preview_compare"),
+    ),
     "analysis.power.service": ("DetectableEffect", "detectable_effect"),
     "analysis.realism.service": ("DetectabilityResult", "FidelityResult", "detectability", "fidelity"),
     "analysis.screening.service": ("ScreenResult", "fit_screen", "screen"),
@@ -25,7 +27,14 @@ _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 __all__ = sorted(_HOME_OF)
 
 if TYPE_CHECKING:
-    from analysis.comparison.service import ComparePreview, CompareResult, compare, preview_compare
+    from analysis.comparison.service import (
+        ComparePreview,
+        CompareResult,
+        FiguresResult,
+        compare,
+        comparison_figures,
+        preview_compare,
+    )
     from analysis.power.service import DetectableEffect, detectable_effect
     from analysis.realism.service import DetectabilityResult, FidelityResult, detectability, fidelity
     from analysis.screening.service import ScreenResult, fit_screen, screen

@@ -13,6 +13,7 @@ from analysis.comparison.inference.result import Comparison, Facts, conclude
 from analysis.comparison.inference.selection import Choice, choose
 from analysis.comparison.inference.text import as_json as exchange_as_json
 from analysis.comparison.inputs.study import Outcomes
+from analysis.comparison.predictions import NAME, write_predictions
 from analysis.comparison.preparation import ComparisonInputs
 from analysis.comparison.request import Request
 from analysis.comparison.training.arm_selection import choose_arms
@@ -113,6 +114,7 @@ def judge(trained: TrainedArms, power: Mapping[str, Any], pool: WorkerPool, prog
     request, session = trained.request, trained.request.session
     session.ledger.add_opening(session.collection, session.split.sha256, _name_of(trained))
     validation, test = trained.outcomes("validation"), trained.outcomes("test")
+    _keep_predictions(trained, [test] if isinstance(test, Outcomes) else test)
     exchange = None if isinstance(test, list) else _exchange(trained, test, pool, progress)
     courses: dict[str, list[Course]] = {}
     for each in trained.trainings():
@@ -125,6 +127,16 @@ def judge(trained: TrainedArms, power: Mapping[str, Any], pool: WorkerPool, prog
         replace(request.judged(trained.arms), courses=courses),
         progress=Phases(progress),
     )
+
+
+def _keep_predictions(trained: TrainedArms, tested: Sequence[Outcomes]) -> None:
+    """Keep what every arm said of every test image in the comparison's folder."""
+    inputs, session = trained.inputs, trained.request.session
+    legs = inputs.legs[:1] if inputs.folds else inputs.legs  # all folds have the same seeds, redraws share them
+    seeds = [seed for leg in legs for seed in leg.seeds]
+    patients = {str(path): str(name) for path, name in session.collection.images["patient"].dropna().items()}
+    place = trained.request.home / _name_of(trained) / NAME
+    write_predictions(place, tested, seeds, patients, session.pseudonym_key())
 
 
 def _facts(trained: TrainedArms, power: Mapping[str, Any], exchange: Mapping[str, Any] | None) -> Facts:
@@ -176,7 +188,8 @@ def _origin(trained: TrainedArms) -> dict[str, Any]:
     made: dict[str, Any] = {"folds": count} if inputs.folds else {"redraws": count}
     if count > 1:
         made |= {"refitted": list(inputs.refitted), "repeats": refit_key(session, folds=inputs.folds)}
-    return {**made, "command": trained.request.again, "split_sha256": session.split.sha256}
+    known = {"comparison": _name_of(trained), "split_sha256": session.split.sha256}
+    return {**made, "command": trained.request.again, **known}
 
 
 def _chosen_on(trained: TrainedArms) -> dict[str, str]:

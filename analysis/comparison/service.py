@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from analysis.comparison.cost import Cost, cost_in_words, seconds_of, training_cost
 from analysis.comparison.execution import judge, train_arms
-from analysis.comparison.inference.result import Comparison, as_json
+from analysis.comparison.inference.bootstrap import Estimates, class_patients, estimate, measure_arms
+from analysis.comparison.inference.result import Comparison, as_json, plain, without_nan
 from analysis.comparison.inference.selection import Choice
+from analysis.comparison.predictions import NAME, read_predictions
 from analysis.comparison.preparation import cross_fitted, redrawn
 from analysis.comparison.request import Request, request_of, require_arms
 from analysis.comparison.training.worker_pool import WorkerPool
 from analysis.power import text
 from analysis.power.detectable_effect import Power, measure_power
-from balancer.progress import SILENT, Progress
+from balancer.errors import ComparisonError
+from balancer.progress import SILENT, Phases, Progress
 from balancer.text import printable
 from balancer.workspace.fill_origin import not_repeated
 from balancer.workspace.fold_runs import Refit, fold_refits, redraw_refits
@@ -110,6 +114,59 @@ def preview_compare(
     require_arms(settings)
     with workspace.session(write=False) as session:
         return _previewed(session, settings, progress)[1]
+
+
+@dataclass(frozen=True, slots=True)
+class FiguresResult:
+    """The figures of every arm of the last comparison, and how often the test split was looked at by now."""
+
+    name: str
+    arms: Mapping[str, Estimates]
+    rare: str
+    openings: int
+
+    def to_json(self) -> dict[str, Any]:
+        """The same, for programs."""
+        arms = {arm: plain(figures) for arm, figures in self.arms.items()}
+        found: dict[str, Any] = without_nan({"comparison": self.name, "arms": arms, "openings": self.openings})
+        return found
+
+
+def comparison_figures(workspace: Workspace, *, progress: Progress = SILENT) -> FiguresResult:
+    """Compute the figures of the last comparison from its kept predictions; nothing is trained, no verdict changes.
+
+    Figures are means over seeds with 95% intervals over patients and seeds. This counts as a look at the test split.
+
+    Raises:
+        ComparisonError: nothing was compared yet, or its predictions are not there.
+    """
+    with workspace.session(write=True) as session:
+        name = _last_comparison(session)
+        outcomes = read_predictions(session.state.folder / "comparisons" / name / NAME)
+        before = session.ledger.openings(session.collection, session.split.sha256)
+        session.ledger.add_opening(session.collection, session.split.sha256, f"{name} figures {before + 1}")
+        phases = Phases(progress)
+        measured = measure_arms(outcomes, progress=lambda done, total: phases("Measuring", done, total))
+        patients, folds = class_patients(outcomes), outcomes.fold_count
+        arms = {arm: estimate(each, patients, folds=folds) for arm, each in measured.items()}
+        return FiguresResult(name, arms, outcomes.rare, before + 1)
+
+
+def _last_comparison(session: Session) -> str:
+    """The name of the comparison whose result is kept.
+
+    Raises:
+        ComparisonError: there is none, or it is one of an earlier version.
+    """
+    place = session.state.reports / METRICS
+    try:
+        return str(json.loads(place.read_text("utf-8"))["settings"]["comparison"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ComparisonError(
+            needed="a finished comparison by this version, for its predictions",
+            found="a damaged one, or one of an earlier version" if place.exists() else "none",
+            next_step="balance compare; where it was done before, nothing is trained again",
+        ) from error
 
 
 def _previewed(session: Session, settings: CompareSettings, progress: Progress) -> tuple[Request, ComparePreview]:

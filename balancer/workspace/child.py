@@ -84,7 +84,7 @@ def run_in_child(workspace: Workspace, command: str, settings: Settings, progres
         raise GenerationError(
             needed=f"a finished {command} in a process of its own",
             found=f"it ended with exit code {code}; what it said stands above",
-            next_step="close other programs, should memory have run out, and do the same again",
+            next_step="close other programs, should memory have run out; what this machine has: balance doctor",
         )
     return found
 

@@ -6,7 +6,7 @@ import typer
 
 from balancer.cli.console import ConsoleProgress, here, result_json
 from balancer.cli.options import JSON, command
-from balancer.cli.views.compare import show_comparison, show_validation
+from balancer.cli.views.compare import show_comparison, show_figures, show_validation
 from balancer.errors import ComparisonError
 from balancer.workspace.judging_settings import CompareSettings
 
@@ -17,6 +17,9 @@ def compare(
     *,
     dry_run: bool = typer.Option(
         False, "--dry-run", help="Train nothing; say what the test split can show, and how long it takes."
+    ),
+    metrics_only: bool = typer.Option(
+        False, "--metrics-only", help="Train nothing; compute figures of the last comparison. Counts as a look."
     ),
     as_json: bool = JSON,
 ) -> None:
@@ -29,7 +32,7 @@ def compare(
     Example: balance compare --quick
     """
     from analysis.comparison.service import compare as run
-    from analysis.comparison.service import preview_compare
+    from analysis.comparison.service import comparison_figures, preview_compare
 
     if as_json and (dry_run or settings.validation_only):
         raise ComparisonError(
@@ -37,9 +40,19 @@ def compare(
             found="--dry-run" if dry_run else "--validation-only, which has none",
             next_step="leave --json out: balance compare " + ("--dry-run" if dry_run else "--validation-only"),
         )
+    if metrics_only and (dry_run or settings.changed()):
+        raise ComparisonError(
+            needed="--metrics-only alone: it is about the last comparison, as it was made",
+            found="other options beside it",
+            next_step="balance compare --metrics-only",
+        )
     with ConsoleProgress() as progress:
         if dry_run:
             preview_compare(here(), settings, progress=progress)
+            return
+        if metrics_only:
+            figures = comparison_figures(here(), progress=progress)
+            result_json(figures.to_json()) if as_json else show_figures(figures)
             return
         found = run(here(), settings, progress=progress)
     if as_json:

@@ -11,6 +11,7 @@ from balancer.text import printable
 if TYPE_CHECKING:
     from analysis.comparison.inference.result import Comparison
     from analysis.comparison.inference.selection import Choice
+    from analysis.comparison.service import FiguresResult
 
 
 def show_validation(choice: Choice, primary: str) -> None:
@@ -50,3 +51,14 @@ def show_comparison(found: Comparison, place: Path | None) -> None:
         result("+ still improving when its training ended.")
     if place is not None:
         message(f"All figures: {shown(place)}. Look at them: balance report")
+
+
+def show_figures(found: FiguresResult) -> None:
+    """Every arm with its figures, and that this was a look at the test split."""
+    from analysis.statistics.metric_labels import metric_in_words
+
+    names = (f"auprc:{found.rare}", f"auroc:{found.rare}", "macro_f1", f"recall:{found.rare}")
+    rows = [[arm, *(str(figures[name]) for name in names)] for arm, figures in found.arms.items()]
+    result(table(["arm", *map(metric_in_words, names)], rows))
+    result("95% intervals over patients and seeds. The verdict is that of balance compare; all figures: --json.")
+    result(f"The test split was opened {found.openings} times: this is one of them.")

@@ -6,7 +6,7 @@ import signal
 import psutil
 import pytest
 
-from analysis import CompareSettings, compare, preview_compare
+from analysis import CompareSettings, compare, comparison_figures, preview_compare
 from analysis.data.minimums import ADVISED_SEEDS
 from balancer import (
     FillSettings,
@@ -103,6 +103,12 @@ def test_validation_first_then_the_test_split_is_opened_once_and_nothing_is_trai
     assert len(found["sentence"].split()) <= 30
     assert {each["arm"] for each in found["trainings"]} == set(found["arms"])
     assert all(each["steps"] == 2 for each in found["trainings"])
+
+    figures = comparison_figures(work).to_json()
+    assert figures["openings"] == 2  # it counts as a look, and trains nothing
+    assert {arm: {name: each["mean"] for name, each in some.items()} for arm, some in figures["arms"].items()} == {
+        arm: {name: each["mean"] for name, each in some.items()} for arm, some in found["arms"].items()
+    }
 
 
 def test_each_fold_is_filled_in_a_child_process_and_one_that_is_killed_goes_on(work, capfd):
