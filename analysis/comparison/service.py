@@ -83,9 +83,9 @@ def compare(
         OutputError: the folder is not a balanced folder, or its tables were changed.
 
     >>> _ = make_balanced(folder)
-    >>> compare(Workspace.open(folder), CompareSettings(quick=True))
-    Traceback (most recent call last):
-    balancer.errors.SplitError: needed: test images of nodule
+    >>> settings = CompareSettings(quick=True, seeds=2, steps="1", size=16, force=True, workers=1)
+    >>> compare(Workspace.open(folder), settings).comparison.judgement
+    'cannot tell'
     """
     require_arms(settings)
     with workspace.session(write=True) as session:
@@ -110,6 +110,11 @@ def preview_compare(
 
     Raises:
         BalanceError: what `compare` would refuse before it gathers images.
+
+    >>> _ = make_balanced(folder)
+    >>> settings = CompareSettings(quick=True, steps="1", size=16, workers=1)
+    >>> preview_compare(Workspace.open(folder), settings).training.trainings
+    12
     """
     require_arms(settings)
     with workspace.session(write=False) as session:
@@ -139,6 +144,13 @@ def comparison_figures(workspace: Workspace, *, progress: Progress = SILENT) -> 
 
     Raises:
         ComparisonError: nothing was compared yet, or its predictions are not there.
+
+    >>> _ = make_balanced(folder)
+    >>> comparison_figures(Workspace.open(folder))
+    Traceback (most recent call last):
+    balancer.errors.ComparisonError: needed: a finished comparison by this version, for its predictions
+    found:  none
+    next:   balance compare; where it was done before, nothing is trained again
     """
     with workspace.session(write=True) as session:
         name = _last_comparison(session)

@@ -55,16 +55,19 @@ class Killer(Listener):
             os.kill(child.pid, signal.SIGKILL)
 
 
-@pytest.fixture(scope="module")
-def work(tmp_path_factory, checkpoint):
-    folder = tmp_path_factory.mktemp("service")
+def filled(folder, **changes):
+    """A scanned collection of two folds, filled up to 60 images of the rare class."""
     write_xrays(folder / "xrays", {"NORMAL": 110, "NODULE": 60}, (24, 24))
     workspace = Workspace.open(folder)
     scan(workspace, ScanSettings(folder / "xrays", patient=PATIENT))
     split(workspace, SplitSettings(folds=2))
-    settings = FillSettings(target="60", no_screen=True, steps=2, batch_size="2", model=str(checkpoint))
-    fill(workspace, settings, screen=NoScreen())
+    fill(workspace, FillSettings(target="60", no_screen=True, **changes), screen=NoScreen())
     return workspace
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory, checkpoint):
+    return filled(tmp_path_factory.mktemp("service"), steps=2, model=str(checkpoint))
 
 
 def openings(workspace):
@@ -111,8 +114,9 @@ def test_validation_first_then_the_test_split_is_opened_once_and_nothing_is_trai
     }
 
 
-def test_each_fold_is_filled_in_a_child_process_and_one_that_is_killed_goes_on(work, capfd):
+def test_each_fold_is_filled_in_a_child_process_and_one_that_is_killed_goes_on(tmp_path, capfd):
     """Every patient is tested once; stdout is left to the caller, and the balanced folder as it is."""
+    work = filled(tmp_path, model="noise:2", batch_size="2")
     before, asked = tree_hash(work.home / "xrays-balanced"), CompareSettings(**FEW, cross_fit=2)
     with pytest.raises(ComparisonError, match="a finished balance fill in fold 1 of 2") as caught:
         compare(work, asked, progress=Killer())
@@ -134,6 +138,7 @@ def test_each_fold_is_filled_in_a_child_process_and_one_that_is_killed_goes_on(w
     assert "Cost: 2 times fill" in said
     assert "and 28 trainings of about" in said  # 4 arms, 2 seeds, 2 folds, and rates that are tried
     assert "Fold 2 of 2: balance fill" in said
+    assert said.count("Model: noise:noise, 32 x 32 px") == 2  # as the children said
     assert capfd.readouterr().out == ""
     assert tree_hash(work.home / "xrays-balanced") == before
     with work.session(write=False) as session:

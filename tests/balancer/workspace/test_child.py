@@ -1,10 +1,8 @@
-"""A run in a process of its own: its messages, progress, result and errors are those of the function."""
+"""A run in a process of its own: its errors are those of the function.
 
-import os
-import signal
-from pathlib import Path
+What it makes, and that it goes on after it was killed, is tested in tests/analysis/comparison/test_service.py.
+"""
 
-import psutil
 import pytest
 
 from balancer.errors import GenerationError, PlanError
@@ -15,30 +13,7 @@ from balancer.workspace.settings import FillSettings, ScanSettings
 from balancer.workspace.workspace import Workspace
 from tests.support.tiny_models import write_xrays
 
-
-class Listener:
-    """Hears everything."""
-
-    def __init__(self):
-        self.messages, self.tasks = [], {}
-
-    def message(self, text):
-        self.messages.append(text)
-
-    def start(self, what, done=0):
-        return lambda done, total, made=None, note="": self.tasks.update({what: (done, total)})
-
-
-class Killer(Listener):
-    """Kills the child process as it has kept its first images."""
-
-    def start(self, what, done=0):
-        return lambda done, total, made=None, note="": kill_child() if what == "Generating" and done else None
-
-
-def kill_child():
-    (child,) = [each for each in psutil.Process().children() if "balancer.workspace.child" in str(each.cmdline())]
-    os.kill(child.pid, signal.SIGKILL)
+SETTINGS = FillSettings(target="OTHER=4", model="noise:4", no_screen=True)
 
 
 @pytest.fixture
@@ -49,27 +24,14 @@ def workspace(tmp_path):
     return found
 
 
-def settings(**changes):
-    return FillSettings(**{"target": "max", "model": "noise:4", "batch_size": "2", "no_screen": True, **changes})
-
-
 def test_its_errors_are_raised_here(workspace):
     with pytest.raises(PlanError, match="a class of the collection") as caught:
-        run_in_child(workspace, "fill", settings(target="OTHER=4"), SILENT)
-    assert caught.value.next_step
+        run_in_child(workspace, "fill", SETTINGS, SILENT)
+    assert "--target" in caught.value.next_step
 
 
-def test_one_that_is_killed_is_told_and_goes_on_where_it_was(workspace):
-    """It is killed as soon as an image is kept; what it makes and says is then that of the function."""
-    kept = workspace.state.candidates
-    with pytest.raises(GenerationError, match=f"exit code -{signal.SIGKILL.value}"):
-        run_in_child(workspace, "fill", settings(target="NODULE=1000"), Killer())
-    before = {path: path.stat().st_mtime_ns for path in kept.rglob("*.png")}
-    assert before
-    heard = Listener()
-    found = run_in_child(workspace, "fill", settings(), heard)
-    assert (found["accepted"], Path(found["folder"]).is_dir()) == ({"NODULE": 6}, True)
-    assert {path: path.stat().st_mtime_ns for path in before if path.exists()} == before
-    assert any("32 x 32 px" in text for text in heard.messages), heard.messages
-    with workspace.session(write=False) as session:
-        assert session.balanced_folder() == Path(found["folder"])
+def test_one_that_ends_without_a_result_is_told(workspace, capfd):
+    with pytest.raises(GenerationError, match="it ended with exit code 1"):
+        run_in_child(workspace, "unknown", SETTINGS, SILENT)
+    said = capfd.readouterr()
+    assert (said.out, "KeyError: 'unknown'" in said.err) == ("", True)  # what went wrong there stands above

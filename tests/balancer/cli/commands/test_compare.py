@@ -39,6 +39,9 @@ def test_the_test_split_stays_closed_and_is_then_opened(work):
     assert "The test split was opened once." in said
     assert "All figures: .balance/reports/metrics.json." in said
     assert "stale" not in finished(balance(work, "report"))
+    said = finished(balance(work, "compare", "--metrics-only"))
+    assert "AUPRC of NODULE" in said
+    assert "The test split was opened 2 times: this is one of them." in said
 
 
 @pytest.mark.parametrize(
