@@ -3,10 +3,13 @@
 What it makes, and that it goes on after it was killed, is tested in tests/analysis/comparison/test_service.py.
 """
 
+from dataclasses import replace
+
+import psutil
 import pytest
 
 from balancer.errors import GenerationError, PlanError
-from balancer.progress import SILENT
+from balancer.progress import SILENT, Silent
 from balancer.workspace.child import run_in_child
 from balancer.workspace.scan_run import scan
 from balancer.workspace.settings import FillSettings, ScanSettings
@@ -35,3 +38,15 @@ def test_one_that_ends_without_a_result_is_told(workspace, capfd):
         run_in_child(workspace, "unknown", SETTINGS, SILENT)
     said = capfd.readouterr()
     assert (said.out, "KeyError: 'unknown'" in said.err) == ("", True)  # what went wrong there stands above
+
+
+def test_whoever_stops_this_process_stops_that_one_too(workspace):
+    class Impatient(Silent):
+        def message(self, text):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_in_child(workspace, "fill", replace(SETTINGS, target=("max",)), Impatient())
+    assert [each for each in psutil.Process().children() if "balancer.workspace.child" in str(each.cmdline())] == []
+    with workspace.session(write=True):  # which it has let go
+        pass
