@@ -73,7 +73,7 @@ def test_five_patients_show_nothing_and_the_words_say_so():
     way = power(Sample((4,) * 5, (1,) * 50))
     assert (way.images, way.auprc, way.recall, way.needed) == (20, None, None, None)
     found = Power("C", 0.05, way, None, 0)
-    assert found.sentence == "Smallest detectable AUPRC difference for C: none (20 images of 5 test patients)."
+    assert sentence(found) == "Smallest detectable AUPRC difference for C: none (20 images of 5 test patients)."
     assert "it cannot tell" in notes(found)[0]
 
 
