@@ -49,8 +49,8 @@ def doctor(
     What cannot be used is a failed check and no error.
 
     >>> found = doctor(Workspace.open(folder), DoctorSettings(model="noise:8", no_draw=True))
-    >>> found.ready, found.checks[0].name
-    (True, 'collection')
+    >>> found.checks[0].name, found.checks[-1].name, found.checks[-1].state
+    ('collection', 'model', 'ok')
     """
     with ExitStack() as stack:
         session, checks = _opened(workspace, stack)

@@ -1,5 +1,7 @@
 """Folds and redraws repeat the last fill with its settings, each in a workspace of its own."""
 
+from dataclasses import replace
+
 import pytest
 
 from balancer.errors import ComparisonError, PlanError, SplitError
@@ -7,11 +9,13 @@ from balancer.filling.screening import NoScreen
 from balancer.progress import SILENT
 from balancer.workspace.fill_run import fill
 from balancer.workspace.fold_runs import fold_refits, forget_balanced, redraw_refits, refitted
+from balancer.workspace.run_record import remember_run
 from balancer.workspace.scan_run import scan
-from balancer.workspace.settings import FillSettings, ScanSettings, SplitSettings
+from balancer.workspace.settings import AdaptSettings, FillSettings, ScanSettings, SplitSettings
 from balancer.workspace.split_run import split
-from balancer.workspace.workspace import Workspace
+from balancer.workspace.workspace import Session, Workspace
 from tests.support.cli_process import tree_hash
+from tests.support.study_fixtures import drawn_by, filled, place_of, write_adapter, write_flat
 from tests.support.tiny_models import write_xrays
 
 AGAIN = "balance compare --cross-fit 2"
@@ -43,6 +47,21 @@ def test_each_fold_fills_as_the_last_fill_did_and_holds_its_test_patients_back(w
     assert first.seconds > 0
     with work.session(write=False) as session, pytest.raises(SplitError, match="a stored split of 3 folds"):
         fold_refits(session, 3)
+
+
+def test_a_fold_adapts_again_and_fills_with_what_that_makes(tmp_path):
+    place = place_of(tmp_path, write_flat)
+    session = Session(place.state, place.ledger, place.collection, place.split)
+    filled(place, change=drawn_by(None, write_adapter(place, [], "mine")))
+    asked = AdaptSettings(base="sd", steps=5, name="mine")
+    remember_run(session, "adapt", asked, 7.0, made="mine")
+    place.asked(FillSettings(target="60", adapter="mine", no_holdout=True))
+    found = fold_refits(session, place.split.fold_count)[0]
+    place.ledger.__exit__(None, None, None)
+    assert list(found.runs) == ["adapt", "fill"]
+    assert found.runs["adapt"] == replace(asked, accept_licence=True)  # as it was when the whole was adapted
+    assert found.runs["fill"] == FillSettings(target="60", out=found.balanced)
+    assert found.seconds == 9.0
 
 
 def test_redraws_differ_in_the_seed_alone(work):
