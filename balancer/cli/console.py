@@ -14,14 +14,13 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn, Self
 
-from balancer.errors import BalanceError
+from balancer.errors import BalanceError, lacks_memory
 from balancer.files import private_umask
 from balancer.interrupt import INTERRUPTED, Stopped, listen, was_stopped
 from balancer.offline import quieten_libraries, stay_offline
 from balancer.text import duration, printable
 from balancer.workspace.workspace import Workspace
 
-_NO_ROOM = ("failed to map segment", "annot allocate memory", "can't allocate memory")
 _USUAL_ADVICE = ("a disk and a folder that work", "see whether they are there")
 _ADVICE = {
     errno.ENOSPC: ("free space on the disk", "free some space"),
@@ -62,7 +61,7 @@ def _explain(error: BaseException) -> None:
     if isinstance(error, BrokenPipeError):  # the reader of our output, `head` for one, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return
-    if _lacks_memory(error):
+    if lacks_memory(error):
         found = f"needed: more memory\nfound:  {str(error).splitlines()[0] if str(error) else 'no more of it'}"
         advice = "close other programs, or lift the limit (ulimit -v, the job's memory)"
         _fail(f"balance: this cannot go on\n{found}\nnext:   {advice}, then {_again()}")
@@ -72,13 +71,6 @@ def _explain(error: BaseException) -> None:
     place = Path(str(error.filename or "")).name or "the output"
     found = f"needed: {needed} for {place}\nfound:  {error.strerror or error}\nnext:   {advice}, then {_again()}"
     _fail(f"balance: this cannot go on\n{found}")
-
-
-def _lacks_memory(error: BaseException) -> bool:
-    """Whether Python, torch or the loader of libraries found no room; each says so in its own way."""
-    return isinstance(error, MemoryError) or (
-        isinstance(error, (ImportError, RuntimeError, OSError)) and any(word in str(error) for word in _NO_ROOM)
-    )
 
 
 def message(text: str = "") -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from balancer import errors
-from balancer.errors import BalanceError, GenerationError
+from balancer.errors import BalanceError, GenerationError, lacks_memory
 from balancer.files import private_umask
 from balancer.interrupt import INTERRUPTED, Stopped, listen, was_stopped
 from balancer.offline import quieten_libraries, stay_offline
@@ -59,11 +59,11 @@ def run_in_child(workspace: Workspace, command: str, settings: Settings, progres
     Whoever stops this process stops that one too; what it was doing goes on where it was when it is asked again.
 
     Raises:
-        BalanceError: as the function raised it there.
+        BalanceError: as the function raised it there; so are an OSError, as of a full disk, and a MemoryError.
         GenerationError: the process ended without a result.
     """
     process = subprocess.Popen(
-        [sys.executable, "-c", _PROGRAM, json.dumps(sys.path)],
+        [sys.executable, "-c", _PROGRAM, json.dumps([*map(str, sys.path)])],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         encoding="utf-8",
@@ -108,9 +108,27 @@ def _heard(reports: IO[str], progress: Progress) -> dict[str, Any] | None:
     return result
 
 
-def _error_of(told: Mapping[str, str]) -> BalanceError:
+def _error_of(told: Mapping[str, Any]) -> Exception:
+    """The error that the process reports, as `_report_of` made it."""
+    if told["kind"] == "OSError":
+        return OSError(told["errno"], told["strerror"], told["filename"])
+    if told["kind"] == "MemoryError":
+        return MemoryError(told["text"])
     kind: type[BalanceError] = getattr(errors, told["kind"], BalanceError)
     return kind(needed=told["needed"], found=told["found"], next_step=told["next_step"])
+
+
+def _report_of(error: BaseException) -> dict[str, Any] | None:
+    """An error that a person can mend, as JSON; None for what is a fault of ours."""
+    if isinstance(error, BalanceError):
+        parts = {"needed": error.needed, "found": error.found, "next_step": error.next_step}
+        return {"kind": type(error).__name__, **parts}
+    if lacks_memory(error):
+        return {"kind": "MemoryError", "text": str(error)}
+    if isinstance(error, OSError):
+        place = None if error.filename is None else str(error.filename)
+        return {"kind": "OSError", "errno": error.errno, "strerror": error.strerror or str(error), "filename": place}
+    return None
 
 
 def _end(process: subprocess.Popen[str]) -> None:
@@ -160,20 +178,20 @@ class _Reports:
 def main() -> None:
     """Run what standard input asks for, and report on what was standard output; what libraries print is for people."""
     listen()
+    reports = _Reports(os.fdopen(os.dup(1), "w", encoding="utf-8"))
+    os.dup2(2, 1)
     try:
-        reports = _Reports(os.fdopen(os.dup(1), "w", encoding="utf-8"))
-        os.dup2(2, 1)
         os.umask(private_umask())
         quieten_libraries()
         stay_offline()
         asked = json.load(sys.stdin)
         run, workspace = RUNS[asked["command"]], Workspace(Path(asked["home"]))
         reports.send("result", run(workspace, asked["settings"], reports))
-    except BalanceError as error:
-        told = {"needed": error.needed, "found": error.found, "next_step": error.next_step}
-        reports.send("error", {"kind": type(error).__name__, **told})
-        sys.exit(2)
-    except (Stopped, Exception):
+    except (Stopped, Exception) as error:
         if was_stopped():
             sys.exit(INTERRUPTED)
-        raise
+        told = _report_of(error)
+        if told is None:
+            raise
+        reports.send("error", told)
+        sys.exit(2)

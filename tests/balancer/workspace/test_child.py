@@ -3,14 +3,15 @@
 What it makes, and that it goes on after it was killed, is tested in tests/analysis/comparison/test_service.py.
 """
 
+import json
 from dataclasses import replace
 
 import psutil
 import pytest
 
-from balancer.errors import GenerationError, PlanError
+from balancer.errors import GenerationError, OutOfMemory, PlanError
 from balancer.progress import SILENT, Silent
-from balancer.workspace.child import run_in_child
+from balancer.workspace.child import _error_of, _report_of, run_in_child
 from balancer.workspace.scan_run import scan
 from balancer.workspace.settings import FillSettings, ScanSettings
 from balancer.workspace.workspace import Workspace
@@ -31,6 +32,19 @@ def test_its_errors_are_raised_here(workspace):
     with pytest.raises(PlanError, match="a class of the collection") as caught:
         run_in_child(workspace, "fill", SETTINGS, SILENT)
     assert "--target" in caught.value.next_step
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (OSError(28, "No space left on device", "x.png"), OSError),
+        (RuntimeError("can't allocate memory: you tried to allocate 9 bytes"), MemoryError),
+        (OutOfMemory(needed="room", found="none", next_step="--batch-size 1"), OutOfMemory),
+    ],
+)
+def test_what_a_person_can_mend_goes_through_json(error, kind):
+    found = _error_of(json.loads(json.dumps(_report_of(error))))
+    assert (type(found), str(found)) == (kind, str(error))
 
 
 def test_one_that_ends_without_a_result_is_told(workspace, capfd):
