@@ -10,7 +10,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 _HOMES = {
+    "analysis.comparison.service": (
+        *("ComparePreview", "CompareResult", "FiguresResult", "compare", "comparison_figures", "preview_compare"),
+    ),
+    "analysis.power.service": ("DetectableEffect", "detectable_effect"),
+    "analysis.realism.service": ("DetectabilityResult", "FidelityResult", "detectability", "fidelity"),
     "analysis.screening.service": ("ScreenResult", "fit_screen", "screen"),
+    "balancer.workspace.judging_settings": (
+        *("CompareSettings", "DetectabilitySettings", "FidelitySettings", "PowerSettings"),
+    ),
     "balancer.workspace.settings": ("ScreenSettings",),
 }
 """Where each public name is made; it is imported when it is asked for."""
@@ -19,7 +27,23 @@ _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 __all__ = sorted(_HOME_OF)
 
 if TYPE_CHECKING:
+    from analysis.comparison.service import (
+        ComparePreview,
+        CompareResult,
+        FiguresResult,
+        compare,
+        comparison_figures,
+        preview_compare,
+    )
+    from analysis.power.service import DetectableEffect, detectable_effect
+    from analysis.realism.service import DetectabilityResult, FidelityResult, detectability, fidelity
     from analysis.screening.service import ScreenResult, fit_screen, screen
+    from balancer.workspace.judging_settings import (
+        CompareSettings,
+        DetectabilitySettings,
+        FidelitySettings,
+        PowerSettings,
+    )
     from balancer.workspace.settings import ScreenSettings
 
 

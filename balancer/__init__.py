@@ -22,6 +22,7 @@ _HOMES = {
     "balancer.progress": ("Progress",),
     "balancer.splits.split": ("Split",),
     "balancer.workspace.adapt_run": ("AdaptResult", "adapt"),
+    "balancer.workspace.doctor_run": ("DoctorResult", "doctor"),
     "balancer.workspace.fill_run": ("FillPreview", "FillResult", "fill", "preview_fill"),
     "balancer.workspace.merge_run": ("MergeResult", "UnmergeResult", "merge", "unmerge"),
     "balancer.workspace.plan_run": ("PlanResult", "plan"),
@@ -29,7 +30,15 @@ _HOMES = {
     "balancer.workspace.scan_run": ("ScanResult", "scan"),
     "balancer.workspace.screens": ("screen_for",),
     "balancer.workspace.settings": (
-        *("AdaptSettings", "ExplainSettings", "FillSettings", "MergeSettings", "PlanSettings", "PromptsSettings"),
+        *(
+            "AdaptSettings",
+            "DoctorSettings",
+            "ExplainSettings",
+            "FillSettings",
+            "MergeSettings",
+            "PlanSettings",
+            "PromptsSettings",
+        ),
         *("ScanSettings", "SplitSettings", "UnmergeSettings", "VerifySettings"),
     ),
     "balancer.workspace.split_run": ("SplitResult", "split"),
@@ -51,6 +60,7 @@ if TYPE_CHECKING:
     from balancer.progress import Progress
     from balancer.splits.split import Split
     from balancer.workspace.adapt_run import AdaptResult, adapt
+    from balancer.workspace.doctor_run import DoctorResult, doctor
     from balancer.workspace.fill_run import FillPreview, FillResult, fill, preview_fill
     from balancer.workspace.merge_run import MergeResult, UnmergeResult, merge, unmerge
     from balancer.workspace.plan_run import PlanResult, plan
@@ -59,6 +69,7 @@ if TYPE_CHECKING:
     from balancer.workspace.screens import screen_for
     from balancer.workspace.settings import (
         AdaptSettings,
+        DoctorSettings,
         ExplainSettings,
         FillSettings,
         MergeSettings,

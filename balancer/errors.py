@@ -104,4 +104,18 @@ class StateInUse(StateError):
 
 
 class DamagedLedger(StateError):
-    """The ledger is damaged; `balance scan` renames it and creates a new one."""
+    """The ledger is not as it was written; `balance scan` sets it aside and makes a new one."""
+
+
+_NO_ROOM = ("failed to map segment", "annot allocate memory", "can't allocate memory")
+
+
+def lacks_memory(error: BaseException) -> bool:
+    """Whether Python, torch or the loader of libraries found no room; each says so in its own way.
+
+    >>> lacks_memory(RuntimeError("DefaultCPUAllocator: can't allocate memory")), lacks_memory(RuntimeError("shape"))
+    (True, False)
+    """
+    return isinstance(error, MemoryError) or (
+        isinstance(error, (ImportError, RuntimeError, OSError)) and any(word in str(error) for word in _NO_ROOM)
+    )

@@ -1,8 +1,10 @@
-"""Nothing is fetched and nothing is told: what the hub's libraries read from the environment when they are imported."""
+"""Nothing is fetched, nothing is told, and libraries keep quiet: set before any of them is imported."""
 
 from __future__ import annotations
 
+import logging
 import os
+import warnings
 from collections.abc import MutableMapping
 
 OFFLINE = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_DATASETS_OFFLINE")
@@ -35,3 +37,11 @@ def go_online(environment: MutableMapping[str, str] = os.environ, *, bars: bool 
     """
     stay_offline(environment)
     environment.update(dict.fromkeys(OFFLINE, "0") | {"HF_HUB_DISABLE_PROGRESS_BARS": "0" if bars else "1"})
+
+
+def quieten_libraries() -> None:
+    """Keep back what libraries say to programmers."""
+    warnings.filterwarnings("ignore", module=r"PIL\.")  # of damaged files: findings tell of them
+    warnings.filterwarnings("ignore", message=".*joblib will operate in serial mode")  # without /dev/shm; we need none
+    warnings.filterwarnings("ignore", message="Dynamo detected a call")
+    logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)  # it looks for CUDA where there is none

@@ -40,3 +40,21 @@ class Silent:
 
 
 SILENT: Progress = Silent()
+
+
+class Phases:
+    """Reports what has several phases, each told by its name, as one task after the other.
+
+    >>> Phases(Silent())("Reading", 1, 2)
+    """
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._task: Task | None = None
+        self._phase = ""
+
+    def __call__(self, phase: str, done: int, total: int, note: str = "") -> None:
+        """Show where the phase of this name stands; another name begins a new task."""
+        if self._task is None or phase != self._phase:
+            self._task, self._phase = self._progress.start(phase), phase
+        self._task(done, total, note=note)

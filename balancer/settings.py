@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+import shlex
+from collections.abc import Callable, Iterator, Mapping
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
@@ -113,6 +114,35 @@ class Settings:
                     next_step=f"use {near[0]}" if near else f"one of: {', '.join(names)}",
                 )
         return cls(**fields)
+
+
+def as_command(settings: Settings) -> str:
+    """What a person types for the same.
+
+    >>> from dataclasses import dataclass
+    >>> @dataclass(frozen=True)
+    ... class Cut(Settings):
+    ...     data: Path = option(help="Folder.")
+    ...     even: bool = option(True, "All alike.", flags=("--even/--uneven",))
+    ...     keep: tuple[str, ...] = option((), "What stays.")
+    >>> as_command(Cut("my xrays", even=False, keep=("a", "b")))
+    "balance cut 'my xrays' --uneven --keep a --keep b"
+    """
+    fields = dataclasses.fields(settings)  # type: ignore[arg-type]
+    words = (word for each in fields if getattr(settings, each.name) != each.default for word in _typed(settings, each))
+    return shlex.join(["balance", _command(type(settings)), *words])
+
+
+def _typed(settings: Settings, field: dataclasses.Field[Any]) -> Iterator[str]:
+    value = getattr(settings, field.name)
+    on, _, off = (field.metadata["flags"] or (f"--{field.name.replace('_', '-')}",))[0].partition("/")
+    if field.default is dataclasses.MISSING or field.metadata["argument"]:
+        yield str(value)
+    elif isinstance(value, bool):
+        yield on if value else off
+    else:
+        for each in value if isinstance(value, tuple) else (value,):
+            yield from (on, str(each))
 
 
 def hints(cls: type[Settings]) -> dict[str, Any]:

@@ -9,100 +9,20 @@ from __future__ import annotations
 import math
 import shlex
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from analysis.data.minimums import ADVISED_SEEDS, RARE_PATIENTS_A_FOLD, RARE_TEST_PATIENTS
-from analysis.power.text import assumptions_in_words, notes, out_of_fold_sentence, recall_sentence, sentence
+from analysis.data.minimums import RARE_PATIENTS_A_FOLD, RARE_TEST_PATIENTS
+from analysis.power.sample import USUAL, Assumptions, Sample
 from analysis.statistics.paired_proportions import detectable_difference, units_needed
 from balancer.errors import PlanError, SplitError
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from analysis.power.simulation import Simulation
     from balancer.collection.scan import Collection
     from balancer.splits.split import Split
 
 FEWEST = RARE_TEST_PATIENTS
-
-
-@dataclass(frozen=True, slots=True)
-class Assumptions:
-    """What is assumed of the two arms, and asked of the test.
-
-    The reference separates the class from all others with an area under the ROC curve of `auroc`; scores of the two
-    arms for one image correlate by `correlation`, those of one arm for two images of a patient by `resemblance`; the
-    arms disagree on at least the shares `discordant` of the class's images (a range). An arm is trained with `seeds`
-    seeds, between which its area has the standard deviation `seed_auroc`.
-    """
-
-    auroc: float = 0.85
-    correlation: float = 0.7
-    resemblance: float = 0.5
-    discordant: tuple[float, float] = (0.2, 0.3)
-    power: float = 0.8
-    level: float = 0.05
-    seeds: int = ADVISED_SEEDS
-    seed_auroc: float = 0.005
-
-    def errors(self, freedom: float) -> float:
-        """How many standard errors a difference must be, given the degrees of freedom: by the noncentral t.
-
-        >>> [round(Assumptions().errors(freedom), 1) for freedom in (5, 11, 1e6)]
-        [3.5, 3.1, 2.8]
-        """
-        from scipy.optimize import brentq
-        from scipy.stats import nct, t
-
-        critical = t.ppf(1 - self.level / 2, freedom)
-        return float(brentq(lambda errors: nct.sf(critical, freedom, errors) - self.power, 0.1, 50))
-
-
-USUAL = Assumptions()
-
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """What is tested, in images a patient: of those who have the class alone, of those without it, and of both kinds.
-
-    `both` has pairs, images with and without the class: such a patient is one patient, not two.
-    """
-
-    rare: tuple[int, ...]
-    others: tuple[int, ...]
-    both: tuple[tuple[int, int], ...] = ()
-
-    @classmethod
-    def of(cls, labels: pd.Series, patients: pd.Series, label: str) -> Sample:
-        """From the label and the patient of each test image."""
-        mine = labels == label
-        pairs = list(zip(*(part.groupby(patients).sum().tolist() for part in (mine, ~mine)), strict=True))
-        return cls(
-            tuple(rare for rare, others in pairs if not others),
-            tuple(others for rare, others in pairs if not rare),
-            tuple((rare, others) for rare, others in pairs if rare and others),
-        )
-
-    @property
-    def rare_sizes(self) -> tuple[int, ...]:
-        """Images of the class of each patient who has it."""
-        return self.rare + tuple(rare for rare, _ in self.both)
-
-    @property
-    def patients(self) -> int:
-        """Patients who have the class."""
-        return len(self.rare_sizes)
-
-    @property
-    def images(self) -> int:
-        """Test images of the class."""
-        return sum(self.rare_sizes)
-
-    @property
-    def other_images(self) -> int:
-        """Test images of other classes."""
-        return sum(self.others) + sum(others for _, others in self.both)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,25 +55,6 @@ class Power:
     folds: int
     patients_known: bool = True
     assumed: Assumptions = USUAL
-
-    @property
-    def sentence(self) -> str:
-        """All of it in one line."""
-        return sentence(self)
-
-    @property
-    def as_json(self) -> dict[str, Any]:
-        """The result as JSON-compatible fields."""
-        words = {"notes": notes(self), "assumptions": assumptions_in_words(self)}
-        return {"sentence": self.sentence, **asdict(self), **words}
-
-    @property
-    def out_of_fold_json(self) -> dict[str, Any]:
-        """The result for cross-fitting only, as JSON-compatible fields."""
-        if self.cross_fitted is None:
-            return self.as_json
-        told = notes(replace(self, one_split=self.cross_fitted))
-        return {**self.as_json, "sentence": out_of_fold_sentence(self), "notes": told}
 
 
 def power(sample: Sample, difference: float = 0.05, assumed: Assumptions = USUAL, seed: int = 0, folds: int = 1) -> Way:
@@ -259,7 +160,7 @@ def measure_power(
         advice = "use, for example: balance power --difference 0.05"
         raise PlanError(needed="a difference between 0 and 1", found=f"--difference {difference:g}", next_step=advice)
     label = _require_class(collection, split, label, command)
-    one, crossed = _samples(collection, split, label)
+    one, crossed = samples_of(collection, split, label)
     if not one.patients and crossed is None:
         raise _no_test_images(collection, split, label, command)
     ways = _ways(collection, split, label, difference)
@@ -293,20 +194,9 @@ def _figure(way: Way, metric: str) -> dict[str, Any]:
 
 
 def _ways(collection: Collection, split: Split, label: str, difference: float) -> dict[str, Way | None]:
-    one, crossed = _samples(collection, split, label)
+    one, crossed = samples_of(collection, split, label)
     whole = None if crossed is None else power(crossed, difference, folds=split.fold_count)
     return {"one_split": power(one, difference), "cross_fitted": whole}
-
-
-def recall_line(collection: Collection, split: Split) -> str:
-    """One line on the recall of the rarest class, at once; empty where there is no test part."""
-    label = rarest(collection, split)
-    if label is None or not (split.parts == "test").any():
-        return ""
-    one, crossed = _samples(collection, split, label)
-    known = bool(collection.images["patient"].notna().all())
-    ways = [(each.images, each.patients, recall_difference(each)) for each in (one, crossed) if each is not None]
-    return recall_sentence(label, ways, known)
 
 
 def rarest(collection: Collection, split: Split) -> str | None:
@@ -317,8 +207,8 @@ def rarest(collection: Collection, split: Split) -> str | None:
     return min(counts, key=lambda label: counts[label]) if counts else None
 
 
-def _samples(collection: Collection, split: Split, label: str) -> tuple[Sample, Sample | None]:
-    """The stored test part, and all images where there are folds."""
+def samples_of(collection: Collection, split: Split, label: str) -> tuple[Sample, Sample | None]:
+    """The stored test split, and all images where there are folds."""
     from balancer.splits.groups import stay_together
 
     labels, patients = collection.images["label"], stay_together(collection)

@@ -21,7 +21,7 @@ from scipy.stats import t as student
 from analysis.statistics.influence import average_precision_influence, stratified_variance
 
 if TYPE_CHECKING:
-    from analysis.power.detectable_effect import Assumptions, Sample
+    from analysis.power.sample import Assumptions, Sample
 
 Values = npt.NDArray[np.floating]
 Numbers = npt.NDArray[np.int64]
@@ -58,7 +58,7 @@ class Simulation:
     The same random numbers serve every gain, so that what is found grows smoothly with it.
 
     Example:
-        >>> from analysis.power.detectable_effect import Assumptions, Sample
+        >>> from analysis.power.sample import Assumptions, Sample
         >>> simulation = Simulation(Sample((1,) * 40, (1,) * 360), Assumptions())
         >>> round(simulation.base, 1), round(simulation.mean(0.6), 1)
         (0.5, 0.2)

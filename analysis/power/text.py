@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Any
 
 from analysis.data.minimums import RARE_TEST_PATIENTS, TEST_IMAGES
+from analysis.power.detectable_effect import Power, Way, rarest, recall_difference, samples_of
 
 if TYPE_CHECKING:
-    from analysis.power.detectable_effect import Power, Way
+    from balancer.collection.scan import Collection
+    from balancer.splits.split import Split
 
 _OTHER_SCALE = 1.5
 Span = tuple[float, float] | None
@@ -25,6 +28,31 @@ def out_of_fold_sentence(found: Power) -> str:
     """The smallest detectable difference with cross-fitting; empty where there are no folds."""
     way = found.cross_fitted
     return "" if way is None else _detectable(found, [way], [""]) + _takes(found, [way])
+
+
+def as_json(found: Power) -> dict[str, Any]:
+    """All of it for a program."""
+    words = {"notes": notes(found), "assumptions": assumptions_in_words(found)}
+    return {"sentence": sentence(found), **asdict(found), **words}
+
+
+def out_of_fold_json(found: Power) -> dict[str, Any]:
+    """The result for cross-fitting only, as JSON-compatible fields."""
+    if found.cross_fitted is None:
+        return as_json(found)
+    told = notes(replace(found, one_split=found.cross_fitted))
+    return {**as_json(found), "sentence": out_of_fold_sentence(found), "notes": told}
+
+
+def recall_line(collection: Collection, split: Split) -> str:
+    """One line on the recall of the rarest class, at once; empty where there is no test split."""
+    label = rarest(collection, split)
+    if label is None or not (split.parts == "test").any():
+        return ""
+    one, crossed = samples_of(collection, split, label)
+    known = bool(collection.images["patient"].notna().all())
+    ways = [(each.images, each.patients, recall_difference(each)) for each in (one, crossed) if each is not None]
+    return recall_sentence(label, ways, known)
 
 
 def recall_sentence(label: str, ways: Sequence[tuple[int, int, Span]], patients_known: bool) -> str:

@@ -21,11 +21,9 @@ from balancer.filling.screening import LabelRecords, is_accepted, load_records
 from balancer.splits.split import Split
 from balancer.store.database import Ledger
 from balancer.store.state_dir import State
+from balancer.workspace.reports import METRICS, OF_FOLDER, PROBE, QUALITY
 
 PARTS = ("train", "holdout", "val", "test")
-METRICS, PROBE, QUALITY = "metrics.json", "probe.json", "quality.json"
-OF_FOLDER = "balanced_sha256"
-"""In a stored result: the hash of the manifest of the balanced folder that it was measured on."""
 MADE_WITH = (
     *("generator", "model", "model_revision", "model_sha256", "adapter", "adapter_sha256", "adapter_scale"),
     *("scheduler", "steps", "guidance_scale", "width", "height", "dtype", "mode", "strength"),

@@ -5,27 +5,22 @@ from __future__ import annotations
 import errno
 import io
 import json
-import logging
 import os
 import re
 import shlex
-import signal
 import sys
 import time
-import warnings
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn, Self
 
-from balancer.errors import BalanceError
+from balancer.errors import BalanceError, lacks_memory
 from balancer.files import private_umask
-from balancer.offline import stay_offline
+from balancer.interrupt import INTERRUPTED, Stopped, listen, was_stopped
+from balancer.offline import quieten_libraries, stay_offline
 from balancer.text import duration, printable
 from balancer.workspace.workspace import Workspace
 
-INTERRUPTED = 130
-_ERRAND, _SENDER = "BALANCE_ERRAND", "BALANCE_ERRAND_FROM"
-_NO_ROOM = ("failed to map segment", "annot allocate memory", "can't allocate memory")
 _USUAL_ADVICE = ("a working disk and folder", "check that they exist")
 _ADVICE = {
     errno.ENOSPC: ("free space on the disk", "free some space"),
@@ -36,70 +31,37 @@ _ADVICE = {
 }
 
 
-class _Stopped(BaseException):
-    """Ctrl-C or SIGTERM: not a KeyboardInterrupt, which the option parser would take for its own."""
-
-
-_heard: list[int] = []
-"""The signals that asked to stop: whatever error follows one is its doing."""
-
-
-def _stop(sign: int, _: object) -> NoReturn:
-    _heard.append(sign)
-    raise _Stopped
-
-
-def _stop_after_all(lost: sys.UnraisableHookArgs) -> None:
-    """A stop that fell into a destructor, where nothing can be raised, comes again a little later."""
-    if issubclass(lost.exc_type, _Stopped) and hasattr(signal, "setitimer"):
-        signal.setitimer(signal.ITIMER_REAL, 0.05)
-    else:
-        sys.__unraisablehook__(lost)
-
-
-def _quieten_libraries() -> None:
-    """Keep back what libraries say to programmers."""
-    warnings.filterwarnings("ignore", module=r"PIL\.")  # of damaged files: findings tell of them
-    warnings.filterwarnings("ignore", message=".*joblib will operate in serial mode")  # without /dev/shm; we need none
-    warnings.filterwarnings("ignore", message="Dynamo detected a call")
-    logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)  # it looks for CUDA where there is none
-
-
 def run(app: Callable[[], object]) -> NoReturn:
     """Call `app` and turn what it raises into a message and an exit code."""
-    _quieten_libraries()
+    quieten_libraries()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a name that the terminal cannot show is no reason to stop
             stream.reconfigure(errors="backslashreplace")
-    for name in ("SIGINT", "SIGTERM", "SIGALRM"):
-        if hasattr(signal, name):  # Windows has no alarm
-            signal.signal(getattr(signal, name), _stop)
-    sys.unraisablehook = _stop_after_all
+    listen()
     stay_offline()
     try:
         os.umask(private_umask())  # patients' data are for their keeper alone
         app()
-    except (_Stopped, Exception) as error:
-        if _heard:  # while a class is made, Python turns a stop into a RuntimeError, and libraries that into others
+    except (Stopped, Exception) as error:
+        if was_stopped():
             _say_stopped()
         _explain(error)
     sys.exit(0)
 
 
 def _say_stopped() -> NoReturn:
-    if not on_errand():  # whoever sent us is stopped too, and says how to go on
-        message(f"\nStopped. All files are complete. To continue, {_again()}")
+    message(f"\nStopped. All files are complete. To continue, {_again()}")
     sys.exit(INTERRUPTED)
 
 
 def _explain(error: BaseException) -> None:
     """Say what the user can mend, exit code 2; nothing where our output's reader went away; else raise it again."""
     if isinstance(error, BalanceError):
-        _fail(_cannot_go_on(error))
+        _fail(f"balance: the command failed\n{error}")
     if isinstance(error, BrokenPipeError):  # the reader of our output, `head` for one, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return
-    if _lacks_memory(error):
+    if lacks_memory(error):
         found = f"needed: more memory\nfound:  {str(error).splitlines()[0] if str(error) else 'not enough memory'}"
         advice = "close other programs, or raise the limit (ulimit -v, the job's memory)"
         _fail(f"balance: the command failed\n{found}\nnext:   {advice}, then {_again()}")
@@ -109,23 +71,6 @@ def _explain(error: BaseException) -> None:
     place = Path(str(error.filename or "")).name or "the output"
     found = f"needed: {needed} for {place}\nfound:  {error.strerror or error}\nnext:   {advice}, then {_again()}"
     _fail(f"balance: the command failed\n{found}")
-
-
-def _lacks_memory(error: BaseException) -> bool:
-    """Whether Python, torch or the loader of libraries found no room; each says so in its own way."""
-    return isinstance(error, MemoryError) or (
-        isinstance(error, (ImportError, RuntimeError, OSError)) and any(word in str(error) for word in _NO_ROOM)
-    )
-
-
-def on_errand() -> str:
-    """The command that the user typed, where it runs the present one on its way; empty where nobody does."""
-    return os.environ.get(_ERRAND, "")
-
-
-def for_errand() -> dict[str, str]:
-    """The environment of a command that the present one runs: its messages name what the user typed, and from where."""
-    return {**os.environ, _ERRAND: typed(), _SENDER: str(Path.cwd())}
 
 
 def message(text: str = "") -> None:
@@ -254,7 +199,7 @@ def shown(path: Path) -> str:
     >>> shown(Path.cwd().parent / "xrays")
     '../xrays'
     """
-    return os.path.relpath(path.resolve(), _here())
+    return os.path.relpath(path.resolve(), Path.cwd())
 
 
 def from_here(text: str, here: Path | None = None) -> str:
@@ -264,7 +209,7 @@ def from_here(text: str, here: Path | None = None) -> str:
     'no room in xrays or ../xrays'
     """
     try:
-        here = here or _here()
+        here = here or Path.cwd()
     except OSError:  # the working folder was removed
         return text
     for up, folder in enumerate((here, *here.parents)):
@@ -278,25 +223,9 @@ def _shorter(above: str) -> Callable[[re.Match[str]], str]:
     return lambda found: (f"{above}/" if above else "") if found[1] else (above or ".")
 
 
-def _here() -> Path:
-    """The folder from which the user called the command, for messages."""
-    return Path(os.environ.get(_SENDER) or Path.cwd())
-
-
-def typed() -> str:
-    """The command line of the user, as it can be typed again."""
-    return on_errand() or shlex.join(["balance", *sys.argv[1:]])
-
-
 def _again() -> str:
-    return f"run again: {typed()}"
-
-
-def _cannot_go_on(error: BalanceError) -> str:
-    """An error as words; on an errand what comes next is said by who sent us, so this is advice alone."""
-    if not on_errand():
-        return f"balance: the command failed\n{error}"
-    return f"the command failed\nneeded: {error.needed}\nfound:  {error.found}\nadvice: {error.next_step}"
+    """How to go on: by what the user typed."""
+    return f"run again: {shlex.join(['balance', *sys.argv[1:]])}"
 
 
 def _fail(text: str) -> NoReturn:

@@ -72,7 +72,7 @@ def open_plainly(path: str | Path) -> int:
         return file
     os.close(file)
     if not stat.S_ISREG(status.st_mode):
-        raise ValueError("no plain file")
+        raise ValueError("not a regular file")
     raise ValueError(f"too large: {status.st_size:,} bytes, and no X-ray has more than {MAX_BYTES:,}")
 
 

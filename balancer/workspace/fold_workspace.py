@@ -1,6 +1,6 @@
-"""A workplace of its own for one fold or one redraw: the same collection, another split, a state folder for both.
+"""A workspace of its own for one fold or one redraw: the same collection, another split, a state folder for both.
 
-What is adapted and filled there knows nothing of what was made elsewhere, and the usual commands do it.
+What is adapted and filled there knows nothing of what was made elsewhere, and the usual functions do it.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from balancer.workspace.recognition import recognise_files
 
 
 @dataclass(frozen=True, slots=True)
-class Workplace:
-    """A folder to run commands in, and what is remembered there."""
+class FoldWorkspace:
+    """Where a fold is adapted and filled, and what is remembered there."""
 
     folder: Path
     state: State
@@ -39,7 +39,7 @@ def fold_of(collection: Collection, split: Split, fold: int) -> tuple[Collection
     return flat, draw_fold(flat, split, fold)
 
 
-def make_workplace(folder: Path, collection: Collection, split: Split) -> Workplace:
+def make_fold_workspace(folder: Path, collection: Collection, split: Split) -> FoldWorkspace:
     """Make it, or find it as it was left; `folder` is inside a state folder, never inside the collection."""
     state = State(folder / NAME)
     state.folder.mkdir(parents=True, exist_ok=True)
@@ -52,4 +52,4 @@ def make_workplace(folder: Path, collection: Collection, split: Split) -> Workpl
             with ledger.atomic():
                 ledger.save_collection(collection)
                 ledger.save_split(collection, split)
-    return Workplace(folder, state, collection, split)
+    return FoldWorkspace(folder, state, collection, split)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from balancer.errors import SettingsError, StateError
 from balancer.settings import Settings
 from balancer.store.settings import ASKED, RUN, SECONDS, RunFields
 from balancer.workspace.last_fill import portable
@@ -30,7 +31,7 @@ def remember_run(session: Session, command: str, settings: Settings, seconds: fl
 
     A run that found all done says nothing of how long it takes: of the same settings the longest run counts.
     """
-    kept = settings.with_places(lambda place: portable(Path(place), session.state) if Path(place).exists() else place)
+    kept = movable(session, settings)
     with session.ledger.atomic():
         for name in filter(None, (command, made and f"{command}: {made}")):
             earlier = session.ledger.setting(session.collection, RUN.of(name))
@@ -40,10 +41,18 @@ def remember_run(session: Session, command: str, settings: Settings, seconds: fl
             session.ledger.save_setting(session.collection, RUN.of(name), record)
 
 
+def movable(session: Session, settings: S) -> S:
+    """Settings whose files and folders are relative to the working folder, as they are remembered."""
+    return settings.with_places(lambda place: portable(Path(place), session.state) if Path(place).exists() else place)
+
+
 def last_run(session: Session, command: str, kind: type[S], made: str = "") -> RunRecord[S] | None:
     """The last run of a command for this collection, or the one that `made` something by that name.
 
     What version 0.1 remembered is read too.
+
+    Raises:
+        StateError: another version remembered settings that this one does not know.
     """
     name = f"{command}: {made}" if made else command
     found = session.ledger.setting(session.collection, RUN.of(name))
@@ -53,7 +62,14 @@ def last_run(session: Session, command: str, kind: type[S], made: str = "") -> R
             return None
         seconds = session.ledger.setting(session.collection, SECONDS.of(name))
         found = RunFields(settings=_from_options(options), seconds=seconds or 0.0)
-    settings = kind.from_json(found["settings"])
+    try:
+        settings = kind.from_json(found["settings"])
+    except SettingsError as error:
+        raise StateError(
+            needed=f"the settings of the last {command} as this version knows them",
+            found=f"a record of another version: {error.found} ({error.needed})",
+            next_step="once more, so that they are on record: balance adapt or balance fill, with the same options",
+        ) from error
     return RunRecord(settings.with_places(lambda place: _whole(place, session.home)), found["seconds"])
 
 

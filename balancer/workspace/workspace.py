@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from balancer.errors import CollectionError, OutputError, SplitError
+from balancer.errors import BalanceError, CollectionError, OutputError, SplitError
+from balancer.store.settings import PSEUDONYM_KEY
 from balancer.store.state_dir import NAME, State, find_state, locked
 from balancer.text import printable
 
@@ -97,6 +98,24 @@ class Workspace:
                 next_step="make one: balance fill --target max; or give the folder that fill --out made",
             )
 
+    def require_outside(self, folder: Path, next_step: str) -> None:
+        """Refuse a new folder inside the collection; where nothing was scanned there is none.
+
+        Raises:
+            OutputError: it is inside the collection.
+        """
+        try:
+            with self.session(write=False) as session:
+                root = session.collection.root.resolve()
+        except BalanceError:  # nothing was scanned here, as on a machine with internet
+            return
+        if folder.resolve().is_relative_to(root):
+            raise OutputError(
+                needed="a folder outside the collection, which balance never changes",
+                found=f"{folder}, inside {root}",
+                next_step=next_step,
+            )
+
 
 def _require_one_class(collection: Collection) -> None:
     """Refuse what needs one class an image where images have several labels, or none."""
@@ -151,6 +170,16 @@ class Session:
                 next_step="rename such files and scan again, or leave --no-holdout out",
             )
         return Session(self.state, self.ledger, self.collection, no_split(self.collection))
+
+    def pseudonym_key(self) -> bytes:
+        """The key by which patients' pseudonyms are made; it is drawn once and stays in the state folder."""
+        import secrets
+
+        key = self.ledger.setting(self.collection, PSEUDONYM_KEY)
+        if key is None:
+            key = secrets.token_hex(16)
+            self.ledger.save_setting(self.collection, PSEUDONYM_KEY, key)
+        return bytes.fromhex(key)
 
     def balanced_folder(self) -> Path | None:
         """Where the last fill put its balanced folder, else the usual place; `None` where there is none."""

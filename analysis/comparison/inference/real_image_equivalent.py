@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
 from analysis.comparison.inference.bootstrap import draw_patients, draw_seeds
-from analysis.comparison.inference.text import sentence
-from analysis.comparison.inputs.study import Chances, Outcomes, Part, Study
+from analysis.comparison.inputs.study import Chances, Outcomes
+from analysis.comparison.training.learning_curve import Point
 from analysis.statistics.average_precision import Ranked
 from analysis.statistics.intervals import Flags, Values
 
@@ -24,18 +23,6 @@ BEYOND = 2.0
 """The curve is continued to so many times its largest number of real images, and no further."""
 _LAST = 3  # points that tell how the curve goes on
 _AT_ONCE = 4_000_000  # numbers
-
-
-@dataclass(frozen=True, slots=True)
-class Point:
-    """The reference arm, trained on so many real images of the rare class, of so many patients.
-
-    `chances` are (S, N, C), of the same test images and seeds as those of the arm that is compared with it.
-    """
-
-    images: int
-    patients: int
-    chances: Chances
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,24 +60,6 @@ class Exchange:
     patients: Worth
     curve: tuple[CurvePoint, ...]
     rises: bool
-
-    @property
-    def sentence(self) -> str:
-        """All of it in words."""
-        return sentence(self)
-
-    @property
-    def as_json(self) -> dict[str, Any]:
-        """For a program."""
-        worth = {name: asdict(each) for name, each in (("images", self.images), ("patients", self.patients))}
-        return {
-            **worth,
-            "sentence": self.sentence,
-            "arm": self.arm,
-            "label": self.label,
-            "rises": self.rises,
-            "curve": [asdict(each) for each in self.curve],
-        }
 
 
 def exchange_rate(
@@ -146,35 +115,6 @@ def inverse(sizes: Values, figures: Values, wanted: float) -> float:
         strictly = rising - 1e-9 * np.arange(len(rising))[::-1]  # of a plateau the largest size
         place = float(np.interp(wanted, strictly, places))
     return float(math.exp(place))
-
-
-def rare_size(study: Study) -> tuple[int, int]:
-    """Real training images of the rare class, and their patients."""
-    mine = study.train.targets == study.classes.index(study.rare)
-    return int(mine.sum()), len(np.unique(study.train.groups[mine]))
-
-
-def subsample(study: Study, fraction: float, seed: int = 0) -> Study:
-    """The study with a fraction of the patients of the rare class to train on, one at least; all else stays.
-
-    Patients are taken in an order drawn by `seed`, so that a smaller fraction is part of every larger one.
-
-    Raises:
-        ValueError: the fraction is not above 0 and at most 1.
-    """
-    if not 0 < fraction <= 1:
-        raise ValueError(f"a fraction above 0 and at most 1, not {fraction}")
-    train = study.train
-    mine = train.targets == study.classes.index(study.rare)
-    patients = np.random.default_rng(seed).permutation(np.unique(train.groups[mine]))
-    kept = patients[: max(1, math.floor(fraction * len(patients) + 0.5))]
-    return replace(study, train=_only(train, ~mine | np.isin(train.groups, kept)))
-
-
-def _only(part: Part, which: Flags) -> Part:
-    paths = tuple(path for path, wanted in zip(part.paths, which, strict=True) if wanted)
-    attributes = part.attributes[which].reset_index(drop=True)
-    return Part(part.images[which], part.targets[which], part.groups[which], paths, attributes)
 
 
 def _require(chances: Chances, points: Sequence[Point]) -> None:

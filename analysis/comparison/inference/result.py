@@ -200,7 +200,7 @@ def as_json(found: Comparison) -> dict[str, Any]:
         "best_arm": found.best_arm,
         "stamps": list(facts.stamps),
         "endpoint": {"primary": found.primary, "secondary": found.secondary},
-        "arms": {arm: _plain(figures) for arm, figures in found.arms.items()},
+        "arms": {arm: plain(figures) for arm, figures in found.arms.items()},
         "kinds": dict(found.kinds),
         "meanings": {arm: said for arm in found.kinds if (said := meaning(arm))},
         "left_out": dict(facts.left_out),
@@ -215,10 +215,10 @@ def as_json(found: Comparison) -> dict[str, Any]:
         "unfinished": list(found.unfinished),
         "adjusted": None
         if found.adjusted is None
-        else {"prevalence": found.adjusted.prevalence, "arms": _plain(found.adjusted.arms)},
+        else {"prevalence": found.adjusted.prevalence, "arms": plain(found.adjusted.arms)},
         "reference": found.reference,
         "differences": {
-            arm: _plain(figures, tested=(found.primary, found.secondary)) for arm, figures in found.differences.items()
+            arm: plain(figures, tested=(found.primary, found.secondary)) for arm, figures in found.differences.items()
         },
         "like_for_like": _plain_alike(found),
         "strata": {
@@ -235,7 +235,7 @@ def as_json(found: Comparison) -> dict[str, Any]:
         "settings": dict(facts.settings),
         "version": facts.version,
     }
-    cleaned: dict[str, Any] = _without_nan(content)
+    cleaned: dict[str, Any] = without_nan(content)
     return cleaned
 
 
@@ -328,7 +328,8 @@ def _counts(test: Outcomes, patients: Mapping[str, int]) -> dict[str, dict[str, 
     }
 
 
-def _plain(figures: Estimates, tested: Sequence[str] = ()) -> dict[str, dict[str, float | None]]:
+def plain(figures: Estimates, tested: Sequence[str] = ()) -> dict[str, dict[str, float | None]]:
+    """Figures with their 95% intervals, for a program; those that were `tested` with their p-values."""
     found: dict[str, dict[str, float | None]] = {}
     for metric, each in figures.items():
         low, high = each.shown
@@ -342,27 +343,28 @@ def _plain_alike(found: Comparison) -> dict[str, Any] | None:
     """What the images do, and what the recipe of their arm does without them."""
     if found.alike is None:
         return None
-    recipe = None if found.alike.recipe is None else _plain(found.alike.recipe)
+    recipe = None if found.alike.recipe is None else plain(found.alike.recipe)
     facts = {"synthetic": found.chosen.synthetic, "arm": found.alike.arm}
-    return {**facts, "images": _plain(found.alike.images), "recipe": recipe}
+    return {**facts, "images": plain(found.alike.images), "recipe": recipe}
 
 
 def _plain_stratum(stratum: Stratum) -> dict[str, Any]:
     found: dict[str, Any] = {
         "images": stratum.images,
-        "arms": {arm: _plain(figures) for arm, figures in stratum.arms.items()},
+        "arms": {arm: plain(figures) for arm, figures in stratum.arms.items()},
         "difference": None,
     }
     if stratum.difference is not None:
-        found["difference"] = _plain({"": stratum.difference}, tested=("",))[""]
+        found["difference"] = plain({"": stratum.difference}, tested=("",))[""]
     return found | ({"left_out": stratum.left_out} if stratum.left_out else {})
 
 
-def _without_nan(content: Any) -> Any:
+def without_nan(content: Any) -> Any:
+    """The same with null for what is not a number: JSON has none."""
     if isinstance(content, Mapping):
-        return {key: _without_nan(value) for key, value in content.items()}
+        return {key: without_nan(value) for key, value in content.items()}
     if isinstance(content, list | tuple):
-        return [_without_nan(value) for value in content]
+        return [without_nan(value) for value in content]
     return None if isinstance(content, float) and math.isnan(content) else content
 
 

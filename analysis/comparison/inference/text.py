@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from analysis.comparison.inference.real_image_equivalent import Exchange, Worth
@@ -19,6 +20,19 @@ def sentence(found: Exchange) -> str:
     size = f"{_count(images, images.mean)} {_real(images)} {found.label} {_span(images)}"
     of = f", or {_count(patients, patients.mean)} {_compared(patients)} patients {_span(patients)}"
     return f"{found.arm} is worth {_worth(images)}{size}{of}.{_open(images)}"
+
+
+def as_json(found: Exchange) -> dict[str, Any]:
+    """What an arm is worth, its words and the curve, for a program."""
+    worth = {name: asdict(each) for name, each in (("images", found.images), ("patients", found.patients))}
+    return {
+        **worth,
+        "sentence": sentence(found),
+        "arm": found.arm,
+        "label": found.label,
+        "rises": found.rises,
+        "curve": [asdict(each) for each in found.curve],
+    }
 
 
 def _worth(worth: Worth) -> str:

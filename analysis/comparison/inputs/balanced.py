@@ -68,7 +68,7 @@ def read_balanced(folder: Path, collection: Collection) -> Balanced:
     """
     manifest = require_manifest(folder)
     if manifest.unmerging:
-        raise _unusable("a whole balanced folder", f"{folder}, half taken apart", "make it again: balance merge")
+        raise _unusable("a complete balanced folder", f"{folder}, half taken apart", "make it again: balance merge")
     changed = [path for path, sha in manifest.files.items() if path != CARD and sha256_if_there(folder / path) != sha]
     if changed:
         found = f"{folder / changed[0]} is missing or changed"

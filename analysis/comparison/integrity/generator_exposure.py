@@ -9,8 +9,7 @@ from pathlib import Path
 from analysis.comparison.inputs.balanced import Balanced
 from analysis.comparison.integrity.leakage_finding import Breach, many
 from balancer.collection.scan import Collection
-from balancer.errors import BalanceError
-from balancer.generators.models.checkpoint import find_adapter, find_checkpoint
+from balancer.generators.models.checkpoint import weights_of
 from balancer.splits.contamination import exposed_images, learned_files
 from balancer.splits.split import Split
 
@@ -104,22 +103,3 @@ def _from_elsewhere(balanced: Balanced | None) -> int:
 
 def _model_of(balanced: Balanced, path: str) -> str:
     return balanced.provenance.get(path, {}).get("model_sha256", "")
-
-
-def weights_of(folder: Path) -> set[tuple[str, str]]:
-    """What a folder's weights are called in a record, (role, SHA-256): as a model, or as an adapter."""
-    found = set()
-    for role, look in (("model", _model_hash), ("adapter", _adapter_hash)):
-        try:
-            found.add((role, look(folder)))
-        except (BalanceError, OSError):
-            continue
-    return found
-
-
-def _model_hash(folder: Path) -> str:
-    return find_checkpoint(str(folder)).ref.sha256
-
-
-def _adapter_hash(folder: Path) -> str:
-    return find_adapter(folder)[1].sha256

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from analysis.comparison.inference.real_image_equivalent import Point, rare_size, subsample
 from analysis.comparison.inputs.study import Outcomes, Part, Study
-from analysis.comparison.training.arms import ARMS, Arm
+from analysis.comparison.training.arms import Arm
 from analysis.comparison.training.run_files import Shelf, Which, hash_of
 from analysis.comparison.training.runs import Run, RunSettings, load, run_together, study_key
 from analysis.comparison.training.worker_pool import Training, WorkerPool
 from analysis.statistics.convergence import Course, is_unfinished
 
-FRACTIONS = (0.25, 0.5)
-"""Of the real images of the rare class: what a learning curve needs beside all of them."""
 Watch = Callable[[str], Callable[[int, int], None]]
 """Begins a phase of the work and gives back what its progress goes to."""
 
@@ -139,29 +136,6 @@ def deal_seeds(seeds: Sequence[int], redraws: int) -> list[tuple[int, ...]]:
     [(0, 2, 4), (1, 3)]
     """
     return [tuple(seeds[place::redraws]) for place in range(redraws)]
-
-
-def learning_curve(
-    leg: Leg, arm: Arm, settings: RunSettings, home: Path, watch: Watch, *, pool: WorkerPool | None = None
-) -> list[Point]:
-    """An arm trained on fractions of the real images of the rare class, another draw of patients for each seed.
-
-    Raises:
-        BalanceError: a run has no memory, or its process was killed.
-    """
-    arms = (arm,) if arm.after is None else (ARMS[arm.after], arm)
-    points = []
-    for fraction in (*FRACTIONS, 1.0):
-        title = f"Training on {fraction:.0%} of {leg.study.rare}"
-        own = [
-            replace(leg, name=title, study=subsample(leg.study, fraction, seed), seeds=(seed,)) for seed in leg.seeds
-        ]
-        own = own if fraction < 1 else [leg]
-        run_legs(own, arms, settings, home, watch, pool=pool, title=title)
-        images, patients = np.mean([rare_size(each.study) for each in own], axis=0).round().astype(int).tolist()
-        said = across_redraws(own, arms, settings, home, "test").chances[arm.name]
-        points.append(Point(images, patients, said))
-    return points
 
 
 def keys(legs: Sequence[Leg], settings: RunSettings) -> list[str]:

@@ -35,7 +35,7 @@ def methods(facts: Facts) -> Section:
             Words(source, "quiet"),
             Table(
                 "What a paper should report, and what was recorded",
-                ("topic", "on record"),
+                ("topic", "trained on before"),
                 checklist(facts),
                 prose=True,
             ),

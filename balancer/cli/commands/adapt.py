@@ -21,14 +21,10 @@ def adapt(settings: AdaptSettings) -> None:
     Example: balance adapt --base ./sd15 --minutes 60
     """
     from balancer.workspace.adapt_run import adapt as run
+    from balancer.workspace.screens import monitor_for
 
-    monitor = None
-    if not settings.from_scratch:
-        from analysis.vision.memorisation_monitor import CopyWatch
-
-        monitor = CopyWatch()
     with ConsoleProgress() as progress:
-        found = run(here(), settings, monitor=monitor, accept=_accepted, progress=progress)
+        found = run(here(), settings, monitor=monitor_for(settings), accept=_accepted, progress=progress)
     message(f"Sample images: {shown(found.samples)}")
     again = "; it was trained before, and is unchanged. To train longer, use another --name" if found.was_there else ""
     result(f"Trained: {shown(found.folder)}{again}")

@@ -2,173 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack
-from dataclasses import asdict
-from pathlib import Path
-from typing import TYPE_CHECKING
-
 import typer
 
-from balancer.cli.console import here, message, result, result_json
-from balancer.errors import BalanceError
-from balancer.store.settings import ACCEPTED
-from balancer.text import duration, printable
-from balancer.workspace.models import chosen_maker, refuse_adapter
-
-if TYPE_CHECKING:
-    from balancer.generators.models.selection import ModelSelection
-    from balancer.generators.plugins import LoadedPlugin
-    from balancer.prompting.prompts import Prompt
-    from balancer.workspace.checks import Check
-    from balancer.workspace.workspace import Session
-
-_PROMPTS = 200  # of each class: wordings repeat long before
+from balancer.cli.console import ConsoleProgress, here, result_json
+from balancer.cli.options import JSON, command
+from balancer.cli.views.doctor import show_checks
+from balancer.workspace.settings import DoctorSettings
 
 
-def doctor(
-    model: str = typer.Option(
-        None, help="Model to check: a folder, a fetched name or a .safetensors file (default: what adapt made)."
-    ),
-    adapter: Path = typer.Option(None, help="LoRA adapter to check, on its base or on --model."),
-    pack: str = typer.Option(None, help="Template pack: chest, bone, or your own YAML file."),
-    device: str = typer.Option("auto", help="cuda, mps or cpu."),
-    no_draw: bool = typer.Option(
-        False, "--no-draw", help="Do not load the model and generate an image, which takes time."
-    ),
-    as_json: bool = typer.Option(False, "--json", help="Print the result as JSON."),
-) -> None:
+@command(DoctorSettings)
+def doctor(settings: DoctorSettings, *, as_json: bool = JSON) -> None:
     """Check machine, disk, model, adapter, licence and prompts, and time one image; exit 1 if a check fails.
 
     Example: balance doctor --model ./sd15
     """
-    with ExitStack() as stack:
-        session, checks = _opened(stack)
-        checks += _machine(session, device)
-        checks += _model(session, model, adapter, pack, device, draw=not no_draw)
+    from balancer.workspace.doctor_run import doctor as run
+
+    with ConsoleProgress() as progress:
+        found = run(here(), settings, progress=progress)
     if as_json:
-        result_json({"ready": not _failed(checks), "checks": [asdict(check) for check in checks]})
+        result_json(found.to_json())
     else:
-        show_checks(checks)
-    if _failed(checks):
+        show_checks(found.checks)
+    if not found.ready:
         raise typer.Exit(1)
-
-
-def show_checks(checks: Iterable[Check]) -> None:
-    """A line each, and below what is not ok what to type."""
-    for check in checks:
-        result(f"{check.state:<4}  {check.name:<10}  {printable(check.found)}")
-        if check.state != "ok":
-            result(f"      {'':<10}  next: {printable(check.next_step)}")
-
-
-def _opened(stack: ExitStack) -> tuple[Session | None, list[Check]]:
-    """The session, where something was scanned: a model can be looked at without."""
-    from balancer.workspace.checks import Check, check_state
-
-    try:
-        session = stack.enter_context(here().session(write=False))
-    except BalanceError as error:
-        return None, [Check("collection", "warn", f"{error.found} ({error.needed})", error.next_step)]
-    found = f"{session.collection.root.name}: {len(session.collection.images)} images"
-    return session, [Check("collection", "ok", found), check_state(session.state)]
-
-
-def _machine(session: Session | None, device: str) -> Iterator[Check]:
-    from balancer.workspace.checks import check_device, check_disk, check_offline, check_software
-
-    yield check_software()
-    yield from _tried("device", lambda: [check_device(device)])
-    images = 0 if session is None else int(session.collection.images["size"].sum())
-    yield check_disk(Path.cwd() if session is None else session.state.folder, images)
-    yield check_offline()
-
-
-def _model(
-    session: Session | None, model: str | None, adapter: Path | None, pack: str | None, device: str, *, draw: bool
-) -> Iterator[Check]:
-    from balancer.generators.plugins import LoadedPlugin
-    from balancer.workspace.checks import (
-        Check,
-        check_drawing,
-        check_family,
-        check_family_drawing,
-        check_licence,
-        check_memory,
-        check_model,
-        check_prompts,
-    )
-
-    try:
-        choice, prompts = _choice(session, model, adapter), _prompts(session, pack)
-    except BalanceError as error:
-        yield Check.failed("adapter" if adapter is not None and "adapter" in error.needed else "model", error)
-        return
-    if isinstance(choice, LoadedPlugin):
-        yield check_family(choice)
-        if draw and session is not None:  # a family may know the collection's classes alone
-            label = session.collection.labels[0]
-            yield from _tried("drawing", lambda: [check_family_drawing(choice, label, prompts[0], duration)])
-        return
-    checkpoint = choice.checkpoint
-    yield from check_model(checkpoint)
-    accepted = session.ledger.setting(session.collection, ACCEPTED) if session else None
-    yield check_licence(checkpoint, accepted or {})
-    yield from _tried("tokens", lambda: [check_prompts(choice, prompts)])
-    memory = check_memory(sum(file.stat().st_size for file in checkpoint.weights))
-    yield memory
-    if draw and memory.state != "fail":
-        message("Loading the model and generating an image, to check memory and time (--no-draw skips this)")
-        yield from _tried("drawing", lambda: check_drawing(choice, _device(device), prompts[0], duration))
-
-
-def _tried(name: str, look: Callable[[], list[Check]]) -> list[Check]:
-    from balancer.workspace.checks import Check
-
-    try:
-        return look()
-    except BalanceError as error:
-        return [Check.failed(name, error)]
-
-
-def _choice(session: Session | None, model: str | None, adapter: Path | None) -> ModelSelection | LoadedPlugin:
-    from balancer.generators.models.selection import choose_model
-    from balancer.generators.plugins import names_family, open_family
-
-    if session is not None:
-        return chosen_maker(session, model, adapter)
-    if model is not None and names_family(model):
-        refuse_adapter(model, adapter)
-        return open_family(model, _device("auto"), Path.cwd())
-    return choose_model(model, adapter, [], lambda folder: None)
-
-
-def _prompts(session: Session | None, pack: str | None) -> list[Prompt]:
-    """What would be asked for; without a scanned collection a word of a pack."""
-    from balancer.prompting.choice import choose_packs
-    from balancer.prompting.packs import load_pack
-    from balancer.prompting.prompts import make_prompt
-    from balancer.workspace.prompts_run import known_attributes
-
-    if session is None:
-        templates = load_pack(pack or "chest")
-        return [make_prompt(templates, "normal", index, 0) for index in range(_PROMPTS)]
-    packs, known = (
-        choose_packs(pack, session.collection.labels),
-        known_attributes(session, remember=False),
-    )
-    return [
-        make_prompt(packs[label], label, index, 0, packs[label].words(known.draw(index, 0)))
-        for label in session.collection.labels
-        for index in range(_PROMPTS)
-    ]
-
-
-def _device(name: str) -> str:
-    from balancer.devices import choose_device
-
-    return choose_device(name)
-
-
-def _failed(checks: Iterable[Check]) -> bool:
-    return any(check.state == "fail" for check in checks)

@@ -9,7 +9,6 @@ from pathlib import Path
 import typer
 
 from balancer.cli.console import here, message, result, shown
-from balancer.errors import BalanceError, OutputError
 from balancer.text import printable, size_of
 
 
@@ -31,7 +30,7 @@ def fetch(
     from balancer.generators.models.download import fetch as download
     from balancer.generators.models.download import look_up
 
-    _require_outside_the_collection(to)
+    here().require_outside(to, "balance fetch MODEL --to ANOTHER_FOLDER")
     remote = look_up(model, revision)
     message(f"{remote.model}, commit {remote.revision}: {len(remote.files)} files, {size_of(remote.size)}")
     message(f"Licence: {printable(remote.licence) or 'not stated; find out whether you may use the model'}")
@@ -39,20 +38,6 @@ def fetch(
     find_checkpoint(str(to))
     result(f"Fetched: {shown(to)}; fetched.json has every hash" if new else f"Already there, unchanged: {shown(to)}")
     _say_how_to_carry(to)
-
-
-def _require_outside_the_collection(to: Path) -> None:
-    try:
-        with here().session(write=False) as session:
-            root = session.collection.root.resolve()
-    except BalanceError:  # nothing was scanned here, as on a machine with internet
-        return
-    if to.resolve().is_relative_to(root):
-        raise OutputError(
-            needed="a folder outside the collection, which balance never changes",
-            found=f"{shown(to)}, inside {shown(root)}",
-            next_step="balance fetch MODEL --to ANOTHER_FOLDER",
-        )
 
 
 def _say_how_to_carry(folder: Path) -> None:

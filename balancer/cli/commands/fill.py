@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import typer
 
-from balancer.cli.commands.power import say_power
 from balancer.cli.console import ConsoleProgress, here, message, result
 from balancer.cli.options import command
 from balancer.cli.views.fill import show_fill, show_plan, show_preview
+from balancer.cli.views.power import say_power
 from balancer.workspace.settings import FillSettings
 
 

@@ -1,9 +1,7 @@
-"""What `balance compare` prints and keeps."""
+"""What `balance compare` prints."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,45 +11,11 @@ from balancer.text import printable
 if TYPE_CHECKING:
     from analysis.comparison.inference.result import Comparison
     from analysis.comparison.inference.selection import Choice
-    from analysis.comparison.training.replicates import Leg
-    from balancer.workspace.workspace import Session
-
-METRICS = "metrics.json"
-
-
-def save_metrics(session: Session, found: Comparison, folder: Path | None) -> Path:
-    """Keep the result for programs and for the report, whole or not at all."""
-    from analysis.comparison.inference.result import as_json
-    from analysis.report.data import OF_FOLDER
-    from balancer.dataset.metadata_files import MANIFEST
-    from balancer.files import sha256_if_there, write_whole
-
-    session.state.reports.mkdir(exist_ok=True)
-    place = session.state.reports / METRICS
-    content = as_json(found) | ({} if folder is None else {OF_FOLDER: sha256_if_there(folder / MANIFEST)})
-    write_whole(place, (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())
-    return place
-
-
-def show_left_out(left_out: Mapping[str, str]) -> None:
-    """Say which arms are not run, and why."""
-    for name, why in left_out.items():
-        message(f"Left out: {printable(name)}: {printable(why)}.")
-
-
-def show_schedule(legs: Sequence[Leg]) -> None:
-    """Say how long every arm trains, and at which rates."""
-    for leg in legs:
-        if leg.schedule is None:
-            continue
-        where = f"{leg.name}: " if leg.name else ""
-        rates = ", ".join(f"{arm} {rate:g}" for arm, rate in leg.schedule.rates.items())
-        chosen = f"; learning rates chosen on validation: {rates}" if rates else ""
-        message(printable(f"{where}every arm trains for {leg.schedule.steps} steps{chosen}."))
+    from analysis.comparison.service import FiguresResult
 
 
 def show_validation(choice: Choice, primary: str) -> None:
-    """The arms by the primary endpoint on validation, the best first; the test part stays closed."""
+    """The arms by the primary endpoint on validation, the best first; the test split stays closed."""
     from analysis.statistics.metric_labels import metric_in_words
 
     rows = sorted(choice.validation.items(), key=lambda row: -row[1])
@@ -63,7 +27,7 @@ def show_validation(choice: Choice, primary: str) -> None:
     result("The test split stays closed. To open it: the same command without --validation-only")
 
 
-def show_comparison(found: Comparison, place: Path) -> None:
+def show_comparison(found: Comparison, place: Path | None) -> None:
     """The verdict first, its points and stamps, then every arm."""
     from analysis.comparison.inference.result import table as rows
     from analysis.statistics.metric_labels import metric_in_words
@@ -85,4 +49,16 @@ def show_comparison(found: Comparison, place: Path) -> None:
     result("* the arms of the verdict; differences are to its baseline; 95% intervals over patients and seeds.")
     if found.unfinished:
         result("+ still improving when its training ended.")
-    message(f"All figures: {shown(place)}. Look at them: balance report")
+    if place is not None:
+        message(f"All figures: {shown(place)}. Look at them: balance report")
+
+
+def show_figures(found: FiguresResult) -> None:
+    """Every arm with its figures, and that this was a look at the test split."""
+    from analysis.statistics.metric_labels import metric_in_words
+
+    names = (f"auprc:{found.rare}", f"auroc:{found.rare}", "macro_f1", f"recall:{found.rare}")
+    rows = [[arm, *(str(figures[name]) for name in names)] for arm, figures in found.arms.items()]
+    result(table(["arm", *map(metric_in_words, names)], rows))
+    result("95% intervals over patients and seeds. The verdict is that of balance compare; all figures: --json.")
+    result(f"The test split was opened {found.openings} times: this is one of them.")

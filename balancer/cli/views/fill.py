@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from balancer.cli.console import message, on_errand, result, shown, table
+from balancer.cli.console import message, result, shown, table
 from balancer.cli.views.merge import show_classes, show_folder
 from balancer.cli.views.screen import show_unscreened
 from balancer.text import duration, printable
@@ -94,8 +94,7 @@ def show_fill(found: FillResult, sheet: Path) -> None:
         for reason, count in reasons.items():
             message(f"Rejected: {printable(label)}: {count} {printable(reason)}")
     for label, count in report.review.items():
-        how = "" if on_errand() else ": balance review --reader NAME"
-        message(f"Waiting: {printable(label)}: {count} need the decision of a person{how}")
+        message(f"Waiting: {printable(label)}: {count} for a person to decide: balance review --reader NAME")
     show_unscreened([each for judged in report.accepted.values() for each in judged])
     message(f"Contact sheet, real above synthetic: {shown(sheet)}")
     show_folder(merged)
@@ -141,10 +140,8 @@ def _show_short(report: FillReport) -> None:
     """Which classes stay short, which check stopped them most, and what to do."""
     for label, missing in report.short.items():
         check, count = _stopped_by(report, label)
-        advice = "" if on_errand() else f": {_ADVICE.get(check, _WAITING)}"
-        message(
-            f"Short: {printable(label)} lacks {missing}. Most were rejected by the {check} check ({count}){advice}."
-        )
+        advice = _ADVICE.get(check, _WAITING)
+        message(f"Short: {printable(label)} lacks {missing}. Stopped most by the {check} check ({count}): {advice}.")
 
 
 def _stopped_by(report: FillReport, label: str) -> tuple[str, int]:

@@ -295,7 +295,9 @@ def _findings(
         yield Finding("rows-without-file", (), message, "fetch them, or leave it so: such rows count nowhere")
     if found.differ.any():
         paths = [path for path, wrong in zip(listing.paths, found.differ.tolist(), strict=True) if wrong]
-        message = f"rows of the table contradict each other for {len(paths)} images; what differs counts as unknown"
+        message = (
+            f"rows of the table contradict each other for {len(paths)} images; values that differ count as unknown"
+        )
         yield Finding("table-contradiction", _paths(paths), message, "correct the table, then scan again")
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from balancer.errors import ModelError
+from balancer.errors import BalanceError, ModelError
 from balancer.files import sha256_of
 from balancer.generators.models.download_manifest import record_of
 from balancer.generators.models.folder_validation import SCHEDULER, read_json, refused, require_safe_folder
@@ -136,6 +137,16 @@ def find_adapter(path: Path) -> tuple[Path, ModelRef]:
         found=f"{path}: {_describe(path)}",
         next_step="give the file: balance fill --adapter FILE.safetensors",
     )
+
+
+def weights_of(folder: Path) -> set[tuple[str, str]]:
+    """What a folder's weights are called in a record, (role, SHA-256): as a model, or as an adapter."""
+    found = set()
+    with suppress(BalanceError, OSError):
+        found.add(("model", find_checkpoint(str(folder)).ref.sha256))
+    with suppress(BalanceError, OSError):
+        found.add(("adapter", find_adapter(folder)[1].sha256))
+    return found
 
 
 def _find_fetched(name: str) -> Checkpoint:

@@ -5,18 +5,16 @@ import pandas as pd
 import pytest
 
 from analysis.power.detectable_effect import (
-    USUAL,
     Power,
-    Sample,
     by_metric_and_class,
     design_effect,
     measure_power,
     power,
     rarest,
     recall_difference,
-    recall_line,
 )
-from analysis.power.text import notes
+from analysis.power.sample import USUAL, Sample
+from analysis.power.text import as_json, notes, out_of_fold_json, recall_line, sentence
 from balancer.collection.scan import scan
 from balancer.errors import PlanError, SplitError
 from balancer.splits.split import SplitShares, draw_split, no_split
@@ -75,7 +73,7 @@ def test_five_patients_show_nothing_and_the_words_say_so():
     way = power(Sample((4,) * 5, (1,) * 50))
     assert (way.images, way.auprc, way.recall, way.needed) == (20, None, None, None)
     found = Power("C", 0.05, way, None, 0)
-    assert found.sentence == "Smallest detectable AUPRC difference for C: none (20 images of 5 test patients)."
+    assert sentence(found) == "Smallest detectable AUPRC difference for C: none (20 images of 5 test patients)."
     assert "cannot tell" in notes(found)[0]
 
 
@@ -84,7 +82,7 @@ def test_a_test_part_of_one_class_allows_recall_alone():
     assert way.auprc is None
     assert way.recall is not None
     found = Power("C", 0.05, way, None, 0)
-    assert found.sentence.startswith("Smallest detectable recall difference for C: 0.25 to 0.27 (30 test patients)")
+    assert sentence(found).startswith("Smallest detectable recall difference for C: 0.25 to 0.27 (30 test patients)")
     assert "only recall can be compared" in notes(found)[0]
 
 
@@ -108,11 +106,11 @@ def test_the_stored_split_and_the_folds_are_measured(collection):
     assert found.one_split.prevalence == pytest.approx(12 / 76)
     assert found.one_split.auprc is None
     assert 0.1 < found.cross_fitted.auprc < 0.3
-    assert found.sentence.startswith(
+    assert sentence(found).startswith(
         "Smallest detectable AUPRC difference for C: none (12 images of 6 test patients), 0."
     )
-    assert " cross-fitted (60 images of 30 patients); 0.1 would take at least " in found.sentence
-    assert json.loads(json.dumps(found.as_json))["cross_fitted"]["patients"] == 30
+    assert " cross-fitted (60 images of 30 patients); 0.1 would take at least " in sentence(found)
+    assert json.loads(json.dumps(as_json(found)))["cross_fitted"]["patients"] == 30
     assert measure_power(collection, split, difference=0.1) == found
 
 
@@ -173,13 +171,13 @@ def test_the_line_of_a_fill_needs_no_simulation(collection):
 def test_out_of_fold_words_speak_of_cross_fitting_alone():
     crossed = power(Sample((1,) * 50, (1,) * 450))
     found = Power("R", 0.05, power(Sample((1,) * 8, (1,) * 90)), crossed, 5)
-    told = found.out_of_fold_json
+    told = out_of_fold_json(found)
     assert told["sentence"].startswith("Smallest detectable AUPRC difference for R: 0.")
     assert " cross-fitted (50 patients); 0.05 would take" in told["sentence"]
     assert "test patient" not in told["sentence"]
     assert not any("test image" in note for note in told["notes"])
     assert {name: each for name, each in told.items() if name not in ("sentence", "notes")} == {
-        name: each for name, each in found.as_json.items() if name not in ("sentence", "notes")
+        name: each for name, each in as_json(found).items() if name not in ("sentence", "notes")
     }
 
 

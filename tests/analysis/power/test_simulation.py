@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import norm
 
 from analysis.comparison.inference.bootstrap import draw_patients
-from analysis.power.detectable_effect import Assumptions, Sample
+from analysis.power.sample import Assumptions, Sample
 from analysis.power.simulation import Simulation, expected_average_precision
 from analysis.statistics.average_precision import Ranked
 from analysis.statistics.influence import average_precision_influence, stratified_variance

@@ -101,14 +101,16 @@ def test_a_block_within_a_block_holds_the_same_lock(work):
 
 
 def test_a_result_that_cannot_be_kept_is_said(work, capsys):
-    from balancer.cli.commands.report import keep_result
+    from balancer.cli.console import ConsoleProgress
+    from balancer.workspace.reports import PROBE, keep_measured
+    from balancer.workspace.workspace import Workspace
 
     folder = work / "xrays-balanced"
     folder.mkdir()
     holder = start_holding(work)
-    keep_result(folder, "probe.json", {"found": 1})
+    keep_measured(Workspace.open(work), PROBE, {"found": 1}, folder, ConsoleProgress())
     assert f"Not kept for the report: process {holder.pid} is using it" in capsys.readouterr().err
     assert not (work / ".balance" / "reports" / "probe.json").exists()
     holder.communicate()
-    keep_result(folder, "probe.json", {"found": 1})
+    keep_measured(Workspace.open(work), PROBE, {"found": 1}, folder, ConsoleProgress())
     assert (work / ".balance" / "reports" / "probe.json").exists()

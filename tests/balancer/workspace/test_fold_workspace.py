@@ -1,4 +1,4 @@
-"""A fold in a workplace of its own."""
+"""A fold in a workspace of its own."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from balancer.errors import SplitError
 from balancer.splits.split import SplitShares, draw_split
 from balancer.store.database import Ledger
 from balancer.store.state_dir import find_state
-from balancer.workspace.fold_workspace import fold_of, make_workplace
+from balancer.workspace.fold_workspace import fold_of, make_fold_workspace
 from tests.support.tiny_models import write_xrays
 
 
@@ -37,18 +37,18 @@ def test_a_fold_that_is_not_there_is_refused(scanned):
         fold_of(*scanned, 4)
 
 
-def test_a_workplace_is_found_as_it_was_left_and_made_anew_for_another_split(scanned, tmp_path):
+def test_a_workspace_is_found_as_it_was_left_and_made_anew_for_another_split(scanned, tmp_path):
     flat, split = fold_of(*scanned, 0)
-    place = make_workplace(tmp_path / "work" / "fold-0", flat, split)
+    place = make_fold_workspace(tmp_path / "work" / "fold-0", flat, split)
     assert find_state(place.folder) == place.state
     with Ledger(place.state) as ledger:
         found = ledger.load_collection()
         assert found.root.samefile(flat.root)
         assert ledger.load_split(found).sha256 == split.sha256
         ledger.save_setting(found, "mark", 1)
-    make_workplace(place.folder, flat, split)
+    make_fold_workspace(place.folder, flat, split)
     other = fold_of(*scanned, 1)
-    make_workplace(place.folder, *other)
+    make_fold_workspace(place.folder, *other)
     with Ledger(place.state) as ledger:
         assert ledger.setting(flat, "mark") == 1
         assert ledger.load_split(ledger.load_collection()).sha256 == other[1].sha256

@@ -8,7 +8,7 @@ import pytest
 
 from balancer.jobs import Candidate, Verdict
 from balancer.store.settings import PROFILE
-from balancer.workspace.fold_workspace import fold_of, make_workplace
+from balancer.workspace.fold_workspace import fold_of, make_fold_workspace
 from balancer.workspace.scan_run import scan
 from balancer.workspace.settings import ScanSettings, SplitSettings
 from balancer.workspace.split_run import split
@@ -175,12 +175,12 @@ def test_a_new_collection_where_a_moved_one_was_gets_an_id_of_its_own(place, tmp
 def test_the_workspace_of_a_fold_moves_too(place, tmp_path):
     with Workspace.open(place / "project").session(write=True) as session:
         flat, own = fold_of(session.collection, session.split, 0)
-    fold = make_workplace(place / "project" / ".balance" / "folds" / "0", flat, own)
+    fold = make_fold_workspace(place / "project" / ".balance" / "folds" / "0", flat, own)
     with Workspace.open(fold.folder).session(write=True) as session:
         session.ledger.save_setting(session.collection, PROFILE, {"output": {}, "sizes": {}})
     root = (place / "xrays").rename(tmp_path / "renamed")
     project = (place / "project").rename(tmp_path / "project")
-    make_workplace(project / ".balance" / "folds" / "0", replace(flat, root=root), own)
+    make_fold_workspace(project / ".balance" / "folds" / "0", replace(flat, root=root), own)
     with Workspace.open(project / ".balance" / "folds" / "0").session(write=False) as session:
         assert session.ledger.setting(session.collection, PROFILE) == {"output": {}, "sizes": {}}
         assert session.collection.root.samefile(root)

@@ -2,6 +2,7 @@
 
 import pytest
 
+from balancer.errors import StateError
 from balancer.workspace.run_record import RunRecord, last_run, remember_run
 from balancer.workspace.settings import FillSettings
 from balancer.workspace.workspace import Session
@@ -44,3 +45,10 @@ def test_what_version_0_1_was_asked_for_is_read(session):
     session.ledger.save_setting(session.collection, "seconds of fill", 7.0)
     settings = FillSettings(("max", "A=3"), harmonise=False, batch_size="4", no_screen=True)
     assert last_run(session, "fill", FillSettings) == RunRecord(settings, 7.0)
+
+
+def test_a_record_that_this_version_does_not_know_asks_to_do_it_once_more(session):
+    session.ledger.save_setting(session.collection, "asked of fill", {"target": ["max"], "colour": "red"})
+    with pytest.raises(StateError, match="colour") as caught:
+        last_run(session, "fill", FillSettings)
+    assert "balance fill, with the same options" in caught.value.next_step

@@ -6,8 +6,10 @@ import pytest
 from sklearn.metrics import average_precision_score
 
 from analysis.comparison.inference.bootstrap import draw_seeds, measure_arms
-from analysis.comparison.inference.real_image_equivalent import Point, exchange_rate, inverse, rare_size, subsample
-from analysis.comparison.inputs.study import ATTRIBUTES, Added, Outcomes, Part, Study
+from analysis.comparison.inference.real_image_equivalent import exchange_rate, inverse
+from analysis.comparison.inference.text import as_json, sentence
+from analysis.comparison.inputs.study import ATTRIBUTES, Outcomes
+from analysis.comparison.training.learning_curve import Point
 
 SIZES = (12, 25, 50, 100)
 
@@ -60,32 +62,32 @@ def test_an_arm_like_the_reference_cannot_be_told_from_none():
     points = world.points()
     same = exchange_rate(world.outcomes(arm=points[-1].chances), "arm", points, times=100)
     assert (same.images.mean, same.images.low, same.images.high) == pytest.approx((0, 0, 0), abs=1e-6)
-    assert "cannot be told from none" in same.sentence
+    assert "cannot be told from none" in sentence(same)
 
 
 def test_an_arm_that_does_harm_is_worth_less_than_none():
     found = rate(World(), 40)
     assert found.images.mean == pytest.approx(-60, abs=20)
     assert found.images.high < 0
-    assert found.sentence.startswith("arm is worth less than none: it does as if it had about ")
-    assert "fewer real images of RARE" in found.sentence
-    assert "cannot be told" not in found.sentence
+    assert sentence(found).startswith("arm is worth less than none: it does as if it had about ")
+    assert "fewer real images of RARE" in sentence(found)
+    assert "cannot be told" not in sentence(found)
 
 
 def test_an_arm_far_beyond_the_curve_is_worth_more_than_can_be_said():
     found = rate(World(), 5000)
     assert (found.images.mean, found.images.low, found.images.high) == pytest.approx((100, 100, 100))
-    assert found.sentence.startswith(
+    assert sentence(found).startswith(
         "arm is worth more than 100 more real images of RARE [95%: more than 100], or more than 50 more patients"
     )
-    assert "beyond the curve" in found.sentence
+    assert "beyond the curve" in sentence(found)
 
 
 def test_an_arm_below_the_curve_is_worth_no_more_than_its_smallest_point():
     found = rate(World(), 3)
     assert found.images.mean == pytest.approx(-88)
-    assert "as if it had 88 or more fewer" not in found.sentence
-    assert "as if it had at least 88 fewer real images of RARE [95%: -88 or less]" in found.sentence
+    assert "as if it had 88 or more fewer" not in sentence(found)
+    assert "as if it had at least 88 fewer real images of RARE [95%: -88 or less]" in sentence(found)
 
 
 def test_where_real_images_do_not_help_there_is_no_rate():
@@ -93,7 +95,7 @@ def test_where_real_images_do_not_help_there_is_no_rate():
     points = [Point(size, size, world.chances(50)) for size in SIZES]
     found = exchange_rate(world.outcomes(arm=world.chances(60)), "arm", points, times=200)
     assert not found.rises
-    assert "did not measurably help" in found.sentence
+    assert "did not measurably help" in sentence(found)
 
 
 def test_few_seeds_and_patients_give_no_narrower_an_interval_than_other_figures():
@@ -117,10 +119,10 @@ def test_the_curve_and_the_json():
     ]
     assert [point.mean for point in found.curve] == pytest.approx(truth)
     assert all(point.low < point.mean < point.high for point in found.curve)
-    told = json.loads(json.dumps(found.as_json))
+    told = json.loads(json.dumps(as_json(found)))
     assert {"mean", "low", "high"} <= told["images"].keys() & told["patients"].keys() & told["curve"][0].keys()
     assert [point["images"] for point in told["curve"]] == list(SIZES)
-    assert told["sentence"] == found.sentence
+    assert told["sentence"] == sentence(found)
 
 
 def test_the_same_seed_gives_the_same():
@@ -144,37 +146,3 @@ def test_a_curve_needs_points_of_the_same_images():
         exchange_rate(outcomes, "arm", points[:1])
     with pytest.raises(ValueError, match="same images, seeds"):
         exchange_rate(outcomes, "arm", [*points, Point(200, 100, points[0].chances[:1])])
-
-
-@pytest.fixture
-def study():
-    targets = np.array([0] * 30 + [1] * 20)
-    groups = np.concatenate((np.arange(30), 29 + np.repeat(np.arange(8), [1, 2, 3, 4, 1, 2, 3, 4])))
-    images = np.arange(50, dtype=np.uint8)[:, None, None] * np.ones((1, 2, 2), np.uint8)
-    known = pd.DataFrame({name: [f"{name}{number}" for number in range(50)] for name in ATTRIBUTES})
-    part = Part(images, targets, groups, tuple(f"{number}.png" for number in range(50)), known)
-    added = {"synthetic": Added(images[:3], np.ones(3, np.int64))}
-    return Study(("COMMON", "RARE"), "RARE", part, part, part, added, ("stamp",))
-
-
-def test_a_fraction_is_of_patients_nested_and_of_the_rare_class_alone(study):
-    assert rare_size(study) == (20, 8)
-    kept = {fraction: subsample(study, fraction, seed=2) for fraction in (0.01, 0.25, 0.5, 1)}
-    assert [rare_size(each)[1] for each in kept.values()] == [1, 2, 4, 8]
-    paths = [set(each.train.paths) for each in kept.values()]
-    assert paths[0] < paths[1] < paths[2] < paths[3] == set(study.train.paths)
-    assert all(each.counts["COMMON"] == 30 for each in kept.values())
-    half = kept[0.5].train
-    whole = set(half.groups[half.targets == 1].tolist())
-    expected = [at for at in range(50) if study.train.targets[at] == 0 or study.train.groups[at] in whole]
-    assert half.paths == tuple(f"{at}.png" for at in expected)
-    assert half.images[:, 0, 0].tolist() == expected
-    assert half.attributes["sex"].tolist() == [f"sex{at}" for at in expected]
-    assert (kept[0.5].test, kept[0.5].added, kept[0.5].stamps) == (study.test, study.added, study.stamps)
-    assert subsample(study, 0.5, seed=3).train.paths != half.paths
-
-
-@pytest.mark.parametrize("fraction", [0, -1, 1.5, float("nan")])
-def test_a_fraction_is_a_share(study, fraction):
-    with pytest.raises(ValueError, match="at most 1"):
-        subsample(study, fraction)

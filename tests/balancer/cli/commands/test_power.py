@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from balancer.cli.commands import power
+from balancer.cli.views import power
 from tests.support.cli_process import apart, balance, finished
 from tests.support.tiny_models import write_xrays
 

@@ -1,10 +1,7 @@
-"""`balance report` as it is typed, and what `balance probe` and `quality` keep for it."""
-
-import json
+"""`balance report` as it is typed."""
 
 import pytest
 
-from balancer.cli.commands.report import keep_result
 from tests.support.cli_process import run
 from tests.support.report_fixtures import keep, metrics, prepared
 
@@ -52,25 +49,3 @@ def test_without_a_fill_it_is_a_report_on_the_collection(tmp_path, xrays):
     page = (tmp_path / ".balance" / "reports" / "report.html").read_text("utf-8")
     assert "There is no balanced folder yet." in page
     assert "balance fill --target max" in page
-
-
-def test_results_are_kept_for_the_usual_folder_alone(filled, monkeypatch, tmp_path):
-    monkeypatch.chdir(filled)
-    kept = filled / ".balance" / "reports" / "probe.json"
-    keep_result(tmp_path, "probe.json", {"verdict": "V"})
-    assert not kept.exists()
-    keep_result(filled / "xrays-balanced", "probe.json", {"verdict": "V"})
-    found = json.loads(kept.read_text("utf-8"))
-    assert found.keys() == {"verdict", "balanced_sha256"}
-    keep(filled, metrics(LABELS, "NODULE"))
-    assert "Warning" not in run(filled, "report")[1]
-    (filled / "xrays-balanced" / "balance.json").write_bytes(
-        (filled / "xrays-balanced" / "balance.json").read_bytes() + b"\n"
-    )
-    assert "Warning: The probe is out of date" in run(filled, "report")[1]
-
-
-def test_nowhere_nothing_is_kept(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    keep_result(tmp_path, "probe.json", {})
-    assert list(tmp_path.iterdir()) == []

@@ -131,13 +131,19 @@ def test_nothing_accepted_cannot_be_blinded(tmp_path):
     assert "0 such synthetic images" in output
 
 
-@pytest.mark.parametrize(
-    "options", [("--json",), ("--blinded", "--audit", "5"), ("--port", "70000"), ("--audit", "0"), ("--limit", "x")]
-)
-def test_options_that_do_not_go_together_are_told_by_the_parser(tmp_path, options):
+@pytest.mark.parametrize("options", [("--json",), ("--audit", "0"), ("--limit", "x")])
+def test_wrong_options_are_told_by_the_parser(tmp_path, options):
     code, output = run(tmp_path, "--reader", "A", *options)
     assert code == 2
     assert "Usage: " in output
+
+
+@pytest.mark.parametrize(
+    ("options", "advice"), [(("--blinded", "--audit", "5"), "--limit 50"), (("--port", "70000"), "--port")]
+)
+def test_options_that_do_not_fit_are_one_message(tmp_path, options, advice):
+    code, output = run(tmp_path, "--reader", "A", *options)
+    assert (code, advice in output) == (2, True)
 
 
 def test_the_next_reader_of_a_study_sees_the_same_images(tmp_path):

@@ -1,20 +1,24 @@
 """What the last fill was made with: found by the hashes of the weights, and not by what was done last."""
 
+import hashlib
+import json
+
 import pytest
 
-from balancer.cli.again import Asked
-from balancer.cli.origins import (
+from balancer.errors import ComparisonError
+from balancer.jobs import Verdict
+from balancer.workspace.fill_origin import (
     adapted_by,
-    fold_order,
+    commands_behind,
+    fold_key,
     not_repeated,
-    order_key,
     origin_of,
+    refit_key,
     require_last_filled,
     same_model,
 )
-from balancer.errors import ComparisonError
-from balancer.jobs import Verdict
-from balancer.workspace.settings import FillSettings
+from balancer.workspace.run_record import RunRecord
+from balancer.workspace.settings import AdaptSettings, FillSettings
 from balancer.workspace.workspace import Session
 from tests.support.study_fixtures import drawn_by, filled, judged, place_of, write_adapter, write_flat
 
@@ -42,7 +46,7 @@ def filled_by(place, adapter, options=None):
     return session_of(place)
 
 
-def test_the_order_is_that_of_the_adapter_that_drew_and_not_the_last_one(place):
+def test_the_settings_are_those_of_the_adapter_that_generated_and_not_the_last_ones(place):
     first = write_adapter(place, [], "first")
     write_adapter(place, [], "second")
     ask(place, "adapt", {"base": "sd", "steps": 5, "name": "first"}, made="first")
@@ -51,16 +55,16 @@ def test_the_order_is_that_of_the_adapter_that_drew_and_not_the_last_one(place):
     session = filled_by(place, first)
     origin = origin_of(session)
     assert (origin.adapter, origin.model) == (place.state.adapters / "first", None)
-    assert adapted_by(session, origin) == Asked({"base": "sd", "steps": 5, "name": "first"}, 2.0)
+    assert adapted_by(session, origin) == RunRecord(AdaptSettings(base="sd", steps=5, name="first"), 2.0)
 
 
-def test_an_order_of_an_earlier_version_counts_for_what_it_made(place):
+def test_a_record_of_an_earlier_version_counts_for_what_it_made(place):
     adapter = write_adapter(place, [], "lora")
     ask(place, "adapt", {"base": "sd"})
     session = filled_by(place, adapter)
-    assert adapted_by(session, origin_of(session)) == Asked({"base": "sd"}, 2.0)
+    assert adapted_by(session, origin_of(session)) == RunRecord(AdaptSettings(base="sd"), 2.0)
     ask(place, "adapt", {"base": "sd", "name": "other"})
-    with pytest.raises(ComparisonError, match="how lora, which drew the images of the last fill, was adapted"):
+    with pytest.raises(ComparisonError, match="how lora, which generated the images of the last fill, was adapted"):
         adapted_by(session, origin_of(session))
 
 
@@ -74,9 +78,9 @@ def test_a_model_from_elsewhere_is_not_adapted(place):
 
 def test_what_drew_and_is_gone_cannot_be_repeated(place):
     session = filled_by(place, None)
-    with pytest.raises(ComparisonError, match="tiny-sd, which drew the images of the last fill"):
+    with pytest.raises(ComparisonError, match="tiny-sd, which generated the images of the last fill"):
         origin_of(session)
-    assert fold_order(session) == ""
+    assert fold_key(session) == ""
 
 
 def test_without_a_fill_there_is_nothing_to_repeat(place):
@@ -95,30 +99,29 @@ def test_redraws_take_the_adapter_that_drew_though_a_newer_one_is_there(place):
     }
 
 
-def test_another_fill_or_adapt_is_another_order(place):
+def test_another_fill_or_adapt_has_another_key(place):
     adapter = write_adapter(place, [], "lora")
     ask(place, "adapt", {"base": "sd"}, made="lora")
     session = filled_by(place, adapter)
-    folds, redraws = (order_key(session, folds=kind) for kind in (True, False))
-    assert fold_order(session) == folds != redraws
+    folds, redraws = (refit_key(session, folds=kind) for kind in (True, False))
+    assert fold_key(session) == folds != redraws
     ask(place, "adapt", {"base": "sd", "steps": 7}, made="lora")
-    assert (order_key(session, folds=True) == folds, order_key(session, folds=False)) == (False, redraws)
+    assert (refit_key(session, folds=True) == folds, refit_key(session, folds=False)) == (False, redraws)
     place.asked(FillSettings(target="80"))
-    assert order_key(session, folds=False) != redraws
+    assert refit_key(session, folds=False) != redraws
 
 
 def test_readers_decisions_and_images_from_elsewhere_are_said_not_to_be_repeated(place):
     session = filled_by(place, None)
-    assert not_repeated(session, [object()], folds=True) == ()
+    assert not_repeated(session, folds=True) == ()
     key = judged(place)[0][0].id
     place.ledger.add_verdict(place.collection, key, Verdict("reject", {}, ("blurred",), "A. Reader"))
-    assert not_repeated(session, [object()], folds=True) == (
-        "what readers decided of 1 image is not repeated: folds have what the gates let in",
+    assert not_repeated(session, folds=True) == (
+        "what readers decided of 1 image is not repeated: folds have what the screening checks accept",
     )
-    assert not_repeated(session, [object()], folds=False) == (
-        "what readers decided of 1 image is not repeated: the other draws have what the gates let in",
+    assert not_repeated(session, folds=False) == (
+        "what readers decided of 1 image is not repeated: the other draws have what the screening checks accept",
     )
-    assert not_repeated(session, [], folds=False) == ()
 
 
 def test_draws_are_set_beside_the_last_fills_folder_alone(place, tmp_path):
@@ -128,3 +131,18 @@ def test_draws_are_set_beside_the_last_fills_folder_alone(place, tmp_path):
         require_last_filled(session, tmp_path / "other")
     with pytest.raises(ComparisonError, match="it is gone"):
         require_last_filled(session, None)
+
+
+def test_a_key_is_that_of_earlier_versions_so_that_their_folds_are_found_again(place):
+    """It was a hash of the options as they had been typed, and of the weights."""
+    session = filled_by(place, None, {"model": "elsewhere", "harmonise": False})
+    facts = [{"model": "elsewhere", "no_intensity_matching": True}, None, None]
+    assert fold_key(session) == hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:8]
+
+
+def test_a_page_names_what_to_type_and_no_folder_of_the_machine(place, tmp_path):
+    adapter = write_adapter(place, [], "lora")
+    ask(place, "adapt", {"base": "/srv/ann/sd"}, made="lora")
+    session = filled_by(place, adapter)
+    assert commands_behind(session, place.out) == ("balance adapt --base sd", "balance fill --target 60")
+    assert commands_behind(session, tmp_path / "other") == ()

@@ -5,24 +5,25 @@ from types import SimpleNamespace
 
 import pytest
 
+from analysis.comparison.cost import Cost, training_cost
 from analysis.comparison.inputs.build_study import Wanted
+from analysis.comparison.request import Request
 from analysis.comparison.training.arm_selection import choose_arms
 from analysis.comparison.training.frozen import Frozen
 from analysis.comparison.training.networks import SmallNetwork
 from analysis.comparison.training.runs import RunSettings
-from balancer.cli.benches import Order
-from balancer.cli.costing import Cost, training_cost
 from balancer.splits.split import draw_split
+from balancer.workspace.judging_settings import CompareSettings
 from tests.support.balanced_fixtures import split_collection
 from tests.support.comparison_fixtures import Scribe, added, study
 
 FULL = {name: added((5, 40, 34)) for name in ("synthetic", "unscreened", "reconstructed")}
 
 
-def order(tmp_path, learner, quick=False, only=(), seeds=5, workers=2):
+def request_for(tmp_path, learner, **settings):
     split = draw_split(split_collection(tmp_path))
-    settings = RunSettings(learner, 10, tuple(range(seeds)))
-    return Order(SimpleNamespace(split=split), Wanted(16), settings, quick, only, workers, force=False)
+    asked = CompareSettings(**{"workers": 2, "seeds": 5, **settings})
+    return Request(SimpleNamespace(split=split), asked, Wanted(16), RunSettings(learner, 10, asked.training_seeds))
 
 
 @pytest.mark.parametrize("learner", [Scribe(), Frozen()])
@@ -32,8 +33,8 @@ def test_the_arms_that_are_counted_are_those_that_are_trained(tmp_path, learner,
     whole = study(extra=FULL if made else {})
     arms, _ = choose_arms(whole, learner, quick=quick, only=only or None)
     trained = sum(each.learn is not None for each in arms)
-    asked = order(tmp_path, FASTER.get(type(learner), learner), quick, only)
-    found = training_cost(asked, 1, folds=False, made=made)
+    asked = request_for(tmp_path, FASTER.get(type(learner), learner), quick=quick, arm=only)
+    found = training_cost(asked, made=made)
     assert found.trainings - found.of_curve == 5 * trained
     assert found.of_curve == (10 if made and not quick and not only else 0)
 
@@ -49,22 +50,22 @@ FASTER = {Frozen: Fast()}
 
 
 @pytest.mark.parametrize(
-    ("legs", "folds", "trainings", "curve"), [(1, False, 115, 10), (5, False, 105, 0), (3, True, 315, 0)]
+    ("way", "trainings", "curve"), [({}, 115, 10), ({"redraw": 5}, 105, 0), ({"cross_fit": 3}, 315, 0)]
 )
-def test_folds_are_trained_on_anew_and_redraws_share_the_seeds(tmp_path, legs, folds, trainings, curve):
-    found = training_cost(order(tmp_path, Scribe()), legs, folds=folds, made=True)
+def test_folds_are_trained_on_again_and_redraws_share_the_seeds(tmp_path, way, trainings, curve):
+    found = training_cost(request_for(tmp_path, Scribe(), **way), made=True)
     assert (found.trainings, found.of_curve) == (trainings, curve)
     assert found.seconds == -(-(trainings - curve) // 2) + curve / 2  # a second each, two at once
 
 
 def test_learning_rates_that_are_tried_are_counted_and_how_long_it_takes_is_a_limit(tmp_path):
     tries = replace(Scribe(), rates=(1.0, 2.0, 3.0))
-    asked = order(tmp_path, tries)
-    usual = replace(asked, settings=replace(asked.settings, tries_rates=False))
-    with_rates, without = (training_cost(each, 1, folds=False, made=True) for each in (asked, usual))
+    asked = request_for(tmp_path, tries)
+    usual = replace(asked, runs=replace(asked.runs, tries_rates=False))
+    with_rates, without = (training_cost(each, made=True) for each in (asked, usual))
     assert with_rates.trainings - without.trainings == 2 * 3  # both arms of the verdict and the matched control
-    auto = replace(usual, settings=replace(usual.settings, steps=None))
-    assert "of at most 1 s" in str(training_cost(auto, 1, folds=False, made=True))
+    auto = replace(usual, runs=replace(usual.runs, steps=None))
+    assert "of at most 1 s" in str(training_cost(auto, made=True))
 
 
 def test_time_is_counted_in_rounds():
@@ -76,5 +77,5 @@ def test_time_is_counted_in_rounds():
 
 def test_the_usual_number_of_workers_is_that_of_the_comparison(tmp_path):
     learner = replace(Scribe(), device="cuda")
-    assert training_cost(order(tmp_path, learner, workers=None), 1, folds=False, made=False).at_once == 1
+    assert training_cost(request_for(tmp_path, learner, workers=None), made=False).at_once == 1
     assert SmallNetwork().looks_alike

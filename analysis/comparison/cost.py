@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
 
-from balancer.text import duration
-
-if TYPE_CHECKING:
-    from analysis.comparison.training.training_spec import Learner
-    from balancer.cli.benches import Order
+from analysis.comparison.inputs.study import EXTRA
+from analysis.comparison.request import Request
+from analysis.comparison.training.arm_selection import wanted_of
+from analysis.comparison.training.arms import ARMS
+from analysis.comparison.training.learning_curve import FRACTIONS
+from analysis.comparison.training.runs import usual_workers
+from analysis.comparison.training.training_spec import Learner
+from balancer.text import duration, size_of
+from balancer.workspace.fold_runs import Refit
 
 _RATED = 3  # the arms whose learning rate is chosen: those of the verdict and the matched control
 
@@ -49,27 +53,42 @@ class Cost:
         return f"{count} of {about} {duration(self.each)}{curve}{at_once}{look}: {about} {duration(self.seconds)}"
 
 
-def training_cost(order: Order, legs: int, *, folds: bool, made: bool) -> Cost:
-    """What is to be trained on so many folds or redraws, if none of it is done; `made`: there are synthetic images.
+def training_cost(request: Request, *, made: bool) -> Cost:
+    """What is to be trained on all folds or redraws, if none of it is done; `made`: there are synthetic images.
 
     How long a training takes is tried, for a second or two.
     """
-    from analysis.comparison.training.replicates import FRACTIONS
-    from analysis.comparison.training.runs import usual_workers
-
-    settings, learner = order.settings, order.settings.learner
-    seeds, studies = len(settings.seeds), legs if folds else 1
-    curve = len(FRACTIONS) * seeds if made and legs == 1 and order.has_curve else 0
-    tried = len(learner.rates) - 1 if settings.tries_rates and learner.rates else 0
-    trainings = (len(_arms(order, made)) * seeds + tried * (_RATED if made else 1)) * studies + curve
-    steps = settings.steps or settings.longest
-    parts = order.session.split.parts
+    runs, settings, learner = request.runs, request.settings, request.runs.learner
+    legs, folds = settings.cross_fit or settings.redraw, bool(settings.cross_fit)
+    seeds, studies = len(runs.seeds), legs if folds else 1
+    curve = len(FRACTIONS) * seeds if made and legs == 1 and request.has_curve else 0
+    tried = len(learner.rates) - 1 if runs.tries_rates and learner.rates else 0
+    trainings = (len(_arms(request, made)) * seeds + tried * (_RATED if made else 1)) * studies + curve
+    steps = runs.steps or runs.longest
+    parts = request.session.split.parts
     learned, others = (int(parts.isin(some).sum()) for some in (("train", "holdout"), ("val", "test")))
     pace = learner.pace(steps, learned, others)
-    at_once = order.workers or usual_workers(learner, learner.units(steps) * trainings)
+    at_once = settings.workers or usual_workers(learner, learner.units(steps) * trainings)
     looks = _looks(learner, seeds, legs, folds=folds) + curve
-    most = settings.steps is None and learner.rates != ()
+    most = runs.steps is None and learner.rates != ()
     return Cost(trainings, curve, pace.training, min(at_once, trainings), looks * pace.look, at_most=most)
+
+
+def cost_in_words(request: Request, refits: Sequence[Refit], training: Cost) -> str:
+    """What all of it takes: what is adapted and filled again, and the trainings."""
+    if not refits:
+        return f"Cost: {training}. What is done is not repeated."
+    size = float(request.session.collection.images["size"].sum())
+    return (
+        f"Cost: {len(refits)} times {' + '.join(refits[0].runs)} ({duration(refits[0].seconds)} each, as the last ones "
+        f"took), and {training}. All of it about {duration(seconds_of(refits, training))}, and "
+        f"{size_of(1.5 * size)} of disk at a time. What is done is not repeated."
+    )
+
+
+def seconds_of(refits: Sequence[Refit], training: Cost) -> float:
+    """Until all is done, if nothing is done yet."""
+    return sum(each.seconds for each in refits) + training.seconds
 
 
 def _looks(learner: Learner, seeds: int, legs: int, *, folds: bool) -> int:
@@ -77,14 +96,9 @@ def _looks(learner: Learner, seeds: int, legs: int, *, folds: bool) -> int:
     return legs if learner.looks_alike else seeds * (legs if folds else 1)
 
 
-def _arms(order: Order, made: bool) -> set[str]:
+def _arms(request: Request, made: bool) -> set[str]:
     """Those that are trained, as far as can be told before the images are gathered."""
-    from analysis.comparison.inputs.study import EXTRA
-    from analysis.comparison.training.arm_selection import wanted_of
-    from analysis.comparison.training.arms import ARMS
-
-    learner, extras = order.settings.learner, [f"{EXTRA}{name}" for name in order.wanted.extras]
+    learner, extras = request.runs.learner, [f"{EXTRA}{name}" for name in request.wanted.extras]
     trained = [each for each in ARMS.values() if each.learn is not None]
     able = [each.name for each in trained if (made or each.adds is None) and not set(each.asks) & set(learner.unable)]
-    how: dict[str, Any] = {"quick": order.quick, "only": order.only, "recipe": order.settings.recipe}
-    return wanted_of(able, [*ARMS, *extras], learner, **how) & {*able, *extras}
+    return wanted_of(able, [*ARMS, *extras], learner, **request.which_arms) & {*able, *extras}

@@ -1,0 +1,123 @@
+"""What every arm said of every test image, kept as a table, so that a new figure needs no training.
+
+`predictions.parquet` has a row for each image, arm and seed: `image`, `label`, `patient` (a pseudonym), `arm`, `seed`,
+`fold` (0 where there is one split), and a probability for each class, in columns named `p: CLASS`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from analysis.comparison.inference.selection import pooled
+from analysis.comparison.inputs.study import Outcomes
+from balancer.errors import ComparisonError
+from balancer.files import write_whole
+
+NAME = "predictions.parquet"
+_COLUMNS = ("image", "label", "patient", "arm", "seed", "fold")
+_PROBABILITY, _RARE = "p: ", "rare"
+
+
+def write_predictions(
+    place: Path, tested: Sequence[Outcomes], seeds: Sequence[int], patients: Mapping[str, str], key: bytes
+) -> None:
+    """Write what the arms said, whole or not at all: of one split, or of each fold.
+
+    `seeds` are those of the first axis of the chances; `patients` are known by the path of an image, and stand in the
+    table as `pseudonym` makes them by the `key`.
+    """
+    tables = [_table(each, seeds, fold, patients, key) for fold, each in enumerate(tested)]
+    held = io.BytesIO()
+    table = pa.Table.from_pandas(pd.concat(tables, ignore_index=True), preserve_index=False)
+    pq.write_table(table.replace_schema_metadata({_RARE: tested[0].rare}), held)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(place, held.getvalue())
+
+
+def read_predictions(place: Path) -> Outcomes:
+    """What the arms said of all test images, as it was written; patients are numbered in the order of their images.
+
+    Raises:
+        ComparisonError: there is no such table, or it is damaged.
+    """
+    try:
+        found = pq.read_table(place)
+        table, rare = found.to_pandas(), found.schema.metadata[_RARE.encode()].decode()
+        table["patient"] = pd.factorize(table["patient"])[0]  # over all folds: a patient is in one of them
+        classes = tuple(name.removeprefix(_PROBABILITY) for name in table.columns if name.startswith(_PROBABILITY))
+        folds = [_outcomes(part, classes, rare) for _, part in table.groupby("fold", sort=True)]
+    except (OSError, KeyError, TypeError, ValueError, pa.ArrowException) as error:
+        raise ComparisonError(
+            needed=f"{NAME} of the last comparison",
+            found="none" if not place.exists() else f"one that cannot be read ({error})",
+            next_step="balance compare once more keeps it: what is trained is not trained again",
+        ) from error
+    return folds[0] if len(folds) == 1 else pooled(folds)
+
+
+def pseudonym(patient: str, key: bytes) -> str:
+    """A name that stands for a patient: the same for the same key, and not to be guessed without it.
+
+    >>> pseudonym("p17", b"secret") == pseudonym("p17", b"secret") != pseudonym("p18", b"secret")
+    True
+    """
+    return hmac.new(key, patient.encode(), hashlib.sha256).hexdigest()[:16]
+
+
+def _table(
+    outcomes: Outcomes, seeds: Sequence[int], fold: int, patients: Mapping[str, str], key: bytes
+) -> pd.DataFrame:
+    """Rows arm by arm, seed by seed, image by image."""
+    arms, images = list(outcomes.chances), len(outcomes.paths)
+    labels = [outcomes.classes[number] for number in outcomes.targets]
+    names = _patients(outcomes, patients, key)
+    chances = np.concatenate([outcomes.chances[arm].reshape(-1, len(outcomes.classes)) for arm in arms])
+    times = len(arms) * len(seeds)
+    found = {
+        "image": np.tile(np.array(outcomes.paths, object), times),
+        "label": np.tile(np.array(labels, object), times),
+        "patient": np.tile(np.array(names, object), times),
+        "arm": np.repeat(np.array(arms, object), len(seeds) * images),
+        "seed": np.tile(np.repeat(np.array(seeds, np.int64), images), len(arms)),
+        "fold": np.full(times * images, fold, np.int64),
+    }
+    probabilities = {f"{_PROBABILITY}{label}": chances[:, place] for place, label in enumerate(outcomes.classes)}
+    return pd.DataFrame({**found, **probabilities})
+
+
+def _patients(outcomes: Outcomes, patients: Mapping[str, str], key: bytes) -> list[str]:
+    """One pseudonym for all images that count as one patient's: an unknown patient is known by an image."""
+    first: dict[int, str] = {}
+    for path, group in zip(outcomes.paths, outcomes.groups.tolist(), strict=True):
+        first.setdefault(group, f"patient {patients[path]}" if path in patients else f"image {path}")
+    return [pseudonym(first[group], key) for group in outcomes.groups.tolist()]
+
+
+def _outcomes(table: pd.DataFrame, classes: tuple[str, ...], rare: str) -> Outcomes:
+    """The table of one fold; its rows stand as they were written."""
+    if missing := {*_COLUMNS} - {*table.columns}:
+        raise KeyError(f"no column {min(missing)}")
+    arms, seeds = list(dict.fromkeys(table["arm"])), table["seed"].nunique()
+    images = len(table) // (len(arms) * seeds)
+    first = table.iloc[:images]
+    chances = table[[f"{_PROBABILITY}{label}" for label in classes]].to_numpy(np.float32)
+    by_arm = chances.reshape(len(arms), seeds, images, len(classes))
+    return Outcomes(
+        classes,
+        rare,
+        np.array([classes.index(label) for label in first["label"]], np.int64),
+        first["patient"].to_numpy(np.int64),
+        pd.DataFrame(index=range(images)),
+        dict(zip(arms, by_arm, strict=True)),
+        None,
+        tuple(first["image"]),
+    )

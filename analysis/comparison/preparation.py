@@ -1,0 +1,199 @@
+"""The studies of a comparison: of the balanced folder, or one for each redraw or fold, each gathered and checked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from analysis.comparison.inputs.build_study import Material, gather
+from analysis.comparison.inputs.sample_size import FEW, few_in_all
+from analysis.comparison.inputs.study import Outcomes, Study
+from analysis.comparison.integrity.checks import check, require_honest, stamps
+from analysis.comparison.request import Request
+from analysis.comparison.training.arms import Arm
+from analysis.comparison.training.replicates import Leg, across_folds, across_redraws, deal_seeds
+from analysis.comparison.training.run_files import Which
+from balancer.errors import ComparisonError
+from balancer.progress import Phases, Progress
+from balancer.store.database import Ledger
+from balancer.text import printable
+from balancer.workspace.fill_origin import not_repeated, require_last_filled
+from balancer.workspace.fold_runs import Refit, forget_balanced, refitted
+from balancer.workspace.fold_workspace import FoldWorkspace, make_fold_workspace
+from balancer.workspace.models import models_at_hand
+from balancer.workspace.workspace import Session
+
+_ONE_DRAW = "one draw of synthetic images: the luck of another (--redraw) is not in the intervals"
+
+
+@dataclass(frozen=True, slots=True)
+class ComparisonInputs:
+    """The legs that the comparison stands on, what its figures are stamped with, and whether the legs are folds.
+
+    `folder` is the balanced folder that is judged; none where there is none, or each fold has its own. `refitted` are
+    the commands that each leg but the first draw did again.
+    """
+
+    legs: tuple[Leg, ...]
+    stamps: tuple[str, ...]
+    folds: bool
+    folder: Path | None = None
+    refitted: tuple[str, ...] = ()
+
+    @property
+    def study(self) -> Study:
+        """The first leg's."""
+        return self.legs[0].study
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """Real training images of each class; of folds, the mean."""
+        classes = self.study.classes
+        return {label: round(sum(leg.study.counts[label] for leg in self.legs) / len(self.legs)) for label in classes}
+
+    def outcomes(self, request: Request, arms: Sequence[Arm], part: Which) -> Outcomes | list[Outcomes]:
+        """What the arms said of a split: of folds one after the other, of redraws together, since they share it."""
+        together = across_folds if self.folds else across_redraws
+        return together(self.legs, arms, request.runs, request.home, part)
+
+
+def redrawn(request: Request, refits: Sequence[Refit], progress: Progress) -> ComparisonInputs:
+    """The balanced folder as it is, and beside it, with `--redraw`, the same from other generator seeds."""
+    session = request.session
+    seeds = deal_seeds(request.runs.seeds, len(refits) + 1)
+    folder = request.settings.folder or session.balanced_folder()
+    if refits:
+        require_last_filled(session, folder)
+    study, found = _gather(request, session, folder, progress)
+    legs, said = [Leg("", study, seeds[0])], [found]
+    if not refits and "synthetic" in study.added:
+        said.append((_ONE_DRAW,))
+    said.append(not_repeated(session, folds=False) if refits else ())
+    for (refit, place), own in zip(refitted(refits, request.again, progress), seeds[1:], strict=True):
+        study, found = _in_fold(request, refit, place, progress)
+        legs.append(Leg(refit.name, study, own))
+        said.append(found)
+    return ComparisonInputs(tuple(legs), _once(said), folds=False, folder=folder, refitted=_commands(refits))
+
+
+def cross_fitted(request: Request, refits: Sequence[Refit], progress: Progress) -> ComparisonInputs:
+    """One leg for each fold, whose generator, screen and classifiers have seen none of its test patients."""
+    _require_enough(request)
+    _require_honest_folds(request, refits, progress)
+    legs: list[Leg] = []
+    collection = request.session.collection
+    few = few_in_all(collection.labels, collection.images["label"])
+    said: list[Sequence[str]] = [not_repeated(request.session, folds=True), few]
+    for refit, place in refitted(refits, request.again, progress):
+        study, found = _in_fold(request, refit, place, progress)
+        legs.append(Leg(refit.name, study, request.runs.seeds))
+        said.append(found)
+    return ComparisonInputs(tuple(legs), _once(said), folds=True, refitted=_commands(refits))
+
+
+def _commands(refits: Sequence[Refit]) -> tuple[str, ...]:
+    return tuple(refits[0].runs) if refits else ()
+
+
+def _require_enough(request: Request) -> None:
+    """Refuse before the first fold what all of them together could not show.
+
+    Raises:
+        ComparisonError: the collection has too few images of the class.
+    """
+    count = int((request.session.collection.images["label"] == request.wanted.rare).sum())
+    if count < FEW and not request.settings.force:
+        raise ComparisonError(
+            needed=f"{FEW} images of {request.wanted.rare}, the class of the primary endpoint, in all folds together",
+            found=str(count),
+            next_step="judge another class: balance compare --label LABEL; see what can be shown: balance power",
+        )
+
+
+def _require_honest_folds(request: Request, refits: Sequence[Refit], progress: Progress) -> None:
+    """Refuse before the first fold is adapted or filled what its real images, and the user's own, do not allow.
+
+    Raises:
+        ComparisonError: a fold's test images, or others of the same patients, are among what it learns from; or a
+            folder of the user's own is of no use.
+    """
+    if request.settings.force:
+        return
+    alone = replace(request, wanted=replace(request.wanted, needs=()))
+    for refit in refits:
+        place = make_fold_workspace(refit.folder, refit.collection, refit.split)
+        with Ledger(place.state) as ledger:
+            session = Session(place.state, ledger, place.collection, place.split)
+            _gather(alone, session, None, progress, tell=False)
+
+
+def _in_fold(request: Request, refit: Refit, place: FoldWorkspace, progress: Progress) -> tuple[Study, tuple[str, ...]]:
+    try:
+        with Ledger(place.state) as ledger:
+            session = Session(place.state, ledger, place.collection, place.split)
+            return _gather(request, session, refit.balanced, progress, lender=request.session)
+    except ComparisonError as error:
+        repeats = " and ".join(refit.runs)
+        raise ComparisonError(
+            needed=error.needed,
+            found=f"in {refit.name}: {error.found}",
+            next_step=f"it repeats the last {repeats}: change these (screening, --seed, --model), then run again: "
+            f"{request.again}\n        or have every figure stamped INVALID: the same with --force",
+        ) from error
+    finally:
+        forget_balanced(refit)
+
+
+def _gather(
+    request: Request,
+    session: Session,
+    folder: Path | None,
+    progress: Progress,
+    *,
+    lender: Session | None = None,
+    tell: bool = True,
+) -> tuple[Study, tuple[str, ...]]:
+    """The images of one leg, and its stamps; refuses what could not be concluded from.
+
+    `lender` is the session whose models may have made the images of another workspace.
+
+    Raises:
+        ComparisonError: the test split was seen by what is to be tested, or too little is there.
+    """
+    models = [] if lender is None else list(lender.ledger.adapters(lender.collection))
+    material = _material(request, session, folder, progress, lender)
+    for note in material.notes if tell else ():
+        progress.message(printable(note))
+    breaches = check(material, session.ledger, models=models)
+    told = stamps(material, session.ledger, models=models)
+    return material.study, (*require_honest(breaches, force=request.settings.force), *told)
+
+
+def _material(
+    request: Request, session: Session, folder: Path | None, progress: Progress, lender: Session | None
+) -> Material:
+    from analysis.vision.reconstruction import autoencoder_of
+
+    retouch = None
+    if folder is not None and "reconstructed" in request.wanted.needs:
+        at_hand = [place for each in (session, lender) if each is not None for place in models_at_hand(each)]
+        through = partial(Phases(progress), "Reconstructing")
+        retouch = autoencoder_of(folder, at_hand, request.runs.learner.device, through)
+    cache = session.state.cache
+    cache.mkdir(exist_ok=True)
+    return gather(
+        session.collection,
+        session.split,
+        folder,
+        request.wanted,
+        ledger=session.ledger,
+        cache=cache,
+        reconstruct=retouch,
+        watch=progress.start,
+    )
+
+
+def _once(said: Sequence[Sequence[str]]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(stamp for each in said for stamp in each))

@@ -1,0 +1,116 @@
+"""What is to be compared, and how, in an opened workspace."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from analysis.comparison.inference.result import Asked
+from analysis.comparison.inputs.build_study import Wanted
+from analysis.comparison.inputs.study import EXTRA
+from analysis.comparison.training.arm_selection import control_of, name_baseline, name_synthetic
+from analysis.comparison.training.arms import ARMS, Arm
+from analysis.comparison.training.backbones import find_learner
+from analysis.comparison.training.runs import LONGEST, LONGEST_QUICK, RunSettings, usual_workers
+from balancer.errors import ComparisonError
+from balancer.settings import as_command
+from balancer.workspace.judging_settings import CompareSettings
+from balancer.workspace.workspace import Session
+
+_NEEDS = ("synthetic", "unscreened", "reconstructed")
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """The settings of a comparison, resolved: what is gathered, and how every arm is run."""
+
+    session: Session
+    settings: CompareSettings
+    wanted: Wanted
+    runs: RunSettings
+
+    @property
+    def has_curve(self) -> bool:
+        """Whether a learning curve is wanted, and its interval can be had."""
+        return not (self.settings.quick or self.settings.arm) and len(self.runs.seeds) > 1
+
+    @property
+    def home(self) -> Path:
+        """Where finished trainings are kept."""
+        return self.session.state.folder / "comparisons"
+
+    @property
+    def again(self) -> str:
+        """What a person types for the same."""
+        return as_command(self.settings)
+
+    @property
+    def which_arms(self) -> dict[str, Any]:
+        """By what the arms are chosen."""
+        return {"quick": self.settings.quick, "only": self.settings.arm, "recipe": self.runs.recipe}
+
+    @property
+    def workers(self) -> int:
+        """How many trainings there are at once."""
+        learner = self.runs.learner
+        return self.settings.workers or usual_workers(learner, learner.units(self.runs.steps or self.runs.longest))
+
+    def judged(self, arms: Sequence[Arm]) -> Asked:
+        """The arms of the verdict, and the matched control of each with synthetic images."""
+        learner, recipe = self.runs.learner, self.runs.recipe
+        controls = {each.name: control_of(each, recipe, learner).name for each in arms if each.kind == "synthetic"}
+        names = [each.name for each in arms]
+        return Asked(name_baseline(learner).name, name_synthetic(names, self.settings.arm), controls)
+
+
+def request_of(session: Session, settings: CompareSettings, rare: str) -> Request:
+    """The request; `rare` is the class of the primary endpoint.
+
+    Raises:
+        ModelError: there is no such backbone or device, or its weights are of no use.
+    """
+    learner = find_learner(
+        settings.backbone,
+        weights=settings.weights,
+        side=settings.size,
+        steps=settings.fixed_steps,
+        device=settings.device,
+    )
+    needs = [each for each in _NEEDS if each == "synthetic" or _is_wanted(each, settings)]
+    pooled, insist = bool(settings.cross_fit), settings.force
+    runs = RunSettings(
+        learner,
+        settings.fixed_steps,
+        settings.training_seeds,
+        settings.named_recipe,
+        LONGEST_QUICK if settings.quick else LONGEST,
+        tries_rates=not settings.quick,
+    )
+    wanted = Wanted(learner.side, needs, settings.extra_folders, rare, insist=insist, pooled=pooled)
+    return Request(session, settings, wanted, runs)
+
+
+def _is_wanted(need: str, settings: CompareSettings) -> bool:
+    return need in settings.arm if settings.arm else not settings.quick
+
+
+def require_arms(settings: CompareSettings) -> None:
+    """Refuse what is no arm before hours go into folds.
+
+    Raises:
+        ComparisonError: one of the names is none.
+    """
+    known = [*ARMS, *(f"{EXTRA}{name}" for name in settings.extra_folders)]
+    unknown = [name for name in settings.arm if name not in known]
+    if not unknown:
+        return
+    meant = get_close_matches(unknown[0], known, 1, cutoff=0.0)[0]
+    raise ComparisonError(
+        needed=f"names of arms: {', '.join(known)}",
+        found=", ".join(map(repr, unknown)),
+        next_step=f"for example: balance compare --arm {shlex.quote(meant)}",
+    )

@@ -1,0 +1,196 @@
+"""Did it help? The whole comparison as one function."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from analysis.comparison.cost import Cost, cost_in_words, seconds_of, training_cost
+from analysis.comparison.execution import judge, train_arms
+from analysis.comparison.inference.bootstrap import Estimates, class_patients, estimate, measure_arms
+from analysis.comparison.inference.result import Comparison, as_json, plain, without_nan
+from analysis.comparison.inference.selection import Choice
+from analysis.comparison.predictions import NAME, read_predictions
+from analysis.comparison.preparation import cross_fitted, redrawn
+from analysis.comparison.request import Request, request_of, require_arms
+from analysis.comparison.training.worker_pool import WorkerPool
+from analysis.power import text
+from analysis.power.detectable_effect import Power, measure_power
+from balancer.errors import ComparisonError
+from balancer.progress import SILENT, Phases, Progress
+from balancer.text import printable
+from balancer.workspace.fill_origin import not_repeated
+from balancer.workspace.fold_runs import Refit, fold_refits, redraw_refits
+from balancer.workspace.judging_settings import CompareSettings
+from balancer.workspace.reports import METRICS, keep_report
+from balancer.workspace.workspace import Session, Workspace
+
+
+@dataclass(frozen=True, slots=True)
+class CompareResult:
+    """What a comparison came to, and where its figures are kept; without either where the test split stayed closed.
+
+    `choice` has the arms of the verdict, and of every arm the `primary` endpoint on the validation split.
+    """
+
+    choice: Choice
+    primary: str
+    comparison: Comparison | None = None
+    place: Path | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The content of `metrics.json`; of a comparison that left the test split closed, validation figures alone."""
+        if self.comparison is not None:
+            return as_json(self.comparison)
+        return {"endpoint": {"primary": self.primary}, "validation": dict(self.choice.validation)}
+
+
+@dataclass(frozen=True, slots=True)
+class ComparePreview:
+    """What a comparison can show and costs: what the test split detects, what is refitted, and what is trained."""
+
+    power: Power
+    refits: Sequence[Refit]
+    training: Cost
+
+    def to_json(self) -> dict[str, Any]:
+        """The same, for programs; times in seconds."""
+        return {
+            "power": text.as_json(self.power),
+            "refits": [each.name for each in self.refits],
+            "trainings": self.training.trainings,
+            "seconds": seconds_of(self.refits, self.training),
+        }
+
+
+def compare(
+    workspace: Workspace, settings: CompareSettings = CompareSettings(), *, progress: Progress = SILENT
+) -> CompareResult:
+    """Train a classifier with and without the synthetic images, and judge both on unseen patients.
+
+    Every arm is trained with each seed for as many steps. The test split is opened once for the same images, seeds and
+    arms, and each look at it is counted. Stopped, the comparison goes on where it was. With `validation_only` the test
+    split stays closed, and the result has no verdict.
+
+    Raises:
+        ComparisonError: too little is there to conclude from, or what is tested has seen the test split.
+        PlanError: there is no such class.
+        SplitError: the stored split has not so many folds, or nothing to test on.
+        ModelError: there is no such backbone or device.
+        OutputError: the folder is not a balanced folder, or its tables were changed.
+
+    >>> _ = make_balanced(folder)
+    >>> settings = CompareSettings(quick=True, seeds=2, steps="1", size=16, force=True, workers=1)
+    >>> compare(Workspace.open(folder), settings).comparison.judgement
+    'cannot tell'
+    """
+    require_arms(settings)
+    with workspace.session(write=True) as session:
+        request, preview = _previewed(session, settings, progress)
+        prepared = cross_fitted if settings.cross_fit else redrawn
+        inputs = prepared(request, preview.refits, progress)
+        with WorkerPool(request.workers) as pool:
+            trained = train_arms(request, inputs, pool, progress)
+            choice = trained.on_validation()
+            if settings.validation_only:
+                return CompareResult(choice, trained.primary)
+            power = (text.out_of_fold_json if settings.cross_fit else text.as_json)(preview.power)
+            found = judge(trained, power, pool, progress)
+        place = keep_report(session.state, METRICS, as_json(found), inputs.folder)
+    return CompareResult(choice, trained.primary, found, place)
+
+
+def preview_compare(
+    workspace: Workspace, settings: CompareSettings = CompareSettings(), *, progress: Progress = SILENT
+) -> ComparePreview:
+    """Say what the test split can show, and what a comparison would take; nothing is trained or written.
+
+    Raises:
+        BalanceError: what `compare` would refuse before it gathers images.
+
+    >>> _ = make_balanced(folder)
+    >>> settings = CompareSettings(quick=True, steps="1", size=16, workers=1)
+    >>> preview_compare(Workspace.open(folder), settings).training.trainings
+    12
+    """
+    require_arms(settings)
+    with workspace.session(write=False) as session:
+        return _previewed(session, settings, progress)[1]
+
+
+@dataclass(frozen=True, slots=True)
+class FiguresResult:
+    """The figures of every arm of the last comparison, and how often the test split was looked at by now."""
+
+    name: str
+    arms: Mapping[str, Estimates]
+    rare: str
+    openings: int
+
+    def to_json(self) -> dict[str, Any]:
+        """The folder and the number of removed images as JSON-compatible fields."""
+        arms = {arm: plain(figures) for arm, figures in self.arms.items()}
+        found: dict[str, Any] = without_nan({"comparison": self.name, "arms": arms, "openings": self.openings})
+        return found
+
+
+def comparison_figures(workspace: Workspace, *, progress: Progress = SILENT) -> FiguresResult:
+    """Compute the figures of the last comparison from its kept predictions; nothing is trained, no verdict changes.
+
+    Figures are means over seeds with 95% intervals over patients and seeds. This counts as a look at the test split.
+
+    Raises:
+        ComparisonError: nothing was compared yet, or its predictions are not there.
+
+    >>> _ = make_balanced(folder)
+    >>> comparison_figures(Workspace.open(folder))
+    Traceback (most recent call last):
+    balancer.errors.ComparisonError: needed: a finished comparison by this version, for its predictions
+    found:  none
+    next:   balance compare; where it was done before, nothing is trained again
+    """
+    with workspace.session(write=True) as session:
+        name = _last_comparison(session)
+        outcomes = read_predictions(session.state.folder / "comparisons" / name / NAME)
+        before = session.ledger.openings(session.collection, session.split.sha256)
+        session.ledger.add_opening(session.collection, session.split.sha256, f"{name} figures {before + 1}")
+        phases = Phases(progress)
+        measured = measure_arms(outcomes, progress=lambda done, total: phases("Measuring", done, total))
+        patients, folds = class_patients(outcomes), outcomes.fold_count
+        arms = {arm: estimate(each, patients, folds=folds) for arm, each in measured.items()}
+        return FiguresResult(name, arms, outcomes.rare, before + 1)
+
+
+def _last_comparison(session: Session) -> str:
+    """The name of the comparison whose result is kept.
+
+    Raises:
+        ComparisonError: there is none, or it is one of an earlier version.
+    """
+    place = session.state.reports / METRICS
+    try:
+        return str(json.loads(place.read_text("utf-8"))["settings"]["comparison"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ComparisonError(
+            needed="a finished comparison by this version, for its predictions",
+            found="a damaged one, or one of an earlier version" if place.exists() else "none",
+            next_step="balance compare; where it was done before, nothing is trained again",
+        ) from error
+
+
+def _previewed(session: Session, settings: CompareSettings, progress: Progress) -> tuple[Request, ComparePreview]:
+    """The request, and what it costs, which is said."""
+    power = measure_power(session.collection, session.split, settings.label, command="balance compare")
+    request = request_of(session, settings, power.label)
+    progress.message(printable(text.sentence(power)))
+    folds = settings.cross_fit
+    refits = fold_refits(session, folds) if folds else redraw_refits(session, settings.redraw)
+    for note in not_repeated(session, folds=bool(folds)) if refits else ():
+        progress.message(f"Note: {note}.")
+    made = bool(folds) or (settings.folder or session.balanced_folder()) is not None
+    cost = training_cost(request, made=made)
+    progress.message(cost_in_words(request, refits, cost))
+    return request, ComparePreview(power, refits, cost)

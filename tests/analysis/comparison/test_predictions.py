@@ -1,0 +1,69 @@
+"""What the arms said is read as it was written, and names no patient."""
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+
+from analysis.comparison.inference.bootstrap import measure_arms
+from analysis.comparison.inference.selection import pooled
+from analysis.comparison.inputs.study import ATTRIBUTES, Outcomes
+from analysis.comparison.predictions import NAME, read_predictions, write_predictions
+from balancer.errors import ComparisonError
+
+KEY = b"secret"
+SEEDS = (3, 5)
+
+
+def outcomes(fold=0, images=8):
+    chance = np.random.default_rng(fold)
+    arms = {arm: chance.dirichlet((1, 1), (len(SEEDS), images)).astype(np.float32) for arm in ("real", "extra: b")}
+    nothing = pd.DataFrame(index=range(images), columns=list(ATTRIBUTES))
+    groups = np.arange(images) // 2 + 100 * fold
+    paths = tuple(f"fold{fold}-{number}.png" for number in range(images))
+    return Outcomes(("COMMON", "RARE"), "RARE", np.arange(images) % 3 // 2, groups, nothing, arms, None, paths)
+
+
+def patients(*tested):
+    return {path: f"Ann {group}" for each in tested for path, group in zip(each.paths, each.groups, strict=True)}
+
+
+def test_of_one_split_all_figures_are_the_same(tmp_path):
+    tested = outcomes()
+    write_predictions(tmp_path / "new" / NAME, [tested], SEEDS, patients(tested), KEY)
+    found = read_predictions(tmp_path / "new" / NAME)
+    assert (found.classes, found.rare, found.paths, found.fold_count) == (tested.classes, "RARE", tested.paths, 1)
+    assert all(np.array_equal(found.chances[arm], tested.chances[arm]) for arm in tested.chances)
+    now, before = (measure_arms(each, times=20) for each in (found, tested))
+    assert all(np.array_equal(now[arm].drawn, before[arm].drawn, equal_nan=True) for arm in now)
+
+
+def test_of_folds_each_image_keeps_its_fold(tmp_path):
+    tested = [outcomes(0), outcomes(1, images=6)]
+    write_predictions(tmp_path / NAME, tested, SEEDS, {}, KEY)
+    found, wanted = read_predictions(tmp_path / NAME), pooled(tested)
+    assert found.paths == wanted.paths
+    assert len(np.unique(found.groups)) == len(np.unique(wanted.groups)) == 7
+    assert (found.folds.tolist(), found.targets.tolist()) == (wanted.folds.tolist(), wanted.targets.tolist())
+    assert all(np.array_equal(found.chances[arm], wanted.chances[arm]) for arm in wanted.chances)
+
+
+def test_the_table_is_plain_and_names_no_patient(tmp_path):
+    tested = outcomes()
+    write_predictions(tmp_path / NAME, [tested], SEEDS, patients(tested), KEY)
+    table = pq.read_table(tmp_path / NAME).to_pandas()
+    assert list(table) == ["image", "label", "patient", "arm", "seed", "fold", "p: COMMON", "p: RARE"]
+    assert len(table) == 2 * 2 * 8
+    one = table.query("arm == 'extra: b' and seed == 5 and image == 'fold0-3.png'").iloc[0]
+    assert one["p: RARE"] == tested.chances["extra: b"][1, 3, 1]
+    assert table["patient"].nunique() == 4
+    assert b"Ann" not in (tmp_path / NAME).read_bytes()
+
+
+@pytest.mark.parametrize("content", [None, b"not a table"])
+def test_what_is_not_there_or_damaged_is_refused(tmp_path, content):
+    if content is not None:
+        (tmp_path / NAME).write_bytes(content)
+    with pytest.raises(ComparisonError, match="of the last comparison") as caught:
+        read_predictions(tmp_path / NAME)
+    assert "is not trained again" in caught.value.next_step
