@@ -81,7 +81,7 @@ def test_a_table_of_patients_is_shown_remembered_kept_and_forgotten(work):
     assert "radiograph of a female patient" in run(work, "prompts", "-n", "2")[1]
     (work / "meta.csv").unlink()
     output = run(work, "scan", "xrays")[1]
-    assert "is gone" in output
+    assert "is missing" in output
     assert "NODULE      4 (2)    4 (2)" in output
     assert "Class by" not in run(work, "scan", "xrays", "--patients", "")[1]
     assert "patient" not in run(work, "prompts", "-n", "2")[1]
@@ -110,7 +110,7 @@ def test_an_unknown_class_warns_and_names_the_file(tmp_path):
     write_xrays(tmp_path / "d", {"Zebra_lung": 4, "normal": 6})
     run(tmp_path, "scan", "d")
     output = run(tmp_path, "prompts", "-n", "1")[1]
-    assert "prompt_templates/chest.yaml does not know Zebra_lung" in output
+    assert "prompt_templates/chest.yaml has no prompts for Zebra_lung" in output
     assert "zebra lung" in output
 
 
@@ -142,7 +142,7 @@ def test_warnings_about_wording_stop_nothing(work, checkpoint):
     (work / "mine.yaml").write_text(text.replace("- pleural effusion", "- plueral effusion"))
     found = run_json(work, "prompts", "--check", "--pack", "mine.yaml", "--model", str(checkpoint))
     assert (found["errors"], found["warnings"], found["tokens"]) == (0, 1, "counted by tiny-sd, which reads 77")
-    assert found["complaints"][0]["message"] == "'plueral' looks like a typing error"
+    assert found["complaints"][0]["message"] == "'plueral' looks like a spelling error"
     code, output = fill(work, checkpoint, "--target", "20", "--dry-run", "--pack", "mine.yaml")
     assert code == 0, output
     assert "Warning: mine.yaml, line" in output
@@ -161,7 +161,7 @@ def test_a_new_pack_is_never_written_over(work):
     (work / "mine.yaml").write_text("mine")
     code, output = run(work, "prompts", "--new", "mine.yaml")
     assert (code, (work / "mine.yaml").read_text()) == (2, "mine")
-    assert "there already" in output
+    assert "exists already" in output
 
 
 def test_fill_from_end_to_end(work, checkpoint):
