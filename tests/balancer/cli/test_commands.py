@@ -291,7 +291,7 @@ def test_without_a_model_the_ways_to_one_are_shown(work):
 MISTAKES = [
     (("scan", "nowhere"), "nothing there", "balance scan FOLDER"),
     (("scan", "xrays/NODULE"), "no class folder", "above the class folders"),
-    (("scan", "xrays", "--patient", "("), "'('", "in quotes"),
+    (("scan", "xrays", "--patient", "("), "'('", "use quotes"),
     (("scan", "xrays", "--fail-on", "leek"), "'leek'", "--fail-on any"),
     (("scan", "xrays", "--max-imbalance", "0.5"), "0.5", "--max-imbalance 3"),
     (("scan", "xrays", "--patient", "zzz"), "zzz finds none", "--patient"),
@@ -359,7 +359,7 @@ MISTAKES = [
     (("screen", "xrays/NODULE"), "lies in the collection", "a separate folder"),
     (("screen", "."), "lies around the collection", "a separate folder"),
     (("screen", ".balance"), "is the state folder", "a separate folder"),
-    (("merge", "--from", "taken", "--out", "taken/out"), "lies around the balanced folder", "of their own"),
+    (("merge", "--from", "taken", "--out", "taken/out"), "lies around the balanced folder", "a separate folder"),
     (("merge", "--from", "xrays"), "is the collection", "a separate folder"),
     (("merge",), "no fill yet", "balance merge --from FOLDER"),
     (("merge", "--out", "taken"), "taken", "--out"),
@@ -502,7 +502,7 @@ def test_a_full_disk_is_refused_beforehand(work, checkpoint, small_disk):
     leave(small_disk, 100_000)
     code, output = fill(work, checkpoint, "--target", "20", "--out", str(small_disk / "balanced"))
     assert code == 2
-    assert "of disk" in output
+    assert "free disk space" in output
     assert [path.name for path in small_disk.iterdir()] == ["ballast"]
 
 
