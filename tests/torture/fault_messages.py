@@ -101,7 +101,7 @@ FAULTS = {
         "balance fill", ("unmerge", "xrays-balanced"), _spoil("xrays-balanced/train/metadata.parquet", b"")
     ),
     "nothing to unmerge": News("balance fill", ("unmerge", "theirs")),
-    "disk too small, as estimated": News("of disk", _MORE, prepare=_no_room),
+    "disk too small, as estimated": News("free disk space", _MORE, prepare=_no_room),
     "state locked, and a folder to take apart": News("kill", ("unmerge", "xrays-balanced"), is_locked=True),
     "nothing but damaged images": News("no class folder", ("scan", "theirs"), _only_damaged),
     "names that are one": News("nodule", ("merge", "--from", "theirs", "--no-screen"), _twins),

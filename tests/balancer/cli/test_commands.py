@@ -77,7 +77,7 @@ def test_a_table_of_patients_is_shown_remembered_kept_and_forgotten(work):
     assert "radiograph of a female patient" in run(work, "prompts", "-n", "2")[1]
     (work / "meta.csv").unlink()
     output = run(work, "scan", "xrays")[1]
-    assert "is gone" in output
+    assert "is missing" in output
     assert "NODULE      4 (2)    4 (2)" in output
     assert "Class by" not in run(work, "scan", "xrays", "--patients", "")[1]
     assert "patient" not in run(work, "prompts", "-n", "2")[1]
@@ -106,7 +106,7 @@ def test_an_unknown_class_warns_and_names_the_file(tmp_path):
     write_xrays(tmp_path / "d", {"Zebra_lung": 4, "normal": 6})
     run(tmp_path, "scan", "d")
     output = run(tmp_path, "prompts", "-n", "1")[1]
-    assert "prompt_templates/chest.yaml does not know Zebra_lung" in output
+    assert "prompt_templates/chest.yaml has no prompts for Zebra_lung" in output
     assert "zebra lung" in output
 
 
@@ -138,7 +138,7 @@ def test_warnings_about_wording_stop_nothing(work, checkpoint):
     (work / "mine.yaml").write_text(text.replace("- pleural effusion", "- plueral effusion"))
     found = run_json(work, "prompts", "--check", "--pack", "mine.yaml", "--model", str(checkpoint))
     assert (found["errors"], found["warnings"], found["tokens"]) == (0, 1, "counted by tiny-sd, which reads 77")
-    assert found["complaints"][0]["message"] == "'plueral' looks like a typing error"
+    assert found["complaints"][0]["message"] == "'plueral' looks like a spelling error"
     code, output = fill(work, checkpoint, "--target", "20", "--dry-run", "--pack", "mine.yaml")
     assert code == 0, output
     assert "Warning: mine.yaml, line" in output
@@ -157,7 +157,7 @@ def test_a_new_pack_is_never_written_over(work):
     (work / "mine.yaml").write_text("mine")
     code, output = run(work, "prompts", "--new", "mine.yaml")
     assert (code, (work / "mine.yaml").read_text()) == (2, "mine")
-    assert "there already" in output
+    assert "exists already" in output
 
 
 def test_fill_from_end_to_end(work, checkpoint):
@@ -287,7 +287,7 @@ def test_without_a_model_the_ways_to_one_are_shown(work):
 MISTAKES = [
     (("scan", "nowhere"), "nothing there", "balance scan FOLDER"),
     (("scan", "xrays/NODULE"), "no class folder", "above the class folders"),
-    (("scan", "xrays", "--patient", "("), "'('", "in quotes"),
+    (("scan", "xrays", "--patient", "("), "'('", "use quotes"),
     (("scan", "xrays", "--fail-on", "leek"), "'leek'", "--fail-on any"),
     (("scan", "xrays", "--max-imbalance", "0.5"), "0.5", "--max-imbalance 3"),
     (("scan", "xrays", "--patient", "zzz"), "zzz finds none", "--patient"),
@@ -358,7 +358,7 @@ MISTAKES = [
     (("screen", "xrays/NODULE"), "lies in the collection", "a separate folder"),
     (("screen", "."), "lies around the collection", "a separate folder"),
     (("screen", ".balance"), "is the state folder", "a separate folder"),
-    (("merge", "--from", "taken", "--out", "taken/out"), "lies around the balanced folder", "of their own"),
+    (("merge", "--from", "taken", "--out", "taken/out"), "lies around the balanced folder", "a separate folder"),
     (("merge", "--from", "xrays"), "is the collection", "a separate folder"),
     (("merge",), "no fill yet", "balance merge --from FOLDER"),
     (("merge", "--out", "taken"), "taken", "--out"),
@@ -501,7 +501,7 @@ def test_a_full_disk_is_refused_beforehand(work, checkpoint, small_disk):
     leave(small_disk, 100_000)
     code, output = fill(work, checkpoint, "--target", "20", "--out", str(small_disk / "balanced"))
     assert code == 2
-    assert "of disk" in output
+    assert "free disk space" in output
     assert [path.name for path in small_disk.iterdir()] == ["ballast"]
 
 

@@ -87,7 +87,7 @@ def test_a_folder_that_is_not_apart_is_refused(tmp_path, theirs, found, xrays):
     state.mkdir()
     (tmp_path / "link").symlink_to(xrays)
     for folder in (xrays, xrays / "NODULE", tmp_path, tmp_path / "link", state, theirs / "nowhere"):
-        with pytest.raises(CollectionError, match="folder of its own"):
+        with pytest.raises(CollectionError, match="a separate folder"):
             list_external(folder, found, {"the state folder": state})
     with pytest.raises(CollectionError, match="lies around the balanced folder"):
         list_external(theirs, found, {"the balanced folder": theirs / "out"})
@@ -135,13 +135,13 @@ def test_a_real_image_is_refused_whatever_its_format_and_part(tmp_path, theirs, 
     Image.open(xrays / "NODULE" / "p2000-0.png").convert("RGB").save(theirs / "NODULE" / "colour.tif")
     (theirs / "NODULE" / "linked.png").symlink_to(xrays / "EFFUSION" / "p1000-0.png")
     seen, real, why = refused(tmp_path, theirs, found)
-    said = "a real image: the same pixels as {} of the collection (test part)"
+    said = "a real image: the same pixels as {} of the collection (test split)"
     assert why == {
         "NODULE/same.png": said.format("NORMAL/p0003-1.png"),
         "NODULE/colour.tif": said.format("NODULE/p2000-0.png"),
         "NODULE/linked.png": said.format("EFFUSION/p1000-0.png"),
     }
-    with pytest.raises(CollectionError, match=r"NODULE/colour.tif is NODULE/p2000-0.png \(test part\)"):
+    with pytest.raises(CollectionError, match=r"NODULE/colour.tif is NODULE/p2000-0.png \(test split\)"):
         refuse_real(real_images_among(seen, real), lambda path: "test")
     refuse_real({}, lambda path: "test")
 

@@ -210,7 +210,7 @@ def test_errors_are_refused_with_their_place_and_fix(packs):
     refuse_errors(lint(packs("a coin lesion", "no lesion")))
     with pytest.raises(PromptError) as caught:
         refuse_errors(lint(packs("a coin lesion", "TODO").copy()))
-    assert caught.value.found == "mine.yaml, line 14: 'TODO': an open placeholder, in 'TODO'"
+    assert caught.value.found.startswith("mine.yaml, line 14: 'TODO': ")
     assert caught.value.next_step.endswith("balance prompts --check --pack mine.yaml")
 
 

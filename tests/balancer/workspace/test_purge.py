@@ -147,7 +147,7 @@ def test_a_folder_of_another_program_is_left_alone(tmp_path):
     (tmp_path / ".balance" / "budget.xls").write_text("mine")
     code, output = run(tmp_path, "--yes")
     assert code == 2
-    assert "found:  a folder without a ledger.sqlite: budget.xls" in output
+    assert "without a ledger.sqlite: budget.xls" in output
     assert [path.name for path in (tmp_path / ".balance").iterdir()] == ["budget.xls"]
 
 

@@ -111,7 +111,7 @@ def test_images_that_are_gone_are_left_out_and_named(tmp_path):
         file.unlink()
     code, output = run(tmp_path, "--reader", "A")
     assert code == 2
-    assert "is gone or changed" in output
+    assert "is missing or changed" in output
 
 
 def test_a_taken_port_is_a_message(tmp_path):
