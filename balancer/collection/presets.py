@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cache
@@ -76,6 +76,12 @@ class Preset:
     def _has_files(self, listing: Listing) -> bool:
         names = [path.rpartition("/")[2] for path in listing.others] + _names_beside(listing.root)
         return all(any(fnmatchcase(name, each) for each in glob.split("|") for name in names) for glob in self.files)
+
+    def reads(self, paths: Sequence[str]) -> bool:
+        """Whether the expression that tells labels fits every path, of many some."""
+        pattern = self.options.get("pattern", "")
+        some = paths[:: max(1, len(paths) // _LOOKED_AT)]
+        return "(?P<label>" in pattern and all(re.search(pattern, path) for path in some)
 
     def options_in(self, root: Path, given: Collection[str] = ()) -> tuple[dict[str, Any], list[str]]:
         """The options with the files that the globs mean, in and beside a folder; and files that were not found.

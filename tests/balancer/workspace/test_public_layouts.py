@@ -12,6 +12,7 @@ from balancer.collection.presets import find_preset
 from balancer.collection.walk import canonical_part
 from tests.conftest import XRAYS
 from tests.support.cli_process import ROOT, apart, run
+from tests.support.layouts import draw
 from tests.support.public_layouts import MINIATURES
 
 SCHEMA = json.loads((ROOT / "balancer" / "cli" / "scan.schema.json").read_text("utf-8"))
@@ -48,11 +49,22 @@ def test_without_it_the_collection_is_read_right_or_the_preset_is_offered(tmp_pa
         assert f"--preset {find_preset(name).name}\n" in done.stderr
 
 
-def test_which_miniatures_are_read_right_without_a_preset(tmp_path):
-    """So that the test above cannot pass by refusing everything."""
-    for name in ("kermany", "fracatlas"):
-        MINIATURES[name](tmp_path / name / "images")
-        assert run(tmp_path, "scan", f"{name}/images" if name == "kermany" else f"{name}/images/images")[0] == 0
+def test_a_layout_that_is_read_right_is_recognised_too(tmp_path):
+    """And the test above cannot pass by refusing everything."""
+    MINIATURES["kermany"](tmp_path / "kermany")
+    MINIATURES["fracatlas"](tmp_path / "fracatlas")
+    for name, folder in (("kermany", "kermany"), ("fracatlas", "fracatlas/images")):
+        code, output = run(tmp_path, "scan", folder)
+        assert (code, f"--preset {name} also reads" in output) == (0, True)
+        assert "also reads" not in run(tmp_path, "scan", folder)[1]  # said once
+
+
+def test_files_named_like_those_of_a_collection_in_other_classes_are_not_taken_for_it(tmp_path):
+    for number in range(4):
+        draw(tmp_path / "x" / "train" / "NORMAL" / f"IM-{number:04}-0001.jpeg")
+        draw(tmp_path / "x" / "train" / "VIRAL" / f"person{number}_virus_1.jpeg")
+    code, output = run(tmp_path, "scan", "x")
+    assert (code, "looks like" in output) == (0, False)
 
 
 def test_a_preset_is_remembered_and_said(tmp_path):
@@ -189,8 +201,6 @@ def test_a_deep_scan_leaves_out_what_cannot_be_decoded(layouts, tmp_path):
 @pytest.mark.parametrize("name", ["vindr-cxr", "rsna-pneumonia"])
 def test_columns_and_policy_of_a_dicom_collection_that_was_exported_as_png(layouts, tmp_path, name):
     """The same names with another picture behind each: all that the tables tell is as expected."""
-    from tests.support.layouts import draw
-
     for table in (layouts / name).rglob("*.csv"):
         copy = tmp_path / "x" / table.relative_to(layouts / name)
         copy.parent.mkdir(parents=True, exist_ok=True)
