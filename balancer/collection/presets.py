@@ -64,6 +64,11 @@ class Preset:
         """Whether tables tell the labels, so that no reading of folders can be right."""
         return "labels" in self.options and "(?P<label>" not in self.options.get("pattern", "")
 
+    def to_json(self) -> dict[str, Any]:
+        """All that is to be known of it, for programs."""
+        about = ("title", "aliases", "patient", "pack", "sizes", "polarity", "policy", "licence", "citation")
+        return {**{name: getattr(self, name) for name in about}, "options": dict(self.options)}
+
     def fits(self, listing: Listing) -> bool:
         """Whether a folder looks like this collection: by files beside the images, by paths, or by both."""
         if self.files and not self._has_files(listing):

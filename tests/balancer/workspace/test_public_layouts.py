@@ -89,6 +89,20 @@ def test_lists_that_are_not_there_are_named_and_a_table_that_is_not_there_is_nee
     assert (code, "Data_Entry_2017*.csv or sample_labels.csv of NIH ChestX-ray14, in x" in output) == (2, True)
 
 
+def test_what_a_preset_decides_is_said(tmp_path):
+    MINIATURES["siim"](tmp_path / "x")
+    said = apart(tmp_path, "scan", "x", "--preset", "siim", "--json").stderr
+    assert "SIIM-ACR Pneumothorax Segmentation: any mask is a pneumothorax, -1 is none;" in said
+
+
+def test_presets_are_listed(tmp_path):
+    listed = apart(tmp_path, "presets").stdout
+    known = json.loads(apart(tmp_path, "presets", "--json").stdout)
+    assert all(name in listed and each["title"] in listed for name, each in known.items())
+    assert known["shenzhen-tb"]["aliases"] == ["shenzhen", "montgomery"]
+    assert known["nih"]["options"]["separator"] == "|"
+
+
 def test_a_preset_of_the_users_own(tmp_path):
     MINIATURES["nih"](tmp_path / "x")
     (tmp_path / "x" / "Data_Entry_2017_v2020.csv").rename(tmp_path / "x" / "labels.csv")
