@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cache
@@ -64,6 +64,11 @@ class Preset:
         """Whether tables tell the labels, so that no reading of folders can be right."""
         return "labels" in self.options and "(?P<label>" not in self.options.get("pattern", "")
 
+    def to_json(self) -> dict[str, Any]:
+        """All that is to be known of it, for programs."""
+        about = ("title", "aliases", "patient", "pack", "sizes", "polarity", "policy", "licence", "citation")
+        return {**{name: getattr(self, name) for name in about}, "options": dict(self.options)}
+
     def fits(self, listing: Listing) -> bool:
         """Whether a folder looks like this collection: by files beside the images, by paths, or by both."""
         if self.files and not self._has_files(listing):
@@ -76,6 +81,12 @@ class Preset:
     def _has_files(self, listing: Listing) -> bool:
         names = [path.rpartition("/")[2] for path in listing.others] + _names_beside(listing.root)
         return all(any(fnmatchcase(name, each) for each in glob.split("|") for name in names) for glob in self.files)
+
+    def reads(self, paths: Sequence[str]) -> bool:
+        """Whether the expression that tells labels fits every path, of many some."""
+        pattern = self.options.get("pattern", "")
+        some = paths[:: max(1, len(paths) // _LOOKED_AT)]
+        return "(?P<label>" in pattern and all(re.search(pattern, path) for path in some)
 
     def options_in(self, root: Path, given: Collection[str] = ()) -> tuple[dict[str, Any], list[str]]:
         """The options with the files that the globs mean, in and beside a folder; and files that were not found.

@@ -83,10 +83,13 @@ def _options(settings: ScanSettings, earlier: Collection | None, progress: Progr
 
 
 def _of_preset(settings: ScanSettings, given: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
-    """The options of the named preset; says which of its files are not there."""
+    """The options of the named preset; says what was decided in it, and which of its files are not there."""
     from balancer.collection.presets import find_preset
 
-    found, lacking = find_preset(settings.preset or "").options_in(settings.data, given.keys())
+    preset = find_preset(settings.preset or "")
+    found, lacking = preset.options_in(settings.data, given.keys())
+    if preset.policy:
+        progress.message(f"{printable(preset.title)}: {printable(preset.policy)}.")
     if lacking:
         names = ", ".join(each.replace("|", " or ") for each in lacking)
         progress.message(f"Note: --preset {settings.preset} would also read {names}, which is not there.")

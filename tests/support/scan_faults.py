@@ -181,7 +181,7 @@ def _ignored_folder(root: Path) -> None:
 
 
 def _ignored_file(root: Path) -> None:
-    (root / "train" / "normal" / "notes.pdf").write_bytes(b"%PDF")
+    (root / "train" / "normal" / "scan.pdf").write_bytes(b"%PDF")
 
 
 def _named_like_a_part(root: Path) -> None:
