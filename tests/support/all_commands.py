@@ -46,6 +46,7 @@ ERRANDS: Sequence[tuple[str, ...]] = (
     ("quality", "--steps", "2", "--json"),
     ("power", "--json"),
     ("compare", "--quick", "--seeds", "2", "--steps", "2", "--size", "16", "--force"),
+    ("compare", "--metrics-only", "--json"),
     ("report",),
     ("verify", "data/xrays-balanced", "--json"),
     ("explain", "SYNTHETIC"),
