@@ -30,6 +30,7 @@ STEPS = {
     "merge": ("merge",),
     "verify": ("verify", "xrays-balanced", "--json"),
     "verify-dicom": ("verify", "xrays-balanced-dicom", "--json"),
+    "compare": ("compare", "--quick", "--seeds", "2", "--steps", "2", "--size", "16", "--force"),
     "report": ("report",),
 }
 
@@ -72,12 +73,9 @@ def done(work):
         found[name] = apart(work, *arguments)
         assert found[name].returncode == 0, (name, found[name].stderr[-2000:])
     assert tree_hash(work / "xrays") == before
-    rows = pd.concat(pd.read_parquet(path) for path in (work / "xrays-balanced").rglob("metadata.parquet"))
-    some = rows[rows["is_synthetic"]]["file_name"].iloc[0]
-    found["explain"] = apart(work, "explain", f"xrays-balanced/train/{some}")
-    found["explain-real"] = apart(
-        work, "explain", f"xrays-balanced/train/{rows[~rows['is_synthetic']]['file_name'].iloc[0]}"
-    )
+    train = work / "xrays-balanced" / "train"
+    for name, pattern in {"explain": "syn-*.png", "explain-real": "IM*.png"}.items():
+        found[name] = apart(work, "explain", str(next(train.rglob(pattern)).relative_to(work)))
     return found
 
 

@@ -45,7 +45,8 @@ class Entry:
     """One file of the balanced folder: `path` in it, in the part `folder`; a copy of `source` (bytes, time).
 
     With another `form` than "copy" it is made from its pixels: "png", or "dicom", a secondary capture. Its bytes and
-    their hash are not known beforehand then, and its time is that of the source.
+    their hash are not known beforehand then, and its time is that of the source; `original` is the hash of a real
+    one's source.
     """
 
     path: str
@@ -58,11 +59,12 @@ class Entry:
     sha256: str | None
     made: tuple[Candidate, Verdict] | None = None
     form: str = "copy"
+    original: str | None = None
 
     def row(self, sha256: str) -> Row:
         """What the table beside the images says of it, once its hash is known."""
         if self.made is None:
-            return Row(self.path, self.label, False, self.patient, sha256)
+            return Row(self.path, self.label, False, self.patient, sha256, original_sha256=self.original)
         candidate, verdict = self.made
         job = candidate.job
         row = Row(self.path, self.label, True, self.patient, sha256, verdict.decision)
@@ -116,8 +118,10 @@ def plan_layout(
 
 def _in_form(entries: Sequence[Entry], formats: Iterable[str], form: str) -> Iterator[Entry]:
     """The originals as they are to be written; where two would have one name, both keep their suffix in it."""
-    changed = [format == FORMAT or form == "dicom" for format in formats]
-    made = [_formed(entry, form) if some else entry for entry, some in zip(entries, changed, strict=True)]
+    made = [
+        _formed(entry, form) if format == FORMAT or form == "dicom" else entry
+        for entry, format in zip(entries, formats, strict=True)
+    ]
     often = Counter(entry.path for entry in made)
     for entry, new in zip(entries, made, strict=True):
         yield new if often[new.path] == 1 else replace(new, path=entry.path + _SUFFIXES[form])
@@ -126,7 +130,13 @@ def _in_form(entries: Sequence[Entry], formats: Iterable[str], form: str) -> Ite
 def _formed(entry: Entry, form: str) -> Entry:
     stem, dot, suffix = entry.path.rpartition(".")
     known = f"{dot}{suffix}".lower() in EXTENSIONS
-    return replace(entry, path=(stem if known else entry.path) + _SUFFIXES[form], sha256=None, form=form)
+    path, original = (stem if known else entry.path) + _SUFFIXES[form], None if entry.made else entry.sha256
+    return replace(entry, path=path, sha256=None, form=form, original=original)
+
+
+def to_convert(images: pd.DataFrame, form: str) -> list[str]:
+    """The paths of a collection's images that are no copies in a balanced folder of this form."""
+    return [str(path) for path in images.index[(images["format"] == FORMAT) | (form == "dicom")]]
 
 
 def class_folder(label: str) -> str:

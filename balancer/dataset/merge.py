@@ -10,12 +10,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from balancer.collection.scan import Collection, Progress
+from balancer.collection.scan import Collection, Progress, with_hashes
 from balancer.dataset import staging
 from balancer.dataset.conversion import converted
 from balancer.dataset.dataset_card import make_card
 from balancer.dataset.labels_table import LABELS
-from balancer.dataset.layout import Entry, Layout, changed, lost, plan_layout
+from balancer.dataset.layout import Entry, Layout, changed, lost, plan_layout, to_convert
 from balancer.dataset.metadata_files import (
     CARD,
     MANIFEST,
@@ -123,6 +123,7 @@ def merge(
     """
     _require_apart(out, collection.root, "the collection")
     out = out.resolve()
+    collection = with_hashes(collection, to_convert(collection.images, form))  # by which they are known again
     layout = plan_layout(collection, split, _with_pixels(accepted), form)
     facts = {**facts, **_of_originals(layout)}
     try:
@@ -215,7 +216,8 @@ def _reusable(entries: Sequence[Entry], out: Path, rows: Mapping[str, Row]) -> d
     found: dict[str, str] = {}
     for entry in entries:
         row = rows.get(entry.path)
-        if row and entry.sha256 in (None, row.sha256) and _matches(f"{out}/{entry.path}", entry):
+        known = row is not None and entry.sha256 in (None, row.sha256) and entry.original in (None, row.original_sha256)
+        if row and known and _matches(f"{out}/{entry.path}", entry):
             found[entry.path] = row.sha256
     return found
 

@@ -26,7 +26,8 @@ ORIGINALS = "original"
 """The fact that says what real images are, where they are no copies."""
 FORMAT = 1
 _DANGEROUS = ("=", "+", "-", "@", "\t", "\r", "\n", "'")
-_WAY = ("mode", "source", "reference")
+_LATER = ("mode", "source", "reference", "original_sha256")
+"""Columns that tables of earlier versions lack."""
 _COLUMNS = {
     **{
         "file_name": "string",
@@ -36,7 +37,7 @@ _COLUMNS = {
         "sha256": "string",
     },
     **{"decision": "string", "model": "string", "prompt": "string", "seed": "int64", "job_id": "string"},
-    **dict.fromkeys(_WAY, "string"),
+    **dict.fromkeys(_LATER, "string"),
 }
 
 
@@ -47,7 +48,7 @@ class Row:
     `path` is relative to the folder. `patient` of a synthetic image is that of the real image it was made from. What
     follows `sha256` is known of synthetic images alone, and what follows `decision` not of those that were made
     elsewhere. `source` and `reference` are the real images, by their paths in the collection, that it was made from
-    and has its intensities from.
+    and has its intensities from. `original_sha256` is the hash of the collection's file where a real image is no copy.
     """
 
     path: str
@@ -63,6 +64,12 @@ class Row:
     mode: str | None = None
     source: str | None = None
     reference: str | None = None
+    original_sha256: str | None = None
+
+    @property
+    def collection_sha256(self) -> str:
+        """The hash by which a real image is known in its collection."""
+        return self.original_sha256 or self.sha256
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +173,7 @@ def read_table(folder: Path, part: str, manifest: Manifest, file_name: str | Non
     filters = None if file_name is None else [("file_name", "==", file_name)]
     try:
         there = pq.read_schema(folder / part / TABLE).names
-        known = [name for name in _COLUMNS if name in there or name not in _WAY]  # earlier tables lack these
+        known = [name for name in _COLUMNS if name in there or name not in _LATER]
         found = pq.read_table(folder / part / TABLE, columns=known, filters=filters, partitioning=None)
         columns = [found[name].to_pylist() for name in known]
         yield from [_row(part, manifest.labels, *values) for values in zip(*columns, strict=True)]

@@ -7,7 +7,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from balancer.collection.scan import with_hashes
 from balancer.dataset import merge as folder
+from balancer.dataset.layout import to_convert
 from balancer.errors import PlanError, SettingsError
 from balancer.filling.external_import import ImportResult, format_key
 from balancer.filling.recipe import resolve_profile
@@ -149,11 +151,14 @@ def merge_accepted(
     of_fill = [] if last is None else [each for judged in last.accepted(records).values() for each in judged]
     judged = [*of_fill, *(each for some in external_images(session, records).values() for each in some)]
     facts = dataset_facts(session, last.run if last else {}, last.stamps if last else (), judged)
+    forms = output_forms(session.collection, place, format)
+    collection = with_hashes(session.collection, to_convert(session.collection.images, forms[-1][1]))
+    session.ledger.save_hashes(collection)
     reports = [
         folder.merge(
-            session.collection, session.split, judged, each, facts=facts, form=form, progress=progress.start("Merging")
+            collection, session.split, judged, each, facts=facts, form=form, progress=progress.start("Merging")
         )
-        for each, form in output_forms(session.collection, place, format)
+        for each, form in forms
     ]
     return replace(reports[0], dicom=reports[1].folder if reports[1:] else None)
 

@@ -1,8 +1,9 @@
-"""Coverage-guided fuzzing of the way into an image file and of template packs: anything but our own errors is a fault.
+r"""Coverage-guided fuzzing of the way into an image file and of template packs: anything but our own errors is a fault.
 
 Atheris is no dependency: where it is missing this says so and ends well. It takes these few packages and no others:
 
-    python -m venv /tmp/fuzz && /tmp/fuzz/bin/pip install atheris numpy pillow pyyaml defusedxml
+    python -m venv /tmp/fuzz && /tmp/fuzz/bin/pip install atheris numpy pillow pyyaml defusedxml \
+        pydicom pylibjpeg pylibjpeg-openjpeg pyjpegls python-gdcm
     /tmp/fuzz/bin/python -m tests.hostile.fuzz images 600 && /tmp/fuzz/bin/python -m tests.hostile.fuzz packs 600
 
 The seconds come last; the input of a fault is left in the working folder, as `crash-...`, `timeout-...` or `oom-...`.

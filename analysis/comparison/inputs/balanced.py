@@ -82,7 +82,7 @@ def read_balanced(folder: Path, collection: Collection) -> Balanced:
 
 def _require_same_collection(balanced: Balanced, collection: Collection) -> None:
     hashes, originals = set(collection.images["sha256"].dropna()), balanced.originals
-    known = sum(row.sha256 in hashes for row in originals)
+    known = sum(row.collection_sha256 in hashes for row in originals)
     if list(balanced.manifest.labels) == collection.labels and known * 2 > len(originals):
         return
     raise ComparisonError(

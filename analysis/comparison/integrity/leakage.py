@@ -95,7 +95,7 @@ def split_changed(material: Material) -> Iterator[Breach]:
     hashes = material.collection.images["sha256"]
     paths = material.split.paths("test").intersection(hashes.index)
     test = {sha256: str(path) for path, sha256 in hashes.loc[paths].items()}
-    learned = (row.sha256 for row in balanced.originals if balanced.part_of(row.path) != "test")
+    learned = (row.collection_sha256 for row in balanced.originals if balanced.part_of(row.path) != "test")
     moved = [test[sha256] for sha256 in learned if sha256 in test]
     found = "the balanced folder was made by another split than the present one"
     found += f", by which {many(len(moved), 'test image')} belonged to training or validation" if moved else ""

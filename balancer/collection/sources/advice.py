@@ -14,6 +14,7 @@ from balancer.collection.sources.folders import tops_of
 from balancer.collection.sources.reading import Reading
 from balancer.collection.walk import Listing, canonical_part, printable
 from balancer.errors import CollectionError
+from balancer.imaging.dicom import starts_as_dicom
 
 _NAMED = 4
 _MOST_CLASSES = 20
@@ -145,6 +146,10 @@ def _by_table(listing: Listing) -> Iterator[str]:
     tables += [f"../{path.name}" for path in _beside(listing.root)]
     name = shlex.quote(printable(str(listing.root / tables[0]))) if tables else "TABLE"
     yield f"if a table holds the labels: {_scan(listing.root)} --labels {name} --columns 'file=COLUMN label=COLUMN'"
+    if any(starts_as_dicom(listing.root / path) for path in listing.paths[:1]):
+        columns = "file=dicom:AccessionNumber label=COLUMN"
+        how = f"--labels {name} --columns '{columns}'"
+        yield f"if it names studies by a number of the DICOM headers: {_scan(listing.root)} {how}"
 
 
 def _is_table(name: str) -> bool:
