@@ -122,6 +122,13 @@ def labels_table(collection: Collection) -> LabelsTable | None:
     )
 
 
+def labels_file(
+    table: LabelsTable | None, entries: Sequence[Placed], hashes: Mapping[str, str], root: str
+) -> dict[str, bytes]:
+    """`labels.csv` by its name, where the collection came as a table; else nothing."""
+    return {} if table is None else {LABELS: table.to_csv(entries, hashes, root)}
+
+
 def _facts_of(told: str | None, age: float) -> dict[str, str]:
     found = json.loads(told) if isinstance(told, str) else {}
     return found if pd.isna(age) else {**found, "age": f"{age:g}"}
