@@ -82,7 +82,7 @@ def test_a_family_fills_a_collection_and_provenance_names_it(tmp_path, xrays, si
     rows = pd.read_csv(tmp_path / "xrays-balanced" / "provenance.csv")
     assert set(rows["model_revision"]) == {"xray-vae 1.0"}
     code, output = run(tmp_path, *fill, "--mode", "mix")
-    assert (code, "which knows text" in output) == (2, True)
+    assert (code, "which supports text" in output) == (2, True)
 
 
 def jobs(family: LoadedPlugin) -> list[Job]:

@@ -40,7 +40,7 @@ def disk(folder: Path, size: int) -> Iterator[Path]:
 def needed(arena: Arena, folder: Path) -> int:
     """What the estimate asks for where there is next to nothing."""
     with disk(folder, _PAGE) as small:
-        found = re.search(r"needed: ([\d.,]+) (B|kB|MB|GB) of disk", refuse(arena, small))
+        found = re.search(r"needed: ([\d.,]+) (B|kB|MB|GB) of free disk", refuse(arena, small))
     assert found, "no estimate"
     return round(float(found[1].replace(",", "")) * _UNITS[found[2]])
 

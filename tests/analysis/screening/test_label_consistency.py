@@ -48,7 +48,7 @@ def test_it_abstains_from_a_class_of_few_patients():
     features, labels, groups, held = images(4, counts=(120, 30))
     groups[labels == "b"] = groups[labels == "b"] % 8 + 1000
     gate = LabelGate.fit(features, labels, groups, held)
-    assert gate.abstains == {"b": "only 8 patients of this class"}
+    assert gate.abstains["b"].startswith("only 8 patients of this class")
     assert gate.contradiction("b", np.array([0.999, 0.001])) == ""
 
 

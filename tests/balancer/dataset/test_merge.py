@@ -284,7 +284,7 @@ def test_what_does_not_fit_the_collection_is_refused(tmp_path):
     with pytest.raises(StateError, match="changed"):
         merge(found, None, [(replace(candidate, sha256="0" * 64), verdict)], tmp_path / "out", facts={})
     candidate.path.unlink()
-    with pytest.raises(StateError, match="gone"):
+    with pytest.raises(StateError, match="missing"):
         merge(found, None, [(candidate, verdict)], tmp_path / "out", facts={})
     split = draw_split(found)
     with pytest.raises(SplitError, match="3 images"):

@@ -218,7 +218,7 @@ def test_a_folder_that_is_not_ours_is_an_error(tmp_path, call):
 def test_explain_tells_all_of_a_synthetic_image(out):
     facts = explain(synthetic(out))
     assert facts["what"] == "synthetic"
-    assert facts["state"] == "as it was merged"
+    assert facts["state"] == "unchanged since it was merged"
     expected = {"model": "tiny-sd", "mode": "text", "steps": "2", "reviewer": "nobody", "decision": "accept"}
     assert expected.items() <= facts.items()
     assert facts["prompt"] == "a chest radiograph, =1+1"
@@ -232,7 +232,7 @@ def test_explain_tells_that_an_original_is_one_and_whether_it_changed(out):
     path = out / "val" / "NORMAL" / "p1000-0.png"
     facts = explain(path)
     assert facts["what"].startswith("original, copied")
-    assert facts["state"] == "as it was merged"
+    assert facts["state"] == "unchanged since it was merged"
     Image.new("L", (4, 4)).save(path)
     assert explain(path)["state"].startswith("CHANGED")
 

@@ -224,7 +224,7 @@ def test_a_real_image_is_never_merged(work):
     run("merge", "--from", "theirs", "--accept-unscreened")
     assert len(merged(work)) == 5
     before = tree_hash(work / "xrays-balanced")
-    with pytest.raises(BalanceError, match=r"EFFUSION/real.png is NORMAL/p0000-0.png \(\w+ part\)"):
+    with pytest.raises(BalanceError, match=r"EFFUSION/real.png is NORMAL/p0000-0.png \(\w+ split\)"):
         run("merge", "--from", "theirs", "--no-screen")
     assert tree_hash(work / "xrays-balanced") == before
 
