@@ -15,7 +15,7 @@ __version__ = "0.2.0"
 _HOMES = {
     "balancer.collection.scan": ("Collection",),
     "balancer.errors": ("BalanceError",),
-    "balancer.filling.screening": ("NoScreen", "Screen", "ScreenSource"),
+    "balancer.filling.verdicts": ("NoScreen", "Screen", "ScreenSource"),
     "balancer.generators.protocol": ("ImageGenerator",),
     "balancer.imaging.decode": ("GreyImage",),
     "balancer.jobs": ("Candidate", "Job", "Verdict"),
@@ -53,7 +53,7 @@ __all__ = ["__version__", *sorted(_HOME_OF)]
 if TYPE_CHECKING:
     from balancer.collection.scan import Collection
     from balancer.errors import BalanceError
-    from balancer.filling.screening import NoScreen, Screen, ScreenSource
+    from balancer.filling.verdicts import NoScreen, Screen, ScreenSource
     from balancer.generators.protocol import ImageGenerator
     from balancer.imaging.decode import GreyImage
     from balancer.jobs import Candidate, Job, Verdict

@@ -33,7 +33,7 @@ from balancer.workspace.workspace import Workspace
 if TYPE_CHECKING:
     import pandas as pd
 
-    from balancer.filling.screening import ScreenSource
+    from balancer.filling.verdicts import ScreenSource
 
 Strategy = str | float | Mapping[str, int] | Callable[[Sequence[str]], Mapping[str, int]]
 Texts = npt.NDArray[np.str_]
@@ -155,7 +155,7 @@ class StableDiffusionSampler(BaseEstimator):  # type: ignore[misc]  # scikit-lea
         """Set the attributes; warn of classes that get fewer images than wanted."""
         import pandas as pd
 
-        from balancer.dataset.metadata_files import provenance_rows
+        from balancer.dataset.provenance import provenance_rows
 
         plan = result.planned.plan
         self.sampling_strategy_ = {label: count for label, count in plan.deficits.items() if count}

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from analysis.comparison.inference.metrics import primary_endpoint
 from analysis.comparison.inference.real_image_equivalent import exchange_rate
 from analysis.comparison.inference.result import Comparison, Facts, conclude
 from analysis.comparison.inference.selection import Choice, choose
@@ -44,7 +45,7 @@ class TrainedArms:
     @property
     def primary(self) -> str:
         """The primary endpoint."""
-        return f"auprc:{self.inputs.study.rare}"
+        return primary_endpoint(self.inputs.study.rare)
 
     @property
     def steps(self) -> int | None:
@@ -125,6 +126,7 @@ def judge(trained: TrainedArms, power: Mapping[str, Any], pool: WorkerPool, prog
         {each.name: each.kind for each in trained.arms},
         _facts(trained, power, exchange),
         replace(request.judged(trained.arms), courses=courses),
+        primary=trained.primary,
         progress=Phases(progress),
     )
 

@@ -18,7 +18,7 @@ from analysis.statistics.intervals import Groups, Interval
 Embeddings = npt.NDArray[np.floating]
 """(N, D): an image a row."""
 
-MOST = 2000
+MAX_IMAGES = 2000
 """Images a side, above which nothing is gained."""
 
 
@@ -105,7 +105,7 @@ def measure_fidelity(
     """
     chance = np.random.default_rng(seed)
     halves = [(*_halves(groups[0], chance), _halves(groups[1], chance)[0]) for _ in range(draws)]
-    images = min(MOST, min(len(each) for some in halves for each in some))
+    images = min(MAX_IMAGES, min(len(each) for some in halves for each in some))
     if images < max(FIDELITY_IMAGES, k + 1):
         return None
     found, reference = [], []

@@ -15,9 +15,10 @@ from analysis.report.sections.copies import Copies, measure_copies
 from analysis.report.sections.screening import Screened, count_verdicts
 from balancer.collection.crosstabs import Crosstab, crosstabs
 from balancer.collection.scan import Collection
-from balancer.dataset.metadata_files import MANIFEST, Manifest, Row, provenance_rows, read_rows, require_manifest
+from balancer.dataset.metadata_files import MANIFEST, Manifest, Row, read_rows, require_manifest
+from balancer.dataset.provenance import provenance_rows
 from balancer.files import sha256_if_there
-from balancer.filling.screening import LabelRecords, is_accepted, load_records
+from balancer.filling.verdicts import LabelRecords, is_accepted, load_records
 from balancer.splits.split import Split
 from balancer.store.database import Ledger
 from balancer.store.state_dir import State

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from analysis.review.summary import ReviewResults, blinded_summary, results_of, review_summary
 from balancer.errors import PlanError, ReviewError
+from balancer.filling.verdicts import is_accepted
 from balancer.progress import SILENT, Progress
 from balancer.store.settings import STUDY
 from balancer.text import printable
@@ -101,7 +102,7 @@ def _study(
             )
         if cases:
             return cases
-    usable = {key: each for key, each in judged.items() if each[1].decision == "accept"}
+    usable = {key: each for key, each in judged.items() if is_accepted(each[1])}
     labels = [wanted.label] if wanted.label else session.collection.labels
     usable = {key: each for key, each in usable.items() if is_there(each[0].path, each[0].sha256)}
     cases = half_and_half(session.collection, session.split, usable, labels, count, wanted.seed)

@@ -26,7 +26,7 @@ from balancer.parallel import cores, one_thread
 
 REJECT, REVIEW = 0.005, 0.05
 """Shares of further patients whose images would be rejected, or sent to a person, as copies."""
-MOST = 600
+MAX_CALIBRATION_PATIENTS = 600
 """Patients who calibrate, at most: with more the thresholds hardly become more precise."""
 IDENTICAL = 0.99
 """A registered correlation above which two images are the same one, whatever the collection."""
@@ -258,12 +258,12 @@ def choose_calibrators(
     """
     apart, others = _one_each(groups, held, names), _one_each(groups, train, names)
     if len(apart) >= CALIBRATION_PATIENTS:
-        return Calibrators(apart[:MOST], learned=False, detector=True)
+        return Calibrators(apart[:MAX_CALIBRATION_PATIENTS], learned=False, detector=True)
     aside = others[: min(len(others) // 2, 2 * CALIBRATION_PATIENTS + 1 - len(apart))]
     left = int((train & ~np.isin(groups, groups[aside])).sum())
     if left >= EMBEDDING_IMAGES and len(apart) + len(aside) >= _WITH_DETECTOR:
         return Calibrators(np.concatenate([apart, aside]), learned=True, detector=True)
-    return Calibrators(np.concatenate([apart, others])[:MOST], learned=True, detector=False)
+    return Calibrators(np.concatenate([apart, others])[:MAX_CALIBRATION_PATIENTS], learned=True, detector=False)
 
 
 def _one_each(groups: npt.NDArray[np.int64], some: npt.NDArray[np.bool_], names: Sequence[str]) -> Places:

@@ -17,7 +17,7 @@ from analysis.data.minimums import CALIBRATION_PATIENTS, WARNING_PATIENTS
 from analysis.screening.copies import IDENTICAL, REJECT, REVIEW, Calibration, Nearest, Views, calibrate, search
 from analysis.screening.image_quality import SoundGate
 from analysis.screening.label_consistency import LabelGate, mean_distance
-from analysis.screening.memorisation_test import blame
+from analysis.screening.memorisation import blame
 from analysis.screening.reference_images import Reals, Watch, load_reals
 from analysis.screening.source_change import SourceGate, likeness
 from analysis.vision.copy_embedding import Vectors

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from balancer.errors import ScreenError
-from balancer.filling.screening import TOO_FEW, USER_OVERRIDE
+from balancer.filling.verdicts import TOO_FEW, USER_OVERRIDE
 from balancer.progress import SILENT, Progress
 from balancer.text import printable
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from analysis.screening.screen import Screen
     from balancer.collection.scan import Collection
     from balancer.filling.external_import import ImportResult
-    from balancer.filling.screening import Judged, ScreeningSummary
+    from balancer.filling.verdicts import Judged, ScreeningSummary
     from balancer.jobs import Candidate, Verdict
     from balancer.splits.split import Split
     from balancer.workspace.settings import ScreenSettings
@@ -114,7 +114,7 @@ class FittedCollectionScreen:
 
     def summary(self, judged: Mapping[str, Sequence[Judged]]) -> ScreeningSummary:
         """Say what all images together show: a generator that repeats its training images, and how diverse they are."""
-        from balancer.filling.screening import ScreeningSummary
+        from balancer.filling.verdicts import ScreeningSummary
 
         warning = self.checks.blame([verdict for some in judged.values() for _, verdict in some])
         return ScreeningSummary(self.checks.notes, warning, self.checks.unscreened, self._diversity(judged))

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from analysis.data.images import Greys
-from balancer.dataset.metadata_files import provenance_rows
+from balancer.dataset.provenance import provenance_rows
 from balancer.devices import choose_device
 from balancer.errors import BalanceError
 from balancer.generators.models.checkpoint import Checkpoint, find_checkpoint

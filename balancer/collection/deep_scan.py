@@ -15,7 +15,7 @@ from balancer.collection.findings import (
     unreadable,
 )
 from balancer.collection.image_stats import Contents
-from balancer.collection.near_duplicates import is_blank, twins
+from balancer.collection.near_duplicates import is_blank, near_duplicate_groups
 from balancer.collection.polarity import inverted
 from balancer.collection.scan import Collection, about_classes, require_two_classes
 from balancer.collection.shortcuts import SEEN_INSIDE, shortcuts
@@ -34,7 +34,10 @@ def look_inside(collection: Collection, contents: Mapping[str, Contents]) -> Col
     sound = without_broken(collection, contents)
     images = sound.images
     seen = {path: contents[path] for path in images.index}
-    found = [*near_duplicates(images, twins(seen)), *blank([path for path, each in seen.items() if is_blank(each)])]
+    found = [
+        *near_duplicates(images, near_duplicate_groups(seen)),
+        *blank([path for path, each in seen.items() if is_blank(each)]),
+    ]
     found += negatives(inverted(seen))
     found += several_frames([path for path, each in seen.items() if each.frames > 1])
     kept = [finding for finding in sound.findings if finding.kind != "shortcut"]

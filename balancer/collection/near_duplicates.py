@@ -13,19 +13,19 @@ import numpy.typing as npt
 from balancer.collection.image_stats import HASH, THUMB, Contents
 from balancer.parallel import cores
 
-RADIUS = 56
+MAX_HASH_BITS = 56
 """Differing bits of 256 up to which two images are compared by their pixels.
 
 Of 5,840 chest radiographs, 254 pairs that differ are as near, and all copies that were made of them: re-encoded
 (JPEG quality 50: at most 10 bits), resized (20), brightened (14), cropped by 2% (48).
 """
-SAME = 0.94
+SAME_PICTURE = 0.94
 """Correlation from which two registered images are the same picture.
 
 Of the same radiographs, 0.887 was the highest of two that differ (all pairs up to 64 bits were tried), and all copies
 were above 0.94, crops by 4% included.
 """
-MOST = 20_000
+MAX_PAIRS = 20_000
 """Pairs whose pixels are compared at most: some seconds."""
 _ROWS, _TILE, _PAIRS = 128, 1024, 32  # compared at once
 _LETTERS = 2.5  # times the mean detail
@@ -38,7 +38,7 @@ Floats = npt.NDArray[np.float32]
 Pairs = npt.NDArray[np.int64]
 
 
-def twins(contents: Mapping[str, Contents]) -> list[list[str]]:
+def near_duplicate_groups(contents: Mapping[str, Contents]) -> list[list[str]]:
     """Groups of paths that show the same picture, each group and the list of them in the order of `contents`.
 
     Images of one grey level are left out: they are all alike.
@@ -57,12 +57,13 @@ def twins(contents: Mapping[str, Contents]) -> list[list[str]]:
 
 
 def likenesses_between(
-    some: Sequence[Contents], others: Sequence[Contents], most: int = MOST
+    some: Sequence[Contents], others: Sequence[Contents], most: int = MAX_PAIRS
 ) -> list[tuple[int, int, float]]:
     """How alike the pairs (i, j) of one of `some` and one of `others` are that may show the same picture.
 
-    Each is (i, j, correlation), mirrored ones too; from `SAME` on they show the same picture, unless images of the
-    collection that differ come as near. Where more than `most` pairs may, the nearest by their hashes are compared.
+    Each is (i, j, correlation), mirrored ones too; from `SAME_PICTURE` on they show the same picture,
+    unless images of the collection that differ come as near. Where more than `most` pairs may, the nearest by their
+    hashes are compared.
     """
     images = [*some, *others]
     if not some or not others:
@@ -71,7 +72,7 @@ def likenesses_between(
     mirrored = _words([each.mirrored for each in images])
     found: list[tuple[int, int, float]] = []
     for second, step in ((hashes, 1), (mirrored, -1)):
-        pairs = near_pairs(hashes[: len(some)], second, RADIUS)
+        pairs = near_pairs(hashes[: len(some)], second, MAX_HASH_BITS)
         pairs = _nearest(pairs[pairs[:, 1] >= len(some)], hashes, second, most)
         blocks = [pairs[start : start + _PAIRS] for start in range(0, len(pairs), _PAIRS)]
         with ThreadPoolExecutor(cores()) as pool:
@@ -121,7 +122,7 @@ def likeness(left: Floats, right: Floats) -> Floats:
     The left ones are shifted and stretched along both axes onto the right ones by Gauss-Newton steps, brightness and
     contrast being free (Lucas and Kanade 1981, "An iterative image registration technique"). Coarse differences,
     which all chests share, are taken out first; the outermost pixels are not compared. Pairs that do not come near
-    after a few steps are given up, so that only what is about `SAME` and above is exact.
+    after a few steps are given up, so that only what is about `SAME_PICTURE` and above is exact.
     """
     best = np.full(len(left), -1.0, np.float32)
     edges = np.tile(_WHOLE, (len(left), 1))  # of the left image, as shares: top, bottom, left, right
@@ -131,7 +132,7 @@ def likeness(left: Floats, right: Floats) -> Floats:
         moved = _details(_sampled(left[still], edges[still]))
         reached = _correlation(moved, wanted[still])
         best[still] = np.maximum(best[still], reached)
-        open_still = (reached >= floor) & (reached < SAME)
+        open_still = (reached >= floor) & (reached < SAME_PICTURE)
         still, moved = still[open_still], moved[open_still]
         if not len(still):
             break
@@ -145,7 +146,7 @@ def _confirmed_pairs(images: Sequence[Contents]) -> Iterator[tuple[int, int]]:
     hashes = _words([each.phash for each in images])
     mirrored = _words([each.mirrored for each in images])
     for others, step in ((hashes, 1), (mirrored, -1)):
-        pairs = near_pairs(hashes, others, RADIUS)
+        pairs = near_pairs(hashes, others, MAX_HASH_BITS)
         blocks = [pairs[start : start + _PAIRS] for start in range(0, len(pairs), _PAIRS)]
         with ThreadPoolExecutor(cores()) as pool:
             for same in pool.map(partial(_confirmed, images, step), blocks):
@@ -168,7 +169,7 @@ def _likeness(images: Sequence[Contents], step: int, pairs: Pairs) -> Floats:
 
 def _confirmed(images: Sequence[Contents], step: int, pairs: Pairs) -> Pairs:
     """The pairs that show the same picture; with a `step` of -1 the second image is mirrored."""
-    return np.asarray(pairs[_likeness(images, step, pairs) >= SAME])
+    return np.asarray(pairs[_likeness(images, step, pairs) >= SAME_PICTURE])
 
 
 def _words(blobs: Sequence[bytes]) -> Words:

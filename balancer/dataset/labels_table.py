@@ -17,7 +17,7 @@ from balancer.collection.several_labels import labels_of
 from balancer.collection.sources.options import parse_names, parse_pairs
 from balancer.collection.sources.reading import SourceRef
 from balancer.collection.walk import canonical_part
-from balancer.dataset.metadata_files import escape_formula
+from balancer.dataset.provenance import escape_formula
 
 LABELS = "labels.csv"
 """Its name in the balanced folder; no loader takes it for one of its own."""

@@ -20,16 +20,15 @@ from balancer.dataset.metadata_files import (
     CARD,
     MANIFEST,
     ORIGINALS,
-    PROVENANCE,
     TABLE,
     Manifest,
     Row,
-    provenance_bytes,
     read_manifest,
     read_rows,
     require_manifest,
     table_bytes,
 )
+from balancer.dataset.provenance import PROVENANCE, provenance_bytes
 from balancer.errors import ImageError, OutputError
 from balancer.files import sha256_if_there, sha256_of, write_whole
 from balancer.imaging.pixel_hash import digest_of

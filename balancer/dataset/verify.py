@@ -16,12 +16,11 @@ from balancer.dataset.metadata_files import (
     TABLE,
     Manifest,
     Row,
-    provenance_rows,
     read_manifest,
-    read_provenance_row,
     read_table,
     require_manifest,
 )
+from balancer.dataset.provenance import provenance_rows, read_provenance_row
 from balancer.dataset.staging import files_below, folders_below
 from balancer.dataset.xmp import read_provenance
 from balancer.errors import ImageError, OutputError

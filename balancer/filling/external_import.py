@@ -15,7 +15,7 @@ from balancer.errors import CollectionError
 from balancer.files import sha256_if_there, sync_path
 from balancer.filling.external_folder import DecodedFile
 from balancer.filling.recipe import OutputProfile
-from balancer.filling.screening import Judged, LabelRecords, Screen, is_accepted, screen_and_record, store_bytes
+from balancer.filling.verdicts import Judged, LabelRecords, Screen, is_accepted, screen_and_record, store_bytes
 from balancer.imaging.decode import encode, read_grey, resize
 from balancer.imaging.pixel_hash import digest_of
 from balancer.jobs import Candidate, ExternalOrigin, Verdict

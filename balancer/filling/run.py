@@ -15,7 +15,7 @@ from balancer.filling.batch_checksums import has_checksums, verified_batch, writ
 from balancer.filling.intensity_matching import HistogramCache
 from balancer.filling.recipe import Recipe
 from balancer.filling.runner import Runner
-from balancer.filling.screening import (
+from balancer.filling.verdicts import (
     Judged,
     LabelRecords,
     Screen,

@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from balancer.errors import ImageError
+from balancer.imaging.decode_limits import require_scans, require_size
 from balancer.imaging.dicom_display import Values, to_grey
 from balancer.imaging.dicom_streams import stream_size
 from balancer.imaging.grey import GreyImage, Header
-from balancer.imaging.safe_open import Budget, open_plainly, require_scans, require_size, unreadable
+from balancer.imaging.safe_open import Budget, open_plainly, unreadable
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset

@@ -11,8 +11,9 @@ from pathlib import Path
 
 from balancer.errors import ImageError
 from balancer.imaging.decode import Header, read_header
+from balancer.imaging.decode_limits import is_too_large
 from balancer.imaging.dicom import is_dicom, read_dicom_header
-from balancer.imaging.safe_open import MAX_PIXELS, open_plainly, unreadable
+from balancer.imaging.safe_open import open_plainly, unreadable
 
 _HEAD = 4_096  # bytes; the header of most files ends long before
 _PNG_MODES = {(1, 0): "1", (8, 0): "L", (8, 2): "RGB", (8, 3): "P", (8, 4): "LA", (8, 6): "RGBA", (16, 0): "I;16"}
@@ -49,7 +50,7 @@ def quick_header(head: bytes) -> Header | None:
             found = _png(head)
         else:
             found = _jpeg(head) if head.startswith(b"\xff\xd8\xff") else None
-        return found if found is None or found.width * found.height <= MAX_PIXELS else None
+        return None if found is None or is_too_large(found.width, found.height) else found
     except (struct.error, IndexError):  # it goes on beyond these bytes
         return None
 

@@ -8,8 +8,9 @@ from pathlib import Path
 from PIL import Image
 
 from balancer.imaging.decode import read_small
+from balancer.imaging.decode_limits import require_scans
 from balancer.imaging.headers import quick_header
-from balancer.imaging.safe_open import open_plainly, require_scans
+from balancer.imaging.safe_open import open_plainly
 
 _MOST_BYTES, _MOST_PIXELS = 1 << 22, 1 << 26  # beyond them, the shortcut saves nothing
 _SCALES = (8, 4, 2, 1)

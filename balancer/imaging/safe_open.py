@@ -13,14 +13,15 @@ from typing import BinaryIO
 from PIL import Image, ImageFile
 
 from balancer.errors import ImageError
+from balancer.imaging.decode_limits import (
+    MAX_BYTES,
+    MAX_BYTES_BESIDE_PIXELS,
+    MAX_READS,
+    require_scans,
+    require_size,
+)
 
 CODECS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP")
-MAX_PIXELS = 50_000_000
-"""Stitched films of whole legs have 35 million; beyond it, decoding takes a gigabyte."""
-MAX_BYTES = 1 << 29
-_MAX_READS = 200_000  # a file is read in pieces of kilobytes, or section by section
-_MAX_TOLD = 1 << 26  # bytes of all that is told beside the pixels
-_MAX_SCANS = 100  # passes of a progressive JPEG: encoders make a dozen
 _JPEG = b"\xff\xd8\xff"
 _PIXEL = 8  # bytes of one at most, before compression
 _READ = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)  # a pipe would wait for ever
@@ -76,18 +77,6 @@ def open_plainly(path: str | Path) -> int:
     raise ValueError(f"too large: {status.st_size:,} bytes, and no X-ray has more than {MAX_BYTES:,}")
 
 
-def require_size(width: int, height: int) -> None:
-    """Raise a ValueError for an image of more than `MAX_PIXELS`."""
-    if width * height > MAX_PIXELS:
-        raise ValueError(f"too large: {width:,} x {height:,} pixels, and at most {MAX_PIXELS:,} are decoded")
-
-
-def require_scans(content: bytes) -> None:
-    """Raise a ValueError for a JPEG of so many passes that it would be decoded for hours."""
-    if content.count(b"\xff\xda") > _MAX_SCANS:
-        raise ValueError(f"a JPEG of more than {_MAX_SCANS} passes")
-
-
 def unreadable(path: Path, error: BaseException) -> ImageError:
     """What is said of a file that cannot be read; it names no folder."""
     return ImageError(
@@ -102,7 +91,7 @@ class Budget:
 
     def __init__(self, file: BinaryIO, name: str) -> None:
         self._file, self._name = file, name
-        self._reads, self._bytes = _MAX_READS, _MAX_TOLD
+        self._reads, self._bytes = MAX_READS, MAX_BYTES_BESIDE_PIXELS
         self.seek, self.tell, self.fileno, self.close = file.seek, file.tell, file.fileno, file.close
 
     def __repr__(self) -> str:
@@ -124,4 +113,4 @@ class Budget:
     def readline(self, count: int = -1, /) -> bytes:
         """What a file's `readline` gives."""
         self._reads -= 1
-        return self._file.readline(_MAX_TOLD if count < 0 else min(count, _MAX_TOLD))
+        return self._file.readline(MAX_BYTES_BESIDE_PIXELS if count < 0 else min(count, MAX_BYTES_BESIDE_PIXELS))

@@ -9,15 +9,16 @@ import pandas as pd
 from balancer.errors import SplitError
 from balancer.splits.groups import Groups, groups_by_class, seeded_order, stratified
 
-FOLDS, FEW, MOST = 5, 100, 20
-"""A class of fewer than `FEW` patients to train on makes `FOLDS` folds the default; more than `MOST` take too long."""
+FOLDS, FEW_PATIENTS, MAX_FOLDS = 5, 100, 20
+"""A class of fewer than `FEW_PATIENTS` patients to train on makes `FOLDS` folds the default; more than `MAX_FOLDS` take
+too long."""
 NO_FOLDS = pd.Series(dtype="int64")
 
 
 def small_classes(groups: Groups, parts: pd.Series) -> dict[str, int]:
     """The classes with fewer than 100 patients to train on, and how many they have."""
     counts = groups.counts(parts.isin(["train", "holdout"]))
-    return {label: count for label, count in counts.items() if count < FEW}
+    return {label: count for label, count in counts.items() if count < FEW_PATIENTS}
 
 
 def default_folds(groups: Groups, parts: pd.Series) -> int:
@@ -39,9 +40,9 @@ def draw_folds(groups: Groups, count: int, seed: int = 0, earlier: pd.Series = N
     """
     if count == 0:
         return NO_FOLDS
-    if not 2 <= count <= MOST:
+    if not 2 <= count <= MAX_FOLDS:
         advice = "use, for example: balance split --folds 5"
-        raise SplitError(needed=f"2 to {MOST} folds, or 0 for none", found=str(count), next_step=advice)
+        raise SplitError(needed=f"2 to {MAX_FOLDS} folds, or 0 for none", found=str(count), next_step=advice)
     names = groups.names
     known = earlier.reindex(names.index).dropna()
     fold_of = dict(zip(names[known.index], (int(fold) % count for fold in known), strict=True))

@@ -21,13 +21,13 @@ from balancer.filling.external_folder import (
 from balancer.filling.external_import import ExternalImporter, ImportResult
 from balancer.filling.pixel_hash import collection_pixel_hashes
 from balancer.filling.recipe import resolve_profile
-from balancer.filling.screening import Judged, LabelRecords, NoScreen, load_records
+from balancer.filling.verdicts import Judged, LabelRecords, NoScreen, load_records
 from balancer.text import printable
 from balancer.workspace.last_fill import FillManifest, portable
 
 if TYPE_CHECKING:
     from balancer.collection.findings import Finding
-    from balancer.filling.screening import ScreenSource
+    from balancer.filling.verdicts import ScreenSource
     from balancer.jobs import Candidate
     from balancer.progress import Progress
     from balancer.workspace.workspace import Session, Workspace

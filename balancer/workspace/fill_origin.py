@@ -160,7 +160,7 @@ def commands_behind(session: Session, folder: Path | None) -> tuple[str, ...]:
 
 def not_repeated(session: Session, *, folds: bool) -> tuple[str, ...]:
     """What the balanced folder has that folds or redraws lack: images from elsewhere, and what readers decided."""
-    from balancer.filling.screening import load_records
+    from balancer.filling.verdicts import load_records
     from balancer.workspace.merge_run import external_images
 
     records = load_records(session.ledger, session.collection)
@@ -233,7 +233,7 @@ def _last_adapted(session: Session, name: str) -> RunRecord[AdaptSettings] | Non
 
 def _decided_by_readers(session: Session) -> Iterator[str]:
     """The images of the last fill that a person accepted or rejected."""
-    from balancer.filling.screening import load_records
+    from balancer.filling.verdicts import load_records
 
     last = FillManifest.load(session.ledger, session.collection)
     known = load_records(session.ledger, session.collection)

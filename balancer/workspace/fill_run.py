@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from balancer.errors import ScreenError, SettingsError
-from balancer.filling.screening import ScreeningSummary, ScreenSource
+from balancer.filling.verdicts import ScreeningSummary, ScreenSource
 from balancer.progress import SILENT, Progress, Task
 from balancer.text import duration
 from balancer.workspace.disk import require_room

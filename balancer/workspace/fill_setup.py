@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from balancer.dataset.merge import check_out, default_out, synthetic_counts
-from balancer.filling.screening import LabelRecords, load_records
+from balancer.filling.verdicts import LabelRecords, load_records
 from balancer.progress import Progress
 from balancer.prompting.choice import choose_packs, require_words
 from balancer.text import printable

@@ -13,7 +13,7 @@ from balancer.dataset.layout import to_convert
 from balancer.errors import PlanError, SettingsError
 from balancer.filling.external_import import ImportResult, format_key
 from balancer.filling.recipe import resolve_profile
-from balancer.filling.screening import Judged, LabelRecords, ScreenSource, is_accepted, load_records
+from balancer.filling.verdicts import Judged, LabelRecords, ScreenSource, is_accepted, load_records
 from balancer.progress import SILENT, Progress
 from balancer.store.state_dir import locked_near
 from balancer.text import printable

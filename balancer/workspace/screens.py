@@ -9,11 +9,11 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Protocol, cast
 
 from balancer.errors import ModelError, ScreenError
-from balancer.filling.screening import NoScreen
+from balancer.filling.verdicts import NoScreen
 
 if TYPE_CHECKING:
     from balancer.adapting.common.monitor import TrainingMonitor
-    from balancer.filling.screening import ScreenSource
+    from balancer.filling.verdicts import ScreenSource
     from balancer.workspace.settings import AdaptSettings
     from balancer.workspace.workspace import Workspace
 

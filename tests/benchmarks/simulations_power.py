@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import binomtest
 
-from analysis.comparison.inference.judgement import Named, judge_scores
+from analysis.comparison.inference.verdict_rule import Named, judge_scores
 from analysis.power.detectable_effect import power, recall_difference
 from analysis.power.sample import USUAL, Sample
 from analysis.statistics.average_precision import average_precisions

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from analysis.screening.copies import REJECT, Calibration
-from analysis.screening.memorisation_test import blame
+from analysis.screening.memorisation import blame
 from tests.benchmarks.rows import Row, Simulation
 
 Chance = np.random.Generator

@@ -13,8 +13,9 @@ from PIL import Image
 
 from balancer.errors import ImageError
 from balancer.imaging.decode import read_grey, read_header, read_xmp
+from balancer.imaging.decode_limits import MAX_PIXELS
 from balancer.imaging.headers import quick_header
-from balancer.imaging.safe_open import MAX_PIXELS, opened
+from balancer.imaging.safe_open import opened
 from tests.hostile.files import CODECS, GREY, hostile_files, huge_files, png, saved, special_files
 from tests.hostile.reading import BYTES
 from tests.support.cli_process import apart, run

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from analysis.comparison.inference.bootstrap import Estimate, Measured, draw_patients, estimate
+from analysis.comparison.inference.metrics import primary_endpoint
 from analysis.comparison.inputs.study import Outcomes
 from analysis.statistics.average_precision import RankedFolds
 
@@ -38,7 +39,7 @@ def adjust(
     draws = draw_patients(test.targets, test.groups, times, seed, test.folds)
     weights = np.concatenate((np.ones((len(draws), 1), np.float32), draws), axis=1)
     weights *= np.where(positive, 1.0, others).astype(np.float32)[:, None]
-    name, rare = f"auprc:{test.rare}", test.classes.index(test.rare)
+    name, rare = primary_endpoint(test.rare), test.classes.index(test.rare)
     found = {}
     for arm in arms:
         scores = test.chances[arm][..., rare]

@@ -18,12 +18,12 @@ from analysis.comparison.inference.bootstrap import (
     measure_arms,
 )
 from analysis.comparison.inference.decomposition import Alike, measure_alike
-from analysis.comparison.inference.judgement import WORTH, Grounds, Judgement, Named, weigh, with_holm
-from analysis.comparison.inference.metrics import LOWER_IS_BETTER, Bin, metric_names, reliability
+from analysis.comparison.inference.metrics import LOWER_IS_BETTER, Bin, metric_names, primary_endpoint, reliability
 from analysis.comparison.inference.prevalence import Adjusted, adjust
 from analysis.comparison.inference.selection import Choice, choose, pooled
 from analysis.comparison.inference.subgroups import Stratum, measure_strata
-from analysis.comparison.inference.verdict import Evidence, joined, points, sentence
+from analysis.comparison.inference.verdict_rule import WORTH, Grounds, Judgement, Named, weigh, with_holm
+from analysis.comparison.inference.verdict_text import Evidence, joined, points, sentence
 from analysis.comparison.inputs.study import Outcomes
 from analysis.comparison.training.arm_selection import meaning
 from analysis.comparison.training.arms import Kind
@@ -134,7 +134,7 @@ def conclude(
     Raises:
         ValueError: an arm is missing in a split, the baseline is none of them, or the endpoint is no metric.
     """
-    primary = _check(validation, test, kinds, primary, asked)
+    primary = _checked_endpoint(validation, test, kinds, primary, asked)
     choice = choose(validation, asked.baseline, asked.synthetic, tuple(kinds), primary)
     test = test if isinstance(test, Outcomes) else pooled(test)
     measured = measure_arms(test, times, seed, lambda done, total: progress("Measuring", done, total))
@@ -148,7 +148,9 @@ def conclude(
     )
     control = asked.controls.get(choice.synthetic or "")
     alike = measure_alike(choice.synthetic, choice.free, control, measured, patients, test.fold_count)
-    adjusted = adjust(test, facts.train, kinds, patients, times, seed) if primary == f"auprc:{test.rare}" else None
+    adjusted = (
+        adjust(test, facts.train, kinds, patients, times, seed) if primary == primary_endpoint(test.rare) else None
+    )
     evidence = Evidence(
         primary.partition(":")[2] or test.rare,
         primary,
@@ -264,7 +266,7 @@ def table(found: Comparison) -> list[tuple[str, str, str, str, str]]:
     return rows
 
 
-def _check(
+def _checked_endpoint(
     validation: Outcomes | Sequence[Outcomes],
     test: Outcomes | Sequence[Outcomes],
     kinds: Mapping[str, Kind],
@@ -278,7 +280,7 @@ def _check(
             raise ValueError(f"every arm needs its chances; got none of {sorted(missing)}")
     if missing := {asked.baseline, *asked.synthetic} - set(kinds):
         raise ValueError(f"the arms of the verdict are among those that were trained; got {sorted(missing)}")
-    primary = primary or f"auprc:{parts[0].rare}"
+    primary = primary or primary_endpoint(parts[0].rare)
     usable = [name for name in metric_names(parts[0].classes) if not name.startswith(("prevalence", *LOWER_IS_BETTER))]
     if primary not in usable:
         raise ValueError(f"the primary endpoint is one of {', '.join(usable)}; got {primary!r}")

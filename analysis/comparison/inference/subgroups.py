@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from analysis.comparison.inference.bootstrap import Estimate, Estimates, class_patients, estimate, measure_arms
-from analysis.comparison.inference.judgement import Named, with_holm
+from analysis.comparison.inference.verdict_rule import Named, with_holm
 from analysis.comparison.inputs.study import ATTRIBUTES, Outcomes
 from analysis.data.minimums import SUBGROUP_PATIENTS
 from analysis.statistics.intervals import Flags

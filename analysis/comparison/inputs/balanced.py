@@ -9,7 +9,8 @@ from pathlib import Path
 
 from balancer.collection.scan import Collection
 from balancer.collection.walk import canonical_part
-from balancer.dataset.metadata_files import CARD, Manifest, Row, provenance_rows, read_rows, require_manifest
+from balancer.dataset.metadata_files import CARD, Manifest, Row, read_rows, require_manifest
+from balancer.dataset.provenance import provenance_rows
 from balancer.errors import ComparisonError, OutputError
 from balancer.files import sha256_if_there
 

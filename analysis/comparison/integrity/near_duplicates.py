@@ -16,7 +16,7 @@ from analysis.comparison.integrity.leakage_finding import Breach, many
 from analysis.data.images import Greys
 from balancer.collection.findings import SAME_IMAGE
 from balancer.collection.image_stats import THUMB, Contents, frames_of, perceptual_hashes
-from balancer.collection.near_duplicates import SAME, is_blank, likenesses_between
+from balancer.collection.near_duplicates import SAME_PICTURE, is_blank, likenesses_between
 
 _SURELY = 0.97
 """What is as alike is the same picture in any collection: JPEG copies of drawn phantoms at 64 pixels are."""
@@ -139,12 +139,12 @@ def level_above(alike: Iterable[float]) -> float:
     >>> level_above([0.7, 0.88, 1.0, 1.0]), round(level_above([0.905, 0.914, 0.922, 0.93, 0.939, 0.945, 1.0]), 3)
     (0.94, 0.965)
     """
-    level = SAME - 4 * _GAP
+    level = SAME_PICTURE - 4 * _GAP
     for value in sorted(value for value in alike if value >= level):
         if value - level > _GAP:
             break
         level = value
-    return max(SAME, min(_SURELY, level + 2 * _GAP))
+    return max(SAME_PICTURE, min(_SURELY, level + 2 * _GAP))
 
 
 def _contents(greys: Greys) -> list[Contents]:

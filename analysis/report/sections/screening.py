@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from balancer.filling.screening import LabelRecords
+from balancer.filling.verdicts import LabelRecords
 
 DECISIONS = ("accept", "unscreened", "review", "reject")
 GATES = {

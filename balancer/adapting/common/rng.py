@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
-from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -19,21 +17,6 @@ def generator(seed: int, purpose: str, step: int) -> torch.Generator:
     """
     digest = hashlib.sha256(f"{seed}\x00{purpose}\x00{step}".encode()).digest()
     return torch.Generator("cpu").manual_seed(int.from_bytes(digest[:8], "big") >> 1)
-
-
-def sampling_weights(labels: Sequence[str]) -> Tensor:
-    """Each image's chance, (N,): classes by the square root of their size, images of a class alike.
-
-    Memorising grows with how often an image is repeated; the square root repeats a rare class less than even
-    shares would.
-
-    >>> weights = sampling_weights(["common"] * 9 + ["rare"])
-    >>> [round(float(w), 4) for w in (weights[:9].sum(), weights[9])]
-    [0.75, 0.25]
-    """
-    counts = Counter(labels)
-    total = sum(n**0.5 for n in counts.values())
-    return torch.tensor([counts[label] ** -0.5 / total for label in labels], dtype=torch.float64)
 
 
 def draw_indices(weights: Tensor, count: int, chance: torch.Generator) -> Tensor:

@@ -18,7 +18,7 @@ LEVELS = 4
 """Noise levels at which each image is judged, spread evenly over the whole range."""
 LEAST = 10
 """A class with fewer holdout images gets no interval: it would mean nothing."""
-MOST = 200
+MAX_IMAGES = 200
 """At most so many holdout images are judged, of each class about its share."""
 _RESAMPLES = 1000
 
@@ -45,7 +45,7 @@ class HoldoutLoss:
         return asdict(self)
 
 
-def stratified_subset(labels: Sequence[str], most: int = MOST, least: int = LEAST) -> list[int]:
+def stratified_subset(labels: Sequence[str], most: int = MAX_IMAGES, least: int = LEAST) -> list[int]:
     """Places of about `most` images, each class by its share and evenly chosen, but `least` of it if it has them.
 
     >>> stratified_subset(["a"] * 8 + ["b"], most=4, least=1)

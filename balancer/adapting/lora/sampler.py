@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from balancer.adapting.common import rng
+from balancer.adapting.common.class_mixing import class_weight
 
 
 @dataclass(slots=True)
@@ -76,7 +77,7 @@ class CappedSqrtSampler:
     def _class(self, names: Sequence[str], share: float) -> str:
         """The class at a share, from 0 to 1, of those that are left; of all, where none is."""
         open_classes = [name for name in names if self._left(name, self._members[name]) > 0] or names
-        weights = [len(self._members[name]) ** 0.5 for name in open_classes]
+        weights = [class_weight(len(self._members[name])) for name in open_classes]
         place = share * sum(weights)
         for name, weight in zip(open_classes, weights, strict=True):
             place -= weight

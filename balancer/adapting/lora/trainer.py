@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from balancer.adapting.common import rng, train_loop
+from balancer.adapting.common.class_mixing import sampling_weights
 from balancer.adapting.common.clock import Clock
 from balancer.adapting.common.energy import EnergyMeter
 from balancer.adapting.common.monitor import Observation, TrainingMonitor, TrainingSet
@@ -198,7 +199,7 @@ class LoraTrainer:
 
     def _shares(self) -> dict[str, float]:
         labels = list(self.sampler.labels)
-        weights = rng.sampling_weights(labels).tolist()
+        weights = sampling_weights(labels).tolist()
         return {label: labels.count(label) * weights[labels.index(label)] for label in set(labels)}
 
     def _samples(self, step: int) -> Mapping[str, Sequence[GreyImage]]:

@@ -12,6 +12,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from balancer.adapting.common import rng
+from balancer.adapting.common.class_mixing import sampling_weights
 from balancer.adapting.common.image_tensors import ImageTensors
 from balancer.adapting.common.losses import LATENT_WEIGHT, latent_penalty, reconstruction_loss
 from balancer.adapting.common.train_loop import Batch, TrainState
@@ -38,7 +39,7 @@ def train_autoencoder(run: Run, pictures: ImageTensors) -> tuple[Any, TrainState
     if run.settings.start is not None:  # it is taken as it is
         load_autoencoder(model, Path(run.settings.start))
         return model.eval(), TrainState(fraction=1.0, loss=0.0)
-    weights, design = rng.sampling_weights(run.labels), run.settings.design
+    weights, design = sampling_weights(run.labels), run.settings.design
     through = _through_kl if design.autoencoder == "kl" else _through_tiny
 
     def draw(step: int) -> Batch:

@@ -12,6 +12,7 @@ from diffusers.models.attention_processor import AttnProcessor
 from torch import Tensor, nn
 
 from balancer.adapting.common import losses, rng
+from balancer.adapting.common.class_mixing import sampling_weights
 from balancer.adapting.common.device import compiled
 from balancer.adapting.common.image_tensors import STEPS, contact_sheet, draw_samples
 from balancer.adapting.common.train_loop import Batch, TrainState
@@ -41,7 +42,7 @@ def train_denoiser(
     networks = _new_networks(run, tokenizer)
     levels = run.settings.design.noise_levels
     weights, alpha_bars = (
-        rng.sampling_weights([sample.label for sample in samples]),
+        sampling_weights([sample.label for sample in samples]),
         signal_shares(run.settings.design),
     )
 

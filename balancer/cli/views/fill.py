@@ -14,7 +14,7 @@ from balancer.text import duration, printable
 
 if TYPE_CHECKING:
     from balancer.filling.run import FillReport
-    from balancer.filling.screening import ScreeningSummary
+    from balancer.filling.verdicts import ScreeningSummary
     from balancer.planning import Plan
     from balancer.workspace.fill_run import FillPreview, FillResult
     from balancer.workspace.plan_run import PlanResult

@@ -85,7 +85,7 @@ def _table(collection: Collection, split: Split, figures: Imbalance) -> tuple[li
 
 def show_small_classes(collection: Collection, split: Split) -> None:
     """Say which classes the test part cannot judge, and what the folds are for."""
-    from balancer.splits.folds import FEW, small_classes
+    from balancer.splits.folds import FEW_PATIENTS, small_classes
     from balancer.splits.groups import Groups
 
     groups = Groups.of(collection)
@@ -95,7 +95,7 @@ def show_small_classes(collection: Collection, split: Split) -> None:
         names = ", ".join(f"{printable(label)} ({size})" for label, size in few.items())
         result(f"Too few {patients} in the test split for a reliable result, fewer than {_FEW_TESTED}: {names}")
     small = ", ".join(f"{printable(label)} ({size})" for label, size in small_classes(groups, split.parts).items())
-    few_to_train = f"fewer than {FEW} {patients} to train on: {small}"
+    few_to_train = f"fewer than {FEW_PATIENTS} {patients} to train on: {small}"
     if split.fold_count:
         why = f", since these classes have {few_to_train}" if small else ""
         result(f"Folds for cross-fitting: {split.fold_count}, of all images, including the test split{why}")

@@ -12,7 +12,7 @@ from balancer.text import printable
 
 if TYPE_CHECKING:
     from balancer.filling.external_import import ImportResult
-    from balancer.filling.screening import Judged
+    from balancer.filling.verdicts import Judged
 
 _SHOWN = 5
 _DECISIONS = ("accept", "unscreened", "review", "reject")
@@ -21,7 +21,7 @@ _OF_ONE_FILE = ("unreadable:", "repeated:", "a real image:", "two classes:")
 
 def show_screened(images: Sequence[ImportResult], sheet: Path) -> None:
     """A table by class and decision, the reasons with some of the files, and what was let in unscreened."""
-    from balancer.filling.screening import is_accepted
+    from balancer.filling.verdicts import is_accepted
 
     counts: Counter[tuple[str, str]] = Counter((each.seen.given.label, each.verdict.decision) for each in images)
     labels = sorted({label for label, _ in counts})

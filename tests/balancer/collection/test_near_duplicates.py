@@ -5,7 +5,13 @@ import pytest
 from PIL import Image, ImageEnhance
 
 from balancer.collection.image_stats import read_contents
-from balancer.collection.near_duplicates import SAME, likeness, likenesses_between, near_pairs, twins
+from balancer.collection.near_duplicates import (
+    SAME_PICTURE,
+    likeness,
+    likenesses_between,
+    near_duplicate_groups,
+    near_pairs,
+)
 from balancer.collection.scan import scan
 from examples.phantoms import draw_radiograph
 from tests.support.scan_faults import altered
@@ -37,8 +43,8 @@ def test_copies_agree_and_other_patients_do_not(way):
         altered(image, way).save(buffer, "JPEG", quality=50)
         copies.append(grey(Image.open(buffer)))
     left, right = np.stack([grey(image) for image in originals]), np.stack(copies)
-    assert (likeness(left, right) >= SAME).all()
-    assert (likeness(left, np.roll(right, 1, axis=0)) < SAME).all()
+    assert (likeness(left, right) >= SAME_PICTURE).all()
+    assert (likeness(left, np.roll(right, 1, axis=0)) < SAME_PICTURE).all()
 
 
 def test_groups_hold_all_copies_in_order(tmp_path):
@@ -53,8 +59,8 @@ def test_groups_hold_all_copies_in_order(tmp_path):
     for number in range(3):
         Image.new("L", (50, 50), 10).save(tmp_path / "A" / f"blank{number}.png")
     found = read_contents(tmp_path, scan(tmp_path).images, {})
-    assert twins(found) == [["A/dark.jpg", "A/mirrored.png", "A/same.bmp", "B/4.png"]]
-    assert twins({}) == []
+    assert near_duplicate_groups(found) == [["A/dark.jpg", "A/mirrored.png", "A/same.bmp", "B/4.png"]]
+    assert near_duplicate_groups({}) == []
 
 
 def test_pairs_between_two_sides_are_told_with_their_likeness(tmp_path):
@@ -70,7 +76,7 @@ def test_pairs_between_two_sides_are_told_with_their_likeness(tmp_path):
     contents = read_contents(tmp_path, scan(tmp_path).images, {})
     some, others = ([path for path in contents if path[0] == side] for side in "xy")
     found = likenesses_between([contents[path] for path in some], [contents[path] for path in others])
-    assert {(some[i], others[j]) for i, j, alike in found if alike >= SAME} == {
+    assert {(some[i], others[j]) for i, j, alike in found if alike >= SAME_PICTURE} == {
         ("x/4.png", "y/copy.png"),
         ("x/own.png", "y/copy.png"),
     }

@@ -11,7 +11,7 @@ from balancer.collection.scan import scan
 from balancer.dataset.labels_table import LABELS, OURS
 from balancer.dataset.layout import class_folder, plan_layout
 from balancer.dataset.merge import merge, unmerge
-from balancer.dataset.metadata_files import PROVENANCE
+from balancer.dataset.provenance import PROVENANCE
 from balancer.dataset.verify import verify
 from balancer.errors import OutputError
 from balancer.progress import SILENT

@@ -15,7 +15,7 @@ from PIL import Image
 
 from balancer.collection.scan import Sample
 from balancer.dataset.merge import merge, unmerge
-from balancer.dataset.metadata_files import escape_formula, unescape_formula
+from balancer.dataset.provenance import escape_formula, unescape_formula
 from balancer.dataset.verify import explain, verify
 from balancer.dataset.xmp import make_xmp, parse_xmp, read_provenance
 from balancer.errors import OutputError

@@ -19,7 +19,7 @@ from balancer.errors import CollectionError
 from balancer.filling.external_folder import decode_all, list_external, precheck
 from balancer.filling.external_import import RETRACTED, ExternalImporter, format_key
 from balancer.filling.recipe import OutputProfile, measure_profile
-from balancer.filling.screening import load_records
+from balancer.filling.verdicts import load_records
 from balancer.imaging.decode import OutputFormat, read_grey, read_header
 from balancer.jobs import Verdict, external_id
 from balancer.splits.split import draw_split

@@ -15,7 +15,7 @@ from balancer.errors import GenerationError
 from balancer.filling.recipe import Recipe, measure_profile, resolve_attributes, resolve_profile
 from balancer.filling.run import FillProgress, generate
 from balancer.filling.runner import LocalRunner
-from balancer.filling.screening import USER_OVERRIDE
+from balancer.filling.verdicts import USER_OVERRIDE
 from balancer.generators.models.checkpoint import find_checkpoint
 from balancer.generators.stable_diffusion import SamplingOptions, StableDiffusion, resolve_config
 from balancer.imaging.decode import read_grey, read_header, read_xmp

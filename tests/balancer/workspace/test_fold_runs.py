@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from balancer.errors import ComparisonError, PlanError, SplitError
-from balancer.filling.screening import NoScreen
+from balancer.filling.verdicts import NoScreen
 from balancer.progress import SILENT
 from balancer.workspace.fill_run import fill
 from balancer.workspace.fold_runs import fold_refits, forget_balanced, redraw_refits, refitted

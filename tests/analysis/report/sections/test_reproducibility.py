@@ -10,7 +10,7 @@ from analysis.report.data import Balanced
 from analysis.report.sections.methods import paragraph
 from analysis.report.sections.reproducibility import commands, in_words, portable
 from analysis.report.sections.screening import count_verdicts, of_gate
-from balancer.filling.screening import LabelRecords
+from balancer.filling.verdicts import LabelRecords
 from balancer.jobs import Verdict
 from tests.support.report_fixtures import facts_with
 

@@ -1,17 +1,18 @@
 import torch
 
 from balancer.adapting.common import rng
+from balancer.adapting.common.class_mixing import sampling_weights
 
 
 def test_classes_are_drawn_by_the_square_root_of_their_size() -> None:
     labels = ["common"] * 64 + ["rare"] * 4
-    chosen = rng.draw_indices(rng.sampling_weights(labels), 20_000, rng.generator(0, "test", 0))
+    chosen = rng.draw_indices(sampling_weights(labels), 20_000, rng.generator(0, "test", 0))
     rare = float((chosen >= 64).float().mean())
     assert abs(rare - 0.2) < 0.01  # 2 of 8 + 2
 
 
 def test_images_of_a_class_are_drawn_alike() -> None:
-    weights = rng.sampling_weights(["a", "b", "a", "b"])
+    weights = sampling_weights(["a", "b", "a", "b"])
     assert torch.allclose(weights, torch.full((4,), 0.25, dtype=torch.float64))
 
 

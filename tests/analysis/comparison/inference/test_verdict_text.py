@@ -4,8 +4,8 @@ import pytest
 
 from analysis.comparison.inference.bootstrap import Estimate
 from analysis.comparison.inference.decomposition import Alike
-from analysis.comparison.inference.judgement import Grounds, Named, best_arm, judge, why_not
-from analysis.comparison.inference.verdict import Evidence, helped, hurt, points, sentence
+from analysis.comparison.inference.verdict_rule import Grounds, Named, best_arm, judge, why_not
+from analysis.comparison.inference.verdict_text import Evidence, helped, hurt, points, sentence
 from analysis.statistics.metric_labels import metric_in_words
 
 STILL = Estimate(0.0, -0.1, 0.1)

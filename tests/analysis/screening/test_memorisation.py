@@ -1,4 +1,4 @@
-from analysis.screening.memorisation_test import blame
+from analysis.screening.memorisation import blame
 
 
 def test_an_adapter_that_copies_is_named_as_the_cause():

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from analysis.comparison.inference.bootstrap import Estimate, Estimates
 from analysis.comparison.inference.decomposition import Alike
-from analysis.comparison.inference.judgement import Grounds, Judgement, Named, best_arm, judge, why_not
+from analysis.comparison.inference.verdict_rule import Grounds, Judgement, Named, best_arm, judge, why_not
 from analysis.data.minimums import ADVISED_SEEDS, RARE_TEST_PATIENTS, SEEDS
 from analysis.statistics.metric_labels import metric_in_words
 
