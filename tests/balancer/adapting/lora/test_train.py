@@ -240,7 +240,7 @@ def test_no_image_is_seen_more_often_than_the_cap(material, base, tmp_path):
     capped = replace(QUICK, steps=400, repetitions=2, look_every=0.5)
     card = json.loads((train_lora(material, base, capped, tmp_path / "mine") / "card.json").read_text())
     assert card["training"]["steps"] == 2 * 11 // 4
-    assert card["ended"] == "every image was seen 2 times"
+    assert card["ended"].startswith("every image was seen 2 times")
 
 
 def test_without_holdout_images_it_says_so_and_keeps_the_last(material, base, tmp_path):
