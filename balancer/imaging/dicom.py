@@ -39,7 +39,7 @@ _OF_IMAGES = (
 )
 _EXPLICIT, _DEFLATED = b"1.2.840.10008.1.2.1", b"1.2.840.10008.1.2.1.99"
 _ASN1 = b"\x30"  # what a file begins with that is encrypted as a whole (PS3.15)
-_MAX_INFLATED = 1 << 28  # bytes of a deflated file: more than any radiograph
+_MAX_INFLATED = 1 << 27  # bytes of a deflated file: more than any radiograph
 _PIXEL = 8  # bytes of one at most
 _EXTENDED = "1.2.840.10008.1.2.4.51"
 _DECODERS = {

@@ -173,7 +173,7 @@ def _ignored_folder(root: Path) -> None:
 
 
 def _ignored_file(root: Path) -> None:
-    (root / "train" / "normal" / "scan.dcm").write_bytes(b"DICM")
+    (root / "train" / "normal" / "scan.gif").write_bytes(b"GIF89a")
 
 
 def _named_like_a_part(root: Path) -> None:

@@ -1,3 +1,4 @@
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -23,10 +24,16 @@ def contents_of(root):
     return found, read_contents(root, found.images, {})
 
 
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory):
+    root = tmp_path_factory.mktemp("drawn") / "xrays"
+    write_collection(root, {"normal": 90, "cardiomegaly": 90}, size=48, seed=3)
+    return root
+
+
 @pytest.fixture
-def phantoms(tmp_path):
-    write_collection(tmp_path / "xrays", {"normal": 90, "cardiomegaly": 90}, seed=3)
-    return tmp_path / "xrays"
+def phantoms(drawn, tmp_path):
+    return Path(shutil.copytree(drawn, tmp_path / "xrays"))
 
 
 def test_18_of_180_phantoms_that_are_turned_over_are_found_and_no_other(phantoms):
@@ -44,8 +51,8 @@ def test_a_collection_of_negatives_alone_holds_no_odd_ones(phantoms):
 
 
 def test_another_part_of_the_body_is_no_negative(tmp_path):
-    write_collection(tmp_path / "xrays", {"normal": 60}, seed=1)
-    write_collection(tmp_path / "xrays", {"fractured": 20}, seed=1)
+    write_collection(tmp_path / "xrays", {"normal": 60}, size=48, seed=1)
+    write_collection(tmp_path / "xrays", {"fractured": 20}, size=48, seed=1)
     assert inverted(contents_of(tmp_path / "xrays")[1]) == []
 
 

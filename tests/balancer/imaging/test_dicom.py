@@ -265,7 +265,7 @@ def bomb():
     whole = content_of(made)
     start = 144 + int.from_bytes(whole[140:144], "little")
     packer = zlib.compressobj(9, zlib.DEFLATED, -15)
-    return whole[:start] + b"".join(packer.compress(bytes(1 << 24)) for _ in range(20)) + packer.flush()
+    return whole[:start] + b"".join(packer.compress(bytes(1 << 24)) for _ in range(9)) + packer.flush()
 
 
 HOSTILE = {
