@@ -26,6 +26,7 @@ KINDS = {
     "shortcut": "a property of the files goes with one class, and is learned in place of the disease",
     "unreadable": "a file is empty, truncated, damaged or no image, and is not counted",
     "clipped-by-loaders": "files of more than 8 bits, which the usual loaders turn white",
+    "turned-by-exif": "files that EXIF turns, which one loader does and the other does not",
     "named-like-a-part": "file names from which Hugging Face's loader guesses parts, dropping all other files",
     "alike-class-names": "class names that differ only in case or in Unicode form",
     "hidden-folder": "a hidden folder, which ImageFolder takes for a class",
@@ -241,6 +242,20 @@ def clipped_by_loaders(images: pd.DataFrame) -> Iterator[Finding]:
             "balance itself reads them rightly"
         )
         yield Finding("clipped-by-loaders", tuple(map(PurePosixPath, clipped)), message, fix)
+
+
+def turned_by_exif(paths: Sequence[str], count: int) -> Iterator[Finding]:
+    """Files whose EXIF tag asks a viewer to turn or mirror them, of so many in all."""
+    if paths:
+        message = (
+            f"EXIF turns {len(paths)} of {count} images: Hugging Face's loader turns them, torchvision's ImageFolder "
+            "and balance take the pixels as they are stored"
+        )
+        fix = (
+            "look at some, then save the pixels as they are to be seen, without the tag, for example in a copy of the "
+            "collection: mogrify -auto-orient FILES"
+        )
+        yield Finding("turned-by-exif", tuple(map(PurePosixPath, paths)), message, fix)
 
 
 def numbered_classes(images: pd.DataFrame) -> Iterator[Finding]:

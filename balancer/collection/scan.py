@@ -22,6 +22,7 @@ from balancer.collection.findings import (
     numbered_classes,
     patients_in_two_parts,
     small_classes,
+    turned_by_exif,
     unmatched,
     unreadable,
     wrong_extensions,
@@ -147,9 +148,9 @@ def scan(
         findings += _of_images(known)
         return replace(known, root=root, images=images, findings=tuple(dict.fromkeys(findings)))
     images, unread = listed(reading)
-    images, faults = _with_headers(root, images, None if known is None else known.images, progress)
+    images, faults, orientations = _with_headers(root, images, None if known is None else known.images, progress)
     findings += [*unread, *unreadable(root, faults)]
-    require_two_classes(root, images, listing)
+    require_two_classes(root, images, listing, faults)
     before = images["patient"]
     images["patient"] = _patients(images, expression, by_folder=reading.by_folder)
     by_path = reading.columns.get("patient") == THE_PATH
@@ -164,7 +165,7 @@ def scan(
     images["sha256"] = _hash_where_sizes_agree(root, images)
     findings += [*named_like_a_part(images)] if not images["part"].any() else []
     findings += [*duplicates(images), *patients_in_two_parts(images), *unmatched(images, patient)]
-    findings += [*wrong_extensions(images), *clipped_by_loaders(images)]
+    findings += [*wrong_extensions(images), *clipped_by_loaders(images), *_turned(images, orientations, known)]
     findings += about_classes(images, undecided=origin.is_undecided)
     return Collection(root, images, tuple(findings), patient or None, ref, origin)
 
@@ -265,8 +266,11 @@ def _of_images(known: Collection) -> Iterator[Finding]:
 
 def _with_headers(
     root: Path, images: pd.DataFrame, known: pd.DataFrame | None, progress: Progress
-) -> tuple[pd.DataFrame, list[tuple[str, str]]]:
-    """The table with headers, taken over where a file did not change, else read; and what is wrong with the others."""
+) -> tuple[pd.DataFrame, list[tuple[str, str]], dict[str, int]]:
+    """The table with headers, taken over where a file did not change, else read; and what is wrong with the others.
+
+    The orientation of each file that was read comes with them.
+    """
     fresh = np.ones(len(images), bool)
     told = {name: np.full(len(images), None, object) for name in _HEADER}
     columns = tuple(told.values())
@@ -280,18 +284,27 @@ def _with_headers(
     shared = images["size"].duplicated(keep=False).to_numpy()  # only these can be exact duplicates
     paths = images.index.to_numpy()[fresh].tolist()
     rows = read_headers(root, zip(paths, shared[fresh].tolist(), strict=True))
-    known_already, broken = len(images) - len(paths), list[tuple[str, str]]()
+    known_already, broken, orientations = len(images) - len(paths), list[tuple[str, str]](), dict[str, int]()
     for done, (place, path, row) in enumerate(zip(np.flatnonzero(fresh).tolist(), paths, rows, strict=True), start=1):
         if isinstance(row, ImageError):
             broken.append((path, row.found))
         else:
-            for values, value in zip(columns, row, strict=True):
+            for values, value in zip(columns, row[:-1], strict=True):
                 values[place] = value
+            orientations[path] = row[-1]
         if done % _SOMETIMES == 0 or done == len(paths):
             progress(known_already + done, len(images))
     images = images.assign(**{name: pd.Series(values, images.index, dtype=object) for name, values in told.items()})
     images = images[images["format"].notna()] if broken else images
-    return images.astype({"bits": np.int64, "width": np.int64, "height": np.int64}), broken
+    return images.astype({"bits": np.int64, "width": np.int64, "height": np.int64}), broken, orientations
+
+
+def _turned(images: pd.DataFrame, orientations: Mapping[str, int], known: Collection | None) -> Iterator[Finding]:
+    """Files that EXIF has turned: of those read now, and of those that an earlier scan found and that are unchanged."""
+    before = [] if known is None else [each for each in known.findings if each.kind == "turned-by-exif"]
+    paths = {str(path) for finding in before for path in finding.paths if str(path) not in orientations}
+    paths |= {path for path, orientation in orientations.items() if orientation != 1}
+    yield from turned_by_exif([path for path in images.index if path in paths] if paths else [], len(images))
 
 
 def _patients(images: pd.DataFrame, expression: re.Pattern[str] | None, *, by_folder: bool = True) -> pd.Series:
@@ -307,10 +320,15 @@ def _patients(images: pd.DataFrame, expression: re.Pattern[str] | None, *, by_fo
     return named if images["patient"].isna().all() else named.where(named.notna(), images["patient"])
 
 
-def require_two_classes(root: Path, images: pd.DataFrame, listing: Listing | None = None) -> None:
-    """Raise a CollectionError where the readable images are not of two classes at least."""
+def require_two_classes(
+    root: Path, images: pd.DataFrame, listing: Listing | None = None, faults: Sequence[tuple[str, str]] = ()
+) -> None:
+    """Raise a CollectionError where the readable images are not of two classes at least.
+
+    `faults` are the files that cannot be read, and why.
+    """
     if images["label"].nunique() < 2:
-        raise too_few_classes(root, sorted(images["label"].unique()), listing or Listing(root))
+        raise too_few_classes(root, sorted(images["label"].unique()), listing or Listing(root), faults)
 
 
 def _require_some_patient(images: pd.DataFrame, patient: str | None) -> None:

@@ -14,6 +14,7 @@ import pandas as pd
 
 from balancer.collection.scan import Collection
 from balancer.collection.walk import canonical_part
+from balancer.dataset.labels_table import LabelsTable, labels_table
 from balancer.dataset.metadata_files import Row
 from balancer.errors import CollectionError, OutputError, PlanError, SplitError, StateError
 from balancer.imaging.decode import EXTENSIONS
@@ -72,11 +73,16 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """All files of a balanced folder, sorted by path; `training` is its training folder ("": the folder itself)."""
+    """All files of a balanced folder, sorted by path; `training` is its training folder ("": the folder itself).
+
+    `root` is the collection's, `table` what its tables say, where it came as tables.
+    """
 
     entries: tuple[Entry, ...]
     training: str
     labels: tuple[str, ...]
+    root: str = ""
+    table: LabelsTable | None = None
 
 
 def plan_layout(
@@ -106,7 +112,8 @@ def plan_layout(
     if not collection.by_folder:
         labels = tuple(sorted(labels, key=class_folder))  # as a loader of folders numbers them
         _require_folders_apart(labels)
-    return Layout(tuple(sorted(entries, key=lambda entry: entry.path)), training, labels)
+    placed = tuple(sorted(entries, key=lambda entry: entry.path))
+    return Layout(placed, training, labels, os.fspath(collection.root), labels_table(collection))
 
 
 def _in_form(entries: Sequence[Entry], formats: Iterable[str], form: str) -> Iterator[Entry]:

@@ -14,6 +14,7 @@ from balancer.collection.scan import Collection, Progress, with_hashes
 from balancer.dataset import staging
 from balancer.dataset.conversion import converted
 from balancer.dataset.dataset_card import make_card
+from balancer.dataset.labels_table import labels_file
 from balancer.dataset.layout import Entry, Layout, changed, lost, plan_layout, to_convert
 from balancer.dataset.metadata_files import (
     CARD,
@@ -134,9 +135,9 @@ def merge(
             found=error.strerror or str(error),
             next_step="see to that, then run the same command again, as balance merge: it goes on from here",
         ) from error
-    synthetic = Counter(entry.label for entry in layout.entries if entry.made)
-    counts = {label: synthetic[label] for label in layout.labels}
-    return MergeReport(out, out / layout.training, len(layout.entries) - synthetic.total(), counts, rebuilt)
+    made = Counter(entry.label for entry in layout.entries if entry.made)
+    counts = {label: made[label] for label in layout.labels}
+    return MergeReport(out, out / layout.training, len(layout.entries) - made.total(), counts, rebuilt)
 
 
 def _with_pixels(accepted: Sequence[tuple[Candidate, Verdict]]) -> list[tuple[Candidate, Verdict]]:
@@ -319,6 +320,7 @@ def _sidecars(
         for folder, rows in folders.items()
     }
     files[PROVENANCE] = provenance_bytes(made)
+    files |= labels_file(layout.table, layout.entries, hashes, layout.root)
     files[CARD] = make_card(name, counts, [candidate for _, _, candidate, _ in made], facts)
     digests = {path: hashlib.sha256(content).hexdigest() for path, content in files.items()}
     return files, Manifest(layout.training, layout.labels, counts, dict(facts), digests)

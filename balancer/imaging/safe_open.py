@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import stat
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ MAX_BYTES = 1 << 29
 _MAX_READS = 200_000  # a file is read in pieces of kilobytes, or section by section
 _MAX_TOLD = 1 << 26  # bytes of all that is told beside the pixels
 _MAX_SCANS = 100  # passes of a progressive JPEG: encoders make a dozen
+_JPEG = b"\xff\xd8\xff"
 _PIXEL = 8  # bytes of one at most, before compression
 _READ = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)  # a pipe would wait for ever
 
@@ -35,17 +37,26 @@ def opened(path: Path, *, decode: bool = True) -> Iterator[ImageFile.ImageFile]:
     """
     try:
         with os.fdopen(open_plainly(path), "rb") as file:
-            budget = Budget(file, path.name)
+            budget = Budget(_with_bearable_scans(file) if decode else file, path.name)
             with Image.open(budget, formats=CODECS) as image:  # type: ignore[arg-type]  # all that Pillow calls is there
                 require_size(image.width, image.height)
-                if decode and image.format in ("JPEG", "MPO"):
-                    require_scans(path.read_bytes())
                 budget.allow(image.width * image.height * _PIXEL)
                 yield image
     except ImageError:
         raise
     except Exception as error:  # Pillow's decoders raise anything on damaged files, AssertionError too
         raise unreadable(path, error) from error
+
+
+def _with_bearable_scans(file: BinaryIO) -> BinaryIO:
+    """The same file; a JPEG read once, into memory, since its passes are counted before it is decoded."""
+    beginning = file.read(len(_JPEG))
+    if beginning != _JPEG:
+        file.seek(0)
+        return file
+    content = beginning + file.read()
+    require_scans(content)
+    return io.BytesIO(content)
 
 
 def open_plainly(path: str | Path) -> int:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from balancer.collection.guard import are_grades
+from balancer.errors import PromptError
 from balancer.progress import SILENT, Progress
 from balancer.prompting.packs import PACKS, Packs, choose_pack, load_pack, unknown_labels
 from balancer.text import printable
@@ -35,3 +37,21 @@ def choose_packs(pack: str | None, labels: Sequence[str], progress: Progress = S
             "Note: the classes are worded from two packs, which may tell them apart; --pack chest or bone takes one."
         )
     return chosen
+
+
+def require_words(pack: str | None, labels: Sequence[str]) -> None:
+    """Refuse to word grades without a pack: nobody knows what "3" shows, nor in which part of the body.
+
+    >>> require_words("knee.yaml", ["0", "1"]), require_words(None, ["normal", "1"])
+    (None, None)
+
+    Raises:
+        PromptError: the classes are small numbers, and no pack is named.
+    """
+    if pack is None and are_grades(labels):
+        raise PromptError(
+            needed="a template pack that says what the classes are: they are numbers, as grades are",
+            found=f"no --pack, and the classes {', '.join(labels)}",
+            next_step="balance prompts --new FILE.yaml, word each class in it, then the same command with: "
+            "--pack FILE.yaml",
+        )

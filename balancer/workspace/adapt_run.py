@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from balancer.errors import ModelError
 from balancer.progress import SILENT, Progress, Task
-from balancer.prompting.choice import choose_packs
+from balancer.prompting.choice import choose_packs, require_words
 from balancer.store.settings import ACCEPTED
 from balancer.text import printable
 from balancer.workspace.checks import require_memory_and_disk
@@ -94,6 +94,7 @@ def _from_scratch(session: Session, settings: AdaptSettings, folder: Path, clock
     from balancer.collection.attributes import attributes_of
     from balancer.collection.scan import samples, with_hashes
 
+    require_words(settings.pack, session.collection.labels)
     training = ScratchSettings(**_chosen(settings, "start"))
     paths = session.split.paths("train")
     collection = with_hashes(session.collection, paths)
@@ -125,6 +126,7 @@ def _on_base(
     from balancer.collection.scan import samples, with_hashes
     from balancer.generators.models.checkpoint import find_checkpoint
 
+    require_words(settings.pack, session.collection.labels)
     training = LoraSettings(**_chosen(settings, "rank", "learning_rate", "text_encoder"))
     checkpoint = find_checkpoint(str(settings.base))
     _require_licence(session, checkpoint, settings, accept, progress)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from balancer.dataset.merge import check_out, default_out, synthetic_counts
 from balancer.filling.screening import LabelRecords, load_records
 from balancer.progress import Progress
-from balancer.prompting.choice import choose_packs
+from balancer.prompting.choice import choose_packs, require_words
 from balancer.text import printable
 from balancer.workspace.exposure import generator_exposure, require_learned
 from balancer.workspace.merge_run import say_external
@@ -76,6 +76,7 @@ def fill_request(
         check_out(each, root, session.state.folder)
     records = load_records(session.ledger, session.collection)
     _warn_of_removal(place, planned, say_external(session, records, progress), progress)
+    require_words(settings.pack, session.collection.labels)
     templates = choose_packs(settings.pack, session.collection.labels, progress)
     attributes = known_attributes(session, progress, remember=remember)
     return FillRequest(session, settings, planned, place, templates, attributes, records)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from balancer.errors import BalanceError
 from balancer.progress import SILENT, Progress
-from balancer.prompting.choice import choose_packs
+from balancer.prompting.choice import choose_packs, require_words
 from balancer.text import printable
 from balancer.workspace.models import chosen_maker, chosen_model
 from balancer.workspace.settings import PromptsSettings
@@ -92,6 +92,7 @@ def prompts(
     from balancer.prompting.prompts import make_prompt
 
     labels, attributes = _labels_and_attributes(workspace, settings, progress)
+    require_words(settings.pack, labels)
     templates = choose_packs(settings.pack, labels, progress)
     drawn = [attributes.draw(index, settings.seed) for index in range(settings.count)]
     return PromptsResult(

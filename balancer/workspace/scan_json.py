@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from balancer.collection.crosstabs import crosstabs
 from balancer.collection.scan import Collection, patient_groups
 from balancer.collection.several_labels import a_row_for_each_label
+from balancer.collection.sources.rows import BOTH
 from balancer.collection.walk import canonical_part
 
 if TYPE_CHECKING:
@@ -83,13 +84,17 @@ def _splits(collection: Collection) -> dict[str, int] | None:
 
 
 def _told(collection: Collection, name: str) -> dict[str, int]:
-    """How often the source tells each value, in its own words; else what a table of patients tells."""
+    """How often the source tells each value, in its own words; else what a table of patients tells.
+
+    An image that several apply to counts in each.
+    """
     images = collection.images
     known = {text: json.loads(text) for text in images["told"].dropna().unique()}
     values = [known[text].get(name) if isinstance(text, str) else None for text in images["told"]]
     usual = images[name].tolist()
     both = (value or other for value, other in zip(values, usual, strict=True))
-    return dict(Counter(value for value in both if isinstance(value, str)).most_common())
+    each = (piece for value in both if isinstance(value, str) for piece in value.split(BOTH))
+    return dict(Counter(each).most_common())
 
 
 def _sexes(collection: Collection) -> dict[str, int]:

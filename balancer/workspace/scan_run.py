@@ -80,7 +80,23 @@ def scan(workspace: Workspace, settings: ScanSettings, *, progress: Progress = S
             if earlier is None:
                 _register_adapters(ledger, collection, split, state, progress)
                 _register_decisions(ledger, collection, state, progress)
+                _offer_preset(collection, progress)
     return ScanResult(collection, split, measure_imbalance(training_counts(collection, split)))
+
+
+def _offer_preset(collection: Collection, progress: Progress) -> None:
+    """Name the preset of a layout that was read by its folders alone, and that a preset knows more of."""
+    from balancer.collection.presets import recognised
+    from balancer.collection.walk import Listing
+
+    if collection.source is not None and collection.source.options:
+        return
+    paths = collection.images.index.tolist()
+    preset = recognised(Listing(collection.root, paths))
+    if preset is not None and preset.reads(paths):
+        progress.message(
+            f"This looks like {preset.title}: --preset {preset.name} also reads what is known of patients and splits."
+        )
 
 
 @contextmanager

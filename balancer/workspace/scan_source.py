@@ -65,8 +65,6 @@ def preset_patient(settings: ScanSettings) -> str | None:
 
 
 def _options(settings: ScanSettings, earlier: Collection | None, progress: Progress) -> dict[str, Any]:
-    from balancer.collection.presets import find_preset
-
     given = {name: value for name, value in settings.changed().items() if name in OPTIONS}
     if not columns_are_of_labels(settings, earlier):
         given.pop("columns", None)
@@ -76,12 +74,26 @@ def _options(settings: ScanSettings, earlier: Collection | None, progress: Progr
     elif remembered and not given:
         progress.message(f"Labels as in the last scan: {_typed(remembered)} (--labels '' forgets it)")
     if settings.preset:
-        remembered = find_preset(settings.preset).options_in(settings.data)
+        remembered = _of_preset(settings, given, progress)
     merged = _without_places({**remembered, **given})
     choice = given.keys() & {"target_label", "primary"}
     if len(choice) == 1:  # one takes the place of the other
         merged.pop("primary" if "target_label" in choice else "target_label", None)
     return merged
+
+
+def _of_preset(settings: ScanSettings, given: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
+    """The options of the named preset; says what was decided in it, and which of its files are not there."""
+    from balancer.collection.presets import find_preset
+
+    preset = find_preset(settings.preset or "")
+    found, lacking = preset.options_in(settings.data, given.keys())
+    if preset.policy:
+        progress.message(f"{printable(preset.title)}: {printable(preset.policy)}.")
+    if lacking:
+        names = ", ".join(each.replace("|", " or ") for each in lacking)
+        progress.message(f"Note: --preset {settings.preset} would also read {names}, which is not there.")
+    return found
 
 
 def _without_places(options: dict[str, Any]) -> dict[str, Any]:

@@ -26,6 +26,7 @@ WORD = ("--accept-unscreened",)
 ERRANDS: Sequence[tuple[str, ...]] = (
     ("scan", "data/xrays", "--patient", r"(p\d+)-", "--patients", "meta.csv", "--deep"),
     ("scan", "data/xrays", "--json"),
+    ("presets",),
     ("split", "--folds", "2"),
     ("split", "--json"),
     ("prompts", "-n", "1", "--json"),

@@ -162,6 +162,14 @@ def _wrong_extension(root: Path) -> None:
     path.rename(path.with_suffix(".jpg"))
 
 
+def _turned(root: Path) -> None:
+    path = first(root, "train", "normal")
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    with Image.open(path) as image:
+        image.save(path, exif=exif)
+
+
 def _several_frames(root: Path) -> None:
     path = first(root, "train", "normal")
     with Image.open(path) as image:
@@ -173,7 +181,7 @@ def _ignored_folder(root: Path) -> None:
 
 
 def _ignored_file(root: Path) -> None:
-    (root / "train" / "normal" / "scan.gif").write_bytes(b"GIF89a")
+    (root / "train" / "normal" / "scan.pdf").write_bytes(b"%PDF")
 
 
 def _named_like_a_part(root: Path) -> None:
@@ -240,6 +248,7 @@ PLANTS: dict[str, Callable[[Path], None]] = {
     "shortcut": _shortcut,
     "unreadable": _empty,
     "clipped-by-loaders": _clipped,
+    "turned-by-exif": _turned,
     "named-like-a-part": _named_like_a_part,
     "alike-class-names": _alike_names,
     "hidden-folder": _hidden,

@@ -15,19 +15,7 @@ def presets(*, as_json: bool = JSON) -> None:
 
     known = packaged_presets()
     if as_json:
-        result_json(
-            {
-                each.name: {
-                    "title": each.title,
-                    "aliases": each.aliases,
-                    "licence": each.licence,
-                    "citation": each.citation,
-                    "pack": each.pack,
-                    "options": dict(each.options),
-                }
-                for each in known
-            }
-        )
+        result_json({each.name: each.to_json() for each in known})
         return
     rows = [[each.name, ", ".join(each.aliases), each.title, each.licence] for each in known]
     result(table(["name", "also", "collection", "licence (read it at the source)"], rows))

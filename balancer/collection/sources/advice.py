@@ -8,7 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
-from balancer.collection.guard import Doubt, doubts, is_mask_name
+from balancer.collection.guard import Doubt, are_grades, doubts, is_mask_name
 from balancer.collection.presets import recognised
 from balancer.collection.sources.folders import tops_of
 from balancer.collection.sources.reading import Reading
@@ -19,7 +19,8 @@ from balancer.imaging.dicom import starts_as_dicom
 _NAMED = 4
 _MOST_CLASSES = 20
 _TABLES = (".csv", ".tsv", ".xlsx", ".parquet", ".csv.gz", ".tsv.gz", ".txt.gz")
-_KINDS = {".dcm": "DICOM (.dcm)", ".dicom": "DICOM (.dicom)", "": "without a suffix"}
+_DICOM = (".dcm", ".dicom")
+_KINDS = {**{suffix: f"DICOM ({suffix})" for suffix in _DICOM}, "": "without a suffix"}
 
 
 def require_sound(listing: Listing, reading: Reading) -> None:
@@ -31,7 +32,7 @@ def require_sound(listing: Listing, reading: Reading) -> None:
     if not reading.by_folder:
         return
     counts = Counter(reading.labels.first().tolist())
-    found = list(doubts(counts, _below(reading)))
+    found = list(doubts(counts, _below(reading))) or list(_by_known_tables(listing, counts))
     if found:
         raise CollectionError(
             needed="a folder for each class, named after a finding or diagnosis",
@@ -40,15 +41,33 @@ def require_sound(listing: Listing, reading: Reading) -> None:
         )
 
 
-def too_few_classes(root: Path, known: Sequence[str], listing: Listing) -> CollectionError:
+def _by_known_tables(listing: Listing, counts: Counter[str]) -> Iterator[Doubt]:
+    preset = recognised(listing)
+    if preset and preset.by_table:
+        yield Doubt(tuple(counts), f"this looks like {preset.title}, whose labels are in tables")
+    elif are_grades(list(counts)) and any("/" not in path and _is_table(path) for path in listing.others):
+        yield Doubt(tuple(counts), "they are numbers, and a table lies beside them, which may hold the labels")
+
+
+def too_few_classes(
+    root: Path, known: Sequence[str], listing: Listing, faults: Sequence[tuple[str, str]] = ()
+) -> CollectionError:
     """The error for a reading of one class or none: what there is, and the commands that may find classes."""
     what = f"only the class {printable(known[0])!r}" if known else "no class folder with a readable image"
     return CollectionError(
         needed="at least two class folders with readable images, as in FOLDER/CLASS/image.png "
-        "(PNG, JPEG, TIFF, BMP or WebP)",
-        found=f"{root}: {what}{_there(listing)}",
+        "(PNG, JPEG, TIFF, BMP, WebP or DICOM)",
+        found=f"{root}: {what}{_unread(faults)}{_there(listing)}",
         next_step=_lines(ways_out(listing)),
     )
+
+
+def _unread(faults: Sequence[tuple[str, str]]) -> str:
+    """Files that cannot be read, where they may be what was meant."""
+    if not faults:
+        return ""
+    path, why = faults[0]
+    return f"; {len(faults)} files cannot be read, {printable(path)} for one: {why}"
 
 
 def ways_out(listing: Listing) -> list[str]:
@@ -85,11 +104,15 @@ def _words(doubt: Doubt) -> str:
 
 def _there(listing: Listing) -> str:
     """What else lies there, where it may be what was meant."""
-    kinds = Counter(PurePosixPath(path).suffix.lower() for path in listing.others)
+    kinds = Counter(map(_kind, listing.others))
     if not kinds:
         return ""
     some = ", ".join(f"{count} {_KINDS.get(kind, kind)}" for kind, count in kinds.most_common(_NAMED))
     return f"; files that are not read as images: {some}"
+
+
+def _kind(path: str) -> str:
+    return PurePosixPath(path).suffix.lower()
 
 
 def _below(reading: Reading) -> dict[str, list[str]]:
@@ -119,7 +142,7 @@ def _without_masks(listing: Listing) -> Iterator[str]:
 
 
 def _by_table(listing: Listing) -> Iterator[str]:
-    tables = [path for path in listing.others if path.lower().endswith(_TABLES)]
+    tables = [path for path in listing.others if _is_table(path)]
     tables += [f"../{path.name}" for path in _beside(listing.root)]
     name = shlex.quote(printable(str(listing.root / tables[0]))) if tables else "TABLE"
     yield f"if a table holds the labels: {_scan(listing.root)} --labels {name} --columns 'file=COLUMN label=COLUMN'"
@@ -129,9 +152,13 @@ def _by_table(listing: Listing) -> Iterator[str]:
         yield f"if it names studies by a number of the DICOM headers: {_scan(listing.root)} {how}"
 
 
+def _is_table(name: str) -> bool:
+    return name.lower().endswith(_TABLES)
+
+
 def _beside(root: Path) -> list[Path]:
     try:
-        return sorted(path for path in root.resolve().parent.iterdir() if path.name.lower().endswith(_TABLES))[:_NAMED]
+        return sorted(path for path in root.resolve().parent.iterdir() if _is_table(path.name))[:_NAMED]
     except OSError:
         return []
 

@@ -63,10 +63,12 @@ def of_cells(texts: Texts, separator: str | None, mapped: Mapping[str, str]) -> 
 def of_columns(columns: Mapping[str, Texts], uncertain: str | None, mapped: Mapping[str, str]) -> Marks:
     """Labels that have a column each: 1, 0, -1 for uncertain, or blank.
 
+    A row without any, uncertain ones included, has the label that "" is mapped to.
+
     Raises:
         TableError: another value.
     """
-    names = sorted({mapped.get(name, name) for name in columns} - {""})
+    names = sorted({mapped.get(name, name) for name in (*columns, *([""] if "" in mapped else []))} - {""})
     number = {name: place for place, name in enumerate(names)}
     given: tuple[list[Places], list[Places]] = ([], [])
     unsure: tuple[list[Places], list[Places]] = ([], [])
@@ -80,6 +82,10 @@ def of_columns(columns: Mapping[str, Texts], uncertain: str | None, mapped: Mapp
             if found is not None:
                 found[0].append(owners := np.flatnonzero(values == value))
                 found[1].append(np.full(len(owners), number[label]))
+    if mapped.get(""):
+        bare = np.setdiff1d(np.arange(rows), np.concatenate([np.zeros(0, np.int64), *given[0], *unsure[0]]))
+        given[0].append(bare)
+        given[1].append(np.full(len(bare), number[mapped[""]]))
     pairs = [np.concatenate([np.zeros(0, np.int64), *each]) for each in (*given, *unsure)]
     return Marks(tuple(names), *pairs, np.ones(rows, bool))  # type: ignore[call-arg]
 

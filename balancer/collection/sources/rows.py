@@ -22,6 +22,10 @@ LABEL_NAMES = (
     *("findinglabel", "target", "category", "disease", "diseases", "dx", "pathology", "condition", "classes"),
 )
 SPLIT_NAMES = ("split", "subset", "partition")
+BOTH = " and "
+"""What stands between the names of columns that all apply to one image."""
+_SET = ("1", "1.0")
+_FLAGS = (*_SET, "0", "0.0", "")
 _ALIKE = 0.8
 _SHOWN = 12
 
@@ -53,10 +57,22 @@ class Rows:
         return folded.get(name.strip().casefold())
 
     def texts(self, columns: Sequence[str]) -> Texts:
-        """The cells of a column without blanks around them; of several, the first that is not blank."""
+        """The cells of a column without blanks around them; of several, the first that is not blank.
+
+        Of several columns that hold 1 and 0 alone, the names of those with 1, with "and" between.
+        """
+        if len(columns) > 1 and self.cells[list(columns)].isin(_FLAGS).all(axis=None):
+            return self._flagged(columns)
         found = self.cells[columns[0]].to_numpy(object)
         for name in columns[1:]:
             found = np.where(found == "", self.cells[name].to_numpy(object), found)
+        return found
+
+    def _flagged(self, columns: Sequence[str]) -> Texts:
+        found = np.full(len(self.cells), "", object)
+        for name in columns:
+            set_here = self.cells[name].isin(_SET).to_numpy()
+            found = np.where(set_here, np.where(found == "", name, found + f"{BOTH}{name}"), found)
         return found
 
 

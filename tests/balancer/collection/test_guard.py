@@ -96,11 +96,12 @@ def test_as_is_overrides_and_is_remembered(tmp_path):
     assert run(tmp_path, "scan", "d")[0] == 0
 
 
-def test_a_class_called_like_a_split_is_none_of_its_patients(tmp_path):
-    """TR: tricuspid regurgitation, with a folder for each patient."""
-    write_xrays(tmp_path / "d" / "TR", {"p1": 4, "p2": 4})
+@pytest.mark.parametrize("name", ["TR", "dev", "eval"])
+def test_a_class_called_like_a_split_is_none_of_its_patients(tmp_path, name):
+    """TR is tricuspid regurgitation, dev a deviation, for instance, with a folder for each patient."""
+    write_xrays(tmp_path / "d" / name, {"p1": 4, "p2": 4})
     write_xrays(tmp_path / "d" / "NORMAL", {"p3": 4, "p4": 4}, size=(30, 30))
-    assert scan(tmp_path / "d").labels == ["NORMAL", "TR"]
+    assert scan(tmp_path / "d").labels == ["NORMAL", name]
 
 
 def test_splits_below_their_classes_are_doubted(tmp_path):

@@ -11,6 +11,7 @@ from balancer.collection.image_stats import read_contents
 from balancer.collection.scan import patient_groups, samples, scan, with_hashes
 from balancer.collection.walk import canonical_part
 from balancer.errors import CollectionError
+from balancer.imaging.decode import read_grey
 from tests.support.tiny_models import write_xrays
 
 PATIENT = r"(p\d+)-"
@@ -149,6 +150,60 @@ def test_unchanged_files_are_not_read_again(xrays):
     pd.testing.assert_frame_equal(again.images, first.images)
     os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns + 1))
     assert kinds(scan(xrays, known=first)) == ["unreadable"]
+
+
+def turn(path, orientation=6):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    with Image.open(path) as image:
+        image.save(path, exif=exif)
+
+
+def test_files_that_exif_turns_are_told_and_kept_in_mind(xrays):
+    """Loaders disagree about them: torchvision takes the pixels as they are stored, Hugging Face's turns them."""
+    for name in ("p2000-0.png", "p2001-0.png"):
+        turn(xrays / "NODULE" / name)
+    turn(xrays / "NODULE" / "p2002-0.png", 1)
+    first = scan(xrays)
+    (told,) = (finding for finding in first.findings if finding.kind == "turned-by-exif")
+    assert sorted(map(str, told.paths)) == ["NODULE/p2000-0.png", "NODULE/p2001-0.png"]
+    assert "Hugging Face's loader turns them, torchvision's ImageFolder and balance take the pixels" in told.message
+    turn(xrays / "NODULE" / "p2001-0.png", 1)
+    again = scan(xrays, known=first)
+    (told,) = (finding for finding in again.findings if finding.kind == "turned-by-exif")
+    assert list(map(str, told.paths)) == ["NODULE/p2000-0.png"]
+
+
+def test_the_loaders_disagree_about_them_indeed(xrays):
+    """As the finding says."""
+    import datasets
+    import torchvision
+
+    path = xrays / "NODULE" / "p2000-0.png"
+    Image.new("L", (40, 20)).save(path)
+    turn(path)
+    stored = torchvision.datasets.folder.default_loader(str(path))
+    turned = datasets.Image().decode_example({"path": str(path), "bytes": None})
+    assert (stored.size, turned.size) == ((40, 20), (20, 40))
+    assert read_grey(path).shape == (20, 40)
+
+
+def test_folders_of_dicom_files_alone_are_named(tmp_path):
+    for number in range(5):
+        file = tmp_path / "d" / ("A" if number % 2 else "B") / f"{number}.dcm"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(bytes(128) + b"DICM")
+    with pytest.raises(CollectionError, match=r"5 files cannot be read, A/1\.dcm for one") as caught:
+        scan(tmp_path / "d")
+    assert "DICOM" in caught.value.needed
+
+
+def test_the_same_image_in_two_classes_may_have_both_labels(tmp_path):
+    write_xrays(tmp_path / "d", {"A": 12, "B": 12})
+    shutil.copy(tmp_path / "d" / "A" / "p0000-0.png", tmp_path / "d" / "B" / "copy.png")
+    (told,) = (finding for finding in scan(tmp_path / "d").findings if finding.kind == "label-conflict")
+    assert "if both are, the collection has several labels on an image" in told.fix
+    assert "leave the files where they are (balance scan FOLDER --labels TABLE --separator '|')" in told.fix
 
 
 def test_samples_carry_their_hashes(xrays):

@@ -1,4 +1,5 @@
 import io
+import sys
 import warnings
 
 import numpy as np
@@ -6,6 +7,7 @@ import pytest
 from PIL import Image
 
 from balancer.errors import ImageError
+from balancer.imaging import safe_open
 from balancer.imaging.decode import (
     EXTENSIONS,
     Header,
@@ -24,6 +26,22 @@ XMP = b"<x:xmpmeta xmlns:x='adobe:ns:meta/'/>"
 def save(path, image, **options):
     image.save(path, **options)
     return path
+
+
+def test_a_jpeg_is_opened_once_and_what_is_decoded_is_what_was_checked(tmp_path):
+    """So a file that is exchanged meanwhile cannot escape the check of its passes."""
+    path = save(tmp_path / "a.jpg", Image.fromarray(RAMP))
+    opened, noting = [], [True]
+
+    def note(event, arguments):
+        if noting and event == "open" and str(arguments[0]) == str(path):
+            opened.append(arguments)
+
+    sys.addaudithook(note)
+    with safe_open.opened(path) as image:
+        image.load()
+    noting.clear()
+    assert len(opened) == 1
 
 
 @pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "LA", "P"])

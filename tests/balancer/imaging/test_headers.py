@@ -10,7 +10,7 @@ from PIL import Image, PngImagePlugin
 from balancer.errors import ImageError
 from balancer.files import sha256_of
 from balancer.imaging.decode import Header, read_header
-from balancer.imaging.headers import quick_header, read_headers
+from balancer.imaging.headers import orientation_of, quick_header, read_headers
 
 MODES = {"PNG": ("1", "L", "LA", "P", "RGB", "RGBA", "I;16"), "JPEG": ("L", "RGB", "CMYK"), "TIFF": ("L", "I;16")}
 CASES = [(codec, mode) for codec, modes in MODES.items() for mode in modes]
@@ -77,8 +77,32 @@ def test_rows_are_headers_hashes_and_errors_in_order(tmp_path):
     (tmp_path / "c.jpg").write_bytes(encoded("JPEG", "RGB", (200, 200)) + bytes(9000))  # longer than one read
     wanted = [("a.png", False), ("b.png", True), ("c.jpg", True), ("gone.png", False)]
     first, second, third, fourth = read_headers(tmp_path, wanted)
-    assert first == ("PNG", "L", 8, 13, 7, None)
+    assert first == ("PNG", "L", 8, 13, 7, None, 1)
     assert isinstance(second, ImageError)
-    assert third == ("JPEG", "RGB", 8, 200, 200, sha256_of(tmp_path / "c.jpg"))
+    assert third == ("JPEG", "RGB", 8, 200, 200, sha256_of(tmp_path / "c.jpg"), 1)
     assert isinstance(fourth, ImageError)
     assert "gone.png" in json.dumps(fourth.found)
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("codec", ["PNG", "JPEG"])
+def test_the_orientation_that_exif_tells_is_found_as_pillow_finds_it(tmp_path, codec, order):
+    exif = Image.Exif()
+    exif.endian = order
+    exif[0x010E], exif[0x0112] = "a description before it", 6
+    content = encoded(codec, exif=exif)
+    with Image.open(io.BytesIO(content)) as image:
+        assert image.getexif()[0x0112] == 6
+    assert orientation_of(content[:4096]) == 6
+    assert {orientation_of(content[:end]) for end in range(len(content))} <= {1, 6}
+
+
+def test_a_file_without_orientation_is_upright():
+    for content in (
+        encoded("PNG"),
+        encoded("JPEG"),
+        b"",
+        b"GIF89aExif\0\0II*\0",
+        encoded("JPEG", exif=b"Exif\0\0II*\0"),
+    ):
+        assert orientation_of(content) == 1

@@ -35,6 +35,16 @@ def test_a_table_by_file_or_patient(found, by, header, separator):
     assert parts["A/p0002-1.png"] == "val"
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "latin-1"])
+@pytest.mark.parametrize(("separator", "slash"), [("|", "\\"), (",", "\\"), ("|", "/")])
+def test_a_table_as_patients_may_have_it(found, encoding, separator, slash):
+    """What `--patients` reads, `--splits` reads too: other encodings, a bar, backslashes."""
+    rows = {name.replace("/", slash): part for name, part in rows_of(found, "file").items()}
+    path = write(found, rows, separator.join(["file", "split"]), separator)
+    path.write_bytes(path.read_text("utf-8").encode(encoding))
+    assert dict(read_parts(path, found).value_counts()) == {"train": 8, "val": 8, "test": 8}
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
