@@ -52,7 +52,7 @@ def polarities(vectors: Vectors) -> Signs:
     for start in range(0, len(vectors), _AT_ONCE):
         alike = vectors[start : start + _AT_ONCE] @ landmarks.T
         found[start : start + _AT_ONCE] = _voted(alike, known)
-    found[some] = known
+    found[some] = np.where(known, known, found[some])  # those of no group have neighbours in one, perhaps
     return found
 
 

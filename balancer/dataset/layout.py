@@ -124,7 +124,7 @@ def _in_form(entries: Sequence[Entry], formats: Iterable[str], form: str) -> Ite
     ]
     often = Counter(entry.path for entry in made)
     for entry, new in zip(entries, made, strict=True):
-        yield new if often[new.path] == 1 else replace(new, path=entry.path + _SUFFIXES[form])
+        yield new if often[new.path] == 1 or new.form == "copy" else replace(new, path=entry.path + _SUFFIXES[form])
 
 
 def _formed(entry: Entry, form: str) -> Entry:
