@@ -520,5 +520,6 @@ if __name__ == "__main__":
     parser.add_argument("--size", type=int, default=64)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--images", type=int, default=3, help="of each patient, at most")
+    parser.add_argument("--first", type=int, default=0, help="number of the first patient")
     args = parser.parse_args()
-    write_collection(args.out, dict(args.counts), args.size, args.seed, max_images=args.images)
+    write_collection(args.out, dict(args.counts), args.size, args.seed, args.first, args.images)
