@@ -77,12 +77,12 @@ def training_cost(request: Request, *, made: bool) -> Cost:
 def cost_in_words(request: Request, refits: Sequence[Refit], training: Cost) -> str:
     """What all of it takes: what is adapted and filled again, and the trainings."""
     if not refits:
-        return f"Cost: {training}. What is done is not repeated."
+        return f"Cost: {training}. Completed training is not repeated."
     size = float(request.session.collection.images["size"].sum())
     return (
         f"Cost: {len(refits)} times {' + '.join(refits[0].runs)} ({duration(refits[0].seconds)} each, as the last ones "
         f"took), and {training}. All of it about {duration(seconds_of(refits, training))}, and "
-        f"{size_of(1.5 * size)} of disk at a time. What is done is not repeated."
+        f"{size_of(1.5 * size)} of disk at a time. Completed training is not repeated."
     )
 
 

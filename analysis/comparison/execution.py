@@ -30,7 +30,7 @@ from balancer.progress import Phases, Progress
 from balancer.text import printable
 from balancer.workspace.fill_origin import refit_key
 
-_FEW = "few arms without synthetic images were compared: one that was left out may be better than the baseline"
+_FEW = "few arms without synthetic images were compared: an arm that was left out may be better than the baseline"
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,8 +58,8 @@ def read_predictions(place: Path) -> Outcomes:
     except (OSError, KeyError, TypeError, ValueError, pa.ArrowException) as error:
         raise ComparisonError(
             needed=f"{NAME} of the last comparison",
-            found="none" if not place.exists() else f"one that cannot be read ({error})",
-            next_step="balance compare once more keeps it: what is trained is not trained again",
+            found="none" if not place.exists() else f"unreadable ({error})",
+            next_step="run balance compare again to store it: completed training is not repeated",
         ) from error
     return folds[0] if len(folds) == 1 else pooled(folds)
 

@@ -25,7 +25,7 @@ from balancer.workspace.fold_workspace import FoldWorkspace, make_fold_workspace
 from balancer.workspace.models import models_at_hand
 from balancer.workspace.workspace import Session
 
-_ONE_DRAW = "one draw of synthetic images: the luck of another (--redraw) is not in the intervals"
+_ONE_DRAW = "one set of synthetic images: the intervals do not include the variance between generator seeds (--redraw)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +108,7 @@ def _require_enough(request: Request) -> None:
         raise ComparisonError(
             needed=f"{FEW} images of {request.wanted.rare}, the class of the primary endpoint, in all folds together",
             found=str(count),
-            next_step="judge another class: balance compare --label LABEL; see what can be shown: balance power",
+            next_step="judge another class: balance compare --label LABEL; or check what is detectable: balance power",
         )
 
 
@@ -140,7 +140,7 @@ def _in_fold(request: Request, refit: Refit, place: FoldWorkspace, progress: Pro
             needed=error.needed,
             found=f"in {refit.name}: {error.found}",
             next_step=f"it repeats the last {repeats}: change these (screening, --seed, --model), then run again: "
-            f"{request.again}\n        or have every figure stamped INVALID: the same with --force",
+            f"{request.again}\n        or continue with every figure marked INVALID: the same command with --force",
         ) from error
     finally:
         forget_balanced(refit)

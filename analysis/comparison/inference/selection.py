@@ -45,10 +45,10 @@ def choose(
     patients = rare_patients(validation) if isinstance(validation, Outcomes) else 0
     asked = ", ".join(synthetic)
     if patients < RARE_VALIDATION_PATIENTS:
-        few = f"to choose takes {RARE_VALIDATION_PATIENTS} validation patients of the class and one split"
-        return Choice(baseline, synthetic[0], means, f"Of {asked} the first is judged: {few}.", folds)
+        few = f"choosing needs {RARE_VALIDATION_PATIENTS} validation patients of the class and a single split"
+        return Choice(baseline, synthetic[0], means, f"The first of {asked} is judged: {few}.", folds)
     best = best_of(means, synthetic) or synthetic[0]
-    return Choice(baseline, best, means, f"{best} was chosen on {patients} validation patients, of {asked}.")
+    return Choice(baseline, best, means, f"{best} was chosen from {asked}, on {patients} validation patients.")
 
 
 def rare_patients(part: Outcomes) -> int:

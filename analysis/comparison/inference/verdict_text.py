@@ -51,7 +51,7 @@ class Evidence:
     @property
     def whom(self) -> str:
         """Of whom the primary endpoint speaks."""
-        return self.rare if ":" in self.primary else "the classes on the whole"
+        return self.rare if ":" in self.primary else "all classes on average"
 
 
 def sentence(found: Evidence) -> str:
@@ -73,7 +73,7 @@ def sentence(found: Evidence) -> str:
 def points(found: Evidence) -> list[str]:
     """At most six short points: estimate, baseline, what it rests on, what was detectable, calibration, what next."""
     if found.judgement == "invalid":
-        return ["The figures are shown, and mean nothing for unseen patients."]
+        return ["The figures are shown, but say nothing about unseen patients."]
     said = [
         _estimate(found),
         _baseline(found),

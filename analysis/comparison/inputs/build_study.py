@@ -116,7 +116,7 @@ def _hashed(collection: Collection, split: Split, ledger: Ledger, watch: Watch) 
         if file.stat().st_mtime_ns != time and sha256_if_there(file) != sha256:
             raise CollectionError(
                 needed="the collection as it was scanned",
-                found=f"{path!r} has another content now",
+                found=f"{path!r} has changed",
                 next_step="scan it again: balance scan FOLDER",
             )
     return hashed
@@ -143,8 +143,11 @@ def _assigned(collection: Collection, split: Split, rare: str) -> tuple[pd.Serie
     has_rare = (collection.images["label"].loc[parts.index[parts == "validation"]] == rare).any()
     if has_rare or not held.any():
         return parts.mask(held, "train"), []
-    what = "lacks a validation part" if not (parts == "validation").any() else f"has no {rare} in its validation part"
-    note = f"The split {what}: its {int(held.sum())} holdout images serve as validation and not as training images."
+    what = "has no validation split" if not (parts == "validation").any() else f"has no {rare} in its validation split"
+    note = (
+        f"The collection {what}: the {int(held.sum())} images of the generator holdout are used for validation, "
+        "not for training."
+    )
     return parts.mask(held, "validation"), [note]
 
 
@@ -212,4 +215,4 @@ def _set_aside(what: str, names: Sequence[str], readable: Sequence[int]) -> list
     if not broken:
         return []
     some = ", ".join(broken[:_NAMED]) + (f" and {len(broken) - _NAMED} more" if len(broken) > _NAMED else "")
-    return [f"Set aside, since they cannot be decoded: {len(broken)} {what} images ({some})."]
+    return [f"Left out because they cannot be decoded: {len(broken)} {what} images ({some})."]

@@ -73,9 +73,9 @@ def learned_from_test(exposure: Exposure) -> Iterator[Breach]:
             name = exposure.models()[key]
             yield Breach(
                 "generator",
-                f"the {key[0]} {name} learned from {many(len(seen), 'test image')}, or from others of their patients",
+                f"the {key[0]} {name} was trained on {many(len(seen), 'test image')}, or on others of their patients",
                 tuple(seen),
-                "teach a new one by the present split, then make the images again: balance adapt, balance fill",
+                "train a new one with the current split, then generate the images again: balance adapt, balance fill",
             )
 
 
@@ -84,15 +84,15 @@ def unknown_exposure(exposure: Exposure) -> Iterator[str]:
     names, validation = exposure.models(), set(exposure.validation)
     for key, learned in exposure.cards().items():
         if learned is None:
-            yield f"{_UNKNOWN}: what the {key[0]} {names[key]} learned from is not on record here"
+            yield f"{_UNKNOWN}: there is no record of what the {key[0]} {names[key]} was trained on"
             continue
         known = exposed_images(exposure.collection, exposure.split, learned)
         if count := sum(path in validation for path in known):
             what = many(count, "validation image")
-            yield f"the {key[0]} {names[key]} learned from {what}: the choice among synthetic arms is biased"
+            yield f"the {key[0]} {names[key]} was trained on {what}: the choice among synthetic arms is biased"
     if count := _from_elsewhere(exposure.balanced):
         what = many(count, "synthetic image")
-        yield f"{_UNKNOWN}: what drew {what} elsewhere was trained on is not on record here"
+        yield f"{_UNKNOWN}: there is no record of what the generator of {what} from elsewhere was trained on"
 
 
 def _from_elsewhere(balanced: Balanced | None) -> int:

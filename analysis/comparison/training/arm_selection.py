@@ -101,11 +101,11 @@ def meaning(name: str) -> str:
     """What an arm does, in a sentence or two; nothing of what is none.
 
     >>> meaning("real"), meaning("extra:NIH")
-    ('The real images alone.', 'The images of extra:NIH beside the real ones.')
+    ('The real images alone.', 'The images of extra:NIH with the real images.')
     """
     does = ARMS[name].learn or ARMS[name].adjust if name in ARMS else None
     if does is None:
-        return f"The images of {name} beside the real ones." if name.startswith(EXTRA) else ""
+        return f"The images of {name} with the real images." if name.startswith(EXTRA) else ""
     return " ".join((does.__doc__ or "").partition("\n\n")[0].split())
 
 
@@ -122,7 +122,7 @@ def _why_not(each: Arm, study: Study, there: set[str], learner: Learner) -> str:
     if each.adjust is not None and not len(study.validation):
         return "there are no validation images to choose it on"
     if each.adjust is not None and len(study.classes) == 2:
-        return "with two classes it ranks images as real does: the primary endpoint cannot see it"
+        return "with two classes it ranks images as the arm `real` does, so the primary endpoint is the same"
     unable = [learner.unable[ask] for ask in each.asks if ask in learner.unable]
     if unable:
         return unable[0]

@@ -44,7 +44,7 @@ class Rows:
         return len(self.rows)
 
     def of(self, number: int) -> Rows:
-        """Those of one class."""
+        """The row numbers of one class, shape (N,)."""
         return self.take(np.flatnonzero(self.targets == number))
 
     def take(self, places: npt.NDArray[Any]) -> Rows:
@@ -70,7 +70,7 @@ class Task:
         return self.teach(replace(lesson, **how))
 
     def by_recipe(self, images: Rows, **how: Any) -> Model:
-        """The same, sampled and augmented as the recipe says."""
+        """This training with the sampling and augmentation of the recipe."""
         return self.train(images, **{**RECIPES[self.recipe], **how})
 
     def counts(self) -> Numbers:

@@ -22,7 +22,7 @@ from balancer.files import sha256_of
 
 _AT_ONCE = 64
 _FEW = 2  # images of 224 px: what a short try can afford
-_LIKE_WEIGHTS = "frozen features: with logistic regression this is what class-weights does"
+_LIKE_WEIGHTS = "frozen features: with logistic regression this equals the arm class-weights"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +34,11 @@ class Frozen:
     """
 
     unable: ClassVar[Mapping[Ability, str]] = {
-        "augmentation": "frozen features: they are computed once, of the images as they are",
+        "augmentation": "frozen features: they are computed once, from unaugmented images",
         "sampling": _LIKE_WEIGHTS,
         "head": _LIKE_WEIGHTS,
-        "pretraining": "frozen features: nothing below the last layer learns",
-        "mixup": "frozen features: they are computed once, of the images as they are",
+        "pretraining": "frozen features: only the last layer is trained",
+        "mixup": "frozen features: they are computed once, from unaugmented images",
     }
     memory: ClassVar[int] = 10**9  # most of it is torch itself
     rates: ClassVar[tuple[float, ...]] = ()

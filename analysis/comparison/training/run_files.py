@@ -105,7 +105,7 @@ def _missing(needed: str, path: Path) -> StateError:
     return StateError(
         needed=needed,
         found=f"{path.name}: {'damaged' if path.exists() else 'not there'}",
-        next_step="run balance compare again: what is finished is not repeated",
+        next_step="run balance compare again: completed training is not repeated",
     )
 
 

@@ -202,9 +202,9 @@ def _memory(job: Job) -> Iterator[None]:
         if type(error) is RuntimeError and "allocate memory" not in str(error):
             raise
         raise OutOfMemory(
-            needed=f"memory to train {job.training.arm.name}",
-            found=str(error).splitlines()[0] if str(error) else "no more of it",
-            next_step="close other programs, or: balance compare --workers 1; what is finished is kept",
+            needed=f"enough memory to train {job.training.arm.name}",
+            found=str(error).splitlines()[0] if str(error) else "memory ran out",
+            next_step="close other programs, or: balance compare --workers 1; completed training is kept",
         ) from error
 
 
@@ -256,9 +256,9 @@ def _heard(end: Connection, job: Job, stepped: Stepped) -> Said | None:
         kind, content = end.recv()
     except (EOFError, ConnectionResetError) as error:
         raise StateError(
-            needed="processes that train to the end",
-            found=f"the one that trained {job.training.name} was ended, perhaps for want of memory",
-            next_step="close other programs, then the same balance compare again: what is finished is kept",
+            needed="training processes that run to completion",
+            found=f"the one that trained {job.training.name} was killed, possibly because memory ran out",
+            next_step="close other programs, then run the same balance compare again: completed training is kept",
         ) from error
     if kind == "failed":
         raise _unpacked(content, job.training.name)

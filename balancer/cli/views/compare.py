@@ -24,7 +24,7 @@ def show_validation(choice: Choice, primary: str) -> None:
     result(table(header, [[f"{name}{'*' if name in chosen else ''}", f"{value:.3f}"] for name, value in rows]))
     result("* the arms of the verdict.")
     result(printable(choice.sentence))
-    result("The test split stays closed. To open it: the same command without --validation-only")
+    result("The test split was not opened. To open it: the same command without --validation-only")
 
 
 def show_comparison(found: Comparison, place: Path | None) -> None:

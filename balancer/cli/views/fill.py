@@ -110,7 +110,7 @@ def _show_many(counts: Mapping[str, int], plan: Plan) -> None:
             f"More than {_MUCH_TOO_MANY} synthetic for each real image of {names}: "
             "in published studies the best ratio was between 0.25 and 10. In our pilot, "
             "19 for each ruined the class. Consider fewer, --symmetric, or training on the synthetic images "
-            "first and then on the real ones. Compare on patients who were held out."
+            "first and then on the real ones. Compare on held-out patients."
         )
 
 

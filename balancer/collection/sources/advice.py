@@ -46,7 +46,7 @@ def _by_known_tables(listing: Listing, counts: Counter[str]) -> Iterator[Doubt]:
     if preset and preset.by_table:
         yield Doubt(tuple(counts), f"this looks like {preset.title}, whose labels are in tables")
     elif are_grades(list(counts)) and any("/" not in path and _is_table(path) for path in listing.others):
-        yield Doubt(tuple(counts), "they are numbers, and a table lies beside them, which may hold the labels")
+        yield Doubt(tuple(counts), "they are numbers, and a table beside them may contain the labels")
 
 
 def too_few_classes(
@@ -171,10 +171,10 @@ def _by_pattern(listing: Listing) -> Iterator[str]:
     pattern = r"(?P<label>[^/]+)/"
     if depth is not None:
         start = "".join("(?P<split>[^/]+)/" if canonical_part(piece) else "[^/]+/" for piece in path.split("/")[:depth])
-        yield f"if the paths tell the class: {_scan(listing.root)} --pattern '^{start}{pattern}'"
+        yield f"if the paths contain the class: {_scan(listing.root)} --pattern '^{start}{pattern}'"
     else:
         yield (
-            f"if the paths tell the class, as in {printable(path)}: {_scan(listing.root)} "
+            f"if the paths contain the class, as in {printable(path)}: {_scan(listing.root)} "
             "--pattern REGEX, with the groups (?P<label>...) and, if known, (?P<patient>...), (?P<split>...)"
         )
 

@@ -81,9 +81,9 @@ def _require_fit(paths: Sequence[str], pattern: str, some: bool) -> None:
     if some:
         return
     raise CollectionError(
-        needed="an expression that fits the paths below the folder",
-        found=f"{pattern!r} fits none of {len(paths)}: {', '.join(map(repr, paths[:_NAMED])) or 'no images'}",
-        next_step="mend it, in quotes: balance scan DATA --pattern REGEX",
+        needed="a regular expression that matches the paths below the folder",
+        found=f"{pattern!r} matches none of {len(paths)}: {', '.join(map(repr, paths[:_NAMED])) or 'no images'}",
+        next_step="correct it, in quotes: balance scan DATA --pattern REGEX",
     )
 
 

@@ -66,4 +66,4 @@ def test_what_is_not_there_or_damaged_is_refused(tmp_path, content):
         (tmp_path / NAME).write_bytes(content)
     with pytest.raises(ComparisonError, match="of the last comparison") as caught:
         read_predictions(tmp_path / NAME)
-    assert "is not trained again" in caught.value.next_step
+    assert "training is not repeated" in caught.value.next_step

@@ -291,7 +291,7 @@ MISTAKES = [
     (("scan", "xrays", "--fail-on", "leek"), "'leek'", "--fail-on any"),
     (("scan", "xrays", "--max-imbalance", "0.5"), "0.5", "--max-imbalance 3"),
     (("scan", "xrays", "--patient", "zzz"), "zzz finds none", "--patient"),
-    (("scan", "xrays", "--patients", "none.csv"), "none.csv", "whether its name is right"),
+    (("scan", "xrays", "--patients", "none.csv"), "none.csv", "check its name"),
     (("scan", "xrays", "--patients", "taken/thesis.txt"), "'mine'", "--columns"),
     (("scan", "xrays", "--columns", "patient=PID"), "none", "--patients FILE.csv"),
     (("scan", "xrays", "--columns", "colour=x"), "'colour=x'", "--columns 'patient=PID"),

@@ -62,16 +62,16 @@ def test_an_arm_like_the_reference_cannot_be_told_from_none():
     points = world.points()
     same = exchange_rate(world.outcomes(arm=points[-1].chances), "arm", points, times=100)
     assert (same.images.mean, same.images.low, same.images.high) == pytest.approx((0, 0, 0), abs=1e-6)
-    assert "cannot be told from none" in sentence(same)
+    assert "not shown to differ from zero" in sentence(same)
 
 
 def test_an_arm_that_does_harm_is_worth_less_than_none():
     found = rate(World(), 40)
     assert found.images.mean == pytest.approx(-60, abs=20)
     assert found.images.high < 0
-    assert sentence(found).startswith("arm is worth less than none: it does as if it had about ")
+    assert sentence(found).startswith("arm is worth less than none: the result is as with about ")
     assert "fewer real images of RARE" in sentence(found)
-    assert "cannot be told" not in sentence(found)
+    assert "not shown to differ" not in sentence(found)
 
 
 def test_an_arm_far_beyond_the_curve_is_worth_more_than_can_be_said():
@@ -86,8 +86,8 @@ def test_an_arm_far_beyond_the_curve_is_worth_more_than_can_be_said():
 def test_an_arm_below_the_curve_is_worth_no_more_than_its_smallest_point():
     found = rate(World(), 3)
     assert found.images.mean == pytest.approx(-88)
-    assert "as if it had 88 or more fewer" not in sentence(found)
-    assert "as if it had at least 88 fewer real images of RARE [95%: -88 or less]" in sentence(found)
+    assert "as with 88 or more fewer" not in sentence(found)
+    assert "as with at least 88 fewer real images of RARE [95%: -88 or less]" in sentence(found)
 
 
 def test_where_real_images_do_not_help_there_is_no_rate():

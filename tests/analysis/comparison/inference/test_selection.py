@@ -34,14 +34,14 @@ def test_arms_that_were_named_are_taken_whatever_validation_says():
 def test_of_several_the_best_is_taken_where_validation_can_tell():
     found = chosen(drawn(1), "synthetic-3", "synthetic-1")
     assert found.synthetic == "synthetic-1"
-    assert found.sentence == "synthetic-1 was chosen on 25 validation patients, of synthetic-3, synthetic-1."
+    assert found.sentence == "synthetic-1 was chosen from synthetic-3, synthetic-1, on 25 validation patients."
 
 
 @pytest.mark.parametrize("part", [drawn(1, counts=(60, 50, 19)), [drawn(1), drawn(2)]])
 def test_few_validation_patients_and_folds_choose_nothing(part):
     found = chosen(part, "synthetic-3", "synthetic-1")
     assert found.synthetic == "synthetic-3"
-    assert found.sentence.startswith("Of synthetic-3, synthetic-1 the first is judged: to choose takes 20 validation")
+    assert found.sentence.startswith("The first of synthetic-3, synthetic-1 is judged: choosing needs 20 validation")
 
 
 @pytest.mark.filterwarnings("error")

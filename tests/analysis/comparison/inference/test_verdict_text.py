@@ -162,7 +162,7 @@ def test_harm_says_whether_it_is_the_images_or_the_recipe(images, recipe, begins
 
 def test_an_endpoint_of_all_classes_speaks_of_all():
     found = evidence(UP, primary="macro_f1", differences=evidence().differences | {"macro_f1": UP})
-    assert sentence(found).startswith("Use pretraining: synthetic images help the classes on the whole (")
+    assert sentence(found).startswith("Use pretraining: synthetic images help all classes on average (")
 
 
 def test_metrics_in_words():

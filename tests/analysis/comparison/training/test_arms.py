@@ -192,7 +192,7 @@ def test_the_synthetic_arm_of_the_verdict_is_named_beforehand():
 def test_a_threshold_that_the_endpoint_cannot_see_is_left_out():
     """S15: dividing the chances of two classes by their shares leaves the order of the images as it is."""
     two = replace(study(train=(40, 6, 0), validation=(8, 8, 0), extra={}), classes=CLASSES[:2], rare=CLASSES[1])
-    assert "cannot see it" in choose_arms(two, SmallNetwork())[1]["threshold-shift"]
+    assert "the primary endpoint is the same" in choose_arms(two, SmallNetwork())[1]["threshold-shift"]
     rng = np.random.default_rng(0)
     first = rng.random(200)
     chances = np.stack((first, 1 - first), axis=1)
@@ -286,7 +286,7 @@ def test_synthetic_arms_bring_their_counterpart():
 def test_what_a_learner_cannot_do_is_left_out_with_its_reason():
     arms, left_out = choose_arms(study(), Frozen())
     assert set(left_out) >= {"oversampling", "strong-augmentation", "crt", "pretraining"}
-    assert left_out["pretraining"] == "frozen features: nothing below the last layer learns"
+    assert left_out["pretraining"] == "frozen features: only the last layer is trained"
     assert {"real", "class-weights", "logit-adjustment", "synthetic-all"} <= {each.name for each in arms}
 
 

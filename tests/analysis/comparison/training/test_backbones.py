@@ -223,7 +223,7 @@ def test_learners_go_by_their_names(weights):
         ("vgg", {}, "'vgg'"),
         ("resnet18", {}, "resnet18 without a file of weights"),
         ("resnet50", {"weights": True}, "resnet50, and weights of resnet18 in resnet18.safetensors"),
-        ("small", {"weights": True}, "which learns from scratch"),
+        ("small", {"weights": True}, "which is trained from scratch"),
         ("small", {"side": 8}, "8 px"),
         ("resnet18", {"weights": True, "side": 64}, "64 px"),
         ("small", {"device": "cuda:77"}, "cuda:77"),
