@@ -12,7 +12,7 @@ from analysis.comparison.training.arm_selection import wanted_of
 from analysis.comparison.training.arms import ARMS
 from analysis.comparison.training.learning_curve import FRACTIONS
 from analysis.comparison.training.runs import usual_workers
-from analysis.comparison.training.training_spec import Learner
+from analysis.comparison.training.training_spec import Backbone
 from balancer.text import duration, size_of
 from balancer.workspace.fold_runs import Refit
 
@@ -91,7 +91,7 @@ def seconds_of(refits: Sequence[Refit], training: Cost) -> float:
     return sum(each.seconds for each in refits) + training.seconds
 
 
-def _looks(learner: Learner, seeds: int, legs: int, *, folds: bool) -> int:
+def _looks(learner: Backbone, seeds: int, legs: int, *, folds: bool) -> int:
     """How often all images are looked at: once a leg, or once a seed."""
     return legs if learner.looks_alike else seeds * (legs if folds else 1)
 

@@ -11,7 +11,7 @@ from typing import Any
 from analysis.comparison.inference.metrics import primary_endpoint
 from analysis.comparison.inference.real_image_equivalent import exchange_rate
 from analysis.comparison.inference.result import Comparison, Facts, conclude
-from analysis.comparison.inference.selection import Choice, choose
+from analysis.comparison.inference.selection import Selection, choose
 from analysis.comparison.inference.text import as_json as exchange_as_json
 from analysis.comparison.inputs.study import Outcomes
 from analysis.comparison.predictions import NAME, write_predictions
@@ -20,7 +20,7 @@ from analysis.comparison.request import Request
 from analysis.comparison.training.arm_selection import choose_arms
 from analysis.comparison.training.arms import Arm
 from analysis.comparison.training.learning_curve import learning_curve
-from analysis.comparison.training.replicates import Leg, Trained, all_trained, as_json, keys, run_legs
+from analysis.comparison.training.replicates import Replicate, Trained, all_trained, as_json, keys, run_replicates
 from analysis.comparison.training.run_files import digest
 from analysis.comparison.training.tuning import Tuning
 from analysis.comparison.training.worker_pool import WorkerPool
@@ -56,7 +56,7 @@ class TrainedArms:
         """What the arms said of "validation" or of "test"."""
         return self.inputs.outcomes(self.request, self.arms, part)
 
-    def on_validation(self) -> Choice:
+    def on_validation(self) -> Selection:
         """The arms of the verdict, and the primary endpoint of every arm on the validation split."""
         asked, names = self.request.judged(self.arms), [each.name for each in self.arms]
         return choose(self.outcomes("validation"), asked.baseline, asked.synthetic, names, self.primary)
@@ -83,7 +83,7 @@ def train_arms(request: Request, inputs: ComparisonInputs, pool: WorkerPool, pro
     for leg in inputs.legs:
         if leg.schedule is not None:
             progress.message(printable(_schedule_in_words(leg)))
-    run_legs(inputs.legs, arms, request.runs, request.home, progress.start, pool=pool)
+    run_replicates(inputs.legs, arms, request.runs, request.home, progress.start, pool=pool)
     return TrainedArms(request, inputs, arms, left_out)
 
 
@@ -100,7 +100,7 @@ def _tuning(request: Request, arms: Sequence[Arm], pool: WorkerPool, progress: P
     )
 
 
-def _schedule_in_words(leg: Leg) -> str:
+def _schedule_in_words(leg: Replicate) -> str:
     """How long every arm trains, and at which rates."""
     where, schedule = f"{leg.name}: " if leg.name else "", leg.schedule
     if schedule is None:

@@ -13,7 +13,7 @@ from analysis.comparison.inputs.study import Outcomes, Study
 from analysis.comparison.integrity.checks import check, require_honest, stamps
 from analysis.comparison.request import Request
 from analysis.comparison.training.arms import Arm
-from analysis.comparison.training.replicates import Leg, across_folds, across_redraws, deal_seeds
+from analysis.comparison.training.replicates import Replicate, across_folds, across_redraws, deal_seeds
 from analysis.comparison.training.run_files import Which
 from balancer.errors import ComparisonError
 from balancer.progress import Phases, Progress
@@ -36,7 +36,7 @@ class ComparisonInputs:
     the commands that each leg but the first draw did again.
     """
 
-    legs: tuple[Leg, ...]
+    legs: tuple[Replicate, ...]
     stamps: tuple[str, ...]
     folds: bool
     folder: Path | None = None
@@ -67,13 +67,13 @@ def redrawn(request: Request, refits: Sequence[Refit], progress: Progress) -> Co
     if refits:
         require_last_filled(session, folder)
     study, found = _gather(request, session, folder, progress)
-    legs, said = [Leg("", study, seeds[0])], [found]
+    legs, said = [Replicate("", study, seeds[0])], [found]
     if not refits and "synthetic" in study.added:
         said.append((_ONE_DRAW,))
     said.append(not_repeated(session, folds=False) if refits else ())
     for (refit, place), own in zip(refitted(refits, request.again, progress), seeds[1:], strict=True):
         study, found = _in_fold(request, refit, place, progress)
-        legs.append(Leg(refit.name, study, own))
+        legs.append(Replicate(refit.name, study, own))
         said.append(found)
     return ComparisonInputs(tuple(legs), _once(said), folds=False, folder=folder, refitted=_commands(refits))
 
@@ -82,13 +82,13 @@ def cross_fitted(request: Request, refits: Sequence[Refit], progress: Progress) 
     """One leg for each fold, whose generator, screen and classifiers have seen none of its test patients."""
     _require_enough(request)
     _require_honest_folds(request, refits, progress)
-    legs: list[Leg] = []
+    legs: list[Replicate] = []
     collection = request.session.collection
     few = few_in_all(collection.labels, collection.images["label"])
     said: list[Sequence[str]] = [not_repeated(request.session, folds=True), few]
     for refit, place in refitted(refits, request.again, progress):
         study, found = _in_fold(request, refit, place, progress)
-        legs.append(Leg(refit.name, study, request.runs.seeds))
+        legs.append(Replicate(refit.name, study, request.runs.seeds))
         said.append(found)
     return ComparisonInputs(tuple(legs), _once(said), folds=True, refitted=_commands(refits))
 

@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from analysis.comparison.inference.result import Asked
+from analysis.comparison.inference.result import NamedArms
 from analysis.comparison.inputs.build_study import Wanted
 from analysis.comparison.inputs.study import EXTRA
 from analysis.comparison.training.arm_selection import control_of, name_baseline, name_synthetic
@@ -59,12 +59,12 @@ class Request:
         learner = self.runs.learner
         return self.settings.workers or usual_workers(learner, learner.units(self.runs.steps or self.runs.longest))
 
-    def judged(self, arms: Sequence[Arm]) -> Asked:
+    def judged(self, arms: Sequence[Arm]) -> NamedArms:
         """The arms of the verdict, and the matched control of each with synthetic images."""
         learner, recipe = self.runs.learner, self.runs.recipe
         controls = {each.name: control_of(each, recipe, learner).name for each in arms if each.kind == "synthetic"}
         names = [each.name for each in arms]
-        return Asked(name_baseline(learner).name, name_synthetic(names, self.settings.arm), controls)
+        return NamedArms(name_baseline(learner).name, name_synthetic(names, self.settings.arm), controls)
 
 
 def request_of(session: Session, settings: CompareSettings, rare: str) -> Request:

@@ -12,7 +12,7 @@ from analysis.comparison.cost import Cost, cost_in_words, seconds_of, training_c
 from analysis.comparison.execution import judge, train_arms
 from analysis.comparison.inference.bootstrap import Estimates, class_patients, estimate, measure_arms
 from analysis.comparison.inference.result import Comparison, as_json, plain, without_nan
-from analysis.comparison.inference.selection import Choice
+from analysis.comparison.inference.selection import Selection
 from analysis.comparison.predictions import NAME, read_predictions
 from analysis.comparison.preparation import cross_fitted, redrawn
 from analysis.comparison.request import Request, request_of, require_arms
@@ -36,7 +36,7 @@ class CompareResult:
     `choice` has the arms of the verdict, and of every arm the `primary` endpoint on the validation split.
     """
 
-    choice: Choice
+    choice: Selection
     primary: str
     comparison: Comparison | None = None
     place: Path | None = None

@@ -23,7 +23,7 @@ import pandas as pd
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
 
-from analysis.comparison.inference.result import Asked, Comparison, Facts, conclude
+from analysis.comparison.inference.result import Comparison, Facts, NamedArms, conclude
 from analysis.comparison.inputs.study import Outcomes
 from tests.benchmarks.overview import PATIENT
 
@@ -103,7 +103,7 @@ def compared(parts: Sequence[Pool], kinds: Any, train: Callable[[str, int, Pool]
         unknown = pd.DataFrame(index=range(len(part.targets)))
         outcomes.append(Outcomes(part.classes, part.classes[-1], part.targets, part.groups, unknown, chances))
     baseline = next(arm for arm, kind in reversed(kinds.items()) if kind == "free")
-    asked = Asked(baseline, [next(arm for arm, kind in kinds.items() if kind == "synthetic")])
+    asked = NamedArms(baseline, [next(arm for arm, kind in kinds.items() if kind == "synthetic")])
     return conclude(*outcomes, kinds, Facts(), asked, times=DRAWS, seed=seed)
 
 

@@ -34,9 +34,7 @@ INSTEAD = {
 }
 """What must not come back, and what to say instead."""
 MOST_WORDS = 30
-HASHED = {"trained anew for each seed"}
-"""Read by no user: part of the key of stored results, which a new word would hide."""
-TEXTS = [text for text in texts() if text.words not in HASHED]
+TEXTS = list(texts())
 
 
 def test_texts_are_found():

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.comparison.inputs.study import ATTRIBUTES, Added, Part, Study
-from analysis.comparison.training.training_spec import Pace
+from analysis.comparison.training.training_spec import TimeEstimate
 from analysis.statistics.convergence import Course
 
 CLASSES = ("LYING", "STANDING", "RARE")
@@ -78,7 +78,7 @@ class Scribe:
         return images
 
     def pace(self, steps, learned, others):
-        return Pace(0.0, 1.0)
+        return TimeEstimate(0.0, 1.0)
 
     def learn(self, seen, lesson, progress):
         if len(self.lessons) == self.stop_after:

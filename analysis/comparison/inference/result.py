@@ -17,10 +17,10 @@ from analysis.comparison.inference.bootstrap import (
     estimate,
     measure_arms,
 )
-from analysis.comparison.inference.decomposition import Alike, measure_alike
+from analysis.comparison.inference.decomposition import EffectDecomposition, decompose_effect
 from analysis.comparison.inference.metrics import LOWER_IS_BETTER, Bin, metric_names, primary_endpoint, reliability
 from analysis.comparison.inference.prevalence import Adjusted, adjust
-from analysis.comparison.inference.selection import Choice, choose, pooled
+from analysis.comparison.inference.selection import Selection, choose, pooled
 from analysis.comparison.inference.subgroups import Stratum, measure_strata
 from analysis.comparison.inference.verdict_rule import WORTH, Grounds, Judgement, Named, weigh, with_holm
 from analysis.comparison.inference.verdict_text import Evidence, joined, points, sentence
@@ -61,7 +61,7 @@ class Facts:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class NamedArms:
     """What is judged: the baseline, the synthetic arms that were asked for, and the matched control of each.
 
     `courses` are those of the trainings of each arm, by which it is known whether they had ended.
@@ -89,7 +89,7 @@ class Comparison:
     secondary: str
     arms: Mapping[str, Estimates]
     kinds: Mapping[str, Kind]
-    chosen: Choice
+    chosen: Selection
     differences: Mapping[str, Estimates]
     strata: Mapping[str, Mapping[str, Stratum]]
     reliability: Mapping[str, tuple[Bin, ...]]
@@ -97,7 +97,7 @@ class Comparison:
     seeds: int
     facts: Facts
     grounds: Grounds
-    alike: Alike | None = None
+    alike: EffectDecomposition | None = None
     unfinished: tuple[str, ...] = ()
     adjusted: Adjusted | None = None
 
@@ -117,7 +117,7 @@ def conclude(
     test: Outcomes | Sequence[Outcomes],
     kinds: Mapping[str, Kind],
     facts: Facts,
-    asked: Asked,
+    asked: NamedArms,
     *,
     primary: str | None = None,
     worth: float = WORTH,
@@ -147,7 +147,7 @@ def conclude(
         invalid=any(stamp.startswith("INVALID") for stamp in facts.stamps),
     )
     control = asked.controls.get(choice.synthetic or "")
-    alike = measure_alike(choice.synthetic, choice.free, control, measured, patients, test.fold_count)
+    alike = decompose_effect(choice.synthetic, choice.free, control, measured, patients, test.fold_count)
     adjusted = (
         adjust(test, facts.train, kinds, patients, times, seed) if primary == primary_endpoint(test.rare) else None
     )
@@ -271,7 +271,7 @@ def _checked_endpoint(
     test: Outcomes | Sequence[Outcomes],
     kinds: Mapping[str, Kind],
     primary: str | None,
-    asked: Asked,
+    asked: NamedArms,
 ) -> str:
     """The primary endpoint, if there is all that it takes to judge by it."""
     parts = [each for part in (validation, test) for each in ([part] if isinstance(part, Outcomes) else part)]

@@ -14,7 +14,7 @@ from analysis.data.minimums import RARE_VALIDATION_PATIENTS
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class Selection:
     """The baseline and the synthetic arm of the verdict, and how these two came to be it.
 
     `validation` is the primary endpoint of every arm there, the mean over seeds; of folds, the mean over these too.
@@ -33,7 +33,7 @@ def choose(
     synthetic: Sequence[str],
     arms: Sequence[str],
     primary: str,
-) -> Choice:
+) -> Selection:
     """The arms of the verdict; nothing is said of the test split.
 
     `synthetic` are the arms that were asked for. Where there are several, the best on validation is taken if enough
@@ -41,14 +41,14 @@ def choose(
     """
     means, folds = _means(validation, arms, primary), 0 if isinstance(validation, Outcomes) else len(validation)
     if len(synthetic) < 2:
-        return Choice(baseline, next(iter(synthetic), None), means, "Both arms were named beforehand.", folds)
+        return Selection(baseline, next(iter(synthetic), None), means, "Both arms were named beforehand.", folds)
     patients = rare_patients(validation) if isinstance(validation, Outcomes) else 0
     asked = ", ".join(synthetic)
     if patients < RARE_VALIDATION_PATIENTS:
         few = f"choosing needs {RARE_VALIDATION_PATIENTS} validation patients of the class and a single split"
-        return Choice(baseline, synthetic[0], means, f"The first of {asked} is judged: {few}.", folds)
+        return Selection(baseline, synthetic[0], means, f"The first of {asked} is judged: {few}.", folds)
     best = best_of(means, synthetic) or synthetic[0]
-    return Choice(baseline, best, means, f"{best} was chosen from {asked}, on {patients} validation patients.")
+    return Selection(baseline, best, means, f"{best} was chosen from {asked}, on {patients} validation patients.")
 
 
 def rare_patients(part: Outcomes) -> int:

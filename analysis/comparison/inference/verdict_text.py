@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from analysis.comparison.inference.bootstrap import Estimate, Estimates
-from analysis.comparison.inference.decomposition import Alike
+from analysis.comparison.inference.decomposition import EffectDecomposition
 from analysis.comparison.inference.verdict_rule import Grounds, Judgement, Named, best_arm, judge, why_not
 from analysis.data.minimums import ADVISED_SEEDS, RARE_TEST_PATIENTS, SEEDS
 from analysis.statistics.metric_labels import metric_in_words
@@ -30,7 +30,7 @@ class Evidence:
     differences: Estimates
     patients: Mapping[str, int]
     setting: str
-    alike: Alike | None = None
+    alike: EffectDecomposition | None = None
     smallest: float | None = None
     steps: int | None = None
     openings: int = 1

@@ -16,7 +16,7 @@ from balancer.files import sha256_if_there
 
 
 @dataclass(frozen=True, slots=True)
-class Balanced:
+class BalancedFolder:
     """What `balance fill` wrote down about a folder; `provenance` is by path, of its synthetic images alone."""
 
     folder: Path
@@ -58,7 +58,7 @@ class Balanced:
         return found if isinstance(found, dict) else {}
 
 
-def read_balanced(folder: Path, collection: Collection) -> Balanced:
+def read_balanced(folder: Path, collection: Collection) -> BalancedFolder:
     """Read a balanced folder's own tables, and see that they are as they were written.
 
     The hashes of `collection` must be known.
@@ -80,12 +80,12 @@ def read_balanced(folder: Path, collection: Collection) -> Balanced:
         raise _unusable("unchanged tables of synthetic images", found, "balance merge")
     rows = tuple(row for _, row in sorted(read_rows(folder, manifest).items()))
     provenance = {row["file"]: row for row in provenance_rows(folder) if row.get("file")}
-    balanced = Balanced(folder, manifest, rows, provenance)
+    balanced = BalancedFolder(folder, manifest, rows, provenance)
     _require_same_collection(balanced, collection)
     return balanced
 
 
-def _require_same_collection(balanced: Balanced, collection: Collection) -> None:
+def _require_same_collection(balanced: BalancedFolder, collection: Collection) -> None:
     hashes, originals = set(collection.images["sha256"].dropna()), balanced.originals
     known = sum(row.collection_sha256 in hashes for row in originals)
     if list(balanced.manifest.labels) == collection.labels and known * 2 > len(originals):

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from analysis.comparison.inputs.balanced import Balanced, read_balanced
+from analysis.comparison.inputs.balanced import BalancedFolder, read_balanced
 from analysis.comparison.inputs.image_set import Pool, decode_pool
 from analysis.comparison.inputs.pools import extra_pool, synthetic_pool, unscreened_pool
 from analysis.comparison.inputs.sample_size import Counts, require_sufficient
@@ -61,7 +61,7 @@ class Material:
     study: Study
     collection: Collection
     split: Split
-    balanced: Balanced | None
+    balanced: BalancedFolder | None
     pools: Mapping[str, Pool]
     notes: tuple[str, ...]
 
@@ -172,7 +172,7 @@ class _Whole:
 
 def _added(
     collection: Collection,
-    balanced: Balanced | None,
+    balanced: BalancedFolder | None,
     train: Part,
     wanted: Wanted,
     ledger: Ledger,

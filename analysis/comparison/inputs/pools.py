@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from analysis.comparison.inputs.balanced import Balanced
+from analysis.comparison.inputs.balanced import BalancedFolder
 from analysis.comparison.inputs.image_set import Pool
 from balancer.collection.findings import Finding
 from balancer.collection.scan import Collection
@@ -19,7 +19,7 @@ from balancer.workspace.last_fill import FillManifest
 _NAMED = 5
 
 
-def synthetic_pool(balanced: Balanced | None) -> tuple[Pool, list[str]]:
+def synthetic_pool(balanced: BalancedFolder | None) -> tuple[Pool, list[str]]:
     """The synthetic training images of a balanced folder, and what is to be said of those that are left out."""
     rows = () if balanced is None else balanced.synthetic
     if balanced is None or not rows:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from analysis.comparison.inputs.balanced import Balanced
+from analysis.comparison.inputs.balanced import BalancedFolder
 from analysis.comparison.integrity.leakage_finding import Breach, many
 from balancer.collection.scan import Collection
 from balancer.generators.models.checkpoint import weights_of
@@ -26,7 +26,7 @@ class Exposure:
 
     collection: Collection
     split: Split
-    balanced: Balanced | None
+    balanced: BalancedFolder | None
     folders: tuple[Path, ...]
     elsewhere: tuple[Path, ...] = ()
     validation: tuple[str, ...] = ()
@@ -95,11 +95,11 @@ def unknown_exposure(exposure: Exposure) -> Iterator[str]:
         yield f"{_UNKNOWN}: there is no record of what the generator of {what} from elsewhere was trained on"
 
 
-def _from_elsewhere(balanced: Balanced | None) -> int:
+def _from_elsewhere(balanced: BalancedFolder | None) -> int:
     """How many merged images name no model."""
     rows = () if balanced is None else balanced.synthetic
     return 0 if balanced is None else sum(not _model_of(balanced, row.path) for row in rows)
 
 
-def _model_of(balanced: Balanced, path: str) -> str:
+def _model_of(balanced: BalancedFolder, path: str) -> str:
     return balanced.provenance.get(path, {}).get("model_sha256", "")

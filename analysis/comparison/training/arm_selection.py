@@ -9,7 +9,7 @@ import numpy as np
 
 from analysis.comparison.inputs.study import EXTRA, Added, Study
 from analysis.comparison.training.arms import ARMS, Arm, Recipe, times, with_all
-from analysis.comparison.training.training_spec import Learner
+from analysis.comparison.training.training_spec import Backbone
 
 _RATIO = "synthetic-"
 _USES = ("pretraining", "real-share-0.5", "synthetic-all")
@@ -20,7 +20,7 @@ LEAST_TO_CHOOSE = 20
 
 def choose_arms(
     study: Study,
-    learner: Learner,
+    learner: Backbone,
     *,
     quick: bool = False,
     only: Sequence[str] | None = None,
@@ -50,7 +50,7 @@ def choose_arms(
 def wanted_of(
     able: Sequence[str],
     known: Sequence[str],
-    learner: Learner,
+    learner: Backbone,
     *,
     quick: bool = False,
     only: Sequence[str] = (),
@@ -62,7 +62,7 @@ def wanted_of(
     return wanted | {control_of(ARMS[name], recipe, learner).name for name in wanted & set(able) if _is_synthetic(name)}
 
 
-def name_baseline(learner: Learner) -> Arm:
+def name_baseline(learner: Backbone) -> Arm:
     """The arm that synthetic images must beat: strong augmentation with a class-balanced sampler, or what it can."""
     return counterpart("strong", learner)
 
@@ -81,12 +81,12 @@ def name_synthetic(arms: Sequence[str], only: Sequence[str] = ()) -> tuple[str, 
     return asked or (() if usual is None else (usual,))
 
 
-def control_of(each: Arm, recipe: Recipe, learner: Learner) -> Arm:
+def control_of(each: Arm, recipe: Recipe, learner: Backbone) -> Arm:
     """The matched control of an arm with synthetic images: what trains as it does, without them."""
     return counterpart(recipe, learner) if each.control is None else ARMS[each.control]
 
 
-def counterpart(recipe: Recipe, learner: Learner) -> Arm:
+def counterpart(recipe: Recipe, learner: Backbone) -> Arm:
     """The arm that trains by a recipe on the real images alone."""
     found = next(each for each in ARMS.values() if each.recipe == recipe)
     able = not set(found.asks) & set(learner.unable)
@@ -113,7 +113,7 @@ def _extra_arm(name: str) -> Arm:
     return Arm(name, "control", partial(with_all, name=name), adds=name)
 
 
-def _why_not(each: Arm, study: Study, there: set[str], learner: Learner) -> str:
+def _why_not(each: Arm, study: Study, there: set[str], learner: Backbone) -> str:
     """Why an arm cannot be run, or nothing."""
     if each.adds is not None and each.adds not in there:
         return f"there are no {each.adds.removeprefix(EXTRA)} images"

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from analysis.comparison.inputs.study import Chances, Numbers
-from analysis.comparison.training.training_spec import Ability, Lesson, Model
+from analysis.comparison.training.training_spec import Ability, Model, TrainingSpec
 from analysis.vision.augmentation import Augmentation
 
 Kind = Literal["real", "free", "synthetic", "control"]
@@ -62,11 +62,11 @@ class Task:
     steps: int
     seed: int
     recipe: Recipe
-    teach: Callable[[Lesson], Model]
+    teach: Callable[[TrainingSpec], Model]
 
     def train(self, images: Rows, **how: Any) -> Model:
-        """Train on these; `how` are fields of `Lesson`, the usual ones where it does not say."""
-        lesson = Lesson(images.rows, images.targets, self.classes, self.steps, self.seed)
+        """Train on these; `how` are fields of `TrainingSpec`, the usual ones where it does not say."""
+        lesson = TrainingSpec(images.rows, images.targets, self.classes, self.steps, self.seed)
         return self.teach(replace(lesson, **how))
 
     def by_recipe(self, images: Rows, **how: Any) -> Model:

@@ -11,7 +11,7 @@ from typing import Any
 
 from analysis.comparison.training.frozen import Frozen
 from analysis.comparison.training.networks import FineTuned, SmallNetwork
-from analysis.comparison.training.training_spec import Learner
+from analysis.comparison.training.training_spec import Backbone
 from analysis.vision.pretrained import BACKBONES, SIDE, load_body
 from balancer.devices import choose_device
 from balancer.errors import ModelError
@@ -24,7 +24,7 @@ def find_learner(
     side: int | None = None,
     steps: int | None = None,
     device: str = "cpu",
-) -> Learner:
+) -> Backbone:
     """The learner that goes by that name: "small", "frozen", or one of `BACKBONES` with its weights.
 
     >>> find_learner("small", side=128).side

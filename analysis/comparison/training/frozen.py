@@ -13,7 +13,16 @@ import numpy.typing as npt
 from analysis.comparison.inputs.study import Chances, Numbers
 from analysis.comparison.training.networks import WEAK, SmallNetwork
 from analysis.comparison.training.time_estimate import noise, regression_seconds, seconds_of
-from analysis.comparison.training.training_spec import Ability, Floats, Lesson, Model, Pace, Progress, Seen, Watched
+from analysis.comparison.training.training_spec import (
+    Ability,
+    Floats,
+    Model,
+    Progress,
+    Seen,
+    TimeEstimate,
+    TrainingSpec,
+    Watched,
+)
 from analysis.data.images import Greys
 from analysis.statistics.convergence import Course
 from analysis.vision.classifier import ClassifierSettings, train_classifier
@@ -66,7 +75,7 @@ class Frozen:
     def facts(self) -> dict[str, object]:
         """Everything that its results depend on."""
         weights = None if self.weights is None else sha256_of(self.weights)
-        own = {} if self.weights else {"feature_steps": self.steps, "features": "trained anew for each seed"}
+        own = {} if self.weights else {"feature_steps": self.steps, "features": "trained again for each seed"}
         size = {"side": self.side, "strengths": list(self.strengths)}
         return {"backbone": "frozen", "weights": weights, "device": self.device, **own, **size}
 
@@ -74,14 +83,14 @@ class Frozen:
         """Once: there are no steps."""
         return 1
 
-    def pace(self, steps: int, learned: int, others: int) -> Pace:
+    def pace(self, steps: int, learned: int, others: int) -> TimeEstimate:
         """By a few images looked at, or a few steps of the network that looks; and by a small regression."""
         if self.weights is not None:
             network = load_pretrained(self.weights, self.device)
             look = seconds_of(lambda: network(noise(_FEW, self.side))) / _FEW * (learned + others)
         else:
             look = SmallNetwork(self.device, self.side).pace(self.steps, learned, learned + others).training
-        return Pace(look, regression_seconds(self, learned))
+        return TimeEstimate(look, regression_seconds(self, learned))
 
     def look(
         self, images: Greys, real: Numbers, targets: Numbers, classes: tuple[str, ...], seed: int, progress: Progress
@@ -97,7 +106,7 @@ class Frozen:
         scaled: Seen = (features - mean) / np.maximum(spread, 1e-6)
         return scaled
 
-    def learn(self, seen: Seen, lesson: Lesson, progress: Progress) -> Model:
+    def learn(self, seen: Seen, lesson: TrainingSpec, progress: Progress) -> Model:
         """Fit to the optimum: no steps, no luck, and weights of the classes where other learners sample them evenly.
 
         Adding a prior to the logits in the loss moves the intercepts of the optimum by that prior, and nothing else:
@@ -111,7 +120,7 @@ class Frozen:
             return fitted[0]
         return min(fitted, key=lambda each: _balanced_loss(each.chances(seen[watched.rows]), watched, lesson))
 
-    def _fit(self, seen: Seen, lesson: Lesson, strength: float) -> Regression:
+    def _fit(self, seen: Seen, lesson: TrainingSpec, strength: float) -> Regression:
         from sklearn.linear_model import LogisticRegression
         from threadpoolctl import threadpool_limits
 
@@ -123,7 +132,7 @@ class Frozen:
         return Regression(regression, np.asarray(shift, np.float64))
 
 
-def _weights(lesson: Lesson) -> npt.NDArray[np.float64]:
+def _weights(lesson: TrainingSpec) -> npt.NDArray[np.float64]:
     """What each row counts for in a sum, (M,): what other learners do by sampling."""
     targets = lesson.targets
     if lesson.row_weights is not None:
@@ -135,7 +144,7 @@ def _weights(lesson: Lesson) -> npt.NDArray[np.float64]:
     return np.asarray(of_class[targets], np.float64)
 
 
-def _balanced_loss(chances: Chances, watched: Watched, lesson: Lesson) -> float:
+def _balanced_loss(chances: Chances, watched: Watched, lesson: TrainingSpec) -> float:
     """Cross entropy, the mean over classes of their means, without the class shares that the training assumed."""
     moved = chances / lesson.assumed_shares()
     own = moved[np.arange(len(moved)), watched.targets] / moved.sum(axis=1)

@@ -10,7 +10,7 @@ import numpy as np
 
 from analysis.comparison.inputs.study import Chances, Part, Study
 from analysis.comparison.training.arms import ARMS, Arm
-from analysis.comparison.training.replicates import Leg, Watch, across_redraws, run_legs
+from analysis.comparison.training.replicates import Replicate, Watch, across_redraws, run_replicates
 from analysis.comparison.training.runs import RunSettings
 from analysis.comparison.training.worker_pool import WorkerPool
 from analysis.statistics.intervals import Flags
@@ -32,7 +32,7 @@ class Point:
 
 
 def learning_curve(
-    leg: Leg, arm: Arm, settings: RunSettings, home: Path, watch: Watch, *, pool: WorkerPool | None = None
+    leg: Replicate, arm: Arm, settings: RunSettings, home: Path, watch: Watch, *, pool: WorkerPool | None = None
 ) -> list[Point]:
     """An arm trained on fractions of the real images of the rare class, another draw of patients for each seed.
 
@@ -47,7 +47,7 @@ def learning_curve(
             replace(leg, name=title, study=subsample(leg.study, fraction, seed), seeds=(seed,)) for seed in leg.seeds
         ]
         own = own if fraction < 1 else [leg]
-        run_legs(own, arms, settings, home, watch, pool=pool, title=title)
+        run_replicates(own, arms, settings, home, watch, pool=pool, title=title)
         images, patients = np.mean([rare_size(each.study) for each in own], axis=0).round().astype(int).tolist()
         said = across_redraws(own, arms, settings, home, "test").chances[arm.name]
         points.append(Point(images, patients, said))

@@ -14,11 +14,11 @@ from analysis.comparison.training.time_estimate import network_pace
 from analysis.comparison.training.training_spec import (
     Ability,
     Floats,
-    Lesson,
     Model,
-    Pace,
     Progress,
     Seen,
+    TimeEstimate,
+    TrainingSpec,
 )
 from analysis.data.images import Greys
 from analysis.statistics.convergence import Course
@@ -89,11 +89,11 @@ class SmallNetwork(_OnImages):
         """Everything that its results depend on."""
         return {"backbone": "small", "side": self.side, **_facts(self._settings())}
 
-    def pace(self, steps: int, learned: int, others: int) -> Pace:
+    def pace(self, steps: int, learned: int, others: int) -> TimeEstimate:
         """By a few steps of its batches."""
         return network_pace(self, self.batch_size, self.batch_size, steps, others)
 
-    def learn(self, seen: Seen, lesson: Lesson, progress: Progress) -> Model:
+    def learn(self, seen: Seen, lesson: TrainingSpec, progress: Progress) -> Model:
         """Train from scratch, or from `lesson.start`."""
         return Network(_train(seen, lesson, self._settings(), _started(lesson), progress))
 
@@ -126,12 +126,12 @@ class FineTuned(_OnImages):
         known = {"backbone": self.name, "weights": sha256_of(self.weights), "side": self.side}
         return {**known, **_facts(self._settings())}
 
-    def pace(self, steps: int, learned: int, others: int) -> Pace:
+    def pace(self, steps: int, learned: int, others: int) -> TimeEstimate:
         """By a step of a few images, since a whole batch takes seconds."""
         few = min(_FEW, self.batch_size)
         return network_pace(replace(self, batch_size=few), few, self.batch_size, steps, others, times=1)
 
-    def learn(self, seen: Seen, lesson: Lesson, progress: Progress) -> Model:
+    def learn(self, seen: Seen, lesson: TrainingSpec, progress: Progress) -> Model:
         """Train on from the weights on disk, or from `lesson.start`."""
         from balancer.adapting.common.device import find_machine
 
@@ -153,12 +153,12 @@ def _facts(settings: ClassifierSettings) -> dict[str, object]:
     return {name: value for name, value in asdict(settings).items() if name not in set_elsewhere}
 
 
-def _started(lesson: Lesson) -> Classifier | None:
+def _started(lesson: TrainingSpec) -> Classifier | None:
     return lesson.start.classifier if isinstance(lesson.start, Network) else None
 
 
 def _train(
-    seen: Seen, lesson: Lesson, settings: ClassifierSettings, start: Classifier | None, progress: Progress
+    seen: Seen, lesson: TrainingSpec, settings: ClassifierSettings, start: Classifier | None, progress: Progress
 ) -> Classifier:
     settings = replace(
         settings,
@@ -184,14 +184,14 @@ def _train(
     )
 
 
-def _monitor(seen: Seen, lesson: Lesson) -> Monitor | None:
+def _monitor(seen: Seen, lesson: TrainingSpec) -> Monitor | None:
     watched = lesson.watched
     if watched is None:
         return None
     return Monitor(seen[watched.rows], watched.targets, np.log(lesson.assumed_shares()), watched.to_plateau)
 
 
-def _loss(lesson: Lesson) -> Loss:
+def _loss(lesson: TrainingSpec) -> Loss:
     """Cross entropy, weighted or with a prior added to the logits."""
     import torch
     import torch.nn.functional as F

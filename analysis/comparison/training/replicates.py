@@ -11,7 +11,7 @@ import numpy as np
 
 from analysis.comparison.inputs.study import Outcomes, Part, Study
 from analysis.comparison.training.arms import Arm
-from analysis.comparison.training.run_files import Shelf, Which, hash_of
+from analysis.comparison.training.run_files import PredictionStore, Which, hash_of
 from analysis.comparison.training.runs import Run, RunSettings, load, run_together, study_key
 from analysis.comparison.training.worker_pool import Training, WorkerPool
 from analysis.statistics.convergence import Course, is_unfinished
@@ -33,7 +33,7 @@ class Schedule:
 
 
 @dataclass(frozen=True, slots=True)
-class Leg:
+class Replicate:
     """A study and the seeds that are trained on it; `name` says which fold or redraw it is.
 
     Its `schedule` is there once it was found: see `tuning`.
@@ -54,8 +54,8 @@ class Leg:
         return self.run([schedule.training(each, seed) for seed in self.seeds for each in arms], settings, home)
 
 
-def run_legs(
-    legs: Sequence[Leg],
+def run_replicates(
+    legs: Sequence[Replicate],
     arms: Sequence[Arm],
     settings: RunSettings,
     home: Path,
@@ -78,7 +78,7 @@ def run_watched(runs: Sequence[Run], watch: Watch, *, pool: WorkerPool | None, t
 
 
 def across_folds(
-    legs: Sequence[Leg], arms: Sequence[Arm], settings: RunSettings, home: Path, part: Which
+    legs: Sequence[Replicate], arms: Sequence[Arm], settings: RunSettings, home: Path, part: Which
 ) -> list[Outcomes]:
     """What the arms said of a part of each fold, the same seeds in each."""
     said = (load(leg.whole(arms, settings, home), part) for leg in legs)
@@ -86,7 +86,7 @@ def across_folds(
 
 
 def across_redraws(
-    legs: Sequence[Leg], arms: Sequence[Arm], settings: RunSettings, home: Path, part: Which
+    legs: Sequence[Replicate], arms: Sequence[Arm], settings: RunSettings, home: Path, part: Which
 ) -> Outcomes:
     """What the arms said of one part, which all legs share: the seeds of all legs one after the other."""
     said = [load(leg.whole(arms, settings, home), part) for leg in legs]
@@ -103,11 +103,11 @@ class Trained:
     course: Course
 
 
-def all_trained(legs: Sequence[Leg], arms: Sequence[Arm], settings: RunSettings, home: Path) -> list[Trained]:
+def all_trained(legs: Sequence[Replicate], arms: Sequence[Arm], settings: RunSettings, home: Path) -> list[Trained]:
     """Every training of the comparison, whose arms were run."""
     runs = [(leg, leg.whole(arms, settings, home)) for leg in legs]
     return [
-        Trained(leg.name, each, Shelf(run.study, run.folder).course(each))
+        Trained(leg.name, each, PredictionStore(run.study, run.folder).course(each))
         for leg, run in runs
         for each in run.trainings
     ]
@@ -138,7 +138,7 @@ def deal_seeds(seeds: Sequence[int], redraws: int) -> list[tuple[int, ...]]:
     return [tuple(seeds[place::redraws]) for place in range(redraws)]
 
 
-def keys(legs: Sequence[Leg], settings: RunSettings) -> list[str]:
+def keys(legs: Sequence[Replicate], settings: RunSettings) -> list[str]:
     """What a comparison is known by: the images, the settings and the schedule of each leg."""
     return [hash_of([study_key(leg.study, settings), leg.schedule and asdict(leg.schedule)])[:16] for leg in legs]
 

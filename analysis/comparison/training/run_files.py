@@ -23,7 +23,7 @@ _PARTS: tuple[Which, ...] = ("test", "validation")
 _COURSE, _END = "course.json", "end.json"
 
 
-class Shelf:
+class PredictionStore:
     """The files of the trainings: ARM-KEY/SEED-STEPS-RATE.validation.npy, where KEY is of what the arm adds.
 
     How long a training took to find its own end is in a file beside them.

@@ -28,8 +28,8 @@ import analysis.vision.classifier
 from analysis.comparison.inputs.study import Added, Chances, Part, Study
 from analysis.comparison.training.arms import ARMS, RECIPES, Arm, Recipe, Rows
 from analysis.comparison.training.networks import SmallNetwork
-from analysis.comparison.training.run_files import Shelf, Which, digest, hash_of
-from analysis.comparison.training.training_spec import Learner, Progress, Seen, Watched
+from analysis.comparison.training.run_files import PredictionStore, Which, digest, hash_of
+from analysis.comparison.training.training_spec import Backbone, Progress, Seen, Watched
 from analysis.comparison.training.worker_pool import Job, Layout, Said, Training, WorkerPool, one_thread
 from balancer import __version__
 from balancer.parallel import cores, free_memory
@@ -58,7 +58,7 @@ class RunSettings:
     asks for as many as the baseline needs, up to `longest`. `tries_rates`: learning rates are chosen on validation.
     """
 
-    learner: Learner
+    learner: Backbone
     steps: int | None = 600
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
     recipe: Recipe = "strong"
@@ -147,7 +147,7 @@ def load(run: Run, part: Which) -> dict[str, Chances]:
     Raises:
         StateError: a training is missing.
     """
-    shelf, found = Shelf(run.study, run.folder), dict[str, list[Chances]]()
+    shelf, found = PredictionStore(run.study, run.folder), dict[str, list[Chances]]()
     for each in run.trainings:
         found.setdefault(each.arm.name, []).append(shelf.get(each, part))
     return {arm: np.stack(said) for arm, said in found.items()}
@@ -160,7 +160,7 @@ class _Pile:
         run.folder.mkdir(parents=True, exist_ok=True)
         for left in run.folder.glob(f"{_TEMPORARY}*"):  # by a command that was killed
             shutil.rmtree(left, ignore_errors=True)
-        self._run, self._shelf = run, Shelf(run.study, run.folder)
+        self._run, self._shelf = run, PredictionStore(run.study, run.folder)
         left_to_do = [each for each in dict.fromkeys(run.trainings) if not self._shelf.has(each)]
         self.training = [each for each in left_to_do if each.arm.learn is not None]
         self._adjusting = [each for each in left_to_do if each.arm.adjust is not None]
@@ -198,14 +198,14 @@ def _done(jobs: Iterator[Job], total: int, pool: WorkerPool, progress: Progress)
     progress(total, total)
 
 
-def usual_workers(learner: Learner, steps: int) -> int:
+def usual_workers(learner: Backbone, steps: int) -> int:
     """As many as there are cores and memory for; one for a GPU, and for what is done before processes have started."""
     if learner.device != "cpu" or steps < _WORTH_PROCESSES:
         return 1
     return max(1, min(cores(), free_memory() // learner.memory))
 
 
-def _adjusted(training: Training, shelf: Shelf, study: Study) -> Said:
+def _adjusted(training: Training, shelf: PredictionStore, study: Study) -> Said:
     """What another arm with the same seed said, each class times its factor."""
     adjust, after = training.arm.adjust, training.arm.after
     if adjust is None or after is None:
@@ -261,7 +261,7 @@ def _written(
     pieces: Sequence[Part | Added],
     real: Rows,
     classes: tuple[str, ...],
-    learner: Learner,
+    learner: Backbone,
     seeds: Sequence[int],
     place: Path,
     looking: Progress,

@@ -7,14 +7,16 @@ from collections.abc import Callable
 
 import numpy as np
 
-from analysis.comparison.training.training_spec import Learner, Lesson, Pace
+from analysis.comparison.training.training_spec import Backbone, TimeEstimate, TrainingSpec
 from analysis.data.images import Greys
 from analysis.vision.augmentation import Augmentation
 
 _ROWS, _FEATURES = 200, 512
 
 
-def network_pace(learner: Learner, tried: int, batch_size: int, steps: int, others: int, times: int = 3) -> Pace:
+def network_pace(
+    learner: Backbone, tried: int, batch_size: int, steps: int, others: int, times: int = 3
+) -> TimeEstimate:
     """The pace of a network, by `times` steps, whose batches have `tried` images now and `batch_size` in earnest.
 
     Strongly augmented, which takes longest; one step more, in which much is made ready, is not counted.
@@ -22,21 +24,21 @@ def network_pace(learner: Learner, tried: int, batch_size: int, steps: int, othe
     from analysis.comparison.training.worker_pool import one_thread
 
     seen, stamps = noise(tried, learner.side), list[float]()
-    lesson = Lesson(
+    lesson = TrainingSpec(
         np.arange(tried), np.arange(tried) % 2, ("a", "b"), 1 + times, 0, augmentation=Augmentation.strong()
     )
     with one_thread():
         model = learner.learn(seen, lesson, lambda done, total: stamps.append(_now(learner.device)))
         step = (stamps[-1] - stamps[0]) / times * batch_size / tried
         said = seconds_of(lambda: model.chances(seen), learner.device) / tried
-    return Pace(0.0, steps * step + others * said)
+    return TimeEstimate(0.0, steps * step + others * said)
 
 
-def regression_seconds(learner: Learner, learned: int) -> float:
+def regression_seconds(learner: Backbone, learned: int) -> float:
     """Of a logistic regression on the features of so many images, by one on a few."""
     chance = np.random.default_rng(0)
     features = chance.normal(size=(_ROWS, _FEATURES)).astype(np.float32)
-    lesson = Lesson(np.arange(_ROWS), np.arange(_ROWS) % 2, ("a", "b"), 1, 0)
+    lesson = TrainingSpec(np.arange(_ROWS), np.arange(_ROWS) % 2, ("a", "b"), 1, 0)
     return seconds_of(lambda: learner.learn(features, lesson, lambda done, total: None)) * learned / _ROWS
 
 

@@ -23,7 +23,7 @@ Ability = Literal["augmentation", "sampling", "head", "pretraining", "mixup"]
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
+class TimeEstimate:
     """Seconds, with one thread: of one look at all images, and of one training with what it says in the end."""
 
     look: float
@@ -55,7 +55,7 @@ class Watched:
 
 
 @dataclass(frozen=True, slots=True)
-class Lesson:
+class TrainingSpec:
     """What is to be learned, and how: which rows of the images, (M,), of which classes, (M,), for how many steps.
 
     `sampling` shows every image equally often ("plain"), every class ("balanced"), or each row as `row_weights` (M,)
@@ -84,7 +84,7 @@ class Lesson:
     def assumed_shares(self) -> npt.NDArray[np.float64]:
         """The share of each class, (C,), that a classifier takes for granted which learns this.
 
-        >>> lesson = Lesson(np.arange(4), np.array([0, 0, 0, 1]), ("a", "b"), 1, 0)
+        >>> lesson = TrainingSpec(np.arange(4), np.array([0, 0, 0, 1]), ("a", "b"), 1, 0)
         >>> lesson.assumed_shares().tolist()
         [0.75, 0.25]
         """
@@ -100,7 +100,7 @@ class Lesson:
         return found
 
 
-class Learner(Protocol):
+class Backbone(Protocol):
     """A backbone.
 
     `side`: the pixels that images are decoded at. `steps`: what it usually takes. `stamps`: what must be said of its
@@ -143,10 +143,10 @@ class Learner(Protocol):
         """What it sees of every image; `real` are the rows of the real training images, of the classes `targets`."""
         ...
 
-    def pace(self, steps: int, learned: int, others: int) -> Pace:
+    def pace(self, steps: int, learned: int, others: int) -> TimeEstimate:
         """By a short try how long it takes here, to learn from so many images and to speak of so many others."""
         ...
 
-    def learn(self, seen: Seen, lesson: Lesson, progress: Progress) -> Model:
+    def learn(self, seen: Seen, lesson: TrainingSpec, progress: Progress) -> Model:
         """Train; `progress` hears of each step."""
         ...

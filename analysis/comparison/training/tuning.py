@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from analysis.comparison.training.arms import Arm
-from analysis.comparison.training.replicates import Leg, Schedule, Watch, run_watched
-from analysis.comparison.training.run_files import Shelf
+from analysis.comparison.training.replicates import Replicate, Schedule, Watch, run_watched
+from analysis.comparison.training.run_files import PredictionStore
 from analysis.comparison.training.runs import RunSettings
 from analysis.comparison.training.worker_pool import Training, WorkerPool
 from analysis.statistics.convergence import Course
@@ -30,7 +30,7 @@ class Tuning:
     watch: Watch
     pool: WorkerPool | None = None
 
-    def find(self, legs: Sequence[Leg], *, shared: bool) -> list[Leg]:
+    def find(self, legs: Sequence[Replicate], *, shared: bool) -> list[Replicate]:
         """The legs with their schedules; `shared`: all have the first one's, since they share its real images.
 
         Folds do not: who validates in one is tested in another. Without validation images, or where a backbone has no
@@ -51,7 +51,7 @@ class Tuning:
         rates = self.settings.learner.rates
         return rates if self.settings.tries_rates else (None,) * len(rates[:1])
 
-    def _schedules(self, legs: Sequence[Leg]) -> list[Schedule]:
+    def _schedules(self, legs: Sequence[Replicate]) -> list[Schedule]:
         found = [Schedule(0)] * len(legs)
         if self.settings.steps is None or len(self._rates) > 1:
             steps, ends = self.settings.steps or self.settings.longest, self.settings.steps is None
@@ -64,13 +64,13 @@ class Tuning:
             found = self._with_rates(legs, found)
         return found
 
-    def _of_baseline(self, leg: Leg, tried: Sequence[Training]) -> Schedule:
+    def _of_baseline(self, leg: Replicate, tried: Sequence[Training]) -> Schedule:
         """Its best rate, and the steps that it took to the end that was found."""
         best = min(tried, key=lambda each: self._course(leg, each).lowest)
         steps = self.settings.steps or self._course(leg, best).steps[-1]
         return Schedule(steps, {} if best.rate is None else {self.baseline.name: best.rate})
 
-    def _with_rates(self, legs: Sequence[Leg], schedules: Sequence[Schedule]) -> list[Schedule]:
+    def _with_rates(self, legs: Sequence[Replicate], schedules: Sequence[Schedule]) -> list[Schedule]:
         tried = [
             [Training(each, leg.seeds[0], schedule.steps, rate) for each in self.beside for rate in self._rates]
             for leg, schedule in zip(legs, schedules, strict=True)
@@ -81,7 +81,7 @@ class Tuning:
             for leg, schedule, some in zip(legs, schedules, tried, strict=True)
         ]
 
-    def _best_rates(self, leg: Leg, tried: Sequence[Training]) -> dict[str, float]:
+    def _best_rates(self, leg: Replicate, tried: Sequence[Training]) -> dict[str, float]:
         best: dict[str, Training] = {}
         for each in tried:
             before = best.get(each.arm.name)
@@ -89,10 +89,10 @@ class Tuning:
                 best[each.arm.name] = each
         return {name: each.rate for name, each in best.items() if each.rate is not None}
 
-    def _train(self, legs: Sequence[Leg], trainings: Sequence[Sequence[Training]], title: str) -> None:
+    def _train(self, legs: Sequence[Replicate], trainings: Sequence[Sequence[Training]], title: str) -> None:
         runs = [leg.run(some, self.settings, self.home) for leg, some in zip(legs, trainings, strict=True)]
         run_watched(runs, self.watch, pool=self.pool, title=title)
 
-    def _course(self, leg: Leg, training: Training) -> Course:
+    def _course(self, leg: Replicate, training: Training) -> Course:
         run = leg.run([training], self.settings, self.home)
-        return Shelf(run.study, run.folder).course(training)
+        return PredictionStore(run.study, run.folder).course(training)

@@ -23,7 +23,7 @@ import numpy as np
 
 from analysis.comparison.inputs.study import Chances
 from analysis.comparison.training.arms import Arm, Recipe, Rows, Task
-from analysis.comparison.training.training_spec import Learner, Lesson, Model, Seen, Watched
+from analysis.comparison.training.training_spec import Backbone, Model, Seen, TrainingSpec, Watched
 from analysis.statistics.convergence import NO_COURSE, Course
 from balancer.errors import BalanceError, OutOfMemory, StateError
 from balancer.parallel import deaf_children
@@ -46,7 +46,7 @@ class Layout:
     added: Mapping[str, Rows]
     validation: tuple[int, int]
     test: tuple[int, int]
-    learner: Learner
+    learner: Backbone
     recipe: Recipe
     watched: Watched | None = None
 
@@ -171,7 +171,7 @@ def _run(job: Job, stepped: Stepped) -> Said:
     if training.arm.learn is None:
         raise ValueError(f"{training.arm.name} learns nothing")
 
-    def teach(lesson: Lesson) -> Model:
+    def teach(lesson: TrainingSpec) -> Model:
         lesson = replace(lesson, learning_rate=training.rate, watched=watched)
         model = layout.learner.learn(seen, lesson, lambda done, total: stepped(1))
         courses.append(model.course)

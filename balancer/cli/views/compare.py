@@ -10,11 +10,11 @@ from balancer.text import printable
 
 if TYPE_CHECKING:
     from analysis.comparison.inference.result import Comparison
-    from analysis.comparison.inference.selection import Choice
+    from analysis.comparison.inference.selection import Selection
     from analysis.comparison.service import FiguresResult
 
 
-def show_validation(choice: Choice, primary: str) -> None:
+def show_validation(choice: Selection, primary: str) -> None:
     """The arms by the primary endpoint on validation, the best first; the test split stays closed."""
     from analysis.statistics.metric_labels import metric_in_words
 

@@ -12,7 +12,7 @@ from analysis.comparison.training import time_estimate
 from analysis.comparison.training.backbones import find_learner
 from analysis.comparison.training.frozen import Frozen
 from analysis.comparison.training.networks import FineTuned, SmallNetwork
-from analysis.comparison.training.training_spec import Lesson, Pace, Watched
+from analysis.comparison.training.training_spec import TimeEstimate, TrainingSpec, Watched
 from analysis.vision.augmentation import Augmentation
 from balancer.errors import ModelError
 from tests.support.comparison_fixtures import CLASSES, SIDE, stripes
@@ -22,7 +22,7 @@ SEEN = stripes(TARGETS, seed=1, noise=60)
 TEST = np.repeat([0, 1, 2], 40)
 UNSEEN = stripes(TEST, seed=2, noise=60)
 PRIOR = np.log(np.bincount(TARGETS) / len(TARGETS)).astype(np.float32)
-LESSON = Lesson(np.arange(1260), TARGETS, CLASSES, 30, 0, augmentation=Augmentation.none())
+LESSON = TrainingSpec(np.arange(1260), TARGETS, CLASSES, 30, 0, augmentation=Augmentation.none())
 SMALL = SmallNetwork(side=SIDE, batch_size=32, width=16)
 
 
@@ -131,7 +131,7 @@ def test_each_learner_tries_how_fast_it_is(weights, monkeypatch, backbone, look,
     name, _, disk = backbone.partition("-")
     learner = find_learner(name, weights=weights if disk or name == "resnet18" else None, device="cpu")
     assert learner.looks_alike == (backbone != "frozen")
-    assert learner.pace(10, 1000, 200) == Pace(pytest.approx(look), pytest.approx(training))
+    assert learner.pace(10, 1000, 200) == TimeEstimate(pytest.approx(look), pytest.approx(training))
 
 
 def points(targets, seed):

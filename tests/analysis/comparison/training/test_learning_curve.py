@@ -6,7 +6,7 @@ from analysis.comparison.inputs.study import ATTRIBUTES, Added, Part, Study
 from analysis.comparison.training.arms import ARMS
 from analysis.comparison.training.learning_curve import learning_curve, rare_size, subsample
 from analysis.comparison.training.networks import SmallNetwork
-from analysis.comparison.training.replicates import Leg
+from analysis.comparison.training.replicates import Replicate
 from analysis.comparison.training.runs import RunSettings
 from analysis.comparison.training.worker_pool import WorkerPool
 from tests.support.comparison_fixtures import SIDE
@@ -15,7 +15,7 @@ from tests.support.comparison_fixtures import study as make_study
 SMALL = RunSettings(SmallNetwork(side=SIDE, batch_size=8, width=8), steps=3, seeds=(0, 1))
 
 
-LEG = Leg("", make_study(extra={}), (0, 1))
+LEG = Replicate("", make_study(extra={}), (0, 1))
 
 
 def curve(folder, workers, watch=lambda what: lambda done, total: None):

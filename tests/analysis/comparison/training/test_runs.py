@@ -11,7 +11,7 @@ from analysis.comparison.training.arm_selection import choose_arms
 from analysis.comparison.training.arms import ARMS, RECIPES, Arm
 from analysis.comparison.training.frozen import Frozen
 from analysis.comparison.training.networks import SmallNetwork
-from analysis.comparison.training.run_files import Shelf
+from analysis.comparison.training.run_files import PredictionStore
 from analysis.comparison.training.runs import Run, RunSettings, load, run_together, study_key
 from analysis.comparison.training.worker_pool import Training, WorkerPool, _packed, _unpacked
 from analysis.vision.classifier import ClassifierSettings
@@ -169,7 +169,7 @@ def test_trainings_of_other_lengths_and_rates_are_kept_apart(tmp_path):
     run = run_of(SMALL, tmp_path, FEW[:1])
     told(SMALL, tmp_path, FEW[:1])
     (training,) = [each for each in run.trainings if each.seed == 0]
-    shelf = Shelf(run.study, run.folder)
+    shelf = PredictionStore(run.study, run.folder)
     assert shelf.has(training)
     assert not shelf.has(replace(training, steps=5))
     assert not shelf.has(replace(training, rate=1e-3))
@@ -180,7 +180,7 @@ def test_a_training_that_looks_for_its_end_is_found_again_as_one_of_so_many_step
     run = run_of(SMALL, tmp_path, FEW[:1])
     looking = Training(ARMS["real"], 0, 300, to_plateau=True)
     run_together([replace(run, trainings=[looking])])
-    shelf = Shelf(run.study, run.folder)
+    shelf = PredictionStore(run.study, run.folder)
     steps = shelf.course(looking).steps[-1]
     assert 100 <= steps <= 300
     assert shelf.has(Training(ARMS["real"], 0, steps))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from analysis.comparison.training.arms import ARMS
-from analysis.comparison.training.replicates import Leg, Schedule, all_trained, run_legs
+from analysis.comparison.training.replicates import Replicate, Schedule, all_trained, run_replicates
 from analysis.comparison.training.runs import RunSettings
 from analysis.comparison.training.tuning import Tuning
 from analysis.comparison.training.worker_pool import WorkerPool
@@ -43,7 +43,7 @@ def nobody(what):
 
 def found(tmp_path, learner, legs=None, shared=True, **settings):
     settings = RunSettings(learner, **{"steps": None, "seeds": (0, 1), "longest": 1000, **settings})
-    legs = legs or [Leg("", study(), settings.seeds)]
+    legs = legs or [Replicate("", study(), settings.seeds)]
     tuning = Tuning(BASELINE, BESIDE, settings, tmp_path, nobody, HERE)
     return tuning.find(legs, shared=shared), settings
 
@@ -56,7 +56,7 @@ def test_the_baseline_says_how_long_and_each_arm_of_the_verdict_has_its_best_rat
     stages = [each.steps for each in learner.lessons[3:]]
     assert stages == [leg.schedule.steps // 2, leg.schedule.steps - leg.schedule.steps // 2] * 6  # pretraining counted
     before = len(learner.lessons)
-    run_legs([leg], [BASELINE, *BESIDE, ARMS["real"]], settings, tmp_path, nobody, pool=HERE)
+    run_replicates([leg], [BASELINE, *BESIDE, ARMS["real"]], settings, tmp_path, nobody, pool=HERE)
     # the first seed is there already
     again = [(each.seed, each.learning_rate) for each in learner.lessons[before:]]
     assert again == [
@@ -88,7 +88,7 @@ def test_a_loss_that_never_rests_is_stopped_at_the_limit(tmp_path):
 
 def test_redraws_share_what_was_found_and_folds_look_for_themselves(tmp_path):
     other = replace(study(), train=study(train=(50, 30, 6)).train)
-    legs = [Leg("1", study(), (0,)), Leg("2", other, (1,))]
+    legs = [Replicate("1", study(), (0,)), Replicate("2", other, (1,))]
     for shared, count in ((True, 3), (False, 6)):
         learner = Falling()
         both, _ = found(tmp_path / str(shared), learner, legs, shared=shared)
@@ -99,13 +99,13 @@ def test_redraws_share_what_was_found_and_folds_look_for_themselves(tmp_path):
 @pytest.mark.parametrize("rates", [(), RATES])
 def test_without_rates_or_without_validation_images_the_usual_steps_are_taken(tmp_path, rates):
     bare = study() if not rates else study(validation=(0, 0, 0))
-    (leg,), _ = found(tmp_path, Falling(rates=rates), [Leg("", bare, (0,))])
+    (leg,), _ = found(tmp_path, Falling(rates=rates), [Replicate("", bare, (0,))])
     assert leg.schedule == Schedule(5)
 
 
 def test_trainings_are_told_by_arm_and_seed(tmp_path):
     (leg,), settings = found(tmp_path, Falling())
-    run_legs([leg], [BASELINE], settings, tmp_path, nobody, pool=HERE)
+    run_replicates([leg], [BASELINE], settings, tmp_path, nobody, pool=HERE)
     told = all_trained([leg], [BASELINE], settings, tmp_path)
     assert [(each.training.arm.name, each.training.seed) for each in told] == [
         ("strong-augmentation", 0),
