@@ -30,13 +30,13 @@ _ONE_DRAW = "one set of synthetic images: the intervals do not include the varia
 
 @dataclass(frozen=True, slots=True)
 class ComparisonInputs:
-    """The legs that the comparison stands on, what its figures are stamped with, and whether the legs are folds.
+    """The replicates of a comparison, the stamps of its figures, and whether the replicates are folds.
 
     `folder` is the balanced folder that is judged; none where there is none, or each fold has its own. `refitted` are
-    the commands that each leg but the first draw did again.
+    the commands that each replicate but the first draw did again.
     """
 
-    legs: tuple[Replicate, ...]
+    replicates: tuple[Replicate, ...]
     stamps: tuple[str, ...]
     folds: bool
     folder: Path | None = None
@@ -44,19 +44,22 @@ class ComparisonInputs:
 
     @property
     def study(self) -> Study:
-        """The first leg's."""
-        return self.legs[0].study
+        """The first replicate's."""
+        return self.replicates[0].study
 
     @property
     def counts(self) -> Mapping[str, int]:
         """Real training images of each class; of folds, the mean."""
         classes = self.study.classes
-        return {label: round(sum(leg.study.counts[label] for leg in self.legs) / len(self.legs)) for label in classes}
+        return {
+            label: round(sum(replicate.study.counts[label] for replicate in self.replicates) / len(self.replicates))
+            for label in classes
+        }
 
     def outcomes(self, request: Request, arms: Sequence[Arm], part: Which) -> Outcomes | list[Outcomes]:
         """What the arms said of a split: of folds one after the other, of redraws together, since they share it."""
         together = across_folds if self.folds else across_redraws
-        return together(self.legs, arms, request.runs, request.home, part)
+        return together(self.replicates, arms, request.runs, request.home, part)
 
 
 def redrawn(request: Request, refits: Sequence[Refit], progress: Progress) -> ComparisonInputs:
@@ -67,30 +70,30 @@ def redrawn(request: Request, refits: Sequence[Refit], progress: Progress) -> Co
     if refits:
         require_last_filled(session, folder)
     study, found = _gather(request, session, folder, progress)
-    legs, said = [Replicate("", study, seeds[0])], [found]
+    replicates, said = [Replicate("", study, seeds[0])], [found]
     if not refits and "synthetic" in study.added:
         said.append((_ONE_DRAW,))
     said.append(not_repeated(session, folds=False) if refits else ())
     for (refit, place), own in zip(refitted(refits, request.again, progress), seeds[1:], strict=True):
         study, found = _in_fold(request, refit, place, progress)
-        legs.append(Replicate(refit.name, study, own))
+        replicates.append(Replicate(refit.name, study, own))
         said.append(found)
-    return ComparisonInputs(tuple(legs), _once(said), folds=False, folder=folder, refitted=_commands(refits))
+    return ComparisonInputs(tuple(replicates), _once(said), folds=False, folder=folder, refitted=_commands(refits))
 
 
 def cross_fitted(request: Request, refits: Sequence[Refit], progress: Progress) -> ComparisonInputs:
-    """One leg for each fold, whose generator, screen and classifiers have seen none of its test patients."""
+    """One replicate for each fold, whose generator, screen and classifiers have seen none of its test patients."""
     _require_enough(request)
     _require_honest_folds(request, refits, progress)
-    legs: list[Replicate] = []
+    replicates: list[Replicate] = []
     collection = request.session.collection
     few = few_in_all(collection.labels, collection.images["label"])
     said: list[Sequence[str]] = [not_repeated(request.session, folds=True), few]
     for refit, place in refitted(refits, request.again, progress):
         study, found = _in_fold(request, refit, place, progress)
-        legs.append(Replicate(refit.name, study, request.runs.seeds))
+        replicates.append(Replicate(refit.name, study, request.runs.seeds))
         said.append(found)
-    return ComparisonInputs(tuple(legs), _once(said), folds=True, refitted=_commands(refits))
+    return ComparisonInputs(tuple(replicates), _once(said), folds=True, refitted=_commands(refits))
 
 
 def _commands(refits: Sequence[Refit]) -> tuple[str, ...]:
@@ -155,7 +158,7 @@ def _gather(
     lender: Session | None = None,
     tell: bool = True,
 ) -> tuple[Study, tuple[str, ...]]:
-    """The images of one leg, and its stamps; refuses what could not be concluded from.
+    """The images of one replicate, and its stamps; refuses what could not be concluded from.
 
     `lender` is the session whose models may have made the images of another workspace.
 
@@ -180,7 +183,7 @@ def _material(
     if folder is not None and "reconstructed" in request.wanted.needs:
         at_hand = [place for each in (session, lender) if each is not None for place in models_at_hand(each)]
         through = partial(Phases(progress), "Reconstructing")
-        retouch = autoencoder_of(folder, at_hand, request.runs.learner.device, through)
+        retouch = autoencoder_of(folder, at_hand, request.runs.backbone.device, through)
     cache = session.state.cache
     cache.mkdir(exist_ok=True)
     return gather(

@@ -56,7 +56,7 @@ class Remembered:
 class Scribe:
     """A learner that learns nothing and writes down every lesson."""
 
-    lessons: list = field(default_factory=list)
+    specs: list = field(default_factory=list)
     side: int = SIDE
     steps: int = 5
     setting: str = "scribe, 16 px"
@@ -80,10 +80,10 @@ class Scribe:
     def pace(self, steps, learned, others):
         return TimeEstimate(0.0, 1.0)
 
-    def learn(self, seen, lesson, progress):
-        if len(self.lessons) == self.stop_after:
+    def learn(self, seen, spec, progress):
+        if len(self.specs) == self.stop_after:
             raise KeyboardInterrupt
-        self.lessons.append(lesson)
-        for step in range(lesson.steps):
-            progress(step + 1, lesson.steps)
-        return Remembered(lesson.rows[0])
+        self.specs.append(spec)
+        for step in range(spec.steps):
+            progress(step + 1, spec.steps)
+        return Remembered(spec.rows[0])

@@ -66,8 +66,8 @@ class Task:
 
     def train(self, images: Rows, **how: Any) -> Model:
         """Train on these; `how` are fields of `TrainingSpec`, the usual ones where it does not say."""
-        lesson = TrainingSpec(images.rows, images.targets, self.classes, self.steps, self.seed)
-        return self.teach(replace(lesson, **how))
+        spec = TrainingSpec(images.rows, images.targets, self.classes, self.steps, self.seed)
+        return self.teach(replace(spec, **how))
 
     def by_recipe(self, images: Rows, **how: Any) -> Model:
         """This training with the sampling and augmentation of the recipe."""
@@ -98,8 +98,8 @@ class Task:
 class Arm:
     """One way to train, or (`adjust`) to change what another arm (`after`) says.
 
-    `adds` is the name of what it adds of the study; `asks` what its learner must be able to do. `recipe` is the one by
-    which it trains on the real images and nothing else; `otherwise` the arm that comes to the same with a learner that
+    `adds` is the name of what it adds of the study; `asks` what its backbone must be able to do. `recipe` is the one by
+    which it trains on the real images and nothing else; `otherwise` the arm that comes to the same with a backbone that
     is not able. `control` is its matched control, which trains as it does without its images: by default the arm that
     has its recipe. `of_all` asks for images of every class.
     """

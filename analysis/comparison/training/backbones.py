@@ -17,7 +17,7 @@ from balancer.devices import choose_device
 from balancer.errors import ModelError
 
 
-def find_learner(
+def find_backbone(
     backbone: str = "small",
     *,
     weights: Path | None = None,
@@ -25,9 +25,9 @@ def find_learner(
     steps: int | None = None,
     device: str = "cpu",
 ) -> Backbone:
-    """The learner that goes by that name: "small", "frozen", or one of `BACKBONES` with its weights.
+    """The backbone that goes by that name: "small", "frozen", or one of `BACKBONES` with its weights.
 
-    >>> find_learner("small", side=128).side
+    >>> find_backbone("small", side=128).side
     128
 
     Raises:

@@ -106,47 +106,47 @@ class Frozen:
         scaled: Seen = (features - mean) / np.maximum(spread, 1e-6)
         return scaled
 
-    def learn(self, seen: Seen, lesson: TrainingSpec, progress: Progress) -> Model:
-        """Fit to the optimum: no steps, no luck, and weights of the classes where other learners sample them evenly.
+    def learn(self, seen: Seen, spec: TrainingSpec, progress: Progress) -> Model:
+        """Fit to the optimum: no steps, no luck, and weights of the classes where other backbones sample them evenly.
 
         Adding a prior to the logits in the loss moves the intercepts of the optimum by that prior, and nothing else:
         it is taken off them afterwards. The penalty's strength is one for an image, whatever their number: the loss is
         a sum, so that C = c / n, and c is chosen on validation; the first of `strengths` where there is none.
         """
-        fitted = [self._fit(seen, lesson, strength) for strength in self.strengths[: None if lesson.watched else 1]]
+        fitted = [self._fit(seen, spec, strength) for strength in self.strengths[: None if spec.watched else 1]]
         progress(1, 1)
-        watched = lesson.watched
+        watched = spec.watched
         if watched is None:
             return fitted[0]
-        return min(fitted, key=lambda each: _balanced_loss(each.chances(seen[watched.rows]), watched, lesson))
+        return min(fitted, key=lambda each: _balanced_loss(each.chances(seen[watched.rows]), watched, spec))
 
-    def _fit(self, seen: Seen, lesson: TrainingSpec, strength: float) -> Regression:
+    def _fit(self, seen: Seen, spec: TrainingSpec, strength: float) -> Regression:
         from sklearn.linear_model import LogisticRegression
         from threadpoolctl import threadpool_limits
 
-        weights = _weights(lesson)
+        weights = _weights(spec)
         regression = LogisticRegression(C=strength / weights.sum(), max_iter=2000)
         with threadpool_limits(1):  # sums in another order have other last digits
-            regression.fit(seen[lesson.rows], lesson.targets, sample_weight=weights)
-        shift = np.zeros(len(lesson.classes)) if lesson.log_prior is None else -lesson.log_prior
+            regression.fit(seen[spec.rows], spec.targets, sample_weight=weights)
+        shift = np.zeros(len(spec.classes)) if spec.log_prior is None else -spec.log_prior
         return Regression(regression, np.asarray(shift, np.float64))
 
 
-def _weights(lesson: TrainingSpec) -> npt.NDArray[np.float64]:
-    """What each row counts for in a sum, (M,): what other learners do by sampling."""
-    targets = lesson.targets
-    if lesson.row_weights is not None:
-        return np.asarray(lesson.row_weights, np.float64)
-    of_class = np.ones(len(lesson.classes)) if lesson.class_weights is None else lesson.class_weights
-    if lesson.sampling == "balanced":
-        counts = np.bincount(targets, minlength=len(lesson.classes))
-        of_class = len(targets) / (len(lesson.classes) * np.maximum(counts, 1))
+def _weights(spec: TrainingSpec) -> npt.NDArray[np.float64]:
+    """What each row counts for in a sum, (M,): what other backbones do by sampling."""
+    targets = spec.targets
+    if spec.row_weights is not None:
+        return np.asarray(spec.row_weights, np.float64)
+    of_class = np.ones(len(spec.classes)) if spec.class_weights is None else spec.class_weights
+    if spec.sampling == "balanced":
+        counts = np.bincount(targets, minlength=len(spec.classes))
+        of_class = len(targets) / (len(spec.classes) * np.maximum(counts, 1))
     return np.asarray(of_class[targets], np.float64)
 
 
-def _balanced_loss(chances: Chances, watched: Watched, lesson: TrainingSpec) -> float:
+def _balanced_loss(chances: Chances, watched: Watched, spec: TrainingSpec) -> float:
     """Cross entropy, the mean over classes of their means, without the class shares that the training assumed."""
-    moved = chances / lesson.assumed_shares()
+    moved = chances / spec.assumed_shares()
     own = moved[np.arange(len(moved)), watched.targets] / moved.sum(axis=1)
     losses = -np.log(np.maximum(own, 1e-12))
     return float(np.mean([losses[watched.targets == each].mean() for each in np.unique(watched.targets)]))

@@ -32,7 +32,7 @@ class Point:
 
 
 def learning_curve(
-    leg: Replicate, arm: Arm, settings: RunSettings, home: Path, watch: Watch, *, pool: WorkerPool | None = None
+    replicate: Replicate, arm: Arm, settings: RunSettings, home: Path, watch: Watch, *, pool: WorkerPool | None = None
 ) -> list[Point]:
     """An arm trained on fractions of the real images of the rare class, another draw of patients for each seed.
 
@@ -42,11 +42,12 @@ def learning_curve(
     arms = (arm,) if arm.after is None else (ARMS[arm.after], arm)
     points = []
     for fraction in (*FRACTIONS, 1.0):
-        title = f"Training on {fraction:.0%} of {leg.study.rare}"
+        title = f"Training on {fraction:.0%} of {replicate.study.rare}"
         own = [
-            replace(leg, name=title, study=subsample(leg.study, fraction, seed), seeds=(seed,)) for seed in leg.seeds
+            replace(replicate, name=title, study=subsample(replicate.study, fraction, seed), seeds=(seed,))
+            for seed in replicate.seeds
         ]
-        own = own if fraction < 1 else [leg]
+        own = own if fraction < 1 else [replicate]
         run_replicates(own, arms, settings, home, watch, pool=pool, title=title)
         images, patients = np.mean([rare_size(each.study) for each in own], axis=0).round().astype(int).tolist()
         said = across_redraws(own, arms, settings, home, "test").chances[arm.name]

@@ -1,4 +1,4 @@
-"""How long a learner takes on this machine, by a try of a second or two on noise: for an estimate beforehand."""
+"""How long a backbone takes on this machine, by a try of a second or two on noise: for an estimate beforehand."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _ROWS, _FEATURES = 200, 512
 
 
 def network_pace(
-    learner: Backbone, tried: int, batch_size: int, steps: int, others: int, times: int = 3
+    backbone: Backbone, tried: int, batch_size: int, steps: int, others: int, times: int = 3
 ) -> TimeEstimate:
     """The pace of a network, by `times` steps, whose batches have `tried` images now and `batch_size` in earnest.
 
@@ -23,23 +23,23 @@ def network_pace(
     """
     from analysis.comparison.training.worker_pool import one_thread
 
-    seen, stamps = noise(tried, learner.side), list[float]()
-    lesson = TrainingSpec(
+    seen, stamps = noise(tried, backbone.side), list[float]()
+    spec = TrainingSpec(
         np.arange(tried), np.arange(tried) % 2, ("a", "b"), 1 + times, 0, augmentation=Augmentation.strong()
     )
     with one_thread():
-        model = learner.learn(seen, lesson, lambda done, total: stamps.append(_now(learner.device)))
+        model = backbone.learn(seen, spec, lambda done, total: stamps.append(_now(backbone.device)))
         step = (stamps[-1] - stamps[0]) / times * batch_size / tried
-        said = seconds_of(lambda: model.chances(seen), learner.device) / tried
+        said = seconds_of(lambda: model.chances(seen), backbone.device) / tried
     return TimeEstimate(0.0, steps * step + others * said)
 
 
-def regression_seconds(learner: Backbone, learned: int) -> float:
+def regression_seconds(backbone: Backbone, learned: int) -> float:
     """Of a logistic regression on the features of so many images, by one on a few."""
     chance = np.random.default_rng(0)
     features = chance.normal(size=(_ROWS, _FEATURES)).astype(np.float32)
-    lesson = TrainingSpec(np.arange(_ROWS), np.arange(_ROWS) % 2, ("a", "b"), 1, 0)
-    return seconds_of(lambda: learner.learn(features, lesson, lambda done, total: None)) * learned / _ROWS
+    spec = TrainingSpec(np.arange(_ROWS), np.arange(_ROWS) % 2, ("a", "b"), 1, 0)
+    return seconds_of(lambda: backbone.learn(features, spec, lambda done, total: None)) * learned / _ROWS
 
 
 def seconds_of(work: Callable[[], object], device: str = "cpu") -> float:

@@ -46,7 +46,7 @@ class Layout:
     added: Mapping[str, Rows]
     validation: tuple[int, int]
     test: tuple[int, int]
-    learner: Backbone
+    backbone: Backbone
     recipe: Recipe
     watched: Watched | None = None
 
@@ -58,7 +58,7 @@ class Layout:
 
 @dataclass(frozen=True, slots=True)
 class Training:
-    """An arm to be trained with a seed, for so many steps, at a learning rate (the learner's own by default).
+    """An arm to be trained with a seed, for so many steps, at a learning rate (the backbone's own by default).
 
     With `to_plateau` it looks for its own end, at the latest after `steps`.
     """
@@ -171,9 +171,9 @@ def _run(job: Job, stepped: Stepped) -> Said:
     if training.arm.learn is None:
         raise ValueError(f"{training.arm.name} learns nothing")
 
-    def teach(lesson: TrainingSpec) -> Model:
-        lesson = replace(lesson, learning_rate=training.rate, watched=watched)
-        model = layout.learner.learn(seen, lesson, lambda done, total: stepped(1))
+    def teach(spec: TrainingSpec) -> Model:
+        spec = replace(spec, learning_rate=training.rate, watched=watched)
+        model = layout.backbone.learn(seen, spec, lambda done, total: stepped(1))
         courses.append(model.course)
         return model
 

@@ -15,11 +15,11 @@ from tests.support.comparison_fixtures import study as make_study
 SMALL = RunSettings(SmallNetwork(side=SIDE, batch_size=8, width=8), steps=3, seeds=(0, 1))
 
 
-LEG = Replicate("", make_study(extra={}), (0, 1))
+REPLICATE = Replicate("", make_study(extra={}), (0, 1))
 
 
 def curve(folder, workers, watch=lambda what: lambda done, total: None):
-    return learning_curve(LEG, ARMS["threshold-shift"], SMALL, folder, watch, pool=WorkerPool(workers))
+    return learning_curve(REPLICATE, ARMS["threshold-shift"], SMALL, folder, watch, pool=WorkerPool(workers))
 
 
 def test_a_learning_curve_has_a_point_for_each_share_and_tells_of_both_seeds_together(tmp_path):
