@@ -90,8 +90,8 @@ def _table(
         "seed": np.tile(np.repeat(np.array(seeds, np.int64), images), len(arms)),
         "fold": np.full(times * images, fold, np.int64),
     }
-    probabilities = {f"{_PROBABILITY}{label}": chances[:, place] for place, label in enumerate(outcomes.classes)}
-    return pd.DataFrame({**found, **probabilities})
+    columns = {f"{_PROBABILITY}{label}": chances[:, place] for place, label in enumerate(outcomes.classes)}
+    return pd.DataFrame({**found, **columns})
 
 
 def _patients(outcomes: Outcomes, patients: Mapping[str, str], key: bytes) -> list[str]:

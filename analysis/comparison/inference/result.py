@@ -97,7 +97,7 @@ class Comparison:
     seeds: int
     facts: Facts
     grounds: Grounds
-    alike: EffectDecomposition | None = None
+    effect: EffectDecomposition | None = None
     unfinished: tuple[str, ...] = ()
     adjusted: Adjusted | None = None
 
@@ -109,7 +109,7 @@ class Comparison:
     @property
     def reference(self) -> str:
         """The arm that all others are measured against."""
-        return self.chosen.free
+        return self.chosen.baseline
 
 
 def conclude(
@@ -138,16 +138,16 @@ def conclude(
     choice = choose(validation, asked.baseline, asked.synthetic, tuple(kinds), primary)
     test = test if isinstance(test, Outcomes) else pooled(test)
     measured = measure_arms(test, times, seed, lambda done, total: progress("Measuring", done, total))
-    patients, named = class_patients(test), Named.among(kinds, choice.free, choice.synthetic)
+    patients, named = class_patients(test), Named.among(kinds, choice.baseline, choice.synthetic)
     levels = {arm: estimate(measured[arm], patients, folds=test.fold_count) for arm in kinds}
     grounds = replace(
         weigh(measured, named, primary, patients, folds=test.fold_count, worth=worth),
-        unfinished=asked.unfinished([choice.free, *filter(None, [choice.synthetic])]),
-        failed=learned_nothing(asked.courses.get(choice.free, ()), len(np.unique(test.targets))),
+        unfinished=asked.unfinished([choice.baseline, *filter(None, [choice.synthetic])]),
+        failed=learned_nothing(asked.courses.get(choice.baseline, ()), len(np.unique(test.targets))),
         invalid=any(stamp.startswith("INVALID") for stamp in facts.stamps),
     )
     control = asked.controls.get(choice.synthetic or "")
-    alike = decompose_effect(choice.synthetic, choice.free, control, measured, patients, test.fold_count)
+    effect = decompose_effect(choice.synthetic, choice.baseline, control, measured, patients, test.fold_count)
     adjusted = (
         adjust(test, facts.train, kinds, patients, times, seed) if primary == primary_endpoint(test.rare) else None
     )
@@ -160,7 +160,7 @@ def conclude(
         _contrast(named, measured, patients, test.fold_count),
         patients,
         facts.setting,
-        alike,
+        effect,
         facts.smallest,
         facts.settings.get("steps"),
         facts.openings,
@@ -178,14 +178,14 @@ def conclude(
         levels,
         dict(kinds),
         choice,
-        _differences(measured, choice.free, kinds, patients, (primary, SECONDARY), test.fold_count),
+        _differences(measured, choice.baseline, kinds, patients, (primary, SECONDARY), test.fold_count),
         measure_strata(test, named, primary, times, seed, progress),
         _reliability(test, kinds),
         _counts(test, patients),
         grounds.seeds,
         facts,
         grounds,
-        alike,
+        effect,
         asked.unfinished(tuple(kinds)),
         adjusted,
     )
@@ -207,10 +207,10 @@ def as_json(found: Comparison) -> dict[str, Any]:
         "meanings": {arm: said for arm in found.kinds if (said := meaning(arm))},
         "left_out": dict(facts.left_out),
         "chosen": {
-            "free": found.chosen.free,
+            "free": found.chosen.baseline,
             "synthetic": found.chosen.synthetic,
             "validation": dict(found.chosen.validation),
-            "folds": [{"free": found.chosen.free, "synthetic": found.chosen.synthetic}] * found.chosen.folds,
+            "folds": [{"free": found.chosen.baseline, "synthetic": found.chosen.synthetic}] * found.chosen.folds,
             "sentence": found.chosen.sentence,
         },
         "trainings": [dict(each) for each in facts.trainings],
@@ -251,7 +251,7 @@ def table(found: Comparison) -> list[tuple[str, str, str, str, str]]:
     rows = []
     for arm in sorted(found.arms, key=lambda each: -_or_least(found.arms[each][found.primary].mean)):
         figures, difference = found.arms[arm], found.differences.get(arm)
-        marks = ("*" if arm in (found.chosen.free, found.chosen.synthetic) else "") + (
+        marks = ("*" if arm in (found.chosen.baseline, found.chosen.synthetic) else "") + (
             "+" if arm in found.unfinished else ""
         )
         rows.append(
@@ -343,11 +343,11 @@ def plain(figures: Estimates, tested: Sequence[str] = ()) -> dict[str, dict[str,
 
 def _plain_alike(found: Comparison) -> dict[str, Any] | None:
     """What the images do, and what the recipe of their arm does without them."""
-    if found.alike is None:
+    if found.effect is None:
         return None
-    recipe = None if found.alike.recipe is None else plain(found.alike.recipe)
-    facts = {"synthetic": found.chosen.synthetic, "arm": found.alike.arm}
-    return {**facts, "images": plain(found.alike.images), "recipe": recipe}
+    recipe = None if found.effect.recipe is None else plain(found.effect.recipe)
+    facts = {"synthetic": found.chosen.synthetic, "arm": found.effect.arm}
+    return {**facts, "images": plain(found.effect.images), "recipe": recipe}
 
 
 def _plain_stratum(stratum: Stratum) -> dict[str, Any]:

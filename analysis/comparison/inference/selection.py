@@ -20,7 +20,7 @@ class Selection:
     `validation` is the primary endpoint of every arm there, the mean over seeds; of folds, the mean over these too.
     """
 
-    free: str
+    baseline: str
     synthetic: str | None
     validation: Mapping[str, float]
     sentence: str = ""

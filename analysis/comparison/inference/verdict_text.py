@@ -17,7 +17,7 @@ class Evidence:
     """What is said beside the judgement, all of it from the test split.
 
     `levels` are those of every arm, `differences` of the synthetic arm to the baseline, by metric; where there is no
-    synthetic arm, of the baseline to `real`. `alike` separates the images from the recipe of their arm. `setting` names
+    synthetic arm, of the baseline to `real`. `effect` separates the images from the recipe of their arm. `setting` names
     backbone and size, `smallest` is the smallest detectable difference of the primary endpoint. `adjusted` are levels
     of the two arms at the prevalence of the training split, where the test split has another.
     """
@@ -30,7 +30,7 @@ class Evidence:
     differences: Estimates
     patients: Mapping[str, int]
     setting: str
-    alike: EffectDecomposition | None = None
+    effect: EffectDecomposition | None = None
     smallest: float | None = None
     steps: int | None = None
     openings: int = 1
@@ -106,10 +106,10 @@ def _of_classes(found: Evidence) -> list[str]:
 
 def _harm(found: Evidence) -> str:
     """The images, or only how their arm was trained."""
-    alike, ours = found.alike, found.named.synthetic
-    if alike is None or alike.images_harm(found.primary):
+    effect, ours = found.effect, found.named.synthetic
+    if effect is None or effect.images_harm(found.primary):
         return f"Do not use these images: with {ours} they harm {found.whom}"
-    by = "not by its images" if alike.recipe_harms(found.primary) else "by its images or by its recipe"
+    by = "not by its images" if effect.recipe_harms(found.primary) else "by its images or by its recipe"
     return f"Do not use {ours}: it harms {found.whom}, {by}"
 
 
@@ -182,8 +182,8 @@ def _baseline(found: Evidence) -> str:
         sound = f"none of {others} other arm{'s' if others > 1 else ''} without synthetic images is shown to beat it"
     else:
         sound = "no other arm without synthetic images was compared with it"
-    alike = "" if found.alike is None else f" {found.alike.in_words(found.primary)}"
-    return f"Baseline: {base}; {sound}.{how}{alike}"
+    effect = "" if found.effect is None else f" {found.effect.in_words(found.primary)}"
+    return f"Baseline: {base}; {sound}.{how}{effect}"
 
 
 def _rests_on(found: Evidence) -> str:

@@ -19,7 +19,7 @@ def show_validation(choice: Selection, primary: str) -> None:
     from analysis.statistics.metric_labels import metric_in_words
 
     rows = sorted(choice.validation.items(), key=lambda row: -row[1])
-    chosen = (choice.free, choice.synthetic)
+    chosen = (choice.baseline, choice.synthetic)
     header = ["arm", f"{metric_in_words(primary)} on validation"]
     result(table(header, [[f"{name}{'*' if name in chosen else ''}", f"{value:.3f}"] for name, value in rows]))
     result("* the arms of the verdict.")

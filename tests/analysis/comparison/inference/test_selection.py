@@ -22,7 +22,7 @@ def chosen(part, *asked):
 
 def test_arms_that_were_named_are_taken_whatever_validation_says():
     found = chosen(drawn(1), "synthetic-3")
-    assert (found.free, found.synthetic, found.sentence) == (
+    assert (found.baseline, found.synthetic, found.sentence) == (
         BASELINE,
         "synthetic-3",
         "Both arms were named beforehand.",

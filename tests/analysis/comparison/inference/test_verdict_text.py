@@ -105,7 +105,7 @@ def test_a_baseline_that_is_not_sound_never_lets_images_help():
 
 
 def test_the_points_in_their_order():
-    assert points(evidence(UP, alike=EffectDecomposition("two-stage", {"auprc:V": STILL}, {"auprc:V": UP}))) == [
+    assert points(evidence(UP, effect=EffectDecomposition("two-stage", {"auprc:V": STILL}, {"auprc:V": UP}))) == [
         "AUPRC of V: 0.600 [0.500, 0.700] with pretraining, 0.600 [0.500, 0.700] with strong-augmentation; difference "
         "+0.100 [+0.020, +0.180].",
         "Baseline: strong-augmentation; none of 2 other arms without synthetic images is shown to beat it. Both arms "
@@ -155,7 +155,7 @@ def test_an_interval_decides_as_it_is_and_is_shown_within_the_range():
     ],
 )
 def test_harm_says_whether_it_is_the_images_or_the_recipe(images, recipe, begins):
-    found = evidence(DOWN, alike=EffectDecomposition("two-stage", {"auprc:V": images}, {"auprc:V": recipe}))
+    found = evidence(DOWN, effect=EffectDecomposition("two-stage", {"auprc:V": images}, {"auprc:V": recipe}))
     assert sentence(found).startswith(begins)
     assert len(sentence(found).split()) <= 30
 
