@@ -48,7 +48,7 @@ class Remembered:
     first: int
     course: Course = Course()  # noqa: RUF009  # frozen
 
-    def chances(self, seen):
+    def probabilities(self, seen):
         return np.full((len(seen), len(CLASSES)), 1 / len(CLASSES), np.float32)
 
 

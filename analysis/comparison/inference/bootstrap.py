@@ -102,11 +102,11 @@ def measure_arms(
     draws = draw_patients(outcomes.targets, outcomes.groups, times, seed, outcomes.folds)
     weights = np.concatenate((np.ones((len(draws), 1), np.float32), draws), axis=1)
     names, found = metric_names(outcomes.classes), {}
-    for number, (arm, chances) in enumerate(outcomes.chances.items()):
-        progress(number, len(outcomes.chances))
-        figures = np.stack([measure(each, outcomes.targets, weights, outcomes.folds) for each in chances], axis=1)
+    for number, (arm, probabilities) in enumerate(outcomes.probabilities.items()):
+        progress(number, len(outcomes.probabilities))
+        figures = np.stack([measure(each, outcomes.targets, weights, outcomes.folds) for each in probabilities], axis=1)
         found[arm] = Measured(names, figures[..., 0], figures[..., 1:])
-    progress(len(outcomes.chances), len(outcomes.chances))
+    progress(len(outcomes.probabilities), len(outcomes.probabilities))
     return found
 
 

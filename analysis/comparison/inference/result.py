@@ -276,8 +276,8 @@ def _checked_endpoint(
     """The primary endpoint, if there is all that it takes to judge by it."""
     parts = [each for part in (validation, test) for each in ([part] if isinstance(part, Outcomes) else part)]
     for part in parts:
-        if missing := set(kinds) - set(part.chances):
-            raise ValueError(f"every arm needs its chances; got none of {sorted(missing)}")
+        if missing := set(kinds) - set(part.probabilities):
+            raise ValueError(f"every arm needs its probabilities; got none of {sorted(missing)}")
     if missing := {asked.baseline, *asked.synthetic} - set(kinds):
         raise ValueError(f"the arms of the verdict are among those that were trained; got {sorted(missing)}")
     primary = primary or primary_endpoint(parts[0].rare)
@@ -320,7 +320,7 @@ def _differences(
 
 def _reliability(test: Outcomes, kinds: Mapping[str, Kind]) -> dict[str, tuple[Bin, ...]]:
     rare = test.classes.index(test.rare)
-    return {arm: reliability(test.chances[arm][..., rare], test.targets == rare) for arm in kinds}
+    return {arm: reliability(test.probabilities[arm][..., rare], test.targets == rare) for arm in kinds}
 
 
 def _counts(test: Outcomes, patients: Mapping[str, int]) -> dict[str, dict[str, int]]:

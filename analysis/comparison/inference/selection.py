@@ -74,7 +74,7 @@ def pooled(folds: Sequence[Outcomes]) -> Outcomes:
         np.concatenate([each.targets for each in folds]),
         np.concatenate([each.groups for each in folds]),
         pd.concat([each.attributes for each in folds], ignore_index=True),
-        {arm: np.concatenate([each.chances[arm] for each in folds], axis=1) for arm in folds[0].chances},
+        {arm: np.concatenate([each.probabilities[arm] for each in folds], axis=1) for arm in folds[0].probabilities},
         np.repeat(np.arange(len(folds)), [len(each.targets) for each in folds]),
         tuple(path for each in folds for path in each.paths),
     )
@@ -88,7 +88,9 @@ def _means(validation: Outcomes | Sequence[Outcomes], arms: Sequence[str], prima
 
 def _mean_of(part: Outcomes, arms: Sequence[str], primary: str) -> dict[str, float]:
     place = metric_names(part.classes).index(primary)
-    return {arm: _mean([float(measure(each, part.targets)[place, 0]) for each in part.chances[arm]]) for arm in arms}
+    return {
+        arm: _mean([float(measure(each, part.targets)[place, 0]) for each in part.probabilities[arm]]) for arm in arms
+    }
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -17,8 +17,9 @@ class Evidence:
     """What is said beside the judgement, all of it from the test split.
 
     `levels` are those of every arm, `differences` of the synthetic arm to the baseline, by metric; where there is no
-    synthetic arm, of the baseline to `real`. `effect` separates the images from the recipe of their arm. `setting` names
-    backbone and size, `smallest` is the smallest detectable difference of the primary endpoint. `adjusted` are levels
+    synthetic arm, of the baseline to `real`. `effect` separates the images from the recipe of their arm. `setting`
+    names backbone and size, `smallest` is the smallest detectable difference of the primary endpoint. `adjusted` are
+    levels
     of the two arms at the prevalence of the training split, where the test split has another.
     """
 

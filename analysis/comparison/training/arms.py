@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from analysis.comparison.inputs.study import Chances, Numbers
+from analysis.comparison.inputs.study import Numbers, Probabilities
 from analysis.comparison.training.training_spec import Ability, Model, TrainingSpec
 from analysis.vision.augmentation import Augmentation
 
@@ -109,7 +109,7 @@ class Arm:
     learn: Callable[[Task], Model] | None = None
     adds: str | None = None
     asks: tuple[Ability, ...] = ()
-    adjust: Callable[[Chances, Numbers, Numbers], Factors] | None = None
+    adjust: Callable[[Probabilities, Numbers, Numbers], Factors] | None = None
     after: str | None = None
     recipe: Recipe | None = None
     otherwise: str | None = None
@@ -199,7 +199,7 @@ def duplicated(task: Task) -> Model:
     return task.by_recipe(sum(copies, task.real), sampling="plain")
 
 
-def threshold_shift(chances: Chances, targets: Numbers, counts: Numbers) -> Factors:
+def threshold_shift(probabilities: Probabilities, targets: Numbers, counts: Numbers) -> Factors:
     """The chance of each class is divided by its share in training, to a power that validation chooses.
 
     Factors of the classes, (C,), for a power of 0 to 1.25 that has the best macro F1. 1 divides by the prior, 0 leaves
@@ -211,7 +211,7 @@ def threshold_shift(chances: Chances, targets: Numbers, counts: Numbers) -> Fact
     labels = np.unique(targets)
 
     def score(factors: Factors) -> float:
-        said = (chances * factors).argmax(axis=1)
+        said = (probabilities * factors).argmax(axis=1)
         return float(f1_score(targets, said, labels=labels, average="macro", zero_division=0))
 
     return max(candidates, key=score)

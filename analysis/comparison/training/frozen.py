@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from analysis.comparison.inputs.study import Chances, Numbers
+from analysis.comparison.inputs.study import Numbers, Probabilities
 from analysis.comparison.training.networks import WEAK, SmallNetwork
 from analysis.comparison.training.time_estimate import noise, regression_seconds, seconds_of
 from analysis.comparison.training.training_spec import (
@@ -118,7 +118,7 @@ class Frozen:
         watched = spec.watched
         if watched is None:
             return fitted[0]
-        return min(fitted, key=lambda each: _balanced_loss(each.chances(seen[watched.rows]), watched, spec))
+        return min(fitted, key=lambda each: _balanced_loss(each.probabilities(seen[watched.rows]), watched, spec))
 
     def _fit(self, seen: Seen, spec: TrainingSpec, strength: float) -> Regression:
         from sklearn.linear_model import LogisticRegression
@@ -144,9 +144,9 @@ def _weights(spec: TrainingSpec) -> npt.NDArray[np.float64]:
     return np.asarray(of_class[targets], np.float64)
 
 
-def _balanced_loss(chances: Chances, watched: Watched, spec: TrainingSpec) -> float:
+def _balanced_loss(probabilities: Probabilities, watched: Watched, spec: TrainingSpec) -> float:
     """Cross entropy, the mean over classes of their means, without the class shares that the training assumed."""
-    moved = chances / spec.assumed_shares()
+    moved = probabilities / spec.assumed_shares()
     own = moved[np.arange(len(moved)), watched.targets] / moved.sum(axis=1)
     losses = -np.log(np.maximum(own, 1e-12))
     return float(np.mean([losses[watched.targets == each].mean() for each in np.unique(watched.targets)]))
@@ -160,13 +160,15 @@ class Regression:
     shift: npt.NDArray[np.float64]
     course: ClassVar[Course] = Course()
 
-    def chances(self, seen: Seen) -> Chances:
-        """(N, C) chances of the classes for (N, D) features; 0 for a class that it never saw."""
-        chances = np.zeros((len(seen), len(self.shift)))
+    def probabilities(self, seen: Seen) -> Probabilities:
+        """(N, C) probabilities of the classes for (N, D) features; 0 for a class that it never saw."""
+        probabilities = np.zeros((len(seen), len(self.shift)))
         if len(seen):
-            chances[:, self.fitted.classes_] = self.fitted.predict_proba(seen)
-        chances *= np.exp(self.shift - self.shift.max())
-        shares: Chances = (chances / np.maximum(chances.sum(axis=1, keepdims=True), 1e-300)).astype(np.float32)
+            probabilities[:, self.fitted.classes_] = self.fitted.predict_proba(seen)
+        probabilities *= np.exp(self.shift - self.shift.max())
+        shares: Probabilities = (probabilities / np.maximum(probabilities.sum(axis=1, keepdims=True), 1e-300)).astype(
+            np.float32
+        )
         return shares
 
 

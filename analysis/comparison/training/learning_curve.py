@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from analysis.comparison.inputs.study import Chances, Part, Study
+from analysis.comparison.inputs.study import Part, Probabilities, Study
 from analysis.comparison.training.arms import ARMS, Arm
 from analysis.comparison.training.replicates import Replicate, Watch, across_redraws, run_replicates
 from analysis.comparison.training.runs import RunSettings
@@ -23,12 +23,12 @@ FRACTIONS = (0.25, 0.5)
 class Point:
     """The reference arm, trained on so many real images of the rare class, of so many patients.
 
-    `chances` are (S, N, C), of the same test images and seeds as those of the arm that is compared with it.
+    `probabilities` are (S, N, C), of the same test images and seeds as those of the arm that is compared with it.
     """
 
     images: int
     patients: int
-    chances: Chances
+    probabilities: Probabilities
 
 
 def learning_curve(
@@ -50,7 +50,7 @@ def learning_curve(
         own = own if fraction < 1 else [replicate]
         run_replicates(own, arms, settings, home, watch, pool=pool, title=title)
         images, patients = np.mean([rare_size(each.study) for each in own], axis=0).round().astype(int).tolist()
-        said = across_redraws(own, arms, settings, home, "test").chances[arm.name]
+        said = across_redraws(own, arms, settings, home, "test").probabilities[arm.name]
         points.append(Point(images, patients, said))
     return points
 

@@ -9,7 +9,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from analysis.comparison.inputs.study import Chances, Numbers
+from analysis.comparison.inputs.study import Numbers, Probabilities
 from analysis.comparison.training.time_estimate import network_pace
 from analysis.comparison.training.training_spec import (
     Ability,
@@ -43,8 +43,8 @@ class Network:
         """That of its last stage."""
         return self.classifier.course
 
-    def chances(self, seen: Seen) -> Chances:
-        """(N, C) chances of the classes for (N, side, side) images."""
+    def probabilities(self, seen: Seen) -> Probabilities:
+        """(N, C) probabilities of the classes for (N, side, side) images."""
         return self.classifier.probabilities(seen)
 
 

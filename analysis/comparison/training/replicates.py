@@ -93,8 +93,8 @@ def across_redraws(
 ) -> Outcomes:
     """What the arms said of one part, which all replicates share: the seeds of all replicates one after the other."""
     said = [load(replicate.whole(arms, settings, home), part) for replicate in replicates]
-    chances = {arm.name: np.concatenate([each[arm.name] for each in said]) for arm in arms}
-    return Outcomes.of(replicates[0].study, _part(replicates[0].study, part), chances)
+    probabilities = {arm.name: np.concatenate([each[arm.name] for each in said]) for arm in arms}
+    return Outcomes.of(replicates[0].study, _part(replicates[0].study, part), probabilities)
 
 
 @dataclass(frozen=True, slots=True)

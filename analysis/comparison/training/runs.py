@@ -25,7 +25,7 @@ import analysis.comparison.training.networks
 import analysis.vision.augmentation
 import analysis.vision.checkpoints
 import analysis.vision.classifier
-from analysis.comparison.inputs.study import Added, Chances, Part, Study
+from analysis.comparison.inputs.study import Added, Part, Probabilities, Study
 from analysis.comparison.training.arms import ARMS, RECIPES, Arm, Recipe, Rows
 from analysis.comparison.training.networks import SmallNetwork
 from analysis.comparison.training.run_files import PredictionStore, Which, digest, hash_of
@@ -141,13 +141,13 @@ def run_together(
         pile.adjust()
 
 
-def load(run: Run, part: Which) -> dict[str, Chances]:
+def load(run: Run, part: Which) -> dict[str, Probabilities]:
     """What each arm says of one part, by its name: (S, N, C), in the order of the trainings.
 
     Raises:
         StateError: a training is missing.
     """
-    store, found = PredictionStore(run.study, run.folder), dict[str, list[Chances]]()
+    store, found = PredictionStore(run.study, run.folder), dict[str, list[Probabilities]]()
     for each in run.trainings:
         found.setdefault(each.arm.name, []).append(store.get(each, part))
     return {arm: np.stack(said) for arm, said in found.items()}
@@ -214,13 +214,13 @@ def _adjusted(training: Training, store: PredictionStore, study: Study) -> Said:
     counts = np.bincount(study.train.targets, minlength=len(study.classes))
     validation = store.get(before, "validation")
     factors = adjust(validation, study.validation.targets, counts)
-    moved, test = (_times(chances, factors) for chances in (validation, store.get(before, "test")))
+    moved, test = (_times(probabilities, factors) for probabilities in (validation, store.get(before, "test")))
     return Said(moved, test, store.course(before))
 
 
-def _times(chances: Chances, factors: npt.NDArray[np.float64]) -> Chances:
-    moved = chances * factors
-    shares: Chances = (moved / np.maximum(moved.sum(axis=1, keepdims=True), 1e-300)).astype(np.float32)
+def _times(probabilities: Probabilities, factors: npt.NDArray[np.float64]) -> Probabilities:
+    moved = probabilities * factors
+    shares: Probabilities = (moved / np.maximum(moved.sum(axis=1, keepdims=True), 1e-300)).astype(np.float32)
     return shares
 
 

@@ -30,7 +30,7 @@ def network_pace(
     with one_thread():
         model = backbone.learn(seen, spec, lambda done, total: stamps.append(_now(backbone.device)))
         step = (stamps[-1] - stamps[0]) / times * batch_size / tried
-        said = seconds_of(lambda: model.chances(seen), backbone.device) / tried
+        said = seconds_of(lambda: model.probabilities(seen), backbone.device) / tried
     return TimeEstimate(0.0, steps * step + others * said)
 
 

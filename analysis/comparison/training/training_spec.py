@@ -9,7 +9,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from analysis.comparison.inputs.study import Chances, Numbers
+from analysis.comparison.inputs.study import Numbers, Probabilities
 from analysis.data.images import Greys
 from analysis.statistics.convergence import Course
 from analysis.vision.augmentation import Augmentation
@@ -36,8 +36,8 @@ class Model(Protocol):
     @property
     def course(self) -> Course: ...  # noqa: D102
 
-    def chances(self, seen: Seen) -> Chances:
-        """(N, C) chances of the classes."""
+    def probabilities(self, seen: Seen) -> Probabilities:
+        """(N, C) probabilities of the classes."""
         ...
 
 

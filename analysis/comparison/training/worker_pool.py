@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from analysis.comparison.inputs.study import Chances
+from analysis.comparison.inputs.study import Probabilities
 from analysis.comparison.training.arms import Arm, Recipe, Rows, Task
 from analysis.comparison.training.training_spec import Backbone, Model, Seen, TrainingSpec, Watched
 from analysis.statistics.convergence import NO_COURSE, Course
@@ -77,10 +77,10 @@ class Training:
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """What came of a training: the chances of the validation part and of the test part, and how its loss fell."""
+    """What came of a training: the probabilities of the validation part and of the test part, and how its loss fell."""
 
-    validation: Chances
-    test: Chances
+    validation: Probabilities
+    test: Probabilities
     course: Course = NO_COURSE
 
 
@@ -188,7 +188,7 @@ def _run(job: Job, stepped: Stepped) -> Said:
     )
     with one_thread(), _memory(job):
         model = training.arm.learn(task)
-        validation, test = (model.chances(seen[slice(*part)]) for part in (layout.validation, layout.test))
+        validation, test = (model.probabilities(seen[slice(*part)]) for part in (layout.validation, layout.test))
     return Said(validation, test, reduce(Course.then, courses))
 
 

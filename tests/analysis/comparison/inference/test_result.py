@@ -20,13 +20,13 @@ def drawn(seed, gains=GAINS, counts=(60, 50, 25), seeds=3, **attributes):
     chance = np.random.default_rng(seed)
     targets = np.repeat(np.arange(3), counts)
     base = chance.normal(0, 1, (len(targets), 3)) + 1.5 * np.eye(3)[targets]
-    chances = {}
+    probabilities = {}
     for arm, gain in gains.items():
         scores = base + chance.normal(0, 0.3, (seeds, *base.shape))
         scores[:, targets == 2, 2] += gain
-        chances[arm] = (np.exp(scores) / np.exp(scores).sum(axis=-1, keepdims=True)).astype(np.float32)
+        probabilities[arm] = (np.exp(scores) / np.exp(scores).sum(axis=-1, keepdims=True)).astype(np.float32)
     frame = pd.DataFrame(attributes, index=range(len(targets)))
-    return Outcomes(CLASSES, "R", targets, np.arange(len(targets)), frame, chances)
+    return Outcomes(CLASSES, "R", targets, np.arange(len(targets)), frame, probabilities)
 
 
 ENDED = Course((0, 25, 50, 75, 100), (1.0, 0.4, 0.3, 0.3, 0.3))

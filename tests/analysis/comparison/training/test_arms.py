@@ -190,15 +190,15 @@ def test_the_synthetic_arm_of_the_verdict_is_named_beforehand():
 
 
 def test_a_threshold_that_the_endpoint_cannot_see_is_left_out():
-    """S15: dividing the chances of two classes by their shares leaves the order of the images as it is."""
+    """S15: dividing the probabilities of two classes by their shares leaves the order of the images as it is."""
     two = replace(study(train=(40, 6, 0), validation=(8, 8, 0), extra={}), classes=CLASSES[:2], rare=CLASSES[1])
     assert "the primary endpoint is the same" in choose_arms(two, SmallNetwork())[1]["threshold-shift"]
     rng = np.random.default_rng(0)
     first = rng.random(200)
-    chances = np.stack((first, 1 - first), axis=1)
-    moved = chances * threshold_shift(chances, (first < 0.3).astype(int), np.array([80, 20]))
+    probabilities = np.stack((first, 1 - first), axis=1)
+    moved = probabilities * threshold_shift(probabilities, (first < 0.3).astype(int), np.array([80, 20]))
     moved /= moved.sum(axis=1, keepdims=True)
-    assert (np.argsort(moved[:, 1]) == np.argsort(chances[:, 1])).all()
+    assert (np.argsort(moved[:, 1]) == np.argsort(probabilities[:, 1])).all()
 
 
 @pytest.mark.parametrize(
@@ -269,7 +269,7 @@ def test_a_learner_that_cannot_augment_has_another_counterpart_which_comes_to_th
     said = []
     for name in (found, "synthetic-all"):
         (spec,) = taught(name, pools={"synthetic": NOTHING})
-        said.append(Frozen().learn(seen, spec, lambda *_: None).chances(seen))
+        said.append(Frozen().learn(seen, spec, lambda *_: None).probabilities(seen))
     assert np.allclose(*said, atol=1e-5)
 
 

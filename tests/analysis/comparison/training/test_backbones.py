@@ -32,7 +32,7 @@ def quiet(done, total):
 
 def recall(model, seen=UNSEEN):
     """Of the rare class."""
-    return recall_score(TEST, model.chances(seen).argmax(axis=1), average=None)[2]
+    return recall_score(TEST, model.probabilities(seen).argmax(axis=1), average=None)[2]
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +61,7 @@ def test_progress_is_told_of_each_step_and_the_start_is_used(plain):
     heard = []
     spec = replace(SPEC, start=plain, steps=0)
     same = SMALL.learn(SEEN, spec, lambda done, total: heard.append((done, total)))
-    assert np.array_equal(same.chances(UNSEEN), plain.chances(UNSEEN))
+    assert np.array_equal(same.probabilities(UNSEEN), plain.probabilities(UNSEEN))
     SMALL.learn(SEEN, replace(SPEC, steps=2), lambda done, total: heard.append((done, total)))
     assert heard == [(1, 2), (2, 2)]
 
@@ -83,9 +83,11 @@ def test_a_network_from_disk_is_trained_as_a_whole(weights):
     first = untrained.classifier.network.state_dict()
     last = trained.classifier.network.state_dict()
     assert not torch.equal(first["trunk.conv1.weight"], last["trunk.conv1.weight"])
-    chances = trained.chances(UNSEEN)
-    assert np.allclose(chances.sum(axis=1), 1, atol=1e-5)
-    assert (chances.argmax(axis=1) == TEST).mean() > (untrained.chances(UNSEEN).argmax(axis=1) == TEST).mean()
+    probabilities = trained.probabilities(UNSEEN)
+    assert np.allclose(probabilities.sum(axis=1), 1, atol=1e-5)
+    assert (probabilities.argmax(axis=1) == TEST).mean() > (
+        untrained.probabilities(UNSEEN).argmax(axis=1) == TEST
+    ).mean()
     other = learner.learn(SEEN, replace(SPEC, steps=0, seed=1), quiet).classifier.network
     assert torch.equal(other.trunk.conv1.weight, first["trunk.conv1.weight"])
     assert not torch.equal(other.head.weight, first["head.weight"])
@@ -145,18 +147,18 @@ def test_logistic_regression_knows_weights_and_priors():
     weighted = learner.learn(seen, replace(SPEC, class_weights=np.array([0.7, 0.7, 7], np.float32)), quiet)
     balanced = learner.learn(seen, replace(SPEC, sampling="balanced"), quiet)
     adjusted = learner.learn(seen, replace(SPEC, log_prior=PRIOR), quiet)
-    assert np.allclose(weighted.chances(unseen), balanced.chances(unseen), atol=1e-4)
+    assert np.allclose(weighted.probabilities(unseen), balanced.probabilities(unseen), atol=1e-4)
     assert min(recall(each, unseen) for each in (weighted, adjusted)) > recall(plain, unseen) + 0.2
-    expected = plain.chances(unseen) / np.exp(PRIOR)
-    assert np.allclose(adjusted.chances(unseen), expected / expected.sum(axis=1, keepdims=True), atol=1e-5)
+    expected = plain.probabilities(unseen) / np.exp(PRIOR)
+    assert np.allclose(adjusted.probabilities(unseen), expected / expected.sum(axis=1, keepdims=True), atol=1e-5)
 
 
 def test_logistic_regression_gives_no_chance_to_what_it_never_saw():
     spec = replace(SPEC, rows=np.arange(1200), targets=TARGETS[:1200])
-    chances = Frozen().learn(points(TARGETS, 1), spec, quiet).chances(points(TEST, 2))
-    assert chances.shape == (120, 3)
-    assert not chances[:, 2].any()
-    assert np.allclose(chances.sum(axis=1), 1)
+    probabilities = Frozen().learn(points(TARGETS, 1), spec, quiet).probabilities(points(TEST, 2))
+    assert probabilities.shape == (120, 3)
+    assert not probabilities[:, 2].any()
+    assert np.allclose(probabilities.sum(axis=1), 1)
 
 
 @pytest.mark.parametrize("times", [4, 20])
@@ -189,7 +191,7 @@ def test_each_row_weighs_what_it_is_given():
     seen, weights = points(TARGETS, 1), np.repeat([1.0, 1.0, 10.0], [600, 600, 60]).astype(np.float32)
     weighted = Frozen().learn(seen, replace(SPEC, row_weights=weights, sampling="weighted"), quiet)
     balanced = Frozen().learn(seen, replace(SPEC, sampling="balanced"), quiet)
-    assert np.allclose(weighted.chances(points(TEST, 2)), balanced.chances(points(TEST, 2)), atol=1e-3)
+    assert np.allclose(weighted.probabilities(points(TEST, 2)), balanced.probabilities(points(TEST, 2)), atol=1e-3)
 
 
 def test_what_is_watched_keeps_the_weights_with_the_lowest_loss():
@@ -198,8 +200,8 @@ def test_what_is_watched_keeps_the_weights_with_the_lowest_loss():
     model = SMALL.learn(everything, replace(SPEC, sampling="balanced", watched=watched), quiet)
     course = model.course
     assert (course.steps[0], course.steps[-1]) == (0, 30)
-    chances = np.maximum(model.chances(UNSEEN)[np.arange(120), TEST], 1e-12)
-    losses = [-np.log(chances[each == TEST]).mean() for each in range(3)]
+    probabilities = np.maximum(model.probabilities(UNSEEN)[np.arange(120), TEST], 1e-12)
+    losses = [-np.log(probabilities[each == TEST]).mean() for each in range(3)]
     assert np.mean(losses) == pytest.approx(course.lowest, abs=1e-3)
 
 

@@ -30,7 +30,7 @@ def test_a_learning_curve_has_a_point_for_each_share_and_tells_of_both_seeds_tog
 
     found = curve(tmp_path, 1, watch)
     assert [(point.images, point.patients) for point in found] == [(2, 2), (3, 3), (6, 6)]
-    assert [point.chances.shape for point in found] == [(2, 30, 3)] * 3
+    assert [point.probabilities.shape for point in found] == [(2, 30, 3)] * 3
     assert heard["Training on 25% of RARE"] == heard["Training on 50% of RARE"] == (6, 6)  # both seeds, three steps
     assert len(list(tmp_path.iterdir())) == 5
 
@@ -38,7 +38,7 @@ def test_a_learning_curve_has_a_point_for_each_share_and_tells_of_both_seeds_tog
 @pytest.mark.slow
 def test_the_seeds_of_a_learning_curve_share_the_processes_and_the_curve_does_not_depend_on_them(tmp_path):
     one, two = (curve(tmp_path / str(workers), workers) for workers in (1, 2))
-    assert all(np.array_equal(alone.chances, both.chances) for alone, both in zip(one, two, strict=True))
+    assert all(np.array_equal(alone.probabilities, both.probabilities) for alone, both in zip(one, two, strict=True))
     assert len(list((tmp_path / "2").iterdir())) == 5
 
 

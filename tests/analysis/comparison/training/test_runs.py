@@ -35,11 +35,11 @@ def told(settings, folder, arms=FEW, which="test", of=None, workers=1, **how):
 
 
 def test_every_arm_speaks_of_every_image_with_every_seed(tmp_path):
-    chances = told(SMALL, tmp_path)
-    assert list(chances) == [each.name for each in FEW]
-    assert {each.shape for each in chances.values()} == {(2, 30, 3)}
-    assert all(np.allclose(each.sum(axis=2), 1, atol=1e-5) for each in chances.values())
-    assert not np.array_equal(chances["real"][0], chances["real"][1])
+    probabilities = told(SMALL, tmp_path)
+    assert list(probabilities) == [each.name for each in FEW]
+    assert {each.shape for each in probabilities.values()} == {(2, 30, 3)}
+    assert all(np.allclose(each.sum(axis=2), 1, atol=1e-5) for each in probabilities.values())
+    assert not np.array_equal(probabilities["real"][0], probabilities["real"][1])
     assert load(run_of(SMALL, tmp_path), "validation")["real"].shape == (2, 22, 3)
     assert not list(tmp_path.glob(".seen-*"))
 
