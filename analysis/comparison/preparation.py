@@ -44,7 +44,7 @@ class ComparisonInputs:
 
     @property
     def study(self) -> Study:
-        """The first replicate's."""
+        """The study of the first replicate."""
         return self.replicates[0].study
 
     @property

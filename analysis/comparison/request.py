@@ -50,7 +50,7 @@ class Request:
 
     @property
     def which_arms(self) -> dict[str, Any]:
-        """By what the arms are chosen."""
+        """The keyword arguments by which arms are chosen."""
         return {"quick": self.settings.quick, "only": self.settings.arm, "recipe": self.runs.recipe}
 
     @property

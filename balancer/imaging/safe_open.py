@@ -111,6 +111,6 @@ class Budget:
         return content
 
     def readline(self, count: int = -1, /) -> bytes:
-        """What a file's `readline` gives."""
+        """One line of at most `count` bytes (without it, of the budget); it counts as one read."""
         self._reads -= 1
         return self._file.readline(MAX_BYTES_BESIDE_PIXELS if count < 0 else min(count, MAX_BYTES_BESIDE_PIXELS))

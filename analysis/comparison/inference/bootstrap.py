@@ -66,7 +66,7 @@ class Estimate:
 
     @property
     def signed(self) -> str:
-        """A difference, with its sign."""
+        """The estimate with its sign and its 95% interval, as text."""
         low, high = self.shown
         return f"{self.mean:+.3f} [{low:+.3f}, {high:+.3f}]"
 
@@ -87,7 +87,7 @@ class Measured:
         return replace(self, found=self.found - other.found, drawn=self.drawn - other.drawn)
 
     def only(self, name: str) -> Measured:
-        """One figure alone."""
+        """These samples restricted to one metric."""
         place = self.names.index(name)
         return Measured((name,), self.found[place : place + 1], self.drawn[place : place + 1])
 

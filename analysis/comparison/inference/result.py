@@ -79,7 +79,7 @@ class NamedArms:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """All that a comparison came to."""
+    """The result of a comparison: verdict, estimates of every arm, and what they rest on."""
 
     sentence: str
     points: tuple[str, ...]

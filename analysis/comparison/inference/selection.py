@@ -52,7 +52,7 @@ def choose(
 
 
 def rare_patients(part: Outcomes) -> int:
-    """Patients with the rare class."""
+    """The number of patients with an image of the rare class."""
     return len(np.unique(part.groups[part.targets == part.classes.index(part.rare)]))
 
 

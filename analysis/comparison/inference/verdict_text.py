@@ -19,8 +19,7 @@ class Evidence:
     `levels` are those of every arm, `differences` of the synthetic arm to the baseline, by metric; where there is no
     synthetic arm, of the baseline to `real`. `effect` separates the images from the recipe of their arm. `setting`
     names backbone and size, `smallest` is the smallest detectable difference of the primary endpoint. `adjusted` are
-    levels
-    of the two arms at the prevalence of the training split, where the test split has another.
+    levels of the two arms at the prevalence of the training split, where the test split has another.
     """
 
     rare: str
@@ -41,7 +40,7 @@ class Evidence:
 
     @property
     def judgement(self) -> Judgement:
-        """By the rule of the verdict."""
+        """What the verdict rule concludes from the grounds."""
         return judge(self.grounds)
 
     @property
@@ -51,7 +50,7 @@ class Evidence:
 
     @property
     def whom(self) -> str:
-        """Of whom the primary endpoint speaks."""
+        """The class of the primary endpoint, or all classes on average."""
         return self.rare if ":" in self.primary else "all classes on average"
 
 
@@ -209,7 +208,7 @@ def _calibration(found: Evidence) -> str:
 
 
 def _next(found: Evidence) -> str:
-    """The one thing to do now."""
+    """The next step: one clause, without a full stop."""
     reason = why_not(found.grounds) if found.judgement == "cannot tell" else None
     seeds = f", and --seeds {ADVISED_SEEDS}" if found.grounds.seeds < ADVISED_SEEDS else ""
     more = f"test every patient once, balance compare --cross-fit 5{seeds}"
@@ -231,5 +230,5 @@ def _next(found: Evidence) -> str:
 
 
 def joined(sentences: Sequence[str]) -> str:
-    """One paragraph."""
+    """The sentences that are not empty, joined to one paragraph."""
     return " ".join(each for each in sentences if each)

@@ -161,7 +161,7 @@ class _Whole:
     groups: pd.Series
 
     def part(self, paths: pd.Index) -> Part:
-        """Some of them."""
+        """The images at these paths, as one part of the study."""
         images = self.collection.images.loc[paths]
         rows = np.array([self.places[path] for path in paths], np.int64)
         targets = _targets(images["label"], self.collection.labels)

@@ -44,11 +44,11 @@ class Rows:
         return len(self.rows)
 
     def of(self, number: int) -> Rows:
-        """The row numbers of one class, shape (N,)."""
+        """The rows of one class."""
         return self.take(np.flatnonzero(self.targets == number))
 
     def take(self, places: npt.NDArray[Any]) -> Rows:
-        """Those at these places."""
+        """The rows at these places, (M,)."""
         return Rows(self.rows[places], self.targets[places])
 
 
@@ -82,7 +82,7 @@ class Task:
         return self._some(self.added[name], wanted)
 
     def some_real(self, wanted: Numbers) -> Rows:
-        """The same of the real images."""
+        """At most this many real images of each class, (C,): others for another seed."""
         return self._some(self.real, wanted)
 
     def _some(self, pool: Rows, wanted: Numbers) -> Rows:

@@ -59,7 +59,7 @@ class Frozen:
 
     @property
     def setting(self) -> str:
-        """For a verdict."""
+        """Backbone and image size, as a verdict names them."""
         return f"frozen features, {self.side} px"
 
     @property
@@ -80,7 +80,7 @@ class Frozen:
         return {"backbone": "frozen", "weights": weights, "device": self.device, **own, **size}
 
     def units(self, steps: int) -> int:
-        """Once: there are no steps."""
+        """One unit of work: a regression has no steps."""
         return 1
 
     def pace(self, steps: int, learned: int, others: int) -> TimeEstimate:

@@ -40,7 +40,7 @@ class Network:
 
     @property
     def course(self) -> Course:
-        """That of its last stage."""
+        """The validation losses of the last stage of training."""
         return self.classifier.course
 
     def probabilities(self, seen: Seen) -> Probabilities:
@@ -57,13 +57,13 @@ class _OnImages:
     looks_alike: ClassVar[bool] = True
 
     def units(self, steps: int) -> int:
-        """Each step."""
+        """One unit of work for each step."""
         return steps
 
     def look(
         self, images: Greys, real: Numbers, targets: Numbers, classes: tuple[str, ...], seed: int, progress: Progress
     ) -> Seen:
-        """The images themselves."""
+        """The images unchanged, (N, side, side): a network needs no features."""
         return images
 
 
@@ -82,7 +82,7 @@ class SmallNetwork(_OnImages):
 
     @property
     def setting(self) -> str:
-        """For a verdict."""
+        """Backbone and image size, as a verdict names them."""
         return f"small network, {self.side} px"
 
     def facts(self) -> dict[str, object]:
@@ -118,7 +118,7 @@ class FineTuned(_OnImages):
 
     @property
     def setting(self) -> str:
-        """For a verdict."""
+        """Backbone and image size, as a verdict names them."""
         return f"{self.name}, {self.side} px"
 
     def facts(self) -> dict[str, object]:

@@ -28,7 +28,7 @@ class Schedule:
     rates: Mapping[str, float] = field(default_factory=dict)
 
     def training(self, each: Arm, seed: int) -> Training:
-        """An arm with a seed."""
+        """The training of an arm with a seed, at the steps and the rate of this schedule."""
         return Training(each, seed, self.steps, self.rates.get(each.name))
 
 

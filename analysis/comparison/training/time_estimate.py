@@ -51,7 +51,7 @@ def seconds_of(work: Callable[[], object], device: str = "cpu") -> float:
 
 
 def noise(count: int, side: int) -> Greys:
-    """(count, side, side) greys."""
+    """Random grey images, shape (count, side, side)."""
     return np.random.default_rng(0).integers(0, 256, (count, side, side), np.uint8)
 
 

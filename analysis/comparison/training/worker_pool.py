@@ -71,7 +71,7 @@ class Training:
 
     @property
     def name(self) -> str:
-        """For messages."""
+        """Arm and seed, as messages name a training."""
         return f"{self.arm.name} with seed {self.seed}"
 
 
@@ -153,7 +153,7 @@ class WorkerPool:
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """torch computes with one thread."""
+    """Let torch compute with one thread within the block."""
     import torch
 
     before = torch.get_num_threads()

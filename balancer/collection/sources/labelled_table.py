@@ -127,7 +127,7 @@ class _Found:
         self.tables: dict[str, str] = {}
 
     def take(self, rows: Rows, match: Match, options: SourceOptions, as_is: bool) -> None:
-        """Add what one table tells."""
+        """Add labels, patients and other facts of one table."""
         self.tables |= {table.path.name: table.sha256 for table in rows.tables}
         roles = roles_of(rows, options.named)
         wanted = self.wants_labels and self.labels is None

@@ -125,7 +125,7 @@ class Reading:
     tables: Mapping[str, str] = field(default_factory=dict)
 
     def ref(self, options: Mapping[str, Any]) -> SourceRef:
-        """What is remembered of it."""
+        """The source as it is stored with the collection."""
         several, undecided = self.has_several, self.is_undecided
         told = (dict(options), dict(self.columns), dict(self.tables), dict(self.ignored))
         return SourceRef(self.how, *told, self.by_folder, several, undecided)

@@ -227,7 +227,7 @@ def test_a_class_that_stays_short_is_told_by_the_exit_code(tmp_path, checkpoint)
     run(tmp_path, "scan", "d")
     code, output = fill(tmp_path, checkpoint, "--target", "12", "--retries", "1")
     assert code == 1, output
-    assert "by the sound check" in output
+    assert "by the quality check" in output
     assert "no detail" in output
 
 
