@@ -111,7 +111,7 @@ def _require_enough(request: Request) -> None:
         raise ComparisonError(
             needed=f"{FEW} images of {request.wanted.rare}, the class of the primary endpoint, in all folds together",
             found=str(count),
-            next_step="judge another class: balance compare --label LABEL; or check what is detectable: balance power",
+            next_step="choose another class: balance compare --label LABEL; or check what is detectable: balance power",
         )
 
 

@@ -113,7 +113,7 @@ def same_model(session: Session, origin: FillOrigin) -> dict[str, str]:
         base = base_of(session, origin.adapter)
         if base is None:
             raise ModelError(
-                needed=f"the base that {origin.adapter.name} was made for",
+                needed=f"the base model of the adapter {origin.adapter.name}",
                 found="its location is not recorded",
                 next_step="name it: balance fill --model FOLDER, with the same options; then the same balance compare",
             )
@@ -166,8 +166,8 @@ def not_repeated(session: Session, *, folds: bool) -> tuple[str, ...]:
     elsewhere = sum(map(len, external_images(session, records).values()))
     read = sum(1 for _ in _decided_by_readers(session))
     images = f"{read} image{'s' if read > 1 else ''}"
-    lack = "no fold has them" if folds else "the first draw alone has them"
-    alone = "folds have" if folds else "the other draws have"
+    lack = "no fold has them" if folds else "only the first generator seed has them"
+    alone = "folds have" if folds else "the other generator seeds have"
     said = [
         f"external images ({elsewhere}) are not generated again: {lack}" if elsewhere else "",
         f"readers' decisions on {images} are not repeated: {alone} the images that the screening checks accept"

@@ -113,7 +113,7 @@ def _require_two_classes(counts: Counts, parts: Sequence[str]) -> None:
 def _refused(counts: Counts, rare: str, needed: str, found: str) -> ComparisonError:
     others = [label for label in counts.classes if label != rare and counts.test.get(label, 0) >= FEW]
     told = ", ".join(f"{label} ({counts.test[label]} test images)" for label in others) or "no class"
-    endpoint = f"; or judge another class: balance compare --label {shlex.quote(others[0])}" if others else ""
+    endpoint = f"; or choose another class: balance compare --label {shlex.quote(others[0])}" if others else ""
     return ComparisonError(
         needed=f"{needed} of {rare}, the class of the primary endpoint",
         found=f"{found}; conclusions are still possible for {told}",

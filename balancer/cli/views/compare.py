@@ -50,7 +50,7 @@ def show_comparison(found: Comparison, place: Path | None) -> None:
     if found.unfinished:
         result("+ still improving when its training ended.")
     if place is not None:
-        message(f"All figures: {shown(place)}. Look at them: balance report")
+        message(f"All figures: {shown(place)}. To view them: balance report")
 
 
 def show_figures(found: FiguresResult) -> None:

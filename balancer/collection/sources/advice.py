@@ -67,7 +67,7 @@ def _unread(faults: Sequence[tuple[str, str]]) -> str:
     if not faults:
         return ""
     path, why = faults[0]
-    return f"; {len(faults)} files cannot be read, {printable(path)} for one: {why}"
+    return f"; {len(faults)} files cannot be read, for example {printable(path)}: {why}"
 
 
 def ways_out(listing: Listing) -> list[str]:
@@ -145,7 +145,7 @@ def _by_table(listing: Listing) -> Iterator[str]:
     tables = [path for path in listing.others if _is_table(path)]
     tables += [f"../{path.name}" for path in _beside(listing.root)]
     name = shlex.quote(printable(str(listing.root / tables[0]))) if tables else "TABLE"
-    yield f"if a table holds the labels: {_scan(listing.root)} --labels {name} --columns 'file=COLUMN label=COLUMN'"
+    yield f"if a table contains the labels: {_scan(listing.root)} --labels {name} --columns 'file=COLUMN label=COLUMN'"
     if any(starts_as_dicom(listing.root / path) for path in listing.paths[:1]):
         columns = "file=dicom:AccessionNumber label=COLUMN"
         how = f"--labels {name} --columns '{columns}'"

@@ -154,7 +154,7 @@ def _findings(listing: Listing, tops: Tops, parts: list[str]) -> Iterator[Findin
     loose = [path for folder, start, end in listing.placed() if folder in levels for path in listing.paths[start:end]]
     if loose:
         message = f"{len(loose)} images are in no class folder and are not read"
-        fix = "if a table holds their labels: balance scan FOLDER --labels TABLE"
+        fix = "if a table contains their labels: balance scan FOLDER --labels TABLE"
         yield Finding("unlabelled", _paths(loose), message, fix)
     yield from _of_classes(listing, tops, parts)
 

@@ -117,7 +117,7 @@ def _by_reason(left: Sequence[str], kept: Sequence[str]) -> dict[str, int]:
 def _left_out(left: Sequence[str]) -> list[Finding]:
     if not left:
         return []
-    message = f"the pattern fits {len(left)} images not, and they are not read, {left[0]} for one"
+    message = f"the pattern does not match {len(left)} images, which are not read; for example {left[0]}"
     return [
         Finding("unlabelled", tuple(map(PurePosixPath, left)), message, "widen it if they belong to the collection")
     ]

@@ -121,7 +121,7 @@ def test_readers_decisions_and_images_from_elsewhere_are_said_not_to_be_repeated
     )
     assert not_repeated(session, folds=False) == (
         "readers' decisions on 1 image are not repeated: "
-        "the other draws have the images that the screening checks accept",
+        "the other generator seeds have the images that the screening checks accept",
     )
 
 
