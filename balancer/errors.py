@@ -5,6 +5,7 @@ BalanceError              needed, found, next step: the three parts of every mes
 ├── CollectionError       the folder is not a labelled collection, or changed since it was scanned
 ├── TableError            a table of patients that cannot be read, or does not fit the images
 ├── ImageError            a file that cannot be read as an X-ray
+│   └── NotAnImage        a DICOM file without an image, such as a report
 ├── SplitError            the splits train, holdout, val and test cannot be made, or do not fit
 ├── PlanError             a target that names no class, or no number
 ├── PromptError           a template pack or prompt that cannot be used
@@ -53,6 +54,10 @@ class TableError(BalanceError):
 
 class ImageError(BalanceError):
     """A file that cannot be read as an X-ray."""
+
+
+class NotAnImage(ImageError):
+    """A DICOM file without an image: a report, a presentation state, a PDF."""
 
 
 class SplitError(BalanceError):

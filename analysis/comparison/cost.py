@@ -12,7 +12,7 @@ from analysis.comparison.training.arm_selection import wanted_of
 from analysis.comparison.training.arms import ARMS
 from analysis.comparison.training.learning_curve import FRACTIONS
 from analysis.comparison.training.runs import usual_workers
-from analysis.comparison.training.training_spec import Learner
+from analysis.comparison.training.training_spec import Backbone
 from balancer.text import duration, size_of
 from balancer.workspace.fold_runs import Refit
 
@@ -58,31 +58,31 @@ def training_cost(request: Request, *, made: bool) -> Cost:
 
     How long a training takes is tried, for a second or two.
     """
-    runs, settings, learner = request.runs, request.settings, request.runs.learner
-    legs, folds = settings.cross_fit or settings.redraw, bool(settings.cross_fit)
-    seeds, studies = len(runs.seeds), legs if folds else 1
-    curve = len(FRACTIONS) * seeds if made and legs == 1 and request.has_curve else 0
-    tried = len(learner.rates) - 1 if runs.tries_rates and learner.rates else 0
+    runs, settings, backbone = request.runs, request.settings, request.runs.backbone
+    replicates, folds = settings.cross_fit or settings.redraw, bool(settings.cross_fit)
+    seeds, studies = len(runs.seeds), replicates if folds else 1
+    curve = len(FRACTIONS) * seeds if made and replicates == 1 and request.has_curve else 0
+    tried = len(backbone.rates) - 1 if runs.tries_rates and backbone.rates else 0
     trainings = (len(_arms(request, made)) * seeds + tried * (_RATED if made else 1)) * studies + curve
     steps = runs.steps or runs.longest
     parts = request.session.split.parts
     learned, others = (int(parts.isin(some).sum()) for some in (("train", "holdout"), ("val", "test")))
-    pace = learner.pace(steps, learned, others)
-    at_once = settings.workers or usual_workers(learner, learner.units(steps) * trainings)
-    looks = _looks(learner, seeds, legs, folds=folds) + curve
-    most = runs.steps is None and learner.rates != ()
+    pace = backbone.pace(steps, learned, others)
+    at_once = settings.workers or usual_workers(backbone, backbone.units(steps) * trainings)
+    looks = _looks(backbone, seeds, replicates, folds=folds) + curve
+    most = runs.steps is None and backbone.rates != ()
     return Cost(trainings, curve, pace.training, min(at_once, trainings), looks * pace.look, at_most=most)
 
 
 def cost_in_words(request: Request, refits: Sequence[Refit], training: Cost) -> str:
     """What all of it takes: what is adapted and filled again, and the trainings."""
     if not refits:
-        return f"Cost: {training}. What is done is not repeated."
+        return f"Cost: {training}. Completed training is not repeated."
     size = float(request.session.collection.images["size"].sum())
     return (
         f"Cost: {len(refits)} times {' + '.join(refits[0].runs)} ({duration(refits[0].seconds)} each, as the last ones "
         f"took), and {training}. All of it about {duration(seconds_of(refits, training))}, and "
-        f"{size_of(1.5 * size)} of disk at a time. What is done is not repeated."
+        f"{size_of(1.5 * size)} of disk at a time. Completed training is not repeated."
     )
 
 
@@ -91,14 +91,14 @@ def seconds_of(refits: Sequence[Refit], training: Cost) -> float:
     return sum(each.seconds for each in refits) + training.seconds
 
 
-def _looks(learner: Learner, seeds: int, legs: int, *, folds: bool) -> int:
-    """How often all images are looked at: once a leg, or once a seed."""
-    return legs if learner.looks_alike else seeds * (legs if folds else 1)
+def _looks(backbone: Backbone, seeds: int, replicates: int, *, folds: bool) -> int:
+    """How often all images are looked at: once a replicate, or once a seed."""
+    return replicates if backbone.looks_alike else seeds * (replicates if folds else 1)
 
 
 def _arms(request: Request, made: bool) -> set[str]:
     """Those that are trained, as far as can be told before the images are gathered."""
-    learner, extras = request.runs.learner, [f"{EXTRA}{name}" for name in request.wanted.extras]
+    backbone, extras = request.runs.backbone, [f"{EXTRA}{name}" for name in request.wanted.extras]
     trained = [each for each in ARMS.values() if each.learn is not None]
-    able = [each.name for each in trained if (made or each.adds is None) and not set(each.asks) & set(learner.unable)]
-    return wanted_of(able, [*ARMS, *extras], learner, **request.which_arms) & {*able, *extras}
+    able = [each.name for each in trained if (made or each.adds is None) and not set(each.asks) & set(backbone.unable)]
+    return wanted_of(able, [*ARMS, *extras], backbone, **request.which_arms) & {*able, *extras}

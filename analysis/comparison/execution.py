@@ -11,7 +11,7 @@ from typing import Any
 from analysis.comparison.inference.metrics import primary_endpoint
 from analysis.comparison.inference.real_image_equivalent import exchange_rate
 from analysis.comparison.inference.result import Comparison, Facts, conclude
-from analysis.comparison.inference.selection import Choice, choose
+from analysis.comparison.inference.selection import Selection, choose
 from analysis.comparison.inference.text import as_json as exchange_as_json
 from analysis.comparison.inputs.study import Outcomes
 from analysis.comparison.predictions import NAME, write_predictions
@@ -20,7 +20,7 @@ from analysis.comparison.request import Request
 from analysis.comparison.training.arm_selection import choose_arms
 from analysis.comparison.training.arms import Arm
 from analysis.comparison.training.learning_curve import learning_curve
-from analysis.comparison.training.replicates import Leg, Trained, all_trained, as_json, keys, run_legs
+from analysis.comparison.training.replicates import Replicate, Trained, all_trained, as_json, keys, run_replicates
 from analysis.comparison.training.run_files import digest
 from analysis.comparison.training.tuning import Tuning
 from analysis.comparison.training.worker_pool import WorkerPool
@@ -30,7 +30,7 @@ from balancer.progress import Phases, Progress
 from balancer.text import printable
 from balancer.workspace.fill_origin import refit_key
 
-_FEW = "few arms without synthetic images were compared: one that was left out may be better than the baseline"
+_FEW = "few arms without synthetic images were compared: an arm that was left out may be better than the baseline"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,20 +50,22 @@ class TrainedArms:
     @property
     def steps(self) -> int | None:
         """The steps of every training; of folds, the longest."""
-        return max((leg.schedule.steps for leg in self.inputs.legs if leg.schedule), default=None)
+        return max(
+            (replicate.schedule.steps for replicate in self.inputs.replicates if replicate.schedule), default=None
+        )
 
     def outcomes(self, part: Any) -> Outcomes | list[Outcomes]:
         """What the arms said of "validation" or of "test"."""
         return self.inputs.outcomes(self.request, self.arms, part)
 
-    def on_validation(self) -> Choice:
+    def on_validation(self) -> Selection:
         """The arms of the verdict, and the primary endpoint of every arm on the validation split."""
         asked, names = self.request.judged(self.arms), [each.name for each in self.arms]
         return choose(self.outcomes("validation"), asked.baseline, asked.synthetic, names, self.primary)
 
     def trainings(self) -> list[Trained]:
         """Every training, and how its loss fell."""
-        return all_trained(self.inputs.legs, self.arms, self.request.runs, self.request.home)
+        return all_trained(self.inputs.replicates, self.arms, self.request.runs, self.request.home)
 
 
 def train_arms(request: Request, inputs: ComparisonInputs, pool: WorkerPool, progress: Progress) -> TrainedArms:
@@ -73,17 +75,17 @@ def train_arms(request: Request, inputs: ComparisonInputs, pool: WorkerPool, pro
         BalanceError: a training has no memory, or its process was killed.
     """
     how = {**request.which_arms, "only": request.settings.arm or None}
-    chosen = [choose_arms(leg.study, request.runs.learner, **how) for leg in inputs.legs]
+    chosen = [choose_arms(replicate.study, request.runs.backbone, **how) for replicate in inputs.replicates]
     left_out = {name: why for _, some in chosen for name, why in some.items()}
     arms = tuple(each for each in chosen[0][0] if each.name not in left_out)
     for name, why in left_out.items():
         progress.message(f"Left out: {printable(name)}: {printable(why)}.")
     tuning = _tuning(request, arms, pool, progress)
-    inputs = replace(inputs, legs=tuple(tuning.find(inputs.legs, shared=not inputs.folds)))
-    for leg in inputs.legs:
-        if leg.schedule is not None:
-            progress.message(printable(_schedule_in_words(leg)))
-    run_legs(inputs.legs, arms, request.runs, request.home, progress.start, pool=pool)
+    inputs = replace(inputs, replicates=tuple(tuning.find(inputs.replicates, shared=not inputs.folds)))
+    for replicate in inputs.replicates:
+        if replicate.schedule is not None:
+            progress.message(printable(_schedule_in_words(replicate)))
+    run_replicates(inputs.replicates, arms, request.runs, request.home, progress.start, pool=pool)
     return TrainedArms(request, inputs, arms, left_out)
 
 
@@ -100,9 +102,9 @@ def _tuning(request: Request, arms: Sequence[Arm], pool: WorkerPool, progress: P
     )
 
 
-def _schedule_in_words(leg: Leg) -> str:
+def _schedule_in_words(replicate: Replicate) -> str:
     """How long every arm trains, and at which rates."""
-    where, schedule = f"{leg.name}: " if leg.name else "", leg.schedule
+    where, schedule = f"{replicate.name}: " if replicate.name else "", replicate.schedule
     if schedule is None:
         return ""
     rates = ", ".join(f"{arm} {rate:g}" for arm, rate in schedule.rates.items())
@@ -134,8 +136,10 @@ def judge(trained: TrainedArms, power: Mapping[str, Any], pool: WorkerPool, prog
 def _keep_predictions(trained: TrainedArms, tested: Sequence[Outcomes]) -> None:
     """Keep what every arm said of every test image in the comparison's folder."""
     inputs, session = trained.inputs, trained.request.session
-    legs = inputs.legs[:1] if inputs.folds else inputs.legs  # all folds have the same seeds, redraws share them
-    seeds = [seed for leg in legs for seed in leg.seeds]
+    replicates = (
+        inputs.replicates[:1] if inputs.folds else inputs.replicates
+    )  # all folds have the same seeds, redraws share them
+    seeds = [seed for replicate in replicates for seed in replicate.seeds]
     patients = {str(path): str(name) for path, name in session.collection.images["patient"].dropna().items()}
     place = trained.request.home / _name_of(trained) / NAME
     write_predictions(place, tested, seeds, patients, session.pseudonym_key())
@@ -143,9 +147,9 @@ def _keep_predictions(trained: TrainedArms, tested: Sequence[Outcomes]) -> None:
 
 def _facts(trained: TrainedArms, power: Mapping[str, Any], exchange: Mapping[str, Any] | None) -> Facts:
     request, session, inputs = trained.request, trained.request.session, trained.inputs
-    learner, settings = request.runs.learner, request.settings
+    backbone, settings = request.runs.backbone, request.settings
     return Facts(
-        stamps=(*inputs.stamps, *learner.stamps, *([_FEW] if settings.arm or settings.quick else [])),
+        stamps=(*inputs.stamps, *backbone.stamps, *([_FEW] if settings.arm or settings.quick else [])),
         left_out=trained.left_out,
         train=inputs.counts,
         power=power,
@@ -159,7 +163,7 @@ def _facts(trained: TrainedArms, power: Mapping[str, Any], exchange: Mapping[str
             **_chosen_on(trained),
         },
         version=__version__,
-        setting=learner.setting,
+        setting=backbone.setting,
         trainings=[as_json(each) for each in trained.trainings()],
     )
 
@@ -169,13 +173,13 @@ def _exchange(trained: TrainedArms, test: Outcomes, pool: WorkerPool, progress: 
 
     The curve is that of the matched control: of another recipe it would say what the recipe is worth.
     """
-    request, legs = trained.request, trained.inputs.legs
+    request, replicates = trained.request, trained.inputs.replicates
     synthetic = trained.on_validation().synthetic
-    if not request.has_curve or len(legs) > 1 or synthetic is None:
+    if not request.has_curve or len(replicates) > 1 or synthetic is None:
         return None
     name = request.judged(trained.arms).controls[synthetic]
     control = next(each for each in trained.arms if each.name == name)
-    points = learning_curve(legs[0], control, request.runs, request.home, progress.start, pool=pool)
+    points = learning_curve(replicates[0], control, request.runs, request.home, progress.start, pool=pool)
     if len({point.images for point in points}) < len(points):  # so few that fractions of them are the same
         return None
     found = exchange_as_json(exchange_rate(test, synthetic, points))
@@ -186,7 +190,7 @@ def _exchange(trained: TrainedArms, test: Outcomes, pool: WorkerPool, progress: 
 def _origin(trained: TrainedArms) -> dict[str, Any]:
     """How to ask for the same, and the split: a reader must be able to do it again, and to see what is stale."""
     inputs, session = trained.inputs, trained.request.session
-    count = len(inputs.legs)
+    count = len(inputs.replicates)
     made: dict[str, Any] = {"folds": count} if inputs.folds else {"redraws": count}
     if count > 1:
         made |= {"refitted": list(inputs.refitted), "repeats": refit_key(session, folds=inputs.folds)}
@@ -203,10 +207,14 @@ def _chosen_on(trained: TrainedArms) -> dict[str, str]:
 
 def _name_of(trained: TrainedArms) -> str:
     """The name of a comparison: the same images, seeds, settings and arms, looked at again, open nothing new."""
-    legs = trained.inputs.legs
+    replicates = trained.inputs.replicates
     added = [
-        [leg.seeds, leg.study.rare, {name: digest(images) for name, images in sorted(leg.study.added.items())}]
-        for leg in legs
+        [
+            replicate.seeds,
+            replicate.study.rare,
+            {name: digest(images) for name, images in sorted(replicate.study.added.items())},
+        ]
+        for replicate in replicates
     ]
-    facts = [keys(legs, trained.request.runs), added, [each.name for each in trained.arms]]
+    facts = [keys(replicates, trained.request.runs), added, [each.name for each in trained.arms]]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]

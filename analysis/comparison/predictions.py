@@ -32,8 +32,8 @@ def write_predictions(
 ) -> None:
     """Write what the arms said, whole or not at all: of one split, or of each fold.
 
-    `seeds` are those of the first axis of the chances; `patients` are known by the path of an image, and stand in the
-    table as `pseudonym` makes them by the `key`.
+    `seeds` are those of the first axis of the probabilities; `patients` are known by the path of an image, and stand
+    in the table as `pseudonym` makes them by the `key`.
     """
     tables = [_table(each, seeds, fold, patients, key) for fold, each in enumerate(tested)]
     held = io.BytesIO()
@@ -58,8 +58,8 @@ def read_predictions(place: Path) -> Outcomes:
     except (OSError, KeyError, TypeError, ValueError, pa.ArrowException) as error:
         raise ComparisonError(
             needed=f"{NAME} of the last comparison",
-            found="none" if not place.exists() else f"one that cannot be read ({error})",
-            next_step="balance compare once more keeps it: what is trained is not trained again",
+            found="none" if not place.exists() else f"unreadable ({error})",
+            next_step="run balance compare again to store it: completed training is not repeated",
         ) from error
     return folds[0] if len(folds) == 1 else pooled(folds)
 
@@ -77,10 +77,10 @@ def _table(
     outcomes: Outcomes, seeds: Sequence[int], fold: int, patients: Mapping[str, str], key: bytes
 ) -> pd.DataFrame:
     """Rows arm by arm, seed by seed, image by image."""
-    arms, images = list(outcomes.chances), len(outcomes.paths)
+    arms, images = list(outcomes.probabilities), len(outcomes.paths)
     labels = [outcomes.classes[number] for number in outcomes.targets]
     names = _patients(outcomes, patients, key)
-    chances = np.concatenate([outcomes.chances[arm].reshape(-1, len(outcomes.classes)) for arm in arms])
+    probabilities = np.concatenate([outcomes.probabilities[arm].reshape(-1, len(outcomes.classes)) for arm in arms])
     times = len(arms) * len(seeds)
     found = {
         "image": np.tile(np.array(outcomes.paths, object), times),
@@ -90,8 +90,8 @@ def _table(
         "seed": np.tile(np.repeat(np.array(seeds, np.int64), images), len(arms)),
         "fold": np.full(times * images, fold, np.int64),
     }
-    probabilities = {f"{_PROBABILITY}{label}": chances[:, place] for place, label in enumerate(outcomes.classes)}
-    return pd.DataFrame({**found, **probabilities})
+    columns = {f"{_PROBABILITY}{label}": probabilities[:, place] for place, label in enumerate(outcomes.classes)}
+    return pd.DataFrame({**found, **columns})
 
 
 def _patients(outcomes: Outcomes, patients: Mapping[str, str], key: bytes) -> list[str]:
@@ -109,8 +109,8 @@ def _outcomes(table: pd.DataFrame, classes: tuple[str, ...], rare: str) -> Outco
     arms, seeds = list(dict.fromkeys(table["arm"])), table["seed"].nunique()
     images = len(table) // (len(arms) * seeds)
     first = table.iloc[:images]
-    chances = table[[f"{_PROBABILITY}{label}" for label in classes]].to_numpy(np.float32)
-    by_arm = chances.reshape(len(arms), seeds, images, len(classes))
+    probabilities = table[[f"{_PROBABILITY}{label}" for label in classes]].to_numpy(np.float32)
+    by_arm = probabilities.reshape(len(arms), seeds, images, len(classes))
     return Outcomes(
         classes,
         rare,

@@ -13,7 +13,7 @@ from analysis.comparison.inputs.study import Outcomes, Study
 from analysis.comparison.integrity.checks import check, require_honest, stamps
 from analysis.comparison.request import Request
 from analysis.comparison.training.arms import Arm
-from analysis.comparison.training.replicates import Leg, across_folds, across_redraws, deal_seeds
+from analysis.comparison.training.replicates import Replicate, across_folds, across_redraws, deal_seeds
 from analysis.comparison.training.run_files import Which
 from balancer.errors import ComparisonError
 from balancer.progress import Phases, Progress
@@ -25,18 +25,18 @@ from balancer.workspace.fold_workspace import FoldWorkspace, make_fold_workspace
 from balancer.workspace.models import models_at_hand
 from balancer.workspace.workspace import Session
 
-_ONE_DRAW = "one draw of synthetic images: the luck of another (--redraw) is not in the intervals"
+_ONE_DRAW = "one set of synthetic images: the intervals do not include the variance between generator seeds (--redraw)"
 
 
 @dataclass(frozen=True, slots=True)
 class ComparisonInputs:
-    """The legs that the comparison stands on, what its figures are stamped with, and whether the legs are folds.
+    """The replicates of a comparison, the stamps of its figures, and whether the replicates are folds.
 
     `folder` is the balanced folder that is judged; none where there is none, or each fold has its own. `refitted` are
-    the commands that each leg but the first draw did again.
+    the commands that each replicate but the first draw did again.
     """
 
-    legs: tuple[Leg, ...]
+    replicates: tuple[Replicate, ...]
     stamps: tuple[str, ...]
     folds: bool
     folder: Path | None = None
@@ -44,19 +44,22 @@ class ComparisonInputs:
 
     @property
     def study(self) -> Study:
-        """The first leg's."""
-        return self.legs[0].study
+        """The study of the first replicate."""
+        return self.replicates[0].study
 
     @property
     def counts(self) -> Mapping[str, int]:
         """Real training images of each class; of folds, the mean."""
         classes = self.study.classes
-        return {label: round(sum(leg.study.counts[label] for leg in self.legs) / len(self.legs)) for label in classes}
+        return {
+            label: round(sum(replicate.study.counts[label] for replicate in self.replicates) / len(self.replicates))
+            for label in classes
+        }
 
     def outcomes(self, request: Request, arms: Sequence[Arm], part: Which) -> Outcomes | list[Outcomes]:
         """What the arms said of a split: of folds one after the other, of redraws together, since they share it."""
         together = across_folds if self.folds else across_redraws
-        return together(self.legs, arms, request.runs, request.home, part)
+        return together(self.replicates, arms, request.runs, request.home, part)
 
 
 def redrawn(request: Request, refits: Sequence[Refit], progress: Progress) -> ComparisonInputs:
@@ -67,30 +70,30 @@ def redrawn(request: Request, refits: Sequence[Refit], progress: Progress) -> Co
     if refits:
         require_last_filled(session, folder)
     study, found = _gather(request, session, folder, progress)
-    legs, said = [Leg("", study, seeds[0])], [found]
+    replicates, said = [Replicate("", study, seeds[0])], [found]
     if not refits and "synthetic" in study.added:
         said.append((_ONE_DRAW,))
     said.append(not_repeated(session, folds=False) if refits else ())
     for (refit, place), own in zip(refitted(refits, request.again, progress), seeds[1:], strict=True):
         study, found = _in_fold(request, refit, place, progress)
-        legs.append(Leg(refit.name, study, own))
+        replicates.append(Replicate(refit.name, study, own))
         said.append(found)
-    return ComparisonInputs(tuple(legs), _once(said), folds=False, folder=folder, refitted=_commands(refits))
+    return ComparisonInputs(tuple(replicates), _once(said), folds=False, folder=folder, refitted=_commands(refits))
 
 
 def cross_fitted(request: Request, refits: Sequence[Refit], progress: Progress) -> ComparisonInputs:
-    """One leg for each fold, whose generator, screen and classifiers have seen none of its test patients."""
+    """One replicate for each fold, whose generator, screen and classifiers have seen none of its test patients."""
     _require_enough(request)
     _require_honest_folds(request, refits, progress)
-    legs: list[Leg] = []
+    replicates: list[Replicate] = []
     collection = request.session.collection
     few = few_in_all(collection.labels, collection.images["label"])
     said: list[Sequence[str]] = [not_repeated(request.session, folds=True), few]
     for refit, place in refitted(refits, request.again, progress):
         study, found = _in_fold(request, refit, place, progress)
-        legs.append(Leg(refit.name, study, request.runs.seeds))
+        replicates.append(Replicate(refit.name, study, request.runs.seeds))
         said.append(found)
-    return ComparisonInputs(tuple(legs), _once(said), folds=True, refitted=_commands(refits))
+    return ComparisonInputs(tuple(replicates), _once(said), folds=True, refitted=_commands(refits))
 
 
 def _commands(refits: Sequence[Refit]) -> tuple[str, ...]:
@@ -108,7 +111,7 @@ def _require_enough(request: Request) -> None:
         raise ComparisonError(
             needed=f"{FEW} images of {request.wanted.rare}, the class of the primary endpoint, in all folds together",
             found=str(count),
-            next_step="judge another class: balance compare --label LABEL; see what can be shown: balance power",
+            next_step="choose another class: balance compare --label LABEL; or check what is detectable: balance power",
         )
 
 
@@ -140,7 +143,7 @@ def _in_fold(request: Request, refit: Refit, place: FoldWorkspace, progress: Pro
             needed=error.needed,
             found=f"in {refit.name}: {error.found}",
             next_step=f"it repeats the last {repeats}: change these (screening, --seed, --model), then run again: "
-            f"{request.again}\n        or have every figure stamped INVALID: the same with --force",
+            f"{request.again}\n        or continue with every figure marked INVALID: the same command with --force",
         ) from error
     finally:
         forget_balanced(refit)
@@ -155,7 +158,7 @@ def _gather(
     lender: Session | None = None,
     tell: bool = True,
 ) -> tuple[Study, tuple[str, ...]]:
-    """The images of one leg, and its stamps; refuses what could not be concluded from.
+    """The images of one replicate, and its stamps; refuses what could not be concluded from.
 
     `lender` is the session whose models may have made the images of another workspace.
 
@@ -180,7 +183,7 @@ def _material(
     if folder is not None and "reconstructed" in request.wanted.needs:
         at_hand = [place for each in (session, lender) if each is not None for place in models_at_hand(each)]
         through = partial(Phases(progress), "Reconstructing")
-        retouch = autoencoder_of(folder, at_hand, request.runs.learner.device, through)
+        retouch = autoencoder_of(folder, at_hand, request.runs.backbone.device, through)
     cache = session.state.cache
     cache.mkdir(exist_ok=True)
     return gather(

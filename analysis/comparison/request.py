@@ -9,12 +9,12 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from analysis.comparison.inference.result import Asked
+from analysis.comparison.inference.result import NamedArms
 from analysis.comparison.inputs.build_study import Wanted
 from analysis.comparison.inputs.study import EXTRA
 from analysis.comparison.training.arm_selection import control_of, name_baseline, name_synthetic
 from analysis.comparison.training.arms import ARMS, Arm
-from analysis.comparison.training.backbones import find_learner
+from analysis.comparison.training.backbones import find_backbone
 from analysis.comparison.training.runs import LONGEST, LONGEST_QUICK, RunSettings, usual_workers
 from balancer.errors import ComparisonError
 from balancer.settings import as_command
@@ -50,21 +50,21 @@ class Request:
 
     @property
     def which_arms(self) -> dict[str, Any]:
-        """By what the arms are chosen."""
+        """The keyword arguments by which arms are chosen."""
         return {"quick": self.settings.quick, "only": self.settings.arm, "recipe": self.runs.recipe}
 
     @property
     def workers(self) -> int:
         """How many trainings there are at once."""
-        learner = self.runs.learner
-        return self.settings.workers or usual_workers(learner, learner.units(self.runs.steps or self.runs.longest))
+        backbone = self.runs.backbone
+        return self.settings.workers or usual_workers(backbone, backbone.units(self.runs.steps or self.runs.longest))
 
-    def judged(self, arms: Sequence[Arm]) -> Asked:
+    def judged(self, arms: Sequence[Arm]) -> NamedArms:
         """The arms of the verdict, and the matched control of each with synthetic images."""
-        learner, recipe = self.runs.learner, self.runs.recipe
-        controls = {each.name: control_of(each, recipe, learner).name for each in arms if each.kind == "synthetic"}
+        backbone, recipe = self.runs.backbone, self.runs.recipe
+        controls = {each.name: control_of(each, recipe, backbone).name for each in arms if each.kind == "synthetic"}
         names = [each.name for each in arms]
-        return Asked(name_baseline(learner).name, name_synthetic(names, self.settings.arm), controls)
+        return NamedArms(name_baseline(backbone).name, name_synthetic(names, self.settings.arm), controls)
 
 
 def request_of(session: Session, settings: CompareSettings, rare: str) -> Request:
@@ -73,7 +73,7 @@ def request_of(session: Session, settings: CompareSettings, rare: str) -> Reques
     Raises:
         ModelError: there is no such backbone or device, or its weights are of no use.
     """
-    learner = find_learner(
+    backbone = find_backbone(
         settings.backbone,
         weights=settings.weights,
         side=settings.size,
@@ -83,14 +83,14 @@ def request_of(session: Session, settings: CompareSettings, rare: str) -> Reques
     needs = [each for each in _NEEDS if each == "synthetic" or _is_wanted(each, settings)]
     pooled, insist = bool(settings.cross_fit), settings.force
     runs = RunSettings(
-        learner,
+        backbone,
         settings.fixed_steps,
         settings.training_seeds,
         settings.named_recipe,
         LONGEST_QUICK if settings.quick else LONGEST,
         tries_rates=not settings.quick,
     )
-    wanted = Wanted(learner.side, needs, settings.extra_folders, rare, insist=insist, pooled=pooled)
+    wanted = Wanted(backbone.side, needs, settings.extra_folders, rare, insist=insist, pooled=pooled)
     return Request(session, settings, wanted, runs)
 
 

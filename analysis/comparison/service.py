@@ -12,7 +12,7 @@ from analysis.comparison.cost import Cost, cost_in_words, seconds_of, training_c
 from analysis.comparison.execution import judge, train_arms
 from analysis.comparison.inference.bootstrap import Estimates, class_patients, estimate, measure_arms
 from analysis.comparison.inference.result import Comparison, as_json, plain, without_nan
-from analysis.comparison.inference.selection import Choice
+from analysis.comparison.inference.selection import Selection
 from analysis.comparison.predictions import NAME, read_predictions
 from analysis.comparison.preparation import cross_fitted, redrawn
 from analysis.comparison.request import Request, request_of, require_arms
@@ -36,7 +36,7 @@ class CompareResult:
     `choice` has the arms of the verdict, and of every arm the `primary` endpoint on the validation split.
     """
 
-    choice: Choice
+    choice: Selection
     primary: str
     comparison: Comparison | None = None
     place: Path | None = None
@@ -57,7 +57,7 @@ class ComparePreview:
     training: Cost
 
     def to_json(self) -> dict[str, Any]:
-        """The same, for programs; times in seconds."""
+        """The fields for `--json`; times in seconds."""
         return {
             "power": text.as_json(self.power),
             "refits": [each.name for each in self.refits],
@@ -148,9 +148,9 @@ def comparison_figures(workspace: Workspace, *, progress: Progress = SILENT) -> 
     >>> _ = make_balanced(folder)
     >>> comparison_figures(Workspace.open(folder))
     Traceback (most recent call last):
-    balancer.errors.ComparisonError: needed: a finished comparison by this version, for its predictions
+    balancer.errors.ComparisonError: needed: the predictions of a completed comparison by this version
     found:  none
-    next:   balance compare; where it was done before, nothing is trained again
+    next:   balance compare; completed training is not repeated
     """
     with workspace.session(write=True) as session:
         name = _last_comparison(session)
@@ -175,9 +175,9 @@ def _last_comparison(session: Session) -> str:
         return str(json.loads(place.read_text("utf-8"))["settings"]["comparison"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ComparisonError(
-            needed="a finished comparison by this version, for its predictions",
-            found="a damaged one, or one of an earlier version" if place.exists() else "none",
-            next_step="balance compare; where it was done before, nothing is trained again",
+            needed="the predictions of a completed comparison by this version",
+            found="a damaged comparison, or one of an earlier version" if place.exists() else "none",
+            next_step="balance compare; completed training is not repeated",
         ) from error
 
 

@@ -28,7 +28,7 @@ class Images:
 
 
 @dataclass(frozen=True, slots=True)
-class Merged:
+class TrainingImagesByClass:
     """The training part by class, and the real images of the validation part; the test part stays closed.
 
     A synthetic image that was made from a real one belongs to that one's patient.
@@ -53,7 +53,7 @@ class Merged:
         return max(self.labels, key=lambda label: len(self.real[label]))
 
 
-def read_merged(folder: Path) -> Merged:
+def read_merged(folder: Path) -> TrainingImagesByClass:
     """Read what `balance fill` wrote down about a balanced folder; a file's name says nothing here.
 
     Raises:
@@ -81,7 +81,7 @@ def read_merged(folder: Path) -> Merged:
             found=f"{folder}: all {len(training)} training images are synthetic",
             next_step="balance fill, which also copies the real images",
         )
-    return Merged(
+    return TrainingImagesByClass(
         folder,
         manifest.labels,
         _by_label(folder, manifest.labels, real),

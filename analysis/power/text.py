@@ -31,7 +31,7 @@ def out_of_fold_sentence(found: Power) -> str:
 
 
 def as_json(found: Power) -> dict[str, Any]:
-    """All of it for a program."""
+    """The fields for `--json`."""
     words = {"notes": notes(found), "assumptions": assumptions_in_words(found)}
     return {"sentence": sentence(found), **asdict(found), **words}
 

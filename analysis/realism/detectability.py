@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from analysis.data.balanced_folder import Images, Merged
+from analysis.data.balanced_folder import Images, TrainingImagesByClass
 from analysis.data.images import Greys, decode
 from analysis.data.minimums import HELD_OUT_IMAGES, PROBE_PATIENTS, SHORTCUT_PATIENTS
 from analysis.realism.forensic_features import most_images, read_originals, spectrum, texture
@@ -90,7 +90,7 @@ class _Sides:
 
 
 def probe(
-    merged: Merged,
+    merged: TrainingImagesByClass,
     settings: ProbeSettings,
     autoencoder: Retouch | None = None,
     progress: Progress = lambda what, done, total: None,
@@ -121,7 +121,7 @@ class _Areas:
 
 
 def _compare(
-    merged: Merged, label: str, classifier: Classifier, settings: ProbeSettings, areas: dict[str, _Areas]
+    merged: TrainingImagesByClass, label: str, classifier: Classifier, settings: ProbeSettings, areas: dict[str, _Areas]
 ) -> ClassProbe:
     """Run every detector on one class; areas under true and exchanged flags go into `areas`."""
     sides = _sides(merged, label, settings)
@@ -168,7 +168,7 @@ def _detect(
     return found, originals.positions
 
 
-def _sides(merged: Merged, label: str, settings: ProbeSettings) -> _Sides:
+def _sides(merged: TrainingImagesByClass, label: str, settings: ProbeSettings) -> _Sides:
     """Real and synthetic images of a class, no more than can be looked at, whole patients drawn at random."""
     kinds = [merged.real[label], merged.synthetic[label]]
     most = min(settings.most, max(2 * PROBE_PATIENTS, most_images([*kinds[0].paths, *kinds[1].paths]) // 2))
@@ -204,7 +204,11 @@ def _judged(drafts: Sequence[ClassProbe], areas: Mapping[str, _Areas]) -> tuple[
 
 
 def _leans(
-    merged: Merged, pairs: Pairs, settings: ProbeSettings, autoencoder: Retouch | None, left_out: list[str]
+    merged: TrainingImagesByClass,
+    pairs: Pairs,
+    settings: ProbeSettings,
+    autoencoder: Retouch | None,
+    left_out: list[str],
 ) -> tuple[Lean, ...]:
     """Whether classifiers rely on it, by each way that there is; p-values count the ways."""
     if len(merged.labels) < 2:
@@ -223,7 +227,9 @@ def _leans(
     return tuple(replace(each, p_value=min(1.0, len(found) * each.p_value)) for each in found)
 
 
-def _retouched(merged: Merged, settings: ProbeSettings, autoencoder: Retouch | None) -> tuple[Sides, Sides] | str:
+def _retouched(
+    merged: TrainingImagesByClass, settings: ProbeSettings, autoencoder: Retouch | None
+) -> tuple[Sides, Sides] | str:
     """Real images of both classes, as they are and through the autoencoder; or why there are none."""
     if autoencoder is None:
         return "its model is not on this machine"
@@ -237,7 +243,7 @@ def _retouched(merged: Merged, settings: ProbeSettings, autoencoder: Retouch | N
     return sides[0], sides[1]
 
 
-def _synthetic(merged: Merged, pairs: Pairs, settings: ProbeSettings) -> tuple[Sides, Sides] | str:
+def _synthetic(merged: TrainingImagesByClass, pairs: Pairs, settings: ProbeSettings) -> tuple[Sides, Sides] | str:
     """Real images of both classes, and synthetic ones that no classifier has seen; or why there are none."""
     if not pairs.kept_out:
         return "both classes need such images"
@@ -252,7 +258,7 @@ def _synthetic(merged: Merged, pairs: Pairs, settings: ProbeSettings) -> tuple[S
     return sides[0], sides[1]
 
 
-def _looked_at(merged: Merged, settings: ProbeSettings) -> list[Images]:
+def _looked_at(merged: TrainingImagesByClass, settings: ProbeSettings) -> list[Images]:
     """Real images of the majority and of the minority: those of the validation split, if there are enough."""
     found = []
     for labels, needed in (((merged.largest,), HELD_OUT_IMAGES), (minority_classes(merged), SHORTCUT_PATIENTS)):

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from analysis.data.balanced_folder import Merged
+from analysis.data.balanced_folder import TrainingImagesByClass
 from analysis.data.images import Greys, decode
 from analysis.data.minimums import FIDELITY_IMAGES, HELD_OUT_IMAGES
 from analysis.realism.fidelity import Fidelity, measure_fidelity
@@ -57,7 +57,7 @@ class Quality:
 
 
 def features_for(
-    merged: Merged, weights: Path | None, *, steps: int, seed: int, device: str, progress: Progress
+    merged: TrainingImagesByClass, weights: Path | None, *, steps: int, seed: int, device: str, progress: Progress
 ) -> Space:
     """The embedding of the user's weights, else one trained on the real training images of this collection.
 
@@ -82,7 +82,12 @@ def features_for(
 
 
 def measure_quality(
-    merged: Merged, space: Space, *, k: int = 5, seed: int = 0, progress: Progress = lambda what, done, total: None
+    merged: TrainingImagesByClass,
+    space: Space,
+    *,
+    k: int = 5,
+    seed: int = 0,
+    progress: Progress = lambda what, done, total: None,
 ) -> Quality:
     """Compare held-out real with synthetic images inside every class that has both.
 

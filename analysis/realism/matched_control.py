@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from analysis.data.balanced_folder import Images, Merged
+from analysis.data.balanced_folder import Images, TrainingImagesByClass
 from analysis.data.images import decode
 from analysis.data.minimums import ADVISED_SEEDS
 from analysis.realism.shortcut_reliance import minority_classes
@@ -46,7 +46,7 @@ class Pairs:
     kept_out: Mapping[str, Images]
 
 
-def train_pairs(merged: Merged, settings: ProbeSettings, progress: Progress) -> Pairs:
+def train_pairs(merged: TrainingImagesByClass, settings: ProbeSettings, progress: Progress) -> Pairs:
     """Train both for every seed, at the same class counts: the control has real images again and again instead.
 
     Synthetic images are kept out of both where majority and minority have some, so that they can be looked at.
@@ -94,7 +94,7 @@ def duplicated(targets: Numbers, n_real: int, seed: int) -> Numbers:
     return np.concatenate(found)
 
 
-def _kept_out(merged: Merged, seed: int) -> dict[str, Images]:
+def _kept_out(merged: TrainingImagesByClass, seed: int) -> dict[str, Images]:
     sides = [merged.largest, *minority_classes(merged)]
     if not len(merged.synthetic[merged.largest]) or not any(len(merged.synthetic[label]) for label in sides[1:]):
         return {}

@@ -27,7 +27,7 @@ class DetectabilityResult:
     probe: Probe
 
     def to_json(self) -> dict[str, Any]:
-        """All of it, for programs."""
+        """The fields for `--json`."""
         from analysis.realism.text import report
 
         return report(self.probe)
@@ -41,7 +41,7 @@ class FidelityResult:
     quality: Quality
 
     def to_json(self) -> dict[str, Any]:
-        """All of it, for programs."""
+        """The fields for `--json`."""
         from analysis.realism.fidelity_by_class import report
 
         return report(self.quality)

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import t as student
 
-from analysis.data.balanced_folder import Merged
+from analysis.data.balanced_folder import TrainingImagesByClass
 from analysis.data.images import Greys
 from analysis.statistics.intervals import Groups, Interval
 from analysis.vision.classifier import Classifier
@@ -69,7 +69,7 @@ class Lean:
         return self.is_known and self.p_value <= LEVEL and self.excess.value >= LEAST_SHIFT
 
 
-def minority_classes(merged: Merged) -> tuple[str, ...]:
+def minority_classes(merged: TrainingImagesByClass) -> tuple[str, ...]:
     """The classes that being synthetic hints at: their synthetic share is above the majority's, else the rarest one.
 
     With `--symmetric` the shares still differ, since the rare classes have fewer real images.
@@ -194,6 +194,6 @@ def _patient_variance(plain: Values, traced: Values, sides: Sides) -> tuple[floa
     return float(len(sums) / freedom * (sums @ sums)), freedom
 
 
-def _share(merged: Merged, label: str) -> float:
+def _share(merged: TrainingImagesByClass, label: str) -> float:
     made = len(merged.synthetic[label])
     return made / max(1, made + len(merged.real[label]))

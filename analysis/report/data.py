@@ -34,7 +34,7 @@ Counts = Mapping[str, tuple[int, int]]
 
 
 @dataclass(frozen=True, slots=True)
-class Balanced:
+class ReportFolder:
     """A balanced folder: (real, synthetic) images of its training part by class, how its synthetic images were made,
     the manifest's `facts`, and small images of both kinds by class.
     """
@@ -62,7 +62,7 @@ class Facts:
     table: str
     split: Split
     learned: Sequence[str]
-    balanced: Balanced | None
+    balanced: ReportFolder | None
     screened: Screened
     copies: Copies | None
     probe: Mapping[str, Any]
@@ -199,12 +199,12 @@ def _statements(ledger: Ledger, collection: Collection) -> list[str]:
     return [said] if (said := text(card.get("statement"))) else []
 
 
-def _balanced(folder: Path, manifest: Manifest, *, private: bool) -> Balanced:
+def _balanced(folder: Path, manifest: Manifest, *, private: bool) -> ReportFolder:
     rows = list(read_rows(folder, manifest).values())
     training = [row for row in rows if not manifest.training or row.path.startswith(f"{manifest.training}/")]
     sheets = {} if private else _sheets(folder, manifest.labels, training)
     counts = manifest.counts.get(manifest.training, {})
-    return Balanced(
+    return ReportFolder(
         {label: counts.get(label, (0, 0)) for label in manifest.labels}, _made(folder), manifest.facts, sheets
     )
 

@@ -69,7 +69,7 @@ def _require_place(place: Path, session: Session) -> None:
     if whole.is_relative_to(root):
         raise OutputError(
             needed="a file outside the collection, which balance never changes",
-            found=f"{place}, inside of it",
+            found=f"{place}, inside it",
             next_step="choose another: balance report --out report.html",
         )
     if place.is_dir() or not (place.parent.is_dir() or place.parent == session.state.reports):

@@ -109,7 +109,7 @@ class Drawing:
         ElementTree.SubElement(self._root, "rect", {**{name: _short(at) for name, at in places}, **_kind(kind)})
 
     def way(self, points: Iterable[Point], kind: str) -> None:
-        """A line through points."""
+        """A polyline through these points (x, y)."""
         places = " ".join(f"{_short(x)},{_short(y)}" for x, y in points)
         ElementTree.SubElement(self._root, "polyline", {"points": places, **_kind(kind)})
 

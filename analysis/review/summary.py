@@ -136,12 +136,12 @@ def _still_merged(session: Session, taken_out: set[str], out: Path | None) -> li
     try:
         rows = read_rows(place, marker).values()
     except OutputError:
-        return [f"{name} cannot be read: look at it with balance verify."]
+        return [f"{name} cannot be read: check it with balance verify."]
     count = sum(row.is_synthetic and row.sha256 in taken_out for row in rows)
     if not count:
         return []
     what = "1 image that is" if count == 1 else f"{count} images that are"
-    return [f"{name} still holds {what} no longer accepted; that balance fill takes them out."]
+    return [f"{name} still contains {what} no longer accepted; balance fill removes them."]
 
 
 def _in_words(found: Proportion) -> str:

@@ -59,11 +59,11 @@ class LabelGate:
             known[-held.sum() :] if held.sum() >= 50 else known,
             classes,
         )
-        chances = _softmax(logits / heat)
-        auroc = {name: _auroc(chances[:, place], known == name) for place, name in enumerate(classes)}
+        probabilities = _softmax(logits / heat)
+        auroc = {name: _auroc(probabilities[:, place], known == name) for place, name in enumerate(classes)}
         abstains = {name: why for name in classes if (why := _why_not(auroc[name], known == name, people))}
         least = {
-            name: float(np.quantile(chances[known == name, place], _TAIL, method="lower"))
+            name: float(np.quantile(probabilities[known == name, place], _TAIL, method="lower"))
             for place, name in enumerate(classes)
             if name not in abstains
         }
@@ -74,12 +74,12 @@ class LabelGate:
         inputs = (features - self.mean) / self.spread
         return np.round(_softmax(inputs @ self.weights.T + self.offsets), 5)
 
-    def contradiction(self, wanted: str, chances: npt.NDArray[np.float64]) -> str:
+    def contradiction(self, wanted: str, probabilities: npt.NDArray[np.float64]) -> str:
         """Why an image is clearly not of the wanted class; "" when it may be, or when this cannot be told."""
         if wanted not in self.least:
             return ""
-        chance, other = float(chances[self.labels.index(wanted)]), int(chances.argmax())
-        if chance >= self.least[wanted] or chances[other] < _CLEARLY * chance:
+        chance, other = float(probabilities[self.labels.index(wanted)]), int(probabilities.argmax())
+        if chance >= self.least[wanted] or probabilities[other] < _CLEARLY * chance:
             return ""
         return f"looks like {self.labels[other]}, and less like {wanted} than nearly all real images of it"
 
@@ -154,8 +154,8 @@ def _temperature(logits: npt.NDArray[np.float64], labels: Labels, classes: Seque
     weight = 1 / np.bincount(wanted, minlength=len(classes))[wanted]
 
     def loss(heat: float) -> float:
-        chances = _softmax(logits / heat)[np.arange(len(wanted)), wanted]
-        return -float((weight * np.log(chances + 1e-12)).sum() / weight.sum())
+        probabilities = _softmax(logits / heat)[np.arange(len(wanted)), wanted]
+        return -float((weight * np.log(probabilities + 1e-12)).sum() / weight.sum())
 
     return float(min(np.geomspace(0.25, 8, 41), key=loss))
 

@@ -156,9 +156,9 @@ class Screen:
     def _contradictions(self, candidate: Candidate, seen: _Seen, scores: Scores) -> list[str]:
         if self.label is None or candidate.label not in self.label.labels:
             return []
-        chances = self.label.probabilities(seen.features)[0]
-        scores["label_probability"] = float(chances[self.label.labels.index(candidate.label)])
-        why = self.label.contradiction(candidate.label, chances)
+        probabilities = self.label.probabilities(seen.features)[0]
+        scores["label_probability"] = float(probabilities[self.label.labels.index(candidate.label)])
+        why = self.label.contradiction(candidate.label, probabilities)
         return [f"label: {why}"] if why else []
 
     def _copies(self, candidate: Candidate, seen: _Seen, scores: Scores) -> tuple[list[str], list[str]]:

@@ -95,7 +95,7 @@ def is_unfinished(courses: Sequence[Course]) -> bool:
 
 
 def learned_nothing(courses: Sequence[Course], classes: int) -> bool:
-    """Whether trainings did no better than a guess: a class-balanced loss that never fell below that of equal chances.
+    """Whether trainings did no better than a guess: class-balanced losses never below that of equal probabilities.
 
     >>> learned_nothing([Course((25,), (0.7,)), Course((25,), (0.9,))], classes=2)
     True

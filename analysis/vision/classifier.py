@@ -118,7 +118,7 @@ class Classifier:
     course: Course = NO_COURSE
 
     def probabilities(self, greys: Greys) -> Floats:
-        """(N, C) chances of the classes for (N, side, side) images."""
+        """(N, C) probabilities of the classes for (N, side, side) images."""
         logits = torch.from_numpy(self._run(greys, self.network))
         return logits.double().softmax(dim=1).float().numpy()
 
@@ -301,12 +301,12 @@ def _batches(
     targets: Tensor, n_classes: int, settings: ClassifierSettings, weights: Floats | None, purpose: str = "batch"
 ) -> Iterator[Tensor]:
     """The images of each step: in turn and reshuffled for "plain", else drawn with replacement."""
-    chances = _chances(targets, n_classes, settings, weights)
+    probabilities = _probabilities(targets, n_classes, settings, weights)
     waiting = torch.empty(0, dtype=torch.int64)
     for step in range(settings.steps):
         chance = generator(settings.seed, purpose, step)
-        if chances is not None:
-            yield draw_indices(chances, settings.batch_size, chance)
+        if probabilities is not None:
+            yield draw_indices(probabilities, settings.batch_size, chance)
             continue
         while len(waiting) < settings.batch_size:
             waiting = torch.cat((waiting, torch.randperm(len(targets), generator=chance)))
@@ -314,7 +314,9 @@ def _batches(
         waiting = waiting[settings.batch_size :]
 
 
-def _chances(targets: Tensor, n_classes: int, settings: ClassifierSettings, weights: Floats | None) -> Tensor | None:
+def _probabilities(
+    targets: Tensor, n_classes: int, settings: ClassifierSettings, weights: Floats | None
+) -> Tensor | None:
     if settings.sampling == "plain":
         return None
     if settings.sampling == "weighted":

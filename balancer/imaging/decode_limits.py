@@ -25,7 +25,7 @@ def is_too_large(width: int, height: int) -> bool:
 def require_size(width: int, height: int) -> None:
     """Raise a ValueError for an image of more than `MAX_PIXELS`."""
     if is_too_large(width, height):
-        raise ValueError(f"too large: {width:,} x {height:,} pixels, and at most {MAX_PIXELS:,} are decoded")
+        raise ValueError(f"too large: {width:,} x {height:,} pixels; at most {MAX_PIXELS:,} are decoded")
 
 
 def require_scans(content: bytes) -> None:

@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from balancer.errors import ImageError
+from balancer.errors import ImageError, NotAnImage
 from balancer.imaging.decode_limits import require_scans, require_size
 from balancer.imaging.dicom_display import Values, to_grey
 from balancer.imaging.dicom_streams import stream_size
@@ -71,10 +71,6 @@ _PACKAGES = {
     "1.2.840.10008.1.2.4.203": "pylibjpeg and pylibjpeg-openjpeg",
 }
 _NATIVE = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2")
-
-
-class NotAnImage(ImageError):
-    """A DICOM file of another kind: a report, a presentation state, a PDF."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +137,7 @@ def read_dicom_header(path: Path) -> Header:
     with _opened(path, _OF_IMAGES) as (header, file, has_pixels):
         width, height = _size(header)
         if not has_pixels:
-            raise ValueError("no pixels: the header describes an image that is not there")
+            raise ValueError("no pixels: the header describes an image that the file lacks")
         _require_whole(header, file)
         bits = int(header.get("BitsStored", 8))
         return Header(FORMAT, str(header.get("PhotometricInterpretation", "")), bits, width, height)
@@ -201,7 +197,7 @@ def _opened(path: Path, keywords: tuple[str, ...] = ()) -> Iterator[tuple[Datase
         with os.fdopen(open_plainly(path), "rb") as raw:
             head = raw.read(4096)
             if not is_dicom(head):
-                raise ValueError(f"no DICOM inside{', it may be encrypted' if head[:1] == _ASN1 else ''}")
+                raise ValueError(f"no DICOM data in it{', it may be encrypted' if head[:1] == _ASN1 else ''}")
             raw.seek(0)
             file = Budget(_inflated(raw.read()) if _DEFLATED in head else raw, path.name)
             header = _library().dcmread(file, stop_before_pixels=True, force=True, specific_tags=_tags(keywords))
@@ -266,7 +262,7 @@ def _size(header: Dataset) -> tuple[int, int]:
     raise NotAnImage(
         needed="a DICOM file with an image",
         found=f"a file without pixels: {kind}",
-        next_step="nothing: it is left out",
+        next_step="none needed: balance scan DATA leaves such files out",
     )
 
 
@@ -327,8 +323,8 @@ def _decoder(syntax: Any, bits: int) -> str:
         if plugin in there:
             return plugin
     package = _PACKAGES.get(syntax)
-    needed = f"pip install {package}" if package else "no package that is known here decodes it"
-    raise ValueError(f"packed as {getattr(syntax, 'name', syntax)}, which cannot be decoded ({needed})")
+    needed = f"pip install {package}" if package else "no supported package decodes it"
+    raise ValueError(f"compressed as {getattr(syntax, 'name', syntax)}, which cannot be decoded ({needed})")
 
 
 def _require_same_size(header: Dataset, file: Budget, place: int) -> None:

@@ -53,7 +53,7 @@ def robust_window(values: npt.NDArray[Any]) -> tuple[float, float]:
     """
     least, most = float(values.min()), float(values.max())
     if not np.isfinite(least) or not np.isfinite(most):  # a NaN is its own minimum
-        raise ValueError("it holds values that are not finite numbers")
+        raise ValueError("it contains values that are not finite numbers")
     some = values.ravel()[:: max(1, values.size // _SAMPLED)]
     low, high = np.quantile(some, (_TAIL, 1 - _TAIL), method="nearest").tolist()
     if low == high:  # nearly all of one value: what is left of the image lies outside

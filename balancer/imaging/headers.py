@@ -122,9 +122,9 @@ def _read(path: str, hashed: bool) -> Row | ImageError:
         return unreadable(Path(path), error)
     except OSError as error:
         return ImageError(
-            needed="a file that may be read",
+            needed="a file that you have permission to read",
             found=f"{Path(path).name}: {error.strerror}",
-            next_step="look at its permissions, or take it out of the collection, then: balance scan FOLDER",
+            next_step="correct its permissions, or remove it from the collection, then: balance scan FOLDER",
         )
     return header.format, header.mode, header.bits, header.width, header.height, sha256, orientation_of(head)
 

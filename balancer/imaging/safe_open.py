@@ -74,7 +74,7 @@ def open_plainly(path: str | Path) -> int:
     os.close(file)
     if not stat.S_ISREG(status.st_mode):
         raise ValueError("not a regular file")
-    raise ValueError(f"too large: {status.st_size:,} bytes, and no X-ray has more than {MAX_BYTES:,}")
+    raise ValueError(f"too large: {status.st_size:,} bytes; an X-ray has at most {MAX_BYTES:,}")
 
 
 def unreadable(path: Path, error: BaseException) -> ImageError:
@@ -82,7 +82,7 @@ def unreadable(path: Path, error: BaseException) -> ImageError:
     return ImageError(
         needed="a PNG, JPEG, TIFF, BMP, WebP or DICOM image that can be decoded",
         found=f"{path.name}: {str(error).replace(str(path), path.name) or type(error).__name__}",
-        next_step="repair the file or take it out of the collection, then run: balance scan DATA --deep",
+        next_step="repair the file or remove it from the collection, then run: balance scan DATA --deep",
     )
 
 
@@ -107,10 +107,10 @@ class Budget:
         content = self._file.read(self._bytes + 1 if count < 0 else min(count, self._bytes + 1))
         self._bytes -= len(content)
         if self._reads < 0 or self._bytes < 0:
-            raise ValueError("too much in it beside the pixels")
+            raise ValueError("too much data beside the pixels")
         return content
 
     def readline(self, count: int = -1, /) -> bytes:
-        """What a file's `readline` gives."""
+        """One line of at most `count` bytes (without it, of the budget); it counts as one read."""
         self._reads -= 1
         return self._file.readline(MAX_BYTES_BESIDE_PIXELS if count < 0 else min(count, MAX_BYTES_BESIDE_PIXELS))

@@ -99,7 +99,7 @@ def _read(path: Path) -> bytes:
             path,
             "a table: CSV, TSV, XLSX or Parquet",
             why,
-            "see whether its name is right, then the same balance command again",
+            "check its name, then run the same balance command again",
         ) from error
 
 
@@ -112,7 +112,7 @@ def _unpacked(data: bytes) -> bytes:
     except (OSError, EOFError, zlib.error) as error:
         raise ValueError(f"gzip: {error}") from error
     if len(content) > MAX_UNPACKED:
-        raise ValueError(f"more than {MAX_UNPACKED:,} bytes when it is unpacked")
+        raise ValueError(f"more than {MAX_UNPACKED:,} bytes when unpacked")
     return content
 
 
@@ -132,7 +132,7 @@ def _without_mark(path: Path, data: bytes) -> str:
     even, odd = data[:_SAMPLE:2].count(0), data[1:_SAMPLE:2].count(0)
     if max(even, odd) > 4 * min(even, odd) and max(even, odd) * 4 > len(data[:_SAMPLE]):
         return data.decode("utf-16-le" if odd > even else "utf-16-be")
-    raise _refused(path, "a table as text, XLSX or Parquet", "no text (an old Excel workbook?)")
+    raise _refused(path, "a table as text, XLSX or Parquet", "not text (an old Excel workbook?)")
 
 
 def _encoding(sample: bytes) -> str:
@@ -224,9 +224,9 @@ def _parsed(path: Path, text: str, separator: str, width: int, has_header: bool)
             )
     except (pd.errors.ParserError, pd.errors.EmptyDataError, ValueError) as error:
         raise TableError(
-            needed=f"as many cells in each line of {path.name} as the header has: {width}",
+            needed=f"the same number of cells in each line of {path.name} as in the header: {width}",
             found=str(error).strip(),
-            next_step="mend that line, or export the table again with texts in quotes, then: balance scan DATA",
+            next_step="correct that line, or export the table again with quoted text, then: balance scan DATA",
         ) from error
 
 
@@ -237,9 +237,9 @@ def _workbook(data: bytes) -> list[list[str]]:
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         unpacked = sum(entry.file_size for entry in archive.infolist())
         if unpacked > MAX_UNPACKED:
-            raise ValueError(f"{unpacked:,} bytes when it is unpacked, and at most {MAX_UNPACKED:,} are read")
+            raise ValueError(f"{unpacked:,} bytes when unpacked; at most {MAX_UNPACKED:,} are read")
         if "xl/workbook.xml" not in archive.namelist():
-            raise ValueError("an archive, and no workbook")
+            raise ValueError("an archive, not a workbook")
     book = openpyxl.load_workbook(io.BytesIO(data), read_only=True, data_only=True)
     try:
         rows, cells = [], 0

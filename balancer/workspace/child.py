@@ -82,9 +82,9 @@ def run_in_child(workspace: Workspace, command: str, settings: Settings, progres
         _end(process)
     if found is None:
         raise GenerationError(
-            needed=f"a finished {command} in a process of its own",
-            found=f"it ended with exit code {code}; what it said stands above",
-            next_step="close other programs, should memory have run out; what this machine has: balance doctor",
+            needed=f"a completed {command} in a separate process",
+            found=f"it ended with exit code {code}; its messages are above",
+            next_step="if memory ran out, close other programs; to check this machine: balance doctor",
         )
     return found
 

@@ -37,7 +37,7 @@ class DoctorResult:
         return not any(check.state == "fail" for check in self.checks)
 
     def to_json(self) -> dict[str, Any]:
-        """The checks, for programs."""
+        """The fields for `--json`."""
         return {"ready": self.ready, "checks": [asdict(check) for check in self.checks]}
 
 

@@ -55,9 +55,9 @@ def origin_of(session: Session) -> FillOrigin:
     filled, config = last_run(session, "fill", FillSettings), _last_config(session)
     if filled is None or config is None:
         raise ComparisonError(
-            needed="a finished balance fill, to do the same again",
-            found="none by this version for this collection",
-            next_step="balance fill --help shows its options; then the same balance compare again",
+            needed="a completed balance fill to repeat",
+            found="no fill of this collection by this version",
+            next_step="fill first (options: balance fill --help), then run the same balance compare again",
         )
     known = {folder: weights_of(folder) for folder in session.ledger.adapters(session.collection) if folder.is_dir()}
     model = next((folder for folder in known if ("model", config.model.sha256) in known[folder]), None)
@@ -66,9 +66,9 @@ def origin_of(session: Session) -> FillOrigin:
     if model is None and adapter is None and filled.settings.model is None:
         made = config.model.name if config.adapter is None else config.adapter.name
         raise ComparisonError(
-            needed=f"{made}, which generated the images of the last fill, to do the same again",
-            found="nothing that adapt made here has its weights any more",
-            next_step="fill with what is there: balance fill, with the same options; then this balance compare again",
+            needed=f"{made}, which generated the images of the last fill",
+            found="no model that adapt trained here has these weights",
+            next_step="fill again with a model that you have: balance fill; then run the same balance compare again",
         )
     return FillOrigin(filled, model, adapter, stacked=config.adapter is not None)
 
@@ -85,16 +85,15 @@ def adapted_by(session: Session, origin: FillOrigin) -> RunRecord[AdaptSettings]
     found = last_run(session, "adapt", AdaptSettings, made.name) or _last_adapted(session, made.name)
     if found is None:
         raise ComparisonError(
-            needed=f"how {made.name}, which generated the images of the last fill, was adapted: each fold does the "
-            "same",
-            found="that is not on record",
-            next_step="adapt and fill again, so that it is: balance adapt --name NEW, balance fill; then this again",
+            needed=f"the settings with which {made.name} was adapted, since each fold repeats them",
+            found="there is no record of them",
+            next_step="adapt and fill again to record them: balance adapt --name NEW, balance fill; then rerun this",
         )
     if origin.model is not None and origin.stacked:
         raise ComparisonError(
-            needed="a base that knows no patient of this collection: each fold adapts one model alone",
-            found=f"an adapter on a model that adapt made here, from patients whom a fold tests: {made.name}",
-            next_step="balance fill with one of the two, or with an adapter on a base from elsewhere; then this again",
+            needed="a base model that was not trained on this collection: each fold adapts one model only",
+            found=f"an adapter on a model that was trained here, on patients that a fold tests: {made.name}",
+            next_step="balance fill with one of the two, or with an adapter on another base model; then run this again",
         )
     return found
 
@@ -114,9 +113,9 @@ def same_model(session: Session, origin: FillOrigin) -> dict[str, str]:
         base = base_of(session, origin.adapter)
         if base is None:
             raise ModelError(
-                needed=f"the base that {origin.adapter.name} was made for",
+                needed=f"the base model of the adapter {origin.adapter.name}",
                 found="its location is not recorded",
-                next_step="name it: balance fill --model FOLDER, with the same options; then this balance compare",
+                next_step="name it: balance fill --model FOLDER, with the same options; then the same balance compare",
             )
         found["model"] = str(Path(base).resolve()) if Path(base).exists() else base
     return found
@@ -167,11 +166,13 @@ def not_repeated(session: Session, *, folds: bool) -> tuple[str, ...]:
     elsewhere = sum(map(len, external_images(session, records).values()))
     read = sum(1 for _ in _decided_by_readers(session))
     images = f"{read} image{'s' if read > 1 else ''}"
-    lack = "no fold has them" if folds else "the first draw alone has them"
-    alone = "folds have" if folds else "the other draws have"
+    lack = "no fold has them" if folds else "only the first generator seed has them"
+    alone = "folds have" if folds else "the other generator seeds have"
     said = [
-        f"external images ({elsewhere}) are not made again: {lack}" if elsewhere else "",
-        f"what readers decided of {images} is not repeated: {alone} what the screening checks accept" if read else "",
+        f"external images ({elsewhere}) are not generated again: {lack}" if elsewhere else "",
+        f"readers' decisions on {images} are not repeated: {alone} the images that the screening checks accept"
+        if read
+        else "",
     ]
     return tuple(filter(None, said))
 
@@ -188,7 +189,7 @@ def require_last_filled(session: Session, folder: Path | None) -> None:
         return
     raise ComparisonError(
         needed="the balanced folder of the last fill, which --redraw repeats",
-        found="it is gone" if folder is None else f"{folder.resolve()}, which another fill or merge made",
+        found="it is missing" if folder is None else f"{folder.resolve()}, made by another fill or merge",
         next_step="leave the folder out, or fill again: balance fill, with the same options",
     )
 

@@ -133,14 +133,14 @@ def _finish(refit: Refit, command: str, settings: Settings, again: str, progress
     except BalanceError as error:
         raise _failed(refit, command, f"{error.found} (needed: {error.needed})", error.next_step, again) from error
     if command == "fill" and not refit.balanced.is_dir():
-        found = "nothing to do: no class is below its target there"
+        found = "nothing to generate: no class is below its target in this split"
         raise _failed(refit, command, found, "a higher --target may help", again)
     mark.touch()
 
 
 def _failed(refit: Refit, command: str, found: str, advice: str, again: str) -> ComparisonError:
     return ComparisonError(
-        needed=f"a finished balance {command} in {refit.name}",
+        needed=f"a completed balance {command} in {refit.name}",
         found=found,
-        next_step=f"mend that ({advice}), then run again: {again}  (what is finished is not repeated)",
+        next_step=f"correct this ({advice}), then run again: {again}  (completed runs are not repeated)",
     )

@@ -38,7 +38,7 @@ class DetectabilitySettings(Settings):
 
     COMMAND: ClassVar[str] = "probe"
     folder: Path | None = option(None, "The balanced folder (default: that of the last fill).", argument=True)
-    model: str | None = option(None, "The model that made the images (default: what adapt made here).")
+    model: str | None = option(None, "The model that generated the images (default: the one adapted here).")
     steps: int = option(300, "Training steps of each quick classifier.", minimum=1)
     seeds: int = option(5, "Number of classifiers, and of controls; use at least 5.", minimum=2)
     size: int = option(64, "Image size in pixels for the classifiers.", minimum=16)
@@ -77,7 +77,7 @@ class CompareSettings(Settings):
     folder: Path | None = option(
         None, "The balanced folder (default: that of the last fill).", argument=True, place=True
     )
-    quick: bool = option(False, "The two arms of the verdict, the real images alone and a control; three seeds.")
+    quick: bool = option(False, "The two arms of the verdict, real images only, and a control; three seeds.")
     arm: tuple[str, ...] = option(
         (), "Only this arm beside the baseline; one with synthetic images is judged. May be repeated."
     )
@@ -89,10 +89,14 @@ class CompareSettings(Settings):
     recipe: str = option("strong", "How arms with synthetic images train: strong augmentation, or plain.")
     label: str | None = option(None, "The class whose AUPRC decides, named beforehand (default: the rarest).")
     extra: tuple[str, ...] = option((), "NAME=FOLDER: other real images, as an arm of their own.")
-    cross_fit: int | None = option(None, "Adapt, fill and train again in each of so many folds by patient.", minimum=2)
-    redraw: int = option(1, "Fill with as many generator seeds as --seeds: their luck counts too.", minimum=1)
-    validation_only: bool = option(False, "Train and choose, and leave the test split closed.")
-    force: bool = option(False, "Go on despite leaks (every figure is INVALID) or few images.")
+    cross_fit: int | None = option(
+        None, "Adapt, fill and train again in each of this number of folds by patient.", minimum=2
+    )
+    redraw: int = option(
+        1, "Fill with this number of generator seeds (the same as --seeds), to include their variance.", minimum=1
+    )
+    validation_only: bool = option(False, "Train and choose, without opening the test split.")
+    force: bool = option(False, "Continue despite leaks (every figure is INVALID) or few images.")
     workers: int | None = option(None, "Trainings at once (default: as many as there are cores).", minimum=1)
     seed: int = option(0, "Same seed, same result.", minimum=0)
     device: str = option("auto", _DEVICE)
@@ -134,20 +138,20 @@ class CompareSettings(Settings):
             if not (name and folder):
                 raise _refused("NAME=FOLDER for --extra", repr(text), example)
             if sum(each.partition("=")[0] == name for each in self.extra) > 1:
-                raise _refused("a name of its own for each --extra", f"two folders of the name {name!r}", example)
+                raise _refused("a different name for each --extra", f"two folders named {name!r}", example)
 
     def _check_one_way(self) -> None:
         """Folds and redraws are two ways; each redraw has a seed of its own, and each fold its own folder."""
         seeds = len(self.training_seeds)
         if self.cross_fit and self.redraw > 1:
             raise ComparisonError(
-                needed="either --cross-fit, whose folds are filled once each, or --redraw",
+                needed="either --cross-fit, which fills each fold once, or --redraw",
                 found="both",
                 next_step=f"balance compare --cross-fit {self.cross_fit}, or: balance compare --redraw {seeds}",
             )
         if self.redraw not in (1, seeds):
             raise ComparisonError(
-                needed="as many redraws as seeds: several trainings on one draw would look surer than they are",
+                needed="as many redraws as seeds: more trainings on the same images would understate the variance",
                 found=f"--redraw {self.redraw} with --seeds {seeds}",
                 next_step=f"balance compare --redraw {seeds}",
             )
@@ -169,7 +173,7 @@ class ReportSettings(Settings):
 
     folder: Path | None = option(None, "The balanced folder (default: that of the last fill).", argument=True)
     out: Path | None = option(None, "The page (default: .balance/reports/report.html).")
-    private: bool = option(False, "Leave out images of patients and file names.")
+    private: bool = option(False, "Leave out patients' images and file names.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +182,7 @@ class ReviewSettings(Settings):
 
     reader: str | None = option(None, "Your name, which is stored with every answer.")
     label: str | None = option(None, "Only images of this class.")
-    limit: int | None = option(None, "At most so many images (with --blinded: 50).", minimum=1)
+    limit: int | None = option(None, "At most this many images (with --blinded: 50).", minimum=1)
     audit: int | None = option(
         None, "Show a random sample of this size instead of the images that wait for review.", minimum=1
     )

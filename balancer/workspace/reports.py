@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from balancer.dataset.metadata_files import MANIFEST
-from balancer.errors import BalanceError, StateError
+from balancer.errors import BalanceError, StateInUse
 from balancer.files import sha256_if_there, write_whole
 from balancer.progress import Progress
 from balancer.store.state_dir import State, locked
@@ -48,6 +48,6 @@ def keep_measured(
             with locked(session.state):
                 return keep_report(session.state, name, found, folder)
     except (BalanceError, OSError) as error:
-        if isinstance(error, StateError) and "is at work" in error.found:
+        if isinstance(error, StateInUse):
             progress.message(f"Not kept for the report: {printable(error.found)}; run it again later.")
         return None

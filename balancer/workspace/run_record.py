@@ -68,7 +68,7 @@ def last_run(session: Session, command: str, kind: type[S], made: str = "") -> R
         raise StateError(
             needed=f"the settings of the last {command} as this version knows them",
             found=f"a record of another version: {error.found} ({error.needed})",
-            next_step="once more, so that they are on record: balance adapt or balance fill, with the same options",
+            next_step="run it again to record them: balance adapt or balance fill, with the same options",
         ) from error
     return RunRecord(settings.with_places(lambda place: _whole(place, session.home)), found["seconds"])
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from analysis.data.balanced_folder import Merged, read_merged
+from analysis.data.balanced_folder import TrainingImagesByClass, read_merged
 from analysis.data.images import Greys, decode
 from analysis.realism.fidelity import kid
 from analysis.vision.classifier import Classifier, ClassifierSettings, train_classifier
@@ -34,7 +34,7 @@ def judge_of(whole: Path, steps: int = STEPS) -> Classifier:
     return train_classifier(greys, targets, labels, ClassifierSettings(steps=steps, sampling="balanced"))
 
 
-def cut_away(whole: Path, merged: Merged, label: str) -> list[Path]:
+def cut_away(whole: Path, merged: TrainingImagesByClass, label: str) -> list[Path]:
     """The real training images of a class that the balanced folder knows nothing of."""
     known = {path.name for path in merged.real[label].paths}
     return [file for file in sorted((whole / "train" / label).iterdir()) if file.name not in known]

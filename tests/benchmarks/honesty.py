@@ -23,7 +23,7 @@ import pandas as pd
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
 
-from analysis.comparison.inference.result import Asked, Comparison, Facts, conclude
+from analysis.comparison.inference.result import Comparison, Facts, NamedArms, conclude
 from analysis.comparison.inputs.study import Outcomes
 from tests.benchmarks.overview import PATIENT
 
@@ -86,7 +86,7 @@ def xray_pool(folder: Path, side: int = 64, steps: int = 300, seed: int = 0) -> 
     return replace(pool.some(~seen), features=features)
 
 
-def chances(train: Pool, unseen: Pool, weights: Any = None, balanced: bool = False) -> Any:
+def probabilities(train: Pool, unseen: Pool, weights: Any = None, balanced: bool = False) -> Any:
     """What logistic regression says of unseen images."""
     model = LogisticRegression(C=0.1, max_iter=300, class_weight="balanced" if balanced else None)
     return model.fit(train.features, train.targets, weights).predict_proba(unseen.features).astype(np.float32)
@@ -99,11 +99,11 @@ def compared(parts: Sequence[Pool], kinds: Any, train: Callable[[str, int, Pool]
     said = {arm: np.stack([train(arm, each, unseen) for each in range(SEEDS)]) for arm in kinds}
     outcomes = []
     for part, place in zip(parts, (slice(first), slice(first, None)), strict=True):
-        chances = {arm: some[:, place] for arm, some in said.items()}
+        probabilities = {arm: some[:, place] for arm, some in said.items()}
         unknown = pd.DataFrame(index=range(len(part.targets)))
-        outcomes.append(Outcomes(part.classes, part.classes[-1], part.targets, part.groups, unknown, chances))
+        outcomes.append(Outcomes(part.classes, part.classes[-1], part.targets, part.groups, unknown, probabilities))
     baseline = next(arm for arm, kind in reversed(kinds.items()) if kind == "free")
-    asked = Asked(baseline, [next(arm for arm, kind in kinds.items() if kind == "synthetic")])
+    asked = NamedArms(baseline, [next(arm for arm, kind in kinds.items() if kind == "synthetic")])
     return conclude(*outcomes, kinds, Facts(), asked, times=DRAWS, seed=seed)
 
 
@@ -123,7 +123,7 @@ def with_itself(pool: Pool, seed: int, free: int = 1, synthetic: int = 1, same_h
         drawn = np.random.default_rng([seed, pair, 0 if same_halves else each])
         half = train.drawn(0.5, drawn) ^ bool(side)
         weights = _patient_weights(train, [seed, places[arm], each])[half] if same_halves else None
-        return chances(train.some(half), unseen, weights)
+        return probabilities(train.some(half), unseen, weights)
 
     return compared(parts, kinds, learn, seed)
 
@@ -152,7 +152,7 @@ def with_held_back(pool: Pool, seed: int, shuffled: bool = False) -> Comparison:
     def learn(arm: str, each: int, unseen: Pool) -> Any:
         mine = mixed if arm == "synthetic-all" else real
         weights = _patient_weights(train, [seed, each], pool)[np.searchsorted(np.unique(pool.groups), mine.groups)]
-        return chances(mine, unseen, weights, balanced=arm == "class-weights")
+        return probabilities(mine, unseen, weights, balanced=arm == "class-weights")
 
     return compared(parts, {"real": "real", "class-weights": "free", "synthetic-all": "synthetic"}, learn, seed)
 

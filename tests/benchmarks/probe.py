@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from analysis.data.balanced_folder import Images, Merged
+from analysis.data.balanced_folder import Images, TrainingImagesByClass
 from analysis.realism.detectability import probe
 from analysis.realism.matched_control import ProbeSettings
 from analysis.realism.text import report
@@ -54,9 +54,9 @@ def marked(images: Images, folder: Path, seed: int, levels: int) -> Images:
     return Images(tuple(paths), images.groups)
 
 
-def as_merged(folder: Path, real: Images, synthetic: Images) -> Merged:
+def as_merged(folder: Path, real: Images, synthetic: Images) -> TrainingImagesByClass:
     """One class, as if half of it were synthetic."""
-    return Merged(folder, ("A",), {"A": real}, {"A": synthetic}, {"A": Images()}, True, ())
+    return TrainingImagesByClass(folder, ("A",), {"A": real}, {"A": synthetic}, {"A": Images()}, True, ())
 
 
 def runs(folder: Path, count: int, levels: int) -> int:

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from analysis.data.balanced_folder import Images, Merged
+from analysis.data.balanced_folder import Images, TrainingImagesByClass
 from analysis.realism.detectability import probe
 from analysis.realism.matched_control import ProbeSettings, duplicated
 from analysis.realism.shortcut_reliance import Lean, measure_lean
@@ -85,7 +85,9 @@ def alarms_of_halves(probes: int) -> int:
         greys = drawn("normal", 20_000 + 100 * draw, 60)
         with tempfile.TemporaryDirectory() as place:
             halves = [written(Path(place, name), some) for name, some in (("a", greys[:30]), ("b", greys[30:]))]
-            one = Merged(Path(place), ("A",), {"A": halves[0]}, {"A": halves[1]}, {"A": Images()}, True, ())
+            one = TrainingImagesByClass(
+                Path(place), ("A",), {"A": halves[0]}, {"A": halves[1]}, {"A": Images()}, True, ()
+            )
             found += probe(one, settings).p_value <= 0.01
     return found
 

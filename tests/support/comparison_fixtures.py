@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.comparison.inputs.study import ATTRIBUTES, Added, Part, Study
-from analysis.comparison.training.training_spec import Pace
+from analysis.comparison.training.training_spec import TimeEstimate
 from analysis.statistics.convergence import Course
 
 CLASSES = ("LYING", "STANDING", "RARE")
@@ -48,7 +48,7 @@ class Remembered:
     first: int
     course: Course = Course()  # noqa: RUF009  # frozen
 
-    def chances(self, seen):
+    def probabilities(self, seen):
         return np.full((len(seen), len(CLASSES)), 1 / len(CLASSES), np.float32)
 
 
@@ -56,7 +56,7 @@ class Remembered:
 class Scribe:
     """A learner that learns nothing and writes down every lesson."""
 
-    lessons: list = field(default_factory=list)
+    specs: list = field(default_factory=list)
     side: int = SIDE
     steps: int = 5
     setting: str = "scribe, 16 px"
@@ -78,12 +78,12 @@ class Scribe:
         return images
 
     def pace(self, steps, learned, others):
-        return Pace(0.0, 1.0)
+        return TimeEstimate(0.0, 1.0)
 
-    def learn(self, seen, lesson, progress):
-        if len(self.lessons) == self.stop_after:
+    def learn(self, seen, spec, progress):
+        if len(self.specs) == self.stop_after:
             raise KeyboardInterrupt
-        self.lessons.append(lesson)
-        for step in range(lesson.steps):
-            progress(step + 1, lesson.steps)
-        return Remembered(lesson.rows[0])
+        self.specs.append(spec)
+        for step in range(spec.steps):
+            progress(step + 1, spec.steps)
+        return Remembered(spec.rows[0])

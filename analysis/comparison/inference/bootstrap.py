@@ -66,7 +66,7 @@ class Estimate:
 
     @property
     def signed(self) -> str:
-        """A difference, with its sign."""
+        """The estimate with its sign and its 95% interval, as text."""
         low, high = self.shown
         return f"{self.mean:+.3f} [{low:+.3f}, {high:+.3f}]"
 
@@ -87,7 +87,7 @@ class Measured:
         return replace(self, found=self.found - other.found, drawn=self.drawn - other.drawn)
 
     def only(self, name: str) -> Measured:
-        """One figure alone."""
+        """These samples restricted to one metric."""
         place = self.names.index(name)
         return Measured((name,), self.found[place : place + 1], self.drawn[place : place + 1])
 
@@ -102,11 +102,11 @@ def measure_arms(
     draws = draw_patients(outcomes.targets, outcomes.groups, times, seed, outcomes.folds)
     weights = np.concatenate((np.ones((len(draws), 1), np.float32), draws), axis=1)
     names, found = metric_names(outcomes.classes), {}
-    for number, (arm, chances) in enumerate(outcomes.chances.items()):
-        progress(number, len(outcomes.chances))
-        figures = np.stack([measure(each, outcomes.targets, weights, outcomes.folds) for each in chances], axis=1)
+    for number, (arm, probabilities) in enumerate(outcomes.probabilities.items()):
+        progress(number, len(outcomes.probabilities))
+        figures = np.stack([measure(each, outcomes.targets, weights, outcomes.folds) for each in probabilities], axis=1)
         found[arm] = Measured(names, figures[..., 0], figures[..., 1:])
-    progress(len(outcomes.chances), len(outcomes.chances))
+    progress(len(outcomes.probabilities), len(outcomes.probabilities))
     return found
 
 

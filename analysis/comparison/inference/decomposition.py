@@ -13,7 +13,7 @@ from analysis.comparison.inference.bootstrap import Estimates, Measured, estimat
 
 
 @dataclass(frozen=True, slots=True)
-class Alike:
+class EffectDecomposition:
     """The synthetic arm less `arm`, its recipe without images; and `arm` less the reference, `None` if it is that."""
 
     arm: str
@@ -33,14 +33,14 @@ class Alike:
         return f"The images themselves: {self.images[metric].signed} against the matched control {self.arm}."
 
 
-def measure_alike(
+def decompose_effect(
     synthetic: str | None,
     reference: str,
     arm: str | None,
     measured: Mapping[str, Measured],
     patients: Mapping[str, int],
     folds: int = 1,
-) -> Alike | None:
+) -> EffectDecomposition | None:
     """Both parts of the difference between two arms; `None` where there are no synthetic images, or no such `arm`."""
     if synthetic is None or arm is None or arm not in measured:
         return None
@@ -48,4 +48,4 @@ def measure_alike(
     def less(one: str, other: str) -> Estimates:
         return estimate(measured[one].minus(measured[other]), patients, difference=True, folds=folds)
 
-    return Alike(arm, less(synthetic, arm), None if arm == reference else less(arm, reference))
+    return EffectDecomposition(arm, less(synthetic, arm), None if arm == reference else less(arm, reference))

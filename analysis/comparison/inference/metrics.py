@@ -1,4 +1,4 @@
-"""The figures of a comparison: chances of classes against the truth, for many weightings of the images at once.
+"""The figures of a comparison: probabilities of classes against the truth, for many weightings of the images at once.
 
 A bootstrap draw is a column of weights, so a thousand draws cost a few passes over the images, sorted once.
 """
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from analysis.comparison.inputs.study import Chances, Numbers
+from analysis.comparison.inputs.study import Numbers, Probabilities
 from analysis.statistics.average_precision import RankedFolds
 from analysis.statistics.intervals import Flags, Values
 
@@ -62,8 +62,10 @@ def difference_range(name: str) -> tuple[float, float]:
     return low - high, high - low
 
 
-def measure(chances: Chances, targets: Numbers, weights: Values | None = None, folds: Numbers | None = None) -> Floats:
-    """All figures, (K, B), of (N, C) chances for (N, B) weights of the images, or (K, 1) for equal ones.
+def measure(
+    probabilities: Probabilities, targets: Numbers, weights: Values | None = None, folds: Numbers | None = None
+) -> Floats:
+    """All figures, (K, B), of (N, C) probabilities for (N, B) weights of the images, or (K, 1) for equal ones.
 
     They equal those of scikit-learn with `sample_weight`: average precision, area under the ROC curve, recall,
     F1, balanced accuracy, Matthews' correlation, the Brier score of all classes (not halved). A mean over classes is
@@ -78,10 +80,10 @@ def measure(chances: Chances, targets: Numbers, weights: Values | None = None, f
     """
     weights = np.ones((len(targets), 1)) if weights is None else weights
     sorted_classes = [
-        RankedFolds.of(chances[:, number], targets == number, folds) for number in range(chances.shape[1])
+        RankedFolds.of(probabilities[:, number], targets == number, folds) for number in range(probabilities.shape[1])
     ]
     pieces = [
-        _measure(chances, targets, np.ascontiguousarray(weights[:, start : start + _AT_ONCE]), sorted_classes)
+        _measure(probabilities, targets, np.ascontiguousarray(weights[:, start : start + _AT_ONCE]), sorted_classes)
         for start in range(0, weights.shape[1], _AT_ONCE)
     ]
     return np.concatenate(pieces, axis=1)
@@ -89,21 +91,21 @@ def measure(chances: Chances, targets: Numbers, weights: Values | None = None, f
 
 @dataclass(frozen=True, slots=True)
 class Bin:
-    """Images given similar chances of a class: the mean chance, the share that has it, and how many images."""
+    """Images given similar probabilities of a class: the mean chance, the share that has it, and how many images."""
 
     predicted: float
     observed: float
     images: int
 
 
-def reliability(chances: Chances, positive: Flags, bins: int = 10) -> tuple[Bin, ...]:
-    """Bins of equal mass over (S, N) chances of one class; an image counts once for each of S trainings.
+def reliability(probabilities: Probabilities, positive: Flags, bins: int = 10) -> tuple[Bin, ...]:
+    """Bins of equal mass over (S, N) probabilities of one class; an image counts once for each of S trainings.
 
     >>> reliability(np.array([[0.1, 0.3, 0.9, 0.7]]), np.array([False, False, True, True]), 2)
     (Bin(predicted=0.2, observed=0.0, images=2), Bin(predicted=0.8, observed=1.0, images=2))
     """
-    n_images = chances.shape[1]
-    flat, truth = chances.ravel().astype(np.float64), np.tile(positive, len(chances))
+    n_images = probabilities.shape[1]
+    flat, truth = probabilities.ravel().astype(np.float64), np.tile(positive, len(probabilities))
     places = np.array_split(np.argsort(flat, kind="stable"), min(bins, n_images))
     return tuple(
         Bin(float(flat[some].mean()), float(truth[some].mean()), len(np.unique(some % n_images)))
@@ -112,27 +114,27 @@ def reliability(chances: Chances, positive: Flags, bins: int = 10) -> tuple[Bin,
     )
 
 
-def _measure(chances: Chances, targets: Numbers, weights: Values, ranked: Sequence[RankedFolds]) -> Floats:
-    n_classes, total = chances.shape[1], weights.sum(axis=0, dtype=np.float64)
-    confusion = _confusion(chances, targets, weights)
+def _measure(probabilities: Probabilities, targets: Numbers, weights: Values, ranked: Sequence[RankedFolds]) -> Floats:
+    n_classes, total = probabilities.shape[1], weights.sum(axis=0, dtype=np.float64)
+    confusion = _confusion(probabilities, targets, weights)
     of_class = confusion.sum(axis=1)
     with np.errstate(invalid="ignore", divide="ignore"):
         recalls = np.diagonal(confusion).T / of_class
     rows: list[Values] = []
     for number in range(n_classes):
         rows += [*ranked[number].areas(weights), recalls[number], of_class[number] / total]
-    loss = np.square(chances.astype(np.float64) - np.eye(n_classes)[targets]).sum(axis=1)
+    loss = np.square(probabilities.astype(np.float64) - np.eye(n_classes)[targets]).sum(axis=1)
     present = np.unique(targets)
     rows += [_macro_f1(confusion, present), recalls[present].mean(axis=0), _mcc(confusion)]
     return np.stack(
-        [*rows, loss.astype(weights.dtype) @ weights / total, _calibration_error(chances, targets, weights)]
+        [*rows, loss.astype(weights.dtype) @ weights / total, _calibration_error(probabilities, targets, weights)]
     )
 
 
-def _confusion(chances: Chances, targets: Numbers, weights: Values) -> Floats:
+def _confusion(probabilities: Probabilities, targets: Numbers, weights: Values) -> Floats:
     """(C, C, B): the weight of each class, by row, that is called each class, by column."""
-    n_classes = chances.shape[1]
-    cells = targets * n_classes + chances.argmax(axis=1)
+    n_classes = probabilities.shape[1]
+    cells = targets * n_classes + probabilities.argmax(axis=1)
     ones = np.eye(n_classes**2, dtype=weights.dtype)[cells]
     found: Floats = (ones.T @ weights).astype(np.float64).reshape(n_classes, n_classes, -1)
     return found
@@ -156,10 +158,10 @@ def _mcc(confusion: Floats) -> Floats:
     return found
 
 
-def _calibration_error(chances: Chances, targets: Numbers, weights: Values) -> Values:
+def _calibration_error(probabilities: Probabilities, targets: Numbers, weights: Values) -> Values:
     """The mean gap between the chance of the likeliest class and how often it is right (Naeini 2015)."""
-    best = chances.max(axis=1).astype(np.float64)
-    gap = best - (chances.argmax(axis=1) == targets)
+    best = probabilities.max(axis=1).astype(np.float64)
+    gap = best - (probabilities.argmax(axis=1) == targets)
     bins = np.empty(len(targets), np.int64)
     for number, some in enumerate(np.array_split(np.argsort(best, kind="stable"), _ECE_BINS)):
         bins[some] = number

@@ -42,7 +42,7 @@ def adjust(
     name, rare = primary_endpoint(test.rare), test.classes.index(test.rare)
     found = {}
     for arm in arms:
-        scores = test.chances[arm][..., rare]
+        scores = test.probabilities[arm][..., rare]
         areas = np.stack([RankedFolds.of(each, positive, test.folds).areas(weights)[0] for each in scores])[None]
         measured = Measured((name,), areas[..., 0], areas[..., 1:])
         found[arm] = estimate(measured, patients, folds=test.fold_count)[name]

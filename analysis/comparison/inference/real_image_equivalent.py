@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from analysis.comparison.inference.bootstrap import draw_patients, draw_seeds
-from analysis.comparison.inputs.study import Chances, Outcomes
+from analysis.comparison.inputs.study import Outcomes, Probabilities
 from analysis.comparison.training.learning_curve import Point
 from analysis.statistics.average_precision import Ranked
 from analysis.statistics.intervals import Flags, Values
@@ -71,12 +71,14 @@ def exchange_rate(
     point, and the curve is fitted to each draw; intervals are percentiles.
 
     Raises:
-        ValueError: fewer than two points, two of one size, or chances of other images or seeds than the arm's.
+        ValueError: fewer than two points, two of one size, or probabilities of other images or seeds than the arm's.
     """
     points = sorted(points, key=lambda point: point.images)
-    _require(outcomes.chances[arm], points)
+    _require(outcomes.probabilities[arm], points)
     rare = outcomes.classes.index(outcomes.rare)
-    scores = np.stack([each[:, :, rare] for each in (*(point.chances for point in points), outcomes.chances[arm])])
+    scores = np.stack(
+        [each[:, :, rare] for each in (*(point.probabilities for point in points), outcomes.probabilities[arm])]
+    )
     whole, drawn = _figures(scores, outcomes, rare, times, seed)
     margins = [(1 - level) / 2, (1 + level) / 2]
     bounds = np.quantile(drawn, margins, axis=0)
@@ -117,11 +119,13 @@ def inverse(sizes: Values, figures: Values, wanted: float) -> float:
     return float(math.exp(place))
 
 
-def _require(chances: Chances, points: Sequence[Point]) -> None:
+def _require(probabilities: Probabilities, points: Sequence[Point]) -> None:
     if len(points) < 2 or len({point.images for point in points}) < len(points):
         raise ValueError("a learning curve needs two points or more, of different sizes")
-    if any(point.chances.shape != chances.shape for point in points):
-        raise ValueError("chances of the same images, seeds and classes are needed for the arm and for every point")
+    if any(point.probabilities.shape != probabilities.shape for point in points):
+        raise ValueError(
+            "probabilities of the same images, seeds and classes are needed for the arm and for every point"
+        )
 
 
 def _figures(scores: Values, outcomes: Outcomes, rare: int, times: int, seed: int) -> tuple[Values, Values]:

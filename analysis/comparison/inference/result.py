@@ -17,10 +17,10 @@ from analysis.comparison.inference.bootstrap import (
     estimate,
     measure_arms,
 )
-from analysis.comparison.inference.decomposition import Alike, measure_alike
+from analysis.comparison.inference.decomposition import EffectDecomposition, decompose_effect
 from analysis.comparison.inference.metrics import LOWER_IS_BETTER, Bin, metric_names, primary_endpoint, reliability
 from analysis.comparison.inference.prevalence import Adjusted, adjust
-from analysis.comparison.inference.selection import Choice, choose, pooled
+from analysis.comparison.inference.selection import Selection, choose, pooled
 from analysis.comparison.inference.subgroups import Stratum, measure_strata
 from analysis.comparison.inference.verdict_rule import WORTH, Grounds, Judgement, Named, weigh, with_holm
 from analysis.comparison.inference.verdict_text import Evidence, joined, points, sentence
@@ -61,7 +61,7 @@ class Facts:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class NamedArms:
     """What is judged: the baseline, the synthetic arms that were asked for, and the matched control of each.
 
     `courses` are those of the trainings of each arm, by which it is known whether they had ended.
@@ -79,7 +79,7 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """All that a comparison came to."""
+    """The result of a comparison: verdict, estimates of every arm, and what they rest on."""
 
     sentence: str
     points: tuple[str, ...]
@@ -89,7 +89,7 @@ class Comparison:
     secondary: str
     arms: Mapping[str, Estimates]
     kinds: Mapping[str, Kind]
-    chosen: Choice
+    chosen: Selection
     differences: Mapping[str, Estimates]
     strata: Mapping[str, Mapping[str, Stratum]]
     reliability: Mapping[str, tuple[Bin, ...]]
@@ -97,7 +97,7 @@ class Comparison:
     seeds: int
     facts: Facts
     grounds: Grounds
-    alike: Alike | None = None
+    effect: EffectDecomposition | None = None
     unfinished: tuple[str, ...] = ()
     adjusted: Adjusted | None = None
 
@@ -109,7 +109,7 @@ class Comparison:
     @property
     def reference(self) -> str:
         """The arm that all others are measured against."""
-        return self.chosen.free
+        return self.chosen.baseline
 
 
 def conclude(
@@ -117,7 +117,7 @@ def conclude(
     test: Outcomes | Sequence[Outcomes],
     kinds: Mapping[str, Kind],
     facts: Facts,
-    asked: Asked,
+    asked: NamedArms,
     *,
     primary: str | None = None,
     worth: float = WORTH,
@@ -138,16 +138,16 @@ def conclude(
     choice = choose(validation, asked.baseline, asked.synthetic, tuple(kinds), primary)
     test = test if isinstance(test, Outcomes) else pooled(test)
     measured = measure_arms(test, times, seed, lambda done, total: progress("Measuring", done, total))
-    patients, named = class_patients(test), Named.among(kinds, choice.free, choice.synthetic)
+    patients, named = class_patients(test), Named.among(kinds, choice.baseline, choice.synthetic)
     levels = {arm: estimate(measured[arm], patients, folds=test.fold_count) for arm in kinds}
     grounds = replace(
         weigh(measured, named, primary, patients, folds=test.fold_count, worth=worth),
-        unfinished=asked.unfinished([choice.free, *filter(None, [choice.synthetic])]),
-        failed=learned_nothing(asked.courses.get(choice.free, ()), len(np.unique(test.targets))),
+        unfinished=asked.unfinished([choice.baseline, *filter(None, [choice.synthetic])]),
+        failed=learned_nothing(asked.courses.get(choice.baseline, ()), len(np.unique(test.targets))),
         invalid=any(stamp.startswith("INVALID") for stamp in facts.stamps),
     )
     control = asked.controls.get(choice.synthetic or "")
-    alike = measure_alike(choice.synthetic, choice.free, control, measured, patients, test.fold_count)
+    effect = decompose_effect(choice.synthetic, choice.baseline, control, measured, patients, test.fold_count)
     adjusted = (
         adjust(test, facts.train, kinds, patients, times, seed) if primary == primary_endpoint(test.rare) else None
     )
@@ -160,7 +160,7 @@ def conclude(
         _contrast(named, measured, patients, test.fold_count),
         patients,
         facts.setting,
-        alike,
+        effect,
         facts.smallest,
         facts.settings.get("steps"),
         facts.openings,
@@ -178,14 +178,14 @@ def conclude(
         levels,
         dict(kinds),
         choice,
-        _differences(measured, choice.free, kinds, patients, (primary, SECONDARY), test.fold_count),
+        _differences(measured, choice.baseline, kinds, patients, (primary, SECONDARY), test.fold_count),
         measure_strata(test, named, primary, times, seed, progress),
         _reliability(test, kinds),
         _counts(test, patients),
         grounds.seeds,
         facts,
         grounds,
-        alike,
+        effect,
         asked.unfinished(tuple(kinds)),
         adjusted,
     )
@@ -207,10 +207,10 @@ def as_json(found: Comparison) -> dict[str, Any]:
         "meanings": {arm: said for arm in found.kinds if (said := meaning(arm))},
         "left_out": dict(facts.left_out),
         "chosen": {
-            "free": found.chosen.free,
+            "free": found.chosen.baseline,
             "synthetic": found.chosen.synthetic,
             "validation": dict(found.chosen.validation),
-            "folds": [{"free": found.chosen.free, "synthetic": found.chosen.synthetic}] * found.chosen.folds,
+            "folds": [{"free": found.chosen.baseline, "synthetic": found.chosen.synthetic}] * found.chosen.folds,
             "sentence": found.chosen.sentence,
         },
         "trainings": [dict(each) for each in facts.trainings],
@@ -251,7 +251,7 @@ def table(found: Comparison) -> list[tuple[str, str, str, str, str]]:
     rows = []
     for arm in sorted(found.arms, key=lambda each: -_or_least(found.arms[each][found.primary].mean)):
         figures, difference = found.arms[arm], found.differences.get(arm)
-        marks = ("*" if arm in (found.chosen.free, found.chosen.synthetic) else "") + (
+        marks = ("*" if arm in (found.chosen.baseline, found.chosen.synthetic) else "") + (
             "+" if arm in found.unfinished else ""
         )
         rows.append(
@@ -271,13 +271,13 @@ def _checked_endpoint(
     test: Outcomes | Sequence[Outcomes],
     kinds: Mapping[str, Kind],
     primary: str | None,
-    asked: Asked,
+    asked: NamedArms,
 ) -> str:
     """The primary endpoint, if there is all that it takes to judge by it."""
     parts = [each for part in (validation, test) for each in ([part] if isinstance(part, Outcomes) else part)]
     for part in parts:
-        if missing := set(kinds) - set(part.chances):
-            raise ValueError(f"every arm needs its chances; got none of {sorted(missing)}")
+        if missing := set(kinds) - set(part.probabilities):
+            raise ValueError(f"every arm needs its probabilities; got none of {sorted(missing)}")
     if missing := {asked.baseline, *asked.synthetic} - set(kinds):
         raise ValueError(f"the arms of the verdict are among those that were trained; got {sorted(missing)}")
     primary = primary or primary_endpoint(parts[0].rare)
@@ -320,7 +320,7 @@ def _differences(
 
 def _reliability(test: Outcomes, kinds: Mapping[str, Kind]) -> dict[str, tuple[Bin, ...]]:
     rare = test.classes.index(test.rare)
-    return {arm: reliability(test.chances[arm][..., rare], test.targets == rare) for arm in kinds}
+    return {arm: reliability(test.probabilities[arm][..., rare], test.targets == rare) for arm in kinds}
 
 
 def _counts(test: Outcomes, patients: Mapping[str, int]) -> dict[str, dict[str, int]]:
@@ -343,11 +343,11 @@ def plain(figures: Estimates, tested: Sequence[str] = ()) -> dict[str, dict[str,
 
 def _plain_alike(found: Comparison) -> dict[str, Any] | None:
     """What the images do, and what the recipe of their arm does without them."""
-    if found.alike is None:
+    if found.effect is None:
         return None
-    recipe = None if found.alike.recipe is None else plain(found.alike.recipe)
-    facts = {"synthetic": found.chosen.synthetic, "arm": found.alike.arm}
-    return {**facts, "images": plain(found.alike.images), "recipe": recipe}
+    recipe = None if found.effect.recipe is None else plain(found.effect.recipe)
+    facts = {"synthetic": found.chosen.synthetic, "arm": found.effect.arm}
+    return {**facts, "images": plain(found.effect.images), "recipe": recipe}
 
 
 def _plain_stratum(stratum: Stratum) -> dict[str, Any]:

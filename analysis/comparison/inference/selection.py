@@ -14,13 +14,13 @@ from analysis.data.minimums import RARE_VALIDATION_PATIENTS
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class Selection:
     """The baseline and the synthetic arm of the verdict, and how these two came to be it.
 
     `validation` is the primary endpoint of every arm there, the mean over seeds; of folds, the mean over these too.
     """
 
-    free: str
+    baseline: str
     synthetic: str | None
     validation: Mapping[str, float]
     sentence: str = ""
@@ -33,7 +33,7 @@ def choose(
     synthetic: Sequence[str],
     arms: Sequence[str],
     primary: str,
-) -> Choice:
+) -> Selection:
     """The arms of the verdict; nothing is said of the test split.
 
     `synthetic` are the arms that were asked for. Where there are several, the best on validation is taken if enough
@@ -41,18 +41,18 @@ def choose(
     """
     means, folds = _means(validation, arms, primary), 0 if isinstance(validation, Outcomes) else len(validation)
     if len(synthetic) < 2:
-        return Choice(baseline, next(iter(synthetic), None), means, "Both arms were named beforehand.", folds)
+        return Selection(baseline, next(iter(synthetic), None), means, "Both arms were named beforehand.", folds)
     patients = rare_patients(validation) if isinstance(validation, Outcomes) else 0
     asked = ", ".join(synthetic)
     if patients < RARE_VALIDATION_PATIENTS:
-        few = f"to choose takes {RARE_VALIDATION_PATIENTS} validation patients of the class and one split"
-        return Choice(baseline, synthetic[0], means, f"Of {asked} the first is judged: {few}.", folds)
+        few = f"choosing needs {RARE_VALIDATION_PATIENTS} validation patients of the class and a single split"
+        return Selection(baseline, synthetic[0], means, f"The first of {asked} is judged: {few}.", folds)
     best = best_of(means, synthetic) or synthetic[0]
-    return Choice(baseline, best, means, f"{best} was chosen on {patients} validation patients, of {asked}.")
+    return Selection(baseline, best, means, f"{best} was chosen from {asked}, on {patients} validation patients.")
 
 
 def rare_patients(part: Outcomes) -> int:
-    """Patients with the rare class."""
+    """The number of patients with an image of the rare class."""
     return len(np.unique(part.groups[part.targets == part.classes.index(part.rare)]))
 
 
@@ -74,7 +74,7 @@ def pooled(folds: Sequence[Outcomes]) -> Outcomes:
         np.concatenate([each.targets for each in folds]),
         np.concatenate([each.groups for each in folds]),
         pd.concat([each.attributes for each in folds], ignore_index=True),
-        {arm: np.concatenate([each.chances[arm] for each in folds], axis=1) for arm in folds[0].chances},
+        {arm: np.concatenate([each.probabilities[arm] for each in folds], axis=1) for arm in folds[0].probabilities},
         np.repeat(np.arange(len(folds)), [len(each.targets) for each in folds]),
         tuple(path for each in folds for path in each.paths),
     )
@@ -88,7 +88,9 @@ def _means(validation: Outcomes | Sequence[Outcomes], arms: Sequence[str], prima
 
 def _mean_of(part: Outcomes, arms: Sequence[str], primary: str) -> dict[str, float]:
     place = metric_names(part.classes).index(primary)
-    return {arm: _mean([float(measure(each, part.targets)[place, 0]) for each in part.chances[arm]]) for arm in arms}
+    return {
+        arm: _mean([float(measure(each, part.targets)[place, 0]) for each in part.probabilities[arm]]) for arm in arms
+    }
 
 
 def _mean(values: Sequence[float]) -> float:

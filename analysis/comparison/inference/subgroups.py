@@ -58,7 +58,7 @@ def _stratum(part: Outcomes, named: Named, primary: str, times: int, seed: int) 
     if few := _too_few(part, patients):
         return Stratum(images, left_out=few)
     arms: Sequence[str] = [named.baseline, *filter(None, [named.synthetic])]
-    measured = measure_arms(replace(part, chances={arm: part.chances[arm] for arm in arms}), times, seed)
+    measured = measure_arms(replace(part, probabilities={arm: part.probabilities[arm] for arm in arms}), times, seed)
     levels = {arm: estimate(measured[arm], patients, folds=part.fold_count) for arm in arms}
     if named.synthetic is None:
         return Stratum(images, levels)
@@ -82,7 +82,7 @@ def _some(part: Outcomes, which: Flags) -> Outcomes:
         targets=part.targets[which],
         groups=part.groups[which],
         attributes=part.attributes[which],
-        chances={arm: chances[:, which] for arm, chances in part.chances.items()},
+        probabilities={arm: probabilities[:, which] for arm, probabilities in part.probabilities.items()},
         folds=None if part.folds is None else part.folds[which],
         paths=(),
     )

@@ -13,8 +13,8 @@ def sentence(found: Exchange) -> str:
     """What an arm is worth, its interval, and what that leaves open."""
     if not found.rises:
         return (
-            f"More real images of {found.label} did not measurably help on this test part, so what {found.arm} is "
-            "worth in real images cannot be said."
+            f"More real images of {found.label} did not measurably help on this test split. The real-image equivalent "
+            f"of {found.arm} is therefore unknown."
         )
     images, patients = found.images, found.patients
     size = f"{_count(images, images.mean)} {_real(images)} {found.label} {_span(images)}"
@@ -36,7 +36,7 @@ def as_json(found: Exchange) -> dict[str, Any]:
 
 
 def _worth(worth: Worth) -> str:
-    return "less than none: it does as if it had " if round(worth.mean) < 0 else ""
+    return "less than none: the result is as with " if round(worth.mean) < 0 else ""
 
 
 def _compared(worth: Worth) -> str:
@@ -72,11 +72,7 @@ def _open(worth: Worth) -> str:
     """What the interval does not rule out, and what was not measured."""
     text = ""
     if round(worth.low) <= 0 <= round(worth.high):
-        text = " That cannot be told from none."
+        text = " This is not shown to differ from zero."
     if worth.mean >= worth.most - 1e-6:
-        return f"{text} This is beyond the curve: it is not continued above twice the real images."
-    return (
-        f"{text} Above the real images there are, the curve is continued, not measured."
-        if round(worth.high) > 0
-        else text
-    )
+        return f"{text} This is beyond the curve, which is extrapolated to at most twice the real images."
+    return f"{text} Above the number of real images, the curve is extrapolated." if round(worth.high) > 0 else text

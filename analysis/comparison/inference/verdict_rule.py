@@ -213,7 +213,7 @@ def _measured(scores: Scores, positive: Flags, folds: Numbers | None, weights: n
 
 
 def _by_interval(contrast: Estimate, worth: float) -> Judgement:
-    """What the interval alone says."""
+    """The judgement from the 95% interval of the difference alone."""
     if contrast.high < 0:
         return "harms"
     if contrast.low > 0:

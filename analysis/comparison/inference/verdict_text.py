@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from analysis.comparison.inference.bootstrap import Estimate, Estimates
-from analysis.comparison.inference.decomposition import Alike
+from analysis.comparison.inference.decomposition import EffectDecomposition
 from analysis.comparison.inference.verdict_rule import Grounds, Judgement, Named, best_arm, judge, why_not
 from analysis.data.minimums import ADVISED_SEEDS, RARE_TEST_PATIENTS, SEEDS
 from analysis.statistics.metric_labels import metric_in_words
@@ -17,9 +17,9 @@ class Evidence:
     """What is said beside the judgement, all of it from the test split.
 
     `levels` are those of every arm, `differences` of the synthetic arm to the baseline, by metric; where there is no
-    synthetic arm, of the baseline to `real`. `alike` separates the images from the recipe of their arm. `setting` names
-    backbone and size, `smallest` is the smallest detectable difference of the primary endpoint. `adjusted` are levels
-    of the two arms at the prevalence of the training split, where the test split has another.
+    synthetic arm, of the baseline to `real`. `effect` separates the images from the recipe of their arm. `setting`
+    names backbone and size, `smallest` is the smallest detectable difference of the primary endpoint. `adjusted` are
+    levels of the two arms at the prevalence of the training split, where the test split has another.
     """
 
     rare: str
@@ -30,7 +30,7 @@ class Evidence:
     differences: Estimates
     patients: Mapping[str, int]
     setting: str
-    alike: Alike | None = None
+    effect: EffectDecomposition | None = None
     smallest: float | None = None
     steps: int | None = None
     openings: int = 1
@@ -40,7 +40,7 @@ class Evidence:
 
     @property
     def judgement(self) -> Judgement:
-        """By the rule of the verdict."""
+        """What the verdict rule concludes from the grounds."""
         return judge(self.grounds)
 
     @property
@@ -50,8 +50,8 @@ class Evidence:
 
     @property
     def whom(self) -> str:
-        """Of whom the primary endpoint speaks."""
-        return self.rare if ":" in self.primary else "the classes on the whole"
+        """The class of the primary endpoint, or all classes on average."""
+        return self.rare if ":" in self.primary else "all classes on average"
 
 
 def sentence(found: Evidence) -> str:
@@ -73,7 +73,7 @@ def sentence(found: Evidence) -> str:
 def points(found: Evidence) -> list[str]:
     """At most six short points: estimate, baseline, what it rests on, what was detectable, calibration, what next."""
     if found.judgement == "invalid":
-        return ["The figures are shown, and mean nothing for unseen patients."]
+        return ["The figures are shown, but say nothing about unseen patients."]
     said = [
         _estimate(found),
         _baseline(found),
@@ -106,10 +106,10 @@ def _of_classes(found: Evidence) -> list[str]:
 
 def _harm(found: Evidence) -> str:
     """The images, or only how their arm was trained."""
-    alike, ours = found.alike, found.named.synthetic
-    if alike is None or alike.images_harm(found.primary):
+    effect, ours = found.effect, found.named.synthetic
+    if effect is None or effect.images_harm(found.primary):
         return f"Do not use these images: with {ours} they harm {found.whom}"
-    by = "not by its images" if alike.recipe_harms(found.primary) else "by its images or by its recipe"
+    by = "not by its images" if effect.recipe_harms(found.primary) else "by its images or by its recipe"
     return f"Do not use {ours}: it harms {found.whom}, {by}"
 
 
@@ -182,8 +182,8 @@ def _baseline(found: Evidence) -> str:
         sound = f"none of {others} other arm{'s' if others > 1 else ''} without synthetic images is shown to beat it"
     else:
         sound = "no other arm without synthetic images was compared with it"
-    alike = "" if found.alike is None else f" {found.alike.in_words(found.primary)}"
-    return f"Baseline: {base}; {sound}.{how}{alike}"
+    effect = "" if found.effect is None else f" {found.effect.in_words(found.primary)}"
+    return f"Baseline: {base}; {sound}.{how}{effect}"
 
 
 def _rests_on(found: Evidence) -> str:
@@ -208,7 +208,7 @@ def _calibration(found: Evidence) -> str:
 
 
 def _next(found: Evidence) -> str:
-    """The one thing to do now."""
+    """The next step: one clause, without a full stop."""
     reason = why_not(found.grounds) if found.judgement == "cannot tell" else None
     seeds = f", and --seeds {ADVISED_SEEDS}" if found.grounds.seeds < ADVISED_SEEDS else ""
     more = f"test every patient once, balance compare --cross-fit 5{seeds}"
@@ -230,5 +230,5 @@ def _next(found: Evidence) -> str:
 
 
 def joined(sentences: Sequence[str]) -> str:
-    """One paragraph."""
+    """The sentences that are not empty, joined to one paragraph."""
     return " ".join(each for each in sentences if each)

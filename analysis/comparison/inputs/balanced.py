@@ -16,7 +16,7 @@ from balancer.files import sha256_if_there
 
 
 @dataclass(frozen=True, slots=True)
-class Balanced:
+class BalancedFolder:
     """What `balance fill` wrote down about a folder; `provenance` is by path, of its synthetic images alone."""
 
     folder: Path
@@ -58,38 +58,42 @@ class Balanced:
         return found if isinstance(found, dict) else {}
 
 
-def read_balanced(folder: Path, collection: Collection) -> Balanced:
+def read_balanced(folder: Path, collection: Collection) -> BalancedFolder:
     """Read a balanced folder's own tables, and see that they are as they were written.
 
     The hashes of `collection` must be known.
 
     Raises:
-        OutputError: the folder is not ours, half taken apart, or its tables were changed.
+        OutputError: the folder is not ours, partly unmerged, or its tables were changed.
         ComparisonError: it was merged from another collection.
     """
     manifest = require_manifest(folder)
     if manifest.unmerging:
-        raise _unusable("a complete balanced folder", f"{folder}, half taken apart", "make it again: balance merge")
+        raise _unusable(
+            "a complete balanced folder",
+            f"{folder}, from which unmerge has removed a part",
+            "make it again: balance merge",
+        )
     changed = [path for path, sha in manifest.files.items() if path != CARD and sha256_if_there(folder / path) != sha]
     if changed:
         found = f"{folder / changed[0]} is missing or changed"
-        raise _unusable("the tables that say what is synthetic, as balance wrote them", found, "balance merge")
+        raise _unusable("unchanged tables of synthetic images", found, "balance merge")
     rows = tuple(row for _, row in sorted(read_rows(folder, manifest).items()))
     provenance = {row["file"]: row for row in provenance_rows(folder) if row.get("file")}
-    balanced = Balanced(folder, manifest, rows, provenance)
+    balanced = BalancedFolder(folder, manifest, rows, provenance)
     _require_same_collection(balanced, collection)
     return balanced
 
 
-def _require_same_collection(balanced: Balanced, collection: Collection) -> None:
+def _require_same_collection(balanced: BalancedFolder, collection: Collection) -> None:
     hashes, originals = set(collection.images["sha256"].dropna()), balanced.originals
     known = sum(row.collection_sha256 in hashes for row in originals)
     if list(balanced.manifest.labels) == collection.labels and known * 2 > len(originals):
         return
     raise ComparisonError(
-        needed=f"a balanced folder that was made from the remembered collection, {collection.root}",
-        found=f"{balanced.folder}: {known} of its {len(originals)} real images are in that collection, so that "
-        "nothing can be concluded for it",
+        needed=f"a balanced folder made from the scanned collection, {collection.root}",
+        found=f"{balanced.folder}: {known} of its {len(originals)} real images are in that collection, so "
+        "nothing can be concluded about it",
         next_step="name the folder that belongs to it, or scan the collection it was made from: balance scan FOLDER",
     )
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from analysis.comparison.inputs.balanced import Balanced, read_balanced
+from analysis.comparison.inputs.balanced import BalancedFolder, read_balanced
 from analysis.comparison.inputs.image_set import Pool, decode_pool
 from analysis.comparison.inputs.pools import extra_pool, synthetic_pool, unscreened_pool
 from analysis.comparison.inputs.sample_size import Counts, require_sufficient
@@ -61,7 +61,7 @@ class Material:
     study: Study
     collection: Collection
     split: Split
-    balanced: Balanced | None
+    balanced: BalancedFolder | None
     pools: Mapping[str, Pool]
     notes: tuple[str, ...]
 
@@ -116,7 +116,7 @@ def _hashed(collection: Collection, split: Split, ledger: Ledger, watch: Watch) 
         if file.stat().st_mtime_ns != time and sha256_if_there(file) != sha256:
             raise CollectionError(
                 needed="the collection as it was scanned",
-                found=f"{path!r} has another content now",
+                found=f"{path!r} has changed",
                 next_step="scan it again: balance scan FOLDER",
             )
     return hashed
@@ -143,8 +143,11 @@ def _assigned(collection: Collection, split: Split, rare: str) -> tuple[pd.Serie
     has_rare = (collection.images["label"].loc[parts.index[parts == "validation"]] == rare).any()
     if has_rare or not held.any():
         return parts.mask(held, "train"), []
-    what = "lacks a validation part" if not (parts == "validation").any() else f"has no {rare} in its validation part"
-    note = f"The split {what}: its {int(held.sum())} holdout images serve as validation and not as training images."
+    what = "has no validation split" if not (parts == "validation").any() else f"has no {rare} in its validation split"
+    note = (
+        f"The collection {what}: the {int(held.sum())} images of the generator holdout are used for validation, "
+        "not for training."
+    )
     return parts.mask(held, "validation"), [note]
 
 
@@ -158,7 +161,7 @@ class _Whole:
     groups: pd.Series
 
     def part(self, paths: pd.Index) -> Part:
-        """Some of them."""
+        """The images at these paths, as one part of the study."""
         images = self.collection.images.loc[paths]
         rows = np.array([self.places[path] for path in paths], np.int64)
         targets = _targets(images["label"], self.collection.labels)
@@ -169,7 +172,7 @@ class _Whole:
 
 def _added(
     collection: Collection,
-    balanced: Balanced | None,
+    balanced: BalancedFolder | None,
     train: Part,
     wanted: Wanted,
     ledger: Ledger,
@@ -212,4 +215,4 @@ def _set_aside(what: str, names: Sequence[str], readable: Sequence[int]) -> list
     if not broken:
         return []
     some = ", ".join(broken[:_NAMED]) + (f" and {len(broken) - _NAMED} more" if len(broken) > _NAMED else "")
-    return [f"Set aside, since they cannot be decoded: {len(broken)} {what} images ({some})."]
+    return [f"Left out because they cannot be decoded: {len(broken)} {what} images ({some})."]

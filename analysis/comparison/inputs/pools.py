@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from analysis.comparison.inputs.balanced import Balanced
+from analysis.comparison.inputs.balanced import BalancedFolder
 from analysis.comparison.inputs.image_set import Pool
 from balancer.collection.findings import Finding
 from balancer.collection.scan import Collection
@@ -19,11 +19,11 @@ from balancer.workspace.last_fill import FillManifest
 _NAMED = 5
 
 
-def synthetic_pool(balanced: Balanced | None) -> tuple[Pool, list[str]]:
+def synthetic_pool(balanced: BalancedFolder | None) -> tuple[Pool, list[str]]:
     """The synthetic training images of a balanced folder, and what is to be said of those that are left out."""
     rows = () if balanced is None else balanced.synthetic
     if balanced is None or not rows:
-        return Pool(), ["There are no synthetic images: only the free remedies can be compared with each other."]
+        return Pool(), ["There are no synthetic images: only arms without synthetic images can be compared."]
     here = [row for row in rows if sha256_if_there(balanced.folder / row.path) == row.sha256]
     notes = [] if len(here) == len(rows) else [_changed(len(rows) - len(here))]
     files = tuple(balanced.folder / row.path for row in here)
@@ -79,13 +79,13 @@ def _of_jobs(candidates: Iterable[Candidate]) -> list[Candidate]:
 
 
 def _changed(count: int) -> str:
-    return f"Set aside: {count} synthetic images that are gone, or not what was merged. See: balance verify FOLDER"
+    return f"Left out: {count} synthetic images that are missing or changed since the merge. See: balance verify FOLDER"
 
 
 def _unusable(name: str, found: str, classes: Sequence[str]) -> ComparisonError:
     return ComparisonError(
-        needed=f"a folder of images for each class, named as the collection does: {', '.join(classes)}",
+        needed=f"a folder of images for each class, with the names of the collection's classes: {', '.join(classes)}",
         found=found,
-        next_step=f"name the class folders so, then: balance compare --extra {name}=FOLDER; without it all other "
-        "arms can be compared",
+        next_step=f"rename the class folders, then: balance compare --extra {name}=FOLDER; without --extra "
+        "all other arms can be compared",
     )

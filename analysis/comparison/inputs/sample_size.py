@@ -12,6 +12,7 @@ from balancer.errors import ComparisonError
 FEW = 10
 """With fewer test images of a class little can be concluded of it."""
 _OUT_OF_FOLD = "balance compare --cross-fit 5"
+_OTHERS_STAND = "results of the other classes are not affected"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,7 @@ def require_sufficient(counts: Counts, rare: str, *, insist: bool = False, poole
 
     >>> enough = {"nodule": 20, "normal": 90}
     >>> require_sufficient(Counts(("nodule", "normal"), enough, enough, {"nodule": 20, "normal": 4}), "nodule")
-    ('only 4 test images of normal: hardly anything is concluded of it',)
+    ('only 4 test images of normal: little can be concluded about it',)
 
     Raises:
         ComparisonError: nothing can be concluded of `rare`, and the user does not `insist`; or nothing at all.
@@ -50,7 +51,7 @@ def require_sufficient(counts: Counts, rare: str, *, insist: bool = False, poole
             next_step=f"balance compare --label {shlex.quote(counts.classes[0])}",
         )
     if not counts.train.get(rare, 0):
-        raise _refused(counts, rare, "a real training image", "none, so that there is nothing to remedy or to imitate")
+        raise _refused(counts, rare, "a real training image", "none, so there is nothing to train on")
     if pooled:
         return ()
     few = counts.test.get(rare, 0)
@@ -58,9 +59,9 @@ def require_sufficient(counts: Counts, rare: str, *, insist: bool = False, poole
         raise _refused(counts, rare, f"{FEW} test images", f"{few or 'none'}")
     if not counts.validation.get(rare, 0):
         raise ComparisonError(
-            needed=f"validation images of {rare}, by which the best arm is chosen",
-            found="none: the arms could be measured, but the best would be chosen by luck",
-            next_step=f"draw a validation split, then fill again: balance split --val 0.15; or {_OUT_OF_FOLD}",
+            needed=f"validation images of {rare}, to choose the best arm",
+            found="none: the best arm would be chosen at random",
+            next_step=f"create a validation split, then fill again: balance split --val 0.15; or {_OUT_OF_FOLD}",
         )
     return tuple(_stamps(counts))
 
@@ -69,11 +70,11 @@ def _stamps(counts: Counts) -> Iterable[str]:
     for label in counts.classes:
         tested, trained = counts.test.get(label, 0), counts.train.get(label, 0)
         if not tested:
-            yield f"no test image of {label}: nothing is concluded of it, what is said of the others stands"
+            yield f"no test image of {label}: nothing can be concluded about it; {_OTHERS_STAND}"
         elif tested < FEW:
-            yield f"only {_images(tested)} of {label}: hardly anything is concluded of it"
+            yield f"only {_images(tested)} of {label}: little can be concluded about it"
         if not trained:
-            yield f"no real training image of {label}: no arm can learn it, what is said of the others stands"
+            yield f"no real training image of {label}: no arm can learn it; {_OTHERS_STAND}"
         elif not counts.validation.get(label, 0):
             yield f"no validation image of {label}: the best arm is chosen without it"
 
@@ -82,11 +83,11 @@ def few_in_all(classes: Sequence[str], labels: Iterable[str]) -> tuple[str, ...]
     """Stamps for the classes of which there are few images in all folds together.
 
     >>> few_in_all(["nodule", "normal"], ["nodule"] * 3 + ["normal"] * 12)
-    ('only 3 test images of nodule in all folds together: hardly anything is concluded of it',)
+    ('only 3 test images of nodule in all folds together: little can be concluded about it',)
     """
     counts = Counter(labels)
     return tuple(
-        f"only {_images(counts[label])} of {label} in all folds together: hardly anything is concluded of it"
+        f"only {_images(counts[label])} of {label} in all folds together: little can be concluded about it"
         for label in classes
         if 0 < counts[label] < FEW
     )
@@ -101,20 +102,20 @@ def _require_two_classes(counts: Counts, parts: Sequence[str]) -> None:
         found = counts.test if part == "test" else counts.train
         there = [label for label in counts.classes if found.get(label, 0)]
         if len(there) < 2:
-            which = f"{there[0]} alone ({found[there[0]]} images)" if there else "none"
+            which = f"{there[0]} only ({found[there[0]]} images)" if there else "none"
             raise ComparisonError(
-                needed=f"two classes in the {part} part",
+                needed=f"two classes in the {part} split",
                 found=f"{which}: nothing can be concluded about how well classes are separated",
-                next_step=f"draw another split, then fill again: balance split --test 0.2; or {_OUT_OF_FOLD}",
+                next_step=f"create another split, then fill again: balance split --test 0.2; or {_OUT_OF_FOLD}",
             )
 
 
 def _refused(counts: Counts, rare: str, needed: str, found: str) -> ComparisonError:
     others = [label for label in counts.classes if label != rare and counts.test.get(label, 0) >= FEW]
     told = ", ".join(f"{label} ({counts.test[label]} test images)" for label in others) or "no class"
-    endpoint = f"; or judge another class: balance compare --label {shlex.quote(others[0])}" if others else ""
+    endpoint = f"; or choose another class: balance compare --label {shlex.quote(others[0])}" if others else ""
     return ComparisonError(
         needed=f"{needed} of {rare}, the class of the primary endpoint",
-        found=f"{found}; something can still be concluded of {told}",
-        next_step=f"test all of its images out of fold: balance compare --cross-fit 5{endpoint}",
+        found=f"{found}; conclusions are still possible for {told}",
+        next_step=f"test every image of the class by cross-fitting: balance compare --cross-fit 5{endpoint}",
     )

@@ -13,7 +13,7 @@ import pandas as pd
 from analysis.data.images import Greys
 from analysis.statistics.intervals import Groups
 
-Chances = npt.NDArray[np.float32]
+Probabilities = npt.NDArray[np.float32]
 Numbers = npt.NDArray[np.int64]
 
 ATTRIBUTES = ("sex", "age_group", "view")
@@ -78,7 +78,7 @@ class Study:
 
 @dataclass(frozen=True, slots=True)
 class Outcomes:
-    """What the arms said of the same real images: for each arm (S, N, C) chances, a row of the first axis a seed.
+    """What the arms said of the same real images: for each arm (S, N, C) probabilities, a row of the first axis a seed.
 
     Seeds are paired: the same place means the same seed in every arm. `folds` is the fold that tested each image,
     where there are several: its scores come from models of its own. `paths` name the images, where they are known.
@@ -89,7 +89,7 @@ class Outcomes:
     targets: Numbers
     groups: Groups
     attributes: pd.DataFrame
-    chances: Mapping[str, Chances]
+    probabilities: Mapping[str, Probabilities]
     folds: Numbers | None = None
     paths: tuple[str, ...] = ()
 
@@ -99,6 +99,8 @@ class Outcomes:
         return 1 if self.folds is None else len(np.unique(self.folds))
 
     @classmethod
-    def of(cls, study: Study, part: Part, chances: Mapping[str, Chances]) -> Outcomes:
+    def of(cls, study: Study, part: Part, probabilities: Mapping[str, Probabilities]) -> Outcomes:
         """What was said of one part of a study."""
-        return cls(study.classes, study.rare, part.targets, part.groups, part.attributes, chances, None, part.paths)
+        return cls(
+            study.classes, study.rare, part.targets, part.groups, part.attributes, probabilities, None, part.paths
+        )

@@ -79,10 +79,10 @@ def require_honest(breaches: Sequence[Breach], *, force: bool) -> tuple[str, ...
     if force:
         return (INVALID + "; ".join(map(str, breaches)),)
     raise ComparisonError(
-        needed="real test images that neither classifier nor generator nor screen has seen",
+        needed="real test images that were not used by the classifier, the generator or the screening",
         found=_listed([str(breach) for breach in breaches]),
         next_step=_listed(list(dict.fromkeys(breach.advice for breach in breaches)))
-        + "\n        or have every figure stamped INVALID: balance compare --force",
+        + "\n        or continue with every figure marked INVALID: balance compare --force",
     )
 
 
@@ -113,7 +113,7 @@ def _patients_by_whom_is_chosen(material: Material) -> Iterable[str]:
     study = material.study
     if count := len(np.intersect1d(study.train.groups, study.validation.groups)):
         who = many(count, "patient")
-        yield f"{who} with images in the training part and in the validation part: the choice of the best arm is biased"
+        yield f"{who} with images in the training and in the validation split: the choice of the best arm is biased"
 
 
 def _unscreened(material: Material) -> Iterable[str]:
@@ -122,7 +122,7 @@ def _unscreened(material: Material) -> Iterable[str]:
     if count:
         yield (
             f"{count} of {len(rows)} synthetic images were not screened for copies: too few patients for a threshold, "
-            "or by the user's word"
+            "or --accept-unscreened"
         )
 
 
@@ -132,11 +132,11 @@ def _marked_training_images(material: Material) -> Iterable[str]:
     count = sum(says_synthetic(collection.root / path) for path in paths)
     if count:
         yield (
-            f"{count} of {len(paths)} training and validation images of the collection say themselves that they are "
-            "synthetic: what is called real only is not"
+            f"{count} of {len(paths)} training and validation images of the collection are marked "
+            "as synthetic in their metadata: arms without synthetic images contain some"
         )
 
 
 def _old_folder(material: Material) -> Iterable[str]:
     if material.balanced is not None and not material.balanced.split_sha256:
-        yield "the balanced folder does not say by which split it was made"
+        yield "the balanced folder does not record the split with which it was made"

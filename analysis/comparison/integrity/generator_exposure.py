@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from analysis.comparison.inputs.balanced import Balanced
+from analysis.comparison.inputs.balanced import BalancedFolder
 from analysis.comparison.integrity.leakage_finding import Breach, many
 from balancer.collection.scan import Collection
 from balancer.generators.models.checkpoint import weights_of
@@ -26,7 +26,7 @@ class Exposure:
 
     collection: Collection
     split: Split
-    balanced: Balanced | None
+    balanced: BalancedFolder | None
     folders: tuple[Path, ...]
     elsewhere: tuple[Path, ...] = ()
     validation: tuple[str, ...] = ()
@@ -73,9 +73,9 @@ def learned_from_test(exposure: Exposure) -> Iterator[Breach]:
             name = exposure.models()[key]
             yield Breach(
                 "generator",
-                f"the {key[0]} {name} learned from {many(len(seen), 'test image')}, or from others of their patients",
+                f"the {key[0]} {name} was trained on {many(len(seen), 'test image')}, or on others of their patients",
                 tuple(seen),
-                "teach a new one by the present split, then make the images again: balance adapt, balance fill",
+                "train a new one with the current split, then generate the images again: balance adapt, balance fill",
             )
 
 
@@ -84,22 +84,22 @@ def unknown_exposure(exposure: Exposure) -> Iterator[str]:
     names, validation = exposure.models(), set(exposure.validation)
     for key, learned in exposure.cards().items():
         if learned is None:
-            yield f"{_UNKNOWN}: what the {key[0]} {names[key]} learned from is not on record here"
+            yield f"{_UNKNOWN}: there is no record of what the {key[0]} {names[key]} was trained on"
             continue
         known = exposed_images(exposure.collection, exposure.split, learned)
         if count := sum(path in validation for path in known):
             what = many(count, "validation image")
-            yield f"the {key[0]} {names[key]} learned from {what}: the choice among synthetic arms is biased"
+            yield f"the {key[0]} {names[key]} was trained on {what}: the choice among synthetic arms is biased"
     if count := _from_elsewhere(exposure.balanced):
         what = many(count, "synthetic image")
-        yield f"{_UNKNOWN}: what drew {what} elsewhere was trained on is not on record here"
+        yield f"{_UNKNOWN}: there is no record of what the generator of {what} from elsewhere was trained on"
 
 
-def _from_elsewhere(balanced: Balanced | None) -> int:
+def _from_elsewhere(balanced: BalancedFolder | None) -> int:
     """How many merged images name no model."""
     rows = () if balanced is None else balanced.synthetic
     return 0 if balanced is None else sum(not _model_of(balanced, row.path) for row in rows)
 
 
-def _model_of(balanced: Balanced, path: str) -> str:
+def _model_of(balanced: BalancedFolder, path: str) -> str:
     return balanced.provenance.get(path, {}).get("model_sha256", "")

@@ -20,8 +20,8 @@ from balancer.jobs import Verdict
 from balancer.store.database import Ledger
 from balancer.workspace.last_fill import FillManifest
 
-_REFILL = "teach and fill again by the present split: balance adapt, balance fill"
-_TAKE_OUT = "take them out of the folder, then: balance scan FOLDER, balance fill"
+_REFILL = "adapt and fill again with the current split: balance adapt, balance fill"
+_TAKE_OUT = "remove them from the folder, then: balance scan FOLDER, balance fill"
 
 
 def synthetic_outside_training(material: Material, ledger: Ledger) -> Iterator[Breach]:
@@ -40,7 +40,7 @@ def synthetic_outside_training(material: Material, ledger: Ledger) -> Iterator[B
         ]
         if made:
             which = "test" if part == "test" else "validation"
-            found = f"{many(len(made), 'synthetic image')} in the {which} part of the collection"
+            found = f"{many(len(made), 'synthetic image')} in the {which} split of the collection"
             yield Breach("synthetic", found, tuple(map(str, made)), _TAKE_OUT)
 
 
@@ -52,8 +52,8 @@ def _in_the_folder(material: Material, known: set[str]) -> Iterator[Breach]:
     outside = [path for path in files_below(balanced.folder) if _is_image(path) and balanced.part_of(path) != "train"]
     made = [path for path in sorted(outside) if _is_made(balanced.folder / path, rows.get(path), known)]
     if made:
-        found = f"{many(len(made), 'synthetic image')} outside the training part of the balanced folder"
-        yield Breach("synthetic", found, tuple(made), "take them out, and make the folder again: balance merge")
+        found = f"{many(len(made), 'synthetic image')} outside the training split of the balanced folder"
+        yield Breach("synthetic", found, tuple(made), "remove them, then create the folder again: balance merge")
 
 
 def _is_made(file: Path, row: Row | None, known: set[str]) -> bool:
@@ -77,14 +77,14 @@ def shared_patients(material: Material) -> Iterator[Breach]:
     for what, names in (("training", ("train", "holdout")), ("validation", ("val",))):
         shared = sorted(test & set(known[parts.loc[known.index].isin(names)]))
         if shared:
-            found = f"{many(len(shared), 'patient')} with images in the {what} part and in the test part"
+            found = f"{many(len(shared), 'patient')} with images in the {what} split and in the test split"
             yield Breach("patient", found, tuple(shared), _move(material))
 
 
 def _move(material: Material) -> str:
     if material.collection.has_parts:
-        return "move each patient's images into one part (or see whether --patient is right), then: balance scan FOLDER"
-    return "draw the split again by patient, then adapt and fill again: balance split"
+        return "move each patient's images into one split (or check --patient), then: balance scan FOLDER"
+    return "create the split again by patient, then adapt and fill again: balance split"
 
 
 def split_changed(material: Material) -> Iterator[Breach]:
@@ -97,9 +97,9 @@ def split_changed(material: Material) -> Iterator[Breach]:
     test = {sha256: str(path) for path, sha256 in hashes.loc[paths].items()}
     learned = (row.collection_sha256 for row in balanced.originals if balanced.part_of(row.path) != "test")
     moved = [test[sha256] for sha256 in learned if sha256 in test]
-    found = "the balanced folder was made by another split than the present one"
-    found += f", by which {many(len(moved), 'test image')} belonged to training or validation" if moved else ""
-    advice = _REFILL if moved else "place its images by the present split: balance merge"
+    found = "the balanced folder was made with another split than the current one"
+    found += f" in which {many(len(moved), 'test image')} belonged to training or validation" if moved else ""
+    advice = _REFILL if moved else "create the folder again with the current split: balance merge"
     yield Breach("split", found, tuple(moved), advice)
 
 
@@ -112,7 +112,7 @@ def screened_by_test(material: Material, ledger: Ledger) -> Iterator[Breach]:
     looked |= {f"syn-{key}": verdict.scores for key, verdict in _judged_last(material, ledger).items()}
     found = {name: str(near) for name, scores in looked.items() if (near := scores.get("copy_nearest")) in test}
     if found:
-        what = f"{many(len(found), 'candidate')} screened against test images: the screen has looked at the test part"
+        what = f"{many(len(found), 'candidate')} screened against test images: the screening used the test split"
         yield Breach("screening", what, tuple(f"{name}: {near}" for name, near in found.items()), _REFILL)
 
 
@@ -132,7 +132,7 @@ def made_from_test(material: Material) -> Iterator[Breach]:
             if any(row.get(f"{role}_{what}") in values for what, values in held.items() if row.get(f"{role}_{what}")):
                 found[path] = f"{path}: {row.get(f'{role}_path') or role}"
     if found:
-        what = f"{many(len(found), 'synthetic image')} made from test images, or from others of their patients"
+        what = f"{many(len(found), 'synthetic image')} made from test images, or from other images of the same patients"
         yield Breach("source", what, tuple(found.values()), _REFILL)
 
 
@@ -147,10 +147,10 @@ def among_the_extras(material: Material) -> Iterator[Breach]:
         ]
         if same:
             found = f"{many(len(same), 'image')} of {name} are training or validation images of the collection"
-            yield Breach("extra", found, tuple(same), "take them out of that folder")
+            yield Breach("extra", found, tuple(same), "remove them from that folder")
         if shared := sorted(set(_patients(material, pool.names)) & people):
             found = f"{many(len(shared), 'test patient')} with images in {name}"
-            yield Breach("patient", found, tuple(shared), "take their images out of that folder")
+            yield Breach("patient", found, tuple(shared), "remove their images from that folder")
 
 
 def extras_of_unknown_patients(material: Material) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""What one breach of honesty is."""
+"""A leak between training and testing."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ _SHOWN = 3
 
 @dataclass(frozen=True, slots=True)
 class Breach:
-    """Why a test part cannot be trusted: a kind, what was found, examples of it (all of them), and what to do.
+    """A leak into the test split: its kind, what was found, all examples, and what to do.
 
     Kinds: synthetic, patient, duplicate, near-duplicate, generator, split, screening, source, extra.
 
-    >>> print(Breach("patient", "2 patients are in training and test part", ("p1", "p2"), "move them"))
-    2 patients are in training and test part (p1, p2)
+    >>> print(Breach("patient", "2 patients are in the training and the test split", ("p1", "p2"), "move them"))
+    2 patients are in the training and the test split (p1, p2)
     """
 
     kind: str

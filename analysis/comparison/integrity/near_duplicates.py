@@ -23,7 +23,9 @@ _SURELY = 0.97
 _GAP = 0.01
 _AT_ONCE = 2000  # training images that are compared with each other
 _TO_JUDGE_BY = 8000  # pairs of them, each twice
-_APART = "take one of the two out of the collection, or put both into one part; then: balance scan FOLDER, balance fill"
+_APART = (
+    "remove one of the two from the collection, or move both into one split; then: balance scan FOLDER, balance fill"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +55,7 @@ def duplicates(material: Material) -> Iterator[Breach]:
     for part, others in _others(material).items():
         same = [f"{name} = {places[sha256][0]}" for name, sha256 in others if sha256 in places]
         if same:
-            found = f"{many(len(same), f'{part} image')} in the test part too, byte for byte"
+            found = f"{many(len(same), f'{part} image')} also in the test split, with identical bytes"
             yield Breach("duplicate", found, tuple(same), _advice(part))
 
 
@@ -83,7 +85,7 @@ def near_duplicates(material: Material) -> Iterator[Breach]:
             if alike >= level and hashes[one] != of_pool.get(other):
                 found[what].setdefault(other, one)
     for what, same in found.items():
-        pairs = f"{many(len(same), 'pair')} of images with the same picture, one {what}, one test"
+        pairs = f"{many(len(same), 'pair')} of near-duplicate images, one {what}, one test"
         examples = tuple(f"{name} ~ {one}" for name, one in sorted(same.items()))
         yield Breach("near-duplicate", pairs, examples, _advice(what))
 
@@ -93,9 +95,9 @@ def _advice(what: str) -> str:
     if what in ("training", "validation", "training or validation"):
         return _APART
     if what.startswith(EXTRA):
-        return f"take them out of the folder of --{what.replace(':', ' ')}"
+        return f"remove them from the folder of --{what.replace(':', ' ')}"
     if what == "unscreened":  # whatever is rejected stays among these
-        return "leave out the arm that has what the gates kept out: balance compare --quick, or --arm for each you want"
+        return "leave out the arm of rejected images: balance compare --quick, or --arm for each wanted arm"
     return "reject them, then merge again: balance review, balance merge"
 
 

@@ -9,18 +9,18 @@ import numpy as np
 
 from analysis.comparison.inputs.study import EXTRA, Added, Study
 from analysis.comparison.training.arms import ARMS, Arm, Recipe, times, with_all
-from analysis.comparison.training.training_spec import Learner
+from analysis.comparison.training.training_spec import Backbone
 
 _RATIO = "synthetic-"
 _USES = ("pretraining", "real-share-0.5", "synthetic-all")
-"""The synthetic arm of the verdict: the first of these that the learner is able to train."""
+"""The synthetic arm of the verdict: the first of these that the backbone is able to train."""
 LEAST_TO_CHOOSE = 20
 """Validation patients of the rare class from which on the synthetic arm may be chosen by their images."""
 
 
 def choose_arms(
     study: Study,
-    learner: Learner,
+    backbone: Backbone,
     *,
     quick: bool = False,
     only: Sequence[str] | None = None,
@@ -38,9 +38,9 @@ def choose_arms(
     known = dict(ARMS) | {name: _extra_arm(name) for name in study.added if name.startswith(EXTRA)}
     if only is not None and not set(only) <= set(known):
         raise ValueError(f"no such arm: {', '.join(sorted(set(only) - set(known)))}; there are {', '.join(known)}")
-    reasons = {name: _why_not(each, study, there, learner) for name, each in known.items()}
+    reasons = {name: _why_not(each, study, there, backbone) for name, each in known.items()}
     able = [name for name in known if not reasons[name]]
-    wanted = wanted_of(able, list(known), learner, quick=quick, only=only or (), recipe=recipe)
+    wanted = wanted_of(able, list(known), backbone, quick=quick, only=only or (), recipe=recipe)
     return (
         tuple(known[name] for name in able if name in wanted),
         {name: why for name, why in reasons.items() if why and name in wanted},
@@ -50,21 +50,23 @@ def choose_arms(
 def wanted_of(
     able: Sequence[str],
     known: Sequence[str],
-    learner: Learner,
+    backbone: Backbone,
     *,
     quick: bool = False,
     only: Sequence[str] = (),
     recipe: Recipe = "strong",
 ) -> set[str]:
     """The names of the arms to run, of all `known`; of these the `able` ones can be."""
-    wanted = {"real", name_baseline(learner).name, *name_synthetic(able, only), *only}
+    wanted = {"real", name_baseline(backbone).name, *name_synthetic(able, only), *only}
     wanted |= {name for name in known if name.startswith(EXTRA) or not (quick or only)}
-    return wanted | {control_of(ARMS[name], recipe, learner).name for name in wanted & set(able) if _is_synthetic(name)}
+    return wanted | {
+        control_of(ARMS[name], recipe, backbone).name for name in wanted & set(able) if _is_synthetic(name)
+    }
 
 
-def name_baseline(learner: Learner) -> Arm:
+def name_baseline(backbone: Backbone) -> Arm:
     """The arm that synthetic images must beat: strong augmentation with a class-balanced sampler, or what it can."""
-    return counterpart("strong", learner)
+    return counterpart("strong", backbone)
 
 
 def name_synthetic(arms: Sequence[str], only: Sequence[str] = ()) -> tuple[str, ...]:
@@ -81,15 +83,15 @@ def name_synthetic(arms: Sequence[str], only: Sequence[str] = ()) -> tuple[str, 
     return asked or (() if usual is None else (usual,))
 
 
-def control_of(each: Arm, recipe: Recipe, learner: Learner) -> Arm:
+def control_of(each: Arm, recipe: Recipe, backbone: Backbone) -> Arm:
     """The matched control of an arm with synthetic images: what trains as it does, without them."""
-    return counterpart(recipe, learner) if each.control is None else ARMS[each.control]
+    return counterpart(recipe, backbone) if each.control is None else ARMS[each.control]
 
 
-def counterpart(recipe: Recipe, learner: Learner) -> Arm:
+def counterpart(recipe: Recipe, backbone: Backbone) -> Arm:
     """The arm that trains by a recipe on the real images alone."""
     found = next(each for each in ARMS.values() if each.recipe == recipe)
-    able = not set(found.asks) & set(learner.unable)
+    able = not set(found.asks) & set(backbone.unable)
     return found if able or found.otherwise is None else ARMS[found.otherwise]
 
 
@@ -101,11 +103,11 @@ def meaning(name: str) -> str:
     """What an arm does, in a sentence or two; nothing of what is none.
 
     >>> meaning("real"), meaning("extra:NIH")
-    ('The real images alone.', 'The images of extra:NIH beside the real ones.')
+    ('The real images alone.', 'The images of extra:NIH with the real images.')
     """
     does = ARMS[name].learn or ARMS[name].adjust if name in ARMS else None
     if does is None:
-        return f"The images of {name} beside the real ones." if name.startswith(EXTRA) else ""
+        return f"The images of {name} with the real images." if name.startswith(EXTRA) else ""
     return " ".join((does.__doc__ or "").partition("\n\n")[0].split())
 
 
@@ -113,7 +115,7 @@ def _extra_arm(name: str) -> Arm:
     return Arm(name, "control", partial(with_all, name=name), adds=name)
 
 
-def _why_not(each: Arm, study: Study, there: set[str], learner: Learner) -> str:
+def _why_not(each: Arm, study: Study, there: set[str], backbone: Backbone) -> str:
     """Why an arm cannot be run, or nothing."""
     if each.adds is not None and each.adds not in there:
         return f"there are no {each.adds.removeprefix(EXTRA)} images"
@@ -122,8 +124,8 @@ def _why_not(each: Arm, study: Study, there: set[str], learner: Learner) -> str:
     if each.adjust is not None and not len(study.validation):
         return "there are no validation images to choose it on"
     if each.adjust is not None and len(study.classes) == 2:
-        return "with two classes it ranks images as real does: the primary endpoint cannot see it"
-    unable = [learner.unable[ask] for ask in each.asks if ask in learner.unable]
+        return "with two classes it ranks images as the arm `real` does, so the primary endpoint is the same"
+    unable = [backbone.unable[ask] for ask in each.asks if ask in backbone.unable]
     if unable:
         return unable[0]
     ratio = each.name.removeprefix(_RATIO)

@@ -13,8 +13,8 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from analysis.comparison.inputs.study import Chances, Numbers
-from analysis.comparison.training.training_spec import Ability, Lesson, Model
+from analysis.comparison.inputs.study import Numbers, Probabilities
+from analysis.comparison.training.training_spec import Ability, Model, TrainingSpec
 from analysis.vision.augmentation import Augmentation
 
 Kind = Literal["real", "free", "synthetic", "control"]
@@ -44,11 +44,11 @@ class Rows:
         return len(self.rows)
 
     def of(self, number: int) -> Rows:
-        """Those of one class."""
+        """The rows of one class."""
         return self.take(np.flatnonzero(self.targets == number))
 
     def take(self, places: npt.NDArray[Any]) -> Rows:
-        """Those at these places."""
+        """The rows at these places, (M,)."""
         return Rows(self.rows[places], self.targets[places])
 
 
@@ -62,15 +62,15 @@ class Task:
     steps: int
     seed: int
     recipe: Recipe
-    teach: Callable[[Lesson], Model]
+    teach: Callable[[TrainingSpec], Model]
 
     def train(self, images: Rows, **how: Any) -> Model:
-        """Train on these; `how` are fields of `Lesson`, the usual ones where it does not say."""
-        lesson = Lesson(images.rows, images.targets, self.classes, self.steps, self.seed)
-        return self.teach(replace(lesson, **how))
+        """Train on these; `how` are fields of `TrainingSpec`, the usual ones where it does not say."""
+        spec = TrainingSpec(images.rows, images.targets, self.classes, self.steps, self.seed)
+        return self.teach(replace(spec, **how))
 
     def by_recipe(self, images: Rows, **how: Any) -> Model:
-        """The same, sampled and augmented as the recipe says."""
+        """This training with the sampling and augmentation of the recipe."""
         return self.train(images, **{**RECIPES[self.recipe], **how})
 
     def counts(self) -> Numbers:
@@ -82,7 +82,7 @@ class Task:
         return self._some(self.added[name], wanted)
 
     def some_real(self, wanted: Numbers) -> Rows:
-        """The same of the real images."""
+        """At most this many real images of each class, (C,): others for another seed."""
         return self._some(self.real, wanted)
 
     def _some(self, pool: Rows, wanted: Numbers) -> Rows:
@@ -98,8 +98,8 @@ class Task:
 class Arm:
     """One way to train, or (`adjust`) to change what another arm (`after`) says.
 
-    `adds` is the name of what it adds of the study; `asks` what its learner must be able to do. `recipe` is the one by
-    which it trains on the real images and nothing else; `otherwise` the arm that comes to the same with a learner that
+    `adds` is the name of what it adds of the study; `asks` what its backbone must be able to do. `recipe` is the one by
+    which it trains on the real images and nothing else; `otherwise` the arm that comes to the same with a backbone that
     is not able. `control` is its matched control, which trains as it does without its images: by default the arm that
     has its recipe. `of_all` asks for images of every class.
     """
@@ -109,7 +109,7 @@ class Arm:
     learn: Callable[[Task], Model] | None = None
     adds: str | None = None
     asks: tuple[Ability, ...] = ()
-    adjust: Callable[[Chances, Numbers, Numbers], Factors] | None = None
+    adjust: Callable[[Probabilities, Numbers, Numbers], Factors] | None = None
     after: str | None = None
     recipe: Recipe | None = None
     otherwise: str | None = None
@@ -199,7 +199,7 @@ def duplicated(task: Task) -> Model:
     return task.by_recipe(sum(copies, task.real), sampling="plain")
 
 
-def threshold_shift(chances: Chances, targets: Numbers, counts: Numbers) -> Factors:
+def threshold_shift(probabilities: Probabilities, targets: Numbers, counts: Numbers) -> Factors:
     """The chance of each class is divided by its share in training, to a power that validation chooses.
 
     Factors of the classes, (C,), for a power of 0 to 1.25 that has the best macro F1. 1 divides by the prior, 0 leaves
@@ -211,7 +211,7 @@ def threshold_shift(chances: Chances, targets: Numbers, counts: Numbers) -> Fact
     labels = np.unique(targets)
 
     def score(factors: Factors) -> float:
-        said = (chances * factors).argmax(axis=1)
+        said = (probabilities * factors).argmax(axis=1)
         return float(f1_score(targets, said, labels=labels, average="macro", zero_division=0))
 
     return max(candidates, key=score)

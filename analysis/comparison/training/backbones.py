@@ -11,23 +11,23 @@ from typing import Any
 
 from analysis.comparison.training.frozen import Frozen
 from analysis.comparison.training.networks import FineTuned, SmallNetwork
-from analysis.comparison.training.training_spec import Learner
+from analysis.comparison.training.training_spec import Backbone
 from analysis.vision.pretrained import BACKBONES, SIDE, load_body
 from balancer.devices import choose_device
 from balancer.errors import ModelError
 
 
-def find_learner(
+def find_backbone(
     backbone: str = "small",
     *,
     weights: Path | None = None,
     side: int | None = None,
     steps: int | None = None,
     device: str = "cpu",
-) -> Learner:
-    """The learner that goes by that name: "small", "frozen", or one of `BACKBONES` with its weights.
+) -> Backbone:
+    """The backbone that goes by that name: "small", "frozen", or one of `BACKBONES` with its weights.
 
-    >>> find_learner("small", side=128).side
+    >>> find_backbone("small", side=128).side
     128
 
     Raises:
@@ -52,15 +52,15 @@ def _check_side(backbone: str, weights: Path | None, side: int | None) -> None:
     if fits:
         return
     raise ModelError(
-        needed="a size that the backbone sees: 64 or 128 px for a network from scratch, 224 with weights from disk",
+        needed="an image size that the backbone supports: 64 or 128 px for a network from scratch, 224 with weights",
         found=f"{side} px for {backbone}",
-        next_step="leave the size out, or take --backbone small",
+        next_step="leave --size out, or use --backbone small",
     )
 
 
 def _no_such(backbone: str, weights: Path | None) -> ModelError:
     if backbone == "small":
-        found = "weights for a small network, which learns from scratch"
+        found = "weights for the small network, which is trained from scratch"
     elif backbone not in BACKBONES:
         found = repr(backbone)
     elif weights is None:

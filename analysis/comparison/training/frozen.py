@@ -10,10 +10,19 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from analysis.comparison.inputs.study import Chances, Numbers
+from analysis.comparison.inputs.study import Numbers, Probabilities
 from analysis.comparison.training.networks import WEAK, SmallNetwork
 from analysis.comparison.training.time_estimate import noise, regression_seconds, seconds_of
-from analysis.comparison.training.training_spec import Ability, Floats, Lesson, Model, Pace, Progress, Seen, Watched
+from analysis.comparison.training.training_spec import (
+    Ability,
+    Floats,
+    Model,
+    Progress,
+    Seen,
+    TimeEstimate,
+    TrainingSpec,
+    Watched,
+)
 from analysis.data.images import Greys
 from analysis.statistics.convergence import Course
 from analysis.vision.classifier import ClassifierSettings, train_classifier
@@ -22,7 +31,7 @@ from balancer.files import sha256_of
 
 _AT_ONCE = 64
 _FEW = 2  # images of 224 px: what a short try can afford
-_LIKE_WEIGHTS = "frozen features: with logistic regression this is what class-weights does"
+_LIKE_WEIGHTS = "frozen features: with logistic regression this equals the arm class-weights"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +43,11 @@ class Frozen:
     """
 
     unable: ClassVar[Mapping[Ability, str]] = {
-        "augmentation": "frozen features: they are computed once, of the images as they are",
+        "augmentation": "frozen features: they are computed once, from unaugmented images",
         "sampling": _LIKE_WEIGHTS,
         "head": _LIKE_WEIGHTS,
-        "pretraining": "frozen features: nothing below the last layer learns",
-        "mixup": "frozen features: they are computed once, of the images as they are",
+        "pretraining": "frozen features: only the last layer is trained",
+        "mixup": "frozen features: they are computed once, from unaugmented images",
     }
     memory: ClassVar[int] = 10**9  # most of it is torch itself
     rates: ClassVar[tuple[float, ...]] = ()
@@ -50,7 +59,7 @@ class Frozen:
 
     @property
     def setting(self) -> str:
-        """For a verdict."""
+        """Backbone and image size, as a verdict names them."""
         return f"frozen features, {self.side} px"
 
     @property
@@ -66,22 +75,22 @@ class Frozen:
     def facts(self) -> dict[str, object]:
         """Everything that its results depend on."""
         weights = None if self.weights is None else sha256_of(self.weights)
-        own = {} if self.weights else {"feature_steps": self.steps, "features": "trained anew for each seed"}
+        own = {} if self.weights else {"feature_steps": self.steps, "features": "trained again for each seed"}
         size = {"side": self.side, "strengths": list(self.strengths)}
         return {"backbone": "frozen", "weights": weights, "device": self.device, **own, **size}
 
     def units(self, steps: int) -> int:
-        """Once: there are no steps."""
+        """One unit of work: a regression has no steps."""
         return 1
 
-    def pace(self, steps: int, learned: int, others: int) -> Pace:
+    def pace(self, steps: int, learned: int, others: int) -> TimeEstimate:
         """By a few images looked at, or a few steps of the network that looks; and by a small regression."""
         if self.weights is not None:
             network = load_pretrained(self.weights, self.device)
             look = seconds_of(lambda: network(noise(_FEW, self.side))) / _FEW * (learned + others)
         else:
             look = SmallNetwork(self.device, self.side).pace(self.steps, learned, learned + others).training
-        return Pace(look, regression_seconds(self, learned))
+        return TimeEstimate(look, regression_seconds(self, learned))
 
     def look(
         self, images: Greys, real: Numbers, targets: Numbers, classes: tuple[str, ...], seed: int, progress: Progress
@@ -97,47 +106,47 @@ class Frozen:
         scaled: Seen = (features - mean) / np.maximum(spread, 1e-6)
         return scaled
 
-    def learn(self, seen: Seen, lesson: Lesson, progress: Progress) -> Model:
-        """Fit to the optimum: no steps, no luck, and weights of the classes where other learners sample them evenly.
+    def learn(self, seen: Seen, spec: TrainingSpec, progress: Progress) -> Model:
+        """Fit to the optimum: no steps, no luck, and weights of the classes where other backbones sample them evenly.
 
         Adding a prior to the logits in the loss moves the intercepts of the optimum by that prior, and nothing else:
         it is taken off them afterwards. The penalty's strength is one for an image, whatever their number: the loss is
         a sum, so that C = c / n, and c is chosen on validation; the first of `strengths` where there is none.
         """
-        fitted = [self._fit(seen, lesson, strength) for strength in self.strengths[: None if lesson.watched else 1]]
+        fitted = [self._fit(seen, spec, strength) for strength in self.strengths[: None if spec.watched else 1]]
         progress(1, 1)
-        watched = lesson.watched
+        watched = spec.watched
         if watched is None:
             return fitted[0]
-        return min(fitted, key=lambda each: _balanced_loss(each.chances(seen[watched.rows]), watched, lesson))
+        return min(fitted, key=lambda each: _balanced_loss(each.probabilities(seen[watched.rows]), watched, spec))
 
-    def _fit(self, seen: Seen, lesson: Lesson, strength: float) -> Regression:
+    def _fit(self, seen: Seen, spec: TrainingSpec, strength: float) -> Regression:
         from sklearn.linear_model import LogisticRegression
         from threadpoolctl import threadpool_limits
 
-        weights = _weights(lesson)
+        weights = _weights(spec)
         regression = LogisticRegression(C=strength / weights.sum(), max_iter=2000)
         with threadpool_limits(1):  # sums in another order have other last digits
-            regression.fit(seen[lesson.rows], lesson.targets, sample_weight=weights)
-        shift = np.zeros(len(lesson.classes)) if lesson.log_prior is None else -lesson.log_prior
+            regression.fit(seen[spec.rows], spec.targets, sample_weight=weights)
+        shift = np.zeros(len(spec.classes)) if spec.log_prior is None else -spec.log_prior
         return Regression(regression, np.asarray(shift, np.float64))
 
 
-def _weights(lesson: Lesson) -> npt.NDArray[np.float64]:
-    """What each row counts for in a sum, (M,): what other learners do by sampling."""
-    targets = lesson.targets
-    if lesson.row_weights is not None:
-        return np.asarray(lesson.row_weights, np.float64)
-    of_class = np.ones(len(lesson.classes)) if lesson.class_weights is None else lesson.class_weights
-    if lesson.sampling == "balanced":
-        counts = np.bincount(targets, minlength=len(lesson.classes))
-        of_class = len(targets) / (len(lesson.classes) * np.maximum(counts, 1))
+def _weights(spec: TrainingSpec) -> npt.NDArray[np.float64]:
+    """What each row counts for in a sum, (M,): what other backbones do by sampling."""
+    targets = spec.targets
+    if spec.row_weights is not None:
+        return np.asarray(spec.row_weights, np.float64)
+    of_class = np.ones(len(spec.classes)) if spec.class_weights is None else spec.class_weights
+    if spec.sampling == "balanced":
+        counts = np.bincount(targets, minlength=len(spec.classes))
+        of_class = len(targets) / (len(spec.classes) * np.maximum(counts, 1))
     return np.asarray(of_class[targets], np.float64)
 
 
-def _balanced_loss(chances: Chances, watched: Watched, lesson: Lesson) -> float:
+def _balanced_loss(probabilities: Probabilities, watched: Watched, spec: TrainingSpec) -> float:
     """Cross entropy, the mean over classes of their means, without the class shares that the training assumed."""
-    moved = chances / lesson.assumed_shares()
+    moved = probabilities / spec.assumed_shares()
     own = moved[np.arange(len(moved)), watched.targets] / moved.sum(axis=1)
     losses = -np.log(np.maximum(own, 1e-12))
     return float(np.mean([losses[watched.targets == each].mean() for each in np.unique(watched.targets)]))
@@ -151,13 +160,15 @@ class Regression:
     shift: npt.NDArray[np.float64]
     course: ClassVar[Course] = Course()
 
-    def chances(self, seen: Seen) -> Chances:
-        """(N, C) chances of the classes for (N, D) features; 0 for a class that it never saw."""
-        chances = np.zeros((len(seen), len(self.shift)))
+    def probabilities(self, seen: Seen) -> Probabilities:
+        """(N, C) probabilities of the classes for (N, D) features; 0 for a class that it never saw."""
+        probabilities = np.zeros((len(seen), len(self.shift)))
         if len(seen):
-            chances[:, self.fitted.classes_] = self.fitted.predict_proba(seen)
-        chances *= np.exp(self.shift - self.shift.max())
-        shares: Chances = (chances / np.maximum(chances.sum(axis=1, keepdims=True), 1e-300)).astype(np.float32)
+            probabilities[:, self.fitted.classes_] = self.fitted.predict_proba(seen)
+        probabilities *= np.exp(self.shift - self.shift.max())
+        shares: Probabilities = (probabilities / np.maximum(probabilities.sum(axis=1, keepdims=True), 1e-300)).astype(
+            np.float32
+        )
         return shares
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from analysis.comparison.inputs.study import Chances, Part, Study
+from analysis.comparison.inputs.study import Part, Probabilities, Study
 from analysis.comparison.training.arms import ARMS, Arm
-from analysis.comparison.training.replicates import Leg, Watch, across_redraws, run_legs
+from analysis.comparison.training.replicates import Replicate, Watch, across_redraws, run_replicates
 from analysis.comparison.training.runs import RunSettings
 from analysis.comparison.training.worker_pool import WorkerPool
 from analysis.statistics.intervals import Flags
@@ -23,16 +23,16 @@ FRACTIONS = (0.25, 0.5)
 class Point:
     """The reference arm, trained on so many real images of the rare class, of so many patients.
 
-    `chances` are (S, N, C), of the same test images and seeds as those of the arm that is compared with it.
+    `probabilities` are (S, N, C), of the same test images and seeds as those of the arm that is compared with it.
     """
 
     images: int
     patients: int
-    chances: Chances
+    probabilities: Probabilities
 
 
 def learning_curve(
-    leg: Leg, arm: Arm, settings: RunSettings, home: Path, watch: Watch, *, pool: WorkerPool | None = None
+    replicate: Replicate, arm: Arm, settings: RunSettings, home: Path, watch: Watch, *, pool: WorkerPool | None = None
 ) -> list[Point]:
     """An arm trained on fractions of the real images of the rare class, another draw of patients for each seed.
 
@@ -42,14 +42,15 @@ def learning_curve(
     arms = (arm,) if arm.after is None else (ARMS[arm.after], arm)
     points = []
     for fraction in (*FRACTIONS, 1.0):
-        title = f"Training on {fraction:.0%} of {leg.study.rare}"
+        title = f"Training on {fraction:.0%} of {replicate.study.rare}"
         own = [
-            replace(leg, name=title, study=subsample(leg.study, fraction, seed), seeds=(seed,)) for seed in leg.seeds
+            replace(replicate, name=title, study=subsample(replicate.study, fraction, seed), seeds=(seed,))
+            for seed in replicate.seeds
         ]
-        own = own if fraction < 1 else [leg]
-        run_legs(own, arms, settings, home, watch, pool=pool, title=title)
+        own = own if fraction < 1 else [replicate]
+        run_replicates(own, arms, settings, home, watch, pool=pool, title=title)
         images, patients = np.mean([rare_size(each.study) for each in own], axis=0).round().astype(int).tolist()
-        said = across_redraws(own, arms, settings, home, "test").chances[arm.name]
+        said = across_redraws(own, arms, settings, home, "test").probabilities[arm.name]
         points.append(Point(images, patients, said))
     return points
 

@@ -9,16 +9,16 @@ from typing import ClassVar
 
 import numpy as np
 
-from analysis.comparison.inputs.study import Chances, Numbers
+from analysis.comparison.inputs.study import Numbers, Probabilities
 from analysis.comparison.training.time_estimate import network_pace
 from analysis.comparison.training.training_spec import (
     Ability,
     Floats,
-    Lesson,
     Model,
-    Pace,
     Progress,
     Seen,
+    TimeEstimate,
+    TrainingSpec,
 )
 from analysis.data.images import Greys
 from analysis.statistics.convergence import Course
@@ -40,16 +40,16 @@ class Network:
 
     @property
     def course(self) -> Course:
-        """That of its last stage."""
+        """The validation losses of the last stage of training."""
         return self.classifier.course
 
-    def chances(self, seen: Seen) -> Chances:
-        """(N, C) chances of the classes for (N, side, side) images."""
+    def probabilities(self, seen: Seen) -> Probabilities:
+        """(N, C) probabilities of the classes for (N, side, side) images."""
         return self.classifier.probabilities(seen)
 
 
 class _OnImages:
-    """A learner that sees the images themselves and trains on them step by step."""
+    """A backbone that sees the images themselves and trains on them step by step."""
 
     __slots__ = ()
     stamps: ClassVar[tuple[str, ...]] = ()
@@ -57,13 +57,13 @@ class _OnImages:
     looks_alike: ClassVar[bool] = True
 
     def units(self, steps: int) -> int:
-        """Each step."""
+        """One unit of work for each step."""
         return steps
 
     def look(
         self, images: Greys, real: Numbers, targets: Numbers, classes: tuple[str, ...], seed: int, progress: Progress
     ) -> Seen:
-        """The images themselves."""
+        """The images unchanged, (N, side, side): a network needs no features."""
         return images
 
 
@@ -82,20 +82,20 @@ class SmallNetwork(_OnImages):
 
     @property
     def setting(self) -> str:
-        """For a verdict."""
+        """Backbone and image size, as a verdict names them."""
         return f"small network, {self.side} px"
 
     def facts(self) -> dict[str, object]:
         """Everything that its results depend on."""
         return {"backbone": "small", "side": self.side, **_facts(self._settings())}
 
-    def pace(self, steps: int, learned: int, others: int) -> Pace:
+    def pace(self, steps: int, learned: int, others: int) -> TimeEstimate:
         """By a few steps of its batches."""
         return network_pace(self, self.batch_size, self.batch_size, steps, others)
 
-    def learn(self, seen: Seen, lesson: Lesson, progress: Progress) -> Model:
-        """Train from scratch, or from `lesson.start`."""
-        return Network(_train(seen, lesson, self._settings(), _started(lesson), progress))
+    def learn(self, seen: Seen, spec: TrainingSpec, progress: Progress) -> Model:
+        """Train from scratch, or from `spec.start`."""
+        return Network(_train(seen, spec, self._settings(), _started(spec), progress))
 
     def _settings(self) -> ClassifierSettings:
         return ClassifierSettings(
@@ -118,7 +118,7 @@ class FineTuned(_OnImages):
 
     @property
     def setting(self) -> str:
-        """For a verdict."""
+        """Backbone and image size, as a verdict names them."""
         return f"{self.name}, {self.side} px"
 
     def facts(self) -> dict[str, object]:
@@ -126,20 +126,20 @@ class FineTuned(_OnImages):
         known = {"backbone": self.name, "weights": sha256_of(self.weights), "side": self.side}
         return {**known, **_facts(self._settings())}
 
-    def pace(self, steps: int, learned: int, others: int) -> Pace:
+    def pace(self, steps: int, learned: int, others: int) -> TimeEstimate:
         """By a step of a few images, since a whole batch takes seconds."""
         few = min(_FEW, self.batch_size)
         return network_pace(replace(self, batch_size=few), few, self.batch_size, steps, others, times=1)
 
-    def learn(self, seen: Seen, lesson: Lesson, progress: Progress) -> Model:
-        """Train on from the weights on disk, or from `lesson.start`."""
+    def learn(self, seen: Seen, spec: TrainingSpec, progress: Progress) -> Model:
+        """Train on from the weights on disk, or from `spec.start`."""
         from balancer.adapting.common.device import find_machine
 
-        start = _started(lesson)
+        start = _started(spec)
         if start is None:
-            network = PretrainedNetwork(load_body(self.weights), len(lesson.classes), lesson.seed)
-            start = Classifier(network, lesson.classes, find_machine(self.device))
-        return Network(_train(seen, lesson, self._settings(), start, progress))
+            network = PretrainedNetwork(load_body(self.weights), len(spec.classes), spec.seed)
+            start = Classifier(network, spec.classes, find_machine(self.device))
+        return Network(_train(seen, spec, self._settings(), start, progress))
 
     def _settings(self) -> ClassifierSettings:
         return ClassifierSettings(
@@ -153,45 +153,45 @@ def _facts(settings: ClassifierSettings) -> dict[str, object]:
     return {name: value for name, value in asdict(settings).items() if name not in set_elsewhere}
 
 
-def _started(lesson: Lesson) -> Classifier | None:
-    return lesson.start.classifier if isinstance(lesson.start, Network) else None
+def _started(spec: TrainingSpec) -> Classifier | None:
+    return spec.start.classifier if isinstance(spec.start, Network) else None
 
 
 def _train(
-    seen: Seen, lesson: Lesson, settings: ClassifierSettings, start: Classifier | None, progress: Progress
+    seen: Seen, spec: TrainingSpec, settings: ClassifierSettings, start: Classifier | None, progress: Progress
 ) -> Classifier:
     settings = replace(
         settings,
-        steps=lesson.steps,
-        seed=lesson.seed,
-        sampling=lesson.sampling,
-        augmentation=lesson.augmentation,
-        mixup=lesson.mixup,
-        learning_rate=lesson.learning_rate or settings.learning_rate,
+        steps=spec.steps,
+        seed=spec.seed,
+        sampling=spec.sampling,
+        augmentation=spec.augmentation,
+        mixup=spec.mixup,
+        learning_rate=spec.learning_rate or settings.learning_rate,
     )
     return train_classifier(
         seen,
-        lesson.targets,
-        lesson.classes,
+        spec.targets,
+        spec.classes,
         settings,
-        lesson.row_weights,
-        rows=lesson.rows,
+        spec.row_weights,
+        rows=spec.rows,
         start=start,
-        head_only=lesson.head_only,
-        loss=_loss(lesson),
-        monitor=_monitor(seen, lesson),
+        head_only=spec.head_only,
+        loss=_loss(spec),
+        monitor=_monitor(seen, spec),
         progress=progress,
     )
 
 
-def _monitor(seen: Seen, lesson: Lesson) -> Monitor | None:
-    watched = lesson.watched
+def _monitor(seen: Seen, spec: TrainingSpec) -> Monitor | None:
+    watched = spec.watched
     if watched is None:
         return None
-    return Monitor(seen[watched.rows], watched.targets, np.log(lesson.assumed_shares()), watched.to_plateau)
+    return Monitor(seen[watched.rows], watched.targets, np.log(spec.assumed_shares()), watched.to_plateau)
 
 
-def _loss(lesson: Lesson) -> Loss:
+def _loss(spec: TrainingSpec) -> Loss:
     """Cross entropy, weighted or with a prior added to the logits."""
     import torch
     import torch.nn.functional as F
@@ -199,7 +199,7 @@ def _loss(lesson: Lesson) -> Loss:
     def tensor(values: Floats | None) -> torch.Tensor | None:
         return None if values is None else torch.from_numpy(np.asarray(values, np.float32))
 
-    weights, prior = tensor(lesson.class_weights), tensor(lesson.log_prior)
+    weights, prior = tensor(spec.class_weights), tensor(spec.log_prior)
 
     def loss(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         moved = logits if prior is None else logits + prior.to(logits.device)

@@ -1,4 +1,4 @@
-"""The legs that a comparison stands on: one study, or one for each fold or redraw, put together to one test."""
+"""The replicates that a comparison stands on: one study, or one for each fold or redraw, put together to one test."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from analysis.comparison.inputs.study import Outcomes, Part, Study
 from analysis.comparison.training.arms import Arm
-from analysis.comparison.training.run_files import Shelf, Which, hash_of
+from analysis.comparison.training.run_files import PredictionStore, Which, hash_of
 from analysis.comparison.training.runs import Run, RunSettings, load, run_together, study_key
 from analysis.comparison.training.worker_pool import Training, WorkerPool
 from analysis.statistics.convergence import Course, is_unfinished
@@ -28,12 +28,12 @@ class Schedule:
     rates: Mapping[str, float] = field(default_factory=dict)
 
     def training(self, each: Arm, seed: int) -> Training:
-        """An arm with a seed."""
+        """The training of an arm with a seed, at the steps and the rate of this schedule."""
         return Training(each, seed, self.steps, self.rates.get(each.name))
 
 
 @dataclass(frozen=True, slots=True)
-class Leg:
+class Replicate:
     """A study and the seeds that are trained on it; `name` says which fold or redraw it is.
 
     Its `schedule` is there once it was found: see `tuning`.
@@ -45,17 +45,17 @@ class Leg:
     schedule: Schedule | None = None
 
     def run(self, trainings: Sequence[Training], settings: RunSettings, home: Path) -> Run:
-        """Trainings of this leg, in a folder below `home` that is named by what they learn from."""
+        """Trainings of this replicate, in a folder below `home` that is named by what they learn from."""
         return Run(self.study, trainings, settings, home / study_key(self.study, settings))
 
     def whole(self, arms: Sequence[Arm], settings: RunSettings, home: Path) -> Run:
         """Every arm with every seed, as the schedule says."""
-        schedule = self.schedule or Schedule(settings.steps or settings.learner.steps)
+        schedule = self.schedule or Schedule(settings.steps or settings.backbone.steps)
         return self.run([schedule.training(each, seed) for seed in self.seeds for each in arms], settings, home)
 
 
-def run_legs(
-    legs: Sequence[Leg],
+def run_replicates(
+    replicates: Sequence[Replicate],
     arms: Sequence[Arm],
     settings: RunSettings,
     home: Path,
@@ -64,12 +64,12 @@ def run_legs(
     pool: WorkerPool | None = None,
     title: str = "Training",
 ) -> None:
-    """Run every arm on every leg; all legs share the processes.
+    """Run every arm on every replicate; all replicates share the processes.
 
     Raises:
         BalanceError: a run has no memory, or its process was killed.
     """
-    run_watched([leg.whole(arms, settings, home) for leg in legs], watch, pool=pool, title=title)
+    run_watched([replicate.whole(arms, settings, home) for replicate in replicates], watch, pool=pool, title=title)
 
 
 def run_watched(runs: Sequence[Run], watch: Watch, *, pool: WorkerPool | None, title: str) -> None:
@@ -78,37 +78,42 @@ def run_watched(runs: Sequence[Run], watch: Watch, *, pool: WorkerPool | None, t
 
 
 def across_folds(
-    legs: Sequence[Leg], arms: Sequence[Arm], settings: RunSettings, home: Path, part: Which
+    replicates: Sequence[Replicate], arms: Sequence[Arm], settings: RunSettings, home: Path, part: Which
 ) -> list[Outcomes]:
     """What the arms said of a part of each fold, the same seeds in each."""
-    said = (load(leg.whole(arms, settings, home), part) for leg in legs)
-    return [Outcomes.of(leg.study, _part(leg.study, part), each) for leg, each in zip(legs, said, strict=True)]
+    said = (load(replicate.whole(arms, settings, home), part) for replicate in replicates)
+    return [
+        Outcomes.of(replicate.study, _part(replicate.study, part), each)
+        for replicate, each in zip(replicates, said, strict=True)
+    ]
 
 
 def across_redraws(
-    legs: Sequence[Leg], arms: Sequence[Arm], settings: RunSettings, home: Path, part: Which
+    replicates: Sequence[Replicate], arms: Sequence[Arm], settings: RunSettings, home: Path, part: Which
 ) -> Outcomes:
-    """What the arms said of one part, which all legs share: the seeds of all legs one after the other."""
-    said = [load(leg.whole(arms, settings, home), part) for leg in legs]
-    chances = {arm.name: np.concatenate([each[arm.name] for each in said]) for arm in arms}
-    return Outcomes.of(legs[0].study, _part(legs[0].study, part), chances)
+    """What the arms said of one part, which all replicates share: the seeds of all replicates one after the other."""
+    said = [load(replicate.whole(arms, settings, home), part) for replicate in replicates]
+    probabilities = {arm.name: np.concatenate([each[arm.name] for each in said]) for arm in arms}
+    return Outcomes.of(replicates[0].study, _part(replicates[0].study, part), probabilities)
 
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """A training of a leg, and how its loss fell."""
+    """A training of a replicate, and how its loss fell."""
 
-    leg: str
+    replicate: str
     training: Training
     course: Course
 
 
-def all_trained(legs: Sequence[Leg], arms: Sequence[Arm], settings: RunSettings, home: Path) -> list[Trained]:
+def all_trained(
+    replicates: Sequence[Replicate], arms: Sequence[Arm], settings: RunSettings, home: Path
+) -> list[Trained]:
     """Every training of the comparison, whose arms were run."""
-    runs = [(leg, leg.whole(arms, settings, home)) for leg in legs]
+    runs = [(replicate, replicate.whole(arms, settings, home)) for replicate in replicates]
     return [
-        Trained(leg.name, each, Shelf(run.study, run.folder).course(each))
-        for leg, run in runs
+        Trained(replicate.name, each, PredictionStore(run.study, run.folder).course(each))
+        for replicate, run in runs
         for each in run.trainings
     ]
 
@@ -118,7 +123,7 @@ def as_json(trained: Trained) -> dict[str, Any]:
     training, course = trained.training, trained.course
     return {
         "arm": training.arm.name,
-        "leg": trained.leg,
+        "leg": trained.replicate,
         "seed": training.seed,
         "steps": training.steps,
         "learning_rate": training.rate,
@@ -138,9 +143,12 @@ def deal_seeds(seeds: Sequence[int], redraws: int) -> list[tuple[int, ...]]:
     return [tuple(seeds[place::redraws]) for place in range(redraws)]
 
 
-def keys(legs: Sequence[Leg], settings: RunSettings) -> list[str]:
-    """What a comparison is known by: the images, the settings and the schedule of each leg."""
-    return [hash_of([study_key(leg.study, settings), leg.schedule and asdict(leg.schedule)])[:16] for leg in legs]
+def keys(replicates: Sequence[Replicate], settings: RunSettings) -> list[str]:
+    """What a comparison is known by: the images, the settings and the schedule of each replicate."""
+    return [
+        hash_of([study_key(replicate.study, settings), replicate.schedule and asdict(replicate.schedule)])[:16]
+        for replicate in replicates
+    ]
 
 
 def _part(study: Study, part: Which) -> Part:

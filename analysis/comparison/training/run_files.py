@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 import numpy as np
 
-from analysis.comparison.inputs.study import Added, Chances, Part, Study
+from analysis.comparison.inputs.study import Added, Part, Probabilities, Study
 from analysis.comparison.training.worker_pool import Said, Training
 from analysis.statistics.convergence import Course
 from balancer.errors import StateError
@@ -23,7 +23,7 @@ _PARTS: tuple[Which, ...] = ("test", "validation")
 _COURSE, _END = "course.json", "end.json"
 
 
-class Shelf:
+class PredictionStore:
     """The files of the trainings: ARM-KEY/SEED-STEPS-RATE.validation.npy, where KEY is of what the arm adds.
 
     How long a training took to find its own end is in a file beside them.
@@ -39,7 +39,7 @@ class Shelf:
         names = (*(f"{part}.npy" for part in _PARTS), _COURSE)
         return whole is not None and all(self._path(whole, name).is_file() for name in names)
 
-    def get(self, training: Training, part: Which) -> Chances:
+    def get(self, training: Training, part: Which) -> Probabilities:
         """What it says of a part, (N, C).
 
         Raises:
@@ -47,7 +47,7 @@ class Shelf:
         """
         path = self._path(self.whole(training) or training, f"{part}.npy")
         try:
-            found: Chances = np.load(path, allow_pickle=False)
+            found: Probabilities = np.load(path, allow_pickle=False)
         except (OSError, ValueError, EOFError) as error:
             raise _missing(f"what {training.name} says of the {part} images", path) from error
         return found
@@ -73,9 +73,9 @@ class Shelf:
                 training, to_plateau=False, steps=said.course.steps[-1] if said.course.steps else training.steps
             )
             self._write(self._path(training, _END), json.dumps(whole.steps).encode())
-        for part, chances in zip(_PARTS, (said.test, said.validation), strict=True):
+        for part, probabilities in zip(_PARTS, (said.test, said.validation), strict=True):
             held = io.BytesIO()
-            np.save(held, chances, allow_pickle=False)
+            np.save(held, probabilities, allow_pickle=False)
             self._write(self._path(whole, f"{part}.npy"), held.getvalue())
         self._write(self._path(whole, _COURSE), json.dumps(asdict(said.course)).encode())
 
@@ -105,7 +105,7 @@ def _missing(needed: str, path: Path) -> StateError:
     return StateError(
         needed=needed,
         found=f"{path.name}: {'damaged' if path.exists() else 'not there'}",
-        next_step="run balance compare again: what is finished is not repeated",
+        next_step="run balance compare again: completed training is not repeated",
     )
 
 

@@ -25,11 +25,11 @@ import analysis.comparison.training.networks
 import analysis.vision.augmentation
 import analysis.vision.checkpoints
 import analysis.vision.classifier
-from analysis.comparison.inputs.study import Added, Chances, Part, Study
+from analysis.comparison.inputs.study import Added, Part, Probabilities, Study
 from analysis.comparison.training.arms import ARMS, RECIPES, Arm, Recipe, Rows
 from analysis.comparison.training.networks import SmallNetwork
-from analysis.comparison.training.run_files import Shelf, Which, digest, hash_of
-from analysis.comparison.training.training_spec import Learner, Progress, Seen, Watched
+from analysis.comparison.training.run_files import PredictionStore, Which, digest, hash_of
+from analysis.comparison.training.training_spec import Backbone, Progress, Seen, Watched
 from analysis.comparison.training.worker_pool import Job, Layout, Said, Training, WorkerPool, one_thread
 from balancer import __version__
 from balancer.parallel import cores, free_memory
@@ -58,7 +58,7 @@ class RunSettings:
     asks for as many as the baseline needs, up to `longest`. `tries_rates`: learning rates are chosen on validation.
     """
 
-    learner: Learner
+    backbone: Backbone
     steps: int | None = 600
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
     recipe: Recipe = "strong"
@@ -72,10 +72,10 @@ class RunSettings:
 
     def facts(self) -> dict[str, object]:
         """Everything that a run depends on beside its arm, seed, steps and learning rate, as JSON has it."""
-        return {**self.learner.facts(), "recipe": self.recipe}
+        return {**self.backbone.facts(), "recipe": self.recipe}
 
     def trainings(self, arms: Sequence[Arm]) -> tuple[Training, ...]:
-        """Every arm with every seed, at the learner's own rate."""
+        """Every arm with every seed, at the backbone's own rate."""
         return tuple(Training(each, seed, self.steps or self.longest) for seed in self.seeds for each in arms)
 
 
@@ -117,7 +117,7 @@ def run_together(
     looking: Progress = lambda done, total: None,
     pool: WorkerPool | None = None,
 ) -> None:
-    """Do each training, unless its files are there; all runs, which have one learner, share the processes.
+    """Do each training, unless its files are there; all runs, which have one backbone, share the processes.
 
     `progress` hears of training steps over all runs that are left to do, `looking` of features that are computed
     before. The results do not depend on how many processes of the `pool` train at once: by default as many as there
@@ -128,9 +128,9 @@ def run_together(
     """
     piles = [_Pile(run) for run in runs]
     jobs = (job for number, pile in enumerate(piles) for job in pile.jobs(number, looking))
-    learner = runs[0].settings.learner
-    steps = sum(learner.units(each.steps) for pile in piles for each in pile.training)
-    with pool or WorkerPool(usual_workers(learner, steps)) if steps else nullcontext() as opened:
+    backbone = runs[0].settings.backbone
+    steps = sum(backbone.units(each.steps) for pile in piles for each in pile.training)
+    with pool or WorkerPool(usual_workers(backbone, steps)) if steps else nullcontext() as opened:
         try:
             for job, said in () if opened is None else _done(jobs, steps, opened, progress):
                 piles[job.pile].put(job.training, said)
@@ -141,15 +141,15 @@ def run_together(
         pile.adjust()
 
 
-def load(run: Run, part: Which) -> dict[str, Chances]:
+def load(run: Run, part: Which) -> dict[str, Probabilities]:
     """What each arm says of one part, by its name: (S, N, C), in the order of the trainings.
 
     Raises:
         StateError: a training is missing.
     """
-    shelf, found = Shelf(run.study, run.folder), dict[str, list[Chances]]()
+    store, found = PredictionStore(run.study, run.folder), dict[str, list[Probabilities]]()
     for each in run.trainings:
-        found.setdefault(each.arm.name, []).append(shelf.get(each, part))
+        found.setdefault(each.arm.name, []).append(store.get(each, part))
     return {arm: np.stack(said) for arm, said in found.items()}
 
 
@@ -160,8 +160,8 @@ class _Pile:
         run.folder.mkdir(parents=True, exist_ok=True)
         for left in run.folder.glob(f"{_TEMPORARY}*"):  # by a command that was killed
             shutil.rmtree(left, ignore_errors=True)
-        self._run, self._shelf = run, Shelf(run.study, run.folder)
-        left_to_do = [each for each in dict.fromkeys(run.trainings) if not self._shelf.has(each)]
+        self._run, self._store = run, PredictionStore(run.study, run.folder)
+        left_to_do = [each for each in dict.fromkeys(run.trainings) if not self._store.has(each)]
         self.training = [each for each in left_to_do if each.arm.learn is not None]
         self._adjusting = [each for each in left_to_do if each.arm.adjust is not None]
         self._open, self._left = ExitStack(), len(self.training)
@@ -172,7 +172,7 @@ class _Pile:
             yield from (Job(number, layout, each) for each in self.training)
 
     def put(self, training: Training, said: Said) -> None:
-        self._shelf.put(training, said)
+        self._store.put(training, said)
         self._left -= 1
         if not self._left:
             self.clear()
@@ -182,7 +182,7 @@ class _Pile:
 
     def adjust(self) -> None:
         for each in self._adjusting:
-            self._shelf.put(each, _adjusted(each, self._shelf, self._run.study))
+            self._store.put(each, _adjusted(each, self._store, self._run.study))
 
 
 def _done(jobs: Iterator[Job], total: int, pool: WorkerPool, progress: Progress) -> Iterator[tuple[Job, Said]]:
@@ -198,29 +198,29 @@ def _done(jobs: Iterator[Job], total: int, pool: WorkerPool, progress: Progress)
     progress(total, total)
 
 
-def usual_workers(learner: Learner, steps: int) -> int:
+def usual_workers(backbone: Backbone, steps: int) -> int:
     """As many as there are cores and memory for; one for a GPU, and for what is done before processes have started."""
-    if learner.device != "cpu" or steps < _WORTH_PROCESSES:
+    if backbone.device != "cpu" or steps < _WORTH_PROCESSES:
         return 1
-    return max(1, min(cores(), free_memory() // learner.memory))
+    return max(1, min(cores(), free_memory() // backbone.memory))
 
 
-def _adjusted(training: Training, shelf: Shelf, study: Study) -> Said:
+def _adjusted(training: Training, store: PredictionStore, study: Study) -> Said:
     """What another arm with the same seed said, each class times its factor."""
     adjust, after = training.arm.adjust, training.arm.after
     if adjust is None or after is None:
         raise ValueError(f"{training.arm.name} adjusts nothing")
     before = replace(training, arm=ARMS[after])
     counts = np.bincount(study.train.targets, minlength=len(study.classes))
-    validation = shelf.get(before, "validation")
+    validation = store.get(before, "validation")
     factors = adjust(validation, study.validation.targets, counts)
-    moved, test = (_times(chances, factors) for chances in (validation, shelf.get(before, "test")))
-    return Said(moved, test, shelf.course(before))
+    moved, test = (_times(probabilities, factors) for probabilities in (validation, store.get(before, "test")))
+    return Said(moved, test, store.course(before))
 
 
-def _times(chances: Chances, factors: npt.NDArray[np.float64]) -> Chances:
-    moved = chances * factors
-    shares: Chances = (moved / np.maximum(moved.sum(axis=1, keepdims=True), 1e-300)).astype(np.float32)
+def _times(probabilities: Probabilities, factors: npt.NDArray[np.float64]) -> Probabilities:
+    moved = probabilities * factors
+    shares: Probabilities = (moved / np.maximum(moved.sum(axis=1, keepdims=True), 1e-300)).astype(np.float32)
     return shares
 
 
@@ -235,13 +235,13 @@ def _laid_out(run: Run, training: Sequence[Training], looking: Progress) -> Iter
     seeds = list(dict.fromkeys(each.seed for each in training))
     with tempfile.TemporaryDirectory(dir=run.folder, prefix=_TEMPORARY, ignore_cleanup_errors=True) as place:
         yield Layout(
-            files=_written(pieces, rows[0], study.classes, settings.learner, seeds, Path(place), looking),
+            files=_written(pieces, rows[0], study.classes, settings.backbone, seeds, Path(place), looking),
             classes=study.classes,
             real=rows[0],
             added=dict(zip(names, rows[1:-2], strict=True)),
             validation=(int(ends[-3]), int(ends[-2])),
             test=(int(ends[-2]), int(ends[-1])),
-            learner=settings.learner,
+            backbone=settings.backbone,
             recipe=settings.recipe,
             watched=_watched(rows[-2]),
         )
@@ -261,21 +261,21 @@ def _written(
     pieces: Sequence[Part | Added],
     real: Rows,
     classes: tuple[str, ...],
-    learner: Learner,
+    backbone: Backbone,
     seeds: Sequence[int],
     place: Path,
     looking: Progress,
 ) -> dict[int, Path]:
-    """What the learner sees of all images with each seed, as files of numpy's."""
+    """What the backbone sees of all images with each seed, as files of numpy's."""
     images = place / "images.npy"
     with images.open("wb") as file:
         _write_arrays(file, [piece.images for piece in pieces])
     mapped, found = np.load(images, mmap_mode="c"), {}
-    different = seeds[:1] if learner.looks_alike else seeds
+    different = seeds[:1] if backbone.looks_alike else seeds
     for number, seed in enumerate(different):
         heard = partial(_part_of, looking, number, len(different))
         with one_thread():
-            seen = learner.look(mapped, real.rows, real.targets, classes, seed, heard)
+            seen = backbone.look(mapped, real.rows, real.targets, classes, seed, heard)
         found[seed] = images if seen is mapped else place / f"features-{seed}.npy"
         if seen is not mapped:
             np.save(found[seed], seen, allow_pickle=False)

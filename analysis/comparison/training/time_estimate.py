@@ -1,4 +1,4 @@
-"""How long a learner takes on this machine, by a try of a second or two on noise: for an estimate beforehand."""
+"""How long a backbone takes on this machine, by a try of a second or two on noise: for an estimate beforehand."""
 
 from __future__ import annotations
 
@@ -7,37 +7,39 @@ from collections.abc import Callable
 
 import numpy as np
 
-from analysis.comparison.training.training_spec import Learner, Lesson, Pace
+from analysis.comparison.training.training_spec import Backbone, TimeEstimate, TrainingSpec
 from analysis.data.images import Greys
 from analysis.vision.augmentation import Augmentation
 
 _ROWS, _FEATURES = 200, 512
 
 
-def network_pace(learner: Learner, tried: int, batch_size: int, steps: int, others: int, times: int = 3) -> Pace:
+def network_pace(
+    backbone: Backbone, tried: int, batch_size: int, steps: int, others: int, times: int = 3
+) -> TimeEstimate:
     """The pace of a network, by `times` steps, whose batches have `tried` images now and `batch_size` in earnest.
 
     Strongly augmented, which takes longest; one step more, in which much is made ready, is not counted.
     """
     from analysis.comparison.training.worker_pool import one_thread
 
-    seen, stamps = noise(tried, learner.side), list[float]()
-    lesson = Lesson(
+    seen, stamps = noise(tried, backbone.side), list[float]()
+    spec = TrainingSpec(
         np.arange(tried), np.arange(tried) % 2, ("a", "b"), 1 + times, 0, augmentation=Augmentation.strong()
     )
     with one_thread():
-        model = learner.learn(seen, lesson, lambda done, total: stamps.append(_now(learner.device)))
+        model = backbone.learn(seen, spec, lambda done, total: stamps.append(_now(backbone.device)))
         step = (stamps[-1] - stamps[0]) / times * batch_size / tried
-        said = seconds_of(lambda: model.chances(seen), learner.device) / tried
-    return Pace(0.0, steps * step + others * said)
+        said = seconds_of(lambda: model.probabilities(seen), backbone.device) / tried
+    return TimeEstimate(0.0, steps * step + others * said)
 
 
-def regression_seconds(learner: Learner, learned: int) -> float:
+def regression_seconds(backbone: Backbone, learned: int) -> float:
     """Of a logistic regression on the features of so many images, by one on a few."""
     chance = np.random.default_rng(0)
     features = chance.normal(size=(_ROWS, _FEATURES)).astype(np.float32)
-    lesson = Lesson(np.arange(_ROWS), np.arange(_ROWS) % 2, ("a", "b"), 1, 0)
-    return seconds_of(lambda: learner.learn(features, lesson, lambda done, total: None)) * learned / _ROWS
+    spec = TrainingSpec(np.arange(_ROWS), np.arange(_ROWS) % 2, ("a", "b"), 1, 0)
+    return seconds_of(lambda: backbone.learn(features, spec, lambda done, total: None)) * learned / _ROWS
 
 
 def seconds_of(work: Callable[[], object], device: str = "cpu") -> float:
@@ -49,7 +51,7 @@ def seconds_of(work: Callable[[], object], device: str = "cpu") -> float:
 
 
 def noise(count: int, side: int) -> Greys:
-    """(count, side, side) greys."""
+    """Random grey images, shape (count, side, side)."""
     return np.random.default_rng(0).integers(0, 256, (count, side, side), np.uint8)
 
 

@@ -1,4 +1,4 @@
-"""What is asked of a backbone: a lesson, and the Protocols of who learns it and of what was learned."""
+"""What a backbone is asked to train, and the Protocols of backbones and trained models."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from typing import Any, Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from analysis.comparison.inputs.study import Chances, Numbers
+from analysis.comparison.inputs.study import Numbers, Probabilities
 from analysis.data.images import Greys
 from analysis.statistics.convergence import Course
 from analysis.vision.augmentation import Augmentation
 
 Floats = npt.NDArray[np.float32]
 Seen = npt.NDArray[Any]
-"""What a learner sees of N images: (N, side, side) greys, or (N, D) features."""
+"""What a backbone sees of N images: (N, side, side) greys, or (N, D) features."""
 Progress = Callable[[int, int], None]
 Sampling = Literal["plain", "balanced", "weighted"]
 Ability = Literal["augmentation", "sampling", "head", "pretraining", "mixup"]
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
+class TimeEstimate:
     """Seconds, with one thread: of one look at all images, and of one training with what it says in the end."""
 
     look: float
@@ -36,8 +36,8 @@ class Model(Protocol):
     @property
     def course(self) -> Course: ...  # noqa: D102
 
-    def chances(self, seen: Seen) -> Chances:
-        """(N, C) chances of the classes."""
+    def probabilities(self, seen: Seen) -> Probabilities:
+        """(N, C) probabilities of the classes."""
         ...
 
 
@@ -45,8 +45,8 @@ class Model(Protocol):
 class Watched:
     """The validation images by which a training is watched: their rows (V,) and classes (V,).
 
-    By their class-balanced loss a training's checkpoint is taken, and what else a learner has to choose. With
-    `to_plateau` a training looks for its own end, and the steps of a lesson are its limit.
+    By their class-balanced loss a training's checkpoint is taken, and what else a backbone has to choose. With
+    `to_plateau` a training looks for its own end, and the steps of a training spec are its limit.
     """
 
     rows: Numbers
@@ -55,11 +55,11 @@ class Watched:
 
 
 @dataclass(frozen=True, slots=True)
-class Lesson:
+class TrainingSpec:
     """What is to be learned, and how: which rows of the images, (M,), of which classes, (M,), for how many steps.
 
     `sampling` shows every image equally often ("plain"), every class ("balanced"), or each row as `row_weights` (M,)
-    say ("weighted"); with `mixup` each batch is mixed with a plain one. Without a `learning_rate` it is the learner's.
+    say ("weighted"); with `mixup` each batch is mixed with a plain one. Without a `learning_rate` it is the backbone's.
     `class_weights` (C,) weigh the loss; `log_prior` (C,) is added to the logits in the loss alone (balanced softmax,
     Ren et al. 2020, arXiv:2007.10740; logit adjustment, Menon et al. 2021, arXiv:2007.07314). The training goes on
     from `start`; with `head_only` its body stays as it is and a new last layer is trained.
@@ -84,8 +84,8 @@ class Lesson:
     def assumed_shares(self) -> npt.NDArray[np.float64]:
         """The share of each class, (C,), that a classifier takes for granted which learns this.
 
-        >>> lesson = Lesson(np.arange(4), np.array([0, 0, 0, 1]), ("a", "b"), 1, 0)
-        >>> lesson.assumed_shares().tolist()
+        >>> spec = TrainingSpec(np.arange(4), np.array([0, 0, 0, 1]), ("a", "b"), 1, 0)
+        >>> spec.assumed_shares().tolist()
         [0.75, 0.25]
         """
         size = len(self.classes)
@@ -100,7 +100,7 @@ class Lesson:
         return found
 
 
-class Learner(Protocol):
+class Backbone(Protocol):
     """A backbone.
 
     `side`: the pixels that images are decoded at. `steps`: what it usually takes. `stamps`: what must be said of its
@@ -143,10 +143,10 @@ class Learner(Protocol):
         """What it sees of every image; `real` are the rows of the real training images, of the classes `targets`."""
         ...
 
-    def pace(self, steps: int, learned: int, others: int) -> Pace:
+    def pace(self, steps: int, learned: int, others: int) -> TimeEstimate:
         """By a short try how long it takes here, to learn from so many images and to speak of so many others."""
         ...
 
-    def learn(self, seen: Seen, lesson: Lesson, progress: Progress) -> Model:
+    def learn(self, seen: Seen, spec: TrainingSpec, progress: Progress) -> Model:
         """Train; `progress` hears of each step."""
         ...

@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from analysis.comparison.training.arms import Arm
-from analysis.comparison.training.replicates import Leg, Schedule, Watch, run_watched
-from analysis.comparison.training.run_files import Shelf
+from analysis.comparison.training.replicates import Replicate, Schedule, Watch, run_watched
+from analysis.comparison.training.run_files import PredictionStore
 from analysis.comparison.training.runs import RunSettings
 from analysis.comparison.training.worker_pool import Training, WorkerPool
 from analysis.statistics.convergence import Course
@@ -30,8 +30,8 @@ class Tuning:
     watch: Watch
     pool: WorkerPool | None = None
 
-    def find(self, legs: Sequence[Leg], *, shared: bool) -> list[Leg]:
-        """The legs with their schedules; `shared`: all have the first one's, since they share its real images.
+    def find(self, replicates: Sequence[Replicate], *, shared: bool) -> list[Replicate]:
+        """The replicates with their schedules; `shared`: all have the first one's, since they share its real images.
 
         Folds do not: who validates in one is tested in another. Without validation images, or where a backbone has no
         learning rate, nothing is looked for.
@@ -39,60 +39,72 @@ class Tuning:
         Raises:
             BalanceError: a training has no memory, or its process was killed.
         """
-        usual = Schedule(self.settings.steps or self.settings.learner.steps)
-        looked_at = [leg for leg in (legs[:1] if shared else legs) if self._rates and len(leg.study.validation)]
+        usual = Schedule(self.settings.steps or self.settings.backbone.steps)
+        looked_at = [
+            replicate
+            for replicate in (replicates[:1] if shared else replicates)
+            if self._rates and len(replicate.study.validation)
+        ]
         schedules = dict(zip(map(id, looked_at), self._schedules(looked_at), strict=True)) if looked_at else {}
-        first = schedules.get(id(legs[0]), usual)
-        return [replace(leg, schedule=first if shared else schedules.get(id(leg), usual)) for leg in legs]
+        first = schedules.get(id(replicates[0]), usual)
+        return [
+            replace(replicate, schedule=first if shared else schedules.get(id(replicate), usual))
+            for replicate in replicates
+        ]
 
     @property
     def _rates(self) -> tuple[float | None, ...]:
         """Those that are tried, or the usual one."""
-        rates = self.settings.learner.rates
+        rates = self.settings.backbone.rates
         return rates if self.settings.tries_rates else (None,) * len(rates[:1])
 
-    def _schedules(self, legs: Sequence[Leg]) -> list[Schedule]:
-        found = [Schedule(0)] * len(legs)
+    def _schedules(self, replicates: Sequence[Replicate]) -> list[Schedule]:
+        found = [Schedule(0)] * len(replicates)
         if self.settings.steps is None or len(self._rates) > 1:
             steps, ends = self.settings.steps or self.settings.longest, self.settings.steps is None
-            first = [[Training(self.baseline, leg.seeds[0], steps, rate, ends) for rate in self._rates] for leg in legs]
-            self._train(legs, first, "Finding how long to train")
-            found = [self._of_baseline(leg, tried) for leg, tried in zip(legs, first, strict=True)]
+            first = [
+                [Training(self.baseline, replicate.seeds[0], steps, rate, ends) for rate in self._rates]
+                for replicate in replicates
+            ]
+            self._train(replicates, first, "Finding how long to train")
+            found = [self._of_baseline(replicate, tried) for replicate, tried in zip(replicates, first, strict=True)]
         else:
-            found = [Schedule(self.settings.steps)] * len(legs)
+            found = [Schedule(self.settings.steps)] * len(replicates)
         if self.beside and len(self._rates) > 1:
-            found = self._with_rates(legs, found)
+            found = self._with_rates(replicates, found)
         return found
 
-    def _of_baseline(self, leg: Leg, tried: Sequence[Training]) -> Schedule:
+    def _of_baseline(self, replicate: Replicate, tried: Sequence[Training]) -> Schedule:
         """Its best rate, and the steps that it took to the end that was found."""
-        best = min(tried, key=lambda each: self._course(leg, each).lowest)
-        steps = self.settings.steps or self._course(leg, best).steps[-1]
+        best = min(tried, key=lambda each: self._course(replicate, each).lowest)
+        steps = self.settings.steps or self._course(replicate, best).steps[-1]
         return Schedule(steps, {} if best.rate is None else {self.baseline.name: best.rate})
 
-    def _with_rates(self, legs: Sequence[Leg], schedules: Sequence[Schedule]) -> list[Schedule]:
+    def _with_rates(self, replicates: Sequence[Replicate], schedules: Sequence[Schedule]) -> list[Schedule]:
         tried = [
-            [Training(each, leg.seeds[0], schedule.steps, rate) for each in self.beside for rate in self._rates]
-            for leg, schedule in zip(legs, schedules, strict=True)
+            [Training(each, replicate.seeds[0], schedule.steps, rate) for each in self.beside for rate in self._rates]
+            for replicate, schedule in zip(replicates, schedules, strict=True)
         ]
-        self._train(legs, tried, "Choosing learning rates")
+        self._train(replicates, tried, "Choosing learning rates")
         return [
-            replace(schedule, rates={**schedule.rates, **self._best_rates(leg, some)})
-            for leg, schedule, some in zip(legs, schedules, tried, strict=True)
+            replace(schedule, rates={**schedule.rates, **self._best_rates(replicate, some)})
+            for replicate, schedule, some in zip(replicates, schedules, tried, strict=True)
         ]
 
-    def _best_rates(self, leg: Leg, tried: Sequence[Training]) -> dict[str, float]:
+    def _best_rates(self, replicate: Replicate, tried: Sequence[Training]) -> dict[str, float]:
         best: dict[str, Training] = {}
         for each in tried:
             before = best.get(each.arm.name)
-            if before is None or self._course(leg, each).lowest < self._course(leg, before).lowest:
+            if before is None or self._course(replicate, each).lowest < self._course(replicate, before).lowest:
                 best[each.arm.name] = each
         return {name: each.rate for name, each in best.items() if each.rate is not None}
 
-    def _train(self, legs: Sequence[Leg], trainings: Sequence[Sequence[Training]], title: str) -> None:
-        runs = [leg.run(some, self.settings, self.home) for leg, some in zip(legs, trainings, strict=True)]
+    def _train(self, replicates: Sequence[Replicate], trainings: Sequence[Sequence[Training]], title: str) -> None:
+        runs = [
+            replicate.run(some, self.settings, self.home) for replicate, some in zip(replicates, trainings, strict=True)
+        ]
         run_watched(runs, self.watch, pool=self.pool, title=title)
 
-    def _course(self, leg: Leg, training: Training) -> Course:
-        run = leg.run([training], self.settings, self.home)
-        return Shelf(run.study, run.folder).course(training)
+    def _course(self, replicate: Replicate, training: Training) -> Course:
+        run = replicate.run([training], self.settings, self.home)
+        return PredictionStore(run.study, run.folder).course(training)

@@ -21,9 +21,9 @@ from typing import Any
 
 import numpy as np
 
-from analysis.comparison.inputs.study import Chances
+from analysis.comparison.inputs.study import Probabilities
 from analysis.comparison.training.arms import Arm, Recipe, Rows, Task
-from analysis.comparison.training.training_spec import Learner, Lesson, Model, Seen, Watched
+from analysis.comparison.training.training_spec import Backbone, Model, Seen, TrainingSpec, Watched
 from analysis.statistics.convergence import NO_COURSE, Course
 from balancer.errors import BalanceError, OutOfMemory, StateError
 from balancer.parallel import deaf_children
@@ -46,7 +46,7 @@ class Layout:
     added: Mapping[str, Rows]
     validation: tuple[int, int]
     test: tuple[int, int]
-    learner: Learner
+    backbone: Backbone
     recipe: Recipe
     watched: Watched | None = None
 
@@ -58,7 +58,7 @@ class Layout:
 
 @dataclass(frozen=True, slots=True)
 class Training:
-    """An arm to be trained with a seed, for so many steps, at a learning rate (the learner's own by default).
+    """An arm to be trained with a seed, for so many steps, at a learning rate (the backbone's own by default).
 
     With `to_plateau` it looks for its own end, at the latest after `steps`.
     """
@@ -71,16 +71,16 @@ class Training:
 
     @property
     def name(self) -> str:
-        """For messages."""
+        """Arm and seed, as messages name a training."""
         return f"{self.arm.name} with seed {self.seed}"
 
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """What came of a training: the chances of the validation part and of the test part, and how its loss fell."""
+    """What came of a training: the probabilities of the validation part and of the test part, and how its loss fell."""
 
-    validation: Chances
-    test: Chances
+    validation: Probabilities
+    test: Probabilities
     course: Course = NO_COURSE
 
 
@@ -153,7 +153,7 @@ class WorkerPool:
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """torch computes with one thread."""
+    """Let torch compute with one thread within the block."""
     import torch
 
     before = torch.get_num_threads()
@@ -171,9 +171,9 @@ def _run(job: Job, stepped: Stepped) -> Said:
     if training.arm.learn is None:
         raise ValueError(f"{training.arm.name} learns nothing")
 
-    def teach(lesson: Lesson) -> Model:
-        lesson = replace(lesson, learning_rate=training.rate, watched=watched)
-        model = layout.learner.learn(seen, lesson, lambda done, total: stepped(1))
+    def teach(spec: TrainingSpec) -> Model:
+        spec = replace(spec, learning_rate=training.rate, watched=watched)
+        model = layout.backbone.learn(seen, spec, lambda done, total: stepped(1))
         courses.append(model.course)
         return model
 
@@ -188,7 +188,7 @@ def _run(job: Job, stepped: Stepped) -> Said:
     )
     with one_thread(), _memory(job):
         model = training.arm.learn(task)
-        validation, test = (model.chances(seen[slice(*part)]) for part in (layout.validation, layout.test))
+        validation, test = (model.probabilities(seen[slice(*part)]) for part in (layout.validation, layout.test))
     return Said(validation, test, reduce(Course.then, courses))
 
 
@@ -202,9 +202,9 @@ def _memory(job: Job) -> Iterator[None]:
         if type(error) is RuntimeError and "allocate memory" not in str(error):
             raise
         raise OutOfMemory(
-            needed=f"memory to train {job.training.arm.name}",
-            found=str(error).splitlines()[0] if str(error) else "no more of it",
-            next_step="close other programs, or: balance compare --workers 1; what is finished is kept",
+            needed=f"enough memory to train {job.training.arm.name}",
+            found=str(error).splitlines()[0] if str(error) else "memory ran out",
+            next_step="close other programs, or: balance compare --workers 1; completed training is kept",
         ) from error
 
 
@@ -256,9 +256,9 @@ def _heard(end: Connection, job: Job, stepped: Stepped) -> Said | None:
         kind, content = end.recv()
     except (EOFError, ConnectionResetError) as error:
         raise StateError(
-            needed="processes that train to the end",
-            found=f"the one that trained {job.training.name} was ended, perhaps for want of memory",
-            next_step="close other programs, then the same balance compare again: what is finished is kept",
+            needed="training processes that run to completion",
+            found=f"the one that trained {job.training.name} was killed, possibly because memory ran out",
+            next_step="close other programs, then run the same balance compare again: completed training is kept",
         ) from error
     if kind == "failed":
         raise _unpacked(content, job.training.name)

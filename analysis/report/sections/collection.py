@@ -21,7 +21,7 @@ from analysis.report.blocks import (
     number,
 )
 from analysis.report.charts import Bar, Line, Row, bars, forest, steps, xy
-from analysis.report.data import PARTS, Balanced, Facts
+from analysis.report.data import PARTS, Facts, ReportFolder
 from analysis.report.json_reading import entries, interval, mapping, real, text, texts
 from analysis.report.sections.copies import Copies
 from analysis.report.sections.screening import DECISIONS, GATES, Screened
@@ -344,7 +344,7 @@ def _fidelity(found: Mapping[str, Any]) -> Iterator[tuple[str, Interval | None, 
         yield _FIDELITY.get(name, name), interval(value), interval(reference.get(name))
 
 
-def origins(balanced: Balanced) -> list[Block]:
+def origins(balanced: ReportFolder) -> list[Block]:
     """By what the synthetic images were made."""
     blocks: list[Block] = []
     for made, count in balanced.made[:_DETECTORS]:

@@ -180,8 +180,8 @@ def _difference_table(results: Results) -> Table:
     header = ["arm", *(word for each in metrics for word in (metric_in_words(each), "p (Holm)"))]
     rows = []
     for name in sorted(results.differences, key=_place_in(results.ordered)):
-        found, chances = results.differences[name], results.p_values.get(name, {})
-        cells = [(figure(found.get(each), signed=True), chance(chances.get(each))) for each in metrics]
+        found, probabilities = results.differences[name], results.p_values.get(name, {})
+        cells = [(figure(found.get(each), signed=True), chance(probabilities.get(each))) for each in metrics]
         rows.append([name, *(cell for pair in cells for cell in pair)])
     return Table(
         "Each arm minus the reference [95%]; p only for the two endpoints, corrected over the arms", header, rows

@@ -16,18 +16,20 @@ def compare(
     settings: CompareSettings,
     *,
     dry_run: bool = typer.Option(
-        False, "--dry-run", help="Train nothing; say what the test split can show, and how long it takes."
+        False, "--dry-run", help="Train nothing; report what the test split can show, and the time needed."
     ),
     metrics_only: bool = typer.Option(
-        False, "--metrics-only", help="Train nothing; compute figures of the last comparison. Counts as a look."
+        False,
+        "--metrics-only",
+        help="Train nothing; compute metrics of the last comparison. Counts as opening the test split.",
     ),
     as_json: bool = JSON,
 ) -> None:
     """Train a quick classifier with and without the synthetic images: do they help on unseen patients?
 
     Two arms are named beforehand: strong augmentation with a class-balanced sampler, and pretraining with the synthetic
-    images. The test split decides between the two. Every arm has the same number of training steps, as many as the
-    baseline needs to stop improving, twice. Stopped, it goes on where it was.
+    images. The test split decides between the two. Every arm has the same number of training steps: twice as
+    many as the baseline needs to stop improving. If it is stopped, the same command continues.
 
     Example: balance compare --quick
     """
@@ -42,8 +44,8 @@ def compare(
         )
     if metrics_only and (dry_run or settings.changed()):
         raise ComparisonError(
-            needed="--metrics-only alone: it is about the last comparison, as it was made",
-            found="other options beside it",
+            needed="--metrics-only alone: it reads the last comparison with its own settings",
+            found="other options with it",
             next_step="balance compare --metrics-only",
         )
     with ConsoleProgress() as progress:

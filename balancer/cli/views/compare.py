@@ -10,21 +10,21 @@ from balancer.text import printable
 
 if TYPE_CHECKING:
     from analysis.comparison.inference.result import Comparison
-    from analysis.comparison.inference.selection import Choice
+    from analysis.comparison.inference.selection import Selection
     from analysis.comparison.service import FiguresResult
 
 
-def show_validation(choice: Choice, primary: str) -> None:
+def show_validation(choice: Selection, primary: str) -> None:
     """The arms by the primary endpoint on validation, the best first; the test split stays closed."""
     from analysis.statistics.metric_labels import metric_in_words
 
     rows = sorted(choice.validation.items(), key=lambda row: -row[1])
-    chosen = (choice.free, choice.synthetic)
+    chosen = (choice.baseline, choice.synthetic)
     header = ["arm", f"{metric_in_words(primary)} on validation"]
     result(table(header, [[f"{name}{'*' if name in chosen else ''}", f"{value:.3f}"] for name, value in rows]))
     result("* the arms of the verdict.")
     result(printable(choice.sentence))
-    result("The test split stays closed. To open it: the same command without --validation-only")
+    result("The test split was not opened. To open it: the same command without --validation-only")
 
 
 def show_comparison(found: Comparison, place: Path | None) -> None:
@@ -50,7 +50,7 @@ def show_comparison(found: Comparison, place: Path | None) -> None:
     if found.unfinished:
         result("+ still improving when its training ended.")
     if place is not None:
-        message(f"All figures: {shown(place)}. Look at them: balance report")
+        message(f"All figures: {shown(place)}. To view them: balance report")
 
 
 def show_figures(found: FiguresResult) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from balancer.cli.console import message, result, shown, table
 from balancer.cli.views.merge import show_classes, show_folder
-from balancer.cli.views.screen import show_unscreened
+from balancer.cli.views.screen import reason_in_words, show_unscreened
 from balancer.text import duration, printable
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def show_fill(found: FillResult, sheet: Path) -> None:
     show_classes(found.planned.counts, merged)
     for label, reasons in report.rejected.items():
         for reason, count in reasons.items():
-            message(f"Rejected: {printable(label)}: {count} {printable(reason)}")
+            message(f"Rejected: {printable(label)}: {count} {printable(reason_in_words(reason))}")
     for label, count in report.review.items():
         message(f"Waiting: {printable(label)}: {count} for a person to decide: balance review --reader NAME")
     show_unscreened([each for judged in report.accepted.values() for each in judged])
@@ -110,7 +110,7 @@ def _show_many(counts: Mapping[str, int], plan: Plan) -> None:
             f"More than {_MUCH_TOO_MANY} synthetic for each real image of {names}: "
             "in published studies the best ratio was between 0.25 and 10. In our pilot, "
             "19 for each ruined the class. Consider fewer, --symmetric, or training on the synthetic images "
-            "first and then on the real ones. Compare on patients who were held out."
+            "first and then on the real ones. Compare on held-out patients."
         )
 
 
@@ -141,7 +141,8 @@ def _show_short(report: FillReport) -> None:
     for label, missing in report.short.items():
         check, count = _stopped_by(report, label)
         advice = _ADVICE.get(check, _WAITING)
-        message(f"Short: {printable(label)} lacks {missing}. Stopped most by the {check} check ({count}): {advice}.")
+        name = reason_in_words(check)
+        message(f"Short: {printable(label)} lacks {missing}. Stopped most by the {name} check ({count}): {advice}.")
 
 
 def _stopped_by(report: FillReport, label: str) -> tuple[str, int]:

@@ -42,5 +42,5 @@ def show_folder(merged: MergeReport) -> None:
     """Where the balanced folder is."""
     result(f"Balanced folder: {shown(merged.folder)}")
     if merged.dicom is not None:
-        result(f"The same as DICOM, secondary captures that name no patient: {shown(merged.dicom)}")
+        result(f"The same as DICOM, secondary captures without patient identifiers: {shown(merged.dicom)}")
     result(f"Next: balance verify {shown(merged.folder)}")

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from balancer.filling.verdicts import Judged
 
 _SHOWN = 5
+_CHECKS = {"sound": "quality", "new": "repetition"}
+"""What a reader sees for the names of checks in stored reasons and `--json`."""
 _DECISIONS = ("accept", "unscreened", "review", "reject")
 _OF_ONE_FILE = ("unreadable:", "repeated:", "a real image:", "two classes:")
 
@@ -40,6 +42,16 @@ def show_unscreened(judged: Sequence[Judged]) -> None:
         message(f"{reason[:1].upper()}{reason[1:]}.")
 
 
+def reason_in_words(reason: str) -> str:
+    """A reason, or the name of a check, with the name of the check that a reader sees.
+
+    >>> reason_in_words("sound: blurred"), reason_in_words("label")
+    ('quality: blurred', 'label')
+    """
+    check, colon, rest = reason.partition(":")
+    return f"{_CHECKS.get(check, check)}{colon}{rest}"
+
+
 def _show_reasons(images: Sequence[ImportResult]) -> None:
     files: dict[tuple[str, str, str], list[str]] = {}
     for each in images:
@@ -49,7 +61,7 @@ def _show_reasons(images: Sequence[ImportResult]) -> None:
     for (decision, label, reason), paths in sorted(files.items()):
         more = ", ..." if len(paths) > _SHOWN else ""
         names = ", ".join(map(printable, paths[:_SHOWN]))
-        result(f"{decision}: {printable(label)}: {len(paths)} {printable(reason)}: {names}{more}")
+        result(f"{decision}: {printable(label)}: {len(paths)} {printable(reason_in_words(reason))}: {names}{more}")
 
 
 def _kind(reason: str) -> str:

@@ -46,7 +46,7 @@ def _by_known_tables(listing: Listing, counts: Counter[str]) -> Iterator[Doubt]:
     if preset and preset.by_table:
         yield Doubt(tuple(counts), f"this looks like {preset.title}, whose labels are in tables")
     elif are_grades(list(counts)) and any("/" not in path and _is_table(path) for path in listing.others):
-        yield Doubt(tuple(counts), "they are numbers, and a table lies beside them, which may hold the labels")
+        yield Doubt(tuple(counts), "they are numbers, and a table beside them may contain the labels")
 
 
 def too_few_classes(
@@ -67,7 +67,7 @@ def _unread(faults: Sequence[tuple[str, str]]) -> str:
     if not faults:
         return ""
     path, why = faults[0]
-    return f"; {len(faults)} files cannot be read, {printable(path)} for one: {why}"
+    return f"; {len(faults)} files cannot be read, for example {printable(path)}: {why}"
 
 
 def ways_out(listing: Listing) -> list[str]:
@@ -145,7 +145,7 @@ def _by_table(listing: Listing) -> Iterator[str]:
     tables = [path for path in listing.others if _is_table(path)]
     tables += [f"../{path.name}" for path in _beside(listing.root)]
     name = shlex.quote(printable(str(listing.root / tables[0]))) if tables else "TABLE"
-    yield f"if a table holds the labels: {_scan(listing.root)} --labels {name} --columns 'file=COLUMN label=COLUMN'"
+    yield f"if a table contains the labels: {_scan(listing.root)} --labels {name} --columns 'file=COLUMN label=COLUMN'"
     if any(starts_as_dicom(listing.root / path) for path in listing.paths[:1]):
         columns = "file=dicom:AccessionNumber label=COLUMN"
         how = f"--labels {name} --columns '{columns}'"
@@ -171,10 +171,10 @@ def _by_pattern(listing: Listing) -> Iterator[str]:
     pattern = r"(?P<label>[^/]+)/"
     if depth is not None:
         start = "".join("(?P<split>[^/]+)/" if canonical_part(piece) else "[^/]+/" for piece in path.split("/")[:depth])
-        yield f"if the paths tell the class: {_scan(listing.root)} --pattern '^{start}{pattern}'"
+        yield f"if the paths contain the class: {_scan(listing.root)} --pattern '^{start}{pattern}'"
     else:
         yield (
-            f"if the paths tell the class, as in {printable(path)}: {_scan(listing.root)} "
+            f"if the paths contain the class, as in {printable(path)}: {_scan(listing.root)} "
             "--pattern REGEX, with the groups (?P<label>...) and, if known, (?P<patient>...), (?P<split>...)"
         )
 

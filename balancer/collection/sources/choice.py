@@ -81,7 +81,7 @@ def _first_of(reading: Reading, names: tuple[str, ...]) -> Reading:
     for name in reversed(names):
         chosen[reading.labels.has(name, files)] = name
     left = [path for path, label in zip(reading.listing.paths, chosen.tolist(), strict=True) if not label]
-    message = f"{len(left)} images have none of the labels of --primary and are not read"
+    message = f"{len(left)} images have none of the labels of --primary and are left out"
     finding = Finding("unlabelled", tuple(map(PurePosixPath, left)), message, "add their label to --primary")
     return replace(reading, chosen=chosen).only(chosen != "", "not_primary", finding)
 
@@ -91,8 +91,8 @@ def _about(reading: Reading) -> Iterator[Finding]:
     counts = {} if reading.uncertain is None else counts_by_name(reading.uncertain)
     if counts:
         some = ", ".join(f"{name} ({count})" for name, count in counts.items())
-        message = f"uncertain (-1) counts as neither given nor denied: {some}"
-        fix = "to take it otherwise: balance scan DATA --uncertain positive (or negative)"
+        message = f"uncertain labels (-1) count as neither positive nor negative: {some}"
+        fix = "to change this: balance scan DATA --uncertain positive (or negative)"
         yield Finding("uncertain-labels", (), message, fix)
 
 
@@ -101,9 +101,9 @@ def _undecided(reading: Reading) -> Iterator[Finding]:
         return
     counts = reading.labels.counts(len(reading.listing.paths))
     several, none = int((counts > 1).sum()), int((counts == 0).sum())
-    message = f"{several} images have several labels and {none} have none; each label is counted for itself"
+    message = f"{several} images have several labels and {none} have none; each label is counted separately"
     fix = (
-        "before anything is filled, choose: balance scan DATA --target-label LABEL (it against the rest), "
-        "or --primary 'A,B,C' (the first that an image has)"
+        "choose one before balance fill: balance scan DATA --target-label LABEL (that label against the rest), "
+        "or --primary 'A,B,C' (the first of these that an image has)"
     )
     yield Finding("several-labels", (), message, fix)

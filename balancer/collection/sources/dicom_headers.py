@@ -45,7 +45,7 @@ class DicomHeaders:
     asked: tuple[str, ...] = KEYWORDS
 
     def of(self, paths: Sequence[str]) -> dict[str, Tags | None]:
-        """Those of the paths that are DICOM by their names, or have no image's name."""
+        """The paths that may be DICOM: by their extension, or because they have no extension of an image format."""
         for path in paths:
             if path not in self.known and path[path.rfind(".") :].lower() not in _OTHERS:
                 self.known[path] = self._read(path)
@@ -122,12 +122,12 @@ def _patients(values: npt.NDArray[Any], *, known: bool) -> tuple[npt.NDArray[Any
     if known or len(told) < _FEWEST:
         return values, ()
     if len(set(told)) == 1:
-        message = f"all {len(told)} DICOM headers have one PatientID: which images are of one patient is not known"
-        fix = r"name the patient otherwise: balance scan DATA --patient '(p\d+)', or a column of a table"
+        message = f"all {len(told)} DICOM headers have the same PatientID: patients are unknown"
+        fix = r"name the patients in another way: balance scan DATA --patient '(p\d+)', or a column of a table"
         return np.full(len(values), None, object), (Finding("dicom-patient", (), message, fix),)
     if len(set(told)) == len(told):
-        message = f"each of {len(told)} DICOM headers has a PatientID of its own: it groups no images"
-        fix = "if patients have several images, name them otherwise: balance scan DATA --columns 'patient=COLUMN'"
+        message = f"each of {len(told)} DICOM headers has a different PatientID: every patient has one image"
+        fix = "if patients have several images, name them in another way: balance scan DATA --columns 'patient=COLUMN'"
         return values, (Finding("dicom-patient", (), message, fix),)
     return values, ()
 
@@ -137,29 +137,31 @@ def _about(paths: Sequence[str], told: Sequence[Tags | None]) -> Iterator[Findin
     there = [(path, tags) for path, tags in zip(paths, told, strict=True) if tags is not None]
     derived = [path for path, tags in there if is_derived(tags)]
     if derived:
-        message = f"{len(derived)} DICOM files are secondary captures or derived images, whose values are no device's"
-        yield Finding("derived-image", _paths(derived), message, "see that they are not of one class alone")
+        message = f"{len(derived)} DICOM files are secondary captures or derived images, not values of a detector"
+        yield Finding("derived-image", _paths(derived), message, "check that they are not all of one class")
     lying = [path for path, tags in there if shape_contradicts(tags)]
     if lying:
         message = (
-            f"in {len(lying)} DICOM files PresentationLUTShape contradicts PhotometricInterpretation, which is followed"
+            f"in {len(lying)} DICOM files PresentationLUTShape contradicts PhotometricInterpretation, which is used"
         )
-        yield Finding("polarity-contradiction", _paths(lying), message, "look at some: balance scan DATA --deep")
+        yield Finding(
+            "polarity-contradiction", _paths(lying), message, "check some of these images: balance scan DATA --deep"
+        )
     burned = [path for path, tags in there if tags.values.get("BurnedInAnnotation", "").upper() == "YES"]
     if burned:
-        message = f"{len(burned)} DICOM headers say that letters are burnt into the image, a name perhaps"
-        yield Finding("burned-in", _paths(burned), message, "cover the letters, or take the images out")
+        message = f"{len(burned)} DICOM headers declare burned-in annotations, possibly a patient's name"
+        yield Finding("burned-in", _paths(burned), message, "cover the text, or remove the images from the collection")
     several = [path for path, tags in there if _frames(tags) > 1]
     if several:
-        message = f"{len(several)} DICOM files of several frames: only the first is read"
-        yield Finding("several-frames", _paths(several), message, "export the frame that counts alone")
+        message = f"{len(several)} DICOM files have several frames: only the first is read"
+        yield Finding("several-frames", _paths(several), message, "export the frame you need as a file of its own")
 
 
 def _no_pixels(others: Sequence[str], tags: Places) -> Finding:
     kinds = [found.kind for path in others if (found := tags[path]) is not None]
     some = ", ".join(f"{kinds.count(kind)} {kind or 'unnamed'}" for kind in sorted(set(kinds))[:_NAMED])
-    message = f"{len(others)} DICOM files hold no image and are not read: {some}"
-    return Finding("no-pixels", _paths(others), message, "nothing: reports and the like have no pixels")
+    message = f"{len(others)} DICOM files contain no image and are not read: {some}"
+    return Finding("no-pixels", _paths(others), message, "none needed: files such as reports have no pixels")
 
 
 def _frames(tags: Tags) -> int:

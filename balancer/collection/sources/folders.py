@@ -141,20 +141,20 @@ def _findings(listing: Listing, tops: Tops, parts: list[str]) -> Iterator[Findin
     levels = {"", *parts}
     hidden = [path for path in listing.hidden if path.rpartition("/")[0] in levels]
     if hidden:
-        message = "hidden folders are not read, but torchvision's ImageFolder takes each for a class"
-        yield Finding("hidden-folder", _paths(hidden), message, "take them out of the collection")
+        message = "hidden folders are not read, but torchvision's ImageFolder reads each as a class"
+        yield Finding("hidden-folder", _paths(hidden), message, "remove them from the collection")
     if listing.unnamed:
-        message = "folders whose names are no valid Unicode are not read"
+        message = "folders whose names are not valid Unicode are not read"
         yield Finding("ignored-folder", _paths(listing.unnamed), message, "rename them")
     others = [name for name in tops if parts and name not in parts]
     if others:
-        message = f"beside {', '.join(parts)} these folders are not read"
-        fix = "move their images into a split's class, or read them by a pattern: balance scan FOLDER --pattern REGEX"
+        message = f"these folders beside {', '.join(parts)} are not read"
+        fix = "move their images into a class folder of a split, or use a pattern: balance scan FOLDER --pattern REGEX"
         yield Finding("ignored-folder", _paths(others), message, fix)
     loose = [path for folder, start, end in listing.placed() if folder in levels for path in listing.paths[start:end]]
     if loose:
-        message = f"{len(loose)} images lie in no class folder and are not read"
-        fix = "if a table holds their labels: balance scan FOLDER --labels TABLE"
+        message = f"{len(loose)} images are in no class folder and are not read"
+        fix = "if a table contains their labels: balance scan FOLDER --labels TABLE"
         yield Finding("unlabelled", _paths(loose), message, fix)
     yield from _of_classes(listing, tops, parts)
 

@@ -127,7 +127,7 @@ class _Found:
         self.tables: dict[str, str] = {}
 
     def take(self, rows: Rows, match: Match, options: SourceOptions, as_is: bool) -> None:
-        """Add what one table tells."""
+        """Add labels, patients and other facts of one table."""
         self.tables |= {table.path.name: table.sha256 for table in rows.tables}
         roles = roles_of(rows, options.named)
         wanted = self.wants_labels and self.labels is None
@@ -185,7 +185,7 @@ def _marks(rows: Rows, roles: Mapping[str, tuple[str, ...]], options: SourceOpti
     texts_of_label = rows.texts(columns_of_label)
     if options.separator is None and not as_is and (joined := joined_values(texts_of_label)):
         raise TableError(
-            needed="the mark between several labels in a cell, or one label in each",
+            needed="the separator between several labels in a cell, or one label in each cell",
             found=f"{joined[0]!r} in {rows.name}",
             next_step=f"balance scan DATA --labels TABLE --separator '{joined[1]}' (as one label: --as-is)",
         )
@@ -201,7 +201,7 @@ def _require_few(rows: Rows, marks: Marks, column: str, as_is: bool) -> None:
         return
     few = [name for name in rows.header if 1 < rows.cells[name].nunique() <= _FEW_FILES]
     raise TableError(
-        needed=f"a column with a label for each image, at most {_MOST_LABELS} different ones",
+        needed=f"a column with a label for each image, with at most {_MOST_LABELS} different labels",
         found=f"{column!r} of {rows.name} has {count:,}: {', '.join(map(repr, marks.names[:_NAMED]))}, ...",
         next_step=f"name another column, such as {', '.join(map(repr, few[:_NAMED])) or 'DIAGNOSIS'}: "
         "balance scan DATA --labels TABLE --columns 'label=COLUMN'",
@@ -225,9 +225,9 @@ def _require_some(rows: Rows, match: Match, listing: Listing, entries: Texts) ->
     here = ", ".join(repr(path) for path in listing.paths[:_NAMED])
     raise TableError(
         needed=f"a column of {rows.name} that names the files of {listing.root.name}",
-        found=f"none of the table's is there: it has {named}; the folder has {here or 'no images'}"
+        found=f"none of the files in the table was found: it has {named}; the folder has {here or 'no images'}"
         + (" (several files have each of these names)" if match.ambiguous.any() else ""),
-        next_step="name another column, or the start of its paths that the folder lacks: "
+        next_step="name another column, or the prefix of its paths to remove: "
         "balance scan DATA --labels TABLE --columns 'file=COLUMN' --strip-prefix PREFIX",
     )
 
@@ -239,7 +239,7 @@ def _differing(rows: Rows, match: Match, marks: Marks, keys: Places) -> TableErr
     return TableError(
         needed=f"a rule for {len(keys)} images whose rows in {rows.name} give different labels",
         found=f"one of them has {'; '.join(' and '.join(names) or 'none' for names in said)}",
-        next_step="take what any, most or all of the rows say: balance scan DATA --labels TABLE --rows any "
+        next_step="use the label that any, most or all of the rows have: balance scan DATA --labels TABLE --rows any "
         "(or majority, or all)",
     )
 
@@ -279,20 +279,22 @@ def _findings(
     left: list[str], masks: list[str], without: Sequence[str], listing: Listing, match: Match, found: _Found
 ) -> Iterator[Finding]:
     if masks:
-        yield Finding("ignored-file", _paths(masks), f"{len(masks)} masks are not read", "nothing: they have no label")
+        yield Finding(
+            "ignored-file", _paths(masks), f"{len(masks)} masks are not read", "none needed: masks have no label"
+        )
     others = sorted(set(left) - set(masks))
     ambiguous = [path for path, several in zip(listing.paths, match.ambiguous.tolist(), strict=True) if several]
     if others:
         message = f"{len(others)} images have no label in the table and are not read"
         yield Finding("unlabelled", _paths(others), message, "add rows for them if they belong to the collection")
     if ambiguous:
-        message = f"the table's file names do not tell {len(ambiguous)} images apart; they are not read"
+        message = f"the table's file names do not distinguish {len(ambiguous)} images, which are not read"
         yield Finding("table-ambiguous", _paths(ambiguous), message, "write paths into the column, such as a/b.png")
     if len(without):
         of_headers = match.how.startswith("DICOM")  # numbers of studies are no file names: they stay in the table
-        some = "" if of_headers else f", {', '.join(repr(text) for text in without[:_NAMED])} for instance"
-        message = f"{len(without)} files that the table names are not there{some}"
-        yield Finding("rows-without-file", (), message, "fetch them, or leave it so: such rows count nowhere")
+        some = "" if of_headers else f", {', '.join(repr(text) for text in without[:_NAMED])} for example"
+        message = f"{len(without)} files in the table were not found{some}"
+        yield Finding("rows-without-file", (), message, "add the files; until then these rows are ignored")
     if found.differ.any():
         paths = [path for path, wrong in zip(listing.paths, found.differ.tolist(), strict=True) if wrong]
         message = (

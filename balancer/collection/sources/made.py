@@ -30,8 +30,10 @@ class Ignoring:
         reading = self.source.read(rest)
         masks = sum(map(is_beside, out))
         counts = {name: count for name, count in (("masks", masks), ("ignored", len(out) - masks)) if count}
-        message = f"not read, as --ignore says: {len(out)}"
-        found = Finding("ignored-file", tuple(map(PurePosixPath, out)), message, "nothing, if they are no radiographs")
+        message = f"not read because of --ignore: {len(out)}"
+        found = Finding(
+            "ignored-file", tuple(map(PurePosixPath, out)), message, "none needed, if they are not radiographs"
+        )
         return reading if not out else reading.with_ignored(counts, found)
 
 

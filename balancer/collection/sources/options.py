@@ -62,7 +62,7 @@ def parse_roles(texts: Sequence[str]) -> dict[str, tuple[str, ...]]:
         columns = [quoted.get(column.strip(), column.strip()) for column in pieces[1::2]]
         if before.strip() or not columns or not all(columns):
             raise TableError(
-                needed="pairs of what is to be known and a column's name or number",
+                needed="pairs of a role and the name or number of a column",
                 found=f"{text!r} in --columns",
                 next_step="put them in quotes: balance scan DATA --labels TABLE --columns 'file=Image label=Finding'",
             )
@@ -85,7 +85,7 @@ def parse_pairs(texts: Sequence[str], option: str, example: str) -> dict[str, st
         old, sign, new = text.partition("=")
         if not sign:
             raise TableError(
-                needed=f"a pair in {option}, with = between",
+                needed=f"a pair in {option}, separated by =",
                 found=repr(text),
                 next_step=f"balance scan DATA {option} '{example}'",
             )

@@ -81,9 +81,9 @@ def _require_fit(paths: Sequence[str], pattern: str, some: bool) -> None:
     if some:
         return
     raise CollectionError(
-        needed="an expression that fits the paths below the folder",
-        found=f"{pattern!r} fits none of {len(paths)}: {', '.join(map(repr, paths[:_NAMED])) or 'no images'}",
-        next_step="mend it, in quotes: balance scan DATA --pattern REGEX",
+        needed="a regular expression that matches the paths below the folder",
+        found=f"{pattern!r} matches none of {len(paths)}: {', '.join(map(repr, paths[:_NAMED])) or 'no images'}",
+        next_step="correct it, in quotes: balance scan DATA --pattern REGEX",
     )
 
 
@@ -117,7 +117,7 @@ def _by_reason(left: Sequence[str], kept: Sequence[str]) -> dict[str, int]:
 def _left_out(left: Sequence[str]) -> list[Finding]:
     if not left:
         return []
-    message = f"the pattern fits {len(left)} images not, and they are not read, {left[0]} for one"
+    message = f"the pattern does not match {len(left)} images, which are not read; for example {left[0]}"
     return [
         Finding("unlabelled", tuple(map(PurePosixPath, left)), message, "widen it if they belong to the collection")
     ]

@@ -125,7 +125,7 @@ class Reading:
     tables: Mapping[str, str] = field(default_factory=dict)
 
     def ref(self, options: Mapping[str, Any]) -> SourceRef:
-        """What is remembered of it."""
+        """The source as it is stored with the collection."""
         several, undecided = self.has_several, self.is_undecided
         told = (dict(options), dict(self.columns), dict(self.tables), dict(self.ignored))
         return SourceRef(self.how, *told, self.by_folder, several, undecided)
@@ -171,16 +171,18 @@ class Reading:
         )
 
     def with_ignored(self, counts: Mapping[str, int], finding: Finding) -> Reading:
-        """The same, with more that was left out."""
+        """This reading with further files that were left out, by reason."""
         total = {**self.ignored, **{name: self.ignored.get(name, 0) + count for name, count in counts.items()}}
         return replace(self, ignored=total, findings=(*self.findings, finding))
 
     def left_out(self, folders: Mapping[str, int], kind: str, why: str) -> Reading:
-        """The same, with folders that were left out, each with how many images, and why."""
+        """This reading with folders that were left out: the number of images in each, and the reason."""
         if not folders:
             return self
         found = [
-            Finding("ignored-folder", (PurePosixPath(name),), f"it {why}: {count} files", "nothing: they are not read")
+            Finding(
+                "ignored-folder", (PurePosixPath(name),), f"it {why}: {count} files", "none needed: they are not read"
+            )
             for name, count in folders.items()
         ]
         counts = {**self.ignored, kind: self.ignored.get(kind, 0) + sum(folders.values())}

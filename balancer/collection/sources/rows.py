@@ -143,8 +143,8 @@ def label_column(rows: Rows) -> str | None:
     if len(found) > 1:
         raise TableError(
             needed="one column with the label",
-            found=f"{rows.name}: {' and '.join(map(repr, found))} could be it",
-            next_step=f"say which: balance scan DATA --labels TABLE --columns 'label={found[0]}'",
+            found=f"{rows.name}: {' and '.join(map(repr, found))} are possible",
+            next_step=f"choose one: balance scan DATA --labels TABLE --columns 'label={found[0]}'",
         )
     return found[0] if found else None
 

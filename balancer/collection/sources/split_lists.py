@@ -62,7 +62,7 @@ def parts_of(
     untold = [path for path, part in zip(np.array(listing.paths, object)[kept], parts, strict=True) if not part]
     if not untold:
         return parts, ()
-    message = f"no split is told for {len(untold)} images: they are taken for training"
+    message = f"no split is known for {len(untold)} images: they are used for training"
     finding = Finding("no-split", _paths(untold), message, "add them to the lists or the column of splits")
     return [part or "train" for part in parts], (finding,)
 
@@ -95,7 +95,7 @@ def _require_listed(part: str, entries: Texts, match: Match, listing: Listing) -
     raise TableError(
         needed=f"files of {listing.root.name} in the list of {part}",
         found=f"none: it has {', '.join(map(repr, entries[:_NAMED]))}",
-        next_step=f"name the right list: balance scan DATA --split-list {part}=FILE",
+        next_step=f"use the right list: balance scan DATA --split-list {part}=FILE",
     )
 
 

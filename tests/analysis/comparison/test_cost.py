@@ -20,20 +20,20 @@ from tests.support.comparison_fixtures import Scribe, added, study
 FULL = {name: added((5, 40, 34)) for name in ("synthetic", "unscreened", "reconstructed")}
 
 
-def request_for(tmp_path, learner, **settings):
+def request_for(tmp_path, backbone, **settings):
     split = draw_split(split_collection(tmp_path))
     asked = CompareSettings(**{"workers": 2, "seeds": 5, **settings})
-    return Request(SimpleNamespace(split=split), asked, Wanted(16), RunSettings(learner, 10, asked.training_seeds))
+    return Request(SimpleNamespace(split=split), asked, Wanted(16), RunSettings(backbone, 10, asked.training_seeds))
 
 
-@pytest.mark.parametrize("learner", [Scribe(), Frozen()])
+@pytest.mark.parametrize("backbone", [Scribe(), Frozen()])
 @pytest.mark.parametrize(("quick", "only"), [(False, ()), (True, ()), (False, ("crt", "synthetic-1"))])
 @pytest.mark.parametrize("made", [True, False])
-def test_the_arms_that_are_counted_are_those_that_are_trained(tmp_path, learner, quick, only, made):
+def test_the_arms_that_are_counted_are_those_that_are_trained(tmp_path, backbone, quick, only, made):
     whole = study(extra=FULL if made else {})
-    arms, _ = choose_arms(whole, learner, quick=quick, only=only or None)
+    arms, _ = choose_arms(whole, backbone, quick=quick, only=only or None)
     trained = sum(each.learn is not None for each in arms)
-    asked = request_for(tmp_path, FASTER.get(type(learner), learner), quick=quick, arm=only)
+    asked = request_for(tmp_path, FASTER.get(type(backbone), backbone), quick=quick, arm=only)
     found = training_cost(asked, made=made)
     assert found.trainings - found.of_curve == 5 * trained
     assert found.of_curve == (10 if made and not quick and not only else 0)
@@ -76,6 +76,6 @@ def test_time_is_counted_in_rounds():
 
 
 def test_the_usual_number_of_workers_is_that_of_the_comparison(tmp_path):
-    learner = replace(Scribe(), device="cuda")
-    assert training_cost(request_for(tmp_path, learner, workers=None), made=False).at_once == 1
+    backbone = replace(Scribe(), device="cuda")
+    assert training_cost(request_for(tmp_path, backbone, workers=None), made=False).at_once == 1
     assert SmallNetwork().looks_alike

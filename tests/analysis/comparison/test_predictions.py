@@ -33,7 +33,7 @@ def test_of_one_split_all_figures_are_the_same(tmp_path):
     write_predictions(tmp_path / "new" / NAME, [tested], SEEDS, patients(tested), KEY)
     found = read_predictions(tmp_path / "new" / NAME)
     assert (found.classes, found.rare, found.paths, found.fold_count) == (tested.classes, "RARE", tested.paths, 1)
-    assert all(np.array_equal(found.chances[arm], tested.chances[arm]) for arm in tested.chances)
+    assert all(np.array_equal(found.probabilities[arm], tested.probabilities[arm]) for arm in tested.probabilities)
     now, before = (measure_arms(each, times=20) for each in (found, tested))
     assert all(np.array_equal(now[arm].drawn, before[arm].drawn, equal_nan=True) for arm in now)
 
@@ -45,7 +45,7 @@ def test_of_folds_each_image_keeps_its_fold(tmp_path):
     assert found.paths == wanted.paths
     assert len(np.unique(found.groups)) == len(np.unique(wanted.groups)) == 7
     assert (found.folds.tolist(), found.targets.tolist()) == (wanted.folds.tolist(), wanted.targets.tolist())
-    assert all(np.array_equal(found.chances[arm], wanted.chances[arm]) for arm in wanted.chances)
+    assert all(np.array_equal(found.probabilities[arm], wanted.probabilities[arm]) for arm in wanted.probabilities)
 
 
 def test_the_table_is_plain_and_names_no_patient(tmp_path):
@@ -55,7 +55,7 @@ def test_the_table_is_plain_and_names_no_patient(tmp_path):
     assert list(table) == ["image", "label", "patient", "arm", "seed", "fold", "p: COMMON", "p: RARE"]
     assert len(table) == 2 * 2 * 8
     one = table.query("arm == 'extra: b' and seed == 5 and image == 'fold0-3.png'").iloc[0]
-    assert one["p: RARE"] == tested.chances["extra: b"][1, 3, 1]
+    assert one["p: RARE"] == tested.probabilities["extra: b"][1, 3, 1]
     assert table["patient"].nunique() == 4
     assert b"Ann" not in (tmp_path / NAME).read_bytes()
 
@@ -66,4 +66,4 @@ def test_what_is_not_there_or_damaged_is_refused(tmp_path, content):
         (tmp_path / NAME).write_bytes(content)
     with pytest.raises(ComparisonError, match="of the last comparison") as caught:
         read_predictions(tmp_path / NAME)
-    assert "is not trained again" in caught.value.next_step
+    assert "training is not repeated" in caught.value.next_step

@@ -118,7 +118,7 @@ def test_each_fold_is_filled_in_a_child_process_and_one_that_is_killed_goes_on(t
     """Every patient is tested once; stdout is left to the caller, and the balanced folder as it is."""
     work = filled(tmp_path, model="noise:2", batch_size="2")
     before, asked = tree_hash(work.home / "xrays-balanced"), CompareSettings(**FEW, cross_fit=2)
-    with pytest.raises(ComparisonError, match="a finished balance fill in fold 1 of 2") as caught:
+    with pytest.raises(ComparisonError, match="a completed balance fill in fold 1 of 2") as caught:
         compare(work, asked, progress=Killer())
     assert "then run again: balance compare --arm oversampling" in caught.value.next_step
     kept = {path: path.stat().st_mtime_ns for path in images_of_folds(work.home)}
@@ -181,7 +181,7 @@ def test_the_usual_number_of_seeds_is_the_advised_one():
         ({"steps": "0"}, "auto, or a number of steps"),
         ({"recipe": "weak"}, "strong or plain"),
         ({"extra": "more"}, "NAME=FOLDER"),
-        ({"extra": ("a=b", "a=c")}, "two folders of the name 'a'"),
+        ({"extra": ("a=b", "a=c")}, "two folders named 'a'"),
     ],
 )
 def test_values_that_there_are_not_are_refused(settings, told):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from analysis.data.balanced_folder import Images, Merged
+from analysis.data.balanced_folder import Images, TrainingImagesByClass
 from analysis.realism.detectability import probe
 from analysis.realism.matched_control import ProbeSettings, duplicated
 from analysis.realism.text import fixes, report, verdict
@@ -43,11 +43,11 @@ def with_mark(greys):
     return marked
 
 
-def merged(folder, drawn, synthetic, known=True, **options) -> Merged:
+def merged(folder, drawn, synthetic, known=True, **options) -> TrainingImagesByClass:
     real = write(folder / "real", drawn[:COUNT], known=known)
     other = write(folder / "other", drawn[2 * COUNT :])
     made = write(folder / "made", synthetic, **options)
-    return Merged(
+    return TrainingImagesByClass(
         folder,
         ("normal", "effusion"),
         {"normal": real, "effusion": other},
@@ -165,7 +165,7 @@ def test_a_mark_on_the_minority_alone_is_relied_on(tmp_path, drawn):
     real = write(tmp_path / "real", drawn[:COUNT])
     few = write(tmp_path / "few", drawn[2 * COUNT : 2 * COUNT + 12])
     none = Images()
-    one = Merged(
+    one = TrainingImagesByClass(
         tmp_path,
         ("normal", "effusion"),
         {"normal": real, "effusion": few},

@@ -4,7 +4,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from analysis.data.balanced_folder import Images, Merged
+from analysis.data.balanced_folder import Images, TrainingImagesByClass
 from analysis.realism.fidelity import Fidelity
 from analysis.realism.fidelity_by_class import Quality, Space, features_for, measure_quality, report, sentence
 from analysis.statistics.intervals import Interval
@@ -28,7 +28,7 @@ def merged(tmp_path):
     images = {label: Images(tuple(some), tuple(path.name[:5] for path in some)) for label, some in files.items()}
     real = {"A": images["A"].some(range(40)), "B": images["B"].some(range(20))}
     made = {"A": images["A"].some(range(40, 80)), "B": images["B"].some([20])}
-    return Merged(tmp_path, ("A", "B"), real, made, {"A": Images(), "B": Images()}, True, ())
+    return TrainingImagesByClass(tmp_path, ("A", "B"), real, made, {"A": Images(), "B": Images()}, True, ())
 
 
 def test_more_real_images_are_no_farther_than_real_ones_are(merged):

@@ -3,7 +3,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from analysis.data.balanced_folder import Images, Merged
+from analysis.data.balanced_folder import Images, TrainingImagesByClass
 from analysis.realism.shortcut_reliance import measure_lean, minority_classes
 
 
@@ -13,7 +13,7 @@ def images(count):
 
 def merged(real, synthetic):
     labels = tuple(real)
-    return Merged(
+    return TrainingImagesByClass(
         None,
         labels,
         {label: images(count) for label, count in real.items()},

@@ -245,7 +245,9 @@ def test_an_invalid_comparison_is_marked_everywhere():
 
 
 def test_a_private_page_names_nobody_who_makes_a_comparison_invalid(filled):
-    stamp = "INVALID: 1 patient with images in the training part and in the test part (p10; (a)); 1 pair (x/p11-2.png)"
+    stamp = (
+        "INVALID: 1 patient with images in the training split and in the test split (p10; (a)); 1 pair (x/p11-2.png)"
+    )
     told = {"stamps": [stamp, "weak baseline"], "points": [f"{stamp}.", "Nothing can be concluded."]}
     keep(filled, metrics(LABELS, "NODULE", verdict=f"{stamp}. Nothing can be concluded. Mind: weak baseline.", **told))
     try:
@@ -255,7 +257,7 @@ def test_a_private_page_names_nobody_who_makes_a_comparison_invalid(filled):
     assert "p11-2" in page_of(usual)
     page = page_of(private)
     assert not {"p10", "p11-2"} & set(re.findall(r"[\w-]+", page))
-    assert "in the training part and in the test part (names left out)" in page
+    assert "in the training split and in the test split (names left out)" in page
     assert "weak baseline" in page
 
 

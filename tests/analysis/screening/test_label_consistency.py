@@ -21,20 +21,22 @@ def gate():
 
 def test_only_what_clearly_shows_another_class_is_contradicted(gate):
     features, labels, _, _ = images(4, seed=1)
-    chances = gate.probabilities(features)
-    right = [gate.contradiction(label, row) for label, row in zip(labels, chances, strict=True)]
-    wrong = [gate.contradiction("b" if label == "a" else "a", row) for label, row in zip(labels, chances, strict=True)]
+    probabilities = gate.probabilities(features)
+    right = [gate.contradiction(label, row) for label, row in zip(labels, probabilities, strict=True)]
+    wrong = [
+        gate.contradiction("b" if label == "a" else "a", row) for label, row in zip(labels, probabilities, strict=True)
+    ]
     assert sum(map(bool, right)) <= 0.03 * len(labels)
     assert sum(map(bool, wrong)) >= 0.9 * len(labels)
     assert wrong[0] == "looks like a, and less like b than nearly all real images of it"
-    assert np.allclose(chances.sum(1), 1, atol=1e-4)
+    assert np.allclose(probabilities.sum(1), 1, atol=1e-4)
 
 
 def test_what_lies_between_passes(gate):
     between = np.zeros((1, 20), np.float32)
     between[0, :2] = 2
-    chances = gate.probabilities(between)[0]
-    assert gate.contradiction("a", chances) == gate.contradiction("b", chances) == ""
+    probabilities = gate.probabilities(between)[0]
+    assert gate.contradiction("a", probabilities) == gate.contradiction("b", probabilities) == ""
 
 
 def test_it_abstains_where_real_classes_cannot_be_told_apart():

@@ -26,11 +26,11 @@ def trained():
 
 def test_it_learns_what_can_be_seen(trained):
     greys, targets = two_kinds(seed=1)
-    chances = trained.probabilities(greys)
-    assert chances.dtype == np.float32
-    assert chances.shape == (60, 2)
-    assert np.allclose(chances.sum(axis=1), 1, atol=1e-5)
-    assert (chances.argmax(axis=1) == targets).mean() > 0.95
+    probabilities = trained.probabilities(greys)
+    assert probabilities.dtype == np.float32
+    assert probabilities.shape == (60, 2)
+    assert np.allclose(probabilities.sum(axis=1), 1, atol=1e-5)
+    assert (probabilities.argmax(axis=1) == targets).mean() > 0.95
 
 
 def test_features_come_before_the_last_layer(trained):

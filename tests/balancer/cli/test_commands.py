@@ -227,7 +227,7 @@ def test_a_class_that_stays_short_is_told_by_the_exit_code(tmp_path, checkpoint)
     run(tmp_path, "scan", "d")
     code, output = fill(tmp_path, checkpoint, "--target", "12", "--retries", "1")
     assert code == 1, output
-    assert "by the sound check" in output
+    assert "by the quality check" in output
     assert "no detail" in output
 
 
@@ -291,7 +291,7 @@ MISTAKES = [
     (("scan", "xrays", "--fail-on", "leek"), "'leek'", "--fail-on any"),
     (("scan", "xrays", "--max-imbalance", "0.5"), "0.5", "--max-imbalance 3"),
     (("scan", "xrays", "--patient", "zzz"), "zzz finds none", "--patient"),
-    (("scan", "xrays", "--patients", "none.csv"), "none.csv", "whether its name is right"),
+    (("scan", "xrays", "--patients", "none.csv"), "none.csv", "check its name"),
     (("scan", "xrays", "--patients", "taken/thesis.txt"), "'mine'", "--columns"),
     (("scan", "xrays", "--columns", "patient=PID"), "none", "--patients FILE.csv"),
     (("scan", "xrays", "--columns", "colour=x"), "'colour=x'", "--columns 'patient=PID"),

@@ -110,7 +110,7 @@ def test_float_tiff_and_cmyk_jpeg_are_read(tmp_path):
 
 def test_values_that_are_no_numbers_are_refused(tmp_path):
     path = save(tmp_path / "nan.tiff", Image.fromarray(np.full((4, 4), np.nan, np.float32)))
-    with pytest.raises(ImageError, match=r"nan\.tiff: it holds values that are not finite"):
+    with pytest.raises(ImageError, match=r"nan\.tiff: it contains values that are not finite"):
         read_grey(path)
 
 

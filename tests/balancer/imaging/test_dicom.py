@@ -11,9 +11,9 @@ from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate
 from pydicom.sequence import Sequence
 
-from balancer.errors import ImageError
+from balancer.errors import ImageError, NotAnImage
 from balancer.imaging.decode import Header, common_format, read_grey, read_header, read_small
-from balancer.imaging.dicom import NotAnImage, is_derived, is_dicom, read_dicom_grey, read_tags, shape_contradicts
+from balancer.imaging.dicom import is_derived, is_dicom, read_dicom_grey, read_tags, shape_contradicts
 from balancer.imaging.headers import read_headers
 from balancer.imaging.reduced_decode import read_draft
 from tests.support.dicom_files import RAMP, content_of, deep, draw, header, jpeg_in_dicom, write_dicom
@@ -163,7 +163,7 @@ def test_jpeg_and_lossless_jpeg_are_unpacked(tmp_path):
 
 @pytest.mark.parametrize(
     ("syntax", "words"),
-    [(uid.JPEGExtended12Bit, "GPL"), (uid.MPEG2MPML, "MPEG2.*no package that is known here decodes it")],
+    [(uid.JPEGExtended12Bit, "GPL"), (uid.MPEG2MPML, "MPEG2.*no supported package decodes it")],
 )
 def test_what_cannot_be_unpacked_is_named_with_the_package_that_would(tmp_path, syntax, words):
     made = jpeg_in_dicom(RAMP)
@@ -275,7 +275,7 @@ HOSTILE = {
     "no size": (lambda: content_of(header(deep(), Rows=0)), "truncated: its header ends before the size"),
     "larger stream": (lambda: content_of(jpeg_in_dicom(RAMP, large_stream())), "9000 x 9000 in the stream"),
     "inflated": (bomb, "too large: more than"),
-    "encrypted": (lambda: b"\x30\x82" + bytes(500), "no DICOM inside, it may be encrypted"),
+    "encrypted": (lambda: b"\x30\x82" + bytes(500), "no DICOM data in it, it may be encrypted"),
     "nothing behind": (lambda: bytes(128) + b"DICM", "truncated"),
     "zeros behind": (lambda: bytes(128) + b"DICM" + bytes(5000), "."),
 }

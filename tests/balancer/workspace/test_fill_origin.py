@@ -64,7 +64,7 @@ def test_a_record_of_an_earlier_version_counts_for_what_it_made(place):
     session = filled_by(place, adapter)
     assert adapted_by(session, origin_of(session)) == RunRecord(AdaptSettings(base="sd"), 2.0)
     ask(place, "adapt", {"base": "sd", "name": "other"})
-    with pytest.raises(ComparisonError, match="how lora, which generated the images of the last fill, was adapted"):
+    with pytest.raises(ComparisonError, match="the settings with which lora was adapted"):
         adapted_by(session, origin_of(session))
 
 
@@ -84,7 +84,7 @@ def test_what_drew_and_is_gone_cannot_be_repeated(place):
 
 
 def test_without_a_fill_there_is_nothing_to_repeat(place):
-    with pytest.raises(ComparisonError, match="a finished balance fill"):
+    with pytest.raises(ComparisonError, match="a completed balance fill"):
         origin_of(session_of(place))
 
 
@@ -117,10 +117,11 @@ def test_readers_decisions_and_images_from_elsewhere_are_said_not_to_be_repeated
     key = judged(place)[0][0].id
     place.ledger.add_verdict(place.collection, key, Verdict("reject", {}, ("blurred",), "A. Reader"))
     assert not_repeated(session, folds=True) == (
-        "what readers decided of 1 image is not repeated: folds have what the screening checks accept",
+        "readers' decisions on 1 image are not repeated: folds have the images that the screening checks accept",
     )
     assert not_repeated(session, folds=False) == (
-        "what readers decided of 1 image is not repeated: the other draws have what the screening checks accept",
+        "readers' decisions on 1 image are not repeated: "
+        "the other generator seeds have the images that the screening checks accept",
     )
 
 
@@ -129,7 +130,7 @@ def test_draws_are_set_beside_the_last_fills_folder_alone(place, tmp_path):
     require_last_filled(session, place.out)
     with pytest.raises(ComparisonError, match="--redraw repeats"):
         require_last_filled(session, tmp_path / "other")
-    with pytest.raises(ComparisonError, match="it is gone"):
+    with pytest.raises(ComparisonError, match="it is missing"):
         require_last_filled(session, None)
 
 

@@ -82,7 +82,7 @@ def test_what_a_fold_made_is_not_made_again_and_the_balanced_folder_is_left_as_i
     again = [tree_hash(each.balanced) for each, _ in refitted(refits(work), AGAIN, SILENT, noting(calls))]
     assert (again, calls) == ([each for _, each in made], [])
     forget_balanced(refits(work)[0])
-    with pytest.raises(ComparisonError, match="nothing to do: no class is below its target there"):
+    with pytest.raises(ComparisonError, match="nothing to generate: no class is below its target in this split"):
         next(refitted(refits(work), AGAIN, SILENT, noting(calls)))
     assert calls == ["fill"]
 
@@ -105,6 +105,6 @@ def test_a_fold_that_fails_goes_on_by_what_was_typed(work):
     (first.folder / "fill.done").unlink(missing_ok=True)
     with pytest.raises(ComparisonError) as caught:
         next(refitted([first], AGAIN, SILENT, fails))
-    assert caught.value.needed == "a finished balance fill in fold 1 of 2"
+    assert caught.value.needed == "a completed balance fill in fold 1 of 2"
     assert caught.value.found == "none (needed: a target)"
-    assert f"mend that (give one), then run again: {AGAIN}" in caught.value.next_step
+    assert f"correct this (give one), then run again: {AGAIN}" in caught.value.next_step

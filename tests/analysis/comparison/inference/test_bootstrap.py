@@ -16,9 +16,9 @@ from analysis.comparison.inference.metrics import metric_names
 from analysis.comparison.inputs.study import Outcomes
 
 
-def outcomes(chances, targets, groups=None):
+def outcomes(probabilities, targets, groups=None):
     groups = np.arange(len(targets)) if groups is None else groups
-    return Outcomes(("A", "B"), "B", targets, groups, pd.DataFrame(index=range(len(targets))), chances)
+    return Outcomes(("A", "B"), "B", targets, groups, pd.DataFrame(index=range(len(targets))), probabilities)
 
 
 def drawn(seeds=5, n=200, noise=0.5, seed=0):
@@ -50,8 +50,8 @@ def test_a_patient_who_is_alone_in_a_class_always_stays():
 
 def test_one_training_has_the_variance_of_a_mean_over_patients():
     """Recall with one image a patient is a share: its bootstrap variance is that of the textbook, n - 1 below."""
-    chances, targets = drawn(seeds=1, n=500)
-    measured = measure_arms(outcomes({"real": chances}, targets), times=4000)["real"]
+    probabilities, targets = drawn(seeds=1, n=500)
+    measured = measure_arms(outcomes({"real": probabilities}, targets), times=4000)["real"]
     found = estimate(measured, {"A": 400, "B": 100})["recall:B"]
     error = np.sqrt(found.mean * (1 - found.mean) / 99)
     assert found.high - found.mean == pytest.approx(student.ppf(0.975, 99) * error, rel=0.05)
@@ -78,8 +78,8 @@ def test_noise_of_single_trainings_makes_the_error_larger_and_not_smaller():
 
 
 def test_arms_that_say_the_same_do_not_differ():
-    chances, targets = drawn()
-    measured = measure_arms(outcomes({"real": chances, "same": chances.copy()}, targets))
+    probabilities, targets = drawn()
+    measured = measure_arms(outcomes({"real": probabilities, "same": probabilities.copy()}, targets))
     found = estimate(measured["same"].minus(measured["real"]), {"A": 160, "B": 40}, difference=True)
     for name in metric_names("AB"):
         assert (found[name].mean, found[name].p_value) == (0, 1)
@@ -87,12 +87,12 @@ def test_arms_that_say_the_same_do_not_differ():
 
 
 def test_paired_draws_see_what_unpaired_ones_would_not():
-    chances, targets = drawn(noise=0.1)
-    better = chances.copy()
+    probabilities, targets = drawn(noise=0.1)
+    better = probabilities.copy()
     odds = np.log(better[..., 1] / better[..., 0]) + 0.5 * targets
     better[..., 1] = 1 / (1 + np.exp(-odds))
     better[..., 0] = 1 - better[..., 1]
-    measured = measure_arms(outcomes({"real": chances, "better": better}, targets))
+    measured = measure_arms(outcomes({"real": probabilities, "better": better}, targets))
     patients = {"A": 160, "B": 40}
     gain = estimate(measured["better"].minus(measured["real"]), patients, difference=True)["auprc:B"]
     one, other = (estimate(measured[arm], patients)["auprc:B"] for arm in ("better", "real"))
@@ -102,8 +102,8 @@ def test_paired_draws_see_what_unpaired_ones_would_not():
 
 def test_a_perfect_classifier_is_not_certain():
     targets = np.array([0] * 30 + [1] * 10)
-    chances = np.tile(np.eye(2, dtype=np.float32)[targets], (5, 1, 1))
-    found = estimate(measure_arms(outcomes({"real": chances}, targets))["real"], {"A": 30, "B": 10})
+    probabilities = np.tile(np.eye(2, dtype=np.float32)[targets], (5, 1, 1))
+    found = estimate(measure_arms(outcomes({"real": probabilities}, targets))["real"], {"A": 30, "B": 10})
     assert found["recall:B"].shown[1] == 1
     assert found["recall:B"].low == pytest.approx(0.722, abs=0.001)  # Wilson's, 10 of 10
     assert found["auprc:B"].low == pytest.approx(0.722, abs=0.001)
@@ -111,9 +111,11 @@ def test_a_perfect_classifier_is_not_certain():
 
 
 def test_one_patient_says_nothing_of_others_however_much_seeds_agree():
-    chances, targets = drawn()
+    probabilities, targets = drawn()
     patients, groups = {"A": 160, "B": 1}, np.where(targets == 1, 1000, np.arange(len(targets)))
-    measured = measure_arms(outcomes({"real": chances, "other": chances[::-1] ** 2}, targets, groups), times=100)
+    measured = measure_arms(
+        outcomes({"real": probabilities, "other": probabilities[::-1] ** 2}, targets, groups), times=100
+    )
     found = estimate(measured["real"], patients)
     assert found["recall:B"].shown == (pytest.approx(0, abs=0.06), 1)
     assert found["prevalence:B"].low == found["prevalence:B"].high
@@ -124,8 +126,8 @@ def test_one_patient_says_nothing_of_others_however_much_seeds_agree():
 
 
 def test_without_the_rare_class_nothing_is_known_of_it():
-    chances, targets = drawn()
-    found = estimate(measure_arms(outcomes({"real": chances}, targets * 0))["real"], {"A": 200, "B": 0})
+    probabilities, targets = drawn()
+    found = estimate(measure_arms(outcomes({"real": probabilities}, targets * 0))["real"], {"A": 200, "B": 0})
     assert np.isnan([found["auprc:B"].mean, found["auprc:B"].low]).all()
     assert found["auprc:B"].p_value == 1
     assert 0 < found["recall:A"].low < 1

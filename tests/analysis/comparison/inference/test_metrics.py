@@ -8,28 +8,31 @@ CLASSES = ("A", "B", "C")
 
 
 def drawn(n=300, seed=0, decimals=2):
-    """Chances with many ties, and a rare class."""
+    """Probabilities with many ties, and a rare class."""
     chance = np.random.default_rng(seed)
     targets = chance.choice(3, n, p=[0.5, 0.42, 0.08])
     logits = chance.normal(0, 1, (n, 3)) + 1.2 * np.eye(3)[targets]
-    chances = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
-    return np.round(chances, decimals).astype(np.float32), targets, chance.integers(0, 4, (n, 7)).astype(float)
+    probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    return np.round(probabilities, decimals).astype(np.float32), targets, chance.integers(0, 4, (n, 7)).astype(float)
 
 
-def by_scikit_learn(chances, targets, weights):
-    chances, called = chances.astype(float), chances.argmax(axis=1)
+def by_scikit_learn(probabilities, targets, weights):
+    probabilities, called = probabilities.astype(float), probabilities.argmax(axis=1)
     found = {}
     for number, label in enumerate(CLASSES):
         positive = targets == number
-        found[f"auprc:{label}"] = metrics.average_precision_score(positive, chances[:, number], sample_weight=weights)
-        found[f"auroc:{label}"] = metrics.roc_auc_score(positive, chances[:, number], sample_weight=weights)
+        found[f"auprc:{label}"] = metrics.average_precision_score(
+            positive, probabilities[:, number], sample_weight=weights
+        )
+        found[f"auroc:{label}"] = metrics.roc_auc_score(positive, probabilities[:, number], sample_weight=weights)
         found[f"recall:{label}"] = metrics.recall_score(positive, called == number, sample_weight=weights)
         found[f"prevalence:{label}"] = np.average(positive, weights=weights)
     found["macro_f1"] = metrics.f1_score(targets, called, average="macro", sample_weight=weights, zero_division=0)
     found["balanced_accuracy"] = metrics.balanced_accuracy_score(targets, called, sample_weight=weights)
     found["mcc"] = metrics.matthews_corrcoef(targets, called, sample_weight=weights)
     squares = [
-        metrics.brier_score_loss(targets == number, chances[:, number], sample_weight=weights) for number in range(3)
+        metrics.brier_score_loss(targets == number, probabilities[:, number], sample_weight=weights)
+        for number in range(3)
     ]
     found["brier"] = sum(squares)
     return found
@@ -37,39 +40,39 @@ def by_scikit_learn(chances, targets, weights):
 
 @pytest.mark.parametrize("decimals", [1, 2, 7])
 def test_every_figure_is_that_of_scikit_learn(decimals):
-    chances, targets, weights = drawn(decimals=decimals)
-    found = dict(zip(metric_names(CLASSES), measure(chances, targets, weights), strict=True))
+    probabilities, targets, weights = drawn(decimals=decimals)
+    found = dict(zip(metric_names(CLASSES), measure(probabilities, targets, weights), strict=True))
     for draw in range(weights.shape[1]):
-        for name, value in by_scikit_learn(chances, targets, weights[:, draw]).items():
+        for name, value in by_scikit_learn(probabilities, targets, weights[:, draw]).items():
             assert found[name][draw] == pytest.approx(value, abs=1e-9), (name, draw)
 
 
 def test_no_weights_are_equal_weights_and_single_precision_is_good_for_five_digits():
-    chances, targets, weights = drawn()
-    assert measure(chances, targets)[:, 0] == pytest.approx(
-        [*by_scikit_learn(chances, targets, None).values(), float(measure(chances, targets)[-1, 0])]
+    probabilities, targets, weights = drawn()
+    assert measure(probabilities, targets)[:, 0] == pytest.approx(
+        [*by_scikit_learn(probabilities, targets, None).values(), float(measure(probabilities, targets)[-1, 0])]
     )
-    assert measure(chances, targets, weights.astype(np.float32)) == pytest.approx(
-        measure(chances, targets, weights), abs=2e-5
+    assert measure(probabilities, targets, weights.astype(np.float32)) == pytest.approx(
+        measure(probabilities, targets, weights), abs=2e-5
     )
 
 
 def test_the_calibration_error_is_that_of_bins_of_equal_mass():
-    chances, targets, _ = drawn(decimals=7)
-    best, right = chances.max(axis=1), chances.argmax(axis=1) == targets
+    probabilities, targets, _ = drawn(decimals=7)
+    best, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == targets
     bins = np.array_split(np.argsort(best), 15)
     expected = sum(len(some) * abs(best[some].mean() - right[some].mean()) for some in bins) / len(targets)
-    assert measure(chances, targets)[-1, 0] == pytest.approx(expected, abs=1e-6)
+    assert measure(probabilities, targets)[-1, 0] == pytest.approx(expected, abs=1e-6)
 
 
 def test_a_class_without_images_has_no_figures_and_does_not_count_in_means():
-    chances, targets, _ = drawn()
+    probabilities, targets, _ = drawn()
     kept = targets < 2
-    found = dict(zip(metric_names(CLASSES), measure(chances[kept], targets[kept])[:, 0], strict=True))
+    found = dict(zip(metric_names(CLASSES), measure(probabilities[kept], targets[kept])[:, 0], strict=True))
     assert np.isnan([found["auprc:C"], found["auroc:C"], found["recall:C"]]).all()
     assert found["prevalence:C"] == 0
     assert found["balanced_accuracy"] == pytest.approx((found["recall:A"] + found["recall:B"]) / 2)
-    called = chances[kept].argmax(axis=1)
+    called = probabilities[kept].argmax(axis=1)
     expected = metrics.f1_score(targets[kept], called, labels=[0, 1], average="macro")
     assert found["macro_f1"] == pytest.approx(expected)
 
@@ -81,8 +84,8 @@ def test_calling_everything_one_class_is_no_correlation():
 
 
 def test_reliability_counts_images_once():
-    chances = np.random.default_rng(0).random((5, 40))
-    bins = reliability(chances, np.arange(40) < 10)
+    probabilities = np.random.default_rng(0).random((5, 40))
+    bins = reliability(probabilities, np.arange(40) < 10)
     assert len(bins) == 10
     assert all(1 <= each.images <= 20 for each in bins)
     assert np.mean([each.observed for each in bins]) == pytest.approx(0.25)

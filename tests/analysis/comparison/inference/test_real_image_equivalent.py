@@ -29,7 +29,7 @@ class World:
         person = self.chance.normal(0, 0.6, 4 * patients)[self.groups]
         self.images = person + self.chance.normal(0, 0.6, len(self.groups))
 
-    def chances(self, size):
+    def probabilities(self, size):
         own = self.chance.normal(0, 0.5, (self.seeds, len(self.groups)))
         scores = shift(size) * self.targets + self.images + own
         rare = (1 / (1 + np.exp(-scores))).astype(np.float32)
@@ -40,11 +40,11 @@ class World:
         return Outcomes(("COMMON", "RARE"), "RARE", self.targets, self.groups, nothing, arms)
 
     def points(self):
-        return [Point(size, size // 2, self.chances(size)) for size in SIZES]
+        return [Point(size, size // 2, self.probabilities(size)) for size in SIZES]
 
 
 def rate(world, size, **options):
-    return exchange_rate(world.outcomes(arm=world.chances(size)), "arm", world.points(), **options)
+    return exchange_rate(world.outcomes(arm=world.probabilities(size)), "arm", world.points(), **options)
 
 
 def test_the_interval_holds_the_truth_where_the_curve_is_known():
@@ -60,18 +60,18 @@ def test_an_arm_like_the_reference_cannot_be_told_from_none():
     assert sum(each.images.low <= 0 <= each.images.high for each in found) >= 8
     world = World()
     points = world.points()
-    same = exchange_rate(world.outcomes(arm=points[-1].chances), "arm", points, times=100)
+    same = exchange_rate(world.outcomes(arm=points[-1].probabilities), "arm", points, times=100)
     assert (same.images.mean, same.images.low, same.images.high) == pytest.approx((0, 0, 0), abs=1e-6)
-    assert "cannot be told from none" in sentence(same)
+    assert "not shown to differ from zero" in sentence(same)
 
 
 def test_an_arm_that_does_harm_is_worth_less_than_none():
     found = rate(World(), 40)
     assert found.images.mean == pytest.approx(-60, abs=20)
     assert found.images.high < 0
-    assert sentence(found).startswith("arm is worth less than none: it does as if it had about ")
+    assert sentence(found).startswith("arm is worth less than none: the result is as with about ")
     assert "fewer real images of RARE" in sentence(found)
-    assert "cannot be told" not in sentence(found)
+    assert "not shown to differ" not in sentence(found)
 
 
 def test_an_arm_far_beyond_the_curve_is_worth_more_than_can_be_said():
@@ -86,14 +86,14 @@ def test_an_arm_far_beyond_the_curve_is_worth_more_than_can_be_said():
 def test_an_arm_below_the_curve_is_worth_no_more_than_its_smallest_point():
     found = rate(World(), 3)
     assert found.images.mean == pytest.approx(-88)
-    assert "as if it had 88 or more fewer" not in sentence(found)
-    assert "as if it had at least 88 fewer real images of RARE [95%: -88 or less]" in sentence(found)
+    assert "as with 88 or more fewer" not in sentence(found)
+    assert "as with at least 88 fewer real images of RARE [95%: -88 or less]" in sentence(found)
 
 
 def test_where_real_images_do_not_help_there_is_no_rate():
     world = World(patients=20)
-    points = [Point(size, size, world.chances(50)) for size in SIZES]
-    found = exchange_rate(world.outcomes(arm=world.chances(60)), "arm", points, times=200)
+    points = [Point(size, size, world.probabilities(50)) for size in SIZES]
+    found = exchange_rate(world.outcomes(arm=world.probabilities(60)), "arm", points, times=200)
     assert not found.rises
     assert "did not measurably help" in sentence(found)
 
@@ -101,7 +101,7 @@ def test_where_real_images_do_not_help_there_is_no_rate():
 def test_few_seeds_and_patients_give_no_narrower_an_interval_than_other_figures():
     """Two seeds of which one is drawn: by two of two the interval would be too narrow by more than a quarter."""
     world = World(patients=30, seeds=2, chance=3)
-    points, arm = world.points(), world.chances(100)
+    points, arm = world.points(), world.probabilities(100)
     found = exchange_rate(world.outcomes(arm=arm), "arm", points, times=400)
     measured = measure_arms(world.outcomes(arm=arm), times=400)["arm"]
     error = (measured.drawn * draw_seeds(2, 400)).sum(axis=1).std(axis=1)[measured.names.index("auprc:RARE")]
@@ -113,9 +113,10 @@ def test_few_seeds_and_patients_give_no_narrower_an_interval_than_other_figures(
 def test_the_curve_and_the_json():
     world = World()
     points = world.points()
-    found = exchange_rate(world.outcomes(arm=world.chances(120)), "arm", points[::-1], times=200)
+    found = exchange_rate(world.outcomes(arm=world.probabilities(120)), "arm", points[::-1], times=200)
     truth = [
-        np.mean([average_precision_score(world.targets, seed[:, 1]) for seed in point.chances]) for point in points
+        np.mean([average_precision_score(world.targets, seed[:, 1]) for seed in point.probabilities])
+        for point in points
     ]
     assert [point.mean for point in found.curve] == pytest.approx(truth)
     assert all(point.low < point.mean < point.high for point in found.curve)
@@ -141,8 +142,8 @@ def test_a_curve_that_falls_is_levelled_and_the_largest_of_a_plateau_taken():
 def test_a_curve_needs_points_of_the_same_images():
     world = World(patients=5)
     points = world.points()
-    outcomes = world.outcomes(arm=world.chances(120))
+    outcomes = world.outcomes(arm=world.probabilities(120))
     with pytest.raises(ValueError, match="two points or more"):
         exchange_rate(outcomes, "arm", points[:1])
     with pytest.raises(ValueError, match="same images, seeds"):
-        exchange_rate(outcomes, "arm", [*points, Point(200, 100, points[0].chances[:1])])
+        exchange_rate(outcomes, "arm", [*points, Point(200, 100, points[0].probabilities[:1])])

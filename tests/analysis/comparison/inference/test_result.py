@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from analysis.comparison.inference.metrics import metric_names
-from analysis.comparison.inference.result import Asked, Facts, as_json, conclude, table
+from analysis.comparison.inference.result import Facts, NamedArms, as_json, conclude, table
 from analysis.comparison.inputs.study import Outcomes
 from analysis.statistics.convergence import Course
 
@@ -20,18 +20,18 @@ def drawn(seed, gains=GAINS, counts=(60, 50, 25), seeds=3, **attributes):
     chance = np.random.default_rng(seed)
     targets = np.repeat(np.arange(3), counts)
     base = chance.normal(0, 1, (len(targets), 3)) + 1.5 * np.eye(3)[targets]
-    chances = {}
+    probabilities = {}
     for arm, gain in gains.items():
         scores = base + chance.normal(0, 0.3, (seeds, *base.shape))
         scores[:, targets == 2, 2] += gain
-        chances[arm] = (np.exp(scores) / np.exp(scores).sum(axis=-1, keepdims=True)).astype(np.float32)
+        probabilities[arm] = (np.exp(scores) / np.exp(scores).sum(axis=-1, keepdims=True)).astype(np.float32)
     frame = pd.DataFrame(attributes, index=range(len(targets)))
-    return Outcomes(CLASSES, "R", targets, np.arange(len(targets)), frame, chances)
+    return Outcomes(CLASSES, "R", targets, np.arange(len(targets)), frame, probabilities)
 
 
 ENDED = Course((0, 25, 50, 75, 100), (1.0, 0.4, 0.3, 0.3, 0.3))
 FALLING = Course((0, 25, 50, 75, 100), (1.0, 0.8, 0.6, 0.4, 0.2))
-ASKED = Asked("class-weights", ("synthetic-1",), {"synthetic-1": "real"})
+ASKED = NamedArms("class-weights", ("synthetic-1",), {"synthetic-1": "real"})
 
 
 def concluded(gains=GAINS, facts=None, asked=ASKED, **options):
@@ -124,7 +124,7 @@ def test_measured_against_its_own_recipe_the_difference_is_the_images():
 
 def test_without_the_arm_or_without_images_nothing_is_like_for_like():
     assert as_json(concluded(asked=replace(ASKED, controls={})))["like_for_like"] is None
-    alone = concluded({"real": 0.0, "class-weights": 1.0}, asked=Asked("class-weights"))
+    alone = concluded({"real": 0.0, "class-weights": 1.0}, asked=NamedArms("class-weights"))
     assert as_json(alone)["like_for_like"] is None
 
 
@@ -154,7 +154,7 @@ def test_strata_have_the_corrected_difference_of_the_verdict_or_too_few_patients
 
 
 def test_without_synthetic_images_the_baseline_is_what_to_use():
-    found = concluded({"real": 0.0, "class-weights": 1.0}, asked=Asked("class-weights"))
+    found = concluded({"real": 0.0, "class-weights": 1.0}, asked=NamedArms("class-weights"))
     assert (found.judgement, found.best_arm, found.chosen.synthetic) == ("nothing synthetic", "class-weights", None)
     assert "against real" in found.points[0]
     assert as_json(found)["chosen"]["synthetic"] is None

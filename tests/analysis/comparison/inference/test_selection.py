@@ -22,7 +22,7 @@ def chosen(part, *asked):
 
 def test_arms_that_were_named_are_taken_whatever_validation_says():
     found = chosen(drawn(1), "synthetic-3")
-    assert (found.free, found.synthetic, found.sentence) == (
+    assert (found.baseline, found.synthetic, found.sentence) == (
         BASELINE,
         "synthetic-3",
         "Both arms were named beforehand.",
@@ -34,21 +34,21 @@ def test_arms_that_were_named_are_taken_whatever_validation_says():
 def test_of_several_the_best_is_taken_where_validation_can_tell():
     found = chosen(drawn(1), "synthetic-3", "synthetic-1")
     assert found.synthetic == "synthetic-1"
-    assert found.sentence == "synthetic-1 was chosen on 25 validation patients, of synthetic-3, synthetic-1."
+    assert found.sentence == "synthetic-1 was chosen from synthetic-3, synthetic-1, on 25 validation patients."
 
 
 @pytest.mark.parametrize("part", [drawn(1, counts=(60, 50, 19)), [drawn(1), drawn(2)]])
 def test_few_validation_patients_and_folds_choose_nothing(part):
     found = chosen(part, "synthetic-3", "synthetic-1")
     assert found.synthetic == "synthetic-3"
-    assert found.sentence.startswith("Of synthetic-3, synthetic-1 the first is judged: to choose takes 20 validation")
+    assert found.sentence.startswith("The first of synthetic-3, synthetic-1 is judged: choosing needs 20 validation")
 
 
 @pytest.mark.filterwarnings("error")
 def test_without_validation_images_nothing_is_known_and_nothing_breaks():
     part = drawn(1)
-    none = {arm: said[:, :0] for arm, said in part.chances.items()}
-    nobody = replace(part, targets=part.targets[:0], groups=part.groups[:0], chances=none)
+    none = {arm: said[:, :0] for arm, said in part.probabilities.items()}
+    nobody = replace(part, targets=part.targets[:0], groups=part.groups[:0], probabilities=none)
     assert np.isnan(chosen(nobody, "synthetic-1").validation["real"])
     assert chosen([part, nobody], "synthetic-1").validation["real"] == chosen(part, "synthetic-1").validation["real"]
 
@@ -60,15 +60,15 @@ def in_folds(seed, patients, spread=(0.3, 1.0), folds=5, seeds=3, gain=0.0):
     for fold in range(folds):
         rare, others = patients // folds, 4 * patients // folds
         targets = np.repeat([1, 0], [rare, others])
-        size, chances = rare + others, {}
+        size, probabilities = rare + others, {}
         base = 0.84 * rng.standard_normal(size)
         for place, (arm, width) in enumerate(zip(("one", "other"), spread, strict=True)):
             own = 0.55 * rng.standard_normal(size) + rng.normal(0, width)
             scores = base + own + (1.47 + place * gain) * targets + rng.normal(0, 0.1, (seeds, size))
             second = 1 / (1 + np.exp(-scores))
-            chances[arm] = np.stack((1 - second, second), axis=-1).astype(np.float32)
+            probabilities[arm] = np.stack((1 - second, second), axis=-1).astype(np.float32)
         groups = np.arange(size) + 10_000 * fold
-        parts.append(Outcomes(("A", "R"), "R", targets, groups, pd.DataFrame(index=range(size)), chances))
+        parts.append(Outcomes(("A", "R"), "R", targets, groups, pd.DataFrame(index=range(size)), probabilities))
     return parts
 
 
@@ -89,7 +89,7 @@ def test_equal_arms_whose_folds_are_on_scales_of_their_own_do_not_differ():
     for seed in range(30):
         together = replace(pooled(in_folds(seed, 100)), folds=None)
         place = metric_names("AR").index("auprc:R")
-        areas = [measure(together.chances[arm][0], together.targets)[place, 0] for arm in ("other", "one")]
+        areas = [measure(together.probabilities[arm][0], together.targets)[place, 0] for arm in ("other", "one")]
         raw.append(areas[0] - areas[1])
     assert np.mean(raw) < -0.05
 
@@ -100,7 +100,7 @@ def test_a_better_arm_is_shown_in_folds_too():
 
 def test_a_fold_weighs_by_its_images_of_the_class():
     parts = [*in_folds(1, 5, folds=1), *in_folds(2, 15, folds=1)]
-    areas = [measure(part.chances["one"][0], part.targets)[4, 0] for part in parts]
+    areas = [measure(part.probabilities["one"][0], part.targets)[4, 0] for part in parts]
     whole = pooled(parts)
-    found = measure(whole.chances["one"][0], whole.targets, folds=whole.folds)[4, 0]
+    found = measure(whole.probabilities["one"][0], whole.targets, folds=whole.folds)[4, 0]
     assert found == pytest.approx((5 * areas[0] + 15 * areas[1]) / 20)

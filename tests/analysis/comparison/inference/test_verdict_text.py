@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from analysis.comparison.inference.bootstrap import Estimate
-from analysis.comparison.inference.decomposition import Alike
+from analysis.comparison.inference.decomposition import EffectDecomposition
 from analysis.comparison.inference.verdict_rule import Grounds, Named, best_arm, judge, why_not
 from analysis.comparison.inference.verdict_text import Evidence, helped, hurt, points, sentence
 from analysis.statistics.metric_labels import metric_in_words
@@ -105,7 +105,7 @@ def test_a_baseline_that_is_not_sound_never_lets_images_help():
 
 
 def test_the_points_in_their_order():
-    assert points(evidence(UP, alike=Alike("two-stage", {"auprc:V": STILL}, {"auprc:V": UP}))) == [
+    assert points(evidence(UP, effect=EffectDecomposition("two-stage", {"auprc:V": STILL}, {"auprc:V": UP}))) == [
         "AUPRC of V: 0.600 [0.500, 0.700] with pretraining, 0.600 [0.500, 0.700] with strong-augmentation; difference "
         "+0.100 [+0.020, +0.180].",
         "Baseline: strong-augmentation; none of 2 other arms without synthetic images is shown to beat it. Both arms "
@@ -155,14 +155,14 @@ def test_an_interval_decides_as_it_is_and_is_shown_within_the_range():
     ],
 )
 def test_harm_says_whether_it_is_the_images_or_the_recipe(images, recipe, begins):
-    found = evidence(DOWN, alike=Alike("two-stage", {"auprc:V": images}, {"auprc:V": recipe}))
+    found = evidence(DOWN, effect=EffectDecomposition("two-stage", {"auprc:V": images}, {"auprc:V": recipe}))
     assert sentence(found).startswith(begins)
     assert len(sentence(found).split()) <= 30
 
 
 def test_an_endpoint_of_all_classes_speaks_of_all():
     found = evidence(UP, primary="macro_f1", differences=evidence().differences | {"macro_f1": UP})
-    assert sentence(found).startswith("Use pretraining: synthetic images help the classes on the whole (")
+    assert sentence(found).startswith("Use pretraining: synthetic images help all classes on average (")
 
 
 def test_metrics_in_words():

@@ -60,7 +60,7 @@ def test_only_what_is_needed_is_decoded(tmp_path):
 def test_without_synthetic_images_the_free_arms_remain(tmp_path):
     material = place_of(tmp_path).gather(side=8)
     assert material.study.added == {}
-    assert "only the free remedies can be compared" in material.notes[0]
+    assert "only arms without synthetic images can be compared" in material.notes[0]
 
 
 def test_real_images_of_the_filled_classes_are_reconstructed(tmp_path):
@@ -92,7 +92,7 @@ def test_the_holdout_part_serves_as_validation_where_there_is_none(tmp_path):
     material = place.gather(side=8)
     assert set(material.study.validation.paths) == set(place.split.paths("holdout")) != set()
     assert set(material.study.train.paths) == set(place.split.paths("train"))
-    assert material.notes[0].startswith("The split lacks a validation part: its ")
+    assert material.notes[0].startswith("The collection has no validation split: the ")
 
 
 def test_the_second_time_nothing_is_decoded(tmp_path, monkeypatch):
@@ -131,7 +131,7 @@ def test_what_cannot_be_decoded_is_set_aside_and_named(tmp_path):
         file.write_bytes(file.read_bytes()[:-200])
 
     material = place_of(tmp_path, plant=damaged).gather(side=8)
-    assert material.notes[0] == ("Set aside, since they cannot be decoded: 1 real images (test/NORMAL/p99-0.png).")
+    assert material.notes[0] == ("Left out because they cannot be decoded: 1 real images (test/NORMAL/p99-0.png).")
     assert len(material.study.test) == 2 * PARTS["test"] + 10
     assert len(place_of(tmp_path / "again", plant=damaged).gather(side=8).study.test) == 34
 
@@ -141,7 +141,7 @@ def test_synthetic_images_that_changed_are_set_aside(tmp_path):
     next(place.out.glob("train/NODULE/syn-*")).write_bytes(b"")
     material = place.gather(side=8)
     assert len(material.study.added["synthetic"]) == 5
-    assert "Set aside: 1 synthetic images that are gone" in " ".join(material.notes)
+    assert "Left out: 1 synthetic images that are missing" in " ".join(material.notes)
 
 
 def test_a_real_image_that_changed_is_not_compared(tmp_path):
@@ -152,7 +152,7 @@ def test_a_real_image_that_changed_is_not_compared(tmp_path):
     content = bytearray(file.read_bytes())
     content[-20] ^= 1
     file.write_bytes(bytes(content))
-    with pytest.raises(CollectionError, match="has another content now"):
+    with pytest.raises(CollectionError, match="has changed"):
         place.gather(side=8)
 
 

@@ -20,12 +20,15 @@ def test_enough_leaves_no_stamp():
 @pytest.mark.parametrize(
     ("changes", "stamp"),
     [
-        ({"test": {"B": 9}}, "only 9 test images of B: hardly anything is concluded of it"),
-        ({"test": {"B": 1}}, "only 1 test image of B: hardly anything is concluded of it"),
-        ({"test": {"B": 0}}, "no test image of B: nothing is concluded of it, what is said of the others stands"),
+        ({"test": {"B": 9}}, "only 9 test images of B: little can be concluded about it"),
+        ({"test": {"B": 1}}, "only 1 test image of B: little can be concluded about it"),
+        (
+            {"test": {"B": 0}},
+            "no test image of B: nothing can be concluded about it; results of the other classes are not affected",
+        ),
         (
             {"train": {"B": 0}},
-            "no real training image of B: no arm can learn it, what is said of the others stands",
+            "no real training image of B: no arm can learn it; results of the other classes are not affected",
         ),
         ({"validation": {"B": 0}}, "no validation image of B: the best arm is chosen without it"),
     ],
@@ -37,14 +40,14 @@ def test_of_the_other_classes_something_is_still_concluded(changes, stamp):
 @pytest.mark.parametrize(
     ("changes", "found", "advice"),
     [
-        ({"test": {"A": 9}}, "9; something can still be concluded of B .40 test images., C .50", "--label B"),
-        ({"test": {"A": 0}}, "none; something can still be concluded of B", "--cross-fit 5"),
-        ({"test": {"A": 9, "B": 9, "C": 9}}, "9; something can still be concluded of no class", "--cross-fit 5"),
-        ({"test": {"A": 0, "B": 0}}, r"C alone \(50 images\): nothing can be concluded about how well", "--test 0.2"),
+        ({"test": {"A": 9}}, "9; conclusions are still possible for B .40 test images., C .50", "--label B"),
+        ({"test": {"A": 0}}, "none; conclusions are still possible for B", "--cross-fit 5"),
+        ({"test": {"A": 9, "B": 9, "C": 9}}, "9; conclusions are still possible for no class", "--cross-fit 5"),
+        ({"test": {"A": 0, "B": 0}}, r"C only \(50 images\): nothing can be concluded about how well", "--test 0.2"),
         ({"test": {"A": 0, "B": 0, "C": 0}}, "none: nothing can be concluded", "--test 0.2"),
-        ({"train": {"A": 0}}, "none, so that there is nothing to remedy", "--label B"),
-        ({"train": {"A": 0, "B": 0}}, r"C alone \(50 images\)", "--cross-fit 5"),
-        ({"validation": {"A": 0}}, "none: the arms could be measured, but the best would be chosen by luck", "--val"),
+        ({"train": {"A": 0}}, "none, so there is nothing to train on", "--label B"),
+        ({"train": {"A": 0, "B": 0}}, r"C only \(50 images\)", "--cross-fit 5"),
+        ({"validation": {"A": 0}}, "none: the best arm would be chosen at random", "--val"),
     ],
 )
 def test_of_the_rarest_class_nothing_can_be_concluded(changes, found, advice):
@@ -54,7 +57,7 @@ def test_of_the_rarest_class_nothing_can_be_concluded(changes, found, advice):
 
 
 def test_who_insists_is_told_so():
-    told = ("only 4 test images of A: hardly anything is concluded of it",)
+    told = ("only 4 test images of A: little can be concluded about it",)
     assert require_sufficient(counts(test={"A": 4}), "A", insist=True) == told
     with pytest.raises(ComparisonError):
         require_sufficient(counts(test={"A": 0}), "A", insist=True)
@@ -63,7 +66,7 @@ def test_who_insists_is_told_so():
 def test_a_fold_may_test_one_class_but_must_learn_two():
     alone = counts(test={"A": 0, "B": 0})
     assert require_sufficient(alone, "A", pooled=True) == ()
-    with pytest.raises(ComparisonError, match="C alone"):
+    with pytest.raises(ComparisonError, match="C only"):
         require_sufficient(counts(train={"A": 0, "B": 0}), "C", pooled=True)
 
 

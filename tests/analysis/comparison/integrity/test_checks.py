@@ -261,7 +261,7 @@ LEAKS: dict[str, tuple[str, Callable[..., Place]]] = {
     "a split drawn after the fill": ("split", _split_redrawn),
     "filled with nothing held out": ("split", _nothing_held_out),
     "synthetic in the collection's test part": ("synthetic", _plain(plant=_planted_synthetic("test"))),
-    "synthetic in its validation part, as JPEG": ("synthetic", _plain(plant=_planted_synthetic("val", ".jpg"))),
+    "synthetic in its validation split, as JPEG": ("synthetic", _plain(plant=_planted_synthetic("val", ".jpg"))),
     "a candidate as it was given in the test part": ("synthetic", _as_given_in_test),
     "added to the test part of the balanced folder": ("synthetic", _added_to_the_folder),
     "in place of a test image of the balanced folder": ("synthetic", _replaced_in_the_folder),
@@ -282,7 +282,7 @@ def test_a_planted_leak_is_refused_and_with_force_stamped(tmp_path, checkpoint, 
     material = place.gather(extras=extras)
     breaches = check(material, place.ledger)
     assert {breach.kind for breach in breaches} == {LEAKS[name][0]}
-    with pytest.raises(ComparisonError, match="needed: real test images that neither") as error:
+    with pytest.raises(ComparisonError, match="needed: real test images that were not used") as error:
         require_honest(breaches, force=False)
     assert str(breaches[0]) in str(error.value)
     (stamp,) = require_honest(breaches, force=True)
@@ -348,7 +348,7 @@ def test_patients_in_training_and_validation_bias_the_choice_and_this_is_stamped
     place = filled(place_of(tmp_path, plant=plant))
     material = place.gather()
     assert check(material, place.ledger) == ()
-    said = "1 patient with images in the training part and in the validation part: the choice of the best arm is biased"
+    said = "1 patient with images in the training and in the validation split: the choice of the best arm is biased"
     assert said in stamps(material, place.ledger)
 
 
@@ -375,7 +375,7 @@ def test_all_breaches_are_told_at_once(tmp_path):
     filled(place, scores={"copy_nearest": place.paths("test")[0]})
     with pytest.raises(ComparisonError) as error:
         require_honest(check(place.gather(), place.ledger), force=False)
-    assert error.value.found.startswith("1. 1 patient with images in the training part and in the test part (p10000)")
+    assert error.value.found.startswith("1. 1 patient with images in the training split and in the test split (p10000)")
     assert "\n        2. 6 candidates screened against test images" in error.value.found
 
 
@@ -385,8 +385,9 @@ def test_what_cannot_be_known_is_stamped(tmp_path):
     said = stamps(place.gather(), place.ledger)
     assert said == (
         "patient leakage not excluded: the patients of all images are unknown",
-        "generator exposure unknown: what the model tiny-sd learned from is not on record here",
-        "6 of 6 synthetic images were not screened for copies: too few patients for a threshold, or by the user's word",
+        "generator exposure unknown: there is no record of what the model tiny-sd was trained on",
+        "6 of 6 synthetic images were not screened for copies: too few patients for a threshold, "
+        "or --accept-unscreened",
     )
 
 
@@ -421,7 +422,7 @@ def test_a_generator_that_knows_validation_images_is_told(tmp_path):
     place = _adapter_knows("val")(tmp_path)
     material = place.gather()
     assert check(material, place.ledger) == ()
-    assert "the adapter lora learned from 2 validation images: the choice among synthetic arms is biased" in " ".join(
+    assert "the adapter lora was trained on 2 validation images: the choice among synthetic arms is biased" in " ".join(
         stamps(material, place.ledger)
     )
 
@@ -430,7 +431,7 @@ def test_synthetic_images_among_the_training_images_are_told(tmp_path):
     place = filled(place_of(tmp_path, plant=_planted_synthetic("train")))
     material = place.gather()
     assert check(material, place.ledger) == ()
-    said = "1 of 85 training and validation images of the collection say themselves that they are synthetic"
+    said = "1 of 85 training and validation images of the collection are marked as synthetic in their metadata"
     assert any(stamp.startswith(said) for stamp in stamps(material, place.ledger))
 
 

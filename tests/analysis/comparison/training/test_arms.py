@@ -18,18 +18,18 @@ POOLS = dict.fromkeys(("synthetic", "unscreened", "reconstructed"), MADE)
 def taught(name, steps=21, recipe="strong", seed=0, pools=POOLS):
     """What an arm has its learner do."""
     scribe = Scribe()
-    task = Task(CLASSES, REAL, pools, steps, seed, recipe, lambda lesson: scribe.learn(None, lesson, lambda *_: None))
+    task = Task(CLASSES, REAL, pools, steps, seed, recipe, lambda spec: scribe.learn(None, spec, lambda *_: None))
     ARMS[name].learn(task)
-    return scribe.lessons
+    return scribe.specs
 
 
-def counts(lesson):
-    return np.bincount(lesson.targets, minlength=3).tolist()
+def counts(spec):
+    return np.bincount(spec.targets, minlength=3).tolist()
 
 
-def made(lesson):
+def made(spec):
     """How many images of each class are not real."""
-    return np.bincount(lesson.targets[lesson.rows >= 100], minlength=3).tolist()
+    return np.bincount(spec.targets[spec.rows >= 100], minlength=3).tolist()
 
 
 LEARNING = [name for name, each in ARMS.items() if each.learn is not None]
@@ -37,20 +37,20 @@ LEARNING = [name for name, each in ARMS.items() if each.learn is not None]
 
 @pytest.mark.parametrize("name", LEARNING)
 def test_every_arm_takes_the_same_steps_with_the_seed_it_is_given(name):
-    lessons = taught(name, seed=3)
-    assert sum(lesson.steps for lesson in lessons) == 21
-    assert {lesson.seed for lesson in lessons} == {3}
+    specs = taught(name, seed=3)
+    assert sum(spec.steps for spec in specs) == 21
+    assert {spec.seed for spec in specs} == {3}
 
 
 @pytest.mark.parametrize("name", [name for name in LEARNING if ARMS[name].kind in ("real", "free")])
 def test_an_arm_that_is_free_sees_real_images_only(name):
-    assert [made(lesson) for lesson in taught(name)] == [[0, 0, 0]] * len(taught(name))
+    assert [made(spec) for spec in taught(name)] == [[0, 0, 0]] * len(taught(name))
 
 
 def test_real_images_are_taken_as_they_come():
-    (lesson,) = taught("real")
-    assert lesson.rows.tolist() == list(range(46))
-    assert (lesson.sampling, lesson.augmentation, lesson.class_weights, lesson.log_prior) == (
+    (spec,) = taught("real")
+    assert spec.rows.tolist() == list(range(46))
+    assert (spec.sampling, spec.augmentation, spec.class_weights, spec.log_prior) == (
         "plain",
         Augmentation(),
         None,
@@ -59,14 +59,14 @@ def test_real_images_are_taken_as_they_come():
 
 
 def test_class_weights_give_each_class_the_same_weight():
-    (lesson,) = taught("class-weights")
-    assert np.allclose(lesson.class_weights * [24, 16, 6], 46 / 3)
+    (spec,) = taught("class-weights")
+    assert np.allclose(spec.class_weights * [24, 16, 6], 46 / 3)
 
 
 def test_logit_adjustment_has_the_shares_of_the_classes():
-    (lesson,) = taught("logit-adjustment")
-    assert np.allclose(np.exp(lesson.log_prior), np.array([24, 16, 6]) / 46)
-    assert lesson.sampling == "plain"
+    (spec,) = taught("logit-adjustment")
+    assert np.allclose(np.exp(spec.log_prior), np.array([24, 16, 6]) / 46)
+    assert spec.sampling == "plain"
 
 
 def test_oversampling_and_strong_augmentation():
@@ -83,12 +83,12 @@ def test_crt_trains_a_new_head_last():
 
 
 def test_duplicates_are_real_and_as_many_as_the_synthetic_ones():
-    (lesson,) = taught("duplicated")
-    assert counts(lesson) == [24, 24, 28]
-    assert set(lesson.rows) == set(range(46))
-    times = np.bincount(lesson.rows, minlength=46)[40:]
+    (spec,) = taught("duplicated")
+    assert counts(spec) == [24, 24, 28]
+    assert set(spec.rows) == set(range(46))
+    times = np.bincount(spec.rows, minlength=46)[40:]
     assert times.max() - times.min() <= 1
-    assert lesson.sampling == "plain"
+    assert spec.sampling == "plain"
 
 
 @pytest.mark.parametrize(
@@ -103,11 +103,11 @@ def test_duplicates_are_real_and_as_many_as_the_synthetic_ones():
     ],
 )
 def test_synthetic_images_are_added_to_the_real_ones_by_the_recipe(name, expected):
-    (lesson,) = taught(name)
-    assert made(lesson) == expected
-    assert counts(lesson) == (np.array([24, 16, 6]) + expected).tolist()
-    assert len(set(lesson.rows)) == len(lesson.rows)
-    assert (lesson.sampling, lesson.augmentation) == ("balanced", Augmentation.strong())
+    (spec,) = taught(name)
+    assert made(spec) == expected
+    assert counts(spec) == (np.array([24, 16, 6]) + expected).tolist()
+    assert len(set(spec.rows)) == len(spec.rows)
+    assert (spec.sampling, spec.augmentation) == ("balanced", Augmentation.strong())
     (plain,) = taught(name, recipe="plain")
     assert (plain.sampling, plain.augmentation) == ("plain", Augmentation())
 
@@ -156,8 +156,8 @@ def test_what_the_user_adds_is_an_arm_of_its_own():
     assert left_out["extra:none"] == "there are no none images"
     scribe = Scribe()
     rows = {"extra:NIH": MADE}
-    extra.learn(Task(CLASSES, REAL, rows, 4, 0, "strong", lambda lesson: scribe.learn(None, lesson, lambda *_: None)))
-    assert made(scribe.lessons[0]) == [0, 8, 22]
+    extra.learn(Task(CLASSES, REAL, rows, 4, 0, "strong", lambda spec: scribe.learn(None, spec, lambda *_: None)))
+    assert made(scribe.specs[0]) == [0, 8, 22]
 
 
 def test_arms_that_would_be_another_one_are_left_out():
@@ -190,15 +190,15 @@ def test_the_synthetic_arm_of_the_verdict_is_named_beforehand():
 
 
 def test_a_threshold_that_the_endpoint_cannot_see_is_left_out():
-    """S15: dividing the chances of two classes by their shares leaves the order of the images as it is."""
+    """S15: dividing the probabilities of two classes by their shares leaves the order of the images as it is."""
     two = replace(study(train=(40, 6, 0), validation=(8, 8, 0), extra={}), classes=CLASSES[:2], rare=CLASSES[1])
-    assert "cannot see it" in choose_arms(two, SmallNetwork())[1]["threshold-shift"]
+    assert "the primary endpoint is the same" in choose_arms(two, SmallNetwork())[1]["threshold-shift"]
     rng = np.random.default_rng(0)
     first = rng.random(200)
-    chances = np.stack((first, 1 - first), axis=1)
-    moved = chances * threshold_shift(chances, (first < 0.3).astype(int), np.array([80, 20]))
+    probabilities = np.stack((first, 1 - first), axis=1)
+    moved = probabilities * threshold_shift(probabilities, (first < 0.3).astype(int), np.array([80, 20]))
     moved /= moved.sum(axis=1, keepdims=True)
-    assert (np.argsort(moved[:, 1]) == np.argsort(chances[:, 1])).all()
+    assert (np.argsort(moved[:, 1]) == np.argsort(probabilities[:, 1])).all()
 
 
 @pytest.mark.parametrize(
@@ -206,15 +206,15 @@ def test_a_threshold_that_the_endpoint_cannot_see_is_left_out():
 )
 def test_real_images_keep_their_share_of_what_is_shown(name, share):
     """S9: mixed in by number, 22 synthetic images leave a class of 6 real ones a fifth of its looks."""
-    (lesson,) = taught(name)
-    assert lesson.sampling == "weighted"
-    weights = lesson.row_weights / lesson.row_weights.sum()
+    (spec,) = taught(name)
+    assert spec.sampling == "weighted"
+    weights = spec.row_weights / spec.row_weights.sum()
     for number, has_made in ((0, False), (1, True), (2, True)):
-        mine = lesson.targets == number
+        mine = spec.targets == number
         assert weights[mine].sum() == pytest.approx(1 / 3, abs=1e-6)
-        real = weights[mine & (lesson.rows < 100)].sum() * 3
+        real = weights[mine & (spec.rows < 100)].sum() * 3
         assert real == pytest.approx(share if has_made else 1, abs=1e-5)
-    assert np.allclose(lesson.assumed_shares(), 1 / 3)
+    assert np.allclose(spec.assumed_shares(), 1 / 3)
     naive = taught("synthetic-all")[0]
     assert (naive.rows[naive.targets == 2] < 100).mean() < 0.25
 
@@ -234,14 +234,14 @@ def test_pretraining_on_synthetic_images_alone_needs_some_of_every_class():
 
 
 def test_undersampling_takes_as_many_of_each_class_as_there_are_of_the_rarest():
-    (lesson,), (other,) = taught("undersampling"), taught("undersampling", seed=1)
-    assert counts(lesson) == [6, 6, 6]
-    assert set(lesson.rows) != set(other.rows)
+    (spec,), (other,) = taught("undersampling"), taught("undersampling", seed=1)
+    assert counts(spec) == [6, 6, 6]
+    assert set(spec.rows) != set(other.rows)
 
 
 def test_balanced_mixup_mixes_a_little_of_plain_batches_into_balanced_ones():
-    (lesson,) = taught("balanced-mixup")
-    assert (lesson.sampling, lesson.mixup) == ("balanced", 0.2)
+    (spec,) = taught("balanced-mixup")
+    assert (spec.sampling, spec.mixup) == ("balanced", 0.2)
 
 
 NOTHING = Rows(np.arange(0), np.arange(0))
@@ -268,25 +268,25 @@ def test_a_learner_that_cannot_augment_has_another_counterpart_which_comes_to_th
     seen = np.random.default_rng(0).normal(size=(46, 3))
     said = []
     for name in (found, "synthetic-all"):
-        (lesson,) = taught(name, pools={"synthetic": NOTHING})
-        said.append(Frozen().learn(seen, lesson, lambda *_: None).chances(seen))
+        (spec,) = taught(name, pools={"synthetic": NOTHING})
+        said.append(Frozen().learn(seen, spec, lambda *_: None).probabilities(seen))
     assert np.allclose(*said, atol=1e-5)
 
 
 def test_synthetic_arms_bring_their_counterpart():
-    def names(*only, learner=SmallNetwork(), of=None, **how):  # noqa: B008  # frozen
-        return [each.name for each in choose_arms(of or study(), learner, only=only, **how)[0]]
+    def names(*only, backbone=SmallNetwork(), of=None, **how):  # noqa: B008  # frozen
+        return [each.name for each in choose_arms(of or study(), backbone, only=only, **how)[0]]
 
     assert names("synthetic-all") == ["real", "strong-augmentation", "synthetic-all"]
     assert names("pretraining", recipe="plain") == ["real", "strong-augmentation", "two-stage", "pretraining"]
-    assert names("synthetic-all", learner=Frozen()) == ["real", "class-weights", "synthetic-all"]
+    assert names("synthetic-all", backbone=Frozen()) == ["real", "class-weights", "synthetic-all"]
     assert names("synthetic-all", of=study(extra={})) == ["real", "strong-augmentation"]
 
 
 def test_what_a_learner_cannot_do_is_left_out_with_its_reason():
     arms, left_out = choose_arms(study(), Frozen())
     assert set(left_out) >= {"oversampling", "strong-augmentation", "crt", "pretraining"}
-    assert left_out["pretraining"] == "frozen features: nothing below the last layer learns"
+    assert left_out["pretraining"] == "frozen features: only the last layer is trained"
     assert {"real", "class-weights", "logit-adjustment", "synthetic-all"} <= {each.name for each in arms}
 
 

@@ -11,7 +11,7 @@ from analysis.comparison.training.arm_selection import choose_arms
 from analysis.comparison.training.arms import ARMS, RECIPES, Arm
 from analysis.comparison.training.frozen import Frozen
 from analysis.comparison.training.networks import SmallNetwork
-from analysis.comparison.training.run_files import Shelf
+from analysis.comparison.training.run_files import PredictionStore
 from analysis.comparison.training.runs import Run, RunSettings, load, run_together, study_key
 from analysis.comparison.training.worker_pool import Training, WorkerPool, _packed, _unpacked
 from analysis.vision.classifier import ClassifierSettings
@@ -35,11 +35,11 @@ def told(settings, folder, arms=FEW, which="test", of=None, workers=1, **how):
 
 
 def test_every_arm_speaks_of_every_image_with_every_seed(tmp_path):
-    chances = told(SMALL, tmp_path)
-    assert list(chances) == [each.name for each in FEW]
-    assert {each.shape for each in chances.values()} == {(2, 30, 3)}
-    assert all(np.allclose(each.sum(axis=2), 1, atol=1e-5) for each in chances.values())
-    assert not np.array_equal(chances["real"][0], chances["real"][1])
+    probabilities = told(SMALL, tmp_path)
+    assert list(probabilities) == [each.name for each in FEW]
+    assert {each.shape for each in probabilities.values()} == {(2, 30, 3)}
+    assert all(np.allclose(each.sum(axis=2), 1, atol=1e-5) for each in probabilities.values())
+    assert not np.array_equal(probabilities["real"][0], probabilities["real"][1])
     assert load(run_of(SMALL, tmp_path), "validation")["real"].shape == (2, 22, 3)
     assert not list(tmp_path.glob(".seen-*"))
 
@@ -77,16 +77,16 @@ class Onlooker(Scribe):
     folder: Path | None = None
     seen: list = field(default_factory=list)
 
-    def learn(self, seen, lesson, progress):
+    def learn(self, seen, spec, progress):
         self.seen.append(len(list(self.folder.rglob(".seen-*"))))
-        return Scribe.learn(self, seen, lesson, progress)
+        return Scribe.learn(self, seen, spec, progress)
 
 
 def test_images_lie_about_only_while_they_are_needed_even_where_two_runs_share_a_folder(tmp_path):
-    learner = Onlooker(folder=tmp_path)
-    runs = [run_of(RunSettings(learner, 2, (seed,)), tmp_path / "one", FEW[:1]) for seed in (0, 1, 2)]
+    backbone = Onlooker(folder=tmp_path)
+    runs = [run_of(RunSettings(backbone, 2, (seed,)), tmp_path / "one", FEW[:1]) for seed in (0, 1, 2)]
     run_together(runs)
-    assert learner.seen == [1, 1, 1]
+    assert backbone.seen == [1, 1, 1]
     assert not list(tmp_path.rglob(".seen-*"))
 
 
@@ -104,9 +104,9 @@ def test_a_stopped_comparison_goes_on_and_repeats_nothing(tmp_path):
     with pytest.raises(StateError, match=r"oversampling with seed 1"):
         load(run_of(settings, tmp_path, arms[:2]), "validation")
     scribe = Scribe()
-    told(replace(settings, learner=scribe), tmp_path, arms)
-    assert [(lesson.seed, lesson.sampling) for lesson in scribe.lessons] == [(1, "balanced")]
-    told(replace(settings, learner=Scribe(stop_after=0)), tmp_path, arms)  # nothing is left to do
+    told(replace(settings, backbone=scribe), tmp_path, arms)
+    assert [(spec.seed, spec.sampling) for spec in scribe.specs] == [(1, "balanced")]
+    told(replace(settings, backbone=Scribe(stop_after=0)), tmp_path, arms)  # nothing is left to do
 
 
 def test_a_stopped_comparison_ends_as_an_undisturbed_one(tmp_path):
@@ -124,8 +124,8 @@ def test_what_is_added_repeats_only_the_arms_that_add_it(tmp_path):
     assert study_key(other, settings) == study_key(study(), settings)
     scribe = Scribe()
     chosen, _ = choose_arms(other, scribe, only=["synthetic-1", "extra:A/B"])
-    told(replace(settings, learner=scribe), tmp_path, chosen, of=other)
-    assert [len(lesson.rows) for lesson in scribe.lessons] == [76, 92, 79]  # the first has the recipe and no images
+    told(replace(settings, backbone=scribe), tmp_path, chosen, of=other)
+    assert [len(spec.rows) for spec in scribe.specs] == [76, 92, 79]  # the first has the recipe and no images
 
 
 def test_the_key_knows_what_a_run_depends_on():
@@ -134,8 +134,8 @@ def test_the_key_knows_what_a_run_depends_on():
         study_key(study(), SMALL),
         study_key(other_images, SMALL),
         study_key(study(), replace(SMALL, recipe="plain")),
-        study_key(study(), replace(SMALL, learner=SmallNetwork(side=SIDE))),
-        study_key(study(), replace(SMALL, learner=replace(SMALL.learner, rates=(1e-3,)))),
+        study_key(study(), replace(SMALL, backbone=SmallNetwork(side=SIDE))),
+        study_key(study(), replace(SMALL, backbone=replace(SMALL.backbone, rates=(1e-3,)))),
     }
     assert len(keys) == 5
     assert study_key(study(), replace(SMALL, seeds=(7,))) in keys  # seeds are in the names of the files
@@ -169,21 +169,21 @@ def test_trainings_of_other_lengths_and_rates_are_kept_apart(tmp_path):
     run = run_of(SMALL, tmp_path, FEW[:1])
     told(SMALL, tmp_path, FEW[:1])
     (training,) = [each for each in run.trainings if each.seed == 0]
-    shelf = Shelf(run.study, run.folder)
-    assert shelf.has(training)
-    assert not shelf.has(replace(training, steps=5))
-    assert not shelf.has(replace(training, rate=1e-3))
-    assert shelf.course(training).steps == (0, 4)
+    store = PredictionStore(run.study, run.folder)
+    assert store.has(training)
+    assert not store.has(replace(training, steps=5))
+    assert not store.has(replace(training, rate=1e-3))
+    assert store.course(training).steps == (0, 4)
 
 
 def test_a_training_that_looks_for_its_end_is_found_again_as_one_of_so_many_steps(tmp_path):
     run = run_of(SMALL, tmp_path, FEW[:1])
     looking = Training(ARMS["real"], 0, 300, to_plateau=True)
     run_together([replace(run, trainings=[looking])])
-    shelf = Shelf(run.study, run.folder)
-    steps = shelf.course(looking).steps[-1]
+    store = PredictionStore(run.study, run.folder)
+    steps = store.course(looking).steps[-1]
     assert 100 <= steps <= 300
-    assert shelf.has(Training(ARMS["real"], 0, steps))
+    assert store.has(Training(ARMS["real"], 0, steps))
 
 
 def test_a_damaged_file_is_told(tmp_path):
@@ -202,7 +202,7 @@ def test_a_killed_comparison_leaves_no_images_for_good(tmp_path):
 @pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_frozen_features_are_of_another_network_for_each_seed_and_run_alike_everywhere(tmp_path, workers):
     settings = RunSettings(Frozen(side=SIDE, steps=6), seeds=(0, 1))
-    arms, _ = choose_arms(study(), settings.learner)
+    arms, _ = choose_arms(study(), settings.backbone)
     looked = []
     alone = told(settings, tmp_path / "one", arms, looking=lambda done, total: looked.append((done, total)))
     assert looked == [(step, 12) for step in range(1, 13)]
@@ -280,4 +280,4 @@ class Elsewhere(Scribe):
 def test_trainings_on_a_gpu_take_turns(tmp_path):
     settings = RunSettings(Elsewhere(), steps=600, seeds=(0, 1))
     told(settings, tmp_path, FEW[:1])
-    assert len(settings.learner.lessons) == 2  # in this process: another's list would not have come back
+    assert len(settings.backbone.specs) == 2  # in this process: another's list would not have come back

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from analysis.comparison.training.arms import ARMS
-from analysis.comparison.training.replicates import Leg, Schedule, all_trained, run_legs
+from analysis.comparison.training.replicates import Replicate, Schedule, all_trained, run_replicates
 from analysis.comparison.training.runs import RunSettings
 from analysis.comparison.training.tuning import Tuning
 from analysis.comparison.training.worker_pool import WorkerPool
@@ -25,40 +25,42 @@ class Falling(Scribe):
     rates: tuple = RATES
     best: float = 0.01
 
-    def learn(self, seen, lesson, progress):
-        Scribe.learn(self, seen, lesson, progress)
-        rate = lesson.learning_rate or self.rates[0]
+    def learn(self, seen, spec, progress):
+        Scribe.learn(self, seen, spec, progress)
+        rate = spec.learning_rate or self.rates[0]
         floor, course = 0.3 + 0.1 * abs(np.log10(rate / self.best)), Course()
         step = 0
         while True:
             course = Course((*course.steps, step), (*course.losses, floor + float(np.exp(-step / 50))))
-            if step >= lesson.steps or (lesson.watched.to_plateau and is_over(course, 100)):
-                return replace(Remembered(lesson.rows[0]), course=course)
-            step = min(lesson.steps, next_check(step))
+            if step >= spec.steps or (spec.watched.to_plateau and is_over(course, 100)):
+                return replace(Remembered(spec.rows[0]), course=course)
+            step = min(spec.steps, next_check(step))
 
 
 def nobody(what):
     return lambda done, total: None
 
 
-def found(tmp_path, learner, legs=None, shared=True, **settings):
-    settings = RunSettings(learner, **{"steps": None, "seeds": (0, 1), "longest": 1000, **settings})
-    legs = legs or [Leg("", study(), settings.seeds)]
+def found(tmp_path, backbone, replicates=None, shared=True, **settings):
+    settings = RunSettings(backbone, **{"steps": None, "seeds": (0, 1), "longest": 1000, **settings})
+    replicates = replicates or [Replicate("", study(), settings.seeds)]
     tuning = Tuning(BASELINE, BESIDE, settings, tmp_path, nobody, HERE)
-    return tuning.find(legs, shared=shared), settings
+    return tuning.find(replicates, shared=shared), settings
 
 
 def test_the_baseline_says_how_long_and_each_arm_of_the_verdict_has_its_best_rate(tmp_path):
-    learner = Falling()
-    (leg,), settings = found(tmp_path, learner)
-    assert 350 <= leg.schedule.steps <= 500  # twice the steps at which exp(-step / 50) is about 0.015
-    assert leg.schedule.rates == dict.fromkeys(("strong-augmentation", "two-stage", "pretraining"), 0.01)
-    stages = [each.steps for each in learner.lessons[3:]]
-    assert stages == [leg.schedule.steps // 2, leg.schedule.steps - leg.schedule.steps // 2] * 6  # pretraining counted
-    before = len(learner.lessons)
-    run_legs([leg], [BASELINE, *BESIDE, ARMS["real"]], settings, tmp_path, nobody, pool=HERE)
+    backbone = Falling()
+    (replicate,), settings = found(tmp_path, backbone)
+    assert 350 <= replicate.schedule.steps <= 500  # twice the steps at which exp(-step / 50) is about 0.015
+    assert replicate.schedule.rates == dict.fromkeys(("strong-augmentation", "two-stage", "pretraining"), 0.01)
+    stages = [each.steps for each in backbone.specs[3:]]
+    assert (
+        stages == [replicate.schedule.steps // 2, replicate.schedule.steps - replicate.schedule.steps // 2] * 6
+    )  # pretraining counted
+    before = len(backbone.specs)
+    run_replicates([replicate], [BASELINE, *BESIDE, ARMS["real"]], settings, tmp_path, nobody, pool=HERE)
     # the first seed is there already
-    again = [(each.seed, each.learning_rate) for each in learner.lessons[before:]]
+    again = [(each.seed, each.learning_rate) for each in backbone.specs[before:]]
     assert again == [
         (0, None),
         (1, 0.01),
@@ -68,45 +70,47 @@ def test_the_baseline_says_how_long_and_each_arm_of_the_verdict_has_its_best_rat
         (1, 0.01),
         (1, None),
     ]
-    assert {each.training.steps for each in all_trained([leg], [BASELINE], settings, tmp_path)} == {leg.schedule.steps}
+    assert {each.training.steps for each in all_trained([replicate], [BASELINE], settings, tmp_path)} == {
+        replicate.schedule.steps
+    }
 
 
 def test_steps_that_are_given_are_kept_and_rates_that_are_not_wanted_are_not_tried(tmp_path):
-    (leg,), _ = found(tmp_path / "given", Falling(), steps=40)
-    assert leg.schedule == Schedule(40, dict.fromkeys(("strong-augmentation", "two-stage", "pretraining"), 0.01))
-    learner = Falling()
-    (leg,), _ = found(tmp_path / "usual", learner, tries_rates=False)
-    assert (len(learner.lessons), leg.schedule.rates) == (1, {})
-    (leg,), _ = found(tmp_path / "both", Falling(), steps=40, tries_rates=False)
-    assert leg.schedule == Schedule(40)
+    (replicate,), _ = found(tmp_path / "given", Falling(), steps=40)
+    assert replicate.schedule == Schedule(40, dict.fromkeys(("strong-augmentation", "two-stage", "pretraining"), 0.01))
+    backbone = Falling()
+    (replicate,), _ = found(tmp_path / "usual", backbone, tries_rates=False)
+    assert (len(backbone.specs), replicate.schedule.rates) == (1, {})
+    (replicate,), _ = found(tmp_path / "both", Falling(), steps=40, tries_rates=False)
+    assert replicate.schedule == Schedule(40)
 
 
 def test_a_loss_that_never_rests_is_stopped_at_the_limit(tmp_path):
-    (leg,), _ = found(tmp_path, Falling(), longest=150)
-    assert leg.schedule.steps == 150
+    (replicate,), _ = found(tmp_path, Falling(), longest=150)
+    assert replicate.schedule.steps == 150
 
 
 def test_redraws_share_what_was_found_and_folds_look_for_themselves(tmp_path):
     other = replace(study(), train=study(train=(50, 30, 6)).train)
-    legs = [Leg("1", study(), (0,)), Leg("2", other, (1,))]
+    replicates = [Replicate("1", study(), (0,)), Replicate("2", other, (1,))]
     for shared, count in ((True, 3), (False, 6)):
-        learner = Falling()
-        both, _ = found(tmp_path / str(shared), learner, legs, shared=shared)
-        assert sum(each.sampling == "balanced" and each.start is None for each in learner.lessons) == 3 * count
+        backbone = Falling()
+        both, _ = found(tmp_path / str(shared), backbone, replicates, shared=shared)
+        assert sum(each.sampling == "balanced" and each.start is None for each in backbone.specs) == 3 * count
         assert both[0].schedule == both[1].schedule
 
 
 @pytest.mark.parametrize("rates", [(), RATES])
 def test_without_rates_or_without_validation_images_the_usual_steps_are_taken(tmp_path, rates):
     bare = study() if not rates else study(validation=(0, 0, 0))
-    (leg,), _ = found(tmp_path, Falling(rates=rates), [Leg("", bare, (0,))])
-    assert leg.schedule == Schedule(5)
+    (replicate,), _ = found(tmp_path, Falling(rates=rates), [Replicate("", bare, (0,))])
+    assert replicate.schedule == Schedule(5)
 
 
 def test_trainings_are_told_by_arm_and_seed(tmp_path):
-    (leg,), settings = found(tmp_path, Falling())
-    run_legs([leg], [BASELINE], settings, tmp_path, nobody, pool=HERE)
-    told = all_trained([leg], [BASELINE], settings, tmp_path)
+    (replicate,), settings = found(tmp_path, Falling())
+    run_replicates([replicate], [BASELINE], settings, tmp_path, nobody, pool=HERE)
+    told = all_trained([replicate], [BASELINE], settings, tmp_path)
     assert [(each.training.arm.name, each.training.seed) for each in told] == [
         ("strong-augmentation", 0),
         ("strong-augmentation", 1),

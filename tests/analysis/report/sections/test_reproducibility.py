@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from analysis.report.data import Balanced
+from analysis.report.data import ReportFolder
 from analysis.report.sections.methods import paragraph
 from analysis.report.sections.reproducibility import commands, in_words, portable
 from analysis.report.sections.screening import count_verdicts, of_gate
@@ -42,7 +42,7 @@ def test_the_commands_are_those_that_a_shell_takes():
 
 def test_a_generator_that_was_adapted_here_is_adapted_before_the_fill():
     typed = ("balance adapt --base sd15", "balance fill --target max --mode mix")
-    lines = commands(facts_with(("A", "B"), None, balanced=Balanced({}, [], {}, {}), typed=typed))
+    lines = commands(facts_with(("A", "B"), None, balanced=ReportFolder({}, [], {}, {}), typed=typed))
     place = lines.index("balance adapt --base sd15")
     assert lines[place + 1 : place + 3] == ["balance fill --target max --mode mix", "balance verify xrays-balanced"]
 
@@ -51,11 +51,11 @@ def test_a_paper_says_which_images_began_with_real_ones_and_by_what_guidance():
     made = {"model": "sd15", "model_sha256": "ab", "steps": "25", "width": "64", "height": "64"}
     ways = [("text", "", "1.0", 5), ("image", "0.5", "1.0", 4), ("mix", "0.5", "2.0", 3), ("mix", "0.9", "2.0", 2)]
     drawn = [({**made, "mode": m, "strength": s, "guidance_scale": g}, images) for m, s, g, images in ways]
-    text = paragraph(facts_with(("A", "B"), None, balanced=Balanced({"A": (9, 14)}, drawn, {}, {})))
+    text = paragraph(facts_with(("A", "B"), None, balanced=ReportFolder({"A": (9, 14)}, drawn, {}, {})))
     assert "14 synthetic images were added" in text
     assert "25 steps, guidance 1.0 or 2.0, 64 x 64 pixels" in text
     assert re.search(r"4 were edited .* the same class and 5 were .* another class, at strength 0\.5 or 0\.9\.", text)
-    text = paragraph(facts_with(("A", "B"), None, balanced=Balanced({"A": (9, 5)}, drawn[:1], {}, {})))
+    text = paragraph(facts_with(("A", "B"), None, balanced=ReportFolder({"A": (9, 5)}, drawn[:1], {}, {})))
     assert "edited" not in text
 
 

@@ -27,7 +27,7 @@ def work(tmp_path_factory, checkpoint):
 def test_the_test_split_stays_closed_and_is_then_opened(work):
     said = finished(balance(work, "compare", *FEW, "--validation-only"))
     assert "AUPRC of NODULE on validation" in said
-    assert "The test split stays closed. To open it: the same command without --validation-only" in said
+    assert "The test split was not opened. To open it: the same command without --validation-only" in said
     run = apart(work, "compare", *FEW, "--json")
     assert run.returncode == 0, run.stderr
     found = json.loads(run.stdout)
@@ -50,8 +50,8 @@ def test_the_test_split_stays_closed_and_is_then_opened(work):
         (("--arm", "synthetic-al"), "balance compare --arm synthetic-all"),
         (("--arm", "extra:more"), "names of arms: real, class-weights"),
         (("--extra", "more=there"), "there: no such folder"),
-        (("--redraw", "5"), "either --cross-fit, whose folds are filled once each, or --redraw"),
-        (("--extra", "a=b", "--extra", "a=c"), "two folders of the name 'a'"),
+        (("--redraw", "5"), "either --cross-fit, which fills each fold once, or --redraw"),
+        (("--extra", "a=b", "--extra", "a=c"), "two folders named 'a'"),
         (("--validation-only", "--json"), "a result, for --json"),
     ],
 )

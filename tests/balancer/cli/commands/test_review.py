@@ -59,7 +59,7 @@ def test_at_the_end_it_says_what_to_run_and_what_is_merged_though_rejected(tmp_p
     assert sentences[0] == "A. Reader: 0 accepted, 3 rejected, 0 unsure; 0 of 3 not judged."
     assert sentences[1].startswith("Next: balance fill")
     assert sentences[2] == (
-        "xrays-balanced still holds 3 images that are no longer accepted; balance fill removes them."
+        "xrays-balanced still contains 3 images that are no longer accepted; balance fill removes them."
     )
     assert sentences[2] in served.end(0)
 

@@ -111,7 +111,7 @@ def test_screen_shows_people_a_table_and_the_reasons(work):
         ["EFFUSION", "1", "0", "0", "1"],
         ["NODULE", "4", "0", "0", "2"],
     ]
-    assert "sound: saturated: one grey value fills too much of the image: NODULE/blank.png" in done.stdout
+    assert "quality: saturated: one grey value fills too much of the image: NODULE/blank.png" in done.stdout
     assert "reject: EFFUSION: 1 unreadable: EFFUSION/bad.png" in done.stdout
     assert "Next: balance merge --from theirs" in done.stdout
 

@@ -88,7 +88,7 @@ def test_reports_are_left_out_and_named_and_files_without_suffix_are_read(tmp_pa
     assert len(found.images) == 12
     assert found.source.ignored == {"no_pixels": 2}
     assert {each.kind: each.message for each in found.findings if each.kind == "no-pixels"} == {
-        "no-pixels": "2 DICOM files hold no image and are not read: 2 Basic Text SR Storage"
+        "no-pixels": "2 DICOM files contain no image and are not read: 2 Basic Text SR Storage"
     }
     assert kinds(found) == {"no-pixels", "ignored-file"}
 
@@ -114,8 +114,8 @@ def test_what_is_odd_in_headers_is_found(tmp_path):
 @pytest.mark.parametrize(
     ("patient", "known", "words"),
     [
-        ("ANON", None, "have one PatientID"),
-        (lambda label, n: f"{label}{n}", 12, "a PatientID of its own"),
+        ("ANON", None, "have the same PatientID"),
+        (lambda label, n: f"{label}{n}", 12, "a different PatientID"),
     ],
 )
 def test_patient_numbers_that_tell_no_patients_apart_are_said(tmp_path, patient, known, words):

@@ -114,7 +114,7 @@ def test_a_column_for_each_label_and_a_table_for_each_split(tmp_path):
     assert found.images["part"].value_counts().to_dict() == {"train": 6, "val": 6}
     assert found.images["patient"].nunique() == 12
     assert [each.message for each in found.findings if each.kind == "uncertain-labels"] == [
-        "uncertain (-1) counts as neither given nor denied: Fracture (2)"
+        "uncertain labels (-1) count as neither positive nor negative: Fracture (2)"
     ]
     assert found.source.how == "path (file name)"
 
@@ -281,7 +281,7 @@ def test_a_table_adds_to_what_paths_tell(tmp_path):
 
 @pytest.mark.parametrize(
     ("pattern", "found"),
-    [("(?P<label>a", "(?P<label>a"), ("positive", "'positive'"), ("(?P<label>nowhere)", "fits none of 30")],
+    [("(?P<label>a", "(?P<label>a"), ("positive", "'positive'"), ("(?P<label>nowhere)", "matches none of 30")],
 )
 def test_patterns_that_cannot_be_used(tmp_path, pattern, found):
     with pytest.raises(CollectionError) as caught:
@@ -309,7 +309,7 @@ def test_a_table_of_other_files_shows_three_of_each_side(tmp_path):
 def test_two_columns_that_could_be_the_label_are_listed(tmp_path):
     root = archive(tmp_path / "x")
     table = write_table(tmp_path / "t.csv", [["file", "label", "diagnosis"], ["00000000_000.png", "a", "b"]])
-    with pytest.raises(TableError, match="'label' and 'diagnosis' could be it"):
+    with pytest.raises(TableError, match="'label' and 'diagnosis' are possible"):
         read(root, labels=(table,))
 
 
