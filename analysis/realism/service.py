@@ -64,8 +64,8 @@ def detectability(
         ModelError: there is no such model or device.
 
     >>> settings = DetectabilitySettings(make_balanced(folder), steps=1, seeds=2, size=16, permutations=199)
-    >>> detectability(Workspace.open(folder), settings).probe.classes[0].unknown[:15]
-    'cannot be said:'
+    >>> detectability(Workspace.open(folder), settings).probe.classes[0].unknown[:10]
+    'not known:'
     """
     from analysis.data.balanced_folder import read_merged
     from analysis.realism.detectability import probe

@@ -146,7 +146,7 @@ def bench_comparison(folder: Path) -> Iterator[Ratio]:
     from analysis.comparison.inputs.study import Part, Study
     from analysis.comparison.training.arms import ARMS
     from analysis.comparison.training.networks import SmallNetwork
-    from analysis.comparison.training.runs import RunSettings, run_all
+    from analysis.comparison.training.runs import Run, RunSettings, run_together
     from balancer.adapting.common.rng import draw_indices, generator
 
     chance = np.random.default_rng(0)
@@ -160,7 +160,8 @@ def bench_comparison(folder: Path) -> Iterator[Ratio]:
     def trained(seeds: int) -> float:
         settings = RunSettings(SmallNetwork(), seeds=tuple(range(seeds)))
         with tempfile.TemporaryDirectory(dir=folder) as place:
-            return seconds(lambda: run_all(study, (ARMS["oversampling"],), settings, Path(place)))
+            run = Run(study, settings.trainings([ARMS["oversampling"]]), settings, Path(place))
+            return seconds(lambda: run_together([run]))
 
     one, five = trained(1), trained(5)
     goal = 5 / min(cores(), 5) + 0.5

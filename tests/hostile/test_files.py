@@ -144,5 +144,5 @@ def test_a_pipe_is_no_image_and_nobody_waits_for_it(tmp_path):
     import os
 
     os.mkfifo(tmp_path / "a.png")
-    with pytest.raises(ImageError, match=r"a\.png: no plain file"), opened(tmp_path / "a.png"):
+    with pytest.raises(ImageError, match=r"a\.png: not a regular file"), opened(tmp_path / "a.png"):
         pass

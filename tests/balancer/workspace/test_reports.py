@@ -31,7 +31,7 @@ def test_results_are_kept_for_the_usual_folder_alone(filled, tmp_path):
     (filled / "xrays-balanced" / "balance.json").write_bytes(
         (filled / "xrays-balanced" / "balance.json").read_bytes() + b"\n"
     )
-    assert "Warning: The probe is stale" in run(filled, "report")[1]
+    assert "Warning: The probe is out of date" in run(filled, "report")[1]
 
 
 def test_nowhere_nothing_is_kept(tmp_path):

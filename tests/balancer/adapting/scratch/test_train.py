@@ -107,7 +107,7 @@ def test_the_card_knows_every_file_and_count(trained: Path, collection: tuple[Pa
     card = json.loads((trained / "card.json").read_text())
     assert card["kind"] == "checkpoint"
     assert card["statement"].startswith("Trained only on your 8 images (2 of nodule, 6 of normal).")
-    assert "below 8 px of your originals" in card["statement"]
+    assert "smaller than 8 px of your originals" in card["statement"]
     assert card["training_files"] == {sample.path: sample.sha256 for sample in collection[1]}
     assert card["split_sha256"] == "ab" * 32
     assert card["training"]["denoiser"]["steps"] == card["training"]["autoencoder"]["steps"] == 3
