@@ -24,6 +24,7 @@ class Results:
     attribute and value; `reliability` has (predicted, observed, images) by arm; `test` (images, patients) by class.
     """
 
+    sentence: str
     verdict: str
     points: tuple[str, ...]
     best_arm: str
@@ -119,6 +120,7 @@ def read_results(found: Mapping[str, Any]) -> Results | None:
     endpoint, chosen = mapping(found.get("endpoint")), mapping(found.get("chosen"))
     differences = mapping(found.get("differences"))
     return Results(
+        sentence=text(found.get("sentence")),
         verdict=text(found.get("verdict")),
         points=texts(found.get("points")),
         best_arm=text(found.get("best_arm")),
@@ -155,6 +157,7 @@ def without_names(found: Results) -> Results:
     short = f"{_nameless(found.verdict)}. Nothing can be concluded from this comparison."
     return replace(
         found,
+        sentence=_nameless(found.sentence),
         verdict=short if _is_invalid(found.verdict) else found.verdict,
         points=tuple(map(_nameless, found.points)),
         stamps=tuple(map(_nameless, found.stamps)),

@@ -50,10 +50,13 @@ def test_the_images_and_their_recipe_are_told_apart():
 def test_the_verdict_is_told_point_by_point():
     one = comparison.verdict(facts_with(LABELS, read_results(metrics(LABELS, "nodule")))).blocks
     assert one[0].text.startswith("Use strong-augmentation. Synthetic pretraining changes")
-    told = metrics(LABELS, "nodule", points=["Use real.", "It is better.", "By much."])
+    told = metrics(LABELS, "nodule", sentence="Use real.", points=["It is better.", "By much."])
     first, rest, *more = comparison.verdict(facts_with(LABELS, read_results(told))).blocks
     assert (first.text, first.tone, list(rest.items)) == ("Use real.", "verdict", ["It is better.", "By much."])
     assert any(block.kind == "words" and block.text.startswith("Weak baseline: ") for block in more)
+    earlier = metrics(LABELS, "nodule", points=["Use real.", "It is better."])
+    first, rest, *_ = comparison.verdict(facts_with(LABELS, read_results(earlier))).blocks
+    assert (first.text, list(rest.items)) == ("Use real.", ["It is better."])
 
 
 def test_nothing_is_no_comparison():
