@@ -54,6 +54,7 @@ def verdict(facts: Facts) -> Section:
             "Train with and without them, and test on patients that neither classifier was trained on.", _COMPARE
         )
     else:
+        # what version 0.1 kept has no sentence
         earlier = results.points or (
             results.verdict or "The comparison has no verdict.",
         )  # version 0.1 had no sentence
