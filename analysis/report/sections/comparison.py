@@ -54,10 +54,7 @@ def verdict(facts: Facts) -> Section:
             "Train with and without them, and test on patients that neither classifier was trained on.", _COMPARE
         )
     else:
-        # what version 0.1 kept has no sentence
-        earlier = results.points or (
-            results.verdict or "The comparison has no verdict.",
-        )  # version 0.1 had no sentence
+        earlier = results.points or (results.verdict or "The comparison has no verdict.",)  # of 0.1: no sentence
         first, *more = (results.sentence, *results.points) if results.sentence else earlier
         blocks += [Words(first, "verdict"), *([Bullets(more)] if more else [])]
     if stamps := stamps_of(facts):
