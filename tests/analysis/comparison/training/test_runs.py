@@ -238,7 +238,7 @@ def test_a_killed_worker_is_told_and_what_is_finished_is_kept(tmp_path, monkeypa
 
     killer = threading.Thread(target=kill)
     killer.start()
-    with pytest.raises(StateError, match="slow with seed 0 was ended"):
+    with pytest.raises(StateError, match="slow with seed 0 was killed"):
         told(replace(SMALL, seeds=(0,)), tmp_path, arms, workers=2)
     killer.join()
     assert load(run_of(replace(SMALL, seeds=(0,)), tmp_path, arms[:1]), "test")["real"].shape == (1, 30, 3)

@@ -36,10 +36,10 @@ def test_the_processor_is_always_there() -> None:
 @pytest.mark.skipif(not shutil.which("c++"), reason="takes a C++ compiler")
 def test_a_compiled_network_learns_the_same() -> None:
     program = (
-        "import torch; from balancer.adapting import machine\n"
-        "network, cpu = torch.nn.Sequential(torch.nn.Linear(2, 1), torch.nn.Flatten(0)), machine.find_machine('cpu')\n"
+        "import torch; from balancer.adapting.common import device\n"
+        "network, cpu = torch.nn.Sequential(torch.nn.Linear(2, 1), torch.nn.Flatten(0)), device.find_machine('cpu')\n"
         "given, found = torch.arange(6.0).view(3, 2), []\n"
-        "fast = machine.compiled(network, (given,), cpu)\n"
+        "fast = device.compiled(network, (given,), cpu)\n"
         "assert fast is not network\n"
         "for called in (fast, network):\n"
         "    network.zero_grad(); called(given).sum().backward(); found.append(network[0].weight.grad.tolist())\n"
