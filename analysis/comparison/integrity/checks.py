@@ -122,7 +122,7 @@ def _unscreened(material: Material) -> Iterable[str]:
     if count:
         yield (
             f"{count} of {len(rows)} synthetic images were not screened for copies: too few patients for a threshold, "
-            "or --accept-unscreened"
+            "--no-screen or --accept-unscreened"
         )
 
 

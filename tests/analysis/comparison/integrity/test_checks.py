@@ -387,7 +387,7 @@ def test_what_cannot_be_known_is_stamped(tmp_path):
         "patient leakage not excluded: the patients of all images are unknown",
         "generator exposure unknown: there is no record of what the model tiny-sd was trained on",
         "6 of 6 synthetic images were not screened for copies: too few patients for a threshold, "
-        "or --accept-unscreened",
+        "--no-screen or --accept-unscreened",
     )
 
 
