@@ -8,6 +8,7 @@ import urllib.request
 import pytest
 
 from balancer.dataset.merge import merge
+from balancer.filling.verdicts import NO_SCREEN
 from balancer.jobs import BlindedAnswer, Verdict
 from tests.support import cli_process
 from tests.support.balanced_fixtures import FACTS
@@ -159,6 +160,14 @@ def test_the_next_reader_of_a_study_sees_the_same_images(tmp_path):
         second.ask("answer", {"id": case["id"], "answer": "real" if place % 2 else "synthetic"})
     assert any("kappa 0.00" in sentence for sentence in second.ask("finish", {})["sentences"])
     second.end(0)
+
+
+def test_images_that_an_override_lets_in_unscreened_can_be_studied(tmp_path):
+    prepare(tmp_path, {"NODULE": 6, "NORMAL": 6}, Verdict("unscreened", {}, (), NO_SCREEN), real=20)
+    served = Served(tmp_path, "--blinded", "--limit", "8")
+    assert len(served.ask("cases")["cases"]) == 8
+    served.ask("finish", {})
+    served.end(0)
 
 
 def test_the_figures_of_all_answers(tmp_path):
