@@ -159,7 +159,7 @@ def test_a_blinded_study_by_keyboard(tmp_path, read):
     assert not any(word in seen.page.content() for word in ("nearest", "syn-", ".png", "Prompt:"))
     for _ in range(40):
         seen.page.keyboard.press("s")
-    assert "A. Reader: right on 20 of 40 images, 50% (35% to 65%)" in seen.finish()
+    assert "A. Reader: right on 20 of 40 images, 50% (33% to 67%)" in seen.finish()
     assert {len(url) for url in seen.asked if "/image/" in url} == {len(seen.address.split("?")[0]) + 6 + 32}
     assert seen.complaints == []
     with opened(tmp_path) as (journal, _):
