@@ -56,5 +56,5 @@ class Phases:
     def __call__(self, phase: str, done: int, total: int, note: str = "") -> None:
         """Show where the phase of this name stands; another name begins a new task."""
         if self._task is None or phase != self._phase:
-            self._task, self._phase = self._progress.start(phase), phase
+            self._task, self._phase = self._progress.start(phase, done), phase
         self._task(done, total, note=note)

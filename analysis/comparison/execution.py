@@ -26,6 +26,7 @@ from analysis.comparison.training.tuning import Tuning
 from analysis.comparison.training.worker_pool import WorkerPool
 from analysis.statistics.convergence import Course
 from balancer import __version__
+from balancer.collection.pseudonyms import Pseudonyms
 from balancer.progress import Phases, Progress
 from balancer.text import printable
 from balancer.workspace.fill_origin import refit_key
@@ -136,13 +137,12 @@ def judge(trained: TrainedArms, power: Mapping[str, Any], pool: WorkerPool, prog
 def _keep_predictions(trained: TrainedArms, tested: Sequence[Outcomes]) -> None:
     """Keep what every arm said of every test image in the comparison's folder."""
     inputs, session = trained.inputs, trained.request.session
-    replicates = (
-        inputs.replicates[:1] if inputs.folds else inputs.replicates
-    )  # all folds have the same seeds, redraws share them
+    # all folds have the same seeds; redraws share them
+    replicates = inputs.replicates[:1] if inputs.folds else inputs.replicates
     seeds = [seed for replicate in replicates for seed in replicate.seeds]
     patients = {str(path): str(name) for path, name in session.collection.images["patient"].dropna().items()}
     place = trained.request.home / _name_of(trained) / NAME
-    write_predictions(place, tested, seeds, patients, session.pseudonym_key())
+    write_predictions(place, tested, seeds, patients, Pseudonyms(session.state.pseudonym_key()))
 
 
 def _facts(trained: TrainedArms, power: Mapping[str, Any], exchange: Mapping[str, Any] | None) -> Facts:

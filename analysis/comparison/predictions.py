@@ -6,8 +6,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,6 +17,7 @@ import pyarrow.parquet as pq
 
 from analysis.comparison.inference.selection import pooled
 from analysis.comparison.inputs.study import Outcomes
+from balancer.collection.pseudonyms import Pseudonyms
 from balancer.errors import ComparisonError
 from balancer.files import write_whole
 
@@ -28,14 +27,18 @@ _PROBABILITY, _RARE = "p: ", "rare"
 
 
 def write_predictions(
-    place: Path, tested: Sequence[Outcomes], seeds: Sequence[int], patients: Mapping[str, str], key: bytes
+    place: Path,
+    tested: Sequence[Outcomes],
+    seeds: Sequence[int],
+    patients: Mapping[str, str],
+    pseudonyms: Pseudonyms,
 ) -> None:
     """Write what the arms said, whole or not at all: of one split, or of each fold.
 
-    `seeds` are those of the first axis of the probabilities; `patients` are known by the path of an image, and stand
-    in the table as `pseudonym` makes them by the `key`.
+    `seeds` are those of the first axis of the probabilities; `patients` are known by the path of an image, and
+    `pseudonyms` stand for them, the same as in provenance and metadata.
     """
-    tables = [_table(each, seeds, fold, patients, key) for fold, each in enumerate(tested)]
+    tables = [_table(each, seeds, fold, patients, pseudonyms) for fold, each in enumerate(tested)]
     held = io.BytesIO()
     table = pa.Table.from_pandas(pd.concat(tables, ignore_index=True), preserve_index=False)
     pq.write_table(table.replace_schema_metadata({_RARE: tested[0].rare}), held)
@@ -64,22 +67,13 @@ def read_predictions(place: Path) -> Outcomes:
     return folds[0] if len(folds) == 1 else pooled(folds)
 
 
-def pseudonym(patient: str, key: bytes) -> str:
-    """A name that stands for a patient: the same for the same key, and not to be guessed without it.
-
-    >>> pseudonym("p17", b"secret") == pseudonym("p17", b"secret") != pseudonym("p18", b"secret")
-    True
-    """
-    return hmac.new(key, patient.encode(), hashlib.sha256).hexdigest()[:16]
-
-
 def _table(
-    outcomes: Outcomes, seeds: Sequence[int], fold: int, patients: Mapping[str, str], key: bytes
+    outcomes: Outcomes, seeds: Sequence[int], fold: int, patients: Mapping[str, str], pseudonyms: Pseudonyms
 ) -> pd.DataFrame:
     """Rows arm by arm, seed by seed, image by image."""
     arms, images = list(outcomes.probabilities), len(outcomes.paths)
     labels = [outcomes.classes[number] for number in outcomes.targets]
-    names = _patients(outcomes, patients, key)
+    names = _patients(outcomes, patients, pseudonyms)
     probabilities = np.concatenate([outcomes.probabilities[arm].reshape(-1, len(outcomes.classes)) for arm in arms])
     times = len(arms) * len(seeds)
     found = {
@@ -94,12 +88,12 @@ def _table(
     return pd.DataFrame({**found, **columns})
 
 
-def _patients(outcomes: Outcomes, patients: Mapping[str, str], key: bytes) -> list[str]:
+def _patients(outcomes: Outcomes, patients: Mapping[str, str], pseudonyms: Pseudonyms) -> list[str]:
     """One pseudonym for all images that count as one patient's: an unknown patient is known by an image."""
     first: dict[int, str] = {}
     for path, group in zip(outcomes.paths, outcomes.groups.tolist(), strict=True):
-        first.setdefault(group, f"patient {patients[path]}" if path in patients else f"image {path}")
-    return [pseudonym(first[group], key) for group in outcomes.groups.tolist()]
+        first.setdefault(group, pseudonyms.of(patients.get(path, f"image {path}")))
+    return [first[group] for group in outcomes.groups.tolist()]
 
 
 def _outcomes(table: pd.DataFrame, classes: tuple[str, ...], rare: str) -> Outcomes:

@@ -131,7 +131,7 @@ class FiguresResult:
     openings: int
 
     def to_json(self) -> dict[str, Any]:
-        """The folder and the number of removed images as JSON-compatible fields."""
+        """The comparison, the figures by arm and the number of looks as JSON-compatible fields."""
         arms = {arm: plain(figures) for arm, figures in self.arms.items()}
         found: dict[str, Any] = without_nan({"comparison": self.name, "arms": arms, "openings": self.openings})
         return found

@@ -88,5 +88,3 @@ SECONDS = Setting[float]("seconds of ")
 """And how long it took."""
 STUDY = Setting[Sequence[str]]("blinded study: ")
 """The images of a blinded study, by its name."""
-PSEUDONYM_KEY = Setting[str]("pseudonym key")
-"""By which patients' pseudonyms are made: 32 hexadecimal digits that never leave the state folder."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from balancer.errors import ModelError
-from balancer.progress import SILENT, Progress, Task
+from balancer.progress import SILENT, Phases, Progress
 from balancer.prompting.choice import choose_packs, require_words
 from balancer.store.settings import ACCEPTED
 from balancer.text import printable
@@ -103,7 +103,7 @@ def _from_scratch(session: Session, settings: AdaptSettings, folder: Path, clock
     packs = choose_packs(settings.pack, sorted({sample.label for sample in learned}), progress)
     require_memory_and_disk(session.state.folder, progress=progress)
     attributes = attributes_of(collection.images.loc[paths])
-    phases = _Phases(progress)
+    phases = _TrainingPhases(progress)
     split = session.split.sha256
     train_from_scratch(learned, collection.root, packs, training, folder, split, phases, attributes, clock)
     session.ledger.add_adapter(collection, folder)
@@ -143,7 +143,7 @@ def _on_base(
     data = TrainingData(train, held, collection.root, packs, session.split.sha256, attributes)
     progress.message(f"Base: {printable(checkpoint.ref.name)}, {side} px; {len(train)} images")
     progress.message(f"Samples during training: {folder.with_name(folder.name + '.training') / 'samples'}")
-    train_lora(data, checkpoint, training, folder, monitor or no_monitor, _Phases(progress), clock)
+    train_lora(data, checkpoint, training, folder, monitor or no_monitor, _TrainingPhases(progress), clock)
     session.ledger.add_adapter(collection, folder)
     remember_base(session, folder, str(settings.base))
 
@@ -178,19 +178,13 @@ def _require_licence(
     session.ledger.save_setting(session.collection, ACCEPTED, {**accepted, checkpoint.ref.sha256: licence.name})
 
 
-class _Phases:
-    """Reports a training of several phases as one task after the other."""
+class _TrainingPhases(Phases):
+    """The phases of a training; some notes at their start or end are messages, after which a task begins anew."""
 
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
-        self._task: Task | None = None
-        self._phase = ""
-
-    def __call__(self, phase: str, done: int, total: int, note: str) -> None:
+    def __call__(self, phase: str, done: int, total: int, note: str = "") -> None:
+        """Show where the phase of this name stands, or its note."""
         if note and (done == 0 or (done == total and phase in ("images", "samples"))):
             self._progress.message(note)
             self._phase = ""
-            return
-        if self._task is None or phase != self._phase:
-            self._task, self._phase = self._progress.start(phase.capitalize(), done), phase
-        self._task(done, total, note=note)
+        else:
+            super().__call__(phase.capitalize(), done, total, note)

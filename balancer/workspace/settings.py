@@ -1,4 +1,4 @@
-"""The settings of every run that makes something; those that judge are in `analysis`."""
+"""The settings of every run that makes something; those that judge are in `judging_settings`."""
 
 from __future__ import annotations
 

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from balancer.errors import BalanceError, CollectionError, OutputError, SplitError
-from balancer.store.settings import PSEUDONYM_KEY
 from balancer.store.state_dir import NAME, State, find_state, locked
 from balancer.text import printable
 
@@ -170,16 +169,6 @@ class Session:
                 next_step="rename such files and scan again, or leave --no-holdout out",
             )
         return Session(self.state, self.ledger, self.collection, no_split(self.collection))
-
-    def pseudonym_key(self) -> bytes:
-        """The key by which patients' pseudonyms are made; it is drawn once and stays in the state folder."""
-        import secrets
-
-        key = self.ledger.setting(self.collection, PSEUDONYM_KEY)
-        if key is None:
-            key = secrets.token_hex(16)
-            self.ledger.save_setting(self.collection, PSEUDONYM_KEY, key)
-        return bytes.fromhex(key)
 
     def balanced_folder(self) -> Path | None:
         """Where the last fill put its balanced folder, else the usual place; `None` where there is none."""

@@ -9,9 +9,10 @@ from analysis.comparison.inference.bootstrap import measure_arms
 from analysis.comparison.inference.selection import pooled
 from analysis.comparison.inputs.study import ATTRIBUTES, Outcomes
 from analysis.comparison.predictions import NAME, read_predictions, write_predictions
+from balancer.collection.pseudonyms import Pseudonyms
 from balancer.errors import ComparisonError
 
-KEY = b"secret"
+NAMES = Pseudonyms(b"secret")
 SEEDS = (3, 5)
 
 
@@ -30,7 +31,7 @@ def patients(*tested):
 
 def test_of_one_split_all_figures_are_the_same(tmp_path):
     tested = outcomes()
-    write_predictions(tmp_path / "new" / NAME, [tested], SEEDS, patients(tested), KEY)
+    write_predictions(tmp_path / "new" / NAME, [tested], SEEDS, patients(tested), NAMES)
     found = read_predictions(tmp_path / "new" / NAME)
     assert (found.classes, found.rare, found.paths, found.fold_count) == (tested.classes, "RARE", tested.paths, 1)
     assert all(np.array_equal(found.probabilities[arm], tested.probabilities[arm]) for arm in tested.probabilities)
@@ -40,7 +41,7 @@ def test_of_one_split_all_figures_are_the_same(tmp_path):
 
 def test_of_folds_each_image_keeps_its_fold(tmp_path):
     tested = [outcomes(0), outcomes(1, images=6)]
-    write_predictions(tmp_path / NAME, tested, SEEDS, {}, KEY)
+    write_predictions(tmp_path / NAME, tested, SEEDS, {}, NAMES)
     found, wanted = read_predictions(tmp_path / NAME), pooled(tested)
     assert found.paths == wanted.paths
     assert len(np.unique(found.groups)) == len(np.unique(wanted.groups)) == 7
@@ -50,7 +51,7 @@ def test_of_folds_each_image_keeps_its_fold(tmp_path):
 
 def test_the_table_is_plain_and_names_no_patient(tmp_path):
     tested = outcomes()
-    write_predictions(tmp_path / NAME, [tested], SEEDS, patients(tested), KEY)
+    write_predictions(tmp_path / NAME, [tested], SEEDS, patients(tested), NAMES)
     table = pq.read_table(tmp_path / NAME).to_pandas()
     assert list(table) == ["image", "label", "patient", "arm", "seed", "fold", "p: COMMON", "p: RARE"]
     assert len(table) == 2 * 2 * 8
@@ -58,6 +59,7 @@ def test_the_table_is_plain_and_names_no_patient(tmp_path):
     assert one["p: RARE"] == tested.probabilities["extra: b"][1, 3, 1]
     assert table["patient"].nunique() == 4
     assert b"Ann" not in (tmp_path / NAME).read_bytes()
+    assert one["patient"] == NAMES.of("Ann 1")  # the name that provenance and metadata give this patient
 
 
 @pytest.mark.parametrize("content", [None, b"not a table"])

@@ -1,4 +1,4 @@
-"""A workspace: its key for pseudonyms, and what may not lie inside its collection."""
+"""What may not lie inside the collection of a workspace."""
 
 import pytest
 
@@ -15,15 +15,6 @@ def workspace(tmp_path):
     found = Workspace.open(tmp_path)
     scan(found, ScanSettings(tmp_path / "xrays"))
     return found
-
-
-def test_pseudonyms_have_one_key_that_stays(workspace):
-    keys = []
-    for _ in range(2):
-        with workspace.session(write=True) as session:
-            keys.append(session.pseudonym_key())
-    assert keys[0] == keys[1]
-    assert len(keys[0]) == 16
 
 
 def test_a_new_folder_inside_the_collection_is_refused(workspace, tmp_path):
