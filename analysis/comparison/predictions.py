@@ -1,7 +1,8 @@
 """What every arm said of every test image, kept as a table, so that a new figure needs no training.
 
 `predictions.parquet` has a row for each image, arm and seed: `image`, `label`, `patient` (a pseudonym), `arm`, `seed`,
-`fold` (0 where there is one split), and a probability for each class, in columns named `p: CLASS`.
+`fold` (0 where there is one split), and a probability for each class, in columns named `p: CLASS`. Of external images
+`predictions-external.parquet` has the same, `fold` being that of the model.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from balancer.collection.pseudonyms import Pseudonyms
 from balancer.errors import ComparisonError
 from balancer.files import write_whole
 
-NAME = "predictions.parquet"
+NAME, EXTERNAL = "predictions.parquet", "predictions-external.parquet"
 _COLUMNS = ("image", "label", "patient", "arm", "seed", "fold")
 _PROBABILITY, _RARE = "p: ", "rare"
 
