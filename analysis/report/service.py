@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from balancer.errors import OutputError
 from balancer.files import write_whole
@@ -25,6 +25,10 @@ class ReportResult:
     page: Path
     size: int
     warnings: Sequence[str]
+
+    def to_json(self) -> dict[str, Any]:
+        """The fields, for programs."""
+        return {"page": str(self.page), "size": self.size, "warnings": list(self.warnings)}
 
 
 def write_report(workspace: Workspace, settings: ReportSettings = ReportSettings()) -> ReportResult:
