@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -27,11 +26,10 @@ from balancer.errors import ImageError, OutputError
 from balancer.files import sha256_if_there
 from balancer.imaging.decode import EXTENSIONS
 from balancer.imaging.pixel_hash import digest_of
-from balancer.parallel import cores
+from balancer.parallel import in_threads
 
 LOADED = ("metadata.csv", "metadata.jsonl", TABLE)
 """Names of tables that `load_dataset("imagefolder")` reads, in whatever folder they are."""
-_AT_ONCE = 1024
 _AGAIN = "make the folder again: balance merge"
 _WITHOUT_MARK = (".bmp",)  # the format has no room for one
 
@@ -121,13 +119,7 @@ def _inspect(folder: Path, paths: list[str], progress: Progress) -> dict[str, _S
     def look(path: str) -> _State:
         return _State(sha256_if_there(folder / path), _is_marked(folder / path))
 
-    states: dict[str, _State] = {}
-    with ThreadPoolExecutor(cores()) as pool:
-        for start in range(0, len(paths), _AT_ONCE):  # not a million futures at once
-            some = paths[start : start + _AT_ONCE]
-            states.update(zip(some, pool.map(look, some), strict=True))
-            progress(len(states), len(paths))
-    return states
+    return dict(zip(paths, in_threads(look, paths, progress), strict=True))
 
 
 def _is_marked(path: Path) -> bool:

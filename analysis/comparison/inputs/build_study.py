@@ -11,11 +11,10 @@ import numpy as np
 import pandas as pd
 
 from analysis.comparison.inputs.balanced import BalancedFolder, read_balanced
-from analysis.comparison.inputs.image_set import Pool, decode_pool
-from analysis.comparison.inputs.pools import extra_pool, synthetic_pool, unscreened_pool
+from analysis.comparison.inputs.pools import Pool, extra_pool, synthetic_pool, unscreened_pool
 from analysis.comparison.inputs.sample_size import Counts, require_sufficient
 from analysis.comparison.inputs.study import ATTRIBUTES, EXTRA, Added, Numbers, Part, Study
-from analysis.data.images import Greys
+from analysis.data.images import Greys, decode_readable
 from analysis.power.detectable_effect import rarest
 from analysis.screening.reference_images import Watch
 from analysis.statistics.intervals import group_numbers
@@ -129,10 +128,8 @@ def _real(
     paths = split.paths(*_PARTS).intersection(collection.images.index, sort=False)
     images = collection.images.loc[paths]
     files = tuple(collection.root / path for path in paths)
-    pool = Pool(files, tuple(paths), tuple(images["label"]), tuple(images["sha256"]))
-    greys, readable = decode_pool(pool, side, cache, watch("Decoding real images"))
-    notes = _set_aside("real", pool.names, readable)
-    return greys, {pool.names[place]: row for row, place in enumerate(readable)}, notes
+    greys, readable = decode_readable(files, side, cache, list(images["sha256"]), watch("Decoding real images"))
+    return greys, {paths[place]: row for row, place in enumerate(readable)}, _set_aside("real", list(paths), readable)
 
 
 def _assigned(collection: Collection, split: Split, rare: str) -> tuple[pd.Series, list[str]]:
@@ -194,7 +191,7 @@ def _added(
     for name, pool in wishes.items():
         if not len(pool):
             continue
-        greys, readable = decode_pool(pool, wanted.side, cache, watch(f"Decoding {name} images"))
+        greys, readable = decode_readable(pool.files, wanted.side, cache, pool.hashes, watch(f"Decoding {name} images"))
         notes += _set_aside(name, pool.names, readable)
         pools[name] = pool.some(readable)
         added[name] = Added(greys, _targets(pools[name].labels, collection.labels))

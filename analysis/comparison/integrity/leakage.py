@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
 from analysis.comparison.inputs.build_study import Material
-from analysis.comparison.inputs.image_set import Pool
+from analysis.comparison.inputs.pools import Pool
 from analysis.comparison.inputs.study import EXTRA
 from analysis.comparison.integrity.leakage_finding import Breach, many
 from balancer.dataset.metadata_files import Row
