@@ -9,12 +9,12 @@ from pathlib import Path, PurePosixPath
 from balancer.collection.findings import Finding
 from balancer.collection.scan import Progress
 from balancer.dataset.metadata_files import (
-    CARD,
     MANIFEST,
     ORIGINALS,
     TABLE,
     Manifest,
     Row,
+    changed_tables,
     read_manifest,
     read_table,
     require_manifest,
@@ -94,11 +94,8 @@ def _rows(folder: Path, manifest: Manifest) -> tuple[dict[str, Row], list[Findin
             rows |= {row.path: row for row in read_table(folder, part, manifest)}
         except OutputError:
             continue  # its hash is not as it was written, and that is found below
-    changed = [
-        path for path, sha256 in manifest.files.items() if path != CARD and sha256_if_there(folder / path) != sha256
-    ]
     message = "the table of synthetic images is missing or changed"
-    return rows, list(_finding("changed-table", changed, message, _AGAIN))
+    return rows, list(_finding("changed-table", changed_tables(folder, manifest), message, _AGAIN))
 
 
 def _foreign(folder: Path, manifest: Manifest, files: Iterable[str], rows: Iterable[str]) -> Iterator[Finding]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from analysis.comparison.inputs.balanced import BalancedFolder
+from analysis.data.balanced_folder import BalancedFolder
 from balancer.collection.findings import Finding
 from balancer.collection.scan import Collection
 from balancer.collection.sources.folders import labelled_files

@@ -108,7 +108,7 @@ def screened_by_test(material: Material, ledger: Ledger) -> Iterator[Breach]:
     test, balanced = set(material.split.paths("test")), material.balanced
     if balanced is None:
         return
-    looked = {PurePosixPath(row.path).stem: balanced.scores_of(row.path) for row in balanced.synthetic}
+    looked = {PurePosixPath(path).stem: scores for path, scores in balanced.scores().items()}
     looked |= {f"syn-{key}": verdict.scores for key, verdict in _judged_last(material, ledger).items()}
     found = {name: str(near) for name, scores in looked.items() if (near := scores.get("copy_nearest")) in test}
     if found:
