@@ -76,5 +76,18 @@ def read_all(
     yield from ((place, one) for place, one in enumerate(in_threads(attempt, paths, progress)) if one is not None)
 
 
+def unit_vectors(greys: Greys) -> npt.NDArray[np.float32]:
+    """Images (N, side, side) to vectors (N, side²) of mean 0 and length 1: their products are Pearson correlations.
+
+    >>> ramp = np.arange(4, dtype=np.uint8).reshape(1, 2, 2)
+    >>> float((unit_vectors(ramp) @ unit_vectors(2 * ramp + 9).T).round(6)[0, 0])
+    1.0
+    """
+    flat = greys.reshape(len(greys), -1).astype(np.float32)
+    flat -= flat.mean(axis=1, keepdims=True)
+    flat /= np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1e-6)
+    return flat
+
+
 def _read(path: Path, side: int) -> GreyImage:
     return resize(read_grey(path), side, side)

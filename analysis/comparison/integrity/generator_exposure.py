@@ -6,12 +6,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from analysis.comparison.integrity.leakage_finding import Breach, many
+from analysis.comparison.integrity.leakage_finding import Breach
 from analysis.data.balanced_folder import BalancedFolder
 from balancer.collection.scan import Collection
 from balancer.generators.models.checkpoint import weights_of
 from balancer.splits.contamination import exposed_images, learned_files
 from balancer.splits.split import Split
+from balancer.text import many
 
 _UNKNOWN = "generator exposure unknown"
 

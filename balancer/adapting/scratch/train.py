@@ -15,7 +15,7 @@ from torch import nn
 from balancer.adapting.common.clock import Clock
 from balancer.adapting.common.device import find_machine
 from balancer.adapting.common.image_tensors import ImageTensors, read_image_tensors
-from balancer.adapting.common.model_card import class_counts
+from balancer.adapting.common.model_card import class_counts, write_card
 from balancer.adapting.common.oom import memory_explained, no_room_from_scratch
 from balancer.adapting.common.run_dir import begin, clear_away, is_finished, work_folder
 from balancer.adapting.common.singleton_classes import left_out, without_singles
@@ -101,7 +101,8 @@ def _train(run: Run, root: Path, folder: Path, origin: Mapping[str, Any]) -> Non
         if run.settings.start is not None:
             earlier = facts_of(Path(run.settings.start))
             made |= {"start": earlier["start"], "training_files": earlier["files"] | made["training_files"]}
-        model_card.write_card({**made, **origin}, partial)
+        card = {**made, **origin}
+        write_card(partial, card, model_card.page(card))
 
 
 def _read(run: Run, root: Path) -> ImageTensors:
