@@ -1,6 +1,6 @@
 """What the report's page is made of: sections of blocks, each of them plain text and numbers.
 
-`page.html` draws each kind of block, and escapes all of it but the SVG of a `Plot`, which `svg.py` escapes.
+`page.html` shows each kind of block, and escapes all of it.
 """
 
 from __future__ import annotations
@@ -9,10 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from analysis.statistics.intervals import Interval
-
-UNKNOWN = "–"
-"""What a cell shows where nothing is known."""
+from analysis.report.charts import Chart
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +51,11 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Plot:
-    """A picture that was drawn by `plots.py`, with what it shows."""
+    """A figure, with what it shows."""
 
     kind: ClassVar[str] = "plot"
-    svg: str
+    chart: Chart
     caption: str
-    legend: Sequence[tuple[str, str]] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,53 +98,3 @@ class Section:
 def missing(what: str, command: str) -> list[Block]:
     """In place of what is not known yet: how to get it."""
     return [Words(f"{what} Type:", "quiet"), Commands([command])]
-
-
-def clean(text: str) -> str:
-    r"""Text without control characters, marks of direction and halves of letters, which a page must not obey.
-
-    >>> clean("a\u202eb\x00c")
-    'a\ufffdb\ufffdc'
-    """
-    return "".join(letter if letter.isprintable() or letter in "\n\xa0" else "\ufffd" for letter in text)
-
-
-def figure(value: Interval | None, digits: int = 3, *, signed: bool = False) -> str:
-    """A figure with its interval.
-
-    >>> figure(Interval(0.5, -0.25, 1.0), 2, signed=True)
-    '+0.50 [−0.25, +1.00]'
-    """
-    if value is None:
-        return UNKNOWN
-    mean, low, high = (number(each, digits, signed=signed) for each in (value.value, value.low, value.high))
-    return f"{mean} [{low}, {high}]"
-
-
-def number(value: float | None, digits: int = 3, *, signed: bool = False) -> str:
-    """A number with a true minus sign.
-
-    >>> number(-0.1234), number(None)
-    ('−0.123', '–')
-    """
-    if value is None:
-        return UNKNOWN
-    return f"{value:+.{digits}f}".replace("-", "−") if signed else f"{value:.{digits}f}".replace("-", "−")
-
-
-def chance(p_value: float | None) -> str:
-    """A p-value.
-
-    >>> chance(0.0249), chance(0.00004), chance(None)
-    ('0.025', '< 0.001', '–')
-    """
-    return "< 0.001" if p_value is not None and p_value < 0.001 else number(p_value)
-
-
-def many(count: int, what: str) -> str:
-    """A count with its noun.
-
-    >>> many(1, "image"), many(1200, "image")
-    ('1 image', '1,200 images')
-    """
-    return f"{count:,} {what}{'' if count == 1 else 's'}"

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.resources import files
 from typing import Any
 
 from jinja2 import Environment, StrictUndefined
 
-from analysis.report.blocks import Section, clean
+from analysis.report.blocks import Plot, Section
+from analysis.report.charts import Chart
 from analysis.report.data import Facts
+from analysis.report.formatting import clean
 from analysis.report.sections import collection, comparison, methods, reproducibility
 
 
@@ -33,16 +35,29 @@ def sections_of(facts: Facts) -> list[Section]:
     ]
 
 
-def make_page(facts: Facts, written: str) -> bytes:
-    """The report of some facts; `written` is the day it was made on."""
-    return render(facts.name, sections_of(facts), written, comparison.stamps_of(facts), facts.version)
+def make_page(facts: Facts, written: str, draw: Callable[[Chart], str] = Chart.inline) -> bytes:
+    """The report of some facts; `written` is the day it was made on, `draw` makes what stands for a figure."""
+    return render(facts.name, sections_of(facts), written, comparison.stamps_of(facts), facts.version, draw)
 
 
-def render(name: str, found: Sequence[Section], written: str, stamps: Sequence[str], version: str) -> bytes:
+def figures_of(facts: Facts) -> list[Chart]:
+    """All figures of the report, in its order."""
+    return [block.chart for section in sections_of(facts) for block in section.blocks if isinstance(block, Plot)]
+
+
+def render(
+    name: str,
+    found: Sequence[Section],
+    written: str,
+    stamps: Sequence[str],
+    version: str,
+    draw: Callable[[Chart], str] = Chart.inline,
+) -> bytes:
     """The page of some sections. Whatever is put in is text: the template escapes it."""
     environment = Environment(
         autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined, finalize=_cleaned
     )
+    environment.filters["draw"] = draw
     style = _packaged("page.css")
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     template = environment.from_string(_packaged("page.html"))

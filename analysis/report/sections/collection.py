@@ -6,22 +6,10 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from analysis.report.blocks import (
-    Block,
-    Bullets,
-    Plot,
-    Section,
-    Strip,
-    Table,
-    Words,
-    chance,
-    figure,
-    many,
-    missing,
-    number,
-)
-from analysis.report.charts import Bar, Line, Row, bars, forest, steps, xy
+from analysis.report.blocks import Block, Bullets, Plot, Section, Strip, Table, Words, missing
+from analysis.report.charts import Bar, Row, bars, forest, shares
 from analysis.report.data import PARTS, Facts, ReportFolder
+from analysis.report.formatting import chance, figure, many, number
 from analysis.report.json_reading import entries, interval, mapping, real, text, texts
 from analysis.report.sections.copies import Copies
 from analysis.report.sections.screening import DECISIONS, GATES, Screened
@@ -56,7 +44,7 @@ def distribution(facts: Facts) -> Section:
     blocks: list[Block] = [
         Words(_imbalance(before, added)),
         Plot(
-            bars(rows, ["real", "synthetic"], "Training images of each class, real and synthetic"),
+            bars("training-images", rows, ["real", "synthetic"], "Training images of each class, real and synthetic"),
             "The training split: real images (before), and the synthetic images that were added.",
         ),
     ]
@@ -64,8 +52,8 @@ def distribution(facts: Facts) -> Section:
     if tested:
         counts = {label: facts.counts["test"].get(label, (0, 0))[0] for label in facts.labels}
         tests = [Bar(label, {"real": count}, f"{count:,}") for label, count in counts.items()]
-        svg = bars(tests, ["real"], "Test images of each class, all of them real")
-        blocks.append(Plot(svg, "The test split: only real images."))
+        chart = bars("test-images", tests, ["real"], "Test images of each class, all of them real")
+        blocks.append(Plot(chart, "The test split: only real images."))
     blocks.append(_by_part(facts, added))
     blocks += [_crosstab(name, table) for name, table in facts.attributes.items()]
     if facts.balanced is None:
@@ -180,7 +168,10 @@ def screening(facts: Facts) -> Section:
             "folder; "
             "images under review wait for the decision of a person."
         ),
-        Plot(bars(rows, shown, "Decisions by class"), "Decisions by class, and how many images were not rejected."),
+        Plot(
+            bars("decisions", rows, shown, "Decisions by class"),
+            "Decisions by class, and how many images were not rejected.",
+        ),
         _decisions(found),
     ]
     if found.reasons:
@@ -220,30 +211,27 @@ def _copy_blocks(found: Copies) -> list[Block]:
     all_made = [value for values in found.synthetic.values() for value in values]
     farthest = max([*found.real, *all_made], default=0.0)
     end = max(1.3 * found.reject, min(1.05 * farthest, _BEYOND * found.reject), 1.0)
-    lines = [
-        Line(f"real images, to other patients ({len(found.real):,})", steps(found.real, 0, end), 0, marked=False),
-        Line(f"all synthetic images, to patients ({len(all_made):,})", steps(all_made, 0, end), 1, marked=False),
-    ]
-    if found.accepted:
-        label = f"accepted synthetic images, to patients ({len(found.accepted):,})"
-        lines.append(Line(label, steps(found.accepted, 0, end), 2, marked=False))
-    svg = xy(
-        lines,
+    groups = {
+        f"real images, to other patients ({len(found.real):,})": found.real,
+        f"all synthetic images, to patients ({len(all_made):,})": all_made,
+        f"accepted synthetic images, to patients ({len(found.accepted):,})": found.accepted,
+    }
+    chart = shares(
+        "similarity",
+        groups,
         "Share of real and of synthetic images that are less similar to a patient than a given similarity",
         ("similarity to the nearest other patient (surprisal) →", "share less similar"),
-        x_limits=(0, end),
-        y_limits=(0, 1),
-        verticals=tuple(zip((found.review, found.reject), _beyond(found), strict=True)),
+        end=end,
+        thresholds=tuple(zip((found.review, found.reject), _beyond(found), strict=True)),
     )
     review, reject = _beyond(found)
     asked = f"Above {review} of the patients a person decides; above" if review != reject else "Above"
     told = (
         f"Similarity of images to the nearest image of another patient. {asked} {reject} an image is rejected. Of "
         "images that are not copies, at most the rest are rejected; this is not the rate of copies found. A line to "
-        "the right of the "
-        "real one means copying; values beyond the edge are shown at the edge."
+        "the right of the real one means copying."
     )
-    blocks: list[Block] = [Plot(svg, told), _copy_table(found), Words(_NOT_ANONYMOUS, "quiet")]
+    blocks: list[Block] = [Plot(chart, told), _copy_table(found), Words(_NOT_ANONYMOUS, "quiet")]
     if not found.certain:
         blocks.append(Words("The thresholds may belong to another state of the collection than the images.", "warning"))
     return blocks
@@ -282,9 +270,11 @@ def probe(facts: Facts) -> Section:
     classes = [mapping(each) for each in entries(found.get("classes"))]
     rows = list(_detector_rows(classes))
     if rows:
-        svg = forest(rows, "AUROC of the best detectors", "AUROC (0.5 is chance)", reference=0.5, digits=2)
+        chart = forest(
+            "detectors", rows, "AUROC of the best detectors", "AUROC (0.5 is chance)", reference=0.5, digits=2
+        )
         told = "How well each detector distinguishes synthetic from real images of a class [95%]; the best first."
-        blocks += [Plot(svg, told), _detector_table(classes, real(found.get("level")))]
+        blocks += [Plot(chart, told), _detector_table(classes, real(found.get("level")))]
     return Section("probe", title, blocks)
 
 

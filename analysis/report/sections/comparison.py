@@ -6,23 +6,10 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from analysis.report.blocks import (
-    UNKNOWN,
-    Block,
-    Bullets,
-    Heading,
-    Plot,
-    Section,
-    Table,
-    Words,
-    chance,
-    figure,
-    many,
-    missing,
-    number,
-)
-from analysis.report.charts import Line, Row, forest, xy
+from analysis.report.blocks import Block, Bullets, Heading, Plot, Section, Table, Words, missing
+from analysis.report.charts import Line, Row, curves, forest
 from analysis.report.data import Facts
+from analysis.report.formatting import UNKNOWN, chance, figure, many, number
 from analysis.report.metrics_json import Results, summary_of
 from analysis.report.sections.real_image_equivalent import exchange, like_for_like, power
 from analysis.statistics.metric_labels import metric_in_words
@@ -30,10 +17,7 @@ from analysis.statistics.metric_labels import metric_in_words
 _COMPARE = "balance compare"
 _WEAK = "weak baseline"
 _SERIES = {"free": 0, "synthetic": 1, "real": 2, "control": 4}
-_LEGEND = (
-    *(("triangle", "only real images"), ("circle", "without synthetic images")),
-    *(("square", "with synthetic images"), ("ring", "control")),
-)
+_KEYS = {2: "only real images", 0: "without synthetic images", 1: "with synthetic images", 4: "control"}
 _COLUMNS = 6  # as many as fit on paper
 _FOLDER_STAMP = re.compile(r"; (?!th(?:at|is) )")  # one stamp has a semicolon of its own
 
@@ -151,7 +135,7 @@ def _count(value: int | None) -> str:
 
 def _differences(results: Results) -> list[Block]:
     blocks: list[Block] = []
-    for metric in filter(None, (results.primary, results.secondary)):
+    for rank, metric in {"primary": results.primary, "secondary": results.secondary}.items():
         rows = [
             Row(name, results.differences[name][metric], _series(results, name))
             for name in sorted(results.differences, key=_place_in(results.ordered))
@@ -159,9 +143,10 @@ def _differences(results: Results) -> list[Block]:
         ]
         if rows:
             words = metric_in_words(metric)
-            svg = forest(rows, f"Differences of {words} to {results.reference}", words, reference=0, signed=True)
+            title = f"Differences of {words} to {results.reference}"
             told = f"{words}: each arm minus {results.reference or 'the reference'}; right of the line is better."
-            blocks.append(Plot(svg, told, _LEGEND))
+            chart = forest(f"differences-{rank}", rows, title, words, reference=0, signed=True, keys=_KEYS)
+            blocks.append(Plot(chart, told))
     if blocks:
         blocks.append(_difference_table(results))
         blocks.insert(0, Heading(f"Differences to {results.reference or 'the reference'}"))
@@ -236,8 +221,8 @@ def _recall(results: Results) -> list[Block]:
             rows += [Row(name, each, _series(results, name)) for name, each in found if each]
     if not rows:
         return []
-    svg = forest(rows, "Recall of each class by arm", "recall", limits=(0, 1), digits=2)
-    return [Heading("Recall by class"), Plot(svg, "Recall of each class by arm, with 95% intervals.")]
+    chart = forest("recall", rows, "Recall of each class by arm", "recall", limits=(0, 1), digits=2)
+    return [Heading("Recall by class"), Plot(chart, "Recall of each class by arm, with 95% intervals.")]
 
 
 def _reliability(results: Results) -> list[Block]:
@@ -253,10 +238,10 @@ def _reliability(results: Results) -> list[Block]:
     axes = ("predicted probability", f"share that is {rare}" if len(rare) <= 24 else "observed share")
     most = max(end for line in lines for point in line.points for end in point)
     limits = (0.0, min(1.0, max(0.2, 1.1 * most)))
-    svg = xy(lines, "Reliability diagram", axes, x_limits=limits, y_limits=limits, height=330, diagonal=True)
+    chart = curves("reliability", lines, "Reliability diagram", axes, limits=limits)
     size = next((count for _, _, count in results.reliability[chosen[0]] if count), 0)
     told = f"Calibration for {rare or 'the rare class'}: on the diagonal, probabilities equal frequencies."
-    return [Heading("Reliability"), Plot(svg, told + (f" About {many(size, 'image')} a point." if size else ""))]
+    return [Heading("Reliability"), Plot(chart, told + (f" About {many(size, 'image')} a point." if size else ""))]
 
 
 def _unlike(series: Sequence[int]) -> Sequence[int]:

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 
-from analysis.report.blocks import Heading, Paste, Section, Table, Words, clean, many
+from analysis.report.blocks import Heading, Paste, Section, Table, Words
 from analysis.report.data import PARTS, Facts, Made
+from analysis.report.formatting import clean, many
 from analysis.report.metrics_json import Results, summary_of
 from analysis.report.sections.comparison import stamps_of
 from analysis.statistics.metric_labels import metric_in_words

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from analysis.report.blocks import UNKNOWN, Block, Bullets, Heading, Plot, Table, Words, figure, number
-from analysis.report.charts import Line, xy
+from analysis.report.blocks import Block, Bullets, Heading, Plot, Table, Words
+from analysis.report.charts import Line, curves
+from analysis.report.formatting import UNKNOWN, figure, number
 from analysis.report.json_reading import entries, intervals, mapping, real, text, texts, whole
 from analysis.report.metrics_json import Results, curve_of, summary_of
 from analysis.statistics.intervals import Interval
@@ -94,10 +95,10 @@ def _curve(results: Results, arm: str) -> Plot:
     name = f"{results.reference or 'real images alone'}, with fewer real images"
     line = Line(name, [(size, at.value) for size, at in curve], 0, bars=[(at.low, at.high) for _, at in curve])
     reached = results.arms.get(arm, {}).get(results.primary)
-    level = [] if reached is None else [(reached.value, arm)]
+    levels = {} if reached is None else {arm: reached.value}
     axes = ("real training images of the class", metric_in_words(results.primary))
-    svg = xy([line], "Learning curve of the rare class", axes, horizontals=level)
+    chart = curves("learning-curve", [line], "Learning curve of the rare class", axes, levels=levels)
     rises = "" if results.exchange.get("rises") is not False else " The curve does not rise measurably."
     return Plot(
-        svg, f"The learning curve of the rare class, 95% intervals; the broken line is {arm or 'an arm'}.{rises}"
+        chart, f"The learning curve of the rare class, 95% intervals; the broken line is {arm or 'an arm'}.{rises}"
     )

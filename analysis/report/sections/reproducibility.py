@@ -8,8 +8,9 @@ import shlex
 from collections.abc import Sequence
 from typing import Any
 
-from analysis.report.blocks import Block, Bullets, Commands, Heading, Section, Table, Words, clean
+from analysis.report.blocks import Block, Bullets, Commands, Heading, Section, Table, Words
 from analysis.report.data import Facts
+from analysis.report.formatting import clean
 from analysis.report.json_reading import text
 from analysis.report.sections.collection import origins
 
