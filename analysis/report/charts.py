@@ -174,7 +174,13 @@ def bars(name: str, rows: Sequence[Bar], kinds: Sequence[str], title: str) -> Ch
         for kind in kinds:
             amounts = [row.amounts.get(kind, 0.0) for row in rows]
             face, hatch, ink = _FILLS[kind]
-            fill = {"facecolor": face, "hatch": hatch, "hatchcolor": ink, "edgecolor": "black", "linewidth": 0.5}
+            fill: dict[str, Any] = {
+                "facecolor": face,
+                "hatch": hatch,
+                "hatchcolor": ink,
+                "edgecolor": "black",
+                "linewidth": 0.5,
+            }
             drawn = axes.barh(places, amounts, 0.66, ends, label=kind, **fill)
             ends = [end + amount for end, amount in zip(ends, amounts, strict=True)]
         axes.bar_label(drawn, [clean(row.note) for row in rows], padding=4, fontsize=8.5)

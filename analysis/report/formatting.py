@@ -40,10 +40,19 @@ def number(value: float | None, digits: int = 3, *, signed: bool = False) -> str
     return f"{value:+.{digits}f}".replace("-", "−") if signed else f"{value:.{digits}f}".replace("-", "−")
 
 
-def chance(p_value: float | None) -> str:
+def count(value: int | None) -> str:
+    """A whole number, or a dash where there is none.
+
+    >>> count(1200), count(None)
+    ('1,200', '–')
+    """
+    return UNKNOWN if value is None else f"{value:,}"
+
+
+def format_p(p_value: float | None) -> str:
     """A p-value.
 
-    >>> chance(0.0249), chance(0.00004), chance(None)
+    >>> format_p(0.0249), format_p(0.00004), format_p(None)
     ('0.025', '< 0.001', '–')
     """
     return "< 0.001" if p_value is not None and p_value < 0.001 else number(p_value)
