@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from balancer.errors import OutputError
 from balancer.files import write_whole
@@ -27,6 +27,11 @@ class ReportResult:
     size: int
     warnings: Sequence[str]
     figures: Sequence[Path] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """The fields, for programs."""
+        figures = [str(each) for each in self.figures]
+        return {"page": str(self.page), "size": self.size, "warnings": list(self.warnings), "figures": figures}
 
 
 def write_report(workspace: Workspace, settings: ReportSettings = ReportSettings()) -> ReportResult:
