@@ -32,8 +32,8 @@ def option(
     return dataclasses.field(default=default, metadata=facts)
 
 
-@cache
-def _converter() -> Any:
+def strict_converter() -> Any:
+    """A converter of `cattrs` for JSON that takes no value for one of another kind, as "3" for 3 or 1 for True."""
     import cattrs
 
     converter = cattrs.Converter()
@@ -43,6 +43,11 @@ def _converter() -> Any:
     converter.register_structure_hook(int, lambda value, _: _only(value, int))
     converter.register_structure_hook(float, lambda value, _: float(_only(value, int | float)))
     return converter
+
+
+@cache
+def _converter() -> Any:
+    return strict_converter()
 
 
 def _only(value: Any, kind: Any) -> Any:

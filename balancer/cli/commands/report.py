@@ -12,7 +12,9 @@ from balancer.workspace.judging_settings import ReportSettings
 def report(settings: ReportSettings, *, as_json: bool = JSON) -> None:
     """Write one HTML page with the verdict, the results and the settings. It loads nothing and can be printed.
 
-    Example: balance report --out report.html
+    With --figures the figures are written for a paper too, as PNG and PDF.
+
+    Example: balance report --out report.html --figures figures
     """
     from analysis.report.service import write_report
 
@@ -21,6 +23,8 @@ def report(settings: ReportSettings, *, as_json: bool = JSON) -> None:
         message(f"Warning: {printable(warning)}")
     if not settings.private:
         message("The page shows images of patients: protect it like the collection, or use --private.")
+    if settings.figures is not None:
+        message(f"{len(found.figures)} files of figures: {shown(settings.figures)}")
     if as_json:
         result_json(found.to_json())
         return
