@@ -14,10 +14,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from analysis.comparison.inputs.image_set import Pool, decode_pool
 from analysis.comparison.inputs.study import ATTRIBUTES, Part, Study
-from analysis.comparison.integrity.leakage_finding import many
 from analysis.comparison.integrity.near_duplicates import same_pictures
+from analysis.data.images import decode_readable
 from analysis.screening.reference_images import Watch
 from analysis.statistics.intervals import group_numbers
 from balancer.collection.attributes import attributes_of
@@ -25,6 +24,7 @@ from balancer.collection.class_names import words_of
 from balancer.collection.scan import Collection, with_hashes
 from balancer.errors import CollectionError, ComparisonError
 from balancer.splits.groups import stay_together
+from balancer.text import many
 from balancer.workspace.workspace import Session
 
 _NAMED = 6
@@ -104,14 +104,9 @@ def gather_external(session: Session, other: Collection, study: Study, cache: Pa
         ("of patients with the same name as one of the compared collection", _named_alike(images, mine)),
     ):
         images = _without(images, same, groups, out, reason)
-    pool = Pool(
-        tuple(other.root / path for path in images.index),
-        tuple(images.index),
-        tuple(images["label"]),
-        tuple(images["sha256"]),
-    )
-    greys, readable = decode_pool(pool, study.train.images.shape[1], cache, watch("Decoding external images"))
-    if broken := len(pool) - len(readable):
+    files, side = [other.root / path for path in images.index], study.train.images.shape[1]
+    greys, readable = decode_readable(files, side, cache, list(images["sha256"]), watch("Decoding external images"))
+    if broken := len(files) - len(readable):
         out["that cannot be decoded"] = broken
     images = images.iloc[readable]
     alike = same_pictures(study, list(images.index), greys)

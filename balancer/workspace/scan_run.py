@@ -207,7 +207,7 @@ def _with_deep_findings(
 def _split(ledger: Ledger, collection: Collection, earlier: Collection | None, progress: Progress) -> Split:
     """The stored split, with what came since; drawn where there is none, and stored where it changed."""
     from balancer.splits.split import SplitShares, draw_split
-    from balancer.store.settings import SPLIT
+    from balancer.store.setting_names import SPLIT
 
     stored = ledger.load_split(collection)
     if stored is not None and _is_unchanged(collection, earlier):
