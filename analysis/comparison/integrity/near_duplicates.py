@@ -124,7 +124,7 @@ def _found_by_scan(material: Material) -> Iterator[tuple[str, str]]:
 
 
 def same_pictures(study: Study, names: Sequence[str], greys: Greys) -> dict[str, str]:
-    """Those of some images (N, side, side) that show the same picture as any image of the study, and which one."""
+    """Which of some images (N, side, side) show the same picture as any image of the study, with that image."""
     level, asked, found = _level(study), _Side.of(names, greys), dict[str, str]()
     ours = [(part.paths, part.images) for part in (study.train, study.validation, study.test)]
     ours += [
