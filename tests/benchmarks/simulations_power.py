@@ -108,7 +108,8 @@ def auprc_of_equal_arms(full: bool) -> Row:
 def coverage(rare: int, sets: int, difference: float, seed: int = 0) -> float:
     """How often the interval of a difference holds the true one, with as many folds as the patients support."""
     others, folds = 4 * rare, max(1, min(5, rare // RARE_PATIENTS_A_FOLD))
-    better, rng = distance_of(rare // folds, others // folds, difference), np.random.default_rng(seed)
+    better = distance_of(rare // folds, others // folds, difference) if difference else BASE
+    rng = np.random.default_rng(seed)
     positive, groups = np.arange(rare + others) < rare, np.arange(rare + others)
     found = []
     for _ in range(sets):
