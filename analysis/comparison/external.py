@@ -71,7 +71,7 @@ def find_external(session: Session, where: str, classes: Sequence[str], rare: st
             next_step=(f"one of these: {known}; or " if known else "")
             + "balance scan OTHER, then balance scan FOLDER with the one that is compared, then this again",
         )
-    if found.is_undecided:
+    if found.is_multi_label or (found.source is not None and found.source.is_undecided):
         raise CollectionError(
             needed=f"one class for each image of {found.root.name}",
             found="several labels",
