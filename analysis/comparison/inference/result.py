@@ -18,6 +18,7 @@ from analysis.comparison.inference.bootstrap import (
     measure_arms,
 )
 from analysis.comparison.inference.decomposition import EffectDecomposition, decompose_effect
+from analysis.comparison.inference.external_result import ExternalResult
 from analysis.comparison.inference.metrics import LOWER_IS_BETTER, Bin, metric_names, primary_endpoint, reliability
 from analysis.comparison.inference.prevalence import Adjusted, adjust
 from analysis.comparison.inference.selection import Selection, choose, pooled
@@ -100,6 +101,7 @@ class Comparison:
     effect: EffectDecomposition | None = None
     unfinished: tuple[str, ...] = ()
     adjusted: Adjusted | None = None
+    external: ExternalResult | None = None
 
     @property
     def verdict(self) -> str:
@@ -230,6 +232,7 @@ def as_json(found: Comparison) -> dict[str, Any]:
         "reliability": {arm: [asdict(each) for each in bins] for arm, bins in found.reliability.items()},
         "test": {label: dict(counts) for label, counts in found.test.items()},
         "train": dict(facts.train),
+        "external": _plain_external(found.external),
         "seeds": found.seeds,
         "power": None if facts.power is None else dict(facts.power),
         "exchange": None if facts.exchange is None else dict(facts.exchange),
@@ -348,6 +351,27 @@ def _plain_alike(found: Comparison) -> dict[str, Any] | None:
     recipe = None if found.effect.recipe is None else plain(found.effect.recipe)
     facts = {"synthetic": found.chosen.synthetic, "arm": found.effect.arm}
     return {**facts, "images": plain(found.effect.images), "recipe": recipe}
+
+
+def _plain_external(found: ExternalResult | None) -> dict[str, Any] | None:
+    if found is None:
+        return None
+    difference = None if found.difference is None else plain({"": found.difference})[""]
+    arms = {arm: plain(figures) for arm, figures in found.arms.items()}
+    facts = {"name": found.name, "sentence": found.sentence, "left_out": dict(found.left_out)}
+    return {**facts, "test": {label: dict(each) for label, each in found.test.items()}, "arms": arms} | {
+        "difference": difference
+    }
+
+
+def external_table(found: Comparison) -> list[tuple[str, str, str, str]]:
+    """Rows for a terminal: arm, primary endpoint, AUROC and recall of the rare class on the external collection."""
+    if found.external is None:
+        return []
+    rare = found.primary.partition(":")[2]
+    names = [found.primary, f"auroc:{rare}", f"recall:{rare}"] if rare else [found.primary, "mcc", "balanced_accuracy"]
+    order = sorted(found.external.arms.items(), key=lambda each: -_or_least(each[1][found.primary].mean))
+    return [(arm, *(str(figures[name]) for name in names)) for arm, figures in order]  # type: ignore[misc]
 
 
 def _plain_stratum(stratum: Stratum) -> dict[str, Any]:

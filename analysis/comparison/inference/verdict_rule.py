@@ -192,13 +192,48 @@ def judge_scores(
     >>> judge_scores({"a": base, "b": base + 2 * positive}, positive, np.arange(120), Named("a", "b"))
     'helps'
     """
+    return judge(_grounds(scores, positive, groups, named, folds, times, seed))
+
+
+def contrast_of(
+    scores: Mapping[str, Scores],
+    positive: Flags,
+    groups: Groups,
+    named: Named,
+    *,
+    folds: Numbers | None = None,
+    times: int = 400,
+    seed: int = 0,
+) -> Estimate:
+    """The difference of AUPRC by which `judge_scores` judges, the synthetic arm less the baseline.
+
+    >>> rng = np.random.default_rng(0)
+    >>> positive = np.arange(120) < 30
+    >>> base = rng.normal(size=(3, 120)) + positive
+    >>> contrast_of({"a": base, "b": base + 2 * positive}, positive, np.arange(120), Named("a", "b")).low > 0
+    True
+    """
+    found = _grounds(scores, positive, groups, named, folds, times, seed).contrast
+    assert found is not None
+    return found
+
+
+def _grounds(
+    scores: Mapping[str, Scores],
+    positive: Flags,
+    groups: Groups,
+    named: Named,
+    folds: Numbers | None,
+    times: int,
+    seed: int,
+) -> Grounds:
     draws = draw_patients(positive.astype(np.int64), groups, times, seed, folds)
     weights = np.concatenate((np.ones((len(draws), 1), np.float32), draws), axis=1)
     arms = [named.baseline, *filter(None, [named.synthetic]), *named.rivals, *named.uses]
     measured = {arm: _measured(scores[arm], positive, folds, weights) for arm in arms}
     patients = {"": len(np.unique(groups[positive]))}
     count = 1 if folds is None else len(np.unique(folds))
-    return judge(weigh(measured, named, _SCORE, patients, folds=count))
+    return weigh(measured, named, _SCORE, patients, folds=count)
 
 
 def with_holm(found: Mapping[str, Estimate]) -> dict[str, Estimate]:

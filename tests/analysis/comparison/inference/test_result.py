@@ -140,7 +140,10 @@ def test_strata_have_the_corrected_difference_of_the_verdict_or_too_few_patients
     view = np.array(["PA"] * 60 + ["AP"] * (n - 65) + ["LL"] * 5, object)
     test = drawn(2, sex=sex, view=view, age_group=["adult"] * n)
     found = as_json(conclude(drawn(1), test, KINDS, Facts(), ASKED, times=100))["strata"]
-    assert set(found) == {"sex", "view"}  # one value alone is nothing to compare
+    assert set(found) == {"sex", "view", "age_group"}
+    (alone,) = found["age_group"].values()
+    assert (alone["images"], alone["arms"], alone["difference"]) == (n, {}, None)
+    assert alone["left_out"].startswith("no other value is known")
     assert found["sex"]["F"]["images"] == 67
     assert set(found["sex"]["F"]["arms"]) == {"class-weights", "synthetic-1"}
     told = [found["sex"]["F"], found["sex"]["M"], found["view"]["AP"]]
