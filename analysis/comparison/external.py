@@ -14,11 +14,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from analysis.comparison.inputs.study import ATTRIBUTES, Part, Study
+from analysis.comparison.inputs.study import ATTRIBUTES, Numbers, Part, Study
 from analysis.comparison.integrity.near_duplicates import same_pictures
 from analysis.data.images import decode_readable
 from analysis.screening.reference_images import Watch
-from analysis.statistics.intervals import group_numbers
+from analysis.statistics.intervals import Flags, group_numbers
 from balancer.collection.attributes import attributes_of
 from balancer.collection.class_names import words_of
 from balancer.collection.scan import Collection, with_hashes
@@ -59,7 +59,8 @@ def find_external(session: Session, where: str, classes: Sequence[str], rare: st
         ComparisonError: its classes are others.
     """
     own, roots = session.collection.root.resolve(), session.ledger.roots()
-    places = [root for root in roots if root.resolve() == Path(where).resolve() or root.name == where]
+    named = {Path(where).resolve(), (session.home / where).resolve()}
+    places = [root for root in roots if root.resolve() in named or root.name == where]
     others = [root for root in places if root.resolve() != own]
     found = session.ledger.load_collection(others[-1]) if others else None
     if found is None or not found.root.is_dir():
@@ -70,7 +71,7 @@ def find_external(session: Session, where: str, classes: Sequence[str], rare: st
             next_step=(f"one of these: {known}; or " if known else "")
             + "balance scan OTHER, then balance scan FOLDER with the one that is compared, then this again",
         )
-    if found.is_undecided:
+    if found.is_multi_label or (found.source is not None and found.source.is_undecided):
         raise CollectionError(
             needed=f"one class for each image of {found.root.name}",
             found="several labels",
@@ -148,7 +149,7 @@ def _require_classes(other: Collection, classes: Sequence[str], rare: str) -> No
     )
 
 
-def _require_left(name: str, targets: np.ndarray, study: Study, out: Mapping[str, int]) -> None:
+def _require_left(name: str, targets: Numbers, study: Study, out: Mapping[str, int]) -> None:
     rare = int((targets == study.classes.index(study.rare)).sum())
     if rare and rare < len(targets):
         return
@@ -161,18 +162,16 @@ def _require_left(name: str, targets: np.ndarray, study: Study, out: Mapping[str
     )
 
 
-def _hashes(images: pd.DataFrame, mine: Collection) -> np.ndarray:
+def _hashes(images: pd.DataFrame, mine: Collection) -> Flags:
     return images["sha256"].isin(mine.images["sha256"].dropna()).to_numpy(bool)
 
 
-def _named_alike(images: pd.DataFrame, mine: Collection) -> np.ndarray:
+def _named_alike(images: pd.DataFrame, mine: Collection) -> Flags:
     known = images["patient"].notna() & images["patient"].isin(mine.images["patient"].dropna())
     return known.to_numpy(bool)
 
 
-def _without(
-    images: pd.DataFrame, which: np.ndarray, groups: pd.Series, out: Counter[str], reason: str
-) -> pd.DataFrame:
+def _without(images: pd.DataFrame, which: Flags, groups: pd.Series, out: Counter[str], reason: str) -> pd.DataFrame:
     """The images without the flagged ones and all others of their patients, which are counted."""
     names = groups.loc[images.index]
     gone = names.isin(names[which]).to_numpy(bool)

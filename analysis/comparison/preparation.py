@@ -81,6 +81,7 @@ def with_external(
     session = request.session
     found = gather_external(session, collection, inputs.study, session.state.cache, progress.start)
     progress.message(printable(found.note))
+    progress.message("Networks are not kept: arms that were trained without these images are trained again.")
     replicates = tuple(replace(each, study=replace(each.study, external=found.part)) for each in inputs.replicates)
     return replace(inputs, replicates=replicates, external=found)
 

@@ -95,7 +95,7 @@ def compare(
         other = _external(request)
         prepared = cross_fitted if settings.cross_fit else redrawn
         inputs = prepared(request, preview.refits, progress)
-        if other is not None:
+        if other is not None and not settings.validation_only:
             inputs = with_external(request, inputs, other, progress)
         with WorkerPool(request.workers) as pool:
             trained = train_arms(request, inputs, pool, progress)

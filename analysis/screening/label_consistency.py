@@ -75,7 +75,7 @@ class LabelGate:
     def probabilities(self, features: Vectors) -> npt.NDArray[np.float64]:
         """Class probabilities of each image, with classes taken as equally frequent: shape (N, classes)."""
         inputs = (features - self.mean) / self.spread
-        return np.round(softmax(inputs @ self.weights.T + self.offsets, axis=1), 5)
+        return np.asarray(np.round(softmax(inputs @ self.weights.T + self.offsets, axis=1), 5))
 
     def contradiction(self, wanted: str, probabilities: npt.NDArray[np.float64]) -> str:
         """Why an image is clearly not of the wanted class; "" when it may be, or when this cannot be told."""

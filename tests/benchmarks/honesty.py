@@ -27,6 +27,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from analysis.comparison.inference.metrics import primary_endpoint
 from analysis.comparison.inference.result import Comparison, Facts, NamedArms, conclude
 from analysis.comparison.inputs.study import Outcomes
 from analysis.comparison.training.arms import ARMS, Arm, Rows, Task
@@ -183,6 +184,7 @@ def compared(
         kinds,
         Facts(),
         asked,
+        primary=primary_endpoint(pool.classes[-1]),
         times=DRAWS,
         seed=seed,
     )

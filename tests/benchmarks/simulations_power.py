@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import binomtest
 
-from analysis.comparison.inference.verdict_rule import Named, contrast_of, judge_scores
+from analysis.comparison.inference.verdict_rule import ArmRoles, contrast_of, judge_scores
 from analysis.data.minimums import RARE_PATIENTS_A_FOLD
 from analysis.power.detectable_effect import power, recall_difference
 from analysis.power.sample import USUAL, Sample
@@ -56,7 +56,7 @@ def simulated(
 def judged(rare: int, others: int, better: float, rng: np.random.Generator, **how: int) -> str:
     """What compare says of one such test set."""
     scores, fold = simulated(rare, others, better, rng, **how)
-    named = Named("baseline", "synthetic", tuple(arm for arm in scores if arm.startswith("rival")))
+    named = ArmRoles("baseline", "synthetic", tuple(arm for arm in scores if arm.startswith("rival")))
     positive = np.arange(rare + others) < rare
     folds = fold if how.get("folds", 1) > 1 else None
     return judge_scores(scores, positive, np.arange(rare + others), named, folds=folds, times=200)
@@ -108,12 +108,13 @@ def auprc_of_equal_arms(full: bool) -> Row:
 def coverage(rare: int, sets: int, difference: float, seed: int = 0) -> float:
     """How often the interval of a difference holds the true one, with as many folds as the patients support."""
     others, folds = 4 * rare, max(1, min(5, rare // RARE_PATIENTS_A_FOLD))
-    better, rng = distance_of(rare // folds, others // folds, difference), np.random.default_rng(seed)
+    better = distance_of(rare // folds, others // folds, difference) if difference else BASE
+    rng = np.random.default_rng(seed)
     positive, groups = np.arange(rare + others) < rare, np.arange(rare + others)
     found = []
     for _ in range(sets):
         scores, fold = simulated(rare, others, better, rng, folds=folds)
-        contrast = contrast_of(scores, positive, groups, Named("baseline", "synthetic"), folds=fold, times=200)
+        contrast = contrast_of(scores, positive, groups, ArmRoles("baseline", "synthetic"), folds=fold, times=200)
         found.append((contrast.mean, contrast.low, contrast.high))
     means, low, high = np.array(found).T
     true = means.mean() if difference else 0.0

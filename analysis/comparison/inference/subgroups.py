@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from analysis.comparison.inference.bootstrap import Estimate, Estimates, class_patients, estimate, measure_arms
-from analysis.comparison.inference.verdict_rule import Named, with_holm
+from analysis.comparison.inference.verdict_rule import ArmRoles, with_holm
 from analysis.comparison.inputs.study import ATTRIBUTES, Outcomes
 from analysis.data.minimums import SUBGROUP_PATIENTS
 from analysis.statistics.intervals import Flags
@@ -31,7 +31,7 @@ class Stratum:
 
 def measure_strata(
     test: Outcomes,
-    named: Named,
+    named: ArmRoles,
     primary: str,
     times: int,
     seed: int,
@@ -58,7 +58,7 @@ def measure_strata(
     return strata
 
 
-def _stratum(part: Outcomes, named: Named, primary: str, times: int, seed: int) -> Stratum:
+def _stratum(part: Outcomes, named: ArmRoles, primary: str, times: int, seed: int) -> Stratum:
     patients, images = class_patients(part), len(part.targets)
     if few := _too_few(part, patients):
         return Stratum(images, left_out=few)

@@ -33,7 +33,7 @@ _SCORE = "auprc:"
 
 
 @dataclass(frozen=True, slots=True)
-class Named:
+class ArmRoles:
     """The arms of the contrast, named before the test split is opened.
 
     `synthetic` is None where there are no synthetic images. `rivals` are the other arms without them, by which the
@@ -46,11 +46,11 @@ class Named:
     uses: tuple[str, ...] = ()
 
     @classmethod
-    def among(cls, kinds: Mapping[str, str], baseline: str, synthetic: str | None) -> Named:
+    def among(cls, kinds: Mapping[str, str], baseline: str, synthetic: str | None) -> ArmRoles:
         """The two arms of the verdict, and what the others are beside them, by their kinds.
 
         >>> kinds = {"real": "real", "crt": "free", "strong-augmentation": "free", "synthetic-1": "synthetic"}
-        >>> Named.among(kinds, "strong-augmentation", "synthetic-1").rivals
+        >>> ArmRoles.among(kinds, "strong-augmentation", "synthetic-1").rivals
         ('real', 'crt')
         """
         others = [arm for arm in kinds if arm not in (baseline, synthetic)]
@@ -126,7 +126,7 @@ def why_not(grounds: Grounds) -> Reason | None:
     return next((reason for reason, holds in reasons.items() if holds), None)
 
 
-def best_arm(grounds: Grounds, named: Named) -> str | None:
+def best_arm(grounds: Grounds, named: ArmRoles) -> str | None:
     """The arm to use; None where this cannot be told.
 
     Where the baseline is beaten, that is the arm that beats it, unless the synthetic arm beats that one too.
@@ -144,7 +144,7 @@ def best_arm(grounds: Grounds, named: Named) -> str | None:
 
 def weigh(
     measured: Mapping[str, Measured],
-    named: Named,
+    named: ArmRoles,
     metric: str,
     patients: Mapping[str, int],
     *,
@@ -174,7 +174,7 @@ def judge_scores(
     scores: Mapping[str, Scores],
     positive: Flags,
     groups: Groups,
-    named: Named,
+    named: ArmRoles,
     *,
     folds: Numbers | None = None,
     times: int = 400,
@@ -189,7 +189,7 @@ def judge_scores(
     >>> rng = np.random.default_rng(0)
     >>> positive = np.arange(120) < 30
     >>> base = rng.normal(size=(3, 120)) + positive
-    >>> judge_scores({"a": base, "b": base + 2 * positive}, positive, np.arange(120), Named("a", "b"))
+    >>> judge_scores({"a": base, "b": base + 2 * positive}, positive, np.arange(120), ArmRoles("a", "b"))
     'helps'
     """
     return judge(_grounds(scores, positive, groups, named, folds, times, seed))
@@ -199,7 +199,7 @@ def contrast_of(
     scores: Mapping[str, Scores],
     positive: Flags,
     groups: Groups,
-    named: Named,
+    named: ArmRoles,
     *,
     folds: Numbers | None = None,
     times: int = 400,
@@ -210,7 +210,7 @@ def contrast_of(
     >>> rng = np.random.default_rng(0)
     >>> positive = np.arange(120) < 30
     >>> base = rng.normal(size=(3, 120)) + positive
-    >>> contrast_of({"a": base, "b": base + 2 * positive}, positive, np.arange(120), Named("a", "b")).low > 0
+    >>> contrast_of({"a": base, "b": base + 2 * positive}, positive, np.arange(120), ArmRoles("a", "b")).low > 0
     True
     """
     found = _grounds(scores, positive, groups, named, folds, times, seed).contrast
@@ -222,7 +222,7 @@ def _grounds(
     scores: Mapping[str, Scores],
     positive: Flags,
     groups: Groups,
-    named: Named,
+    named: ArmRoles,
     folds: Numbers | None,
     times: int,
     seed: int,

@@ -43,6 +43,7 @@ def place(tmp_path):
     draw(103).save(other / "normal" / "q81.jpg", quality=92)  # p13 again
     write(other, "normal", ["p02.png"], 4000)  # another image of a patient of ours, by name
     write(tmp_path / "bones", "NODULE", [f"q7{number}.png" for number in range(3)], 5000)
+    write(tmp_path / "bones", "FRACTURE", [f"q8{number}.png" for number in range(3)], 6000)
     for root in (other, tmp_path / "bones", own):
         scanned(tmp_path, root)
     return tmp_path
@@ -88,7 +89,7 @@ def test_what_our_own_holds_is_left_out_with_its_patients(place):
     [
         ("hospital-c", CollectionError, "'hospital-c'", "one of these: hospital-b, bones; or balance scan OTHER"),
         ("own", CollectionError, "'own', which is compared itself", "one of these: hospital-b"),
-        ("bones", ComparisonError, "bones with NODULE; in common: NODULE", "balance scan OTHER --map 'OLD=NEW'"),
+        ("bones", ComparisonError, "bones with FRACTURE, NODULE; in common: NODULE", "balance scan OTHER --map 'OLD=NEW'"),
     ],
 )
 def test_what_there_is_not_or_has_other_classes_is_refused(place, where, error, found, advice):
