@@ -49,8 +49,25 @@ def show_comparison(found: Comparison, place: Path | None) -> None:
     result("* the arms of the verdict; differences are to its baseline; 95% intervals over patients and seeds.")
     if found.unfinished:
         result("+ still improving when its training ended.")
+    if found.external is not None:
+        _show_external(found)
     if place is not None:
         message(f"All figures: {shown(place)}. To view them: balance report")
+
+
+def _show_external(found: Comparison) -> None:
+    """The arms on another collection, which changes nothing above."""
+    from analysis.comparison.inference.result import external_table
+    from analysis.statistics.metric_labels import metric_in_words
+
+    assert found.external is not None
+    rare = found.primary.partition(":")[2]
+    result()
+    result(printable(f"External collection: {found.external.sentence}"))
+    for reason, count in found.external.left_out.items():
+        result(printable(f"- left out: {count} {reason}"))
+    result(table(["arm", metric_in_words(found.primary), f"AUROC {rare}", f"recall {rare}"], external_table(found)))
+    result("The verdict does not depend on it.")
 
 
 def show_figures(found: FiguresResult) -> None:
