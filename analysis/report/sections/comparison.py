@@ -103,7 +103,8 @@ def _differences(results: Results) -> dict[str, Chart]:
         if rows:
             words = metric_in_words(metric)
             title = f"Differences of {words} to {results.reference}"
-            found[words] = forest(f"differences-{rank}", rows, title, words, reference=0, signed=True, keys=_KEYS)
+            axis = f"difference of {words}"
+            found[words] = forest(f"differences-{rank}", rows, title, axis, reference=0, signed=True, keys=_KEYS)
     return found
 
 
