@@ -15,9 +15,10 @@ _HOMES = {
     ),
     "analysis.power.service": ("DetectableEffect", "detectable_effect"),
     "analysis.realism.service": ("DetectabilityResult", "FidelityResult", "detectability", "fidelity"),
+    "analysis.report.service": ("ReportResult", "write_report"),
     "analysis.screening.service": ("ScreenResult", "fit_screen", "screen"),
     "balancer.workspace.judging_settings": (
-        *("CompareSettings", "DetectabilitySettings", "FidelitySettings", "PowerSettings"),
+        *("CompareSettings", "DetectabilitySettings", "FidelitySettings", "PowerSettings", "ReportSettings"),
     ),
     "balancer.workspace.settings": ("ScreenSettings",),
 }
@@ -37,12 +38,14 @@ if TYPE_CHECKING:
     )
     from analysis.power.service import DetectableEffect, detectable_effect
     from analysis.realism.service import DetectabilityResult, FidelityResult, detectability, fidelity
+    from analysis.report.service import ReportResult, write_report
     from analysis.screening.service import ScreenResult, fit_screen, screen
     from balancer.workspace.judging_settings import (
         CompareSettings,
         DetectabilitySettings,
         FidelitySettings,
         PowerSettings,
+        ReportSettings,
     )
     from balancer.workspace.settings import ScreenSettings
 
