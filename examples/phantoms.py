@@ -329,7 +329,7 @@ def _lung(c: Chest, side: int, x: Map, y: Map, soft: list[tuple[float, Map]]) ->
     place = Place(x, y - top, u * half_width, down * c.lung_half_height, half_width, c.lung_half_height)
     for finding in c.findings:
         lost = _with_finding(finding, side, lost, place)
-    return lost
+    return np.asarray(lost)
 
 
 class Place(NamedTuple):
