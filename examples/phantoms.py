@@ -542,7 +542,7 @@ def write_table_collection(
     """Write counts[set] radiographs of each label set, such as "nodule|pleural_effusion", and a table of them.
 
     The images lie in root/images, 1 to max_images of each patient, and root/labels.csv names the findings of each in
-    one column, with | between; "normal" stands for none. Its path is returned. Raises ValueError for an unknown finding.
+    one column, with | between; "normal" stands for none. Its path is returned. Raises ValueError for another finding.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
