@@ -11,6 +11,7 @@ from analysis.comparison.inputs.build_study import Material, gather
 from analysis.comparison.inputs.sample_size import FEW, few_in_all
 from analysis.comparison.inputs.study import Outcomes, Study
 from analysis.comparison.integrity.checks import check, require_honest, stamps
+from analysis.comparison.integrity.leakage_finding import many
 from analysis.comparison.request import Request
 from analysis.comparison.training.arms import Arm
 from analysis.comparison.training.replicates import Replicate, across_folds, across_redraws, deal_seeds
@@ -70,7 +71,7 @@ def redrawn(request: Request, refits: Sequence[Refit], progress: Progress) -> Co
     if refits:
         require_last_filled(session, folder)
     study, found = _gather(request, session, folder, progress)
-    replicates, said = [Replicate("", study, seeds[0])], [found]
+    replicates, said = [Replicate("", study, seeds[0])], [found, _left_out(session)]
     if not refits and "synthetic" in study.added:
         said.append((_ONE_DRAW,))
     said.append(not_repeated(session, folds=False) if refits else ())
@@ -88,7 +89,7 @@ def cross_fitted(request: Request, refits: Sequence[Refit], progress: Progress) 
     replicates: list[Replicate] = []
     collection = request.session.collection
     few = few_in_all(collection.labels, collection.images["label"])
-    said: list[Sequence[str]] = [not_repeated(request.session, folds=True), few]
+    said: list[Sequence[str]] = [not_repeated(request.session, folds=True), few, _left_out(request.session)]
     for refit, place in refitted(refits, request.again, progress):
         study, found = _in_fold(request, refit, place, progress)
         replicates.append(Replicate(refit.name, study, request.runs.seeds))
@@ -196,6 +197,11 @@ def _material(
         reconstruct=retouch,
         watch=progress.start,
     )
+
+
+def _left_out(session: Session) -> tuple[str, ...]:
+    count = len(session.split.left_out)
+    return (f"{many(count, 'image')} left out of training and validation by --exclude",) if count else ()
 
 
 def _once(said: Sequence[Sequence[str]]) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from analysis.report.image_sheets import tiles_of
 from analysis.report.json_reading import mapping, read_json, text, whole
 from analysis.report.metrics_json import Results, read_results, without_names
 from analysis.report.sections.copies import Copies, measure_copies
+from analysis.report.sections.labels import Suspected, read_suspected
 from analysis.report.sections.screening import Screened, count_verdicts
 from balancer.collection.crosstabs import Crosstab, crosstabs
 from balancer.collection.scan import Collection
@@ -22,7 +23,7 @@ from balancer.filling.verdicts import LabelRecords, is_accepted, load_records
 from balancer.splits.split import Split
 from balancer.store.database import Ledger
 from balancer.store.state_dir import State
-from balancer.workspace.reports import METRICS, OF_FOLDER, PROBE, QUALITY
+from balancer.workspace.reports import LABELS, METRICS, OF_FOLDER, PROBE, QUALITY
 
 PARTS = ("train", "holdout", "val", "test")
 MADE_WITH = (
@@ -72,6 +73,7 @@ class Facts:
     private: bool
     version: str
     typed: Sequence[str] = ()
+    suspected: Suspected | None = None
 
     @property
     def training(self) -> dict[str, int]:
@@ -125,6 +127,7 @@ def collect(
         private=private,
         version=__version__,
         typed=typed,
+        suspected=read_suspected(stored[LABELS], collection, private=private),
     )
 
 
@@ -159,7 +162,7 @@ def _stored(state: State, folder: Path | None) -> tuple[dict[str, dict[str, Any]
     """The results that commands kept, and what is wrong with them."""
     found, warnings = {}, []
     current = sha256_if_there(folder / MANIFEST) if folder else None
-    commands = {METRICS: "compare", PROBE: "probe", QUALITY: "quality"}
+    commands = {METRICS: "compare", PROBE: "probe", QUALITY: "quality", LABELS: "check-labels"}
     for name, command in commands.items():
         found[name], fault = read_json(state.reports / name)
         if fault:

@@ -12,7 +12,7 @@ from jinja2 import Environment, StrictUndefined
 
 from analysis.report.blocks import Section, clean
 from analysis.report.data import Facts
-from analysis.report.sections import collection, comparison, methods, reproducibility
+from analysis.report.sections import collection, comparison, labels, methods, reproducibility
 
 
 def sections_of(facts: Facts) -> list[Section]:
@@ -21,6 +21,7 @@ def sections_of(facts: Facts) -> list[Section]:
         comparison.verdict(facts),
         collection.distribution(facts),
         collection.findings(facts),
+        labels.suspected_labels(facts.suspected, private=facts.private),
         collection.sheets(facts),
         collection.screening(facts),
         collection.copies(facts),

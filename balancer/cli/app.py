@@ -7,6 +7,7 @@ import typer
 from balancer import __version__
 from balancer.cli.commands import (
     adapt,
+    check_labels,
     compare,
     doctor,
     explain,
@@ -52,7 +53,7 @@ def _options(
 
 
 for command in (
-    *(scan.scan, presets.presets, split.split, power.power, prompts.prompts),
+    *(scan.scan, presets.presets, check_labels.check_labels, split.split, power.power, prompts.prompts),
     *(adapt.adapt, fill.fill),
     *(screen.screen, review.review, merge.merge),
     *(probe.probe, probe.quality),

@@ -78,7 +78,11 @@ def _partition(facts: Facts) -> str:
     }
     parts = "; ".join(f"{names[part]} {size:,}" for part, size in sizes.items() if size)
     known = "" if facts.patients else " Patients are unknown, so leakage between partitions is not excluded."
-    return f"{how} ({parts} images; SHA-256 of the partition {facts.split.sha256[:16]}).{known}{_folds(facts)}"
+    left = len(facts.split.left_out)
+    out = (
+        f" {many(left, 'image')} on a list of the authors took part in neither training nor validation." if left else ""
+    )
+    return f"{how} ({parts} images; SHA-256 of the partition {facts.split.sha256[:16]}).{known}{out}{_folds(facts)}"
 
 
 def _is_cross_fitted(facts: Facts) -> bool:

@@ -62,7 +62,7 @@ def test_the_page_has_every_section_the_verdict_first(filled):
     page = page_of(gathered(filled))
     names = [each["id"] for each in Parsed(page).of("section") if "id" in each]
     assert names == [
-        *("verdict", "distribution", "findings", "sheets", "screening", "copies", "probe", "quality"),
+        *("verdict", "distribution", "findings", "labels", "sheets", "screening", "copies", "probe", "quality"),
         *("comparison", "record", "repeat", "methods"),
     ]
     assert re.search(r'class="verdict">Use strong-augmentation', page)
@@ -331,6 +331,6 @@ def test_hostile_facts_are_text_in_every_section():
     found = [(name, name, name, [name]) for name in HOSTILE]
     facts = facts_with(HOSTILE, results, name=HOSTILE[2], findings=found, patients=HOSTILE[0], table=HOSTILE[1])
     page = page_of(facts)
-    assert len(sections_of(facts)) == 12
+    assert len(sections_of(facts)) == 13
     assert not {"script", "img"} & {tag for tag, _ in Parsed(page).tags}
     assert not any(name.startswith("on") for _, attributes in Parsed(page).tags for name in attributes)
