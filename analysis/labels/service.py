@@ -93,7 +93,7 @@ def check_labels(
 
     phases = Phases(progress)
     if settings.out is not None:
-        workspace.require_outside(settings.out, f"choose another: balance check-labels --out {TABLE}")
+        workspace.require_outside(settings.out, f"choose another: balance labels --out {TABLE}")
         _require_free(settings.out)
     with workspace.session(write=True) as session:
         images, groups, notes = _checked(session)
@@ -181,5 +181,5 @@ def _require_free(place: Path) -> None:
         raise OutputError(
             needed="a new file in a folder that exists, for --out",
             found=f"{place.name}: {'it exists' if place.exists() else 'no such folder'}",
-            next_step="choose another name, or remove the file: balance check-labels --out FILE.csv",
+            next_step="choose another name, or remove the file: balance labels --out FILE.csv",
         )

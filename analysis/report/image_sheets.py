@@ -23,7 +23,12 @@ def tiles_of(paths: Sequence[Path], classes: int) -> list[str]:
     """Images spread evenly over `paths`, those that cannot be read passed over; fewer where there are many classes."""
     count = max(2, min(TILES, _ALL // max(1, 2 * classes)))
     places = np.linspace(0, len(paths) - 1, min(count, len(paths)))
-    return [uri for place in places if (uri := tile(paths[round(place)]))]
+    return [uri for place in places if (uri := _tile(paths[round(place)]))]
+
+
+def first_tiles(paths: Sequence[Path]) -> list[str]:
+    """The first of them, without those that cannot be read."""
+    return [uri for path in paths[:TILES] if (uri := _tile(path))]
 
 
 def data_uri(grey: GreyImage) -> str:
@@ -40,8 +45,7 @@ def data_uri(grey: GreyImage) -> str:
     return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
-def tile(path: Path) -> str:
-    """One image; nothing where it cannot be read."""
+def _tile(path: Path) -> str:
     try:
         return data_uri(read_grey(path))
     except (ImageError, OSError):

@@ -10,7 +10,7 @@ from analysis.review.summary import ReviewResults, blinded_summary, results_of, 
 from balancer.errors import PlanError, ReviewError
 from balancer.filling.verdicts import is_accepted
 from balancer.progress import SILENT, Progress
-from balancer.store.settings import STUDY
+from balancer.store.setting_names import STUDY
 from balancer.text import printable
 from balancer.workspace.judging_settings import ReviewSettings
 

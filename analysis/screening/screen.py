@@ -221,7 +221,7 @@ class Screen:
         return other
 
 
-def fit_screen(
+def fit_checks(
     collection: Xrays,
     split: Split,
     cache: Path,

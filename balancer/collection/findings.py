@@ -23,7 +23,7 @@ KINDS = {
     "patient-leak": "images of one patient are in two splits",
     "label-conflict": "the same file is in two classes",
     "near-label-conflict": "the same picture is in two classes (--deep)",
-    "suspected-label": "images whose label is probably wrong (balance check-labels)",
+    "suspected-label": "images whose label is probably wrong (balance labels)",
     "shortcut": "a property of the files is associated with one class, and may be learned instead of the disease",
     "unreadable": "a file is empty, truncated, damaged or not an image, and is not counted",
     "clipped-by-loaders": "files with more than 8 bits, which the usual loaders clip to white",

@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from balancer.collection.findings import Finding
 from balancer.collection.attributes import sites_of
+from balancer.collection.findings import Finding
 from balancer.collection.metadata_table import SITE, VALUES, PatientTable, TableRef
 from balancer.errors import TableError
 from balancer.text import shape_of

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from balancer.filling.verdicts import Judged, LabelRecords, Screen, is_accepted,
 from balancer.imaging.decode import encode, read_grey, resize
 from balancer.imaging.pixel_hash import digest_of
 from balancer.jobs import Candidate, ExternalOrigin, Verdict
-from balancer.parallel import cores
+from balancer.parallel import cores, in_threads
 from balancer.store.database import Ledger
 
 AT_ONCE = 64
@@ -111,8 +110,7 @@ class ExternalImporter:
     def _batch(self, label: str, some: Sequence[DecodedFile], accepted: Sequence[Candidate]) -> list[Judged]:
         """Files first, then, all at once, their rows; what is on record and still counts is taken over."""
         known = self.records[label]
-        with ThreadPoolExecutor(min(8, cores())) as pool:
-            batch = list(pool.map(self._bring, some))
+        batch = list(in_threads(self._bring, some, threads=min(8, cores())))
         sync_path(self.store)
         fresh = [each for each in batch if not self._is_current(known, each)]
         judged = self._judge(known, fresh, accepted) if fresh else []

@@ -29,7 +29,7 @@ from balancer.generators.scheduler import edit_steps
 from balancer.imaging.decode import GreyImage, encode, resize
 from balancer.imaging.pixel_hash import digest_of
 from balancer.jobs import Candidate, Job, batch_ranges
-from balancer.parallel import cores
+from balancer.parallel import cores, in_threads
 from balancer.planning import Plan
 from balancer.store.database import Ledger
 
@@ -156,8 +156,8 @@ class _FillRun:
 
     def finish(self, jobs: Sequence[Job], images: Sequence[GreyImage]) -> Sequence[Job]:
         """Match, encode, write, screen and record one batch: the files first, then, all at once, their rows."""
-        with ThreadPoolExecutor(min(8, cores())) as pool:
-            batch = list(pool.map(self._write, jobs, images))
+        made = list(zip(jobs, images, strict=True))
+        batch = list(in_threads(lambda each: self._write(*each), made, threads=min(8, cores())))
         write_checksums(self.store, batch)
         sync_path(self.store)
         label = jobs[0].label

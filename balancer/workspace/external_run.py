@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from balancer.filling.collection_pixels import collection_pixel_hashes
 from balancer.filling.external_folder import (
     DecodedFile,
     decode_all,
@@ -19,7 +20,6 @@ from balancer.filling.external_folder import (
     refuse_real,
 )
 from balancer.filling.external_import import ExternalImporter, ImportResult
-from balancer.filling.pixel_hash import collection_pixel_hashes
 from balancer.filling.recipe import resolve_profile
 from balancer.filling.verdicts import Judged, LabelRecords, NoScreen, load_records
 from balancer.text import printable

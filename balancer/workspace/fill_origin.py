@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from balancer.errors import BalanceError, ComparisonError, ModelError
 from balancer.settings import Settings, as_command
+from balancer.text import many
 from balancer.workspace.last_fill import FillManifest
 from balancer.workspace.models import base_of
 from balancer.workspace.run_record import RunRecord, last_run, movable
@@ -166,7 +167,7 @@ def not_repeated(session: Session, *, folds: bool) -> tuple[str, ...]:
     records = load_records(session.ledger, session.collection)
     elsewhere = sum(map(len, external_images(session, records).values()))
     read = sum(1 for _ in _decided_by_readers(session))
-    images = f"{read} image{'s' if read > 1 else ''}"
+    images = many(read, "image")
     lack = "no fold has them" if folds else "only the first generator seed has them"
     alone = "folds have" if folds else "the other generator seeds have"
     said = [

@@ -36,7 +36,7 @@ class CheckLabelsSettings(Settings):
     {'folds': 3}
     """
 
-    COMMAND: ClassVar[str] = "check-labels"
+    COMMAND: ClassVar[str] = "labels"
     out: Path | None = option(None, "Table of suspected labels (default: .balance/reports/suspected-labels.csv).")
     folds: int = option(5, "Number of classifiers; each judges the patients that it has not seen.", minimum=2)
     steps: int = option(300, "Training steps of each quick classifier.", minimum=1)
@@ -186,11 +186,12 @@ def _refused(needed: str, found: str, example: str) -> SettingsError:
 
 @dataclass(frozen=True, slots=True)
 class ReportSettings(Settings):
-    """Which balanced folder is reported on, and where the page goes."""
+    """Which balanced folder is reported on, and where the page and its figures go."""
 
     folder: Path | None = option(None, "The balanced folder (default: that of the last fill).", argument=True)
     out: Path | None = option(None, "The page (default: .balance/reports/report.html).")
     private: bool = option(False, "Leave out patients' images and file names.")
+    figures: Path | None = option(None, "Write every figure into this folder too, as PNG and PDF.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from typing import Any, cast
 from balancer.collection.scan import Collection
 from balancer.filling.verdicts import Judged, LabelRecords, is_accepted
 from balancer.store.database import Ledger
-from balancer.store.settings import LAST_FILL, FillFields
+from balancer.store.setting_names import LAST_FILL, FillFields
 from balancer.store.state_dir import State
 
 

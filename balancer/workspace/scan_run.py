@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from balancer.collection.imbalance import Imbalance, measure_imbalance
 from balancer.errors import TableError
 from balancer.progress import SILENT, Progress
-from balancer.store.settings import EXCLUDED
+from balancer.store.setting_names import EXCLUDED
 from balancer.store.state_dir import State, find_or_make_state, locked
 from balancer.text import printable
 from balancer.workspace.scan_source import columns_are_of_labels, preset_patient, scan_source
@@ -241,7 +241,7 @@ def _with_excluded(excluded: Excluded, collection: Collection, split: Split) -> 
 def _split(ledger: Ledger, collection: Collection, earlier: Collection | None, progress: Progress) -> Split:
     """The stored split, with what came since; drawn where there is none, and stored where it changed."""
     from balancer.splits.split import SplitShares, draw_split
-    from balancer.store.settings import SPLIT
+    from balancer.store.setting_names import SPLIT
 
     stored = ledger.load_split(collection)
     if stored is not None and _is_unchanged(collection, earlier):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from balancer.errors import SplitError
 from balancer.progress import SILENT, Progress
-from balancer.store.settings import SPLIT
+from balancer.store.setting_names import SPLIT
 from balancer.text import printable
 from balancer.workspace.exposure import exposed_models
 from balancer.workspace.settings import SplitSettings

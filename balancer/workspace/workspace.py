@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from balancer.errors import BalanceError, CollectionError, OutputError, SplitError
-from balancer.store.settings import EXCLUDED
+from balancer.store.setting_names import EXCLUDED
 from balancer.store.state_dir import NAME, State, find_state, locked
 from balancer.text import printable
 

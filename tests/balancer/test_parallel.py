@@ -102,7 +102,7 @@ def test_children_do_not_hear_ctrl_c_and_this_process_does():
 
 STARTS = {
     "to read": "list(in_parallel(str, range(1000)))",
-    "to train": "worker_pool._start(2)",
+    "to train": "parallel.Workers(2, print, print)._start()",
 }
 
 
@@ -113,7 +113,6 @@ def test_ctrl_c_while_workers_start_is_heard(start):
     program = f"""
 import os, signal
 from multiprocessing.process import BaseProcess
-from analysis.comparison.training import worker_pool
 from balancer import parallel
 from balancer.parallel import in_parallel
 

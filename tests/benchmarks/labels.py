@@ -1,7 +1,7 @@
 """`python -m tests.benchmarks.labels FOLDER [--images N] [--share 0.05]`: of flipped labels, how many are found first.
 
 FOLDER is a collection of real X-rays in class folders. Some of its images are copied, the labels of a share of them are
-changed by chance, and `balance check-labels` looks for them. The precision at the number flipped is that of a list as
+changed by chance, and `balance labels` looks for them. The precision at the number flipped is that of a list as
 long as there are flipped labels. Labels of the collection that are wrong already count as false alarms.
 """
 

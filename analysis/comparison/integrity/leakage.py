@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
 from analysis.comparison.inputs.build_study import Material
-from analysis.comparison.inputs.image_set import Pool
+from analysis.comparison.inputs.pools import Pool
 from analysis.comparison.inputs.study import EXTRA
-from analysis.comparison.integrity.leakage_finding import Breach, many
+from analysis.comparison.integrity.leakage_finding import Breach
 from balancer.dataset.metadata_files import Row
 from balancer.dataset.staging import files_below
 from balancer.dataset.xmp import read_provenance
@@ -18,6 +18,7 @@ from balancer.files import sha256_if_there
 from balancer.imaging.decode import EXTENSIONS
 from balancer.jobs import Verdict
 from balancer.store.database import Ledger
+from balancer.text import many
 from balancer.workspace.last_fill import FillManifest
 
 _REFILL = "adapt and fill again with the current split: balance adapt, balance fill"
@@ -108,7 +109,7 @@ def screened_by_test(material: Material, ledger: Ledger) -> Iterator[Breach]:
     test, balanced = set(material.split.paths("test")), material.balanced
     if balanced is None:
         return
-    looked = {PurePosixPath(row.path).stem: balanced.scores_of(row.path) for row in balanced.synthetic}
+    looked = {PurePosixPath(path).stem: scores for path, scores in balanced.scores().items()}
     looked |= {f"syn-{key}": verdict.scores for key, verdict in _judged_last(material, ledger).items()}
     found = {name: str(near) for name, scores in looked.items() if (near := scores.get("copy_nearest")) in test}
     if found:

@@ -12,11 +12,12 @@ from PIL import Image
 
 from analysis.comparison.inputs.build_study import Material
 from analysis.comparison.inputs.study import EXTRA
-from analysis.comparison.integrity.leakage_finding import Breach, many
+from analysis.comparison.integrity.leakage_finding import Breach
 from analysis.data.images import Greys
 from balancer.collection.findings import SAME_IMAGE
 from balancer.collection.image_stats import THUMB, Contents, frames_of, perceptual_hashes
 from balancer.collection.near_duplicates import SAME_PICTURE, is_blank, likenesses_between
+from balancer.text import many
 
 _SURELY = 0.97
 """What is as alike is the same picture in any collection: JPEG copies of drawn phantoms at 64 pixels are."""

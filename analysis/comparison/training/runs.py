@@ -30,9 +30,9 @@ from analysis.comparison.training.arms import ARMS, RECIPES, Arm, Recipe, Rows
 from analysis.comparison.training.networks import SmallNetwork
 from analysis.comparison.training.run_files import PredictionStore, Which, digest, hash_of
 from analysis.comparison.training.training_spec import Backbone, Progress, Seen, Watched
-from analysis.comparison.training.worker_pool import Job, Layout, Said, Training, WorkerPool, one_thread
+from analysis.comparison.training.worker_pool import Job, Layout, Said, Training, WorkerPool
 from balancer import __version__
-from balancer.parallel import cores, free_memory
+from balancer.parallel import cores, free_memory, one_thread
 
 LONGEST, LONGEST_QUICK = 2000, 500
 """Steps at which a training that looks for its own end is stopped: in six minutes --quick can make no more."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ from balancer.collection.scan import Sample
 from balancer.errors import CollectionError
 from balancer.generators.scheduler import guidance_rescale, usual_guidance
 from balancer.imaging.decode import read_grey, resize
-from balancer.parallel import cores
+from balancer.parallel import in_threads
 from balancer.prompting.packs import Packs
 from balancer.prompting.prompts import make_prompt
 
@@ -58,10 +57,9 @@ def read_image_tensors(
     """
     grey = np.empty((len(samples), size, size), np.uint8)
     reductions = np.empty(len(samples))
-    with ThreadPoolExecutor(cores()) as pool:
-        for i, (image, reduction) in enumerate(pool.map(lambda s: _read(s, root, size), samples)):
-            grey[i], reductions[i] = image, reduction
-            progress(i + 1)
+    for i, (image, reduction) in enumerate(in_threads(lambda s: _read(s, root, size), samples)):
+        grey[i], reductions[i] = image, reduction
+        progress(i + 1)
     return ImageTensors(torch.from_numpy(grey), float(np.median(reductions)))
 
 

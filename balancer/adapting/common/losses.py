@@ -8,6 +8,7 @@ from torch import Tensor
 
 SCALES = 3
 LATENT_WEIGHT = 0.01
+EDGE_WEIGHT = 2.0
 SNR_LIMIT = 5.0
 
 
@@ -16,18 +17,18 @@ def edges(pictures: Tensor) -> tuple[Tensor, Tensor]:
     return pictures.diff(dim=2), pictures.diff(dim=3)
 
 
-def reconstruction_loss(decoded: Tensor, pictures: Tensor, edge_weight: float) -> Tensor:
+def reconstruction_loss(decoded: Tensor, pictures: Tensor) -> Tensor:
     """Mean absolute error of grey values and, over a pyramid of scales, of their edges; both (N, C, H, W).
 
     The edges keep what a plain error blurs: a rib's margin is a small part of the grey but most of the difference.
 
-    >>> float(reconstruction_loss(torch.ones(1, 1, 16, 16), torch.zeros(1, 1, 16, 16), 2.0))
+    >>> float(reconstruction_loss(torch.ones(1, 1, 16, 16), torch.zeros(1, 1, 16, 16)))
     1.0
     """
     loss = F.l1_loss(decoded, pictures)
     for scale in range(SCALES):
         pairs = zip(edges(decoded), edges(pictures), strict=True)
-        loss = loss + edge_weight / 2**scale * sum(F.l1_loss(a, b) for a, b in pairs)
+        loss = loss + EDGE_WEIGHT / 2**scale * sum(F.l1_loss(a, b) for a, b in pairs)
         decoded, pictures = F.avg_pool2d(decoded, 2), F.avg_pool2d(pictures, 2)
     return loss
 
@@ -68,7 +69,7 @@ def velocity_weights(alpha_bar: Tensor) -> Tensor:
     return snr.clamp(max=SNR_LIMIT) / (snr + 1)
 
 
-def velocity_loss(predicted: Tensor, target: Tensor, alpha_bar: Tensor, *, min_snr: bool = True) -> Tensor:
-    """Mean squared error of v, each image's weighted unless `min_snr` is off; both (N, C, h, w)."""
+def velocity_loss(predicted: Tensor, target: Tensor, alpha_bar: Tensor) -> Tensor:
+    """Mean squared error of v, each image's weighted; both (N, C, h, w)."""
     errors = (predicted.float() - target).square().mean(dim=(1, 2, 3))
-    return (velocity_weights(alpha_bar) * errors if min_snr else errors).mean()
+    return (velocity_weights(alpha_bar) * errors).mean()

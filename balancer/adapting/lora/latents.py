@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ from balancer.adapting.common.train_state import load_tensors
 from balancer.collection.scan import Sample
 from balancer.files import write_whole
 from balancer.imaging.decode import GreyImage, read_grey, resize
-from balancer.parallel import cores
+from balancer.parallel import in_threads
 
 LARGEST_SCALE = 1.08
 THUMBNAIL = 64
@@ -155,8 +154,7 @@ def cached_latents(
 def _encode(
     samples: Sequence[Sample], places: range, root: Path, encoder: Encoder, versions: int, seed: int
 ) -> dict[str, Tensor]:
-    with ThreadPoolExecutor(cores()) as pool:
-        greys = list(pool.map(lambda place: _read(samples[place], root), places))
+    greys = list(in_threads(lambda place: _read(samples[place], root), places))
     rows = [
         [moved(grey, encoder.size, seed, place, version) for version in range(versions)]
         for place, grey in zip(places, greys, strict=True)

@@ -63,11 +63,11 @@ def test_the_report_shows_them_and_in_private_only_counts_them(checked, tmp_path
     workspace, _, found = checked
     worst = found.suspected[0].image
     page = write_report(workspace, ReportSettings(out=tmp_path / "a.html")).page.read_text("utf-8")
-    section = page.partition('id="labels"')[2].partition("<section")[0]
+    section = page.partition('id="labels"')[2].partition('id="sheets"')[0]
     assert worst in section
     assert section.count("data:image/jpeg") >= 2
     private = write_report(workspace, ReportSettings(out=tmp_path / "b.html", private=True)).page.read_text("utf-8")
-    section = private.partition('id="labels"')[2].partition("<section")[0]
+    section = private.partition('id="labels"')[2].partition('id="sheets"')[0]
     assert worst not in private
     assert "data:image" not in section
     assert str(len(found.suspected)) in section
@@ -76,9 +76,9 @@ def test_the_report_shows_them_and_in_private_only_counts_them(checked, tmp_path
 def test_the_command_prints_them_and_its_table_is_a_list_for_exclude(checked, tmp_path):
     workspace, _, _ = checked
     options = ("--folds", "2", "--steps", "20", "--size", "32", "--out", "mine.csv")
-    code, output = run(workspace.home, "check-labels", *options)
+    code, output = run(workspace.home, "labels", *options)
     assert (code, "Next: keep only the rows" in output) == (0, True)
-    code, output = run(workspace.home, "check-labels", *options)
+    code, output = run(workspace.home, "labels", *options)
     assert (code, "it exists" in output) == (2, True)
     code, output = run(workspace.home, "scan", "xrays", "--exclude", "mine.csv")
     assert (code, "images of mine.csv are left out of training and validation" in output) == (0, True)

@@ -4,7 +4,7 @@ import pytest
 
 from balancer.errors import CollectionError
 from balancer.splits.exclusion import leave_out
-from balancer.store.settings import EXCLUDED
+from balancer.store.setting_names import EXCLUDED
 from balancer.workspace.fold_workspace import fold_of
 from balancer.workspace.scan_run import scan
 from balancer.workspace.settings import ScanSettings, SplitSettings

@@ -21,7 +21,7 @@ WRITING = {
     "merge": ("merge",),
     "unmerge": ("unmerge", "xrays-balanced"),
     "compare": ("compare", "--quick"),
-    "check_labels": ("check-labels",),
+    "labels": ("labels",),
     "purge": ("purge", "--yes"),
     "screen": ("screen", "xrays"),
     "report": ("report",),

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from balancer.cli.app import app
 from balancer.store.database import Ledger
 from balancer.store.migrations import COUNTED, MIGRATIONS
-from balancer.store.settings import ASKED, LAST_FILL, PROFILE, SPLIT, STUDY
+from balancer.store.setting_names import ASKED, LAST_FILL, PROFILE, SPLIT, STUDY
 from balancer.store.state_dir import State
 from balancer.workspace.workspace import Workspace
 

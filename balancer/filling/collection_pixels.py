@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection as Container
-from concurrent.futures import ThreadPoolExecutor
 
 from balancer.collection.scan import Collection, Progress
-from balancer.errors import ImageError
-from balancer.imaging.decode import read_grey
-from balancer.imaging.pixel_hash import pixel_digest
-from balancer.parallel import cores
+from balancer.imaging.pixel_hash import digest_of
+from balancer.parallel import in_threads
 from balancer.store.database import Ledger
 
 _AT_ONCE = 512
@@ -32,18 +29,10 @@ def collection_pixel_hashes(
     ]
     known = ledger.pixel_digests(collection)
     missing = [path for path in wanted if path not in known]
-
-    def digest(path: str) -> str:
-        try:
-            return pixel_digest(read_grey(collection.root / path))
-        except ImageError:
-            return ""
-
-    with ThreadPoolExecutor(cores()) as pool:
-        for start in range(0, len(missing), _AT_ONCE):
-            some = missing[start : start + _AT_ONCE]
-            found = dict(zip(some, pool.map(digest, some), strict=True))
-            ledger.save_pixel_digests(collection, found)
-            known.update(found)
-            progress(start + len(some), len(missing))
+    for start in range(0, len(missing), _AT_ONCE):
+        some = missing[start : start + _AT_ONCE]
+        found = dict(zip(some, in_threads(lambda path: digest_of(collection.root / path), some), strict=True))
+        ledger.save_pixel_digests(collection, found)
+        known.update(found)
+        progress(start + len(some), len(missing))
     return {known[path]: path for path in reversed(wanted) if known[path]}

@@ -1,4 +1,4 @@
-"""What `balance check-labels` prints."""
+"""What `balance labels` prints."""
 
 from __future__ import annotations
 

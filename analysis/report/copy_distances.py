@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from analysis.report.json_reading import entries, mapping, real
+from analysis.report.stored_json import read_stored
+from analysis.report.stored_results import StoredCalibration
 from analysis.screening.copies import Calibration
 from balancer.jobs import Verdict
 
@@ -72,21 +73,18 @@ def _calibration(cache: Path, verdicts: Sequence[Verdict]) -> tuple[Calibration 
 
 
 def _read(path: Path) -> Calibration | None:
-    try:
-        kept = json.loads(path.read_bytes())
-        stored = [mapping(each) for each in entries(mapping(kept).get("found") or kept)]  # version 0.1: a list alone
-    except (OSError, ValueError, RecursionError):
+    kept, _ = read_stored(path, StoredCalibration)
+    if kept is None or not kept.found:
         return None
-    names = {name for each in stored for name in each}
-    sound = all(real(each.get(name)) is not None for each in stored for name in names)
-    if not (stored and names and names <= set(_SPACES) and sound):
+    names = set(kept.found[0])
+    if not names or not names <= set(_SPACES) or any(set(each) != names for each in kept.found):
         return None
-    return Calibration.of(stored, learned=mapping(kept).get("learned") is True)
+    return Calibration.of(kept.found, learned=kept.learned)
 
 
 def _agrees(calibration: Calibration, verdict: Verdict) -> bool:
     """Whether a percentile comes out again, or one patient less: the one nearest to an image counts as near as it."""
-    values, percentile = _values(verdict), real(verdict.scores.get("copy_percentile"))
+    values, percentile = _values(verdict), _score(verdict, "percentile")
     if percentile is None or not set(calibration.spaces) <= set(values):
         return False
     less = calibration.percentile(values) - percentile
@@ -94,5 +92,11 @@ def _agrees(calibration: Calibration, verdict: Verdict) -> bool:
 
 
 def _values(verdict: Verdict) -> dict[str, float]:
-    found = {space: real(verdict.scores.get(f"copy_{space}")) for space in _SPACES}
+    found = {space: _score(verdict, space) for space in _SPACES}
     return {space: value for space, value in found.items() if value is not None}
+
+
+def _score(verdict: Verdict, name: str) -> float | None:
+    """A score of the copy check, where it is a number."""
+    found = verdict.scores.get(f"copy_{name}")
+    return float(found) if isinstance(found, int | float) and math.isfinite(found) else None

@@ -3,7 +3,7 @@ import pytest
 from PIL import Image
 
 from balancer.collection.scan import scan
-from balancer.filling.pixel_hash import collection_pixel_hashes
+from balancer.filling.collection_pixels import collection_pixel_hashes
 from balancer.imaging.decode import read_grey
 from balancer.imaging.pixel_hash import pixel_digest
 from balancer.store.database import Ledger

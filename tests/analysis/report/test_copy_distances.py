@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from analysis.report.sections.copies import measure_copies
+from analysis.report.copy_distances import measure_copies
 from analysis.screening.copies import Calibration
 from balancer.jobs import Verdict
 from tests.support.report_fixtures import CALIBRATION
