@@ -74,7 +74,7 @@ class Chest:
     ribs: int
     vessels: tuple[tuple[float, float, float], ...]  # angle, length, radius
     grain: int  # seed of the lungs' texture
-    finding: Consolidation | Effusion | Nodule | None
+    findings: tuple[Consolidation | Effusion | Nodule, ...]
     half_width: float = _between(11.8, 14.0)  # of the thorax's inside
     lung_half_height: float = _between(12.8, 14.6)
     lung_half_depth: float = _between(7.4, 9.2)
@@ -91,6 +91,11 @@ class Chest:
     rib_drop: float = _between(0.26, 0.4)
     bone: float = _between(0.85, 1.2)  # mineral: 1 is usual
     clavicle: float = _between(-9.8, -8.4)  # y of its inner end
+
+    @property
+    def finding(self) -> Consolidation | Effusion | Nodule | None:
+        """The first finding beside the heart's size; None where there is none."""
+        return self.findings[0] if self.findings else None
 
     @property
     def heart_half_width(self) -> float:
@@ -161,21 +166,36 @@ def _index(label: str, labels: tuple[str, ...]) -> int:
     return labels.index(label)
 
 
-def draw_chest(label: str, patient: int, seed: int = 0) -> Chest:
-    """A patient's chest, by chance; `label` changes the finding or the heart and nothing else.
+def _labels(label: str) -> list[str]:
+    """The findings of a label that may name several."""
+    found = label.split("|")
+    if len(found) != len(set(found)) or (len(found) > 1 and "normal" in found):
+        raise ValueError(f"findings that go together, each once, are needed: {label!r}")
+    return found
 
-    Raises ValueError for a label not in CHEST, or a negative number.
+
+def draw_chest(label: str, patient: int, seed: int = 0) -> Chest:
+    """A patient's chest, by chance; `label` changes the findings or the heart and nothing else.
+
+    Of several findings, with | between, each is as it would be alone. Raises ValueError for a label not in CHEST, for
+    "normal" beside another, or for a negative number.
 
     >>> draw_chest("cardiomegaly", 7).cardiothoracic_ratio > 0.55
     True
+    >>> len(draw_chest("cardiomegaly|nodule|pleural_effusion", 7).findings)
+    2
     """
-    g = np.random.default_rng([seed, 2, patient, _index(label, CHEST)])
-    ratio, finding = g.uniform(0.58, 0.68), _draw_finding(label, g)
+    ratio, findings = 0.0, []
+    for each in _labels(label):
+        g = np.random.default_rng([seed, 2, patient, _index(each, CHEST)])
+        enlarged, finding = g.uniform(0.58, 0.68), _draw_finding(each, g)
+        ratio = float(enlarged) if each == "cardiomegaly" else ratio
+        findings += [] if finding is None else [finding]
     g = np.random.default_rng([seed, 1, patient])
     usual, ribs, grain = g.uniform(0.40, 0.48), int(g.integers(9, 11)), int(g.integers(2**31))
     angles = np.linspace(-1.25, 1.35, 6) + g.uniform(-0.15, 0.15, 6)
     vessels = tuple((float(a), float(g.uniform(3.5, 6.5)), float(g.uniform(0.36, 0.5))) for a in angles)
-    known = {"cardiothoracic_ratio": float(ratio if label == "cardiomegaly" else usual), "finding": finding}
+    known = {"cardiothoracic_ratio": ratio or float(usual), "findings": tuple(findings)}
     return _drawn(Chest, g, ribs=ribs, vessels=vessels, grain=grain, **known)
 
 
@@ -307,7 +327,9 @@ def _lung(c: Chest, side: int, x: Map, y: Map, soft: list[tuple[float, Map]]) ->
     lost = (TISSUE - LUNG) * air * (1 + 0.035 * _texture(x, y, c.grain + side, 1.3))
     lost -= _vessels(c, side, x, y) * np.minimum(1, air / 4)
     place = Place(x, y - top, u * half_width, down * c.lung_half_height, half_width, c.lung_half_height)
-    return _with_finding(c.finding, side, lost, place)
+    for finding in c.findings:
+        lost = _with_finding(finding, side, lost, place)
+    return lost
 
 
 class Place(NamedTuple):
@@ -321,11 +343,11 @@ class Place(NamedTuple):
     high: float
 
 
-def _with_finding(f: Consolidation | Effusion | Nodule | None, side: int, lost: Map, at: Place) -> Map:
+def _with_finding(f: Consolidation | Effusion | Nodule, side: int, lost: Map, at: Place) -> Map:
     if isinstance(f, Effusion) and (level := f.left_cm if side < 0 else f.right_cm):
         climb = f.meniscus_cm * np.clip(at.across / at.wide, 0, 1) ** 3
         return lost * (1 - 0.97 * _step((at.y + level + climb) / 0.5))
-    if f is None or isinstance(f, Effusion) or f.side != side:
+    if isinstance(f, Effusion) or f.side != side:
         return lost
     across, down = at.across - f.u * at.wide, at.down - f.v * at.high
     if isinstance(f, Nodule):
@@ -465,14 +487,15 @@ def _gaussian(n: int, sigma: float) -> Map:
 def draw_radiograph(label: str, patient: int, image: int = 0, size: int = 64, seed: int = 0) -> Grey:
     """One radiograph, (size, size) grey: chest or forearm, as `label` says; equal numbers give equal bytes.
 
-    Raises ValueError for a label in neither CHEST nor FOREARM, or a negative number.
+    A chest may have several findings, with | between. Raises ValueError for a label in neither CHEST nor FOREARM, or a
+    negative number.
 
     >>> draw_radiograph("nodule", patient=5, size=32).shape
     (32, 32)
     """
-    _index(label, CHEST + FOREARM)
     exposure, beams = draw_exposure(patient, image, seed), size * BEAMS
-    if label in CHEST:
+    if label not in FOREARM:
+        _ = [_index(each, CHEST + FOREARM) for each in _labels(label)]
         return _exposed(_chest_path(draw_chest(label, patient, seed), exposure, beams), exposure)
     return _exposed(_forearm_path(draw_forearm(label, patient, seed), exposure, beams), exposure)
 
@@ -508,6 +531,43 @@ def write_collection(
                 Image.fromarray(grey).save(root / label / f"p{patient:05d}-{image:02d}.png")
 
 
+def write_table_collection(
+    root: Path,
+    counts: Mapping[str, int],
+    size: int = 64,
+    seed: int = 0,
+    first_patient: int = 0,
+    max_images: int = 3,
+) -> Path:
+    """Write counts[set] radiographs of each label set, such as "nodule|pleural_effusion", and a table of them.
+
+    The images lie in root/images, 1 to max_images of each patient, and root/labels.csv names the findings of each in
+    one column, with | between; "normal" stands for none. Its path is returned. Raises ValueError for an unknown finding.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     print(write_table_collection(Path(folder), {"nodule|cardiomegaly": 1}, size=16).read_text())
+    image,findings,patient
+    p00000-00.png,nodule|cardiomegaly,p00000
+    <BLANKLINE>
+    """
+    _ = [_index(each, CHEST) for label in counts for each in _labels(label)]  # before anything is written
+    patients, rows = count(first_patient), ["image,findings,patient"]
+    (root / "images").mkdir(parents=True, exist_ok=True)
+    for label, left in counts.items():
+        while left > 0:
+            patient = next(patients)
+            images = min(left, int(np.random.default_rng([seed, 6, patient]).integers(1, max_images + 1)))
+            left -= images
+            for image in range(images):
+                name = f"p{patient:05d}-{image:02d}.png"
+                Image.fromarray(draw_radiograph(label, patient, image, size, seed)).save(root / "images" / name)
+                rows.append(f"{name},{label},p{patient:05d}")
+    table = root / "labels.csv"
+    table.write_text("\n".join(rows) + "\n")
+    return table
+
+
 def _count(text: str) -> tuple[str, int]:
     label, _, number = text.partition("=")
     return label, int(number)
@@ -517,9 +577,11 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="Draw radiographs of nobody, by class.")
     parser.add_argument("out", type=Path)
     parser.add_argument("counts", nargs="+", type=_count, help="label=number, such as normal=120 nodule=12")
+    parser.add_argument("--table", action="store_true", help="of several findings, such as 'nodule|cardiomegaly=9'")
     parser.add_argument("--size", type=int, default=64)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--images", type=int, default=3, help="of each patient, at most")
     parser.add_argument("--first", type=int, default=0, help="number of the first patient")
     args = parser.parse_args()
-    write_collection(args.out, dict(args.counts), args.size, args.seed, args.first, args.images)
+    write = write_table_collection if args.table else write_collection
+    write(args.out, dict(args.counts), args.size, args.seed, args.first, args.images)

@@ -25,7 +25,7 @@ ROOMS = {
     "balancer.adapting": ("common", "scratch", "lora"),
     "analysis.comparison": (
         *("inputs", "training", "inference", "integrity"),
-        *("request", "cost", "preparation", "predictions", "execution", "service"),
+        *("external", "request", "cost", "preparation", "predictions", "execution", "service"),
     ),
 }
 """Ground first: a room imports from itself and from rooms before it."""

@@ -10,19 +10,21 @@ from typing import Any
 
 from analysis.comparison.cost import Cost, cost_in_words, seconds_of, training_cost
 from analysis.comparison.execution import judge, train_arms
+from analysis.comparison.external import find_external
 from analysis.comparison.inference.bootstrap import Estimates, class_patients, estimate, measure_arms
 from analysis.comparison.inference.metrics import metric_names, primary_endpoint
 from analysis.comparison.inference.result import Comparison, as_json, plain, plain_strata, without_nan
 from analysis.comparison.inference.selection import Selection
 from analysis.comparison.inference.subgroups import Strata, measure_strata
-from analysis.comparison.inference.verdict_rule import Named
+from analysis.comparison.inference.verdict_rule import ArmRoles
 from analysis.comparison.inputs.study import Outcomes
 from analysis.comparison.predictions import NAME, read_predictions
-from analysis.comparison.preparation import cross_fitted, redrawn
+from analysis.comparison.preparation import cross_fitted, redrawn, require_enough_a_fold, with_external
 from analysis.comparison.request import Request, request_of, require_arms
 from analysis.comparison.training.worker_pool import WorkerPool
 from analysis.power import text
 from analysis.power.detectable_effect import Power, measure_power
+from balancer.collection.scan import Collection
 from balancer.errors import ComparisonError
 from balancer.progress import SILENT, Phases, Progress
 from balancer.text import printable
@@ -97,8 +99,11 @@ def compare(
     require_arms(settings)
     with workspace.session(write=True) as session:
         request, preview = _previewed(session, settings, progress)
+        other = _external(request)
         prepared = cross_fitted if settings.cross_fit else redrawn
         inputs = prepared(request, preview.refits, progress)
+        if other is not None and not settings.validation_only:
+            inputs = with_external(request, inputs, other, progress)
         with WorkerPool(request.workers) as pool:
             trained = train_arms(request, inputs, pool, progress)
             choice = trained.on_validation()
@@ -137,7 +142,7 @@ class FiguresResult:
     rare: str
     openings: int
     primary: str
-    named: Named
+    named: ArmRoles
     strata: Strata
 
     def to_json(self) -> dict[str, Any]:
@@ -178,14 +183,14 @@ def comparison_figures(workspace: Workspace, *, progress: Progress = SILENT) -> 
         return FiguresResult(name, arms, outcomes.rare, before + 1, primary, named, strata)
 
 
-def _named(last: Mapping[str, Any], outcomes: Outcomes) -> tuple[Named, str]:
+def _named(last: Mapping[str, Any], outcomes: Outcomes) -> tuple[ArmRoles, str]:
     """The arms of the verdict and its endpoint, as they were kept, as far as their predictions are there."""
     chosen, arms = last.get("chosen") or {}, outcomes.probabilities
     baseline = chosen.get("free") if chosen.get("free") in arms else next(iter(arms))
     synthetic = chosen.get("synthetic") if chosen.get("synthetic") in arms else None
     primary = (last.get("endpoint") or {}).get("primary")
     known = primary in metric_names(outcomes.classes)
-    return Named(baseline, synthetic), primary if known else primary_endpoint(outcomes.rare)
+    return ArmRoles(baseline, synthetic), primary if known else primary_endpoint(outcomes.rare)
 
 
 def _last_comparison(session: Session) -> Mapping[str, Any]:
@@ -207,6 +212,14 @@ def _last_comparison(session: Session) -> Mapping[str, Any]:
         ) from error
 
 
+def _external(request: Request) -> Collection | None:
+    """The other collection that the arms are tested on too."""
+    where, session = request.settings.external, request.session
+    if where is None:
+        return None
+    return find_external(session, where, session.collection.labels, request.wanted.rare or session.collection.labels[0])
+
+
 def _previewed(session: Session, settings: CompareSettings, progress: Progress) -> tuple[Request, ComparePreview]:
     """The request, and what it costs, which is said."""
     power = measure_power(session.collection, session.split, settings.label, command="balance compare")
@@ -214,6 +227,8 @@ def _previewed(session: Session, settings: CompareSettings, progress: Progress) 
     progress.message(printable(text.sentence(power)))
     folds = settings.cross_fit
     refits = fold_refits(session, folds) if folds else redraw_refits(session, settings.redraw)
+    if folds:
+        require_enough_a_fold(request)
     for note in not_repeated(session, folds=bool(folds)) if refits else ():
         progress.message(f"Note: {note}.")
     made = bool(folds) or (settings.folder or session.balanced_folder()) is not None

@@ -43,4 +43,5 @@ def out_of_fold(
             progress=lambda done, total, fold=fold: progress(fold * total + done, folds * total),  # type: ignore[misc]
         )
         found[judged] = classifier.probabilities(greys[judged])
-    return found / found.sum(axis=1, keepdims=True)
+    scaled: Probabilities = found / found.sum(axis=1, keepdims=True)
+    return scaled

@@ -83,12 +83,12 @@ def _read(path: Path) -> Calibration | None:
 
 
 def _agrees(calibration: Calibration, verdict: Verdict) -> bool:
-    """Whether a percentile comes out again, or one patient less: the one nearest to an image counts as near as it."""
+    """Whether a percentile comes out again, or less by a patient a space: the nearest counts as near as the image."""
     values, percentile = _values(verdict), _score(verdict, "percentile")
     if percentile is None or not set(calibration.spaces) <= set(values):
         return False
     less = calibration.percentile(values) - percentile
-    return -0.01 < less < 100 / (len(calibration) + 1) + 0.01
+    return -0.01 < less < 100 * len(calibration.spaces) / (len(calibration) + 1) + 0.01
 
 
 def _values(verdict: Verdict) -> dict[str, float]:

@@ -56,12 +56,3 @@ def format_p(p_value: float | None) -> str:
     ('0.025', '< 0.001', '–')
     """
     return "< 0.001" if p_value is not None and p_value < 0.001 else number(p_value)
-
-
-def many(count: int, what: str) -> str:
-    """A count with its noun.
-
-    >>> many(1, "image"), many(1200, "image")
-    ('1 image', '1,200 images')
-    """
-    return f"{count:,} {what}{'' if count == 1 else 's'}"

@@ -9,8 +9,9 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined, pass_eval_context, select_autoescape
 
 from analysis.report.charts import Chart
-from analysis.report.formatting import clean, count, figure, many, number
+from analysis.report.formatting import clean, count, figure, number
 from analysis.statistics.metric_labels import metric_in_words
+from balancer.text import many
 
 Draw = Callable[[Chart], str]
 

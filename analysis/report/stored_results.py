@@ -144,6 +144,16 @@ class Design:
 
 
 @dataclass(frozen=True, slots=True)
+class StoredExternal:
+    """The arms on another collection, which chose nothing; `left_out` counts its unused images by reason."""
+
+    name: str = ""
+    sentence: str = ""
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    arms: Figures = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Results:
     """A comparison, as `metrics.json` has it; `test` and `train` are by class."""
 
@@ -168,6 +178,7 @@ class Results:
     seeds: int | None = None
     power: StoredPower | None = None
     exchange: RealImageEquivalent | None = None
+    external: StoredExternal | None = None
     openings: int | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     design: Design = Design()

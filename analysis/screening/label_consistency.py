@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import softmax
 
+from analysis.statistics.intervals import Interval, auroc_interval
 from analysis.vision.copy_embedding import Vectors
 
 Labels = npt.NDArray[np.object_]
@@ -32,7 +33,6 @@ class LabelGate:
     weights: npt.NDArray[np.float64]
     offsets: npt.NDArray[np.float64]
     least: Mapping[str, float]
-    auroc: Mapping[str, float]
     abstains: Mapping[str, str]
 
     @classmethod
@@ -43,13 +43,14 @@ class LabelGate:
         classes = tuple(sorted(set(labels)))
         mean, spread = features.mean(0), features.std(0) + 1e-3
         inputs = (features - mean) / spread
-        train = np.flatnonzero(~held)
-        apart = len(set(groups[train]) - {-1}) + int((groups[train] < 0).sum())
+        train, groups = np.flatnonzero(~held), groups.copy()
+        groups[groups < 0] = groups.max(initial=0) + 1 + np.arange((groups < 0).sum())  # each a patient of its own
+        apart = len(np.unique(groups[train]))
         if len(classes) < 2 or len(set(labels[train])) < len(classes) or apart < _FOLDS:
             why = f"only {apart} patients to train on" if apart < _FOLDS else "there is no other class"
             reasons = dict.fromkeys(classes, f"{why} in the training split")
             nothing = np.zeros((len(classes), features.shape[1]))
-            return cls(classes, mean, spread, nothing, np.zeros(len(classes)), {}, {}, reasons)
+            return cls(classes, mean, spread, nothing, np.zeros(len(classes)), {}, reasons)
         outside = _out_of_fold(inputs[train], labels[train], groups[train], classes)
         weights, offsets = _fitted(inputs[train], labels[train], classes)
         logits = np.concatenate([outside, inputs[held] @ weights.T + offsets])
@@ -59,20 +60,22 @@ class LabelGate:
             known[-held.sum() :] if held.sum() >= 50 else known,
             classes,
         )
-        probabilities = _softmax(logits / heat)
-        auroc = {name: _auroc(probabilities[:, place], known == name) for place, name in enumerate(classes)}
+        probabilities = softmax(logits / heat, axis=1)
+        auroc = {
+            name: auroc_interval(probabilities[:, place], known == name, people) for place, name in enumerate(classes)
+        }
         abstains = {name: why for name in classes if (why := _why_not(auroc[name], known == name, people))}
         least = {
             name: float(np.quantile(probabilities[known == name, place], _TAIL, method="lower"))
             for place, name in enumerate(classes)
             if name not in abstains
         }
-        return cls(classes, mean, spread, weights / heat, offsets / heat, least, auroc, abstains)
+        return cls(classes, mean, spread, weights / heat, offsets / heat, least, abstains)
 
     def probabilities(self, features: Vectors) -> npt.NDArray[np.float64]:
         """Class probabilities of each image, with classes taken as equally frequent: shape (N, classes)."""
         inputs = (features - self.mean) / self.spread
-        return np.round(_softmax(inputs @ self.weights.T + self.offsets), 5)
+        return np.asarray(np.round(softmax(inputs @ self.weights.T + self.offsets, axis=1), 5))
 
     def contradiction(self, wanted: str, probabilities: npt.NDArray[np.float64]) -> str:
         """Why an image is clearly not of the wanted class; "" when it may be, or when this cannot be told."""
@@ -103,10 +106,8 @@ def _out_of_fold(
     """Logits for each image by a model that has seen no image of its patient."""
     from sklearn.model_selection import StratifiedGroupKFold
 
-    alone = groups.copy()
-    alone[groups < 0] = groups.max(initial=0) + 1 + np.arange((groups < 0).sum())
     logits = np.zeros((len(inputs), len(classes)))
-    for learn, judge in _folds(StratifiedGroupKFold(_FOLDS, shuffle=True, random_state=0), inputs, labels, alone):
+    for learn, judge in _folds(StratifiedGroupKFold(_FOLDS, shuffle=True, random_state=0), inputs, labels, groups):
         weights, offsets = _fitted(inputs[learn], labels[learn], classes)
         logits[judge] = inputs[judge] @ weights.T + offsets
     return logits
@@ -154,35 +155,16 @@ def _temperature(logits: npt.NDArray[np.float64], labels: Labels, classes: Seque
     weight = 1 / np.bincount(wanted, minlength=len(classes))[wanted]
 
     def loss(heat: float) -> float:
-        probabilities = _softmax(logits / heat)[np.arange(len(wanted)), wanted]
+        probabilities = softmax(logits / heat, axis=1)[np.arange(len(wanted)), wanted]
         return -float((weight * np.log(probabilities + 1e-12)).sum() / weight.sum())
 
     return float(min(np.geomspace(0.25, 8, 41), key=loss))
 
 
-def _why_not(auroc: float, own: npt.NDArray[np.bool_], groups: npt.NDArray[np.int64]) -> str:
-    patients = len(set(groups[own & (groups >= 0)].tolist())) + int((own & (groups < 0)).sum())
+def _why_not(auroc: Interval, own: npt.NDArray[np.bool_], people: npt.NDArray[np.int64]) -> str:
+    patients = len(np.unique(people[own]))
     if patients < _FEW:
         return f"only {patients} patients of this class, which is too few"
-    bound = auroc - 1.96 * _auroc_error(auroc, int(own.sum()), int((~own).sum()))
-    if auroc < _LEAST_AUROC or bound < _LEAST_BOUND:
-        return f"real images of this class can hardly be distinguished from others (AUROC {auroc:.2f})"
+    if auroc.value < _LEAST_AUROC or auroc.low < _LEAST_BOUND:
+        return f"real images of this class can hardly be distinguished from others (AUROC {auroc.value:.2f})"
     return ""
-
-
-def _auroc(scores: npt.NDArray[np.float64], own: npt.NDArray[np.bool_]) -> float:
-    from sklearn.metrics import roc_auc_score
-
-    return round(float(roc_auc_score(own, scores)), 4)
-
-
-def _auroc_error(auroc: float, positive: int, negative: int) -> float:
-    """Standard error of an AUROC (Hanley and McNeil 1982, doi:10.1148/radiology.143.1.7063747)."""
-    one, two = auroc / (2 - auroc), 2 * auroc**2 / (1 + auroc)
-    spread = auroc * (1 - auroc) + (positive - 1) * (one - auroc**2) + (negative - 1) * (two - auroc**2)
-    return math.sqrt(max(spread, 0) / (positive * negative))
-
-
-def _softmax(logits: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    powers = np.exp(logits - logits.max(1, keepdims=True))
-    return np.asarray(powers / powers.sum(1, keepdims=True))

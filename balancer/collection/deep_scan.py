@@ -20,7 +20,10 @@ from balancer.collection.polarity import inverted
 from balancer.collection.scan import Collection, about_classes, require_two_classes
 from balancer.collection.shortcuts import SEEN_INSIDE, shortcuts
 
-_COUNTED_AGAIN = ("shortcut", "few-images", "few-patients", "alike-class-names", "numbered-classes")
+_COUNTED_AGAIN = (
+    *("shortcut", "few-images", "few-patients", "alike-class-names", "numbered-classes"),
+    *("contradicting-labels", "not-in-training", "never-alone"),
+)
 
 
 def look_inside(collection: Collection, contents: Mapping[str, Contents]) -> Collection:
@@ -41,7 +44,7 @@ def look_inside(collection: Collection, contents: Mapping[str, Contents]) -> Col
     found += negatives(inverted(seen))
     found += several_frames([path for path, each in seen.items() if each.frames > 1])
     kept = [finding for finding in sound.findings if finding.kind != "shortcut"]
-    hidden = () if collection.is_undecided else shortcuts(images, seen)
+    hidden = () if collection.is_multi_label else shortcuts(images, seen)
     return replace(sound, findings=(*kept, *found, *hidden))
 
 
@@ -60,8 +63,9 @@ def without_broken(collection: Collection, contents: Mapping[str, Contents]) -> 
     require_two_classes(collection.root, images)
     others = (finding for finding in collection.findings if finding.kind not in _COUNTED_AGAIN)
     kept = [left for finding in others if (left := _left(finding, broken)).paths or not finding.paths]
-    again = (*unreadable(collection.root, faults), *about_classes(images, undecided=collection.is_undecided))
-    return replace(collection, images=images, findings=(*kept, *again))
+    sets = None if collection.label_sets is None else collection.label_sets.only(images.index)
+    again = (*unreadable(collection.root, faults), *about_classes(images, sets))
+    return replace(collection, images=images, findings=(*kept, *again), label_sets=sets)
 
 
 def remembered(collection: Collection, earlier: Collection) -> Collection:

@@ -14,6 +14,8 @@ from pathlib import Path, PurePosixPath
 import pandas as pd
 
 from balancer.collection.guard import are_grades
+from balancer.collection.label_sets import LabelSets
+from balancer.collection.walk import canonical_part
 from balancer.imaging.decode import EXTENSIONS
 from balancer.imaging.dicom import PREAMBLE, is_dicom
 
@@ -31,8 +33,11 @@ KINDS = {
     "named-like-a-part": "file names that Hugging Face's loader takes for splits, so that it drops all other files",
     "alike-class-names": "class names that differ only in case or in Unicode form",
     "hidden-folder": "a hidden folder, which ImageFolder reads as a class",
-    "several-labels": "images with several labels, or with none, for which no class was chosen",
+    "contradicting-labels": "images that are marked as without a finding and have one",
+    "not-in-training": "findings that only images of the validation or test split have",
+    "several-labels": "images with several findings, or with none: each finding is counted for itself",
     "uncertain-labels": "labels that are marked as uncertain",
+    "never-alone": "findings that no image has as its only one",
     "no-split": "images that no list or column assigns to a split",
     "rows-without-file": "rows of a table of labels whose file is missing",
     "numbered-classes": "classes whose names are numbers, such as grades: they give no text for a prompt",
@@ -300,6 +305,25 @@ def small_classes(images: pd.DataFrame) -> Iterator[Finding]:
             message = f"{label} has {patients} patient{'s' if patients > 1 else ''}, fewer than {FEW_PATIENTS}"
             fix = "collect more: a test by patient is not possible, and a network memorises these patients"
             yield Finding("few-patients", paths, message, fix)
+
+
+def about_label_sets(images: pd.DataFrame, sets: LabelSets) -> Iterator[Finding]:
+    """What is wrong with images of several findings: contradictions, and findings that are hard to learn or to make."""
+    both = sets.contradicting()
+    if len(both):
+        message = f"{len(both)} images are marked {sets.nothing!r} and have a finding; the finding counts"
+        yield Finding("contradicting-labels", tuple(map(PurePosixPath, both)), message, "correct the table, scan again")
+    parts = images["part"].map(canonical_part)
+    trained, has = ~parts.isin(["val", "test"]), sets.has()
+    absent = has.columns[(has.any() & ~has[trained.to_numpy()].any()).to_numpy()]
+    if len(absent):
+        message = f"no training image has {', '.join(map(repr, absent))}: nothing can be learned or generated of it"
+        fix = "put patients with it into the training split, or leave the column out"
+        yield Finding("not-in-training", tuple(map(PurePosixPath, images.index[has[absent].any(axis=1)])), message, fix)
+    if alone := sets.never_alone():
+        some = ", ".join(f"{name!r} (most often with {other!r})" for name, other in alone.items())
+        message = f"never the only finding of an image: {some}"
+        yield Finding("never-alone", (), message, "none needed: new images have it together with other findings")
 
 
 def blank(paths: Sequence[str]) -> Iterator[Finding]:

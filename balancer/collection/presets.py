@@ -24,6 +24,7 @@ _TEXTS = (
     "separator",
     "labels_in_columns",
     "uncertain",
+    "blank",
     "rows",
     "strip_prefix",
     "pattern",

@@ -14,6 +14,7 @@ import pandas as pd
 from balancer.collection.findings import (
     INSIDE,
     Finding,
+    about_label_sets,
     alike_class_names,
     clipped_by_loaders,
     duplicates,
@@ -27,10 +28,11 @@ from balancer.collection.findings import (
     wrong_extensions,
 )
 from balancer.collection.join_metadata import fill_in, take_over
-from balancer.collection.listed import listed
+from balancer.collection.label_sets import LabelSets
+from balancer.collection.listed import label_sets, listed
 from balancer.collection.metadata_table import PatientTable, TableRef
 from balancer.collection.pseudonyms import Pseudonyms
-from balancer.collection.several_labels import a_row_for_each_label, names_of
+from balancer.collection.several_labels import a_row_for_each_label
 from balancer.collection.shortcuts import SEEN_INSIDE, shortcuts
 from balancer.collection.sources.advice import require_sound, too_few_classes
 from balancer.collection.sources.dicom_headers import DicomHeaders, WithHeaders
@@ -70,7 +72,8 @@ class Collection:
     height (pixels), size (bytes), mtime_ns, sha256 (missing until read), and the `ATTRIBUTES` sex, age and view
     (missing where no table of patients tells them), labels (all of an image's labels as JSON, missing where its class
     says it all) and told (what a source tells, in its own words, as JSON). `table` is the table of patients that was
-    used, `source` where the labels come from; without one, from folders.
+    used, `source` where the labels come from; without one, from folders. `label_sets` are there where images have
+    several findings: then the column label has the name of each image's set.
     """
 
     root: Path
@@ -79,16 +82,19 @@ class Collection:
     patient_pattern: str | None = None
     table: TableRef | None = None
     source: SourceRef | None = None
+    label_sets: LabelSets | None = None
 
     @property
     def labels(self) -> list[str]:
-        """The classes, sorted as `ImageFolder` sorts them; of images with several labels, all of these."""
-        return names_of(self.images) if self.is_undecided else sorted(self.images["label"].unique())
+        """The classes, sorted as `ImageFolder` sorts them; of images with several findings, those that any has."""
+        if self.label_sets is None:
+            return sorted(self.images["label"].unique())
+        return [name for name, count in self.label_sets.only(self.images.index).counts().items() if count]
 
     @property
-    def is_undecided(self) -> bool:
-        """Whether images have several labels, or none, and nobody said which class they are of."""
-        return self.source is not None and self.source.is_undecided
+    def is_multi_label(self) -> bool:
+        """Whether images have several findings, or none, and nobody said which one class they are of."""
+        return self.label_sets is not None
 
     @property
     def by_folder(self) -> bool:
@@ -141,14 +147,19 @@ def scan(
         copies, "second_copy", "contains a second copy of the files beside it"
     )
     findings += reading.findings
+    sets = label_sets(reading)
     ref, origin = table.ref if isinstance(table, PatientTable) else table, reading.ref(options or {})
+    if sets is not None:
+        origin = replace(origin, labels=list(sets.marks.columns), nothing=sets.nothing)
     asked = (patient or None, ref, origin)
-    if known is not None and asked == _asked_before(known) and _are_the_same(reading.listing, known):
+    same = known is not None and (sets is None) == (known.label_sets is None)
+    if same and known is not None and asked == _asked_before(known) and _are_the_same(reading.listing, known):
         by_path = bool(patient) or origin.columns.get("patient") == THE_PATH
         images = known.images if pseudonyms is None or by_path else pseudonyms.of_patients(known.images)
         findings += _of_images(known)
-        return replace(known, root=root, images=images, findings=tuple(dict.fromkeys(findings)))
-    images, unread = listed(reading)
+        found = tuple(dict.fromkeys(findings))
+        return replace(known, root=root, images=images, findings=found, label_sets=sets and sets.only(images.index))
+    images, unread = listed(reading, sets)
     images, faults, orientations = _with_headers(root, images, None if known is None else known.images, progress)
     findings += [*unread, *unreadable(root, faults)]
     require_two_classes(root, images, listing, faults)
@@ -167,15 +178,16 @@ def scan(
     findings += [*named_like_a_part(images)] if not images["part"].any() else []
     findings += [*duplicates(images), *patients_in_two_parts(images), *unmatched(images, patient)]
     findings += [*wrong_extensions(images), *clipped_by_loaders(images), *_turned(images, orientations, known)]
-    findings += about_classes(images, undecided=origin.is_undecided)
-    return Collection(root, images, tuple(findings), patient or None, ref, origin)
+    sets = None if sets is None else sets.only(images.index)
+    findings += about_classes(images, sets)
+    return Collection(root, images, tuple(findings), patient or None, ref, origin, sets)
 
 
-def about_classes(images: pd.DataFrame, *, undecided: bool) -> list[Finding]:
-    """What is to be said of the classes; of images with several labels, of each of these."""
-    each = a_row_for_each_label(images) if undecided else images
+def about_classes(images: pd.DataFrame, sets: LabelSets | None = None) -> list[Finding]:
+    """What is to be said of the classes; of images with several findings, of each of these."""
+    each = images if sets is None else a_row_for_each_label(images)
     found = [*alike_class_names(each), *numbered_classes(each), *small_classes(each)]
-    return found if undecided else [*found, *shortcuts(images)]
+    return [*found, *shortcuts(images)] if sets is None else [*found, *about_label_sets(images, sets)]
 
 
 def samples(images: pd.DataFrame) -> list[Sample]:

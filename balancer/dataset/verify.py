@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 
 from balancer.collection.findings import Finding
 from balancer.collection.scan import Progress
+from balancer.collection.walk import is_image_name
 from balancer.dataset.metadata_files import (
     MANIFEST,
     ORIGINALS,
@@ -24,7 +25,6 @@ from balancer.dataset.staging import files_below, folders_below
 from balancer.dataset.xmp import read_provenance
 from balancer.errors import ImageError, OutputError
 from balancer.files import sha256_if_there
-from balancer.imaging.decode import EXTENSIONS
 from balancer.imaging.pixel_hash import digest_of
 from balancer.parallel import in_threads
 
@@ -57,7 +57,7 @@ def verify(folder: Path, progress: Progress = lambda done, total: None) -> tuple
         return (Finding("half-unmerged", (PurePosixPath(MANIFEST),), message, "finish it: balance unmerge FOLDER"),)
     rows, tables = _rows(folder, manifest)
     files = list(files_below(folder))
-    states = _inspect(folder, sorted(filter(_is_image, files)), progress)
+    states = _inspect(folder, sorted(filter(is_image_name, files)), progress)
     foreign = _foreign(folder, manifest, files, rows)
     return (*tables, *foreign, *_compare(rows, states), *_misplaced(rows, states, manifest.training))
 
@@ -106,10 +106,6 @@ def _foreign(folder: Path, manifest: Manifest, files: Iterable[str], rows: Itera
     ours = {str(above) for path in (*rows, *manifest.files) for above in PurePosixPath(path).parents}
     message = "a folder that balance did not make, and that ImageFolder reads as a class"
     yield from _finding("foreign-folder", set(folders_below(folder)) - ours, message, "move it to another folder")
-
-
-def _is_image(path: str) -> bool:
-    return PurePosixPath(path).suffix.lower() in EXTENSIONS
 
 
 def _inspect(folder: Path, paths: list[str], progress: Progress) -> dict[str, _State]:

@@ -87,9 +87,9 @@ def leave_out(excluded: Excluded, collection: Collection, split: Split) -> tuple
     findings = tuple(_rest(each, gone) for each in collection.findings)
     left = [each for each in findings if each.paths or each.kind != _SUSPECTED]
     parts, there = split.parts, split.parts.index.isin(gone)
-    return replace(collection, images=images, findings=tuple(left)), replace(
-        split, parts=parts[~there], left_out=parts[there]
-    )
+    sets = None if collection.label_sets is None else collection.label_sets.only(images.index)
+    rest = replace(collection, images=images, findings=tuple(left), label_sets=sets)
+    return rest, replace(split, parts=parts[~there], left_out=parts[there])
 
 
 def about_excluded(excluded: Excluded, collection: Collection, split: Split) -> list[Finding]:
@@ -104,7 +104,7 @@ def about_excluded(excluded: Excluded, collection: Collection, split: Split) -> 
     rest, parts = leave_out(excluded, collection, split)
     lacking = sorted({*collection.labels} - {*rest.images.loc[parts.paths("train", "holdout"), "label"]})
     had = {*collection.images.loc[split.paths("train", "holdout"), "label"]}
-    if not collection.is_undecided and (empty := [label for label in lacking if label in had]):
+    if not collection.is_multi_label and (empty := [label for label in lacking if label in had]):
         raise CollectionError(
             needed="a training image of each class that is not in the list of --exclude",
             found=f"none of {printable(empty[0])}",

@@ -8,6 +8,7 @@ import pandas as pd
 
 from balancer.errors import SplitError
 from balancer.splits.groups import Groups, groups_by_class, seeded_order, stratified
+from balancer.splits.iterative import Dealt, deal
 
 FOLDS, FEW_PATIENTS, MAX_FOLDS = 5, 100, 20
 """A class of fewer than `FEW_PATIENTS` patients to train on makes `FOLDS` folds the default; more than `MAX_FOLDS` take
@@ -24,9 +25,13 @@ def small_classes(groups: Groups, parts: pd.Series) -> dict[str, int]:
 def default_folds(groups: Groups, parts: pd.Series) -> int:
     """5 where a class has so few patients to train on that none should be kept away from it for good, else 0.
 
-    A class of one patient cannot be in training and be tested, so there are no folds then.
+    A class of one patient cannot be in training and be tested, so there are no folds then. A finding of one patient
+    hinders none where other findings can be tested.
     """
-    return FOLDS if small_classes(groups, parts) and min(groups.counts().values()) > 1 else 0
+    small, counts = small_classes(groups, parts), groups.counts()
+    if groups.has is not None:
+        return FOLDS if any(counts[finding] >= FOLDS for finding in small) else 0
+    return FOLDS if small and min(counts.values()) > 1 else 0
 
 
 def draw_folds(groups: Groups, count: int, seed: int = 0, earlier: pd.Series = NO_FOLDS) -> pd.Series:
@@ -46,6 +51,9 @@ def draw_folds(groups: Groups, count: int, seed: int = 0, earlier: pd.Series = N
     names = groups.names
     known = earlier.reindex(names.index).dropna()
     fold_of = dict(zip(names[known.index], (int(fold) % count for fold in known), strict=True))
+    if groups.has is not None:
+        dealt = Dealt.of(groups, list(names.unique()), seed + 2)
+        return names.map(deal(dealt, [1 / count] * count, None, fold_of)).astype("int64")
     total = Counter(fold_of.values())
     for members in groups_by_class(groups.labels, names).values():
         _deal(stratified(seeded_order(members, seed + 2), groups.strata), fold_of, total, count)

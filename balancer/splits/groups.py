@@ -21,23 +21,50 @@ class Groups:
     """What a split is drawn from: the label and the group of each image, and the stratum of each group.
 
     `names` are those of `stay_together`, `strata` those of `strata_of`. Both are found once for all draws of a split.
+    `has` tells which image has which finding, where images may have several: then the split is drawn by findings.
     """
 
     labels: pd.Series
     names: pd.Series
     strata: Mapping[str, str]
+    has: pd.DataFrame | None = None
 
     @classmethod
     def of(cls, collection: Collection) -> Groups:
         """The groups of a collection."""
         names = stay_together(collection)
-        return cls(collection.images["label"], names, strata_of(collection, names))
+        sets = collection.label_sets
+        has = None if sets is None else sets.only(collection.images.index).has()[collection.labels]
+        return cls(collection.images["label"], names, strata_of(collection, names), has)
+
+    def findings_of_each(self) -> dict[str, tuple[str, ...]]:
+        """The findings of each group: those that any of its images has."""
+        if self.has is None:
+            return {}
+        found: dict[str, set[str]] = {name: set() for name in self.names.unique()}
+        for finding in self.has:
+            for name in self.names[self.has[finding]].unique():
+                found[name].add(str(finding))
+        return {name: tuple(sorted(some)) for name, some in found.items()}
 
     def counts(self, among: pd.Series | None = None) -> dict[str, int]:
-        """Groups of each class, `among` these images (a mask) or all; an unknown patient's image is one of its own."""
+        """Groups of each class or finding, `among` these images (a mask) or all.
+
+        An image of an unknown patient is a group of its own.
+        """
+        if self.has is not None:
+            chosen = True if among is None else among.to_numpy()
+            return {str(each): int(self.names[self.has[each] & chosen].nunique()) for each in self.has}
         labels, names = (self.labels, self.names) if among is None else (self.labels[among], self.names[among])
         members = groups_by_class(labels, names)
         return {label: len(members.get(label, ())) for label in sorted(self.labels.unique())}
+
+    def in_training_alone(self, parts: pd.Series) -> dict[str, int]:
+        """Findings that are in no other split than training, with the number of their groups."""
+        if self.has is None or set(parts) <= {"train", "holdout"}:
+            return {}
+        beyond = self.counts(parts.reindex(self.names.index).isin(["val", "test"]))
+        return {finding: count for finding, count in self.counts().items() if not beyond[finding]}
 
 
 def stay_together(collection: Collection) -> pd.Series:

@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 from balancer.collection.scan import Collection
-from balancer.collection.several_labels import label_counts
 from balancer.collection.walk import canonical_part
 from balancer.errors import SplitError
 from balancer.splits.folds import NO_FOLDS, default_folds, draw_folds
 from balancer.splits.groups import Groups, groups_by_class, largest_remainder, seeded_order, stratified
+from balancer.splits.iterative import Dealt, deal, held_out
 
 TEST_SHARE, VAL_SHARE, HOLDOUT_SHARE = 0.2, 0.15, 0.1
 SPARED = 20
@@ -87,10 +87,11 @@ def draw_split(
 ) -> Split:
     """Draw train, holdout, val and test by patient, class by class; a collection's own folders are kept.
 
-    Where sex and view are known, each class is stratified by them too. Images without a known patient count as
-    patients of their own; copies of an image stay together. What `earlier` decided stays as it is: new patients go to
-    train, and there are as many folds as there were. A collection with parts of its own but none for validation keeps
-    the one that was drawn by `draw_validation`.
+    Where images have several findings, each finding is stratified (`iterative`), and one of fewer patients than there
+    are splits stays in training. Where sex and view are known, each class is stratified by them too. Images without a
+    known patient count as patients of their own; copies of an image stay together. What `earlier` decided stays as it
+    is: new patients go to train, and there are as many folds as there were. A collection with parts of its own but none
+    for validation keeps the one that was drawn by `draw_validation`.
 
     Raises:
         SplitError: there are no training images.
@@ -178,9 +179,10 @@ def no_split(collection: Collection) -> Split:
 
 
 def training_counts(collection: Collection, split: Split) -> dict[str, int]:
-    """Images of each class that the balanced training folder begins with (train and holdout)."""
-    images = collection.images.loc[split.paths("train", "holdout")]
-    found = label_counts(images) if collection.is_undecided else Counter(images["label"])
+    """Images of each class, or finding, that the balanced training folder begins with (train and holdout)."""
+    paths = split.paths("train", "holdout")
+    sets = collection.label_sets
+    found = Counter(collection.images.loc[paths, "label"]) if sets is None else sets.only(paths).counts()
     return {label: found.get(label, 0) for label in collection.labels}
 
 
@@ -206,12 +208,33 @@ def _assign(
     Beside `fixed` groups new ones go to train, unless `keep` says that they are to be drawn all the same.
     """
     part_of = {group: ("train" if part == "holdout" else part) for group, part in fixed.items()}
+    if groups.has is not None:
+        fresh = [group for group in groups.names.unique() if group not in part_of]
+        drawn = _draw_by_findings(groups, fresh, shares, seed) if not fixed or keep else dict.fromkeys(fresh, "train")
+        return _by_group(groups, part_of | drawn)
     for members in groups_by_class(groups.labels, groups.names).values():
         fresh = seeded_order((group for group in members if group not in part_of), seed)
         if not fixed or keep:
             part_of.update(_draw(fresh, shares, groups.strata))
         part_of.update({group: "train" for group in fresh if group not in part_of})
-    return pd.Series([part_of[name] for name in groups.names.tolist()], groups.names.index, dtype=object)
+    return _by_group(groups, part_of)
+
+
+def _by_group(groups: Groups, part_of: Mapping[str, str]) -> pd.Series:
+    """The part of each image, by the part of its group; missing where that has none."""
+    return pd.Series([part_of.get(name) for name in groups.names.tolist()], groups.names.index, dtype=object)
+
+
+def _draw_by_findings(
+    groups: Groups, members: Sequence[str], shares: Mapping[str, float], seed: int, spared: int = 0
+) -> dict[str, str]:
+    """Draw the parts of groups of several findings; those with a finding of too few groups stay in training."""
+    dealt = Dealt.of(groups, members, seed)
+    few = dealt.counts() < max(spared, len(shares) + 1)
+    kept = {name: 0 for name, some in zip(dealt.names, dealt.findings, strict=True) if few[some].any()}
+    parts = ["train", *shares]
+    dealt_to = deal(dealt, [1 - sum(shares.values()), *shares.values()], held_out(dealt, shares, spared), kept)
+    return {name: parts[part] for name, part in dealt_to.items()}
 
 
 def _draw(members: Sequence[str], shares: Mapping[str, float], strata: Mapping[str, str]) -> dict[str, str]:
@@ -232,12 +255,16 @@ def _draw(members: Sequence[str], shares: Mapping[str, float], strata: Mapping[s
 
 def _hold_out(groups: Groups, train: pd.Series, seed: int, fixed: Mapping[str, str]) -> pd.Series:
     part_of = dict(fixed)
+    if groups.has is not None:
+        fresh = [group for group in groups.names[train].unique() if group not in part_of]
+        drawn = _draw_by_findings(groups, fresh, {"holdout": HOLDOUT_SHARE}, seed + 1, SPARED)
+        return _by_group(groups, part_of | (dict.fromkeys(fresh, "train") if fixed else drawn))
     for members in groups_by_class(groups.labels[train], groups.names[train]).values():
         fresh = seeded_order((group for group in members if group not in part_of), seed + 1)
         if len(members) >= SPARED and not fixed:
             part_of.update(_draw(fresh, {"holdout": HOLDOUT_SHARE}, groups.strata))
         part_of.update({group: "train" for group in fresh if group not in part_of})
-    return pd.Series([part_of.get(name) for name in groups.names.tolist()], groups.names.index, dtype=object)
+    return _by_group(groups, part_of)
 
 
 def _require_training(parts: pd.Series) -> None:

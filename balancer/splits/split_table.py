@@ -27,7 +27,7 @@ def read_parts(table: Path, collection: Collection, pseudonyms: Pseudonyms | Non
 
     Raises:
         SplitError: no table, a column missing, an unknown part, file or patient, an image without a part, a patient in
-            two parts, or a class missing from a part.
+            two parts, or a class missing from a part; of findings, one that is missing from training.
     """
     rows = _read(table)
     part_column = _column(rows, PART_NAMES)
@@ -117,6 +117,12 @@ def _check(parts: pd.Series, collection: Collection) -> None:
         found = f"{len(missing)} images without a split: {_some(missing)}"
         raise _wrong("a split for each image of the collection", found, "add rows for them")
     _check_groups(parts, collection)
+    if collection.label_sets is not None:
+        trained = collection.label_sets.only(parts.index[parts == "train"]).counts()
+        if lacking := [finding for finding in collection.labels if not trained[finding]]:
+            found = f"no training image of {_some(lacking)}"
+            raise _wrong("images of each finding in the training split", found, "move patients with it into training")
+        return
     labels = collection.images["label"]
     for part in ("train", *sorted(set(parts) - {"train"})):
         lacking = sorted(set(labels) - set(labels[parts == part]))

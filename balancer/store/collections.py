@@ -40,9 +40,12 @@ class Collections(Connection):
         with self.atomic():
             self._delete("images", key)
             self._delete("findings", key)
+            self._delete("marks", key)
             self._insert("collections", [row])
             self._insert("images", zip([key] * len(images), images.index, *map(images.get, COLUMNS), strict=True))
             self._insert("findings", ((key, *serialization.finding_to_row(each)) for each in collection.findings))
+            if sets := collection.label_sets:
+                self._insert("marks", zip([key] * len(images), sets.marks.index, sets.to_texts(), strict=True))
         self._ids = None
 
     def make_current(self, collection: Collection) -> None:
@@ -67,13 +70,19 @@ class Collections(Connection):
         key, portable, place, pattern, reference, source = found[0]
         table = serialization.table_from(reference, self._state.place)
         findings = self._sound("findings", ("kind", "paths", "message", "fix"), _OF, (key,))
+        images, origin = (
+            serialization.images_from(self._images(key)),
+            serialization.source_from(source, self._state.place),
+        )
+        marks = self._sound("marks", ("path", "marks"), "WHERE collection = ? ORDER BY path", (key,))
         return Collection(
             self._place_of(key, portable, place),
-            serialization.images_from(self._images(key)),
+            images,
             tuple(serialization.finding_from(*row) for row in findings),
             pattern,
             table,
-            serialization.source_from(source, self._state.place),
+            origin,
+            serialization.label_sets_from(marks, images.index, origin),
         )
 
     def roots(self) -> list[Path]:

@@ -19,6 +19,7 @@ _OF_VERDICT = ("decision", "scores", "reasons", "reviewer", "at", "judge")
 TABLES: Mapping[str, tuple[str, ...]] = {
     "collections": ("id", "root", "patient_pattern", "scanned_at", "patients_table", "place", "source"),
     "images": ("collection", "path", *_IMAGE, "sex", "age", "view", "labels", "told"),
+    "marks": ("collection", "path", "marks"),
     "findings": ("collection", "kind", "paths", "message", "fix"),
     "contents": ("collection", "path", *_CONTENTS, "frames", "fault"),
     "pixels": ("collection", "path", "size", "mtime_ns", "digest"),
@@ -56,9 +57,12 @@ def is_sound(table: str, alias: str = "") -> str:
     return f"coalesce({alias}checksum = {checksum_of(table, alias)}, 1)"
 
 
+_LATER = ("marks",)
+"""Tables that had checksums from the beginning."""
 _CHECKSUMS = "".join(
     f"ALTER TABLE {table} ADD COLUMN checksum INTEGER; UPDATE {table} SET checksum = {checksum_of(table)};\n"
     for table in TABLES
+    if table not in _LATER
 )
 MIGRATIONS: Mapping[str, str] = {
     "first tables": """
@@ -126,6 +130,11 @@ MIGRATIONS: Mapping[str, str] = {
         ALTER TABLE collections ADD COLUMN source TEXT;
         """,
     "checksums of rows": _CHECKSUMS,
+    "several findings on an image": """
+        CREATE TABLE marks (
+            collection TEXT, path TEXT, marks TEXT, checksum INTEGER, PRIMARY KEY (collection, path)
+        ) WITHOUT ROWID;
+        """,
 }
 """Every step in SQL by its name, the oldest first."""
 COUNTED = 8

@@ -12,6 +12,7 @@ import pandas as pd
 
 from balancer.collection.findings import Finding
 from balancer.collection.image_stats import Contents
+from balancer.collection.label_sets import LabelSets
 from balancer.collection.listed import COLUMNS, DTYPES
 from balancer.collection.metadata_table import TableRef
 from balancer.collection.sources.reading import SourceRef
@@ -120,6 +121,22 @@ def images_from(chunks: Iterable[Iterable[tuple[Any, ...]]]) -> pd.DataFrame:
     return pd.DataFrame(
         {name: pd.Series(values, index, dtype=DTYPES.get(name)) for name, values in columns.items()}, index=index
     )
+
+
+def label_sets_from(rows: Sequence[tuple[str, str]], paths: pd.Index, source: SourceRef | None) -> LabelSets | None:
+    """What is known of each finding on each image; None where images have one class.
+
+    Raises:
+        DamagedLedger: it does not fit the images, or the labels.
+    """
+    if not rows or source is None:
+        return None
+    if [path for path, _ in rows] != paths.tolist():
+        raise damaged("marks of other images")
+    try:
+        return LabelSets.from_texts(paths, [text for _, text in rows], source.labels, source.nothing)
+    except ValueError as error:
+        raise damaged(str(error)) from error
 
 
 def require_parts(rows: Iterable[tuple[str]]) -> None:

@@ -106,6 +106,9 @@ class CompareSettings(Settings):
     recipe: str = option("strong", "How arms with synthetic images train: strong augmentation, or plain.")
     label: str | None = option(None, "The class whose AUPRC decides, named beforehand (default: the rarest).")
     extra: tuple[str, ...] = option((), "NAME=FOLDER: other real images, as an arm of their own.")
+    external: str | None = option(
+        None, "Test the arms on another collection too: its name or folder, scanned here earlier."
+    )
     cross_fit: int | None = option(
         None, "Adapt, fill and train again in each of this number of folds by patient.", minimum=2
     )

@@ -9,22 +9,25 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from balancer.collection.crosstabs import crosstabs
+from balancer.collection.imbalance import FindingImbalance, Imbalance, effective_number
+from balancer.collection.label_sets import GIVEN, UNCERTAIN, UNKNOWN, LabelSets
 from balancer.collection.scan import Collection, patient_groups
 from balancer.collection.several_labels import a_row_for_each_label
 from balancer.collection.sources.rows import BOTH
 from balancer.collection.walk import canonical_part
 
 if TYPE_CHECKING:
-    from balancer.collection.imbalance import Imbalance
     from balancer.splits.split import Split
 
 _SEX_LETTERS = {"female": "F", "f": "F", "woman": "F", "male": "M", "m": "M", "man": "M", "o": "O", "other": "O"}
 
 
-def scan_json(collection: Collection, split: Split, figures: Imbalance) -> dict[str, Any]:
-    """All that a scan found."""
-    images = collection.images
-    each = a_row_for_each_label(images) if collection.is_undecided else images
+def scan_json(
+    collection: Collection, split: Split, figures: Imbalance, findings: FindingImbalance | None = None
+) -> dict[str, Any]:
+    """All that a scan found; `findings` are the figures of images that have several."""
+    images, sets = collection.images, collection.label_sets
+    each = images if sets is None else a_row_for_each_label(images)
     patients = int(images["patient"].nunique())
     source = collection.source
     return {
@@ -32,7 +35,8 @@ def scan_json(collection: Collection, split: Split, figures: Imbalance) -> dict[
         "images": len(images),
         "imbalance_ratio": None if math.isinf(figures.ratio) else figures.ratio,
         "evenness": figures.evenness,
-        "classes": _classes(each, split, figures),
+        **({} if sets is None or findings is None else {"imbalance": _of_findings(sets, findings)}),
+        "classes": _classes(each, split, figures) | _without_finding(collection, split, each),
         "split": {"origin": split.origin, "seed": split.seed, "sha256": split.sha256, "folds": split.fold_count},
         "splits": _splits(collection),
         "patients": {
@@ -73,6 +77,36 @@ def _classes(each: Any, split: Split, figures: Imbalance) -> dict[str, Any]:
             "deficit": figures.deficits[label],
         }
         for label in figures.counts
+    }
+
+
+def _some(counts: Mapping[str, int]) -> dict[str, int]:
+    return {name: count for name, count in counts.items() if count}
+
+
+def _without_finding(collection: Collection, split: Split, each: Any) -> dict[str, Any]:
+    """The label that says that there is no finding, counted as a class is."""
+    sets = collection.label_sets
+    if sets is None or sets.nothing is None or not (each["label"] == sets.nothing).any():
+        return {}
+    trained = split.paths("train", "holdout")
+    count = int((sets.only(trained).marks[sets.nothing] == GIVEN).sum())
+    total, name = len(trained), sets.nothing
+    known = Imbalance({name: count}, {name: count / total}, 1, 1, {name: effective_number(count, total)}, {name: 0})
+    return _classes(each[each["label"] == name], split, known)
+
+
+def _of_findings(sets: LabelSets, figures: FindingImbalance) -> dict[str, Any]:
+    """The figures of Charte et al. of the training images, and what is uncertain, not known, or without a finding."""
+    return {
+        "ir": {name: None if math.isinf(ratio) else ratio for name, ratio in figures.ratios.items()},
+        "mean_ir": figures.mean_ratio,
+        "cvir": figures.variation,
+        "scumble": figures.concurrence,
+        "together": figures.together,
+        "no_finding": {"label": sets.nothing, "images": int(sets.without_finding().sum())},
+        "uncertain": _some(sets.counts(UNCERTAIN)),
+        "unknown": _some(sets.counts(UNKNOWN)),
     }
 
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from balancer.collection.imbalance import Imbalance, measure_imbalance
-from balancer.errors import TableError
+from balancer.collection.imbalance import FindingImbalance, Imbalance, measure_findings, measure_imbalance
+from balancer.errors import CollectionError, TableError
 from balancer.progress import SILENT, Progress
 from balancer.store.setting_names import EXCLUDED
 from balancer.store.state_dir import State, find_or_make_state, locked
@@ -29,17 +29,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ScanResult:
-    """The collection as it was found, its split, and the imbalance of the training images."""
+    """The collection as it was found, its split, and the imbalance of the training images.
+
+    `findings` are the figures of images that have several findings; None where each has one class.
+    """
 
     collection: Collection
     split: Split
     imbalance: Imbalance
+    findings: FindingImbalance | None = None
 
     def to_json(self) -> dict[str, Any]:
         """What was found, for programs; `scan.schema.json` describes it."""
         from balancer.workspace.scan_json import scan_json
 
-        return scan_json(self.collection, self.split, self.imbalance)
+        return scan_json(self.collection, self.split, self.imbalance, self.findings)
 
 
 def scan(workspace: Workspace, settings: ScanSettings, *, progress: Progress = SILENT) -> ScanResult:
@@ -89,7 +93,17 @@ def scan(workspace: Workspace, settings: ScanSettings, *, progress: Progress = S
                 _offer_preset(collection, progress)
             ledger.save_setting(collection, EXCLUDED, excluded.fields())  # type: ignore[arg-type]
     collection, split = leave_out(excluded, collection, split)
-    return ScanResult(collection, split, measure_imbalance(training_counts(collection, split)))
+    counts = training_counts(collection, split)
+    if collection.label_sets is None:
+        return ScanResult(collection, split, measure_imbalance(counts))
+    trained = collection.label_sets.only(split.paths("train", "holdout"))
+    if not any(counts.values()):
+        raise CollectionError(
+            needed="training images with a finding",
+            found=f"{len(trained.marks)} training images, none with a finding",
+            next_step="name other columns: balance scan DATA --labels TABLE --labels-in-columns 'A,B,C'",
+        )
+    return ScanResult(collection, split, measure_imbalance(counts, len(trained.marks)), measure_findings(trained.has()))
 
 
 def _offer_preset(collection: Collection, progress: Progress) -> None:
@@ -259,7 +273,7 @@ def _is_unchanged(collection: Collection, earlier: Collection | None) -> bool:
         return False
     both = (collection, earlier)
     now, before = ((each.patient_pattern, each.table, each.source, set(each.findings)) for each in both)
-    return now == before
+    return now == before and collection.is_multi_label == earlier.is_multi_label
 
 
 def _kept_split(

@@ -19,7 +19,19 @@ if TYPE_CHECKING:
 _ANEW = ("preset", "labels", "pattern")
 """Options that begin a reading anew; the others change the one of the last scan."""
 OPTIONS = (
-    *(*_ANEW, "columns", "on", "separator", "labels_in_columns", "uncertain", "rows", "map", "strip_prefix", "ignore"),
+    *(
+        *_ANEW,
+        "columns",
+        "on",
+        "separator",
+        "labels_in_columns",
+        "uncertain",
+        "blank",
+        "rows",
+        "map",
+        "strip_prefix",
+        "ignore",
+    ),
     *("split_list", "target_label", "primary", "as_is"),
 )
 
@@ -131,6 +143,7 @@ def _parsed(options: Mapping[str, Any]) -> SourceOptions:
         separator=options.get("separator"),
         labels_in_columns=parse_names(options.get("labels_in_columns")),
         uncertain=options.get("uncertain"),
+        blank=options.get("blank"),
         rows=options.get("rows"),
         mapped=parse_pairs(options.get("map", ()), "--map", "OLD=NEW"),
         strip_prefix=options.get("strip_prefix"),

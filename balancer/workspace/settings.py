@@ -40,6 +40,9 @@ class ScanSettings(Settings):
         None, "Columns that hold one label each, 'A,B,C', with the values 1, 0, -1 or blank."
     )
     uncertain: str | None = option(None, "How to read -1: positive, negative or ignore (default: ignore).")
+    blank: str | None = option(
+        None, "How to read a blank cell of --labels-in-columns: negative or unknown (default: unknown)."
+    )
     rows: str | None = option(
         None, "Where a file has several rows: take a label that any, the majority or all of them give."
     )
@@ -55,10 +58,10 @@ class ScanSettings(Settings):
         None, "Regular expression for paths, with the groups (?P<label>..), (?P<patient>..), (?P<split>..)."
     )
     target_label: str | None = option(
-        None, "Where images have several labels: make two classes, this label and all others."
+        None, "Where images have several findings: make two classes, this finding and all else."
     )
     primary: str | None = option(
-        None, "Where images have several labels: take the first of 'A,B,C' that the image has."
+        None, "Where images have several findings: one class for each image, the first of 'A,B,C' that it has."
     )
     as_is: bool = option(False, "Accept the classes as they are read, although they do not look like classes.")
     deep: bool = option(
@@ -71,7 +74,7 @@ class ScanSettings(Settings):
 
     def check(self) -> None:
         """Refuse values that there are not."""
-        for name, known in (("uncertain", UNCERTAIN), ("rows", ROWS)):
+        for name, known in (("uncertain", UNCERTAIN), ("blank", BLANK), ("rows", ROWS)):
             value = getattr(self, name)
             if value is not None and value not in known:
                 raise SettingsError(
@@ -104,7 +107,7 @@ def require_format(format: str | None) -> None:
         )
 
 
-UNCERTAIN, ROWS = ("positive", "negative", "ignore"), ("any", "majority", "all")
+UNCERTAIN, BLANK, ROWS = ("positive", "negative", "ignore"), ("negative", "unknown"), ("any", "majority", "all")
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from balancer.collection.label_sets import NO_FINDING
 from balancer.errors import SplitError
 from balancer.progress import SILENT, Progress
 from balancer.store.setting_names import SPLIT
@@ -16,6 +17,8 @@ from balancer.workspace.settings import SplitSettings
 from balancer.workspace.workspace import Session, Workspace
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from balancer.collection.scan import Collection
     from balancer.splits.split import Split, SplitShares
 
@@ -38,14 +41,25 @@ class SplitResult:
         from balancer.splits.groups import stay_together
         from balancer.splits.split import PARTS
 
-        groups, values = stay_together(self.collection), self.collection.images[by].fillna("unknown")
+        groups = stay_together(self.collection)
+        parts = self.split.parts.reindex(groups.index)
         found: dict[str, dict[str, dict[str, int]]] = {}
-        for value in sorted(values.unique()):
+        for value, chosen in self._values(by):
             found[value] = {}
             for name in PARTS:
-                there = groups[(values == value) & (self.split.parts.reindex(groups.index) == name)]
+                there = groups[chosen & (parts == name)]
                 found[value][name] = {"images": len(there), "patients": int(there.nunique())}
         return found
+
+    def _values(self, by: str) -> Iterator[tuple[str, pd.Series]]:
+        """Each value of a column, and which images have it; of findings an image may have several."""
+        sets, images = self.collection.label_sets, self.collection.images
+        if by == "label" and sets is not None:
+            yield from ((finding, sets.has()[finding]) for finding in self.collection.labels)
+            yield sets.nothing or NO_FINDING, sets.without_finding()
+            return
+        values = images[by].fillna("unknown")
+        yield from ((value, values == value) for value in sorted(values.unique()))
 
     def to_json(self) -> dict[str, Any]:
         """The split as JSON-compatible fields: origin, seed, folds, and counts of each class."""
@@ -79,7 +93,7 @@ def split(
     """
     from balancer.splits.split import SplitShares
 
-    with workspace.session(write=True) as reduced:
+    with workspace.session(write=True, several=True) as reduced:
         session = reduced.whole()
         before = session.ledger.setting(session.collection, SPLIT) or {}  # type: ignore[var-annotated]
         asked = {"test": settings.test, "val": settings.val, "folds": settings.folds}

@@ -54,12 +54,14 @@ class Workspace:
         return find_state(self.home)
 
     @contextmanager
-    def session(self, *, write: bool) -> Iterator[Session]:
+    def session(self, *, write: bool, several: bool = False) -> Iterator[Session]:
         """Open what is remembered, without what `scan --exclude` lists; with `write`, nobody else writes meanwhile.
+
+        `several`: the caller knows what to do with images of several findings.
 
         Raises:
             StateError: there is none, or another command is using it.
-            CollectionError: the collection is gone, or its images have several labels and no class was chosen.
+            CollectionError: the collection is gone, or its images have several findings and the caller needs one class.
         """
         from balancer.splits.exclusion import leave_out
         from balancer.store.database import Ledger
@@ -73,7 +75,7 @@ class Workspace:
                     found="none yet" if collection is None else f"{collection.root}, which is missing",
                     next_step="balance scan FOLDER",
                 )
-            _require_one_class(collection)
+            _require_readable(collection, several)
             split = ledger.load_split(collection)
             if split is None:
                 raise SplitError(needed="the stored split", found="none", next_step="balance scan FOLDER")
@@ -126,18 +128,23 @@ def excluded_of(ledger: Ledger, collection: Collection) -> Excluded:
     return Excluded.from_fields(ledger.setting(collection, EXCLUDED))
 
 
-def _require_one_class(collection: Collection) -> None:
-    """Refuse what needs one class an image where images have several labels, or none."""
-    if not collection.is_undecided:
+def _require_readable(collection: Collection, several: bool) -> None:
+    """Refuse images of several findings where one class is needed, and where an old state does not know all of them."""
+    name = printable(collection.root.name)
+    if collection.source is not None and collection.source.is_undecided and not collection.is_multi_label:
+        raise CollectionError(
+            needed="what is known of each finding on each image",
+            found=f"{name} was scanned by an earlier version, which did not keep it",
+            next_step="scan it again: balance scan FOLDER",
+        )
+    if several or not collection.is_multi_label:
         return
-    from balancer.collection.several_labels import label_counts
-
-    counts = label_counts(collection.images)
-    several = next(each for each in collection.findings if each.kind == "several-labels")
+    rarest = min(collection.labels, key=collection.label_sets.counts().__getitem__)  # type: ignore[union-attr]
+    message = next(each.message for each in collection.findings if each.kind == "several-labels")
     raise CollectionError(
-        needed="one class for each image",
-        found=f"{printable(collection.root.name)}: {several.message.partition(';')[0]}",
-        next_step=f"choose: balance scan DATA --target-label {shlex.quote(min(counts, key=counts.__getitem__))} "
+        needed="one class for each image, since this command does not support several findings yet",
+        found=f"{name}: {message.partition(';')[0]}",
+        next_step=f"choose: balance scan DATA --target-label {shlex.quote(rarest)} "
         "(this label against all others), or balance scan DATA --primary 'A,B,C' (the first of these that an image "
         "has)",
     )

@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 
 from analysis.comparison.inference.subgroups import Strata, measure_strata
-from analysis.comparison.inference.verdict_rule import Named
+from analysis.comparison.inference.verdict_rule import ArmRoles
 from analysis.comparison.inputs.study import Outcomes
 from tests.benchmarks.rows import Row
 from tests.benchmarks.simulations_power import BASE
 
-NAMED, PRIMARY, LEVEL = Named("baseline", "synthetic"), "auprc:RARE", 0.05
+NAMED, PRIMARY, LEVEL = ArmRoles("baseline", "synthetic"), "auprc:RARE", 0.05
 SEEDS, DRAWS = 5, 200
 VALUES = {
     "sex": ("female", "male"),

@@ -21,6 +21,7 @@ from examples.phantoms import (
     draw_forearm,
     draw_radiograph,
     write_collection,
+    write_table_collection,
 )
 
 PATIENTS = range(12)
@@ -65,7 +66,7 @@ def test_label_changes_the_finding_and_nothing_else() -> None:
     for patient in PATIENTS:
         normal = draw_chest("normal", patient)
         for label in CHEST[1:]:
-            same = {"finding": None, "cardiothoracic_ratio": normal.cardiothoracic_ratio}
+            same = {"findings": (), "cardiothoracic_ratio": normal.cardiothoracic_ratio}
             assert dataclasses.replace(draw_chest(label, patient), **same) == normal
         broken = draw_forearm("fractured", patient)
         assert dataclasses.replace(broken, radius=None, ulna=None) == draw_forearm("intact", patient)
@@ -185,3 +186,32 @@ def test_an_unknown_label_is_named_before_anything_is_written(tmp_path: Path) ->
     with pytest.raises(ValueError, match="unknown label"):
         write_collection(tmp_path, {"normal": 1, "hernia": 1})
     assert not list(tmp_path.iterdir())
+
+
+def test_several_findings_are_each_as_they_would_be_alone() -> None:
+    for patient in PATIENTS:
+        both = draw_chest("cardiomegaly|consolidation|pleural_effusion", patient)
+        alone = [draw_chest(label, patient).finding for label in ("consolidation", "pleural_effusion")]
+        assert both.findings == tuple(alone)
+        assert both.cardiothoracic_ratio == draw_chest("cardiomegaly", patient).cardiothoracic_ratio
+
+
+def test_each_of_several_findings_is_seen_where_it_is_alone() -> None:
+    for patient in PATIENTS:
+        alone = _change("nodule", patient, "normal")
+        beside = _change("cardiomegaly|nodule", patient, "cardiomegaly")
+        assert np.corrcoef(alone.ravel(), beside.ravel())[0, 1] > 0.3
+
+
+@pytest.mark.parametrize("label", ["normal|nodule", "nodule|nodule", "nodule|fractured", "nodule|"])
+def test_findings_that_do_not_go_together_are_refused(label: str) -> None:
+    with pytest.raises(ValueError, match="needed|unknown label"):
+        draw_radiograph(label, 1)
+
+
+def test_a_table_names_the_findings_of_each_image(tmp_path: Path) -> None:
+    table = write_table_collection(tmp_path, {"normal": 5, "nodule|pleural_effusion": 4}, size=16)
+    rows = [line.split(",") for line in table.read_text().splitlines()[1:]]
+    assert [row[1] for row in rows] == ["normal"] * 5 + ["nodule|pleural_effusion"] * 4
+    assert {row[0] for row in rows} == {path.name for path in (tmp_path / "images").iterdir()}
+    assert len({row[2] for row in rows[:5]} & {row[2] for row in rows[5:]}) == 0

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from analysis.comparison.inputs.build_study import Material
-from analysis.comparison.inputs.study import EXTRA
+from analysis.comparison.inputs.study import EXTRA, Study
 from analysis.comparison.integrity.leakage_finding import Breach
 from analysis.data.images import Greys
 from balancer.collection.findings import SAME_IMAGE
@@ -76,7 +76,7 @@ def near_duplicates(material: Material) -> Iterator[Breach]:
     """The same picture in other bytes: what `scan --deep` found, and what the decoded images show."""
     study, hashes = material.study, dict(material.collection.images["sha256"])
     test = _Side.of(study.test.paths, study.test.images)
-    level = _level(material)
+    level = _level(study)
     found: dict[str, dict[str, str]] = defaultdict(dict)
     for name, other in _found_by_scan(material):
         found["training or validation"][name] = other
@@ -123,13 +123,27 @@ def _found_by_scan(material: Material) -> Iterator[tuple[str, str]]:
                 yield other, test[0]
 
 
-def _level(material: Material) -> float:
+def same_pictures(study: Study, names: Sequence[str], greys: Greys) -> dict[str, str]:
+    """Which of some images (N, side, side) show the same picture as any image of the study, with that image."""
+    level, asked, found = _level(study), _Side.of(names, greys), dict[str, str]()
+    ours = [(part.paths, part.images) for part in (study.train, study.validation, study.test)]
+    ours += [
+        (tuple(f"{name} image {at}" for at in range(len(each))), each.images) for name, each in study.added.items()
+    ]
+    for others, images in ours:
+        for one, other, alike in asked.pairs(_Side.of(others, images)):
+            if alike >= level:
+                found.setdefault(one, other)
+    return found
+
+
+def _level(study: Study) -> float:
     """How alike two images must be to be the same picture.
 
     Where training images of different patients come near to that themselves, as drawings do, it is beyond the first
     gap above them. Copies among the training images lie beyond such a gap and do not raise it.
     """
-    train = material.study.train
+    train = study.train
     chosen = np.linspace(0, len(train) - 1, min(len(train), _AT_ONCE)).astype(np.int64)
     group = dict(zip(train.paths, train.groups.tolist(), strict=True))
     side = _Side.of([train.paths[place] for place in chosen.tolist()], train.images[chosen])

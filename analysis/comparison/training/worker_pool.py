@@ -26,7 +26,7 @@ from balancer.parallel import Stepped, Workers, one_thread
 class Layout:
     """What a run needs, light enough to be handed to a process: what is seen with each seed is in a file to be mapped.
 
-    Of its rows, `real` and `added` are trained on; `validation` and `test` are the first and the last row of a part.
+    Of its rows, `real` and `added` are trained on; `validation`, `test` and `external` are the bounds of a part's rows.
     `watched` are those by which checkpoints are taken, None where there is no validation image.
     """
 
@@ -39,6 +39,7 @@ class Layout:
     backbone: Backbone
     recipe: Recipe
     watched: Watched | None = None
+    external: tuple[int, int] | None = None
 
     def seen(self, seed: int) -> Seen:
         """The images, or their features; pages are shared by all processes and never written."""
@@ -67,11 +68,12 @@ class Training:
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """What came of a training: the probabilities of the validation part and of the test part, and how its loss fell."""
+    """What came of a training: the probabilities of each part, and how its loss fell."""
 
     validation: Probabilities
     test: Probabilities
     course: Course = NO_COURSE
+    external: Probabilities | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +117,8 @@ def _run(job: Job, stepped: Stepped) -> Said:
     with one_thread(), _memory(job):
         model = training.arm.learn(task)
         validation, test = (model.probabilities(seen[slice(*part)]) for part in (layout.validation, layout.test))
-    return Said(validation, test, reduce(Course.then, courses))
+        external = None if layout.external is None else model.probabilities(seen[slice(*layout.external)])
+    return Said(validation, test, reduce(Course.then, courses), external)
 
 
 @contextmanager

@@ -62,7 +62,25 @@ def comparison(facts: Facts) -> Mapping[str, Any]:
         "detectable": _detectable(results),
         "curve": _curve(results),
         "curve_arm": _curve_arm(results),
+        "external_header": ["arm", *(metric_in_words(each) for each in _external_metrics(results))],
+        "external_rows": _external(results),
     }
+
+
+def _external_metrics(results: Results) -> list[str]:
+    primary, secondary = results.endpoint.primary, results.endpoint.secondary
+    rare = primary.partition(":")[2]
+    return [each for each in (primary, *([f"auroc:{rare}", f"recall:{rare}"] if rare else []), secondary) if each]
+
+
+def _external(results: Results) -> Table:
+    """Every arm on another collection."""
+    arms: Mapping[str, Mapping[str, Interval]] = {} if results.external is None else results.external.arms
+    return [
+        [name, *(figure(arms[name].get(metric)) for metric in _external_metrics(results))]
+        for name in results.ordered
+        if name in arms
+    ]
 
 
 def _sizes(results: Results) -> Table:
@@ -85,7 +103,8 @@ def _differences(results: Results) -> dict[str, Chart]:
         if rows:
             words = metric_in_words(metric)
             title = f"Differences of {words} to {results.reference}"
-            found[words] = forest(f"differences-{rank}", rows, title, words, reference=0, signed=True, keys=_KEYS)
+            axis = f"difference of {words}"
+            found[words] = forest(f"differences-{rank}", rows, title, axis, reference=0, signed=True, keys=_KEYS)
     return found
 
 

@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from analysis.report.data import MADE_WITH, PARTS, Facts
-from analysis.report.formatting import many
 from analysis.report.rendering import render
 from analysis.report.stored_results import Results
+from balancer.text import many
 
 AUTHORS = "to be completed by the authors"
 _HOLDOUT = "training, but not of the generator"

@@ -10,8 +10,7 @@ from typing import Any
 from balancer.adapting.common.train_state import to_json
 from balancer.collection.scan import Sample
 from balancer.files import sha256_of
-
-CARD = "card.json"
+from balancer.generators.models.model_card import CARD
 
 
 def class_counts(samples: Sequence[Sample]) -> dict[str, int]:

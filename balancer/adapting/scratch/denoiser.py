@@ -56,8 +56,7 @@ def train_denoiser(
         def loss(clean: Tensor, noise: Tensor, times: Tensor, tokens: Tensor, alpha_bar: Tensor) -> Tensor:
             with run.machine.autocast():
                 predicted = unet(losses.noised(clean, noise, alpha_bar), times, encode(tokens)[0])[0]
-            target = losses.velocity(clean, noise, alpha_bar)
-            return losses.velocity_loss(predicted, target, alpha_bar)
+            return losses.denoising_losses("v_prediction", predicted, clean, noise, alpha_bar).mean()
 
         return loss
 

@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from balancer.cli.console import result, table
+from balancer.cli.views.findings import show_findings
 from balancer.text import many, printable
 
 if TYPE_CHECKING:
@@ -28,11 +29,14 @@ def show_scan(found: ScanResult) -> None:
     images, counts = collection.images, figures.counts
     drawn = "the split of your table" if split.origin == "file" else "a split by patient was created and stored"
     layout = "splits of its own" if collection.has_parts else f"no splits of its own: {drawn}"
-    what = "labels" if collection.is_undecided else "classes"
+    what = "findings" if collection.is_multi_label else "classes"
     result(f"{printable(collection.root.name)}: {len(images)} images, {len(counts)} {what}, {layout}")
     _show_source(collection)
     result()
-    result(table(*_table(collection, split, figures)))
+    if found.findings is None:
+        result(table(*_table(collection, split, figures)))
+    else:
+        show_findings(collection, split, found.findings)
     result()
     ratio = "infinite" if math.isinf(figures.ratio) else f"{figures.ratio:.1f}"
     result(f"Training images: imbalance ratio {ratio}, evenness {figures.evenness:.2f} (1 is balanced)")
@@ -41,9 +45,10 @@ def show_scan(found: ScanResult) -> None:
     _show_attributes(collection)
     _show_findings(collection.findings)
     result()
-    if collection.is_undecided:
+    if collection.is_multi_label:
         rarest = printable(min(counts, key=lambda label: counts[label]))
-        result(f"Next: balance scan DATA --target-label '{rarest}', or --primary 'A,B,C': one class for each image")
+        result("Next: balance split, to see who trains and tests")
+        result(f"One class an image instead: balance scan DATA --target-label '{rarest}', or --primary 'A,B,C'")
     else:
         result("Next: balance fill --target max --dry-run")
 
@@ -63,10 +68,8 @@ def _show_source(collection: Collection) -> None:
 
 
 def _table(collection: Collection, split: Split, figures: Imbalance) -> tuple[list[str], list[list[object]]]:
-    from balancer.collection.several_labels import a_row_for_each_label
-
     parts = [part for part in ("train", "holdout", "val", "test") if (split.parts == part).any()]
-    images = a_row_for_each_label(collection.images) if collection.is_undecided else collection.images
+    images = collection.images
     of = split.parts.reindex(images.index)
     by_part = {part: images.loc[of == part, "label"].value_counts().to_dict() for part in parts}
     header = ["class", *parts, "share", "effective", "deficit"]
@@ -89,18 +92,23 @@ def show_small_classes(collection: Collection, split: Split) -> None:
     from balancer.splits.groups import Groups
 
     groups = Groups.of(collection)
+    kinds = "findings" if collection.is_multi_label else "classes"
     few = {label: n for label, n in groups.counts(split.parts == "test").items() if n < _FEW_TESTED}
     patients = "patients" if collection.images["patient"].notna().all() else "patients or images"
     if few:
         names = ", ".join(f"{printable(label)} ({size})" for label, size in few.items())
         result(f"Too few {patients} in the test split for a reliable result, fewer than {_FEW_TESTED}: {names}")
+    alone = groups.in_training_alone(split.parts)
+    if alone:
+        names = ", ".join(f"{printable(finding)} ({size})" for finding, size in alone.items())
+        result(f"In no other split than training ({patients}): {names}")
     small = ", ".join(f"{printable(label)} ({size})" for label, size in small_classes(groups, split.parts).items())
     few_to_train = f"fewer than {FEW_PATIENTS} {patients} to train on: {small}"
     if split.fold_count:
-        why = f", since these classes have {few_to_train}" if small else ""
+        why = f", since these {kinds} have {few_to_train}" if small else ""
         result(f"Folds for cross-fitting: {split.fold_count}, of all images, including the test split{why}")
     elif small and split.origin != "none":
-        result(f"F{few_to_train[1:]}. To test on every patient of these classes: balance split --folds 5")
+        result(f"F{few_to_train[1:]}. To test on every patient of these {kinds}: balance split --folds 5")
 
 
 def _show_patients(collection: Collection) -> None:
@@ -123,17 +131,21 @@ def _show_patients(collection: Collection) -> None:
 def _show_attributes(collection: Collection) -> None:
     """Class by sex, age group and view, where a table tells them."""
     from balancer.collection.crosstabs import crosstabs
+    from balancer.collection.several_labels import a_row_for_each_label
 
     patients = collection.images["patient"].notna().any()
-    for name, by_class in crosstabs(collection.images).items():
+    several = collection.is_multi_label
+    images = a_row_for_each_label(collection.images) if several else collection.images
+    what = "finding" if several else "class"
+    for name, by_class in crosstabs(images).items():
         result()
-        result(f"Class by {name}, images{' (patients)' if patients else ''}:")
+        result(f"{what.capitalize()} by {name}, images{' (patients)' if patients else ''}:")
         values = next(iter(by_class.values()))
         cells = [
             [label, *(f"{images} ({count})" if patients else images for images, count in row.values())]
             for label, row in by_class.items()
         ]
-        result(table(["class", *values], cells))
+        result(table([what, *values], cells))
 
 
 def _show_findings(findings: Iterable[Finding]) -> None:

@@ -17,7 +17,7 @@ def show_split(found: SplitResult) -> None:
     for by in ("label", *found.attributes):
         counts = found.counts(by)
         names = [name for name in next(iter(counts.values())) if any(row[name]["images"] for row in counts.values())]
-        header = ["class" if by == "label" else by, *names]
+        header = [("finding" if collection.is_multi_label else "class") if by == "label" else by, *names]
         result(table(header, [_row(value, row, names) for value, row in counts.items()]))
         result()
     unit = "patients" if collection.images["patient"].notna().all() else "patients, or images where they are unknown"

@@ -103,7 +103,7 @@ def _undecided(reading: Reading) -> Iterator[Finding]:
     several, none = int((counts > 1).sum()), int((counts == 0).sum())
     message = f"{several} images have several labels and {none} have none; each label is counted separately"
     fix = (
-        "choose one before balance fill: balance scan DATA --target-label LABEL (that label against the rest), "
+        "none needed. For one class an image: balance scan DATA --target-label LABEL (that label against the rest), "
         "or --primary 'A,B,C' (the first of these that an image has)"
     )
     yield Finding("several-labels", (), message, fix)

@@ -120,6 +120,7 @@ class _Found:
         self.wants_labels = wants_labels
         self.labels: Labels | None = None
         self.uncertain: Labels | None = None
+        self.untold: Labels | None = None
         self.known: npt.NDArray[np.bool_] = np.zeros(files, bool)
         self.facts: dict[str, Texts] = {}
         self.differ: npt.NDArray[np.bool_] = np.zeros(files, bool)
@@ -150,11 +151,12 @@ class _Found:
 
     def _take_labels(self, rows: Rows, match: Match, marks: Marks, options: SourceOptions) -> None:
         try:
-            labels, unsure, said = reduced(marks, match.rows, match.keys, options.rows)
+            found = reduced(marks, match.rows, match.keys, options.rows)
         except Disagreement as error:
             raise _differing(rows, match, marks, error.keys) from error
-        self.labels, self.uncertain = of_files(labels, match.files), of_files(unsure, match.files)
-        self.known = np.append(said, False)[match.files]
+        told = (of_files(each, match.files) for each in (found.labels, found.unsure, found.untold))
+        self.labels, self.uncertain, self.untold = told
+        self.known = np.append(found.known, False)[match.files]
 
 
 def _base_first(groups: Sequence[Rows], options: SourceOptions) -> list[Rows]:
@@ -178,7 +180,7 @@ def _marks(rows: Rows, roles: Mapping[str, tuple[str, ...]], options: SourceOpti
     if options.labels_in_columns:
         columns = _label_columns(rows, options)
         texts = {name: rows.texts([column]) for name, column in columns.items()}
-        return of_columns(texts, options.uncertain, mapped) if columns else None
+        return of_columns(texts, options.uncertain, mapped, options.blank) if columns else None
     columns_of_label = roles.get("label")
     if not columns_of_label:
         return None
@@ -263,7 +265,8 @@ def _reading(
         {role: values[kept] for role, values in found.facts.items() if role not in _OF_THE_TABLE},
         {name: count for name, count in counts.items() if count},
         by_folder=False,
-        uncertain=found.uncertain.only(kept) if found.uncertain is not None else None,
+        uncertain=None if found.uncertain is None else found.uncertain.only(kept),
+        untold=None if found.untold is None else found.untold.only(kept),
         columns={**found.columns, "file": ", ".join(roles_of(base, options.named)["file"])},
         how=match.how,
         tables=found.tables,

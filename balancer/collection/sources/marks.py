@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -15,12 +15,15 @@ from balancer.collection.sources.reading import Labels, Places
 from balancer.errors import TableError
 
 _BLANK = {"", "nan", "n/a", "na", "null", "?"}
+_NOT_TOLD, _DENIED, _UNSURE, _GIVEN = range(4)
+"""What a cell says; of several columns of one label, the highest counts."""
 _VALUES = {
-    **dict.fromkeys(("1", "1.0", "true", "yes", "y", "positive", "pos", "present"), 1),
-    **dict.fromkeys(("0", "0.0", "false", "no", "n", "negative", "neg", "absent"), 0),
-    **dict.fromkeys(("-1", "-1.0", "uncertain", "unsure", "maybe"), -1),
-    **dict.fromkeys(_BLANK, 2),
+    **dict.fromkeys(("1", "1.0", "true", "yes", "y", "positive", "pos", "present"), _GIVEN),
+    **dict.fromkeys(("0", "0.0", "false", "no", "n", "negative", "neg", "absent"), _DENIED),
+    **dict.fromkeys(("-1", "-1.0", "uncertain", "unsure", "maybe"), _UNSURE),
+    **dict.fromkeys(_BLANK, _NOT_TOLD),
 }
+_NONE: npt.NDArray[np.int64] = np.zeros(0, np.int64)
 _SEPARATORS = "|;,"
 Texts = npt.NDArray[np.object_]
 
@@ -29,7 +32,7 @@ Texts = npt.NDArray[np.object_]
 class Marks:
     """What rows say: row `owners[i]` gives label `names[which[i]]`; `unsure` in the same way what is uncertain.
 
-    `known` tells which rows say anything of labels at all.
+    `untold` is what a row leaves open; all else it denies. `known` tells which rows say anything of labels at all.
     """
 
     names: tuple[str, ...]
@@ -38,6 +41,8 @@ class Marks:
     unsure_owners: Places
     unsure_which: Places
     known: npt.NDArray[np.bool_]
+    untold_owners: Places = field(default_factory=_NONE.copy)
+    untold_which: Places = field(default_factory=_NONE.copy)
 
 
 def of_cells(texts: Texts, separator: str | None, mapped: Mapping[str, str]) -> Marks:
@@ -56,48 +61,64 @@ def of_cells(texts: Texts, separator: str | None, mapped: Mapping[str, str]) -> 
     owners = np.repeat(np.arange(len(texts)), counts[codes])
     within = np.arange(len(owners)) - np.repeat(np.cumsum(counts[codes]) - counts[codes], counts[codes])
     which = flat[np.repeat(starts[codes], counts[codes]) + within]
-    nothing = np.zeros(0, np.int64)
-    return Marks(tuple(names), owners, which, nothing, nothing, counts[codes] > 0)
+    return Marks(tuple(names), owners, which, _NONE, _NONE, counts[codes] > 0)
 
 
-def of_columns(columns: Mapping[str, Texts], uncertain: str | None, mapped: Mapping[str, str]) -> Marks:
+def of_columns(
+    columns: Mapping[str, Texts], uncertain: str | None, mapped: Mapping[str, str], blank: str | None = None
+) -> Marks:
     """Labels that have a column each: 1, 0, -1 for uncertain, or blank.
 
-    A row without any, uncertain ones included, has the label that "" is mapped to.
+    A row without any, uncertain ones included, has the label that "" is mapped to. A blank leaves its label open,
+    unless `blank` is "negative" or "" is mapped.
 
     Raises:
         TableError: another value.
     """
-    names = sorted({mapped.get(name, name) for name in (*columns, *([""] if "" in mapped else []))} - {""})
-    number = {name: place for place, name in enumerate(names)}
-    given: tuple[list[Places], list[Places]] = ([], [])
-    unsure: tuple[list[Places], list[Places]] = ([], [])
-    rows = 0
+    said: dict[str, npt.NDArray[np.int64]] = {}
     for name, texts in columns.items():
-        values, rows = _values(name, texts), len(texts)
-        if (label := mapped.get(name, name)) not in number:
-            continue
-        taken = {1: given, -1: {"positive": given, "negative": None}.get(uncertain or "", unsure)}
-        for value, found in taken.items():
-            if found is not None:
-                found[0].append(owners := np.flatnonzero(values == value))
-                found[1].append(np.full(len(owners), number[label]))
-    if mapped.get(""):
-        bare = np.setdiff1d(np.arange(rows), np.concatenate([np.zeros(0, np.int64), *given[0], *unsure[0]]))
-        given[0].append(bare)
-        given[1].append(np.full(len(bare), number[mapped[""]]))
-    pairs = [np.concatenate([np.zeros(0, np.int64), *each]) for each in (*given, *unsure)]
-    return Marks(tuple(names), *pairs, np.ones(rows, bool))  # type: ignore[call-arg]
+        if label := mapped.get(name, name):
+            values = _values(name, texts)
+            said[label] = np.maximum(said[label], values) if label in said else values
+    names = sorted(said)
+    rows = np.array([said[name] for name in names], np.int8).reshape(len(names), -1).T
+    rows = np.where(rows == _UNSURE, {"positive": _GIVEN, "negative": _DENIED}.get(uncertain or "", _UNSURE), rows)
+    bare = mapped.get("", "")
+    if bare:
+        names, rows = _with_bare(names, rows, bare)
+    given, unsure, untold = (np.nonzero(rows == value) for value in (_GIVEN, _UNSURE, _NOT_TOLD))
+    is_open = not bare and blank != "negative"
+    unsaid = (untold[0], untold[1]) if is_open else (_NONE, _NONE)
+    return Marks(tuple(names), given[0], given[1], unsure[0], unsure[1], np.ones(len(rows), bool), *unsaid)
 
 
-def reduced(marks: Marks, rows: Places, keys: int, rule: str | None) -> tuple[Labels, Labels, npt.NDArray[np.bool_]]:
-    """The labels of each key, whose rows are joined by a rule; what is uncertain; and which keys say anything.
+def _with_bare(names: Sequence[str], rows: npt.NDArray[np.int8], bare: str) -> tuple[list[str], npt.NDArray[np.int8]]:
+    """The labels with one that rows have which give no other."""
+    among = sorted({*names, bare})
+    found = np.full((len(rows), len(among)), _DENIED, np.int8)
+    found[:, [among.index(name) for name in names]] = rows
+    found[~np.isin(rows, (_GIVEN, _UNSURE)).any(axis=1), among.index(bare)] = _GIVEN
+    return among, found
+
+
+@dataclass(frozen=True, slots=True)
+class Reduced:
+    """What the rows of each key say together: labels, what is uncertain, what is open, and which keys say anything."""
+
+    labels: Labels
+    unsure: Labels
+    untold: Labels
+    known: npt.NDArray[np.bool_]
+
+
+def reduced(marks: Marks, rows: Places, keys: int, rule: str | None) -> Reduced:
+    """The labels of each key, whose rows are joined by a rule.
 
     `rows` are the key of each row, -1 for rows that are of no file. "any": a label of one row is the key's;
-    "majority": of more than half its rows; "all": of each of them.
+    "majority": of more than half its rows; "all": of each of them. Open is what every row leaves open.
 
     Raises:
-        TableError: rows of one key differ, and there is no rule.
+        Disagreement: rows of one key differ, and there is no rule.
     """
     said = np.bincount(rows[(rows >= 0) & marks.known], minlength=keys)
     owners, which, counts = _counted(rows[marks.owners], marks.which, len(marks.names))
@@ -107,8 +128,18 @@ def reduced(marks: Marks, rows: Places, keys: int, rule: str | None) -> tuple[La
     kept = {"any": counts > 0, "majority": 2 * counts > said[owners]}.get(rule or "", whole)
     labels = Labels(marks.names, owners[kept], which[kept])
     unsure_owners, unsure_which, _ = _counted(rows[marks.unsure_owners], marks.unsure_which, len(marks.names))
-    sure = np.isin(_joint(unsure_owners, unsure_which, marks), _joint(labels.owners, labels.which, marks))
-    return labels, Labels(marks.names, unsure_owners[~sure], unsure_which[~sure]), said > 0
+    unsure = _without(Labels(marks.names, unsure_owners, unsure_which), labels)
+    open_owners, open_which, open_counts = _counted(rows[marks.untold_owners], marks.untold_which, len(marks.names))
+    by_all = open_counts == said[open_owners]
+    untold = _without(Labels(marks.names, open_owners[by_all], open_which[by_all]), labels)
+    return Reduced(labels, unsure, untold, said > 0)
+
+
+def _without(some: Labels, others: Labels) -> Labels:
+    """The pairs that are not among others."""
+    known, given = (each.owners * max(len(each.names), 1) + each.which for each in (some, others))
+    left = ~np.isin(known, given)
+    return Labels(some.names, some.owners[left], some.which[left])
 
 
 class Disagreement(Exception):
@@ -189,10 +220,6 @@ def _counted(owners: Places, which: Places, labels: int) -> tuple[Places, Places
     there = owners >= 0
     pairs, counts = np.unique(owners[there] * max(labels, 1) + which[there], return_counts=True)
     return pairs // max(labels, 1), pairs % max(labels, 1), counts
-
-
-def _joint(owners: Places, which: Places, marks: Marks) -> Places:
-    return owners * max(len(marks.names), 1) + which
 
 
 def counts_by_name(labels: Labels) -> dict[str, int]:

@@ -28,6 +28,7 @@ class SourceOptions:
     separator: str | None = None
     labels_in_columns: tuple[str, ...] = ()
     uncertain: str | None = None
+    blank: str | None = None
     rows: str | None = None
     mapped: Mapping[str, str] | None = None
     strip_prefix: str | None = None

@@ -87,7 +87,9 @@ class Labels:
 class SourceRef:
     """Where a collection's labels come from, as it is remembered: the options, the tables, what was left out.
 
-    `columns` are those of each role, `tables` the hash of each file's content, `how` the way files were found.
+    `columns` are those of each role, `tables` the hash of each file's content, `how` the way files were found. Where
+    images have several findings, `labels` are the columns of their marks, and `nothing` the one that says that there
+    is none.
     """
 
     how: str = "folder"
@@ -98,6 +100,8 @@ class SourceRef:
     by_folder: bool = True
     has_several: bool = False
     is_undecided: bool = False
+    labels: Sequence[str] = field(default_factory=list)
+    nothing: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +111,9 @@ class Reading:
     `listing` holds the images of the collection alone; `parts`, `labels` and `facts` are of its paths, in order. A
     part is a folder's name where the folders tell it, else train, val or test; "" where there is none. `ignored`
     counts what was left out, by why. `by_folder`: the labels are names of folders, which nobody said are classes.
-    `uncertain` are labels that are neither given nor denied; `columns` says where each role was read, `how` files were
-    found; `chosen` is the one class of each file where several labels on an image made a choice necessary.
+    `uncertain` are labels that are neither given nor denied, `untold` those of which nothing is said; `columns` says
+    where each role was read, `how` files were found; `chosen` is the one class of each file where several labels on an
+    image made a choice necessary.
     """
 
     listing: Listing
@@ -119,6 +124,7 @@ class Reading:
     ignored: Mapping[str, int] = field(default_factory=dict)
     by_folder: bool = True
     uncertain: Labels | None = None
+    untold: Labels | None = None
     columns: Mapping[str, str] = field(default_factory=dict)
     how: str = "folder"
     chosen: npt.NDArray[Any] | None = None
@@ -141,17 +147,8 @@ class Reading:
         return bool((self.labels.counts(len(self.listing.paths)) > 1).any())
 
     def classes(self) -> npt.NDArray[Any]:
-        """The one class of each file; while that is undecided, the rarest of its labels, "" where it has none."""
-        if self.chosen is not None:
-            return self.chosen
-        if not self.is_undecided:
-            return self.labels.first()
-        often = np.bincount(self.labels.which, minlength=len(self.labels.names))
-        order = np.lexsort((self.labels.which, often[self.labels.which], self.labels.owners))
-        owners, first = np.unique(self.labels.owners[order], return_index=True)
-        found = np.full(len(self.listing.paths), "", object)
-        found[owners] = np.array(self.labels.names, object)[self.labels.which[order][first]]
-        return found
+        """The one class of each file, where nothing is undecided."""
+        return self.labels.first() if self.chosen is None else self.chosen
 
     def only(self, kept: npt.NDArray[np.bool_], reason: str, finding: Finding | None = None) -> Reading:
         """The same with the chosen files alone; the others are counted under a reason."""
@@ -163,6 +160,7 @@ class Reading:
             listing=self.listing.only(kept.tolist()),
             labels=self.labels.only(kept),
             uncertain=None if self.uncertain is None else self.uncertain.only(kept),
+            untold=None if self.untold is None else self.untold.only(kept),
             parts=[part for part, stays in zip(self.parts, kept.tolist(), strict=True) if stays],
             facts={name: values[kept] for name, values in self.facts.items()},
             findings=self.findings if finding is None else (*self.findings, finding),

@@ -84,3 +84,11 @@ def test_what_is_not_there_or_damaged_is_refused(tmp_path, content):
     with pytest.raises(ComparisonError, match="of the last comparison") as caught:
         read_predictions(tmp_path / NAME)
     assert "training is not repeated" in caught.value.next_step
+
+
+def test_a_table_of_another_version_is_refused_and_the_verdict_stands(tmp_path):
+    write_predictions(tmp_path / NAME, [outcomes()], SEEDS, {}, NAMES)
+    table = pq.read_table(tmp_path / NAME)
+    pq.write_table(table.replace_schema_metadata({**table.schema.metadata, b"form": b"0"}), tmp_path / NAME)
+    with pytest.raises(ComparisonError, match="the verdict of that comparison still stands"):
+        read_predictions(tmp_path / NAME)

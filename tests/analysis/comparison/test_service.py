@@ -3,10 +3,13 @@
 import os
 import signal
 
+import numpy as np
 import psutil
 import pytest
+from PIL import Image
 
 from analysis import CompareSettings, compare, comparison_figures, preview_compare
+from analysis.comparison.predictions import read_predictions
 from analysis.data.minimums import ADVISED_SEEDS
 from balancer import (
     FillSettings,
@@ -112,6 +115,35 @@ def test_validation_first_then_the_test_split_is_opened_once_and_nothing_is_trai
     assert {arm: {name: each["mean"] for name, each in some.items()} for arm, some in figures["arms"].items()} == {
         arm: {name: each["mean"] for name, each in some.items()} for arm, some in found["arms"].items()
     }
+
+
+def test_another_collection_has_a_table_of_its_own_and_changes_no_verdict(work):
+    """The arms are trained again for it once: networks are not kept."""
+    chance = np.random.default_rng(5)
+    for label in ("NODULE", "NORMAL", "OTHER"):
+        (work.home / "hospital-b" / label).mkdir(parents=True)
+        for number in range(8):
+            grey = Image.fromarray(chance.integers(0, 256, (8, 8), np.uint8)).resize((24, 24), Image.Resampling.BICUBIC)
+            grey.save(work.home / "hospital-b" / label / f"q{label}{number}.png")
+    for name in ("hospital-b", "xrays"):
+        scan(work, ScanSettings(work.home / name, patient=PATIENT if name == "xrays" else r"(q\w+)"))
+    before, looks = compare(work, CompareSettings(**FEW)).to_json(), openings(work)
+    found = compare(work, CompareSettings(**FEW, external="hospital-b")).to_json()
+    assert before["external"] is None
+    assert found["external"]["sentence"].startswith("On hospital-b (8 patients with NODULE): ")
+    assert found["external"]["left_out"] == {"of other classes": 8}
+    assert found["external"]["test"] == {label: {"images": 8, "patients": 8} for label in ("NODULE", "NORMAL")}
+    assert set(found["external"]["arms"]) == set(found["arms"])
+    assert {each: found[each] for each in ("sentence", "judgement", "arms")} == {
+        each: before[each] for each in ("sentence", "judgement", "arms")
+    }
+    assert openings(work) == looks
+    (kept,) = (work.home / ".balance" / "comparisons").glob("*/predictions-external.parquet")
+    assert len(read_predictions(kept).targets) == 16
+    runs = sorted((work.home / ".balance" / "comparisons").rglob("*.npy"))
+    times = [path.stat().st_mtime_ns for path in runs]
+    assert compare(work, CompareSettings(**FEW, external="hospital-b")).to_json() == found
+    assert [path.stat().st_mtime_ns for path in runs] == times
 
 
 def test_each_fold_is_filled_in_a_child_process_and_one_that_is_killed_goes_on(tmp_path, capfd):

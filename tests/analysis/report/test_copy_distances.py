@@ -50,6 +50,23 @@ def test_whether_the_generator_knew_the_patients_is_kept_with_them(tmp_path):
     assert found.rates == (known.review, known.reject)
 
 
+def test_two_patients_who_come_as_near_as_an_image_are_no_other_calibration(tmp_path):
+    own = Calibration.of(CALIBRATION, people=range(len(CALIBRATION)))
+    values = {"pixels": 0.62, "embedding": 0.5}
+    order = np.argsort(own.joint, kind="stable")
+    found = {
+        own.percentile(values, {"pixels": int(one), "embedding": int(two)})
+        for one in order[:5]
+        for two in order[5:10]
+        if one != two
+    }
+    least = min(found)
+    assert own.percentile(values) - least > 1.5 * 100 / (len(own) + 1)  # two patients, and not one
+    keep(tmp_path, "new", CALIBRATION)
+    judged = Verdict("accept", {"copy_pixels": 0.62, "copy_embedding": 0.5, "copy_percentile": least}, (), "screen 2")
+    assert measure_copies(tmp_path, {"nodule": [judged]}, []).certain
+
+
 def test_of_another_calibration_it_is_said(tmp_path):
     keep(tmp_path, "new", CALIBRATION)
     judged = verdict(0.7, Calibration.of(CALIBRATION))

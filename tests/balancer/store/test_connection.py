@@ -6,10 +6,13 @@ import subprocess
 import sys
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from balancer.collection.image_stats import read_contents
+from balancer.collection.label_sets import LabelSets
 from balancer.collection.scan import scan
+from balancer.collection.sources.reading import SourceRef
 from balancer.errors import DamagedLedger, StateError
 from balancer.jobs import BlindedAnswer, Candidate, Verdict
 from balancer.splits.split import draw_split
@@ -35,6 +38,8 @@ def full(state, xrays):
     with Ledger(state) as ledger:
         (xrays / "NODULE" / "broken.png").write_text("")
         found = scan(xrays, r"(p\d+)", known=found)
+        sets = LabelSets.from_pairs(found.images.index, ["MASS", "NODULE"], {1: (np.arange(2), np.array([0, 1]))})
+        found = replace(found, label_sets=sets, source=SourceRef(labels=["MASS", "NODULE"]))
         ledger.save_collection(found)
         ledger.save_split(found, draw_split(found))
         ledger.save_contents(found, read_contents(xrays, found.images, {}))

@@ -65,15 +65,16 @@ def test_they_are_remembered_after_the_project_was_moved(tmp_path):
     assert as_json(tmp_path / "there", "x")["classes"] == first["classes"]
 
 
-def test_nothing_is_filled_before_a_class_is_chosen(tmp_path):
+def test_what_needs_one_class_refuses_several_findings(tmp_path):
     archive(tmp_path / "x")
     code, output = run(tmp_path, "scan", "x", "--labels", "x/entries.csv", "--separator", "|")
     assert code == 0
     assert "Infiltration" in output
-    assert "--target-label 'Infiltration'" in output
-    code, output = run(tmp_path, "split", "--seed", "1")
+    assert "One class an image instead: balance scan DATA --target-label '" in output
+    assert run(tmp_path, "split", "--seed", "1")[0] == 0
+    code, output = run(tmp_path, "fill", "--target", "max", "--dry-run")
     assert code == 2
-    assert "balance scan DATA --target-label Infiltration" in output
+    assert "balance scan DATA --target-label " in output
     assert run(tmp_path, "scan", "x", "--target-label", "Infiltration")[0] == 0
     assert run(tmp_path, "split", "--seed", "1")[0] == 0
 

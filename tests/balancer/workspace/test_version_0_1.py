@@ -100,8 +100,11 @@ def test_merge_makes_the_same_folder_and_verify_agrees(work):
 
 def test_report_is_written_anew(work):
     (work / ".balance" / "reports" / "report.html").unlink()
-    balance("report", "--private")
-    assert (work / ".balance" / "reports" / "report.html").stat().st_size > 10_000
+    assert "metrics.json" not in balance("report", "--private")  # neither damaged nor out of date
+    page = (work / ".balance" / "reports" / "report.html").read_text("utf-8")
+    assert '<p class="verdict">Cannot tell whether synthetic images help NODULE' in page
+    assert "<li><bdi>The test split was opened once.</bdi></li>" in page
+    assert "differences-primary" in page
 
 
 def test_unmerge_leaves_the_originals(work):

@@ -42,7 +42,7 @@ def test_the_table_has_every_subgroup_and_names_those_with_too_few_patients():
     assert "[" in rows["site West"][4]
 
 
-def test_one_value_alone_is_no_subgroup():
+def test_one_value_alone_has_no_difference():
     test = drawn_set(np.random.default_rng(4), rare=14, others=40)
     strata = measure_strata(replace(test, attributes=test.attributes.assign(site="East")), NAMED, PRIMARY, 50, 0)
-    assert "site" not in strata
+    assert "no other value is known" in strata["site"]["East"].left_out

@@ -33,7 +33,7 @@ def test_several_labels_in_a_cell_are_all_counted(tmp_path):
     found = read(root, labels=(root / "entries.csv",), separator="|")
     assert len(found.images) == 12
     assert label_counts(found.images) == {"Effusion": 4, "Infiltration": 2, "Mass": 6, "No Finding": 4}
-    assert (found.source.has_several, found.is_undecided) == (True, True)
+    assert (found.source.has_several, found.is_multi_label) == (True, True)
     assert found.images["patient"].nunique() == 6
     assert found.images["sex"].value_counts().to_dict() == {"male": 6, "female": 6}
     assert found.images.loc["images_001/images/00000000_001.png", ["age", "view"]].tolist() == [41, "AP"]
@@ -52,7 +52,7 @@ def test_one_label_against_the_rest(tmp_path):
     root = archive(tmp_path / "x")
     found = read(root, labels=(root / "entries.csv",), separator="|", target_label="mass")
     assert found.images["label"].value_counts().to_dict() == {"Mass": 6, "no Mass": 6}
-    assert not found.is_undecided
+    assert not found.is_multi_label
     assert label_counts(found.images)["Effusion"] == 4  # all labels are kept
 
 
