@@ -19,7 +19,9 @@ ROOMS = {
         *("imaging", "collection", "prompting", "jobs", "generators", "adapting", "splits", "store", "dataset"),
         *("planning", "filling", "workspace", "sklearn", "cli"),
     ),
-    "analysis": (*("data", "statistics", "vision", "screening", "power", "realism", "comparison", "report", "review"),),
+    "analysis": (
+        *("data", "statistics", "vision", "labels", "screening", "power", "realism", "comparison", "report", "review"),
+    ),
     "balancer.adapting": ("common", "scratch", "lora"),
     "analysis.comparison": (
         *("inputs", "training", "inference", "integrity"),

@@ -223,6 +223,7 @@ def _origin(trained: TrainedArms) -> dict[str, Any]:
     if count > 1:
         made |= {"refitted": list(inputs.refitted), "repeats": refit_key(session, folds=inputs.folds)}
     known = {"comparison": _name_of(trained), "split_sha256": session.split.sha256}
+    made |= {"excluded": left} if (left := len(session.split.left_out)) else {}
     return {**made, "command": trained.request.again, **known}
 
 

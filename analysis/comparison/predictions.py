@@ -1,7 +1,8 @@
 """What every arm said of every test image, kept as a table, so that a new figure needs no training.
 
 `predictions.parquet` has a row for each image, arm and seed: `image`, `label`, `patient` (a pseudonym), `arm`, `seed`,
-`fold` (0 where there is one split), and a probability for each class, in columns named `p: CLASS`. Of external images
+`fold` (0 where there is one split), a probability for each class, in columns named `p: CLASS`, and what is known of the
+image: `sex`, `age_group`, `view`, `site`. Tables of earlier versions lack these. Of external images
 `predictions-external.parquet` has the same, `fold` being that of the model.
 """
 
@@ -17,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from analysis.comparison.inference.selection import pooled
-from analysis.comparison.inputs.study import Outcomes
+from analysis.comparison.inputs.study import ATTRIBUTES, Outcomes
 from balancer.collection.pseudonyms import Pseudonyms
 from balancer.errors import ComparisonError
 from balancer.files import write_whole
@@ -98,6 +99,8 @@ def _table(
         "seed": np.tile(np.repeat(np.array(seeds, np.int64), images), len(arms)),
         "fold": np.full(times * images, fold, np.int64),
     }
+    known = outcomes.attributes.reindex(columns=list(ATTRIBUTES))
+    found |= {name: np.tile(known[name].astype(object).where(known[name].notna(), None), times) for name in ATTRIBUTES}
     columns = {f"{_PROBABILITY}{label}": probabilities[:, place] for place, label in enumerate(outcomes.classes)}
     return pd.DataFrame({**found, **columns})
 
@@ -124,7 +127,7 @@ def _outcomes(table: pd.DataFrame, classes: tuple[str, ...], rare: str) -> Outco
         rare,
         np.array([classes.index(label) for label in first["label"]], np.int64),
         first["patient"].to_numpy(np.int64),
-        pd.DataFrame(index=range(images)),
+        first.reindex(columns=list(ATTRIBUTES)).reset_index(drop=True).astype(object),
         dict(zip(arms, by_arm, strict=True)),
         None,
         tuple(first["image"]),

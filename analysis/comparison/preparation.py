@@ -21,7 +21,7 @@ from balancer.errors import ComparisonError
 from balancer.progress import Phases, Progress
 from balancer.splits.groups import stay_together
 from balancer.store.database import Ledger
-from balancer.text import printable
+from balancer.text import many, printable
 from balancer.workspace.fill_origin import not_repeated, require_last_filled
 from balancer.workspace.fold_runs import Refit, forget_balanced, refitted
 from balancer.workspace.fold_workspace import FoldWorkspace, make_fold_workspace
@@ -94,7 +94,7 @@ def redrawn(request: Request, refits: Sequence[Refit], progress: Progress) -> Co
     if refits:
         require_last_filled(session, folder)
     study, found = _gather(request, session, folder, progress)
-    replicates, said = [Replicate("", study, seeds[0])], [found]
+    replicates, said = [Replicate("", study, seeds[0])], [found, _left_out(session)]
     if not refits and "synthetic" in study.added:
         said.append((_ONE_DRAW,))
     said.append(not_repeated(session, folds=False) if refits else ())
@@ -113,6 +113,7 @@ def cross_fitted(request: Request, refits: Sequence[Refit], progress: Progress) 
     collection = request.session.collection
     few = few_in_all(collection.labels, collection.images["label"])
     said: list[Sequence[str]] = [not_repeated(request.session, folds=True), few, require_enough_a_fold(request)]
+    said.append(_left_out(request.session))
     for refit, place in refitted(refits, request.again, progress):
         study, found = _in_fold(request, refit, place, progress)
         replicates.append(Replicate(refit.name, study, request.runs.seeds))
@@ -235,6 +236,11 @@ def _material(
         reconstruct=retouch,
         watch=progress.start,
     )
+
+
+def _left_out(session: Session) -> tuple[str, ...]:
+    count = len(session.split.left_out)
+    return (f"{many(count, 'image')} left out of training and validation by --exclude",) if count else ()
 
 
 def _once(said: Sequence[Sequence[str]]) -> tuple[str, ...]:

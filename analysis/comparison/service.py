@@ -12,8 +12,12 @@ from analysis.comparison.cost import Cost, cost_in_words, seconds_of, training_c
 from analysis.comparison.execution import judge, train_arms
 from analysis.comparison.external import find_external
 from analysis.comparison.inference.bootstrap import Estimates, class_patients, estimate, measure_arms
-from analysis.comparison.inference.result import Comparison, as_json, plain, without_nan
+from analysis.comparison.inference.metrics import metric_names, primary_endpoint
+from analysis.comparison.inference.result import Comparison, as_json, plain, plain_strata, without_nan
 from analysis.comparison.inference.selection import Selection
+from analysis.comparison.inference.subgroups import Strata, measure_strata
+from analysis.comparison.inference.verdict_rule import ArmRoles
+from analysis.comparison.inputs.study import Outcomes
 from analysis.comparison.predictions import NAME, read_predictions
 from analysis.comparison.preparation import cross_fitted, redrawn, require_enough_a_fold, with_external
 from analysis.comparison.request import Request, request_of, require_arms
@@ -29,6 +33,9 @@ from balancer.workspace.fold_runs import Refit, fold_refits, redraw_refits
 from balancer.workspace.judging_settings import CompareSettings
 from balancer.workspace.reports import METRICS, keep_report
 from balancer.workspace.workspace import Session, Workspace
+
+_TIMES = 1000
+"""Draws of patients for a subgroup, as for the whole test split."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,11 +141,15 @@ class FiguresResult:
     arms: Mapping[str, Estimates]
     rare: str
     openings: int
+    primary: str
+    named: ArmRoles
+    strata: Strata
 
     def to_json(self) -> dict[str, Any]:
-        """The comparison, the figures by arm and the number of looks as JSON-compatible fields."""
+        """The comparison, the figures by arm, the subgroups and the number of looks as JSON-compatible fields."""
         arms = {arm: plain(figures) for arm, figures in self.arms.items()}
-        found: dict[str, Any] = without_nan({"comparison": self.name, "arms": arms, "openings": self.openings})
+        told = {"comparison": self.name, "arms": arms, "strata": plain_strata(self.strata), "openings": self.openings}
+        found: dict[str, Any] = without_nan(told)
         return found
 
 
@@ -158,7 +169,8 @@ def comparison_figures(workspace: Workspace, *, progress: Progress = SILENT) -> 
     next:   balance compare; completed training is not repeated
     """
     with workspace.session(write=True) as session:
-        name = _last_comparison(session)
+        last = _last_comparison(session)
+        name = str(last["settings"]["comparison"])
         outcomes = read_predictions(session.state.folder / "comparisons" / name / NAME)
         before = session.ledger.openings(session.collection, session.split.sha256)
         session.ledger.add_opening(session.collection, session.split.sha256, f"{name} figures {before + 1}")
@@ -166,18 +178,32 @@ def comparison_figures(workspace: Workspace, *, progress: Progress = SILENT) -> 
         measured = measure_arms(outcomes, progress=lambda done, total: phases("Measuring", done, total))
         patients, folds = class_patients(outcomes), outcomes.fold_count
         arms = {arm: estimate(each, patients, folds=folds) for arm, each in measured.items()}
-        return FiguresResult(name, arms, outcomes.rare, before + 1)
+        named, primary = _named(last, outcomes)
+        strata = measure_strata(outcomes, named, primary, _TIMES, 0, phases)
+        return FiguresResult(name, arms, outcomes.rare, before + 1, primary, named, strata)
 
 
-def _last_comparison(session: Session) -> str:
-    """The name of the comparison whose result is kept.
+def _named(last: Mapping[str, Any], outcomes: Outcomes) -> tuple[ArmRoles, str]:
+    """The arms of the verdict and its endpoint, as they were kept, as far as their predictions are there."""
+    chosen, arms = last.get("chosen") or {}, outcomes.probabilities
+    baseline = chosen.get("free") if chosen.get("free") in arms else next(iter(arms))
+    synthetic = chosen.get("synthetic") if chosen.get("synthetic") in arms else None
+    primary = (last.get("endpoint") or {}).get("primary")
+    known = primary in metric_names(outcomes.classes)
+    return ArmRoles(baseline, synthetic), primary if known else primary_endpoint(outcomes.rare)
+
+
+def _last_comparison(session: Session) -> Mapping[str, Any]:
+    """The comparison whose result is kept.
 
     Raises:
         ComparisonError: there is none, or it is one of an earlier version.
     """
     place = session.state.reports / METRICS
     try:
-        return str(json.loads(place.read_text("utf-8"))["settings"]["comparison"])
+        found: Mapping[str, Any] = json.loads(place.read_text("utf-8"))
+        found["settings"]["comparison"]
+        return found
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ComparisonError(
             needed="the predictions of a completed comparison by this version",

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
 from analysis.report.copy_distances import Copies, measure_copies
-from analysis.report.image_sheets import tiles_of
+from analysis.report.image_sheets import first_tiles, tiles_of
 from analysis.report.stored_json import read_stored
-from analysis.report.stored_results import Design, ModelCard, Results, StoredProbe, StoredQuality
+from analysis.report.stored_results import Design, ModelCard, Results, StoredLabels, StoredProbe, StoredQuality
 from analysis.report.verdict_counts import Screened, count_verdicts
 from balancer.collection.crosstabs import Crosstab, crosstabs
 from balancer.collection.scan import Collection
@@ -22,7 +22,7 @@ from balancer.filling.verdicts import LabelRecords, is_accepted, load_records
 from balancer.splits.split import Split
 from balancer.store.database import Ledger
 from balancer.store.state_dir import State
-from balancer.workspace.reports import METRICS, PROBE, QUALITY
+from balancer.workspace.reports import LABELS, METRICS, PROBE, QUALITY
 
 PARTS = ("train", "holdout", "val", "test")
 MADE_WITH = (
@@ -72,6 +72,8 @@ class Facts:
     private: bool
     version: str
     typed: Sequence[str] = ()
+    suspected: StoredLabels | None = None
+    suspected_tiles: Mapping[tuple[str, str], Sequence[str]] = field(default_factory=dict)
 
     @property
     def training(self) -> dict[str, int]:
@@ -116,6 +118,7 @@ def collect(
     current, warnings = sha256_if_there(folder / MANIFEST) if folder else None, list[str]()
     results = _kept(state, METRICS, Results, current, warnings)
     results = results.without_names() if private and results is not None else results
+    suspected = _still_suspected(_kept(state, LABELS, StoredLabels, current, warnings), collection)
     warnings += [*_foreign_folder(manifest, split), *stale(results, collection.labels, split.sha256, fold_order)]
     return Facts(
         name=collection.root.resolve().name,
@@ -137,6 +140,8 @@ def collect(
         private=private,
         version=__version__,
         typed=typed,
+        suspected=suspected,
+        suspected_tiles={} if private or suspected is None else _suspected_tiles(suspected, collection),
     )
 
 
@@ -166,12 +171,12 @@ def _same_again(design: Design) -> str:
     return "balance compare" + (f" --cross-fit {folds}" if folds else f" --redraw {redraws}" if redraws > 1 else "")
 
 
-Kept = TypeVar("Kept", Results, StoredProbe, StoredQuality)
+Kept = TypeVar("Kept", Results, StoredProbe, StoredQuality, StoredLabels)
 
 
 def _kept(state: State, name: str, kind: type[Kept], current: str | None, warnings: list[str]) -> Kept | None:
     """The result that a command kept, with a warning where it is damaged, or of another balanced folder."""
-    command = {METRICS: "compare", PROBE: "probe", QUALITY: "quality"}[name]
+    command = {METRICS: "compare", PROBE: "probe", QUALITY: "quality", LABELS: "labels"}[name]
     found, fault = read_stored(state.reports / name, kind)
     if fault:
         warnings.append(f"{name} is damaged ({fault}) and was left out; run again: balance {command}.")
@@ -180,6 +185,22 @@ def _kept(state: State, name: str, kind: type[Kept], current: str | None, warnin
         what = "comparison" if isinstance(found, Results) else command
         warnings.append(f"The {what} is out of date: the balanced folder has changed; run: {again}.")
     return found
+
+
+def _still_suspected(found: StoredLabels | None, collection: Collection) -> StoredLabels | None:
+    """Without images that are gone, left out, or have another label by now."""
+    if found is None:
+        return None
+    now = collection.images["label"].to_dict()
+    return replace(found, suspected=tuple(each for each in found.suspected if now.get(each.image) == each.given))
+
+
+def _suspected_tiles(found: StoredLabels, collection: Collection) -> dict[tuple[str, str], Sequence[str]]:
+    """The worst images of each pair of given and suggested label."""
+    by_pair: dict[tuple[str, str], list[Path]] = {}
+    for each in found.suspected:
+        by_pair.setdefault((each.given, each.suggested), []).append(collection.root / each.image)
+    return {pair: first_tiles(paths) for pair, paths in by_pair.items()}
 
 
 def _foreign_folder(manifest: Manifest | None, split: Split) -> list[str]:

@@ -14,7 +14,7 @@ from markupsafe import Markup
 from analysis.report.charts import Chart
 from analysis.report.data import Facts
 from analysis.report.rendering import Draw, render
-from analysis.report.sections import collection, comparison, methods, realism, reproducibility, screening
+from analysis.report.sections import collection, comparison, labels, methods, realism, reproducibility, screening
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +40,7 @@ SECTIONS = (
     Section("verdict", "Verdict", comparison.verdict),
     Section("distribution", "Distribution before and after", collection.distribution),
     Section("findings", "Findings of the scan", collection.findings),
+    Section("labels", "Suspected labels", labels.labels),
     Section("sheets", "Real beside synthetic", collection.sheets),
     Section("screening", "Screening", screening.screening),
     Section("copies", "Copies of patients", screening.copies),

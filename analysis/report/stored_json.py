@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
+from types import NoneType
 from typing import Any, TypeVar, get_args, get_origin
 
 from analysis.report.stored_results import Results, StoredCalibration
@@ -96,7 +97,7 @@ MIGRATIONS: Mapping[type, Mapping[str, Callable[[Any], Any]]] = {
 def _converter() -> Any:
     converter = strict_converter()
     converter.register_structure_hook_factory(dataclasses.is_dataclass, _of_class)
-    converter.register_structure_hook_func(_is_optional_interval, lambda value, kind: _if_complete(value))
+    converter.register_structure_hook_func(_is_optional_interval, _if_complete)
     converter.register_structure_hook_func(_is_figures, _figures)
     return converter
 
@@ -127,12 +128,12 @@ def _figures(value: Any, kind: Any) -> dict[str, Any]:
 
 
 def _is_optional_interval(kind: Any) -> bool:
-    return bool(kind == Interval | None)
+    of, *nothing = get_args(kind) or (kind,)
+    return nothing == [NoneType] and isinstance(of, type) and issubclass(of, Interval)
 
 
-def _if_complete(value: Any) -> Interval | None:
-    found: Interval | None = _converter().structure(value, Interval) if value and _is_complete(value) else None
-    return found
+def _if_complete(value: Any, kind: Any) -> Any:
+    return _converter().structure(value, get_args(kind)[0]) if value and _is_complete(value) else None
 
 
 def _is_complete(value: Any) -> bool:

@@ -75,6 +75,7 @@ class Stratum:
 
     images: int | None = None
     arms: Figures = field(default_factory=dict)
+    difference: Difference | None = None
     left_out: str = ""
 
 
@@ -285,6 +286,26 @@ class StoredQuality:
     embedding: str = "an embedding"
     notes: tuple[str, ...] = ()
     classes: Mapping[str, FidelityOfClass] = field(default_factory=dict)
+    balanced_sha256: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredSuspect:
+    """An image, its label, the one that classifiers prefer, and the quality of its label: 0 is worst."""
+
+    image: str = ""
+    given: str = ""
+    suggested: str = ""
+    quality: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class StoredLabels:
+    """What `balance labels` found, the worst first."""
+
+    checked: int = 0
+    suspected: tuple[StoredSuspect, ...] = ()
+    notes: tuple[str, ...] = ()
     balanced_sha256: str = ""
 
 

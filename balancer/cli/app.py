@@ -18,6 +18,7 @@ from balancer.cli.commands import (
     explain,
     fetch,
     fill,
+    labels,
     merge,
     power,
     presets,
@@ -38,7 +39,7 @@ from balancer.cli.console import message, run
 from balancer.cli.options import SETTINGS
 
 GROUPS = {
-    "Understand": (scan.scan, presets.presets, split.split, power.power),
+    "Understand": (scan.scan, presets.presets, labels.labels, split.split, power.power),
     "Generate": (prompts.prompts, adapt.adapt, fill.fill),
     "Check": (screen.screen, review.review, merge.merge, verify.verify, explain.explain, unmerge.unmerge),
     "Prove": (probe.probe, probe.quality, compare.compare, report.report),

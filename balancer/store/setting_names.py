@@ -56,6 +56,14 @@ class FillFields(TypedDict):
     form: NotRequired[str | None]
 
 
+class ExcludedFields(TypedDict):
+    """Images that a list leaves out: the name of its file, their paths, and those that are not tested either."""
+
+    file: str
+    paths: Sequence[str]
+    untested: Sequence[str]
+
+
 class Setting(str, Generic[Value]):
     """A name in the database, with the type of its value there: anything that JSON holds.
 
@@ -71,6 +79,7 @@ class Setting(str, Generic[Value]):
 
 
 SPLIT = Setting[SharesFields]("split")
+EXCLUDED = Setting[ExcludedFields]("excluded")
 PROFILE = Setting[ProfileFields]("look")
 ATTRIBUTES = Setting[AttributesFields]("attributes")
 SOURCE_IMAGES = Setting[Mapping[str, Sequence[str]]]("material")

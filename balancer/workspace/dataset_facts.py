@@ -36,6 +36,7 @@ def dataset_facts(
         **run,
         "split": f"{split.origin}, seed {split.seed}, sha256 {split.sha256}",
         **({"screening": _screening(judged)} if judged else {}),
+        **({"left out by --exclude": f"{left} images"} if (left := len(split.left_out)) else {}),
         "stamps": "; ".join(said),
     }
 

@@ -133,6 +133,7 @@ def refit_key(session: Session, *, folds: bool) -> str:
     config = _last_config(session)
     made = None if folds or config is None else [config.model.sha256, config.adapter and config.adapter.sha256]
     facts = [_named(session, origin.filled), None if adapted is None else _named(session, adapted), made]
+    facts += [sorted(session.split.left_out.index)] if len(session.split.left_out) else []
     return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()[:8]
 
 

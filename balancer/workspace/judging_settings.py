@@ -29,6 +29,23 @@ class PowerSettings(Settings):
 
 
 @dataclass(frozen=True, slots=True)
+class CheckLabelsSettings(Settings):
+    """How suspected labels are searched.
+
+    >>> CheckLabelsSettings(folds=3).changed()
+    {'folds': 3}
+    """
+
+    COMMAND: ClassVar[str] = "labels"
+    out: Path | None = option(None, "Table of suspected labels (default: .balance/reports/suspected-labels.csv).")
+    folds: int = option(5, "Number of classifiers; each judges the patients that it has not seen.", minimum=2)
+    steps: int = option(300, "Training steps of each quick classifier.", minimum=1)
+    size: int = option(64, "Image size in pixels for the classifiers.", minimum=16)
+    seed: int = option(0, "Same seed, same result.")
+    device: str = option("auto", _DEVICE)
+
+
+@dataclass(frozen=True, slots=True)
 class DetectabilitySettings(Settings):
     """How real and synthetic images of a balanced folder are told apart.
 

@@ -93,7 +93,8 @@ def split(
     """
     from balancer.splits.split import SplitShares
 
-    with workspace.session(write=True, several=True) as session:
+    with workspace.session(write=True, several=True) as reduced:
+        session = reduced.whole()
         before = session.ledger.setting(session.collection, SPLIT) or {}  # type: ignore[var-annotated]
         asked = {"test": settings.test, "val": settings.val, "folds": settings.folds}
         shares = SplitShares(**(before | {name: value for name, value in asked.items() if value is not None}))

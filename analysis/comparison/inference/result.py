@@ -22,7 +22,7 @@ from analysis.comparison.inference.external_result import ExternalResult
 from analysis.comparison.inference.metrics import LOWER_IS_BETTER, Bin, metric_names, primary_endpoint, reliability
 from analysis.comparison.inference.prevalence import Adjusted, adjust
 from analysis.comparison.inference.selection import Selection, choose, pooled
-from analysis.comparison.inference.subgroups import Stratum, measure_strata
+from analysis.comparison.inference.subgroups import Strata, Stratum, measure_strata
 from analysis.comparison.inference.verdict_rule import WORTH, ArmRoles, Grounds, Judgement, weigh, with_holm
 from analysis.comparison.inference.verdict_text import Evidence, joined, points, sentence
 from analysis.comparison.inputs.study import Outcomes
@@ -225,10 +225,7 @@ def as_json(found: Comparison) -> dict[str, Any]:
             arm: plain(figures, tested=(found.primary, found.secondary)) for arm, figures in found.differences.items()
         },
         "like_for_like": _plain_alike(found),
-        "strata": {
-            column: {value: _plain_stratum(stratum) for value, stratum in strata.items()}
-            for column, strata in found.strata.items()
-        },
+        "strata": plain_strata(found.strata),
         "reliability": {arm: [asdict(each) for each in bins] for arm, bins in found.reliability.items()},
         "test": {label: dict(counts) for label, counts in found.test.items()},
         "train": dict(facts.train),
@@ -349,6 +346,11 @@ def _plain_alike(found: Comparison) -> dict[str, Any] | None:
     recipe = None if found.effect.recipe is None else plain(found.effect.recipe)
     facts = {"synthetic": found.chosen.synthetic, "arm": found.effect.arm}
     return {**facts, "images": plain(found.effect.images), "recipe": recipe}
+
+
+def plain_strata(strata: Strata) -> dict[str, dict[str, Any]]:
+    """Subgroups by attribute and value, for a program."""
+    return {column: {value: _plain_stratum(each) for value, each in of.items()} for column, of in strata.items()}
 
 
 def _plain_external(found: ExternalResult | None) -> dict[str, Any] | None:

@@ -18,7 +18,7 @@ from analysis.data.images import Greys, decode_readable
 from analysis.power.detectable_effect import rarest
 from analysis.screening.reference_images import Watch
 from analysis.statistics.intervals import group_numbers
-from balancer.collection.attributes import attributes_of
+from balancer.collection.attributes import attributes_of, sites_of
 from balancer.collection.scan import Collection, with_hashes
 from balancer.errors import CollectionError, ComparisonError
 from balancer.files import sha256_if_there
@@ -179,7 +179,8 @@ class _Whole:
         rows = np.array([self.places[path] for path in paths], np.int64)
         targets = _targets(images["label"], self.collection.labels)
         known = attributes_of(images)
-        told = pd.DataFrame([known[path] for path in paths], columns=list(ATTRIBUTES), dtype=object)
+        told = pd.DataFrame([known[path] for path in paths], columns=list(ATTRIBUTES[:-1]), dtype=object)
+        told = told.assign(**{ATTRIBUTES[-1]: sites_of(images).tolist()}).astype(object)
         return Part(self.greys[rows], targets, self.groups.loc[paths].to_numpy(np.int64), tuple(paths), told)
 
 

@@ -16,7 +16,7 @@ from analysis.statistics.intervals import Groups
 Probabilities = npt.NDArray[np.float32]
 Numbers = npt.NDArray[np.int64]
 
-ATTRIBUTES = ("sex", "age_group", "view")
+ATTRIBUTES = ("sex", "age_group", "view", "site")
 """What a table of patients may know of an image; a test part is looked at by each."""
 EXTRA = "extra:"
 """Begins the name of the user's own images (`--extra NAME=FOLDER`), and of the arm that adds them."""

@@ -197,15 +197,18 @@ def _reliability(results: Results) -> Chart | None:
 
 
 def _strata(results: Results) -> Iterator[tuple[str, list[str], Table]]:
-    """The tables by sex, age and view: name, header and rows."""
+    """The tables by sex, age, view and site: name, header and rows."""
     ends = results.endpoint.named
     for attribute, values in results.strata.items():
         name = attribute.replace("_", " ")
-        header = [name, "images", *(f"{arm}: {metric_in_words(each)}" for arm in results.shown for each in ends)]
+        arms = [f"{arm}: {metric_in_words(each)}" for arm in results.shown for each in ends]
+        header = [name, "images", f"difference of {metric_in_words(results.endpoint.primary)}", "p (Holm)", *arms]
         rows = [
             [
                 f"{value} ({stratum.left_out})" if stratum.left_out else value,
                 count(stratum.images),
+                figure(stratum.difference, signed=True),
+                format_p(stratum.difference.p_value if stratum.difference else None),
                 *(figure(stratum.arms.get(arm, {}).get(each)) for arm in results.shown for each in ends),
             ]
             for value, stratum in values.items()

@@ -53,13 +53,28 @@ def test_the_table_is_plain_and_names_no_patient(tmp_path):
     tested = outcomes()
     write_predictions(tmp_path / NAME, [tested], SEEDS, patients(tested), NAMES)
     table = pq.read_table(tmp_path / NAME).to_pandas()
-    assert list(table) == ["image", "label", "patient", "arm", "seed", "fold", "p: COMMON", "p: RARE"]
+    assert list(table) == [
+        *("image", "label", "patient", "arm", "seed", "fold", *ATTRIBUTES, "p: COMMON", "p: RARE"),
+    ]
     assert len(table) == 2 * 2 * 8
     one = table.query("arm == 'extra: b' and seed == 5 and image == 'fold0-3.png'").iloc[0]
     assert one["p: RARE"] == tested.probabilities["extra: b"][1, 3, 1]
     assert table["patient"].nunique() == 4
     assert b"Ann" not in (tmp_path / NAME).read_bytes()
     assert one["patient"] == NAMES.of("Ann 1")  # the name that provenance and metadata give this patient
+
+
+def test_attributes_are_kept_and_a_table_without_them_still_opens(tmp_path):
+    tested = outcomes()
+    tested.attributes["site"] = ["North", None] * 4
+    write_predictions(tmp_path / NAME, [tested], SEEDS, {}, NAMES)
+    found = read_predictions(tmp_path / NAME).attributes
+    assert found["site"].isna().tolist() == [False, True] * 4
+    assert found["site"].dropna().unique().tolist() == ["North"]
+    assert found["sex"].isna().all()
+    table = pq.read_table(tmp_path / NAME)
+    pq.write_table(table.drop_columns(list(ATTRIBUTES)), tmp_path / NAME)
+    assert read_predictions(tmp_path / NAME).attributes.isna().all(axis=None)
 
 
 @pytest.mark.parametrize("content", [None, b"not a table"])
