@@ -200,9 +200,9 @@ def _previewed(session: Session, settings: CompareSettings, progress: Progress) 
     request = request_of(session, settings, power.label)
     progress.message(printable(text.sentence(power)))
     folds = settings.cross_fit
-    refits = fold_refits(session, folds) if folds else redraw_refits(session, settings.redraw)
-    if folds:
+    if folds and folds == session.split.fold_count:
         require_enough_a_fold(request)
+    refits = fold_refits(session, folds) if folds else redraw_refits(session, settings.redraw)
     for note in not_repeated(session, folds=bool(folds)) if refits else ():
         progress.message(f"Note: {note}.")
     made = bool(folds) or (settings.folder or session.balanced_folder()) is not None
