@@ -134,7 +134,7 @@ def _checked(session: Session) -> tuple[pd.DataFrame, Any, list[str]]:
     from balancer.splits.groups import stay_together
 
     images, names = session.collection.images, stay_together(session.collection)
-    patients = names.groupby(images["label"]).nunique().to_dict()
+    patients = {str(label): int(count) for label, count in names.groupby(images["label"]).nunique().items()}
     few = {label: count for label, count in patients.items() if count < CHECKED_PATIENTS}
     if len(patients) - len(few) < 2:
         raise CollectionError(
