@@ -329,7 +329,7 @@ def _lung(c: Chest, side: int, x: Map, y: Map, soft: list[tuple[float, Map]]) ->
     place = Place(x, y - top, u * half_width, down * c.lung_half_height, half_width, c.lung_half_height)
     for finding in c.findings:
         lost = _with_finding(finding, side, lost, place)
-    return lost
+    return np.asarray(lost)
 
 
 class Place(NamedTuple):
@@ -542,7 +542,8 @@ def write_table_collection(
     """Write counts[set] radiographs of each label set, such as "nodule|pleural_effusion", and a table of them.
 
     The images lie in root/images, 1 to max_images of each patient, and root/labels.csv names the findings of each in
-    one column, with | between; "normal" stands for none. Its path is returned. Raises ValueError for an unknown finding.
+    one column, with | between; "normal" stands for none. Its path is returned. Raises ValueError for an unknown
+    finding.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
