@@ -17,7 +17,7 @@ ROOMS = {
     "balancer": (
         *("errors", "text", "progress", "settings", "files", "parallel", "offline", "interrupt", "devices"),
         *("imaging", "collection", "prompting", "jobs", "generators", "adapting", "splits", "store", "dataset"),
-        *("planning", "filling", "workspace", "sklearn", "cli"),
+        *("planning", "set_planning", "filling", "workspace", "sklearn", "cli"),
     ),
     "analysis": (
         *("data", "statistics", "vision", "labels", "screening", "power", "realism", "comparison", "report", "review"),
