@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.comparison.inputs.study import ATTRIBUTES, Numbers, Part, Study
-from analysis.comparison.integrity.near_duplicates import same_pictures
+from analysis.comparison.integrity.same_picture import same_pictures
 from analysis.data.images import decode_readable
 from analysis.screening.reference_images import Watch
 from analysis.statistics.intervals import Flags, group_numbers

@@ -12,7 +12,7 @@ from analysis.comparison.cost import Cost, cost_in_words, seconds_of, training_c
 from analysis.comparison.execution import judge, train_arms
 from analysis.comparison.external import find_external
 from analysis.comparison.inference.bootstrap import Estimates, class_patients, estimate, measure_arms
-from analysis.comparison.inference.metrics import metric_names, primary_endpoint
+from analysis.comparison.inference.metrics import metric_names
 from analysis.comparison.inference.result import Comparison, as_json, plain, plain_strata, without_nan
 from analysis.comparison.inference.selection import Selection
 from analysis.comparison.inference.subgroups import Strata, measure_strata
@@ -22,6 +22,7 @@ from analysis.comparison.predictions import NAME, read_predictions
 from analysis.comparison.preparation import cross_fitted, redrawn, require_enough_a_fold, with_external
 from analysis.comparison.request import Request, request_of, require_arms
 from analysis.comparison.training.worker_pool import WorkerPool
+from analysis.data.endpoint import primary_endpoint
 from analysis.power import text
 from analysis.power.detectable_effect import Power, measure_power
 from balancer.collection.scan import Collection
