@@ -18,7 +18,4 @@ def probe(settings: DetectabilitySettings, *, as_json: bool = JSON) -> None:
 
     with ConsoleProgress() as progress:
         found = detectability(here(), settings, progress=progress)
-    if as_json:
-        result_json(found.to_json())
-    else:
-        show_probe(found.probe)
+    result_json(found.to_json()) if as_json else show_probe(found.probe)

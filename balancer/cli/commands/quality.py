@@ -20,7 +20,4 @@ def quality(settings: FidelitySettings, *, as_json: bool = JSON) -> None:
 
     with ConsoleProgress() as progress:
         found = fidelity(here(), settings, progress=progress)
-    if as_json:
-        result_json(found.to_json())
-    else:
-        show_quality(found.quality)
+    result_json(found.to_json()) if as_json else show_quality(found.quality)
