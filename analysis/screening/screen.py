@@ -78,7 +78,7 @@ class Screen:
     calibration: Calibration | None
     unscreened: str
     notes: tuple[str, ...]
-    name: ClassVar[str] = "screen 2"  # another number where verdicts may differ: stored images are then judged anew
+    name: ClassVar[str] = "screen 3"  # another number where verdicts may differ: stored images are then judged anew
     _seen: dict[str, _Seen] = field(default_factory=dict)
     _structure: SourceGate | None = None  # fitted when the first image made from another is judged
 

@@ -132,7 +132,7 @@ def test_merge_from_adds_what_passes(work):
     assert table[["job_id", "model", "prompt", "seed"]].isna().all(axis=None)
     assert verify(work / "xrays-balanced") == ()
     assert "generator exposure unknown" in marker(work)["facts"]["stamps"]
-    assert marker(work)["facts"]["screening"] == "screen 2: 5 accept"
+    assert marker(work)["facts"]["screening"] == "screen 3: 5 accept"
     assert "made by another generator, which is not known: 5" in (work / "xrays-balanced" / "README.md").read_text(
         encoding="utf-8"
     )
@@ -216,7 +216,7 @@ def test_without_screening_all_that_can_be_read_is_merged_and_says_so(work):
     assert set(provenance["reasons"]) == {json.dumps([NONE])}
     assert set(provenance["reviewer"]) == {"no screen"}
     run("merge", "--from", "theirs", "--accept-unscreened")
-    assert (len(merged(work)), marker(work)["facts"]["screening"]) == (5, "screen 2: 5 accept")
+    assert (len(merged(work)), marker(work)["facts"]["screening"]) == (5, "screen 3: 5 accept")
 
 
 def test_a_real_image_is_never_merged(work):
@@ -306,7 +306,7 @@ def test_fill_and_images_from_elsewhere_are_merged_together(filled):
     taken = len(table) - 5  # one may repeat an image of the fill
     of_nodule = int(table["file_name"].str.startswith("NODULE/").sum()) - 5
     assert 4 <= taken <= 5
-    assert marker(work)["facts"]["screening"].endswith(f"--no-screen): 5 unscreened; screen 2: {taken} accept")
+    assert marker(work)["facts"]["screening"].endswith(f"--no-screen): 5 unscreened; screen 3: {taken} accept")
     assert marker(work)["facts"]["seed"] == "0"
     output = finished(balance(work, "fill", *options, "--no-screen"))
     assert tree_hash(work / "xrays-balanced") == both
