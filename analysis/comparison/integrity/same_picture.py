@@ -125,12 +125,15 @@ def _found_by_scan(material: Material) -> Iterator[tuple[str, str]]:
 
 def same_pictures(study: Study, names: Sequence[str], greys: Greys) -> dict[str, str]:
     """Which of some images (N, side, side) show the same picture as any image of the study, with that image."""
-    level, asked, found = _level(study), _Side.of(names, greys), dict[str, str]()
+    found: dict[str, str] = {}
+    if not len(greys):
+        return found
+    level, asked = _level(study), _Side.of(names, greys)
     ours = [(part.paths, part.images) for part in (study.train, study.validation, study.test)]
     ours += [
         (tuple(f"{name} image {at}" for at in range(len(each))), each.images) for name, each in study.added.items()
     ]
-    for others, images in ours:
+    for others, images in (each for each in ours if len(each[1])):
         for one, other, alike in asked.pairs(_Side.of(others, images)):
             if alike >= level:
                 found.setdefault(one, other)
