@@ -186,11 +186,10 @@ def comparison_figures(workspace: Workspace, *, progress: Progress = SILENT) -> 
 def _named(last: Mapping[str, Any], outcomes: Outcomes) -> tuple[ArmRoles, str]:
     """The arms of the verdict and its endpoint, as they were kept, as far as their predictions are there."""
     chosen, arms = last.get("chosen") or {}, outcomes.probabilities
-    baseline = chosen.get("free") if chosen.get("free") in arms else next(iter(arms))
-    synthetic = chosen.get("synthetic") if chosen.get("synthetic") in arms else None
-    primary = (last.get("endpoint") or {}).get("primary")
-    known = primary in metric_names(outcomes.classes)
-    return ArmRoles(baseline, synthetic), primary if known else primary_endpoint(outcomes.rare)
+    baseline, synthetic = (str(each) if (each := chosen.get(kind)) in arms else None for kind in ("free", "synthetic"))
+    primary = str((last.get("endpoint") or {}).get("primary"))
+    named = ArmRoles(baseline or next(iter(arms)), synthetic)
+    return named, primary if primary in metric_names(outcomes.classes) else primary_endpoint(outcomes.rare)
 
 
 def _last_comparison(session: Session) -> Mapping[str, Any]:

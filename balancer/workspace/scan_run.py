@@ -91,7 +91,7 @@ def scan(workspace: Workspace, settings: ScanSettings, *, progress: Progress = S
                 _register_adapters(ledger, collection, split, state, progress)
                 _register_decisions(ledger, collection, state, progress)
                 _offer_preset(collection, progress)
-            ledger.save_setting(collection, EXCLUDED, excluded.fields())  # type: ignore[arg-type]
+            ledger.save_setting(collection, EXCLUDED, excluded.fields())  # type: ignore[misc]
     collection, split = leave_out(excluded, collection, split)
     counts = training_counts(collection, split)
     if collection.label_sets is None:
