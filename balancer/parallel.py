@@ -199,7 +199,7 @@ class Workers(Generic[Item, Result]):
         except (EOFError, ConnectionResetError) as error:
             raise self._lost(item) from error
         if kind == "failed":
-            raise _unpacked(content)
+            raise content
         return kind, content
 
 
@@ -213,7 +213,7 @@ def _serve(end: Connection, inherited: Sequence[Connection], work: Work[Item, Re
             try:
                 found = work(item, _reporter(end))
             except Exception as error:
-                end.send(("failed", _packed(error)))
+                end.send(("failed", _told(error)))
             else:
                 end.send(("done", found))
     except (EOFError, OSError):  # the one who asked is gone
@@ -234,16 +234,9 @@ def _reporter(end: Connection) -> Stepped:
     return stepped
 
 
-def _packed(error: Exception) -> Any:
-    if isinstance(error, BalanceError):
-        return type(error), {"needed": error.needed, "found": error.found, "next_step": error.next_step}
-    return RuntimeError, "".join(traceback.format_exception(error))
-
-
-def _unpacked(content: Any) -> Exception:
-    kind, words = content
-    error: Exception = kind(words) if kind is RuntimeError else kind(**words)
-    return error
+def _told(error: Exception) -> Exception:
+    """An error for another process: of what is not ours the traceback would be lost."""
+    return error if isinstance(error, BalanceError) else RuntimeError("".join(traceback.format_exception(error)))
 
 
 def in_parallel(

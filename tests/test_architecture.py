@@ -17,7 +17,7 @@ ROOMS = {
     "balancer": (
         *("errors", "text", "progress", "settings", "files", "parallel", "offline", "interrupt", "devices"),
         *("imaging", "collection", "prompting", "jobs", "generators", "adapting", "splits", "store", "dataset"),
-        *("planning", "filling", "workspace", "sklearn", "cli"),
+        *("planning", "set_planning", "filling", "workspace", "sklearn", "cli"),
     ),
     "analysis": (
         *("data", "statistics", "vision", "labels", "screening", "power", "realism", "comparison", "report", "review"),
@@ -33,7 +33,7 @@ HEAVY = ("torch", "diffusers", "pandas", "numpy")
 MOST_LINES = 400
 MOST_OF_A_COMMAND = 40
 NOT_IN_CLI = (
-    *("sqlite3", "PIL", "balancer.store.database", "balancer.store.connection", "balancer.imaging.encode"),
+    *("sqlite3", "PIL", "balancer.store.database", "balancer.store.connection"),
     *("balancer.adapting", "analysis.comparison.training", "analysis.vision", *HEAVY),
 )
 """What opens a database, trains, or writes images: commands leave that to one function of the library."""
@@ -136,6 +136,11 @@ def test_balancer_imports_beside_a_users_own_analysis_folder(tmp_path):
 
 
 CLI = {name: path for name, path in NAMES.items() if name.startswith("balancer.cli")}
+
+
+def test_what_the_command_line_leaves_to_the_library_is_there():
+    ours = {each for each in NOT_IN_CLI if each.startswith(("balancer.", "analysis."))}
+    assert {each for each in ours if not any(f"{name}.".startswith(f"{each}.") for name in NAMES)} == set()
 
 
 @pytest.mark.parametrize("name", CLI)

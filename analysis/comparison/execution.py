@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from analysis.comparison.inference.external_result import ExternalResult, measure_external
-from analysis.comparison.inference.metrics import primary_endpoint
 from analysis.comparison.inference.real_image_equivalent import exchange_rate
 from analysis.comparison.inference.result import Comparison, Facts, conclude
 from analysis.comparison.inference.selection import Selection, choose
@@ -33,6 +32,7 @@ from analysis.comparison.training.replicates import (
 from analysis.comparison.training.run_files import digest
 from analysis.comparison.training.tuning import Tuning
 from analysis.comparison.training.worker_pool import WorkerPool
+from analysis.data.endpoint import primary_endpoint
 from analysis.statistics.convergence import Course
 from balancer import __version__
 from balancer.collection.pseudonyms import Pseudonyms

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.comparison.inputs.study import ATTRIBUTES, Numbers, Part, Study
-from analysis.comparison.integrity.near_duplicates import same_pictures
+from analysis.comparison.integrity.same_picture import same_pictures
 from analysis.data.images import decode_readable
 from analysis.screening.reference_images import Watch
 from analysis.statistics.intervals import Flags, group_numbers
@@ -100,11 +100,12 @@ def gather_external(session: Session, other: Collection, study: Study, cache: Pa
     if others := len(other.images) - len(images):
         out["of other classes"] = others
     mine = session.ledger.load_collection(session.collection.root) or session.collection
+    mine = with_hashes(mine, mine.images.index, watch("Hashing"))
     for reason, same in (
-        ("identical to images of the compared collection, or of their patients", _hashes(images, mine)),
-        ("of patients with the same name as one of the compared collection", _named_alike(images, mine)),
+        ("identical to images of the compared collection, or of their patients", _hashes),
+        ("of patients with the same name as one of the compared collection", _named_alike),
     ):
-        images = _without(images, same, groups, out, reason)
+        images = _without(images, same(images, mine), groups, out, reason)
     files, side = [other.root / path for path in images.index], study.train.images.shape[1]
     greys, readable = decode_readable(files, side, cache, list(images["sha256"]), watch("Decoding external images"))
     if broken := len(files) - len(readable):

@@ -12,7 +12,7 @@ from analysis.comparison.cost import Cost, cost_in_words, seconds_of, training_c
 from analysis.comparison.execution import judge, train_arms
 from analysis.comparison.external import find_external
 from analysis.comparison.inference.bootstrap import Estimates, class_patients, estimate, measure_arms
-from analysis.comparison.inference.metrics import metric_names, primary_endpoint
+from analysis.comparison.inference.metrics import metric_names
 from analysis.comparison.inference.result import Comparison, as_json, plain, plain_strata, without_nan
 from analysis.comparison.inference.selection import Selection
 from analysis.comparison.inference.subgroups import Strata, measure_strata
@@ -22,6 +22,7 @@ from analysis.comparison.predictions import NAME, read_predictions
 from analysis.comparison.preparation import cross_fitted, redrawn, require_enough_a_fold, with_external
 from analysis.comparison.request import Request, request_of, require_arms
 from analysis.comparison.training.worker_pool import WorkerPool
+from analysis.data.endpoint import primary_endpoint
 from analysis.power import text
 from analysis.power.detectable_effect import Power, measure_power
 from balancer.collection.scan import Collection
@@ -186,10 +187,11 @@ def comparison_figures(workspace: Workspace, *, progress: Progress = SILENT) -> 
 def _named(last: Mapping[str, Any], outcomes: Outcomes) -> tuple[ArmRoles, str]:
     """The arms of the verdict and its endpoint, as they were kept, as far as their predictions are there."""
     chosen, arms = last.get("chosen") or {}, outcomes.probabilities
-    baseline, synthetic = (str(each) if (each := chosen.get(kind)) in arms else None for kind in ("free", "synthetic"))
+    baseline = str(chosen["free"]) if chosen.get("free") in arms else next(iter(arms))
+    synthetic = chosen.get("synthetic") if chosen.get("synthetic") in arms else None
     primary = str((last.get("endpoint") or {}).get("primary"))
-    named = ArmRoles(baseline or next(iter(arms)), synthetic)
-    return named, primary if primary in metric_names(outcomes.classes) else primary_endpoint(outcomes.rare)
+    known = primary in metric_names(outcomes.classes)
+    return ArmRoles(baseline, synthetic), primary if known else primary_endpoint(outcomes.rare)
 
 
 def _last_comparison(session: Session) -> Mapping[str, Any]:
@@ -225,9 +227,9 @@ def _previewed(session: Session, settings: CompareSettings, progress: Progress) 
     request = request_of(session, settings, power.label)
     progress.message(printable(text.sentence(power)))
     folds = settings.cross_fit
-    refits = fold_refits(session, folds) if folds else redraw_refits(session, settings.redraw)
-    if folds:
+    if folds and folds == session.split.fold_count:
         require_enough_a_fold(request)
+    refits = fold_refits(session, folds) if folds else redraw_refits(session, settings.redraw)
     for note in not_repeated(session, folds=bool(folds)) if refits else ():
         progress.message(f"Note: {note}.")
     made = bool(folds) or (settings.folder or session.balanced_folder()) is not None

@@ -134,12 +134,12 @@ def _checked(session: Session) -> tuple[pd.DataFrame, Any, list[str]]:
     from balancer.splits.groups import stay_together
 
     images, names = session.collection.images, stay_together(session.collection)
-    patients = names.groupby(images["label"]).nunique().to_dict()
-    few = {str(label): int(count) for label, count in patients.items() if count < CHECKED_PATIENTS}
+    patients = {str(label): int(count) for label, count in names.groupby(images["label"]).nunique().items()}
+    few = {label: count for label, count in patients.items() if count < CHECKED_PATIENTS}
     if len(patients) - len(few) < 2:
         raise CollectionError(
             needed=f"two classes of at least {CHECKED_PATIENTS} patients, to check labels",
-            found=", ".join(f"{printable(str(label))} ({count})" for label, count in sorted(patients.items())),
+            found=", ".join(f"{printable(label)} ({count})" for label, count in sorted(patients.items())),
             next_step="collect more, or look at all images of these classes yourself",
         )
     notes = [

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
+from analysis.data.endpoint import rarest_class
 from analysis.data.minimums import RARE_TEST_PATIENTS, TEST_IMAGES
-from analysis.power.detectable_effect import Power, Way, rarest, recall_difference, samples_of
+from analysis.power.detectable_effect import Power, Way, recall_difference, samples_of
 from balancer.text import many
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def out_of_fold_json(found: Power) -> dict[str, Any]:
 
 def recall_line(collection: Collection, split: Split) -> str:
     """One line on the recall of the rarest class, at once; empty where there is no test split."""
-    label = rarest(collection, split)
+    label = rarest_class(collection, split)
     if label is None or not (split.parts == "test").any():
         return ""
     one, crossed = samples_of(collection, split, label)

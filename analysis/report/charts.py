@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import os
+import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -72,7 +73,7 @@ class Chart:
         >>> bars("classes", [Bar("nodule", {"real": 8}, "8")], ["real"], "Classes").save("png")[1:4]
         b'PNG'
         """
-        _require_matplotlib()
+        _first_import()
         import matplotlib.style
         from matplotlib.figure import Figure
 
@@ -106,11 +107,17 @@ class Chart:
         return Markup(ElementTree.tostring(root, encoding="unicode"))
 
 
-def _require_matplotlib() -> None:
-    """Let it write its list of fonts into the user's cache; where that cannot be, into a folder that passes."""
+def _first_import() -> None:
+    """Let matplotlib write its list of fonts into the user's cache; where it cannot, it takes a temporary folder."""
+    if "matplotlib" in sys.modules:
+        return
     cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111  # no error without home
     os.environ.setdefault("MPLCONFIGDIR", f"{cache}/matplotlib")
-    logging.getLogger("matplotlib").setLevel(logging.ERROR)
+    logger = logging.getLogger("matplotlib")
+    logger.setLevel(logging.ERROR)  # of the temporary folder
+    import matplotlib.figure  # noqa: F401
+
+    logger.setLevel(logging.NOTSET)
 
 
 def _local(name: str) -> str:

@@ -18,7 +18,8 @@ from balancer.collection.scan import Collection
 from balancer.dataset.metadata_files import MANIFEST, Manifest, Row, read_rows, require_manifest
 from balancer.dataset.provenance import provenance_rows
 from balancer.files import sha256_if_there
-from balancer.filling.verdicts import LabelRecords, is_accepted, load_records
+from balancer.filling.acceptance import is_accepted
+from balancer.filling.verdicts import LabelRecords, load_records
 from balancer.splits.split import Split
 from balancer.store.database import Ledger
 from balancer.store.state_dir import State

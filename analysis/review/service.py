@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from analysis.review.summary import ReviewResults, blinded_summary, results_of, review_summary
 from balancer.errors import PlanError, ReviewError
-from balancer.filling.verdicts import is_accepted
+from balancer.filling.acceptance import is_accepted
 from balancer.progress import SILENT, Progress
 from balancer.store.setting_names import STUDY
 from balancer.text import printable

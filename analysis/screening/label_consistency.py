@@ -9,13 +9,12 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import softmax
 
+from analysis.data.minimums import LABEL_PATIENTS
 from analysis.statistics.intervals import Interval, auroc_interval
 from analysis.vision.copy_embedding import Vectors
 
 Labels = npt.NDArray[np.object_]
 _LEAST_AUROC, _LEAST_BOUND = 0.7, 0.6
-_FEW = 20
-"""Patients of a class below which its worst tail is not known."""
 _TAIL, _CLEARLY = 0.01, 4.0  # the share of real images that look worse; times more probable another class must be
 _FOLDS, _MANY = 5, 2000
 
@@ -163,7 +162,7 @@ def _temperature(logits: npt.NDArray[np.float64], labels: Labels, classes: Seque
 
 def _why_not(auroc: Interval, own: npt.NDArray[np.bool_], people: npt.NDArray[np.int64]) -> str:
     patients = len(np.unique(people[own]))
-    if patients < _FEW:
+    if patients < LABEL_PATIENTS:
         return f"only {patients} patients of this class, which is too few"
     if auroc.value < _LEAST_AUROC or auroc.low < _LEAST_BOUND:
         return f"real images of this class can hardly be distinguished from others (AUROC {auroc.value:.2f})"

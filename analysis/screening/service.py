@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from balancer.errors import ScreenError
-from balancer.filling.verdicts import TOO_FEW, USER_OVERRIDE
+from balancer.filling.acceptance import TOO_FEW, USER_OVERRIDE
 from balancer.progress import SILENT, Progress
 from balancer.text import printable
 

@@ -25,6 +25,7 @@ from balancer.cli.commands import (
     probe,
     prompts,
     purge,
+    quality,
     report,
     review,
     scan,
@@ -42,7 +43,7 @@ GROUPS = {
     "Understand": (scan.scan, presets.presets, labels.labels, split.split, power.power),
     "Generate": (prompts.prompts, adapt.adapt, fill.fill),
     "Check": (screen.screen, review.review, merge.merge, verify.verify, explain.explain, unmerge.unmerge),
-    "Prove": (probe.probe, probe.quality, compare.compare, report.report),
+    "Prove": (probe.probe, quality.quality, compare.compare, report.report),
     "Keep house": (status.status, doctor.doctor, fetch.fetch, purge.purge),
 }
 """All commands, in the order in which one needs them."""

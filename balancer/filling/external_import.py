@@ -12,9 +12,10 @@ from balancer.collection.scan import Collection, Progress
 from balancer.dataset.xmp import make_xmp
 from balancer.errors import CollectionError
 from balancer.files import sha256_if_there, sync_path
+from balancer.filling.acceptance import is_accepted
 from balancer.filling.external_folder import DecodedFile
 from balancer.filling.recipe import OutputProfile
-from balancer.filling.verdicts import Judged, LabelRecords, Screen, is_accepted, screen_and_record, store_bytes
+from balancer.filling.verdicts import Judged, LabelRecords, Screen, screen_and_record, store_bytes
 from balancer.imaging.decode import encode, read_grey, resize
 from balancer.imaging.pixel_hash import digest_of
 from balancer.jobs import Candidate, ExternalOrigin, Verdict

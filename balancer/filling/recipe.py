@@ -45,7 +45,8 @@ class OutputProfile:
 class Recipe:
     """All that decides which images are made: with the same recipe, image `index` of a label is the same image.
 
-    `guidance` has the scales of modes that do not use that of `config`.
+    `guidance` has the scales of modes that do not use that of `config`; `of_sets` the attributes of label sets, which
+    are those of the real images that have the set: what goes together there goes together here.
     """
 
     packs: Mapping[str, TemplatePack]
@@ -55,11 +56,13 @@ class Recipe:
     attributes: JointDistribution = field(default_factory=JointDistribution)
     sampler: ModeSampler = field(default_factory=ModeSampler)
     guidance: Mapping[Mode, float] = field(default_factory=dict)
+    of_sets: Mapping[str, JointDistribution] = field(default_factory=dict)
 
     def job(self, label: str, index: int) -> Job:
         """The job of image `index` of `label`."""
         seed = job_seed(self.seed, label, index)
-        known = self.packs[label].words(self.attributes.draw(index, self.seed))
+        attributes = self.of_sets.get(label, self.attributes)
+        known = self.packs[label].words(attributes.draw(index, self.seed))
         prompt = make_prompt(self.packs[label], label, index, self.seed, known)
         size = self.profile.output.size or random.Random(seed).choice(self.profile.sizes_of(label))
         method = self.sampler.draw(self.seed, label, index)
@@ -114,6 +117,13 @@ def resolve_attributes(
     if remember and (stored is not None or found.counts):
         ledger.save_setting(collection, ATTRIBUTES, AttributesFields(source=source, counts=list(found.counts)))
     return found, found.counts != before and ledger.setting(collection, PROFILE) is not None
+
+
+def attributes_of_sets(collection: Collection, split: Split, names: Sequence[str]) -> dict[str, JointDistribution]:
+    """Sex, age group and view of the training images of each label set; none of a set that no image has."""
+    train = collection.images.loc[split.paths("train")]
+    rows = {str(name): some for name, some in train.groupby("label")}
+    return {name: JointDistribution.fit(rows[name]) for name in names if name in rows}
 
 
 def _sizes(train: pd.DataFrame) -> dict[str, list[tuple[int, int]]]:

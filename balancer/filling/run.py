@@ -11,19 +11,12 @@ from pathlib import Path
 from balancer.collection.scan import Collection
 from balancer.dataset.xmp import make_xmp
 from balancer.files import sha256_if_there, sync_path
+from balancer.filling.acceptance import is_accepted
 from balancer.filling.batch_checksums import has_checksums, verified_batch, write_checksums
 from balancer.filling.intensity_matching import HistogramCache
 from balancer.filling.recipe import Recipe
 from balancer.filling.runner import Runner
-from balancer.filling.verdicts import (
-    Judged,
-    LabelRecords,
-    Screen,
-    is_accepted,
-    load_records,
-    screen_and_record,
-    store_bytes,
-)
+from balancer.filling.verdicts import Judged, LabelRecords, Screen, load_records, screen_and_record, store_bytes
 from balancer.generators.protocol import ImageGenerator
 from balancer.generators.scheduler import edit_steps
 from balancer.imaging.decode import GreyImage, encode, resize

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from balancer.collection.guard import are_grades
 from balancer.errors import PromptError
 from balancer.progress import SILENT, Progress
 from balancer.prompting.packs import PACKS, Packs, choose_pack, load_pack, unknown_labels
+from balancer.prompting.set_packs import pack_of_set
 from balancer.text import printable
 
 
-def choose_packs(pack: str | None, labels: Sequence[str], progress: Progress = SILENT) -> Packs:
+def choose_packs(
+    pack: str | None,
+    labels: Sequence[str],
+    progress: Progress = SILENT,
+    *,
+    sets: Iterable[str] = (),
+    counts: Mapping[str, int] | None = None,
+) -> Packs:
     """The template pack of each class: the named one, else the packaged one that knows it.
 
+    Label sets, by their names, get the pack of their rarest finding by `counts`; their findings are among `labels`.
     Tells `progress` which classes no pack knows, and what to edit.
 
     >>> sorted(pack.name for pack in choose_packs(None, ["Effusion", "fractured"]).values())
@@ -38,7 +47,8 @@ def choose_packs(pack: str | None, labels: Sequence[str], progress: Progress = S
         progress.message(
             "Note: prompts come from two packs, so their style differs by class; --pack chest or bone uses one pack."
         )
-    return chosen
+    several = [name for name in sets if name not in chosen]
+    return chosen | {name: pack_of_set(name, chosen, counts or {}) for name in several}
 
 
 def require_words(pack: str | None, labels: Sequence[str]) -> None:

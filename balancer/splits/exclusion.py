@@ -47,7 +47,7 @@ class Excluded:
         return Excluded(self.file, *kept)
 
     def fields(self) -> dict[str, Any]:
-        """The same for JSON."""
+        """The fields as JSON-compatible values."""
         return {"file": self.file, "paths": list(self.paths), "untested": list(self.untested)}
 
 

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from balancer import __version__
-from balancer.filling.verdicts import NO_SCREEN, TOO_FEW, USER_OVERRIDE, Judged
+from balancer.filling.acceptance import NO_SCREEN, TOO_FEW, USER_OVERRIDE
+from balancer.filling.verdicts import Judged
 
 if TYPE_CHECKING:
     from balancer.jobs import Verdict

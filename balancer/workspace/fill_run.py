@@ -132,7 +132,7 @@ def preview_fill(
         BalanceError: what `fill` would refuse, but for images that cannot be screened: that is a message.
     """
     settings = _agreed(settings, screen)
-    with workspace.session(write=False) as session:
+    with workspace.session(write=False, several=True) as session:
         session = session.without_holdout() if settings.no_holdout else session
         planned = plan_of(session, settings)
         if not planned.wanted:

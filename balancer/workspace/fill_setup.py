@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from balancer.dataset.merge import check_out, default_out, synthetic_counts
+from balancer.filling.recipe import attributes_of_sets
 from balancer.filling.verdicts import LabelRecords, load_records
 from balancer.progress import Progress
 from balancer.prompting.choice import choose_packs, require_words
@@ -34,7 +35,10 @@ _WORDINGS = 500  # prompts of a class that are looked at beforehand: wordings re
 
 @dataclass(frozen=True, slots=True)
 class FillRequest:
-    """What is to be made, and where it goes. `records` is what the database holds of every class."""
+    """What is to be made, and where it goes. `records` is what the database holds of every class.
+
+    `of_sets` are sex, age group and view of the real images of each label set, where images have several findings.
+    """
 
     session: Session
     settings: FillSettings
@@ -43,6 +47,7 @@ class FillRequest:
     templates: Mapping[str, TemplatePack]
     attributes: JointDistribution
     records: Mapping[str, LabelRecords]
+    of_sets: Mapping[str, JointDistribution] = field(default_factory=dict)
 
     @property
     def wanted(self) -> list[tuple[str, int]]:
@@ -77,9 +82,12 @@ def fill_request(
     records = load_records(session.ledger, session.collection)
     _warn_of_removal(place, planned, say_external(session, records, progress), progress)
     require_words(settings.pack, session.collection.labels)
-    templates = choose_packs(settings.pack, session.collection.labels, progress)
+    of_findings = None if planned.findings is None else planned.findings.counts
+    sets = () if of_findings is None else planned.labels
+    templates = choose_packs(settings.pack, session.collection.labels, progress, sets=sets, counts=of_findings)
     attributes = known_attributes(session, progress, remember=remember)
-    return FillRequest(session, settings, planned, place, templates, attributes, records)
+    of_sets = attributes_of_sets(session.collection, session.split, sets)
+    return FillRequest(session, settings, planned, place, templates, attributes, records, of_sets)
 
 
 def _warn_of_removal(place: Path, planned: PlanResult, external: Mapping[str, int], progress: Progress) -> None:
@@ -97,7 +105,8 @@ def prompt_of(request: FillRequest, label: str, index: int) -> str:
     from balancer.prompting.prompts import make_prompt
 
     pack, seed = request.templates[label], request.settings.seed
-    return make_prompt(pack, label, index, seed, pack.words(request.attributes.draw(index, seed))).text
+    attributes = request.of_sets.get(label, request.attributes)
+    return make_prompt(pack, label, index, seed, pack.words(attributes.draw(index, seed))).text
 
 
 def prepare(request: FillRequest, progress: Progress, *, remember: bool) -> FillSetup:
@@ -122,7 +131,10 @@ def prepare(request: FillRequest, progress: Progress, *, remember: bool) -> Fill
     labels = request.planned.labels
     sampler = choose_sampler(session, settings, profile.output, generator, labels, progress, remember=remember)
     config = generator.config
-    recipe = Recipe(request.templates, config, profile, settings.seed, request.attributes, sampler, generator.guidance)
+    recipe = Recipe(
+        *(request.templates, config, profile, settings.seed, request.attributes, sampler, generator.guidance),
+        of_sets=request.of_sets,
+    )
     prompts = [recipe.job(label, i).prompt for label, n in request.wanted for i in range(min(n, _WORDINGS))]
     require_sound_wording(request.templates, labels, prompts, progress)
     generator.require_readable(prompts)

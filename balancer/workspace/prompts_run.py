@@ -91,9 +91,10 @@ def prompts(
     """
     from balancer.prompting.prompts import make_prompt
 
-    labels, attributes = _labels_and_attributes(workspace, settings, progress)
+    asked = _asked(workspace, settings, progress)
+    labels, attributes = asked.shown, asked.attributes
     require_words(settings.pack, labels)
-    templates = choose_packs(settings.pack, labels, progress)
+    templates = asked.packs(settings.pack, progress)
     drawn = [attributes.draw(index, settings.seed) for index in range(settings.count)]
     return PromptsResult(
         {
@@ -103,7 +104,7 @@ def prompts(
             ]
             for label in labels
         },
-        templates,
+        {label: templates[label] for label in labels},
     )
 
 
@@ -132,9 +133,8 @@ def check_prompts(
         ModelError: the model that is named is none that can be used.
         PromptError: the pack cannot be used.
     """
-    labels, _ = _labels_and_attributes(workspace, settings, progress)
-    templates = choose_packs(settings.pack, labels, progress)
-    with nullcontext() if settings.label else workspace.session(write=False) as session:
+    templates = _asked(workspace, settings, progress).packs(settings.pack, progress)
+    with nullcontext() if settings.label else workspace.session(write=False, several=True) as session:
         complaints, tokens = _complaints(templates, settings.model, session)
     return PromptsCheck(complaints, len(templates), tokens)
 
@@ -147,7 +147,7 @@ def new_pack(workspace: Workspace, settings: PromptsSettings, path: Path) -> New
     """
     from balancer.prompting.pack_skeleton import write_new_pack
 
-    with workspace.session(write=False) as session:
+    with workspace.session(write=False, several=True) as session:
         collection = session.collection
     templates = choose_packs(settings.pack, collection.labels)
     write_new_pack(path, templates, collection.root)
@@ -187,19 +187,47 @@ def complaint_line(complaint: LintMessage) -> str:
     return printable(f"{complaint.where}: {complaint.kind}: {complaint.message} ({complaint.text}). {complaint.fix}")
 
 
-def _labels_and_attributes(
-    workspace: Workspace, settings: PromptsSettings, progress: Progress
-) -> tuple[list[str], JointDistribution]:
-    from balancer.collection.attributes import JointDistribution
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """Whose prompts are wanted: classes, or findings, with their training images in `counts`, and label sets."""
 
+    labels: Sequence[str]
+    attributes: JointDistribution
+    sets: Sequence[str] = ()
+    counts: Mapping[str, int] | None = None
+    one: str | None = None
+
+    @property
+    def shown(self) -> Sequence[str]:
+        """The classes, findings or sets whose prompts are shown."""
+        return self.labels if self.one is None else [self.one]
+
+    def packs(self, pack: str | None, progress: Progress) -> Templates:
+        """The template pack of each class, finding and set."""
+        return choose_packs(pack, self.labels, progress, sets=self.sets, counts=self.counts)
+
+
+def _asked(workspace: Workspace, settings: PromptsSettings, progress: Progress) -> _Asked:
+    from balancer.collection.attributes import JointDistribution
+    from balancer.collection.label_sets import MARK, findings_in
+    from balancer.splits.split import training_counts
+
+    one = settings.label
     try:
-        with workspace.session(write=False) as session:
+        with workspace.session(write=False, several=True) as session:
             attributes = known_attributes(session, progress, remember=False)
-            return [settings.label] if settings.label else session.collection.labels, attributes
+            collection = session.collection
+            if not collection.is_multi_label:
+                return _Asked([one] if one else collection.labels, attributes)
+            counts = training_counts(collection, session.split)
+            trained = collection.images.loc[session.split.paths("train", "holdout"), "label"]
+            sets = [one] if one else sorted(trained.unique())
+            labels = findings_in(one) if one else collection.labels
+            return _Asked(labels, attributes, [name for name in sets if MARK in name], counts, one)
     except BalanceError:
-        if settings.label is None:
+        if one is None:
             raise
-    return [settings.label], JointDistribution()
+    return _Asked([one], JointDistribution())
 
 
 def _complaints(templates: Templates, model: str | None, session: Session | None) -> tuple[list[LintMessage], str]:

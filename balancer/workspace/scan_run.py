@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from balancer.collection.imbalance import FindingImbalance, Imbalance, measure_findings, measure_imbalance
 from balancer.errors import CollectionError, TableError
 from balancer.progress import SILENT, Progress
-from balancer.store.setting_names import EXCLUDED
+from balancer.store.setting_names import EXCLUDED, ExcludedFields
 from balancer.store.state_dir import State, find_or_make_state, locked
 from balancer.text import printable
 from balancer.workspace.scan_source import columns_are_of_labels, preset_patient, scan_source
@@ -91,7 +91,7 @@ def scan(workspace: Workspace, settings: ScanSettings, *, progress: Progress = S
                 _register_adapters(ledger, collection, split, state, progress)
                 _register_decisions(ledger, collection, state, progress)
                 _offer_preset(collection, progress)
-            ledger.save_setting(collection, EXCLUDED, excluded.fields())  # type: ignore[misc]
+            ledger.save_setting(collection, EXCLUDED, cast(ExcludedFields, excluded.fields()))
     collection, split = leave_out(excluded, collection, split)
     counts = training_counts(collection, split)
     if collection.label_sets is None:

@@ -224,6 +224,9 @@ class PlanSettings(Settings):
     )
     max_ratio: float = option(10.0, "Largest number of synthetic images for each real image of a class.")
     symmetric: bool = option(False, "Add the same number of images to every class.")
+    alone: bool = option(
+        False, "Where images have several findings: generate each by itself, not together with what real images show."
+    )
     no_holdout: bool = option(False, "Do not split a collection without splits: nothing is kept for testing.")
 
 

@@ -27,13 +27,13 @@ import numpy as np
 import pandas as pd
 import torch
 
-from analysis.comparison.inference.metrics import primary_endpoint
 from analysis.comparison.inference.result import Comparison, Facts, NamedArms, conclude
 from analysis.comparison.inputs.study import Outcomes
 from analysis.comparison.training.arms import ARMS, Arm, Rows, Task
 from analysis.comparison.training.frozen import Frozen
 from analysis.comparison.training.networks import SmallNetwork
 from analysis.comparison.training.training_spec import Backbone, Model, TrainingSpec, Watched
+from analysis.data.endpoint import primary_endpoint
 from analysis.power.sample import USUAL, Sample
 from analysis.power.simulation import Simulation
 from analysis.statistics.convergence import Course

@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -60,6 +61,8 @@ def timed(name: str, function: Callable[[], Any]) -> Any:
 def main() -> None:
     """Time each, and print in what share of its patients each finding is in each split."""
     from balancer.collection.imbalance import measure_findings
+    from balancer.planning import make_plan
+    from balancer.set_planning import plan_sets
     from balancer.splits.groups import Groups
     from balancer.splits.split import SplitShares, draw_split, training_counts
 
@@ -68,11 +71,14 @@ def main() -> None:
     split = timed("split", lambda: draw_split(found, shares=SplitShares(folds=5)))
     groups = timed("groups", lambda: Groups.of(found))
     counts = training_counts(found, split)
+    deficits = make_plan(counts, ["max"]).deficits
+    real = Counter(found.label_sets.only(split.paths("train", "holdout")).of_each())
+    planned = timed("plan", lambda: plan_sets({each: n for each, n in real.items() if each}, deficits))
+    print(f"{len(real)} real sets, {len(planned.sets)} made: {sum(planned.sets.values())} images; {planned.lifted}")
     for name in ("train", "holdout", "val", "test"):
         print(name, groups.counts(split.parts == name))
     for fold in range(5):
         print(fold, groups.counts(split.folds == fold))
-    print(counts)
 
 
 if __name__ == "__main__":

@@ -205,7 +205,7 @@ def test_each_of_several_findings_is_seen_where_it_is_alone() -> None:
 
 @pytest.mark.parametrize("label", ["normal|nodule", "nodule|nodule", "nodule|fractured", "nodule|"])
 def test_findings_that_do_not_go_together_are_refused(label: str) -> None:
-    with pytest.raises(ValueError, match="needed|unknown label"):
+    with pytest.raises(ValueError, match=r"needed|unknown label"):
         draw_radiograph(label, 1)
 
 

@@ -19,7 +19,7 @@ from analysis.comparison.inference.bootstrap import (
 )
 from analysis.comparison.inference.decomposition import EffectDecomposition, decompose_effect
 from analysis.comparison.inference.external_result import ExternalResult
-from analysis.comparison.inference.metrics import LOWER_IS_BETTER, Bin, metric_names, primary_endpoint, reliability
+from analysis.comparison.inference.metrics import LOWER_IS_BETTER, Bin, metric_names, reliability
 from analysis.comparison.inference.prevalence import Adjusted, adjust
 from analysis.comparison.inference.selection import Selection, choose, pooled
 from analysis.comparison.inference.subgroups import Strata, Stratum, measure_strata
@@ -28,6 +28,7 @@ from analysis.comparison.inference.verdict_text import Evidence, joined, points,
 from analysis.comparison.inputs.study import Outcomes
 from analysis.comparison.training.arm_selection import meaning
 from analysis.comparison.training.arms import Kind
+from analysis.data.endpoint import primary_endpoint
 from analysis.statistics.convergence import Course, is_unfinished, learned_nothing
 
 Progress = Callable[[str, int, int], None]

@@ -14,8 +14,8 @@ from analysis.comparison.inputs.pools import Pool, extra_pool, synthetic_pool, u
 from analysis.comparison.inputs.sample_size import Counts, require_sufficient
 from analysis.comparison.inputs.study import ATTRIBUTES, EXTRA, Added, Numbers, Part, Study
 from analysis.data.balanced_folder import BalancedFolder, read_balanced
+from analysis.data.endpoint import rarest_class
 from analysis.data.images import Greys, decode_readable
-from analysis.power.detectable_effect import rarest
 from analysis.screening.reference_images import Watch
 from analysis.statistics.intervals import group_numbers
 from balancer.collection.attributes import attributes_of, sites_of
@@ -91,7 +91,7 @@ def gather(
     if balanced is not None:
         balanced.require_unchanged()
         _require_same_collection(balanced, collection)
-    rare = wanted.rare or rarest(collection, split) or collection.labels[0]
+    rare = wanted.rare or rarest_class(collection, split) or collection.labels[0]
     greys, places, notes = _real(collection, split, wanted.side, cache, watch)
     parts, more = _assigned(collection, split, rare)
     parts = parts.loc[[path for path in parts.index if path in places]]

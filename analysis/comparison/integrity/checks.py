@@ -21,7 +21,7 @@ from analysis.comparison.integrity.leakage import (
     synthetic_outside_training,
 )
 from analysis.comparison.integrity.leakage_finding import Breach
-from analysis.comparison.integrity.near_duplicates import duplicates, near_duplicates
+from analysis.comparison.integrity.same_picture import duplicates, near_duplicates
 from balancer.errors import ComparisonError
 from balancer.store.database import Ledger
 from balancer.text import many

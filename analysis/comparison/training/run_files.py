@@ -76,7 +76,9 @@ class PredictionStore:
                 training, to_plateau=False, steps=said.course.steps[-1] if said.course.steps else training.steps
             )
             self._write(self._path(training, _END), json.dumps(whole.steps).encode())
-        for part, probabilities in (("test", said.test), ("validation", said.validation), ("external", said.external)):
+        parts: dict[Which, Probabilities | None]
+        parts = {"test": said.test, "validation": said.validation, "external": said.external}
+        for part, probabilities in parts.items():
             if probabilities is not None:
                 held = io.BytesIO()
                 np.save(held, probabilities, allow_pickle=False)

@@ -18,7 +18,4 @@ def labels(settings: CheckLabelsSettings, *, as_json: bool = JSON) -> None:
 
     with ConsoleProgress() as progress:
         found = check_labels(here(), settings, progress=progress)
-    if as_json:
-        result_json(found.to_json())
-    else:
-        show_labels(found)
+    result_json(found.to_json()) if as_json else show_labels(found)

@@ -16,7 +16,4 @@ def status(*, as_json: bool = JSON) -> None:
     from balancer.workspace.status_run import status as run
 
     found = run(here())
-    if as_json:
-        result_json(found.to_json())
-    else:
-        show_status(found)
+    result_json(found.to_json()) if as_json else show_status(found)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from balancer.cli.console import message, result, shown, table
+from balancer.cli.views.findings import show_findings_plan
 from balancer.cli.views.merge import show_classes, show_folder
 from balancer.cli.views.screen import reason_in_words, show_unscreened
 from balancer.text import duration, printable
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from balancer.workspace.plan_run import PlanResult
     from balancer.workspace.settings import PlanSettings
 
+_MOST_SHOWN = 30  # classes or label sets whose prompts a dry run shows
 _MUCH_TOO_MANY = 3  # synthetic for each real image; gains of more are rare in what is published
 _ADVICE = {
     "sound": "check what the model generates (balance prompts --sample), train it longer, or use another --model",
@@ -32,6 +34,10 @@ _WAITING = "a person must decide about those in review; until then a higher --re
 
 def show_plan(found: PlanResult, settings: PlanSettings) -> None:
     """What is there, wanted and to be made; what is capped, much, or left."""
+    if found.findings is not None:
+        show_findings_plan(found.findings)
+        _show_capped(found.findings.plan, settings, found.findings.sets.unreachable)
+        return
     counts, plan = found.counts, found.plan
     rows = [
         [
@@ -44,11 +50,7 @@ def show_plan(found: PlanResult, settings: PlanSettings) -> None:
         for label, count in counts.items()
     ]
     result(table(["class", "training images", "target", "to make", "of real"], rows))
-    for label, missing in plan.capped.items():
-        message(
-            f"{printable(label)}: {plan.deficits[label]} instead of {missing}: capped at {settings.max_ratio:g} "
-            f"synthetic for each real image (--max-ratio {settings.max_ratio:g})"
-        )
+    _show_capped(plan, settings)
     _show_many(counts, plan)
     left = {label: count + plan.deficits[label] for label, count in counts.items()}
     if found.wanted and min(left.values()) > 0 and max(left.values()) > 1.2 * min(left.values()):
@@ -60,12 +62,23 @@ def show_plan(found: PlanResult, settings: PlanSettings) -> None:
         _show_excess(counts, plan)
 
 
+def _show_capped(plan: Plan, settings: PlanSettings, said: Collection[str] = ()) -> None:
+    for label, missing in ((label, missing) for label, missing in plan.capped.items() if label not in said):
+        message(
+            f"{printable(label)}: {plan.deficits[label]} instead of {missing}: capped at {settings.max_ratio:g} "
+            f"synthetic for each real image (--max-ratio {settings.max_ratio:g})"
+        )
+
+
 def show_preview(found: FillPreview) -> None:
     """Some prompts of each class that gets images, and how long it would take."""
     result()
-    for label, texts in found.prompts.items():
+    shown_first = list(found.prompts.items())[:_MOST_SHOWN]
+    for label, texts in shown_first:
         for text in texts:
             result(f"{printable(label)}: {printable(text)}")
+    if len(found.prompts) > len(shown_first):
+        result(f"and prompts of {len(found.prompts) - len(shown_first)} more")
     for negative in found.negatives:
         result(f"negative: {negative}")
     if found.seconds is None:

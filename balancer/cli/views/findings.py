@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from balancer.cli.console import result, table
+from balancer.cli.console import message, result, table
 from balancer.text import printable
 
 if TYPE_CHECKING:
@@ -13,9 +13,11 @@ if TYPE_CHECKING:
     from balancer.collection.label_sets import LabelSets
     from balancer.collection.scan import Collection
     from balancer.splits.split import Split
+    from balancer.workspace.plan_run import FindingsPlan
 
 _IN_A_TABLE = 15  # findings; of more, pairs are listed
 _PAIRS = 10
+_SETS = 15
 
 
 def show_findings(collection: Collection, split: Split, figures: FindingImbalance) -> None:
@@ -88,3 +90,27 @@ def _show_together(figures: FindingImbalance) -> None:
             for number, name in enumerate(names, start=1)
         ]
         result(table(["", *map(str, range(1, len(names) + 1))], rows))
+
+
+def show_findings_plan(found: FindingsPlan) -> None:
+    """Print what each finding has, lacks and will count, and the label sets of new images."""
+    plan, sets = found.plan, found.sets
+    rows = [
+        [finding, count, plan.target_counts[finding], plan.deficits[finding], sets.after[finding]]
+        for finding, count in found.counts.items()
+    ]
+    result(table(["finding", "training images", "target", "lacks", "afterwards"], rows))
+    result()
+    some = sorted(sets.sets.items(), key=lambda item: (-item[1], item[0]))
+    if some:
+        result(table(["findings of new images", "to make"], [[name, number] for name, number in some[:_SETS]]))
+    if len(some) > _SETS:
+        rest = sum(number for _, number in some[_SETS:])
+        result(f"and {rest} images of {len(some) - _SETS} other sets")
+    for finding, more in sets.lifted.items():
+        message(
+            f"{printable(finding)} gets {more} more than it lacks, since no real training image has "
+            "the wanted findings without it. To generate each by itself: --alone"
+        )
+    for finding, missing in sets.unreachable.items():
+        message(f"{printable(finding)} keeps lacking {missing}: no real training image has it, so nothing shows how.")

@@ -47,7 +47,7 @@ def show_scan(found: ScanResult) -> None:
     result()
     if collection.is_multi_label:
         rarest = printable(min(counts, key=lambda label: counts[label]))
-        result("Next: balance split, to see who trains and tests")
+        result("Next: balance fill --target max --dry-run")
         result(f"One class an image instead: balance scan DATA --target-label '{rarest}', or --primary 'A,B,C'")
     else:
         result("Next: balance fill --target max --dry-run")

@@ -90,8 +90,10 @@ def test_what_our_own_holds_is_left_out_with_its_patients(place):
         ("hospital-c", CollectionError, "'hospital-c'", "one of these: hospital-b, bones; or balance scan OTHER"),
         ("own", CollectionError, "'own', which is compared itself", "one of these: hospital-b"),
         (
-            *("bones", ComparisonError),
-            *("bones with FRACTURE, NODULE; in common: NODULE", "balance scan OTHER --map 'OLD=NEW'"),
+            "bones",
+            ComparisonError,
+            "bones with FRACTURE, NODULE; in common: NODULE",
+            "balance scan OTHER --map 'OLD=NEW'",
         ),
     ],
 )

@@ -196,6 +196,21 @@ def test_without_synthetic_images_the_other_arms_are_compared(tmp_path):
     assert found["sentence"].startswith("No synthetic images were compared: use strong-augmentation")
 
 
+def test_folds_of_few_patients_are_refused_before_anything_else(tmp_path):
+    """S1: with fewer folds, which the message names, the same patients are enough."""
+    write_xrays(tmp_path / "xrays", {"NORMAL": 60, "NODULE": 24}, (24, 24))
+    workspace = Workspace.open(tmp_path)
+    scan(workspace, ScanSettings(tmp_path / "xrays", patient=PATIENT))
+    split(workspace, SplitSettings(folds=4))
+    with pytest.raises(ComparisonError, match="5 test patients of NODULE") as caught:
+        preview_compare(workspace, CompareSettings(cross_fit=4))
+    assert caught.value.found == ("3 test patients of NODULE in fold 1 of 4; conclusions are still possible for NORMAL")
+    assert "largest number of folds for 12 patients is 2: balance split --folds 2, then:" in caught.value.next_step
+    split(workspace, SplitSettings(folds=2))
+    with pytest.raises(ComparisonError, match="a completed balance fill to repeat"):
+        preview_compare(workspace, CompareSettings(cross_fit=2))
+
+
 @pytest.mark.slow
 def test_redraws_have_images_of_their_own(work):
     found = compare(work, CompareSettings(**FEW, redraw=2)).to_json()

@@ -1,13 +1,18 @@
 """Where bars, points and lines come to lie, and how a figure stands in the page."""
 
+import os
 import re
+import subprocess
 import sys
+from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 
 from analysis.report.charts import MARKS, Bar, Line, Row, bars, curves, forest, shares, shorten
 from analysis.statistics.intervals import Interval
+
+ROOT = Path(__file__).parents[3]
 
 
 def drawn(chart):
@@ -112,3 +117,21 @@ def test_the_same_figure_has_the_same_bytes(form):
 
 def test_a_name_of_many_lines_is_one_line():
     assert shorten("a\nb") == "a b"
+
+
+FIRST = """
+from analysis.report.charts import Bar, bars
+print(bars("classes", [Bar("nodule", {"real": 8}, "8")], ["real"], "Classes").save("png")[1:4])
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("place", ["home", "no/such"])
+def test_matplotlib_writes_into_the_cache_alone_and_needs_none(tmp_path, place):
+    (tmp_path / "home").mkdir()
+    (tmp_path / "no").touch()
+    kept = {name: value for name, value in os.environ.items() if name not in ("MPLCONFIGDIR", "XDG_CACHE_HOME")}
+    environment = {**kept, "HOME": str(tmp_path / place), "PYTHONPATH": str(ROOT)}
+    ended = subprocess.run([sys.executable, "-c", FIRST], env=environment, capture_output=True, text=True, cwd=tmp_path)
+    assert (ended.stdout.strip(), ended.stderr) == ("b'PNG'", "")
+    assert [path.name for path in (tmp_path / "home").iterdir()] == ([".cache"] if place == "home" else [])

@@ -7,9 +7,10 @@ import pytest
 
 from analysis.report.page import SECTIONS
 from analysis.report.sections import comparison
+from analysis.report.sections.methods import checklist
 from analysis.report.stored_json import MIGRATIONS, read_stored, structured
 from analysis.report.stored_results import Results, StoredProbe, StoredQuality
-from tests.support.report_fixtures import KINDS, compared, facts_with, metrics
+from tests.support.report_fixtures import KINDS, compared, facts_with, interval, metrics
 
 LABELS = ("normal", "effusion", "nodule")
 
@@ -56,6 +57,17 @@ def test_the_images_and_their_recipe_are_told_apart():
 def html(name, results):
     (section,) = [each for each in SECTIONS if each.name == name]
     return section.html(facts_with(LABELS, results), lambda chart: chart.title)
+
+
+def test_another_collection_has_a_table_and_a_line_of_the_checklist():
+    figures = {"auprc:nodule": interval(0.6, 0.1), "macro_f1": interval(0.5, 0.1)}
+    said = "On elsewhere (40 patients): not shown to differ."
+    facts = {"name": "elsewhere", "sentence": said, "left_out": {"unreadable": 2}, "test": {}, "difference": None}
+    found = compared(LABELS, "nodule", external={**facts, "arms": {"pretraining": figures}})
+    shown = comparison.comparison(facts_with(LABELS, found))
+    assert shown["external_rows"] == [["pretraining", "0.600 [0.500, 0.700]", "–", "–", "0.500 [0.400, 0.600]"]]
+    assert said in html("comparison", found)
+    assert dict(checklist(facts_with(LABELS, found)))["Test on external data"] == said
 
 
 def test_the_recipe_is_said_to_be_the_rest_where_it_was_measured():

@@ -1,4 +1,5 @@
 import os
+import pickle
 import signal
 import threading
 from dataclasses import dataclass, field, replace
@@ -16,7 +17,7 @@ from analysis.comparison.training.runs import Run, RunSettings, load, run_togeth
 from analysis.comparison.training.worker_pool import Training, WorkerPool
 from analysis.vision.classifier import ClassifierSettings
 from balancer.errors import OutOfMemory, StateError
-from balancer.parallel import _packed, _unpacked
+from balancer.parallel import _told
 from tests.support.cli_process import until
 from tests.support.comparison_fixtures import SIDE, Scribe, added, part, study
 
@@ -267,7 +268,7 @@ def test_what_goes_wrong_elsewhere_comes_with_its_traceback():
     try:
         broken(None)
     except ArithmeticError as error:
-        told = _unpacked(_packed(error))
+        told = pickle.loads(pickle.dumps(_told(error)))
     assert isinstance(told, RuntimeError)
     assert "in broken" in str(told)
 

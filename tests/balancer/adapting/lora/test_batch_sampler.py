@@ -2,7 +2,7 @@ from collections import Counter
 
 import pytest
 
-from balancer.adapting.lora.sampler import CappedSqrtSampler
+from balancer.adapting.lora.batch_sampler import CappedSqrtSampler
 
 LABELS = ["common"] * 64 + ["rare"] * 4
 

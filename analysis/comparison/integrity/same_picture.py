@@ -166,9 +166,11 @@ def level_above(alike: Iterable[float]) -> float:
 
 def _contents(greys: Greys) -> list[Contents]:
     """What of decoded images (N, side, side) is compared, without their frames."""
+    if not len(greys):
+        return []
     thumbs = _thumbs(greys)
     hashes, mirrored = perceptual_hashes(thumbs)
-    spreads = thumbs.reshape(len(thumbs), -1).std(axis=1, dtype=np.float32).tolist() if len(thumbs) else []
+    spreads = thumbs.reshape(len(thumbs), -1).std(axis=1, dtype=np.float32).tolist()
     rows = zip(hashes, mirrored, thumbs, spreads, strict=True)
     return [
         Contents(0, 0, phash=one.tobytes(), mirrored=other.tobytes(), thumb=thumb.tobytes(), spread=spread)
@@ -177,8 +179,6 @@ def _contents(greys: Greys) -> list[Contents]:
 
 
 def _thumbs(greys: Greys) -> npt.NDArray[np.uint8]:
-    if not len(greys):
-        return np.empty((0, THUMB, THUMB), np.uint8)
     side, frames = greys.shape[1], frames_of(greys)
     found = np.empty((len(greys), THUMB, THUMB), np.uint8)
     for place, (grey, edges) in enumerate(zip(greys, frames.tolist(), strict=True)):
