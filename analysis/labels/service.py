@@ -140,7 +140,7 @@ def _checked(session: Session) -> tuple[pd.DataFrame, Any, list[str]]:
         raise CollectionError(
             needed=f"two classes of at least {CHECKED_PATIENTS} patients, to check labels",
             found=", ".join(f"{printable(label)} ({count})" for label, count in sorted(patients.items())),
-            next_step="collect more, or look at all images of these classes yourself",
+            next_step="look at all images of these classes; leave wrong ones out: balance scan DATA --exclude FILE",
         )
     notes = [
         f"not checked: {printable(label)}, with {count} of {CHECKED_PATIENTS} patients"

@@ -101,13 +101,12 @@ def _require_folder(folder: Path, session: Session) -> None:
     Raises:
         OutputError: figures cannot be written there.
     """
-    command = "balance report --figures figures"
-    _require_outside(folder, session, f"choose another: {command}")
+    _require_outside(folder, session, "choose another: balance report --figures figures")
     if not folder.is_dir() and (folder.exists() or not folder.parent.is_dir()):
         raise OutputError(
             needed="a folder for the figures, or a new one in a folder that exists",
             found=f"{folder}: {'not a folder' if folder.exists() else 'no such folder'}",
-            next_step=f"name one: {command}",
+            next_step="name one: balance report --figures figures",
         )
 
 

@@ -50,7 +50,9 @@ def read_config(place: Path, commands: Mapping[str, type[Settings]]) -> ConfigFi
     try:
         tables = tomllib.loads(place.read_text("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SettingsError(needed=f"a TOML file in {NAME}", found=str(error), next_step=f"correct {NAME}") from error
+        raise SettingsError(
+            needed=f"a TOML file in {NAME}", found=str(error), next_step="correct the line, then: balance config show"
+        ) from error
     given = {}
     for command, table in tables.items():
         _require_known(command, commands, f"a command's table in {NAME}")

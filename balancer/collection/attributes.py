@@ -59,8 +59,10 @@ def sites_of(images: pd.DataFrame) -> pd.Series:
     >>> sites_of(pd.DataFrame({"told": ['{"site": "North"}', None]})).tolist()
     ['North', None]
     """
+    import pandas as pd
+
     known = {text: json.loads(text).get("site") for text in images["told"].dropna().unique()}
-    return images["told"].map(lambda text: known.get(text)).astype(object)
+    return pd.Series([known.get(text) for text in images["told"]], images.index, dtype=object)
 
 
 def slot_words(wordings: Wordings, slots: Iterable[str], known: Attributes) -> dict[str, str]:

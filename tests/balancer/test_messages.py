@@ -21,6 +21,7 @@ NOT_MISTAKEN = {
     "doctor": "what it finds is its result",
     "fetch": "its mistakes need a hub: test_fetch.py",
     "presets": "it reads nothing of a user's",
+    "status": "that nothing is there yet is its result",
 }
 
 

@@ -12,8 +12,9 @@ def test_real_data_compared_with_itself_seldom_has_a_winner():
 
 
 def test_held_back_real_images_help_and_mislabelled_ones_do_not():
-    helpful = count(with_held_back(drawn_pool(seed, (90, 80, 120)), seed) for seed in range(3))
-    assert helpful["helps"] >= 2
+    helpful = count(with_held_back(drawn_pool(seed, (90, 80, 120)), seed) for seed in range(4))
+    assert helpful["helps"] >= 1  # of 45 test patients; how often it should be, the long form says
+    assert helpful["harms"] + helpful["no use"] == 0
     spoilt = count(with_held_back(drawn_pool(seed, (90, 80, 120)), seed, shuffled=True) for seed in range(3))
     assert spoilt["helps"] == 0
     assert spoilt["harms"] + spoilt["no use"] >= 2

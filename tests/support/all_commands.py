@@ -27,6 +27,8 @@ ERRANDS: Sequence[tuple[str, ...]] = (
     ("scan", "data/xrays", "--patient", r"(p\d+)-", "--patients", "meta.csv", "--deep"),
     ("scan", "data/xrays", "--json"),
     ("presets",),
+    ("status", "--json"),
+    ("labels", "--steps", "2", "--size", "16", "--folds", "2"),
     ("split", "--folds", "2"),
     ("split", "--json"),
     ("prompts", "-n", "1", "--json"),

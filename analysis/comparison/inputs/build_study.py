@@ -12,13 +12,12 @@ import pandas as pd
 
 from analysis.comparison.inputs.pools import Pool, extra_pool, synthetic_pool, unscreened_pool
 from analysis.comparison.inputs.sample_size import Counts, require_sufficient
-from analysis.comparison.inputs.study import ATTRIBUTES, EXTRA, Added, Numbers, Part, Study
+from analysis.comparison.inputs.study import EXTRA, Added, Numbers, Part, Study, attributes_table
 from analysis.data.balanced_folder import BalancedFolder, read_balanced
 from analysis.data.endpoint import rarest_class
 from analysis.data.images import Greys, decode_readable
 from analysis.screening.reference_images import Watch
 from analysis.statistics.intervals import group_numbers
-from balancer.collection.attributes import attributes_of, sites_of
 from balancer.collection.scan import Collection, with_hashes
 from balancer.errors import CollectionError, ComparisonError
 from balancer.files import sha256_if_there
@@ -178,10 +177,8 @@ class _Whole:
         images = self.collection.images.loc[paths]
         rows = np.array([self.places[path] for path in paths], np.int64)
         targets = _targets(images["label"], self.collection.labels)
-        known = attributes_of(images)
-        told = pd.DataFrame([known[path] for path in paths], columns=list(ATTRIBUTES[:-1]), dtype=object)
-        told = told.assign(**{ATTRIBUTES[-1]: sites_of(images).tolist()}).astype(object)
-        return Part(self.greys[rows], targets, self.groups.loc[paths].to_numpy(np.int64), tuple(paths), told)
+        groups = self.groups.loc[paths].to_numpy(np.int64)
+        return Part(self.greys[rows], targets, groups, tuple(paths), attributes_table(images))
 
 
 def _added(

@@ -12,6 +12,7 @@ import pandas as pd
 
 from analysis.data.images import Greys
 from analysis.statistics.intervals import Groups
+from balancer.collection.attributes import attributes_of, sites_of
 
 Probabilities = npt.NDArray[np.float32]
 Numbers = npt.NDArray[np.int64]
@@ -20,6 +21,13 @@ ATTRIBUTES = ("sex", "age_group", "view", "site")
 """What a table of patients may know of an image; a test part is looked at by each."""
 EXTRA = "extra:"
 """Begins the name of the user's own images (`--extra NAME=FOLDER`), and of the arm that adds them."""
+
+
+def attributes_table(images: pd.DataFrame) -> pd.DataFrame:
+    """The `ATTRIBUTES` of the rows of a collection's table of images, in their order; missing where unknown."""
+    known = attributes_of(images)
+    told = pd.DataFrame([known[path] for path in images.index], columns=list(ATTRIBUTES[:-1]), dtype=object)
+    return told.assign(**{ATTRIBUTES[-1]: sites_of(images).to_numpy(object)})
 
 
 @dataclass(frozen=True, slots=True)

@@ -335,6 +335,7 @@ MISTAKES = [
     (("fill", "--target", "20", "--strength", "0.5"), "--mode text", "--mode image"),
     (("fill", "--target", "20", "--model", "gan:x"), "installed plug-ins", "install the package"),
     (("fill", "--target", "5", "--batch-size", "x"), "'x'", "--batch-size auto"),
+    (("labels", "--out", "xrays/list.csv"), "xrays", "--out"),
     (("merge", "--no-screen"), "--no-screen", "balance merge --from FOLDER --no-screen"),
     (("prompts", "--check", "--pack", "none.yaml"), "none.yaml", ""),
     (("prompts", "--check", "--model", "no/model"), "nothing is downloaded", "balance adapt"),

@@ -56,7 +56,7 @@ def test_places_are_relative_to_the_file(tmp_path, monkeypatch):
         ('[fill]\nmax-ratio = "many"\n', "'many'", "see balance fill --help"),
         ("[fill]\nsteps = 0\n", "0", "see balance fill --help"),
         ("fill = 3\n", "3", "write [fill], and its options below it"),
-        ("[fill\n", "Expected ']' at the end of a table declaration (at line 1, column 6)", "correct balance.toml"),
+        ("[fill\n", "Expected ']' at the end of a table declaration (at line 1, column 6)", "correct the line"),
         ("[fill]\nxyzzy = 1\n", "xyzzy", "one of: target,"),
     ],
 )

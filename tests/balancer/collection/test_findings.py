@@ -55,15 +55,17 @@ def test_nothing_is_found_in_a_clean_collection(clean):
 
 
 OF_SOURCES = {"several-labels", "uncertain-labels", "no-split", "rows-without-file"}
+"""Kinds of tables of labels, planted in `sources/`."""
 OF_LABEL_SETS = {"contradicting-labels", "not-in-training", "never-alone"}
 """Kinds of images with several findings, planted in `test_label_sets.py`."""
-"""Kinds of tables of labels, planted in `sources/`."""
+OF_LISTS = {"suspected-label", "excluded"}
+"""Kinds of a label check and of a list, planted in `tests/analysis/labels` and `splits/test_exclusion.py`."""
 OF_DICOM = {"no-pixels", "derived-image", "polarity-contradiction", "burned-in", "dicom-patient"}
 """Kinds of DICOM headers, planted in `sources/test_dicom_headers.py`."""
 
 
 def test_every_kind_can_be_planted():
-    assert PLANTS.keys() == KINDS.keys() - OF_SOURCES - OF_LABEL_SETS - OF_DICOM
+    assert PLANTS.keys() == KINDS.keys() - OF_SOURCES - OF_LABEL_SETS - OF_DICOM - OF_LISTS
     assert {*SAME_IMAGE, *INSIDE} <= KINDS.keys()
 
 
