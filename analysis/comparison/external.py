@@ -14,12 +14,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from analysis.comparison.inputs.study import ATTRIBUTES, Numbers, Part, Study
+from analysis.comparison.inputs.build_study import attribute_table
+from analysis.comparison.inputs.study import Numbers, Part, Study
 from analysis.comparison.integrity.same_picture import same_pictures
 from analysis.data.images import decode_readable
 from analysis.screening.reference_images import Watch
 from analysis.statistics.intervals import Flags, group_numbers
-from balancer.collection.attributes import attributes_of
 from balancer.collection.class_names import words_of
 from balancer.collection.scan import Collection, with_hashes
 from balancer.errors import CollectionError, ComparisonError
@@ -117,9 +117,7 @@ def gather_external(session: Session, other: Collection, study: Study, cache: Pa
     classes = tuple(each for each in study.classes if each in {names[label] for label in images["label"]})
     targets = np.array([study.classes.index(names[label]) for label in images["label"]], np.int64)
     _require_left(other.root.name, targets, study, out)
-    known = attributes_of(images)
-    told = pd.DataFrame([known[path] for path in images.index], columns=list(ATTRIBUTES), dtype=object)
-    numbers = group_numbers(groups.loc[images.index].tolist())
+    numbers, told = group_numbers(groups.loc[images.index].tolist()), attribute_table(images)
     part = Part(greys[rows.loc[images.index].to_numpy()], targets, numbers, tuple(images.index), told)
     patients = {str(path): str(name) for path, name in images["patient"].dropna().items()}
     return ExternalImages(other.root.name, part, classes, dict(out), patients)

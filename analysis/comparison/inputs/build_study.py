@@ -178,10 +178,15 @@ class _Whole:
         images = self.collection.images.loc[paths]
         rows = np.array([self.places[path] for path in paths], np.int64)
         targets = _targets(images["label"], self.collection.labels)
-        known = attributes_of(images)
-        told = pd.DataFrame([known[path] for path in paths], columns=list(ATTRIBUTES[:-1]), dtype=object)
-        told = told.assign(**{ATTRIBUTES[-1]: sites_of(images).tolist()}).astype(object)
+        told = attribute_table(images)
         return Part(self.greys[rows], targets, self.groups.loc[paths].to_numpy(np.int64), tuple(paths), told)
+
+
+def attribute_table(images: pd.DataFrame) -> pd.DataFrame:
+    """What is known of each row of a table of images, in the columns of `ATTRIBUTES`."""
+    known = attributes_of(images)
+    told = pd.DataFrame([known[path] for path in images.index], columns=list(ATTRIBUTES[:-1]), dtype=object)
+    return told.assign(**{ATTRIBUTES[-1]: sites_of(images).tolist()}).astype(object)
 
 
 def _added(
