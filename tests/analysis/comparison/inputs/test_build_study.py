@@ -160,7 +160,7 @@ def test_attributes_are_those_of_the_table(tmp_path):
     images = place.collection.images.assign(sex="female", age=70.0)
     place.collection = replace(place.collection, images=images)
     told = place.gather(side=8).study.test.attributes
-    assert list(told.columns) == ["sex", "age_group", "view"]
+    assert list(told.columns) == ["sex", "age_group", "view", "site"]
     assert (set(told["sex"]), set(told["age_group"]), told["view"].isna().all()) == ({"female"}, {"65+"}, True)
 
 
