@@ -3,7 +3,7 @@
 import pytest
 
 from analysis.statistics.convergence import Course, is_unfinished, learned_nothing
-from tests.benchmarks.simulations_training import beginning, flagged, network_courses
+from tests.benchmarks.simulations_training import flagged, network_courses, quarter
 
 
 def test_finished_trainings_are_seldom_flagged_and_stopped_ones_nearly_always():
@@ -22,6 +22,6 @@ def test_a_rising_loss_is_no_improvement_and_nothing_is_known_of_no_course():
 
 @pytest.mark.slow
 def test_networks_are_told_apart_too():
-    courses, end = network_courses(0)
+    courses = network_courses(0)
     assert not is_unfinished(courses)
-    assert is_unfinished([beginning(each, end / 4) for each in courses])
+    assert is_unfinished([quarter(each) for each in courses])
