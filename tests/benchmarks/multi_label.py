@@ -61,9 +61,9 @@ def timed(name: str, function: Callable[[], Any]) -> Any:
 def main() -> None:
     """Time each, and print in what share of its patients each finding is in each split."""
     from balancer.collection.imbalance import measure_findings
-    from balancer.splits.groups import Groups
     from balancer.planning import make_plan
     from balancer.set_planning import plan_sets
+    from balancer.splits.groups import Groups
     from balancer.splits.split import SplitShares, draw_split, training_counts
 
     found = timed("made", collection)
