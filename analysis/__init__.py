@@ -13,11 +13,14 @@ _HOMES = {
     "analysis.comparison.service": (
         *("ComparePreview", "CompareResult", "FiguresResult", "compare", "comparison_figures", "preview_compare"),
     ),
+    "analysis.labels.service": ("LabelsResult", "check_labels"),
     "analysis.power.service": ("DetectableEffect", "detectable_effect"),
     "analysis.realism.service": ("DetectabilityResult", "FidelityResult", "detectability", "fidelity"),
+    "analysis.report.service": ("ReportResult", "write_report"),
     "analysis.screening.service": ("ScreenResult", "fit_screen", "screen"),
     "balancer.workspace.judging_settings": (
-        *("CompareSettings", "DetectabilitySettings", "FidelitySettings", "PowerSettings"),
+        *("CheckLabelsSettings", "CompareSettings", "DetectabilitySettings", "FidelitySettings", "PowerSettings"),
+        "ReportSettings",
     ),
     "balancer.workspace.settings": ("ScreenSettings",),
 }
@@ -35,14 +38,18 @@ if TYPE_CHECKING:
         comparison_figures,
         preview_compare,
     )
+    from analysis.labels.service import LabelsResult, check_labels
     from analysis.power.service import DetectableEffect, detectable_effect
     from analysis.realism.service import DetectabilityResult, FidelityResult, detectability, fidelity
+    from analysis.report.service import ReportResult, write_report
     from analysis.screening.service import ScreenResult, fit_screen, screen
     from balancer.workspace.judging_settings import (
+        CheckLabelsSettings,
         CompareSettings,
         DetectabilitySettings,
         FidelitySettings,
         PowerSettings,
+        ReportSettings,
     )
     from balancer.workspace.settings import ScreenSettings
 

@@ -42,6 +42,7 @@ _HOMES = {
         *("ScanSettings", "SplitSettings", "UnmergeSettings", "VerifySettings"),
     ),
     "balancer.workspace.split_run": ("SplitResult", "split"),
+    "balancer.workspace.status_run": ("StatusResult", "status"),
     "balancer.workspace.verify_run": ("Explanation", "VerifyResult", "explain", "verify"),
     "balancer.workspace.workspace": ("Workspace",),
 }
@@ -81,6 +82,7 @@ if TYPE_CHECKING:
         VerifySettings,
     )
     from balancer.workspace.split_run import SplitResult, split
+    from balancer.workspace.status_run import StatusResult, status
     from balancer.workspace.verify_run import Explanation, VerifyResult, explain, verify
     from balancer.workspace.workspace import Workspace
 

@@ -23,6 +23,9 @@ BalanceError              needed, found, next step: the three parts of every mes
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 
 class BalanceError(Exception):
     """What was needed, what was found instead, and what to do next.
@@ -38,6 +41,14 @@ class BalanceError(Exception):
         self.needed = needed
         self.found = found
         self.next_step = next_step
+
+    @property
+    def parts(self) -> dict[str, str]:
+        """The three parts, by name."""
+        return {"needed": self.needed, "found": self.found, "next_step": self.next_step}
+
+    def __reduce__(self) -> tuple[Callable[[], BalanceError], tuple[()]]:
+        return partial(type(self), **self.parts), ()  # for another process
 
 
 class SettingsError(BalanceError):

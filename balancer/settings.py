@@ -32,8 +32,8 @@ def option(
     return dataclasses.field(default=default, metadata=facts)
 
 
-@cache
-def _converter() -> Any:
+def strict_converter() -> Any:
+    """A converter of `cattrs` for JSON that takes no value for one of another kind, as "3" for 3 or 1 for True."""
     import cattrs
 
     converter = cattrs.Converter()
@@ -43,6 +43,11 @@ def _converter() -> Any:
     converter.register_structure_hook(int, lambda value, _: _only(value, int))
     converter.register_structure_hook(float, lambda value, _: float(_only(value, int | float)))
     return converter
+
+
+@cache
+def _converter() -> Any:
+    return strict_converter()
 
 
 def _only(value: Any, kind: Any) -> Any:
@@ -68,15 +73,22 @@ class Settings:
     __slots__ = ()
 
     def __post_init__(self) -> None:
-        kinds = hints(type(self))
         for field in dataclasses.fields(self):  # type: ignore[arg-type]  # every heir is a dataclass
-            value = getattr(self, field.name)
-            checked = _checked(type(self), field.name, value, kinds[field.name])
-            minimum = field.metadata.get("minimum")
-            if minimum is not None and checked is not None and not checked >= minimum:
-                raise _refused(type(self), field.name, f"at least {minimum:g}", value)
-            object.__setattr__(self, field.name, checked)
+            object.__setattr__(self, field.name, self.checked(field.name, getattr(self, field.name)))
         self.check()
+
+    @classmethod
+    def checked(cls, name: str, value: Any) -> Any:
+        """The value of one field as the settings would hold it.
+
+        Raises:
+            SettingsError: it is of another kind, or less than it may be.
+        """
+        found = _checked(cls, name, value, hints(cls)[name])
+        minimum = next(each for each in dataclasses.fields(cls) if each.name == name).metadata.get("minimum")  # type: ignore[arg-type]
+        if minimum is not None and found is not None and not found >= minimum:
+            raise _refused(cls, name, f"at least {minimum:g}", value)
+        return found
 
     def check(self) -> None:
         """Refuse what does not fit together; heirs say what that is."""

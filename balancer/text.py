@@ -36,6 +36,15 @@ def duration(seconds: float) -> str:
     return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60} min"
 
 
+def many(count: int, what: str) -> str:
+    """A count with its noun.
+
+    >>> many(1, "test image"), many(1200, "test image")
+    ('1 test image', '1,200 test images')
+    """
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
+
+
 def size_of(count: float) -> str:
     """A number of bytes as text for people.
 

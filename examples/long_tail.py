@@ -1,4 +1,4 @@
-"""Cut a long tail out of a public collection, the same one on every machine: that of the comparison in the README.
+"""Cut a long tail out of a public collection, the same one on every machine: that of docs/measurements.md.
 
 `python -m examples.long_tail SOURCE TARGET NORMAL=1000 BACTERIAL_PNEUMONIA=1000 VIRAL_PNEUMONIA=50`
 

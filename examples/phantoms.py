@@ -324,12 +324,12 @@ def _lung(c: Chest, side: int, x: Map, y: Map, soft: list[tuple[float, Map]]) ->
     for centre, half in soft:
         overlap = np.minimum(ball, centre + half) - np.maximum(-ball, centre - half)
         air = np.maximum(air - np.maximum(overlap, 0), 0)
-    lost = (TISSUE - LUNG) * air * (1 + 0.035 * _texture(x, y, c.grain + side, 1.3))
+    lost: Map = (TISSUE - LUNG) * air * (1 + 0.035 * _texture(x, y, c.grain + side, 1.3))
     lost -= _vessels(c, side, x, y) * np.minimum(1, air / 4)
     place = Place(x, y - top, u * half_width, down * c.lung_half_height, half_width, c.lung_half_height)
     for finding in c.findings:
         lost = _with_finding(finding, side, lost, place)
-    return np.asarray(lost)
+    return lost
 
 
 class Place(NamedTuple):
@@ -542,8 +542,7 @@ def write_table_collection(
     """Write counts[set] radiographs of each label set, such as "nodule|pleural_effusion", and a table of them.
 
     The images lie in root/images, 1 to max_images of each patient, and root/labels.csv names the findings of each in
-    one column, with | between; "normal" stands for none. Its path is returned. Raises ValueError for an unknown
-    finding.
+    one column, with | between; "normal" stands for none. Returns its path. Raises ValueError for an unknown finding.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:

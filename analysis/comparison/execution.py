@@ -8,22 +8,31 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from analysis.comparison.inference.metrics import primary_endpoint
+from analysis.comparison.inference.external_result import ExternalResult, measure_external
 from analysis.comparison.inference.real_image_equivalent import exchange_rate
 from analysis.comparison.inference.result import Comparison, Facts, conclude
 from analysis.comparison.inference.selection import Selection, choose
 from analysis.comparison.inference.text import as_json as exchange_as_json
 from analysis.comparison.inputs.study import Outcomes
-from analysis.comparison.predictions import NAME, write_predictions
+from analysis.comparison.predictions import EXTERNAL, NAME, write_predictions
 from analysis.comparison.preparation import ComparisonInputs
 from analysis.comparison.request import Request
 from analysis.comparison.training.arm_selection import choose_arms
 from analysis.comparison.training.arms import Arm
 from analysis.comparison.training.learning_curve import learning_curve
-from analysis.comparison.training.replicates import Replicate, Trained, all_trained, as_json, keys, run_replicates
+from analysis.comparison.training.replicates import (
+    Replicate,
+    Trained,
+    across_redraws,
+    all_trained,
+    as_json,
+    keys,
+    run_replicates,
+)
 from analysis.comparison.training.run_files import digest
 from analysis.comparison.training.tuning import Tuning
 from analysis.comparison.training.worker_pool import WorkerPool
+from analysis.data.endpoint import primary_endpoint
 from analysis.statistics.convergence import Course
 from balancer import __version__
 from balancer.collection.pseudonyms import Pseudonyms
@@ -120,10 +129,11 @@ def judge(trained: TrainedArms, power: Mapping[str, Any], pool: WorkerPool, prog
     validation, test = trained.outcomes("validation"), trained.outcomes("test")
     _keep_predictions(trained, [test] if isinstance(test, Outcomes) else test)
     exchange = None if isinstance(test, list) else _exchange(trained, test, pool, progress)
+    external = None if trained.inputs.external is None else _external(trained)
     courses: dict[str, list[Course]] = {}
     for each in trained.trainings():
         courses.setdefault(each.training.arm.name, []).append(each.course)
-    return conclude(
+    found = conclude(
         validation,
         test,
         {each.name: each.kind for each in trained.arms},
@@ -131,6 +141,24 @@ def judge(trained: TrainedArms, power: Mapping[str, Any], pool: WorkerPool, prog
         replace(request.judged(trained.arms), courses=courses),
         primary=trained.primary,
         progress=Phases(progress),
+    )
+    return replace(found, external=external)
+
+
+def _external(trained: TrainedArms) -> ExternalResult:
+    """What the arms came to on the other collection; their predictions are kept beside those of the test split."""
+    request, inputs, external = trained.request, trained.inputs, trained.inputs.external
+    assert external is not None
+    legs = [[each] for each in inputs.replicates] if inputs.folds else [list(inputs.replicates)]
+    tested = [across_redraws(leg, trained.arms, request.runs, request.home, "external") for leg in legs]
+    seeds = [seed for each in legs[0] for seed in each.seeds]
+    names = Pseudonyms(request.session.state.pseudonym_key())
+    write_predictions(request.home / _name_of(trained) / EXTERNAL, tested, seeds, external.patients, names)
+    choice, said = trained.on_validation(), trained.outcomes("external")
+    assert isinstance(said, Outcomes)
+    arms = [each.name for each in trained.arms]
+    return measure_external(
+        said, external.name, arms, choice.baseline, choice.synthetic, trained.primary, left_out=external.left_out
     )
 
 
@@ -195,6 +223,7 @@ def _origin(trained: TrainedArms) -> dict[str, Any]:
     if count > 1:
         made |= {"refitted": list(inputs.refitted), "repeats": refit_key(session, folds=inputs.folds)}
     known = {"comparison": _name_of(trained), "split_sha256": session.split.sha256}
+    made |= {"excluded": left} if (left := len(session.split.left_out)) else {}
     return {**made, "command": trained.request.again, **known}
 
 

@@ -1,7 +1,9 @@
 """What every arm said of every test image, kept as a table, so that a new figure needs no training.
 
 `predictions.parquet` has a row for each image, arm and seed: `image`, `label`, `patient` (a pseudonym), `arm`, `seed`,
-`fold` (0 where there is one split), and a probability for each class, in columns named `p: CLASS`.
+`fold` (0 where there is one split), a probability for each class, in columns named `p: CLASS`, and what is known of the
+image: `sex`, `age_group`, `view`, `site`. Tables of earlier versions lack these. Of external images
+`predictions-external.parquet` has the same, `fold` being that of the model.
 """
 
 from __future__ import annotations
@@ -16,14 +18,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from analysis.comparison.inference.selection import pooled
-from analysis.comparison.inputs.study import Outcomes
+from analysis.comparison.inputs.study import ATTRIBUTES, Outcomes
 from balancer.collection.pseudonyms import Pseudonyms
 from balancer.errors import ComparisonError
 from balancer.files import write_whole
 
-NAME = "predictions.parquet"
+NAME, EXTERNAL = "predictions.parquet", "predictions-external.parquet"
 _COLUMNS = ("image", "label", "patient", "arm", "seed", "fold")
-_PROBABILITY, _RARE = "p: ", "rare"
+_PROBABILITY, _RARE, _FORM = "p: ", "rare", "form"
+_NUMBER = "1"
+"""Of what the table holds: raised when it changes, so that a table of another version is not read as one of this."""
 
 
 def write_predictions(
@@ -41,7 +45,7 @@ def write_predictions(
     tables = [_table(each, seeds, fold, patients, pseudonyms) for fold, each in enumerate(tested)]
     held = io.BytesIO()
     table = pa.Table.from_pandas(pd.concat(tables, ignore_index=True), preserve_index=False)
-    pq.write_table(table.replace_schema_metadata({_RARE: tested[0].rare}), held)
+    pq.write_table(table.replace_schema_metadata({_RARE: tested[0].rare, _FORM: _NUMBER}), held)
     place.parent.mkdir(parents=True, exist_ok=True)
     write_whole(place, held.getvalue())
 
@@ -50,10 +54,10 @@ def read_predictions(place: Path) -> Outcomes:
     """What the arms said of all test images, as it was written; patients are numbered in the order of their images.
 
     Raises:
-        ComparisonError: there is no such table, or it is damaged.
+        ComparisonError: there is no such table, it is damaged, or another version wrote it.
     """
     try:
-        found = pq.read_table(place)
+        found = _of_this_version(pq.read_table(place))
         table, rare = found.to_pandas(), found.schema.metadata[_RARE.encode()].decode()
         table["patient"] = pd.factorize(table["patient"])[0]  # over all folds: a patient is in one of them
         classes = tuple(name.removeprefix(_PROBABILITY) for name in table.columns if name.startswith(_PROBABILITY))
@@ -65,6 +69,17 @@ def read_predictions(place: Path) -> Outcomes:
             next_step="run balance compare again to store it: completed training is not repeated",
         ) from error
     return folds[0] if len(folds) == 1 else pooled(folds)
+
+
+def _of_this_version(found: pa.Table) -> pa.Table:
+    form = (found.schema.metadata or {}).get(_FORM.encode(), b"").decode()
+    if form == _NUMBER:
+        return found
+    raise ComparisonError(
+        needed=f"{NAME} written by this version of balance",
+        found="a table of another version; the verdict of that comparison still stands, in balance report",
+        next_step="run balance compare again to store it: completed training is not repeated",
+    )
 
 
 def _table(
@@ -84,6 +99,8 @@ def _table(
         "seed": np.tile(np.repeat(np.array(seeds, np.int64), images), len(arms)),
         "fold": np.full(times * images, fold, np.int64),
     }
+    known = outcomes.attributes.reindex(columns=list(ATTRIBUTES))
+    found |= {name: np.tile(known[name].astype(object).where(known[name].notna(), None), times) for name in ATTRIBUTES}
     columns = {f"{_PROBABILITY}{label}": probabilities[:, place] for place, label in enumerate(outcomes.classes)}
     return pd.DataFrame({**found, **columns})
 
@@ -110,7 +127,7 @@ def _outcomes(table: pd.DataFrame, classes: tuple[str, ...], rare: str) -> Outco
         rare,
         np.array([classes.index(label) for label in first["label"]], np.int64),
         first["patient"].to_numpy(np.int64),
-        pd.DataFrame(index=range(images)),
+        first.reindex(columns=list(ATTRIBUTES)).reset_index(drop=True).astype(object),
         dict(zip(arms, by_arm, strict=True)),
         None,
         tuple(first["image"]),

@@ -7,18 +7,21 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+from analysis.comparison.external import ExternalImages, gather_external
 from analysis.comparison.inputs.build_study import Material, gather
-from analysis.comparison.inputs.sample_size import FEW, few_in_all
+from analysis.comparison.inputs.sample_size import FEW, few_in_all, require_patients_in_folds
 from analysis.comparison.inputs.study import Outcomes, Study
 from analysis.comparison.integrity.checks import check, require_honest, stamps
 from analysis.comparison.request import Request
 from analysis.comparison.training.arms import Arm
 from analysis.comparison.training.replicates import Replicate, across_folds, across_redraws, deal_seeds
 from analysis.comparison.training.run_files import Which
+from balancer.collection.scan import Collection
 from balancer.errors import ComparisonError
 from balancer.progress import Phases, Progress
+from balancer.splits.groups import stay_together
 from balancer.store.database import Ledger
-from balancer.text import printable
+from balancer.text import many, printable
 from balancer.workspace.fill_origin import not_repeated, require_last_filled
 from balancer.workspace.fold_runs import Refit, forget_balanced, refitted
 from balancer.workspace.fold_workspace import FoldWorkspace, make_fold_workspace
@@ -33,7 +36,7 @@ class ComparisonInputs:
     """The replicates of a comparison, the stamps of its figures, and whether the replicates are folds.
 
     `folder` is the balanced folder that is judged; none where there is none, or each fold has its own. `refitted` are
-    the commands that each replicate but the first draw did again.
+    the commands that each replicate but the first draw did again. `external` is what is known of the external images.
     """
 
     replicates: tuple[Replicate, ...]
@@ -41,6 +44,7 @@ class ComparisonInputs:
     folds: bool
     folder: Path | None = None
     refitted: tuple[str, ...] = ()
+    external: ExternalImages | None = None
 
     @property
     def study(self) -> Study:
@@ -57,9 +61,29 @@ class ComparisonInputs:
         }
 
     def outcomes(self, request: Request, arms: Sequence[Arm], part: Which) -> Outcomes | list[Outcomes]:
-        """What the arms said of a split: of folds one after the other, of redraws together, since they share it."""
-        together = across_folds if self.folds else across_redraws
+        """What the arms said of a split: of folds one after the other, of redraws together, since they share it.
+
+        External images are shared by folds too.
+        """
+        together = across_folds if self.folds and part != "external" else across_redraws
         return together(self.replicates, arms, request.runs, request.home, part)
+
+
+def with_external(
+    request: Request, inputs: ComparisonInputs, collection: Collection, progress: Progress
+) -> ComparisonInputs:
+    """The same with the images of another collection, on which every arm is tested too.
+
+    Raises:
+        CollectionError: an image is gone or changed since the scan.
+        ComparisonError: none is left of the class of the primary endpoint.
+    """
+    session = request.session
+    found = gather_external(session, collection, inputs.study, session.state.cache, progress.start)
+    progress.message(printable(found.note))
+    progress.message("Networks are not kept: arms that were trained without these images are trained again.")
+    replicates = tuple(replace(each, study=replace(each.study, external=found.part)) for each in inputs.replicates)
+    return replace(inputs, replicates=replicates, external=found)
 
 
 def redrawn(request: Request, refits: Sequence[Refit], progress: Progress) -> ComparisonInputs:
@@ -70,7 +94,7 @@ def redrawn(request: Request, refits: Sequence[Refit], progress: Progress) -> Co
     if refits:
         require_last_filled(session, folder)
     study, found = _gather(request, session, folder, progress)
-    replicates, said = [Replicate("", study, seeds[0])], [found]
+    replicates, said = [Replicate("", study, seeds[0])], [found, _left_out(session)]
     if not refits and "synthetic" in study.added:
         said.append((_ONE_DRAW,))
     said.append(not_repeated(session, folds=False) if refits else ())
@@ -88,7 +112,8 @@ def cross_fitted(request: Request, refits: Sequence[Refit], progress: Progress) 
     replicates: list[Replicate] = []
     collection = request.session.collection
     few = few_in_all(collection.labels, collection.images["label"])
-    said: list[Sequence[str]] = [not_repeated(request.session, folds=True), few]
+    said: list[Sequence[str]] = [not_repeated(request.session, folds=True), few, require_enough_a_fold(request)]
+    said.append(_left_out(request.session))
     for refit, place in refitted(refits, request.again, progress):
         study, found = _in_fold(request, refit, place, progress)
         replicates.append(Replicate(refit.name, study, request.runs.seeds))
@@ -113,6 +138,21 @@ def _require_enough(request: Request) -> None:
             found=str(count),
             next_step="choose another class: balance compare --label LABEL; or check what is detectable: balance power",
         )
+
+
+def require_enough_a_fold(request: Request) -> tuple[str, ...]:
+    """A stamp where a fold tests few patients of the class of the primary endpoint, and the user insists.
+
+    Raises:
+        ComparisonError: there are fewer than five, and the user does not.
+    """
+    collection, folds = request.session.collection, request.session.split.folds
+    images = collection.images.loc[folds.index.intersection(collection.images.index)]
+    patients = stay_together(collection).loc[images.index]
+    table = patients.groupby([images["label"], folds.loc[images.index]]).nunique().unstack(fill_value=0)
+    counts = {str(label): [int(each) for each in row] for label, row in zip(table.index, table.to_numpy(), strict=True)}
+    rare = request.wanted.rare or str(table.index[0])
+    return require_patients_in_folds(counts, rare, insist=request.settings.force)
 
 
 def _require_honest_folds(request: Request, refits: Sequence[Refit], progress: Progress) -> None:
@@ -196,6 +236,11 @@ def _material(
         reconstruct=retouch,
         watch=progress.start,
     )
+
+
+def _left_out(session: Session) -> tuple[str, ...]:
+    count = len(session.split.left_out)
+    return (f"{many(count, 'image')} left out of training and validation by --exclude",) if count else ()
 
 
 def _once(said: Sequence[Sequence[str]]) -> tuple[str, ...]:

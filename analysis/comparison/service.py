@@ -10,15 +10,22 @@ from typing import Any
 
 from analysis.comparison.cost import Cost, cost_in_words, seconds_of, training_cost
 from analysis.comparison.execution import judge, train_arms
+from analysis.comparison.external import find_external
 from analysis.comparison.inference.bootstrap import Estimates, class_patients, estimate, measure_arms
-from analysis.comparison.inference.result import Comparison, as_json, plain, without_nan
+from analysis.comparison.inference.metrics import metric_names
+from analysis.comparison.inference.result import Comparison, as_json, plain, plain_strata, without_nan
 from analysis.comparison.inference.selection import Selection
+from analysis.comparison.inference.subgroups import Strata, measure_strata
+from analysis.comparison.inference.verdict_rule import ArmRoles
+from analysis.comparison.inputs.study import Outcomes
 from analysis.comparison.predictions import NAME, read_predictions
-from analysis.comparison.preparation import cross_fitted, redrawn
+from analysis.comparison.preparation import cross_fitted, redrawn, require_enough_a_fold, with_external
 from analysis.comparison.request import Request, request_of, require_arms
 from analysis.comparison.training.worker_pool import WorkerPool
+from analysis.data.endpoint import primary_endpoint
 from analysis.power import text
 from analysis.power.detectable_effect import Power, measure_power
+from balancer.collection.scan import Collection
 from balancer.errors import ComparisonError
 from balancer.progress import SILENT, Phases, Progress
 from balancer.text import printable
@@ -27,6 +34,9 @@ from balancer.workspace.fold_runs import Refit, fold_refits, redraw_refits
 from balancer.workspace.judging_settings import CompareSettings
 from balancer.workspace.reports import METRICS, keep_report
 from balancer.workspace.workspace import Session, Workspace
+
+_TIMES = 1000
+"""Draws of patients for a subgroup, as for the whole test split."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +100,11 @@ def compare(
     require_arms(settings)
     with workspace.session(write=True) as session:
         request, preview = _previewed(session, settings, progress)
+        other = _external(request)
         prepared = cross_fitted if settings.cross_fit else redrawn
         inputs = prepared(request, preview.refits, progress)
+        if other is not None and not settings.validation_only:
+            inputs = with_external(request, inputs, other, progress)
         with WorkerPool(request.workers) as pool:
             trained = train_arms(request, inputs, pool, progress)
             choice = trained.on_validation()
@@ -129,11 +142,15 @@ class FiguresResult:
     arms: Mapping[str, Estimates]
     rare: str
     openings: int
+    primary: str
+    named: ArmRoles
+    strata: Strata
 
     def to_json(self) -> dict[str, Any]:
-        """The comparison, the figures by arm and the number of looks as JSON-compatible fields."""
+        """The comparison, the figures by arm, the subgroups and the number of looks as JSON-compatible fields."""
         arms = {arm: plain(figures) for arm, figures in self.arms.items()}
-        found: dict[str, Any] = without_nan({"comparison": self.name, "arms": arms, "openings": self.openings})
+        told = {"comparison": self.name, "arms": arms, "strata": plain_strata(self.strata), "openings": self.openings}
+        found: dict[str, Any] = without_nan(told)
         return found
 
 
@@ -153,7 +170,8 @@ def comparison_figures(workspace: Workspace, *, progress: Progress = SILENT) -> 
     next:   balance compare; completed training is not repeated
     """
     with workspace.session(write=True) as session:
-        name = _last_comparison(session)
+        last = _last_comparison(session)
+        name = str(last["settings"]["comparison"])
         outcomes = read_predictions(session.state.folder / "comparisons" / name / NAME)
         before = session.ledger.openings(session.collection, session.split.sha256)
         session.ledger.add_opening(session.collection, session.split.sha256, f"{name} figures {before + 1}")
@@ -161,18 +179,32 @@ def comparison_figures(workspace: Workspace, *, progress: Progress = SILENT) -> 
         measured = measure_arms(outcomes, progress=lambda done, total: phases("Measuring", done, total))
         patients, folds = class_patients(outcomes), outcomes.fold_count
         arms = {arm: estimate(each, patients, folds=folds) for arm, each in measured.items()}
-        return FiguresResult(name, arms, outcomes.rare, before + 1)
+        named, primary = _named(last, outcomes)
+        strata = measure_strata(outcomes, named, primary, _TIMES, 0, phases)
+        return FiguresResult(name, arms, outcomes.rare, before + 1, primary, named, strata)
 
 
-def _last_comparison(session: Session) -> str:
-    """The name of the comparison whose result is kept.
+def _named(last: Mapping[str, Any], outcomes: Outcomes) -> tuple[ArmRoles, str]:
+    """The arms of the verdict and its endpoint, as they were kept, as far as their predictions are there."""
+    chosen, arms = last.get("chosen") or {}, outcomes.probabilities
+    baseline = str(chosen["free"]) if chosen.get("free") in arms else next(iter(arms))
+    synthetic = chosen.get("synthetic") if chosen.get("synthetic") in arms else None
+    primary = str((last.get("endpoint") or {}).get("primary"))
+    known = primary in metric_names(outcomes.classes)
+    return ArmRoles(baseline, synthetic), primary if known else primary_endpoint(outcomes.rare)
+
+
+def _last_comparison(session: Session) -> Mapping[str, Any]:
+    """The comparison whose result is kept.
 
     Raises:
         ComparisonError: there is none, or it is one of an earlier version.
     """
     place = session.state.reports / METRICS
     try:
-        return str(json.loads(place.read_text("utf-8"))["settings"]["comparison"])
+        found: Mapping[str, Any] = json.loads(place.read_text("utf-8"))
+        found["settings"]["comparison"]
+        return found
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ComparisonError(
             needed="the predictions of a completed comparison by this version",
@@ -181,12 +213,22 @@ def _last_comparison(session: Session) -> str:
         ) from error
 
 
+def _external(request: Request) -> Collection | None:
+    """The other collection that the arms are tested on too."""
+    where, session = request.settings.external, request.session
+    if where is None:
+        return None
+    return find_external(session, where, session.collection.labels, request.wanted.rare or session.collection.labels[0])
+
+
 def _previewed(session: Session, settings: CompareSettings, progress: Progress) -> tuple[Request, ComparePreview]:
     """The request, and what it costs, which is said."""
     power = measure_power(session.collection, session.split, settings.label, command="balance compare")
     request = request_of(session, settings, power.label)
     progress.message(printable(text.sentence(power)))
     folds = settings.cross_fit
+    if folds and folds == session.split.fold_count:
+        require_enough_a_fold(request)
     refits = fold_refits(session, folds) if folds else redraw_refits(session, settings.redraw)
     for note in not_repeated(session, folds=bool(folds)) if refits else ():
         progress.message(f"Note: {note}.")

@@ -1,15 +1,87 @@
-"""What a balanced folder holds for those who judge it: real and synthetic images by class, and who belongs together."""
+"""What a balanced folder holds for those who judge it: its images by split and class, and where each comes from."""
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from balancer.collection.walk import canonical_part
-from balancer.dataset.metadata_files import Manifest, Row, read_rows, require_manifest
+from balancer.dataset.metadata_files import Manifest, Row, changed_tables, read_rows, require_manifest
+from balancer.dataset.provenance import provenance_rows
 from balancer.errors import OutputError
+
+
+@dataclass(frozen=True, slots=True)
+class BalancedFolder:
+    """What `balance fill` recorded about a folder: one row an image, by path; a file's name says nothing here.
+
+    `provenance` is by path, of its synthetic images alone.
+    """
+
+    folder: Path
+    manifest: Manifest
+    rows: tuple[Row, ...]
+    provenance: Mapping[str, Mapping[str, str]]
+
+    @property
+    def synthetic(self) -> tuple[Row, ...]:
+        """The synthetic training images, by path."""
+        return tuple(row for row in self.rows if row.is_synthetic and self.part_of(row.path) == "train")
+
+    @property
+    def originals(self) -> tuple[Row, ...]:
+        """The real images, by path."""
+        return tuple(row for row in self.rows if not row.is_synthetic)
+
+    @property
+    def split_sha256(self) -> str:
+        """The hash of the split that it was merged by; "" where the folder does not say."""
+        return self.manifest.facts.get("split", "").rpartition("sha256 ")[2]
+
+    def part_of(self, path: str) -> str:
+        """train, val or test, by the folder that a file lies in.
+
+        A folder that was merged without parts is training data as a whole.
+        """
+        training = self.manifest.training
+        if not training or path.startswith(f"{training}/"):
+            return "train"
+        return canonical_part(path.partition("/")[0]) or "train"
+
+    def scores(self) -> dict[str, Mapping[str, float | str]]:
+        """What the screen found in each synthetic training image, by path."""
+        return {row.path: _scores(self.provenance.get(row.path, {}).get("scores")) for row in self.synthetic}
+
+    def require_unchanged(self) -> None:
+        """Check that its tables are as they were written.
+
+        Raises:
+            OutputError: one is missing or changed.
+        """
+        if changed := changed_tables(self.folder, self.manifest):
+            found = f"{self.folder / changed[0]} is missing or changed"
+            raise OutputError(needed="unchanged tables of synthetic images", found=found, next_step="balance merge")
+
+
+def read_balanced(folder: Path) -> BalancedFolder:
+    """Read a balanced folder's own tables.
+
+    Raises:
+        OutputError: the folder is not ours, partly unmerged, or its tables are damaged.
+    """
+    manifest = require_manifest(folder)
+    if manifest.unmerging:
+        raise OutputError(
+            needed="a complete balanced folder",
+            found=f"{folder}, from which unmerge has removed a part",
+            next_step="make it again: balance merge",
+        )
+    rows = tuple(row for _, row in sorted(read_rows(folder, manifest).items()))
+    provenance = {row["file"]: row for row in provenance_rows(folder) if row.get("file")}
+    return BalancedFolder(folder, manifest, rows, provenance)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,51 +125,37 @@ class TrainingImagesByClass:
         return max(self.labels, key=lambda label: len(self.real[label]))
 
 
-def read_merged(folder: Path) -> TrainingImagesByClass:
-    """Read what `balance fill` wrote down about a balanced folder; a file's name says nothing here.
+def read_training_images(folder: Path) -> TrainingImagesByClass:
+    """The images of a balanced folder by class.
 
     Raises:
         OutputError: the folder is not ours, its tables are damaged, or it has no synthetic or no real image.
     """
-    manifest = require_manifest(folder)
-    if manifest.unmerging:
-        raise OutputError(
-            needed="a complete balanced folder",
-            found="a folder from which unmerge has removed a part",
-            next_step="balance fill",
-        )
-    rows = list(read_rows(folder, manifest).values())
-    training = [row for row in rows if _is_in(row, manifest.training)]
-    if not any(row.is_synthetic for row in training):
+    balanced = read_balanced(folder)
+    real = [row for row in balanced.originals if balanced.part_of(row.path) == "train"]
+    count = len(real) + len(balanced.synthetic)
+    if not balanced.synthetic:
         raise OutputError(
             needed="a balanced folder with synthetic images",
-            found=f"{folder}: none among its {len(training)} training images",
+            found=f"{folder}: none among its {count} training images",
             next_step="balance fill --target max",
         )
-    real = [row for row in training if not row.is_synthetic]
     if not real:
         raise OutputError(
             needed="real images to compare with",
-            found=f"{folder}: all {len(training)} training images are synthetic",
+            found=f"{folder}: all {count} training images are synthetic",
             next_step="balance fill, which also copies the real images",
         )
+    labels = balanced.manifest.labels
     return TrainingImagesByClass(
         folder,
-        manifest.labels,
-        _by_label(folder, manifest.labels, real),
-        _by_label(folder, manifest.labels, (row for row in training if row.is_synthetic)),
-        _by_label(folder, manifest.labels, (row for row in rows if _is_validation(row, manifest))),
+        labels,
+        _by_label(folder, labels, real),
+        _by_label(folder, labels, balanced.synthetic),
+        _by_label(folder, labels, (row for row in balanced.originals if balanced.part_of(row.path) == "val")),
         all(row.patient for row in real),
-        tuple(sorted({row.model for row in training if row.model})),
+        tuple(sorted({row.model for row in balanced.synthetic if row.model})),
     )
-
-
-def _is_in(row: Row, part: str) -> bool:
-    return not part or row.path.startswith(f"{part}/")
-
-
-def _is_validation(row: Row, manifest: Manifest) -> bool:
-    return bool(manifest.training) and not row.is_synthetic and canonical_part(row.path.split("/")[0]) == "val"
 
 
 def _by_label(folder: Path, labels: Iterable[str], rows: Iterable[Row]) -> dict[str, Images]:
@@ -111,3 +169,11 @@ def _by_label(folder: Path, labels: Iterable[str], rows: Iterable[Row]) -> dict[
         )
         for label in labels
     }
+
+
+def _scores(written: str | None) -> Mapping[str, float | str]:
+    try:
+        found = json.loads(written or "{}")
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}

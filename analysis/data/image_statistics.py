@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from analysis.data.images import Greys
-from balancer.errors import ImageError
+from analysis.data.images import Greys, Progress, read_all
 from balancer.imaging.decode import GreyImage, read_grey, resize
 from balancer.imaging.dicom import starts_as_dicom
 from balancer.imaging.safe_open import opened
-from balancer.parallel import cores
 
 SIDE = 64
 """Pixels a side that images are judged at."""
@@ -42,17 +39,10 @@ class Inspected:
     measures: Measures
 
 
-def inspect(
-    paths: Sequence[Path], progress: Callable[[int, int], None] = lambda done, total: None
-) -> tuple[Inspected, list[int]]:
+def inspect(paths: Sequence[Path], progress: Progress = lambda done, total: None) -> tuple[Inspected, list[int]]:
     """Read files, several at once; also the places in `paths` of those that could be read: the others are left out."""
-    found: list[tuple[int, GreyImage, Measures]] = []
-    with ThreadPoolExecutor(cores()) as pool:
-        for place, one in enumerate(pool.map(_readable, paths)):
-            if one is not None:
-                found.append((place, *one))
-            progress(place + 1, len(paths))
-    return join((grey, measures) for _, grey, measures in found), [place for place, _, _ in found]
+    found = list(read_all(inspect_one, paths, progress))
+    return join(one for _, one in found), [place for place, _ in found]
 
 
 def inspect_one(path: Path) -> tuple[GreyImage, Measures]:
@@ -122,10 +112,3 @@ def _measure_small(small: GreyImage) -> dict[str, float]:
         "dark": round(float((small <= 4).mean()), 4),
         "bright": round(float((small >= 251).mean()), 4),
     }
-
-
-def _readable(path: Path) -> tuple[GreyImage, Measures] | None:
-    try:
-        return inspect_one(path)
-    except ImageError:
-        return None

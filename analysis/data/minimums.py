@@ -27,6 +27,11 @@ ADVISED_SEEDS = 5
 SUBGROUP_PATIENTS = 6
 """Patients with, and patients without, the class in a subgroup: the same sign test as `RARE_TEST_PATIENTS`."""
 
+# ---- labels of the collection
+
+CHECKED_PATIENTS = 10
+"""Patients of a class whose labels are checked: in five folds a classifier learns from eight of them."""
+
 # ---- real against synthetic images
 
 PROBE_PATIENTS = 10

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from analysis.data.endpoint import rarest_class
 from analysis.data.minimums import RARE_PATIENTS_A_FOLD, RARE_TEST_PATIENTS
 from analysis.power.sample import USUAL, Assumptions, Sample
 from analysis.statistics.paired_proportions import detectable_difference, units_needed
@@ -199,14 +200,6 @@ def _ways(collection: Collection, split: Split, label: str, difference: float) -
     return {"one_split": power(one, difference), "cross_fitted": whole}
 
 
-def rarest(collection: Collection, split: Split) -> str | None:
-    """The class with the fewest training images, one at least: that of the primary endpoint; `None` without any."""
-    from balancer.splits.split import training_counts
-
-    counts = {label: count for label, count in training_counts(collection, split).items() if count}
-    return min(counts, key=lambda label: counts[label]) if counts else None
-
-
 def samples_of(collection: Collection, split: Split, label: str) -> tuple[Sample, Sample | None]:
     """The stored test split, and all images where there are folds."""
     from balancer.splits.groups import stay_together
@@ -221,13 +214,13 @@ def _require_class(collection: Collection, split: Split, label: str | None, comm
     from balancer.splits.split import training_counts
 
     counts = training_counts(collection, split)
-    chosen = rarest(collection, split) if label is None else label
+    chosen = rarest_class(collection, split) if label is None else label
     trained = [name for name, count in counts.items() if count]
     if chosen is None or chosen not in counts:
         raise PlanError(
             needed=f"a class of the collection: {', '.join(counts)}",
             found=f"{label!r} in --label",
-            next_step=f"use, for example: {command} --label {shlex.quote(rarest(collection, split) or '')}",
+            next_step=f"use, for example: {command} --label {shlex.quote(rarest_class(collection, split) or '')}",
         )
     if chosen not in trained:
         raise SplitError(

@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
+from analysis.data.endpoint import rarest_class
 from analysis.data.minimums import RARE_TEST_PATIENTS, TEST_IMAGES
-from analysis.power.detectable_effect import Power, Way, rarest, recall_difference, samples_of
+from analysis.power.detectable_effect import Power, Way, recall_difference, samples_of
+from balancer.text import many
 
 if TYPE_CHECKING:
     from balancer.collection.scan import Collection
@@ -46,7 +48,7 @@ def out_of_fold_json(found: Power) -> dict[str, Any]:
 
 def recall_line(collection: Collection, split: Split) -> str:
     """One line on the recall of the rarest class, at once; empty where there is no test split."""
-    label = rarest(collection, split)
+    label = rarest_class(collection, split)
     if label is None or not (split.parts == "test").any():
         return ""
     one, crossed = samples_of(collection, split, label)
@@ -95,11 +97,11 @@ def _of(images: int, patients: int, known: bool, which: str) -> str:
     """The number of images and patients, in brackets; those of all folds where `which` is empty."""
     unit = f"{which} " if which else ""
     if not known:
-        size = _counted(images, f"{unit}image")
+        size = many(images, f"{unit}image")
     elif images == patients:
-        size = _counted(patients, f"{unit}patient")
+        size = many(patients, f"{unit}patient")
     else:
-        size = f"{_counted(images, 'image')} of {_counted(patients, f'{unit}patient')}"
+        size = f"{many(images, 'image')} of {many(patients, f'{unit}patient')}"
     return f" ({size})" if which else f" cross-fitted ({size})"
 
 
@@ -164,14 +166,14 @@ def _about_few(found: Power) -> list[str]:
     nothing = "no difference can be significant"
     if best.patients < RARE_TEST_PATIENTS:
         return [
-            f"With {_counted(best.patients, 'test patient')} of {label} {nothing}: five improvements out of five give "
+            f"With {many(best.patients, 'test patient')} of {label} {nothing}: five improvements out of five give "
             "p = 0.06. A comparison will say 'cannot tell'. Choose a larger class: --label."
         ]
     if one.patients < RARE_TEST_PATIENTS:
-        return [f"With {_counted(one.patients, 'test patient')} of {label} {nothing}. Use cross-fitting."]
+        return [f"With {many(one.patients, 'test patient')} of {label} {nothing}. Use cross-fitting."]
     if one.images < TEST_IMAGES:
         each = f"one image moves its recall by {1 / one.images:.2f}"
-        return [f"With {_counted(one.images, 'test image')} of {label} {each}: only large differences are detectable."]
+        return [f"With {many(one.images, 'test image')} of {label} {each}: only large differences are detectable."]
     return []
 
 
@@ -188,7 +190,3 @@ def _about_auprc(found: Power) -> list[str]:
             "the variation between seeds: use more --seeds in compare."
         ]
     return []
-
-
-def _counted(count: int, what: str) -> str:
-    return f"{count} {what}{'' if count == 1 else 's'}"

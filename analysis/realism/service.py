@@ -67,14 +67,14 @@ def detectability(
     >>> detectability(Workspace.open(folder), settings).probe.classes[0].unknown[:10]
     'not known:'
     """
-    from analysis.data.balanced_folder import read_merged
+    from analysis.data.balanced_folder import read_training_images
     from analysis.realism.detectability import probe
     from analysis.realism.matched_control import ProbeSettings
     from analysis.vision.reconstruction import autoencoder_of
     from balancer.devices import choose_device
 
     folder = workspace.balanced_folder(settings.folder)
-    merged, phases = read_merged(folder), Phases(progress)
+    merged, phases = read_training_images(folder), Phases(progress)
     how = ProbeSettings(
         settings.size,
         settings.steps,
@@ -108,12 +108,12 @@ def fidelity(
     >>> fidelity(Workspace.open(folder), settings).quality.classes
     {'nodule': None}
     """
-    from analysis.data.balanced_folder import read_merged
+    from analysis.data.balanced_folder import read_training_images
     from analysis.realism.fidelity_by_class import features_for, measure_quality
     from balancer.devices import choose_device
 
     folder = workspace.balanced_folder(settings.folder)
-    merged, phases = read_merged(folder), Phases(progress)
+    merged, phases = read_training_images(folder), Phases(progress)
     device = choose_device(settings.device)
     space = features_for(
         merged, settings.weights, steps=settings.steps, seed=settings.seed, device=device, progress=phases

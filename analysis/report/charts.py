@@ -1,17 +1,137 @@
-"""The report's plots as SVG. Colours come from the page; forms and hatches tell series apart without them."""
+"""The report's figures, drawn by matplotlib. Marks, dashes and hatches tell series apart without colours."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+import io
+import logging
+import os
+import sys
+import warnings
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from xml.etree import ElementTree
 
-from analysis.report.blocks import figure
-from analysis.report.svg import LETTER, SHAPES, WIDTH, Drawing, Point, Scale, shorten, shown, width_of
+from markupsafe import Markup
+
+from analysis.report.formatting import clean, figure, number
 from analysis.statistics.intervals import Interval
 
-_ROW, _BAR, _LETTERS = 20, 13, 24
-_MARGIN = 6
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+Point = tuple[float, float]
+
+WIDTH = 4.6
+"""Inches. All figures are as wide as this, so that their text has one size."""
+COLOURS = ("#0063a6", "#b34700", "#00785a", "#8a3f7d", "#5b6570", "#7a5c00")
+"""Of the series; page.css replaces them where the page is dark."""
+MARKS = ("o", "s", "^", "D", "o", "P")
+_HOLLOW = 4
+_DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1.5, 1.5)), (0, (6, 2, 1.5, 2)), "-", "--")
+_SOLID, _STRIPES = (COLOURS[0], "", COLOURS[0]), ("#f6e3d6", "/////", COLOURS[1])
+_FILLS = {
+    **{"real": _SOLID, "accept": _SOLID, "synthetic": _STRIPES, "reject": _STRIPES},
+    **{"review": ("#d9ebe6", "....", COLOURS[2]), "unscreened": ("#eee0ec", "xxxx", COLOURS[3])},
+}
+_LETTERS = 24
+_METADATA: Mapping[str, Mapping[str, None]] = {
+    **{"svg": {"Date": None}, "pdf": {"CreationDate": None, "Creator": None, "Producer": None}},
+    **{"png": {"Software": None}},
+}
+_STYLE = {
+    **{
+        "font.size": 9,
+        "axes.labelsize": 8.5,
+        "xtick.labelsize": 8,
+        "ytick.labelsize": 8.5,
+        "legend.fontsize": 8.5,
+        "legend.frameon": False,
+    },
+    **{"axes.facecolor": "none", "axes.spines.top": False, "axes.spines.right": False, "hatch.linewidth": 0.8},
+    **{"text.parse_math": False, "svg.fonttype": "none", "pdf.fonttype": 42, "grid.color": "#e6eaee"},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """A figure that is not drawn yet: its name in the page and of its files, and what to say to who cannot see it.
+
+    `height` is in inches; `plot` draws into the axes that it is handed.
+    """
+
+    name: str
+    title: str
+    description: str
+    height: float
+    plot: Callable[[Axes], None]
+
+    def save(self, form: str) -> bytes:
+        """The figure as "svg", "pdf" or "png" (300 dots an inch): of the same data the same bytes.
+
+        >>> bars("classes", [Bar("nodule", {"real": 8}, "8")], ["real"], "Classes").save("png")[1:4]
+        b'PNG'
+        """
+        _first_import()
+        import matplotlib.style
+        from matplotlib.figure import Figure
+
+        buffer = io.BytesIO()
+        with (
+            matplotlib.style.context(["default", _STYLE, {"svg.hashsalt": f"balance {self.name}"}]),
+            warnings.catch_warnings(),
+        ):
+            warnings.simplefilter("ignore")  # a letter that the font lacks is a box in a PNG
+            drawn: Figure = Figure(figsize=(WIDTH, self.height), dpi=300, layout="constrained")
+            self.plot(drawn.add_subplot())
+            paper = "none" if form == "svg" else "white"
+            drawn.savefig(buffer, format=form, facecolor=paper, metadata=_METADATA[form])
+        return buffer.getvalue()
+
+    def inline(self) -> Markup:
+        """The SVG as a part of a page that allows no style but its own: with attributes, and the page's letters."""
+        root = ElementTree.fromstring(self.save("svg"))
+        for parent in [*root.iter()]:
+            for child in [each for each in parent if _local(each.tag) in ("metadata", "style")]:
+                parent.remove(child)
+            _plain(parent)
+        for size in ("width", "height"):
+            del root.attrib[size]
+        names = [f"{self.name}-{each}" for each in ("title", "desc")]
+        root.attrib |= {"role": "img", "aria-labelledby": " ".join(names)}
+        for name, said in zip(reversed(names), (self.description, self.title), strict=True):
+            element = ElementTree.Element(name.rpartition("-")[2], {"id": name})
+            element.text = clean(said)
+            root.insert(0, element)
+        return Markup(ElementTree.tostring(root, encoding="unicode"))
+
+
+def _first_import() -> None:
+    """Let matplotlib write its list of fonts into the user's cache; where it cannot, it takes a temporary folder."""
+    if "matplotlib" in sys.modules:
+        return
+    cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111  # no error without home
+    os.environ.setdefault("MPLCONFIGDIR", f"{cache}/matplotlib")
+    logger = logging.getLogger("matplotlib")
+    logger.setLevel(logging.ERROR)  # of the temporary folder
+    import matplotlib.figure  # noqa: F401
+
+    logger.setLevel(logging.NOTSET)
+
+
+def _local(name: str) -> str:
+    return name.rpartition("}")[2]
+
+
+def _plain(element: ElementTree.Element) -> None:
+    """Styles as attributes; no names of groups, which every figure has alike."""
+    kept = {_local(name): value for name, value in element.attrib.items() if name != "style"}
+    rules = (rule.partition(":") for rule in element.attrib.get("style", "").split(";"))
+    kept |= {name.strip(): value.strip() for name, _, value in rules if name.strip() not in ("", "font-family")}
+    element.tag = _local(element.tag)
+    element.attrib.clear()
+    element.attrib |= {name: value for name, value in kept.items() if (element.tag, name) != ("g", "id")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,197 +154,181 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A line of an xy plot, with the `bars` of each of its points, where there are some."""
+    """A line of a plot, with the `bars` (low, high) of each of its points, where there are some."""
 
     label: str
     points: Sequence[Point]
     series: int = 0
-    marked: bool = True
     bars: Sequence[tuple[float, float]] = ()
 
 
-def bars(rows: Sequence[Bar], kinds: Sequence[str], told: str) -> str:
-    """Horizontal bars, each the sum of its kinds, in their order; each kind has a hatch of its own.
+def shorten(text: str, letters: int = _LETTERS) -> str:
+    """A text that fits in one line, its middle left out.
 
-    >>> "<svg" in bars([Bar("nodule", {"real": 8, "synthetic": 22}, "8 + 22")], ["real", "synthetic"], "classes")
-    True
+    >>> shorten("pleural_effusion", 9)
+    'pleu…sion'
     """
-    left, right = _left([row.label for row in rows]), WIDTH - _right([row.note for row in rows])
-    most = max((sum(row.amounts.values()) for row in rows), default=0) or 1
-    top = _MARGIN + 14
-    drawing, scale = Drawing(top + _ROW * len(rows) + 4, told), Scale(0, most, left, right)
-    _keys(drawing, left, kinds)
-    for place, row in enumerate(rows):
-        y, x = top + _ROW * place + 4, left
-        drawing.text(left - 6, y + 10, row.label, "end", letters=_LETTERS)
+    text = clean(text).replace("\n", " ")
+    head, tail = letters // 2, letters - letters // 2 - 1
+    return text if len(text) <= letters else f"{text[:head]}…{text[-tail:]}"
+
+
+def bars(name: str, rows: Sequence[Bar], kinds: Sequence[str], title: str) -> Chart:
+    """Horizontal bars, each the sum of its kinds, in their order; each kind has a hatch of its own."""
+
+    def plot(axes: Axes) -> None:
+        ends, places = [0.0] * len(rows), range(len(rows))
         for kind in kinds:
-            width = scale(row.amounts.get(kind, 0)) - left
-            if width > 0:
-                drawing.box(x, y, width, _BAR, f"fill {kind}")
-            x += width
-        drawing.text(x + 5, y + 10, row.note, kind="figure")
-    drawing.line((left, top), (left, top + _ROW * len(rows) + 2), "axis")
-    return str(drawing)
+            amounts = [row.amounts.get(kind, 0.0) for row in rows]
+            face, hatch, ink = _FILLS[kind]
+            fill: dict[str, Any] = {
+                "facecolor": face,
+                "hatch": hatch,
+                "hatchcolor": ink,
+                "edgecolor": "black",
+                "linewidth": 0.5,
+            }
+            drawn = axes.barh(places, amounts, 0.66, ends, label=kind, **fill)
+            ends = [end + amount for end, amount in zip(ends, amounts, strict=True)]
+        axes.bar_label(drawn, [clean(row.note) for row in rows], padding=4, fontsize=8.5)
+        axes.set(xticks=[], xlim=(0, max(ends, default=0) or 1))
+        _label_rows(axes, [row.label for row in rows])
+        axes.spines.bottom.set_visible(False)
+        axes.figure.legend(loc="outside upper left", ncols=len(kinds), handlelength=1.2, columnspacing=1.2)
 
-
-def _keys(drawing: Drawing, x: float, kinds: Sequence[str]) -> None:
-    for kind in kinds:
-        drawing.box(x, _MARGIN - 4, 11, 11, f"fill {kind}")
-        drawing.text(x + 15, _MARGIN + 5, kind)
-        x += 15 + LETTER * len(kind) + 16
+    said = "; ".join(f"{row.label}: {row.note}" for row in rows)
+    return Chart(name, title, said, 0.45 + 0.21 * max(1, len(rows)), plot)
 
 
 def forest(
+    name: str,
     rows: Sequence[Row],
-    told: str,
+    title: str,
     axis: str,
     *,
     reference: float | None = None,
     limits: tuple[float, float] | None = None,
     signed: bool = False,
     digits: int = 3,
-) -> str:
-    """Points with intervals, one under the other, their figures at the right; `reference` is a line through all."""
-    shown_figures = {row: figure(row.interval, digits, signed=signed) for row in rows if row.interval}
-    left = _left([row.label for row in shown_figures])
-    right = WIDTH - _right(list(shown_figures.values()))
-    scale = Scale(*(limits or _limits([row.interval for row in rows if row.interval], reference)), left, right)
-    bottom = _MARGIN + _ROW * len(rows) + 4
-    drawing = Drawing(bottom + 34, told)
-    for tick in _fitting_ticks(scale):
-        drawing.line((scale(tick), _MARGIN), (scale(tick), bottom), "grid")
-        drawing.text(scale(tick), bottom + 13, shown(tick), "middle", "tick")
-    if reference is not None:
-        drawing.line((scale(reference), _MARGIN), (scale(reference), bottom), "reference")
-    drawing.line((left, bottom), (right, bottom), "axis")
-    drawing.text((left + right) / 2, bottom + 28, axis, "middle", "tick")
-    for place, row in enumerate(rows):
-        _forest_row(drawing, scale, left, _MARGIN + _ROW * (place + 0.5), row)
-        drawing.text(WIDTH, _MARGIN + _ROW * (place + 0.5) + 4, shown_figures.get(row, ""), "end", "figure")
-    return str(drawing)
+    keys: Mapping[int, str] = {},
+) -> Chart:
+    """Points with intervals, one under the other, their figures at the right; `reference` is a line through all.
 
-
-def _forest_row(drawing: Drawing, scale: Scale, left: float, y: float, row: Row) -> None:
-    if row.interval is None:
-        drawing.text(0, y + 4, row.label, kind="strong", letters=2 * _LETTERS)
-        return
-    drawing.text(left - 8, y + 4, row.label, "end", letters=_LETTERS)
-    low, high = scale(row.interval.low), scale(row.interval.high)
-    drawing.line((low, y), (high, y), f"whisker series-{_series(row.series)}")
-    for end, inside in ((low, row.interval.low >= scale.low), (high, row.interval.high <= scale.high)):
-        if inside:  # an interval without an end goes on beyond the edge
-            drawing.line((end, y - 3.5), (end, y + 3.5), f"whisker series-{_series(row.series)}")
-    drawing.mark(scale(row.interval.value), y, _shape(row.series), f"mark series-{_series(row.series)}")
-
-
-def xy(
-    lines: Sequence[Line],
-    told: str,
-    axes: tuple[str, str],
-    *,
-    x_limits: tuple[float, float] | None = None,
-    y_limits: tuple[float, float] | None = None,
-    height: float = 250,
-    diagonal: bool = False,
-    verticals: Sequence[tuple[float, str]] = (),
-    horizontals: Sequence[tuple[float, str]] = (),
-) -> str:
-    """Lines over a plane, with a key of their own below; `verticals` and `horizontals` are named thresholds."""
-    xs = x_limits or _span([x for line in lines for x, _ in line.points])
-    tops = [end for line in lines for bar in line.bars for end in bar]
-    ys = y_limits or _span([*(y for line in lines for _, y in line.points), *tops, *(y for y, _ in horizontals)])
-    top = _MARGIN + (32 if verticals else 18)
-    drawing = Drawing(height + 40 + 18 * len(lines), told)
-    across, down = Scale(*xs, 52, WIDTH - 14), Scale(*ys, height, top)
-    _frame(drawing, across, down, axes)
-    if diagonal:
-        drawing.line((across(xs[0]), down(xs[0])), (across(xs[1]), down(xs[1])), "reference")
-    for x, name in verticals:
-        drawing.line((across(x), top), (across(x), height), "reference")
-        drawing.text(across(x), top - 4, name, "end" if across(x) > WIDTH - 60 else "middle", "tick")
-    for y, name in horizontals:
-        drawing.line((52, down(y)), (WIDTH - 14, down(y)), "reference")
-        drawing.text(WIDTH - 16, down(y) - 4, name, "end", "tick")
-    for place, line in enumerate(lines):
-        _draw_line(drawing, across, down, line)
-        _key_of(drawing, height + 50 + 18 * place, line)
-    return str(drawing)
-
-
-def _frame(drawing: Drawing, across: Scale, down: Scale, axes: tuple[str, str]) -> None:
-    for tick in down.ticks(4):
-        drawing.line((across.start, down(tick)), (across.end, down(tick)), "grid")
-        drawing.text(across.start - 6, down(tick) + 4, shown(tick), "end", "tick")
-    for tick in across.ticks(5):
-        drawing.line((across(tick), down.start), (across(tick), down.start + 4), "axis")
-        drawing.text(across(tick), down.start + 16, shown(tick), "middle", "tick")
-    drawing.line((across.start, down.start), (across.end, down.start), "axis")
-    drawing.line((across.start, down.start), (across.start, down.end), "axis")
-    drawing.text((across.start + across.end) / 2, down.start + 31, axes[0], "middle", "tick")
-    drawing.text(0, _MARGIN + 5, axes[1], kind="tick strong", letters=60)
-
-
-def _draw_line(drawing: Drawing, across: Scale, down: Scale, line: Line) -> None:
-    series = f"series-{_series(line.series)}"
-    drawing.way([(across(x), down(y)) for x, y in line.points], f"way {series}")
-    for (x, _), (low, high) in zip(line.points, line.bars, strict=False):
-        drawing.line((across(x), down(low)), (across(x), down(high)), f"whisker {series}")
-    for x, y in line.points if line.marked else ():
-        drawing.mark(across(x), down(y), _shape(line.series), f"mark {series}")
-
-
-def _key_of(drawing: Drawing, y: float, line: Line) -> None:
-    series = f"series-{_series(line.series)}"
-    drawing.way([(52, y - 4), (84, y - 4)], f"way {series}")
-    if line.marked:
-        drawing.mark(68, y - 4, _shape(line.series), f"mark {series}")
-    drawing.text(92, y, line.label, letters=52)
-
-
-def steps(values: Sequence[float], start: float, end: float) -> list[Point]:
-    """The share of values that are at most x, as corners of a staircase from `start` to `end`.
-
-    >>> steps([1.0, 2.0], 0.0, 3.0)
-    [(0.0, 0.0), (1.0, 0.0), (1.0, 0.5), (2.0, 0.5), (2.0, 1.0), (3.0, 1.0)]
+    `keys` says what the series stand for.
     """
-    found = [(start, 0.0)]
-    for place, value in enumerate(sorted(values), start=1):
-        at = min(max(value, start), end)
-        found += [(at, found[-1][1]), (at, place / len(values))]
-    return [*found, (end, found[-1][1])]
+    figures = [figure(row.interval, digits, signed=signed) if row.interval else "" for row in rows]
+
+    def plot(axes: Axes) -> None:
+        axes.grid(axis="x")
+        if reference is not None:
+            axes.axvline(reference, color="black", linewidth=0.9, linestyle=(0, (5, 3)))
+        for series in sorted({row.series for row in rows}):
+            own = [(place, row.interval) for place, row in enumerate(rows) if row.interval and row.series == series]
+            _intervals(axes, own, series, keys.get(series, ""))
+        if limits is not None:
+            air = 0.03 * (limits[1] - limits[0])
+            axes.set_xlim(limits[0] - air, limits[1] + air)
+        axes.set_xlabel(shorten(axis, 60))
+        axes.set_axisbelow(True)
+        for row, label in zip(rows, _label_rows(axes, [row.label for row in rows]), strict=True):
+            label.set_fontweight("normal" if row.interval else "bold")
+        right = axes.twinx()
+        right.set_ylim(axes.get_ylim())
+        right.set_yticks(range(len(rows)), figures, fontsize=8)
+        right.tick_params(length=0)
+        right.spines[:].set_visible(False)
+        if any(row.series in keys for row in rows):
+            axes.figure.legend(loc="outside upper left", ncols=2, handletextpad=0.2, columnspacing=1.2)
+
+    said = "; ".join(f"{row.label}: {shown}" for row, shown in zip(rows, figures, strict=True) if shown)
+    return Chart(name, title, said, 0.6 + (0.4 if keys else 0) + 0.21 * len(rows), plot)
 
 
-def _series(number: int) -> int:
-    return number % len(SHAPES)
+def _intervals(axes: Axes, own: Sequence[tuple[int, Interval]], series: int, key: str) -> None:
+    series %= len(MARKS)
+    places = [place for place, _ in own]
+    lows, highs = [each.low for _, each in own], [each.high for _, each in own]
+    axes.hlines(places, lows, highs, COLOURS[series], linewidth=1.3)
+    axes.plot([*lows, *highs], [*places, *places], "|", color=COLOURS[series], markersize=6, markeredgewidth=1.3)
+    axes.plot([each.value for _, each in own], places, label=key or None, **_mark(series), linestyle="none")
 
 
-def _shape(number: int) -> str:
-    return SHAPES[_series(number)]
+def _mark(series: int) -> dict[str, Any]:
+    face = "white" if series == _HOLLOW else COLOURS[series]
+    return {"marker": MARKS[series], "color": COLOURS[series], "markerfacecolor": face, "markersize": 5.5}
 
 
-def _left(labels: Sequence[str]) -> float:
-    return 14 + max((width_of(shorten(label, _LETTERS)) for label in labels), default=0)
+def _label_rows(axes: Axes, labels: Sequence[str]) -> Sequence[Any]:
+    """Name the rows from top to bottom."""
+    axes.set_yticks(range(len(labels)), [shorten(label) for label in labels])
+    axes.set_ylim(max(1, len(labels)) - 0.45, -0.55)
+    axes.tick_params(axis="y", length=0)
+    axes.spines.left.set_visible(False)
+    found: Sequence[Any] = axes.get_yticklabels()
+    return found
 
 
-def _right(notes: Sequence[str]) -> float:
-    return 10 + LETTER * max(map(len, notes), default=0)
+def curves(
+    name: str,
+    lines: Sequence[Line],
+    title: str,
+    axes_names: tuple[str, str],
+    *,
+    limits: tuple[float, float] | None = None,
+    levels: Mapping[str, float] = {},
+) -> Chart:
+    """Lines with marks; with `limits` both axes have them, and a diagonal. `levels` are named horizontal lines."""
+
+    def plot(axes: Axes) -> None:
+        axes.grid(axis="y")
+        for line in lines:
+            series = line.series % len(MARKS)
+            style = {"linestyle": _DASHES[series], "linewidth": 1.5, "label": shorten(line.label, 52)}
+            axes.plot([x for x, _ in line.points], [y for _, y in line.points], **style, **_mark(series))
+            for (x, _), ends in zip(line.points, line.bars, strict=False):
+                axes.vlines(x, *ends, COLOURS[series], linewidth=1.3)
+        for label, level in levels.items():
+            axes.axhline(level, color="black", linewidth=0.9, linestyle=(0, (5, 3)))
+            place = ("axes fraction", "data")
+            axes.annotate(shorten(label), (0.99, level), (0, 3), place, "offset points", ha="right", fontsize=8)
+        if limits is not None:
+            axes.axline((0, 0), slope=1, color="black", linewidth=0.9, linestyle=(0, (5, 3)))
+            axes.set(xlim=limits, ylim=limits)
+        _finish(axes, axes_names)
+
+    said = "; ".join(f"{line.label}: {', '.join(f'{x:g} to {number(y)}' for x, y in line.points)}" for line in lines)
+    return Chart(name, title, f"{axes_names[0]} to {axes_names[1]}: {said}", 2.9 + 0.17 * len(lines), plot)
 
 
-def _limits(found: Sequence[Interval], reference: float | None) -> tuple[float, float]:
-    fixed = [] if reference is None else [reference]
-    return _span([*(end for each in found for end in (each.low, each.value, each.high)), *fixed])
+def shares(
+    name: str,
+    groups: Mapping[str, Sequence[float]],
+    title: str,
+    axes_names: tuple[str, str],
+    *,
+    end: float,
+    thresholds: Sequence[tuple[float, str]] = (),
+) -> Chart:
+    """For each group the share of values that are at most x, for x from 0 to `end`; `thresholds` are named."""
+    found = {label: values for label, values in groups.items() if values}
+
+    def plot(axes: Axes) -> None:
+        axes.grid(axis="y")
+        for place, (label, values) in enumerate(found.items()):
+            style = {"linestyle": _DASHES[place % len(MARKS)], "color": COLOURS[place % len(MARKS)], "linewidth": 1.5}
+            axes.ecdf(values, label=shorten(label, 60), **style)
+        for at, label in thresholds:
+            axes.axvline(at, color="black", linewidth=0.9, linestyle=(0, (5, 3)))
+            axes.annotate(label, (at, 1), (0, 2), ("data", "axes fraction"), "offset points", ha="center", fontsize=8)
+        axes.set(xlim=(0, end), ylim=(0, 1.02))
+        _finish(axes, axes_names)
+
+    middles = {label: sorted(values)[len(values) // 2] for label, values in found.items()}
+    said = "; ".join(f"{label}: half of them below {number(middle, 2)}" for label, middle in middles.items())
+    return Chart(name, title, said, 2.9 + 0.17 * len(found), plot)
 
 
-def _span(values: Sequence[float]) -> tuple[float, float]:
-    """From the least to the largest value, with some air."""
-    finite = [value for value in values if math.isfinite(value)]
-    if not finite:
-        return 0.0, 1.0
-    low, high = min(finite), max(finite)
-    air = 0.06 * (high - low) or 0.05 * abs(high) or 0.5
-    return low - air, high + air
-
-
-def _fitting_ticks(scale: Scale) -> list[float]:
-    """Ticks whose labels do not touch."""
-    return scale.ticks(max(2, round((scale.end - scale.start) / 42)))
+def _finish(axes: Axes, names: tuple[str, str]) -> None:
+    axes.set_xlabel(shorten(names[0], 60))
+    axes.set_ylabel(shorten(names[1], 36))
+    axes.figure.legend(loc="outside lower left", handlelength=3)

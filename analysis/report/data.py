@@ -4,25 +4,26 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
-from analysis.report.image_sheets import tiles_of
-from analysis.report.json_reading import mapping, read_json, text, whole
-from analysis.report.metrics_json import Results, read_results, without_names
-from analysis.report.sections.copies import Copies, measure_copies
-from analysis.report.sections.screening import Screened, count_verdicts
+from analysis.report.copy_distances import Copies, measure_copies
+from analysis.report.image_sheets import first_tiles, tiles_of
+from analysis.report.stored_json import read_stored
+from analysis.report.stored_results import Design, ModelCard, Results, StoredLabels, StoredProbe, StoredQuality
+from analysis.report.verdict_counts import Screened, count_verdicts
 from balancer.collection.crosstabs import Crosstab, crosstabs
 from balancer.collection.scan import Collection
 from balancer.dataset.metadata_files import MANIFEST, Manifest, Row, read_rows, require_manifest
 from balancer.dataset.provenance import provenance_rows
 from balancer.files import sha256_if_there
-from balancer.filling.verdicts import LabelRecords, is_accepted, load_records
+from balancer.filling.acceptance import is_accepted
+from balancer.filling.verdicts import LabelRecords, load_records
 from balancer.splits.split import Split
 from balancer.store.database import Ledger
 from balancer.store.state_dir import State
-from balancer.workspace.reports import METRICS, OF_FOLDER, PROBE, QUALITY
+from balancer.workspace.reports import LABELS, METRICS, PROBE, QUALITY
 
 PARTS = ("train", "holdout", "val", "test")
 MADE_WITH = (
@@ -47,7 +48,7 @@ class ReportFolder:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What is known. `counts` has (images, patients) by part and class; `stored` the results of probe and quality.
+    """What is known. `counts` has (images, patients) by part and class.
 
     `warnings` say what of it may not fit together. With `private` no image of a patient and no name of a file is in it.
     `typed` are the commands that made the synthetic images here, as far as they are on record.
@@ -65,18 +66,32 @@ class Facts:
     balanced: ReportFolder | None
     screened: Screened
     copies: Copies | None
-    probe: Mapping[str, Any]
-    quality: Mapping[str, Any]
+    probe: StoredProbe | None
+    quality: StoredQuality | None
     results: Results | None
     warnings: Sequence[str]
     private: bool
     version: str
     typed: Sequence[str] = ()
+    suspected: StoredLabels | None = None
+    suspected_tiles: Mapping[tuple[str, str], Sequence[str]] = field(default_factory=dict)
 
     @property
     def training(self) -> dict[str, int]:
         """Real training images of each class, those of the holdout part included."""
         return {label: sum(self.counts[part].get(label, (0, 0))[0] for part in PARTS[:2]) for label in self.labels}
+
+    @property
+    def added(self) -> dict[str, int]:
+        """Synthetic images of each class in the balanced folder."""
+        counts = {} if self.balanced is None else self.balanced.counts
+        return {label: counts.get(label, (0, 0))[1] for label in self.labels}
+
+    @property
+    def stamps(self) -> list[str]:
+        """What must be said wherever the verdict is, the worst first."""
+        found = () if self.results is None else self.results.stamps
+        return sorted(dict.fromkeys(found), key=lambda stamp: "INVALID" not in stamp)
 
 
 def collect(
@@ -101,9 +116,10 @@ def collect(
 
     known = load_records(ledger, collection)
     manifest = None if folder is None else require_manifest(folder)
-    stored, warnings = _stored(state, folder)
-    results = read_results(stored.pop(METRICS))
-    results = without_names(results) if private and results is not None else results
+    current, warnings = sha256_if_there(folder / MANIFEST) if folder else None, list[str]()
+    results = _kept(state, METRICS, Results, current, warnings)
+    results = results.without_names() if private and results is not None else results
+    suspected = _still_suspected(_kept(state, LABELS, StoredLabels, current, warnings), collection)
     warnings += [*_foreign_folder(manifest, split), *stale(results, collection.labels, split.sha256, fold_order)]
     return Facts(
         name=collection.root.resolve().name,
@@ -118,13 +134,15 @@ def collect(
         balanced=None if folder is None or manifest is None else _balanced(folder, manifest, private=private),
         screened=count_verdicts(known),
         copies=_copies(state, known),
-        probe=stored[PROBE],
-        quality=stored[QUALITY],
+        probe=_kept(state, PROBE, StoredProbe, current, warnings),
+        quality=_kept(state, QUALITY, StoredQuality, current, warnings),
         results=results,
         warnings=warnings,
         private=private,
         version=__version__,
         typed=typed,
+        suspected=suspected,
+        suspected_tiles={} if private or suspected is None else _suspected_tiles(suspected, collection),
     )
 
 
@@ -132,44 +150,58 @@ def stale(results: Results | None, labels: Sequence[str], split_sha256: str, fol
     """Why a comparison may be one of another collection or split, of classes that are gone, or of other images."""
     if results is None:
         return []
-    again = f"compare again: {_same_again(results.settings)}"
+    again = f"compare again: {_same_again(results.design)}"
     others = sorted((set(results.test) | set(results.train)) - set(labels))
     if others:
         names = ", ".join(others[:3]) + (", ..." if len(others) > 3 else "")
         return [
             f"The comparison is of another collection: it has {names}, which this collection does not have; {again}."
         ]
-    measured = text(results.settings.get("split_sha256"))
-    if measured and measured != split_sha256:
+    if results.design.split_sha256 not in ("", split_sha256):
         return [f"The comparison is out of date: it used another split than the current one; {again}."]
-    made = text(results.settings.get("repeats"))
-    if results.folds and made and fold_order and made != fold_order:  # of redraws the balanced folder tells
+    made = results.design.repeats
+    if results.design.folds and made and fold_order and made != fold_order:  # of redraws the balanced folder tells
         how = "its folds used another adapt or fill than the last ones"
         return [f"The comparison is out of date: {how}; {again}."]
     return []
 
 
-def _same_again(settings: Mapping[str, Any]) -> str:
+def _same_again(design: Design) -> str:
     """The command that made a comparison, without what is of no account to its kind."""
-    folds, redraws = whole(settings.get("folds")) or 0, whole(settings.get("redraws")) or 0
+    folds, redraws = design.folds, design.redraws
     return "balance compare" + (f" --cross-fit {folds}" if folds else f" --redraw {redraws}" if redraws > 1 else "")
 
 
-def _stored(state: State, folder: Path | None) -> tuple[dict[str, dict[str, Any]], list[str]]:
-    """The results that commands kept, and what is wrong with them."""
-    found, warnings = {}, []
-    current = sha256_if_there(folder / MANIFEST) if folder else None
-    commands = {METRICS: "compare", PROBE: "probe", QUALITY: "quality"}
-    for name, command in commands.items():
-        found[name], fault = read_json(state.reports / name)
-        if fault:
-            warnings.append(f"{name} is damaged ({fault}) and was left out; run again: balance {command}.")
-        measured = text(found[name].get(OF_FOLDER))
-        if measured and measured != current:
-            what = {METRICS: "comparison"}.get(name, command)
-            again = _same_again(mapping(found[name].get("settings"))) if name == METRICS else f"balance {command}"
-            warnings.append(f"The {what} is out of date: the balanced folder has changed; run: {again}.")
-    return found, warnings
+Kept = TypeVar("Kept", Results, StoredProbe, StoredQuality, StoredLabels)
+
+
+def _kept(state: State, name: str, kind: type[Kept], current: str | None, warnings: list[str]) -> Kept | None:
+    """The result that a command kept, with a warning where it is damaged, or of another balanced folder."""
+    command = {METRICS: "compare", PROBE: "probe", QUALITY: "quality", LABELS: "labels"}[name]
+    found, fault = read_stored(state.reports / name, kind)
+    if fault:
+        warnings.append(f"{name} is damaged ({fault}) and was left out; run again: balance {command}.")
+    if found is not None and found.balanced_sha256 not in ("", current):
+        again = _same_again(found.design) if isinstance(found, Results) else f"balance {command}"
+        what = "comparison" if isinstance(found, Results) else command
+        warnings.append(f"The {what} is out of date: the balanced folder has changed; run: {again}.")
+    return found
+
+
+def _still_suspected(found: StoredLabels | None, collection: Collection) -> StoredLabels | None:
+    """Without images that are gone, left out, or have another label by now."""
+    if found is None:
+        return None
+    now = collection.images["label"].to_dict()
+    return replace(found, suspected=tuple(each for each in found.suspected if now.get(each.image) == each.given))
+
+
+def _suspected_tiles(found: StoredLabels, collection: Collection) -> dict[tuple[str, str], Sequence[str]]:
+    """The worst images of each pair of given and suggested label."""
+    by_pair: dict[tuple[str, str], list[Path]] = {}
+    for each in found.suspected:
+        by_pair.setdefault((each.given, each.suggested), []).append(collection.root / each.image)
+    return {pair: first_tiles(paths) for pair, paths in by_pair.items()}
 
 
 def _foreign_folder(manifest: Manifest | None, split: Split) -> list[str]:
@@ -195,8 +227,8 @@ def _counts(collection: Collection, split: Split) -> dict[str, dict[str, tuple[i
 def _statements(ledger: Ledger, collection: Collection) -> list[str]:
     """What the newest model that was trained here says of itself."""
     folder = next((each for each in ledger.adapters(collection) if each.is_dir()), None)
-    card = {} if folder is None else read_json(folder / "card.json")[0]
-    return [said] if (said := text(card.get("statement"))) else []
+    card = None if folder is None else read_stored(folder / "card.json", ModelCard)[0]
+    return [card.statement] if card and card.statement else []
 
 
 def _balanced(folder: Path, manifest: Manifest, *, private: bool) -> ReportFolder:

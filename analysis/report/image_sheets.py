@@ -26,6 +26,11 @@ def tiles_of(paths: Sequence[Path], classes: int) -> list[str]:
     return [uri for place in places if (uri := _tile(paths[round(place)]))]
 
 
+def first_tiles(paths: Sequence[Path]) -> list[str]:
+    """The first of them, without those that cannot be read."""
+    return [uri for path in paths[:TILES] if (uri := _tile(path))]
+
+
 def data_uri(grey: GreyImage) -> str:
     """A grey image as a JPEG of at most `SIDE` pixels a side, its proportions kept.
 

@@ -4,57 +4,71 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
 
-from analysis.report.blocks import Section, clean
+from analysis.report.charts import Chart
 from analysis.report.data import Facts
-from analysis.report.sections import collection, comparison, methods, reproducibility
+from analysis.report.rendering import Draw, render
+from analysis.report.sections import collection, comparison, labels, methods, realism, reproducibility, screening
 
 
-def sections_of(facts: Facts) -> list[Section]:
-    """All sections, the verdict first."""
-    return [
-        comparison.verdict(facts),
-        collection.distribution(facts),
-        collection.findings(facts),
-        collection.sheets(facts),
-        collection.screening(facts),
-        collection.copies(facts),
-        collection.probe(facts),
-        collection.quality(facts),
-        comparison.comparison(facts),
-        reproducibility.record(facts),
-        reproducibility.repeat(facts),
-        methods.methods(facts),
-    ]
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A part of the page: its address there and name of its template, its title, and what it shows."""
+
+    name: str
+    title: str
+    compute: Callable[[Facts], Mapping[str, Any]]
+
+    def html(self, facts: Facts, draw: Draw = Chart.inline) -> Markup:
+        """The section as its template shows it."""
+        return Markup(render(f"{self.name}.html", draw, facts=facts, **self.compute(facts)))
+
+    def charts(self, facts: Facts) -> list[Chart]:
+        """Its figures."""
+        shown = self.compute(facts).values()
+        some = [each for value in shown for each in (value.values() if isinstance(value, dict) else [value])]
+        return [each for each in some if isinstance(each, Chart)]
 
 
-def make_page(facts: Facts, written: str) -> bytes:
-    """The report of some facts; `written` is the day it was made on."""
-    return render(facts.name, sections_of(facts), written, comparison.stamps_of(facts), facts.version)
+SECTIONS = (
+    Section("verdict", "Verdict", comparison.verdict),
+    Section("distribution", "Distribution before and after", collection.distribution),
+    Section("findings", "Findings of the scan", collection.findings),
+    Section("labels", "Suspected labels", labels.labels),
+    Section("sheets", "Real beside synthetic", collection.sheets),
+    Section("screening", "Screening", screening.screening),
+    Section("copies", "Copies of patients", screening.copies),
+    Section("probe", "Can synthetic images be distinguished from real ones?", realism.probe),
+    Section("quality", "Fidelity", realism.quality),
+    Section("comparison", "The comparison", comparison.comparison),
+    Section("record", "Settings and hashes", reproducibility.record),
+    Section("repeat", "To repeat it", reproducibility.repeat),
+    Section("methods", "For a paper", methods.methods),
+)
+"""The verdict first. A section has a function that computes what it shows, and a template of its name."""
 
 
-def render(name: str, found: Sequence[Section], written: str, stamps: Sequence[str], version: str) -> bytes:
-    """The page of some sections. Whatever is put in is text: the template escapes it."""
-    environment = Environment(
-        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined, finalize=_cleaned
-    )
-    style = _packaged("page.css")
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    template = environment.from_string(_packaged("page.html"))
-    page = template.render(
-        name=name, sections=found, written=written, stamps=stamps, version=version, style=style, digest=digest
+def make_page(facts: Facts, written: str, draw: Draw = Chart.inline) -> bytes:
+    """The report of some facts; `written` is the day it was made on, `draw` makes what stands for a figure."""
+    style = (files("analysis.report") / "templates" / "page.css").read_text("utf-8")
+    page = render(
+        "page.html",
+        facts=facts,
+        written=written,
+        stamps=facts.stamps,
+        sections=[(section, section.html(facts, draw)) for section in SECTIONS],
+        style=Markup(style),
+        digest=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
     )
     return page.encode("utf-8")
 
 
-def _cleaned(value: Any) -> Any:
-    return clean(value) if type(value) is str else value  # not of what the template marks as safe
-
-
-def _packaged(name: str) -> str:
-    return (files("analysis.report") / name).read_text("utf-8")
+def figures_of(facts: Facts) -> list[Chart]:
+    """All figures of the report, in its order."""
+    return [chart for section in SECTIONS for chart in section.charts(facts)]

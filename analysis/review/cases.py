@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,6 +13,7 @@ from balancer.collection.scan import Collection
 from balancer.files import sha256_if_there
 from balancer.imaging.decode import read_header
 from balancer.jobs import Candidate, Verdict
+from balancer.splits.groups import seeded_order
 from balancer.splits.split import Split
 
 Judged = Mapping[str, tuple[Candidate, Verdict]]
@@ -62,7 +62,7 @@ def random_sample(judged: Judged, count: int, seed: int) -> list[ReviewCase]:
     >>> random_sample({}, 5, 0)
     []
     """
-    return [ReviewCase(key, *judged[key]) for key in _ranked(judged, seed)[:count]]
+    return [ReviewCase(key, *judged[key]) for key in seeded_order(judged, seed)[:count]]
 
 
 def half_and_half(
@@ -74,14 +74,14 @@ def half_and_half(
     """
     reals = _Reals(collection, split, labels, seed)
     cases: list[BlindedCase] = []
-    for key in _ranked(usable, seed):
+    for key in seeded_order(usable, seed):
         candidate = usable[key][0]
         real = reals.take(candidate.label, _size(candidate)) if len(cases) + 2 <= count else None
         if real is not None:
             made = BlindedCase(f"{SYNTHETIC} {key}", candidate.label, candidate.path, candidate.sha256, SYNTHETIC)
             cases += [made, real]
     by_key = {case.key: case for case in cases}
-    return [by_key[key] for key in _ranked(by_key, seed + 1)]
+    return [by_key[key] for key in seeded_order(by_key, seed + 1)]
 
 
 def same_again(collection: Collection, usable: Judged, keys: Iterable[str]) -> list[BlindedCase]:
@@ -111,7 +111,7 @@ class _Reals:
         images = images[images["width"].notna() & images["label"].isin(list(labels))]
         self._collection = collection
         self._left: dict[str, list[str]] = defaultdict(list)
-        for name in _ranked(images.index, seed):
+        for name in seeded_order(images.index, seed):
             self._left[str(images.at[name, "label"])].append(name)
         self._sizes = dict(zip(images.index, zip(images["width"], images["height"], strict=True), strict=True))
 
@@ -128,11 +128,6 @@ def _real(collection: Collection, name: str) -> BlindedCase:
     row = collection.images.loc[name]
     sha256 = row["sha256"] if isinstance(row["sha256"], str) else None
     return BlindedCase(f"{REAL} {name}", str(row["label"]), collection.root / name, sha256, REAL)
-
-
-def _ranked(names: Iterable[str], seed: int) -> list[str]:
-    """A shuffle in which a name's place among others depends on it and the seed alone."""
-    return sorted(names, key=lambda name: hashlib.sha256(f"{seed}\x00{name}".encode()).digest())
 
 
 def _index(candidate: Candidate) -> int:

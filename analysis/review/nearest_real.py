@@ -10,7 +10,7 @@ from threading import Lock
 import numpy as np
 import numpy.typing as npt
 
-from analysis.data.images import Greys, decode
+from analysis.data.images import decode, unit_vectors
 from balancer.collection.scan import Collection
 from balancer.splits.split import Split
 
@@ -76,16 +76,3 @@ class ByCorrelation:
             greys = decode([self._collection.root / name for name in names], _SIDE)
             self._known[label] = names, unit_vectors(greys)
         return self._known[label]
-
-
-def unit_vectors(greys: Greys) -> Vectors:
-    """Images (N, side, side) to vectors (N, side²) of mean 0 and length 1: their products are Pearson correlations.
-
-    >>> ramp = np.arange(4, dtype=np.uint8).reshape(1, 2, 2)
-    >>> float((unit_vectors(ramp) @ unit_vectors(2 * ramp + 9).T).round(6)[0, 0])
-    1.0
-    """
-    flat = greys.reshape(len(greys), -1).astype(np.float32)
-    flat -= flat.mean(axis=1, keepdims=True)
-    flat /= np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1e-6)
-    return flat

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from analysis.review.summary import ReviewResults, blinded_summary, results_of, review_summary
 from balancer.errors import PlanError, ReviewError
-from balancer.filling.verdicts import is_accepted
+from balancer.filling.acceptance import is_accepted
 from balancer.progress import SILENT, Progress
-from balancer.store.settings import STUDY
+from balancer.store.setting_names import STUDY
 from balancer.text import printable
 from balancer.workspace.judging_settings import ReviewSettings
 

@@ -268,10 +268,9 @@ def choose_calibrators(
 
 def _one_each(groups: npt.NDArray[np.int64], some: npt.NDArray[np.bool_], names: Sequence[str]) -> Places:
     """One image of each known patient, at random but always the same."""
-    first: dict[int, int] = {}
-    for place in sorted(np.flatnonzero(some & (groups >= 0)).tolist(), key=lambda place: _scramble(names[place])):
-        first.setdefault(int(groups[place]), place)
-    return np.array(list(first.values()), np.int64)
+    known = np.flatnonzero(some & (groups >= 0)).tolist()
+    shuffled = np.array(sorted(known, key=lambda place: hashlib.sha256(names[place].encode()).digest()), np.int64)
+    return shuffled[np.sort(np.unique(groups[shuffled], return_index=True)[1])]
 
 
 def _rarest(rarities: Iterable[npt.NDArray[np.float64]]) -> npt.NDArray[np.float64]:
@@ -286,7 +285,3 @@ def _rarities(levels: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     share = 1 - np.searchsorted(np.sort(z), z, side="left") / len(z)
     scale = max(float(np.mean(z[z > start] - start)) if (z > start).any() else 0.0, 1e-3)
     return np.asarray(np.where(z > start, (z - start) / scale - math.log(1 - _TAIL), -np.log(share)))
-
-
-def _scramble(name: str) -> bytes:
-    return hashlib.sha256(name.encode()).digest()

@@ -11,13 +11,12 @@ import numpy.typing as npt
 
 from analysis.data.image_statistics import MEASURES, Inspected, Measures, measure_soundness
 from analysis.data.images import Greys
+from analysis.data.minimums import QUALITY_IMAGES
 from balancer.errors import ImageError
 from balancer.imaging.decode import read_grey
 from balancer.jobs import Candidate, Verdict
 
 NOT_CHECKED = "label, repetition and copies of patients were not checked"
-ENOUGH = 100
-"""With fewer real images than this only what is plainly broken is rejected: their own range is not known."""
 _SAMPLED = 200
 _REASONS = {
     "contrast": ("blank or flat: almost no contrast", "more contrast than any real image"),
@@ -118,7 +117,7 @@ class SoundGate:
         """
         rows = [dict(zip(MEASURES, row, strict=True)) for row in real.measures.tolist()]
         broken = Soundness.of(rows)
-        if len(rows) < ENOUGH:
+        if len(rows) < QUALITY_IMAGES:
             nothing = np.full(len(MEASURES), np.inf)
             nothing[MEASURES.index("tint")] = _tint_limit(real.measures)
             return cls(broken, np.full(len(MEASURES), -np.inf), nothing, None)

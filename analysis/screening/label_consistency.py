@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import softmax
 
+from analysis.data.minimums import LABEL_PATIENTS
+from analysis.statistics.intervals import Interval, auroc_interval
 from analysis.vision.copy_embedding import Vectors
 
 Labels = npt.NDArray[np.object_]
 _LEAST_AUROC, _LEAST_BOUND = 0.7, 0.6
-_FEW = 20
-"""Patients of a class below which its worst tail is not known."""
 _TAIL, _CLEARLY = 0.01, 4.0  # the share of real images that look worse; times more probable another class must be
 _FOLDS, _MANY = 5, 2000
 
@@ -32,7 +32,6 @@ class LabelGate:
     weights: npt.NDArray[np.float64]
     offsets: npt.NDArray[np.float64]
     least: Mapping[str, float]
-    auroc: Mapping[str, float]
     abstains: Mapping[str, str]
 
     @classmethod
@@ -43,13 +42,14 @@ class LabelGate:
         classes = tuple(sorted(set(labels)))
         mean, spread = features.mean(0), features.std(0) + 1e-3
         inputs = (features - mean) / spread
-        train = np.flatnonzero(~held)
-        apart = len(set(groups[train]) - {-1}) + int((groups[train] < 0).sum())
+        train, groups = np.flatnonzero(~held), groups.copy()
+        groups[groups < 0] = groups.max(initial=0) + 1 + np.arange((groups < 0).sum())  # each a patient of its own
+        apart = len(np.unique(groups[train]))
         if len(classes) < 2 or len(set(labels[train])) < len(classes) or apart < _FOLDS:
             why = f"only {apart} patients to train on" if apart < _FOLDS else "there is no other class"
             reasons = dict.fromkeys(classes, f"{why} in the training split")
             nothing = np.zeros((len(classes), features.shape[1]))
-            return cls(classes, mean, spread, nothing, np.zeros(len(classes)), {}, {}, reasons)
+            return cls(classes, mean, spread, nothing, np.zeros(len(classes)), {}, reasons)
         outside = _out_of_fold(inputs[train], labels[train], groups[train], classes)
         weights, offsets = _fitted(inputs[train], labels[train], classes)
         logits = np.concatenate([outside, inputs[held] @ weights.T + offsets])
@@ -59,20 +59,22 @@ class LabelGate:
             known[-held.sum() :] if held.sum() >= 50 else known,
             classes,
         )
-        probabilities = _softmax(logits / heat)
-        auroc = {name: _auroc(probabilities[:, place], known == name) for place, name in enumerate(classes)}
+        probabilities = softmax(logits / heat, axis=1)
+        auroc = {
+            name: auroc_interval(probabilities[:, place], known == name, people) for place, name in enumerate(classes)
+        }
         abstains = {name: why for name in classes if (why := _why_not(auroc[name], known == name, people))}
         least = {
             name: float(np.quantile(probabilities[known == name, place], _TAIL, method="lower"))
             for place, name in enumerate(classes)
             if name not in abstains
         }
-        return cls(classes, mean, spread, weights / heat, offsets / heat, least, auroc, abstains)
+        return cls(classes, mean, spread, weights / heat, offsets / heat, least, abstains)
 
     def probabilities(self, features: Vectors) -> npt.NDArray[np.float64]:
         """Class probabilities of each image, with classes taken as equally frequent: shape (N, classes)."""
         inputs = (features - self.mean) / self.spread
-        return np.round(_softmax(inputs @ self.weights.T + self.offsets), 5)
+        return np.asarray(np.round(softmax(inputs @ self.weights.T + self.offsets, axis=1), 5))
 
     def judge(self, label: str, features: Vectors, scores: dict[str, float | str]) -> tuple[list[str], list[str]]:
         """Why an image of a class is to be rejected; a person is asked about none."""
@@ -112,10 +114,8 @@ def _out_of_fold(
     """Logits for each image by a model that has seen no image of its patient."""
     from sklearn.model_selection import StratifiedGroupKFold
 
-    alone = groups.copy()
-    alone[groups < 0] = groups.max(initial=0) + 1 + np.arange((groups < 0).sum())
     logits = np.zeros((len(inputs), len(classes)))
-    for learn, judge in _folds(StratifiedGroupKFold(_FOLDS, shuffle=True, random_state=0), inputs, labels, alone):
+    for learn, judge in _folds(StratifiedGroupKFold(_FOLDS, shuffle=True, random_state=0), inputs, labels, groups):
         weights, offsets = _fitted(inputs[learn], labels[learn], classes)
         logits[judge] = inputs[judge] @ weights.T + offsets
     return logits
@@ -163,35 +163,16 @@ def _temperature(logits: npt.NDArray[np.float64], labels: Labels, classes: Seque
     weight = 1 / np.bincount(wanted, minlength=len(classes))[wanted]
 
     def loss(heat: float) -> float:
-        probabilities = _softmax(logits / heat)[np.arange(len(wanted)), wanted]
+        probabilities = softmax(logits / heat, axis=1)[np.arange(len(wanted)), wanted]
         return -float((weight * np.log(probabilities + 1e-12)).sum() / weight.sum())
 
     return float(min(np.geomspace(0.25, 8, 41), key=loss))
 
 
-def _why_not(auroc: float, own: npt.NDArray[np.bool_], groups: npt.NDArray[np.int64]) -> str:
-    patients = len(set(groups[own & (groups >= 0)].tolist())) + int((own & (groups < 0)).sum())
-    if patients < _FEW:
+def _why_not(auroc: Interval, own: npt.NDArray[np.bool_], people: npt.NDArray[np.int64]) -> str:
+    patients = len(np.unique(people[own]))
+    if patients < LABEL_PATIENTS:
         return f"only {patients} patients of this class, which is too few"
-    bound = auroc - 1.96 * _auroc_error(auroc, int(own.sum()), int((~own).sum()))
-    if auroc < _LEAST_AUROC or bound < _LEAST_BOUND:
-        return f"real images of this class can hardly be distinguished from others (AUROC {auroc:.2f})"
+    if auroc.value < _LEAST_AUROC or auroc.low < _LEAST_BOUND:
+        return f"real images of this class can hardly be distinguished from others (AUROC {auroc.value:.2f})"
     return ""
-
-
-def _auroc(scores: npt.NDArray[np.float64], own: npt.NDArray[np.bool_]) -> float:
-    from sklearn.metrics import roc_auc_score
-
-    return round(float(roc_auc_score(own, scores)), 4)
-
-
-def _auroc_error(auroc: float, positive: int, negative: int) -> float:
-    """Standard error of an AUROC (Hanley and McNeil 1982, doi:10.1148/radiology.143.1.7063747)."""
-    one, two = auroc / (2 - auroc), 2 * auroc**2 / (1 + auroc)
-    spread = auroc * (1 - auroc) + (positive - 1) * (one - auroc**2) + (negative - 1) * (two - auroc**2)
-    return math.sqrt(max(spread, 0) / (positive * negative))
-
-
-def _softmax(logits: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    powers = np.exp(logits - logits.max(1, keepdims=True))
-    return np.asarray(powers / powers.sum(1, keepdims=True))

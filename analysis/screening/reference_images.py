@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import io
-import json
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from analysis.data.array_cache import Arrays, cached_arrays, key_of
 from analysis.data.image_statistics import Inspected, inspect
 from analysis.data.minimums import EMBEDDING_IMAGES
 from analysis.screening.copies import Calibrators, choose_calibrators
@@ -21,7 +19,6 @@ from analysis.vision.copy_embedding import Embedding, Vectors, train_embedding, 
 from balancer.collection.scan import Collection as Xrays
 from balancer.collection.scan import with_hashes
 from balancer.errors import ImageError
-from balancer.files import write_whole
 from balancer.splits.split import Split
 
 _VERSION = 2  # of all that is computed here: raised with it, so that an old cache is not mistaken for a new one
@@ -61,7 +58,7 @@ def load_reals(
     cache: Path,
     exposed: Collection[str] = (),
     steps: int | None = None,
-    watch: Watch = lambda what: _silent,
+    watch: Watch = lambda what: lambda done, total: None,
 ) -> tuple[Reals, tuple[str, ...]]:
     """Training and holdout part, and whatever else of the collection has a hash in `exposed`; and what is to be said.
 
@@ -85,7 +82,7 @@ def load_reals(
     apart = np.isin(groups, groups[calibrators.places]) & calibrators.detector
     embedding, key = _embedding(read, train & ~apart, groups, list(rows["sha256"]), steps, cache, watch)
     vectors, features = _described(read, embedding, key, cache)
-    whole = _hash([key, list(rows["sha256"]), list(rows["label"]), groups.tolist(), list(rows["role"])])
+    whole = key_of(key, list(rows["sha256"]), list(rows["label"]), groups.tolist(), list(rows["role"]))
     found = Reals(
         paths=tuple(rows.index),
         labels=rows["label"].to_numpy(object),
@@ -135,12 +132,12 @@ def _table(collection: Xrays, split: Split, exposed: Collection[str]) -> tuple[s
 
 
 def _inspected(paths: list[Path], hashes: list[str], cache: Path, watch: Watch) -> tuple[Inspected, list[int]]:
-    place = cache / f"images-{_hash(hashes)}.npz"
-    if (found := _loaded(place)) is not None:
-        return Inspected(found["greys"], found["measures"]), found["readable"].tolist()
-    read, readable = inspect(paths, watch("Reading real images"))
-    _save(place, greys=read.greys, measures=read.measures, readable=np.array(readable, np.int64))
-    return read, readable
+    def read() -> Arrays:
+        images, readable = inspect(paths, watch("Reading real images"))
+        return {"greys": images.greys, "measures": images.measures, "readable": np.array(readable, np.int64)}
+
+    found = cached_arrays(cache / f"images-{key_of(*hashes)}.npz", read)
+    return Inspected(found["greys"], found["measures"]), found["readable"].tolist()
 
 
 def _embedding(
@@ -157,7 +154,7 @@ def _embedding(
     steps = usual_steps(count) if steps is None else steps
     own = [sha256 for sha256, is_train in zip(hashes, train, strict=True) if is_train]
     people = np.where(groups[train] < 0, -1 - np.arange(count), pd.factorize(groups[train])[0])
-    key = _hash([_VERSION, own, people.tolist(), steps])
+    key = key_of(_VERSION, own, people.tolist(), steps)
     if count < EMBEDDING_IMAGES:  # it would know each by heart
         return None, key
     place = cache / f"embedding-{key}.safetensors"
@@ -173,12 +170,11 @@ def _embedding(
 def _described(read: Inspected, embedding: Embedding | None, key: str, cache: Path) -> tuple[Vectors, Vectors]:
     if embedding is None:
         return np.zeros((len(read.greys), 0), np.float32), np.zeros((len(read.greys), 0), np.float32)
-    place = cache / f"vectors-{_hash([key, hashlib.sha256(read.greys.tobytes()).hexdigest()])}.npz"
-    if (found := _loaded(place)) is not None:
-        return found["vectors"], found["features"]
-    vectors, features = embedding.describe(read.greys)
-    _save(place, vectors=vectors, features=features)
-    return vectors, features
+    place = cache / f"vectors-{key_of(key, hashlib.sha256(read.greys.tobytes()).hexdigest())}.npz"
+    found = cached_arrays(
+        place, lambda: dict(zip(("vectors", "features"), embedding.describe(read.greys), strict=True))
+    )
+    return found["vectors"], found["features"]
 
 
 def _notes(table: pd.DataFrame, readable: list[int], gone: set[str]) -> list[str]:
@@ -190,26 +186,3 @@ def _notes(table: pd.DataFrame, readable: list[int], gone: set[str]) -> list[str
             f"{len(gone)} training images of the generator are not in the collection, and were not searched for copies"
         )
     return notes
-
-
-def _loaded(path: Path) -> dict[str, Any] | None:
-    """Arrays that were saved; `None` where there are none that can be used."""
-    try:
-        with np.load(path, allow_pickle=False) as found:
-            return dict(found)
-    except Exception:  # whatever is wrong with a cached file, the answer is to make it again
-        return None
-
-
-def _save(path: Path, **arrays: npt.NDArray[Any]) -> None:
-    buffer = io.BytesIO()
-    np.savez(buffer, allow_pickle=False, **arrays)
-    write_whole(path, buffer.getvalue())
-
-
-def _hash(value: object) -> str:
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def _silent(done: int, total: int) -> None:
-    pass

@@ -217,7 +217,7 @@ class Screen:
         return other
 
 
-def fit_screen(
+def fit_checks(
     collection: Xrays,
     split: Split,
     cache: Path,
@@ -263,7 +263,7 @@ def fit_screen(
 def _told(calibration: Calibration) -> str:
     return (
         f"{len(calibration)} patients allow a threshold that rejects up to {calibration.reject:.1%} of images that "
-        f"are not copies; {2 * CALIBRATION_PATIENTS + 1} patients would reduce this to {REJECT:.1%}"
+        f"are not copies, and {2 * CALIBRATION_PATIENTS + 1} patients one of {REJECT:.1%}"
     )
 
 

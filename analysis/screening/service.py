@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from balancer.errors import ScreenError
-from balancer.filling.verdicts import TOO_FEW, USER_OVERRIDE
+from balancer.filling.acceptance import TOO_FEW, USER_OVERRIDE
 from balancer.progress import SILENT, Progress
 from balancer.text import printable
 
@@ -73,10 +73,10 @@ class CollectionScreen:
             ScreenError: no patients are known in the training split, and there is no override.
             ImageError: no training image can be read.
         """
-        from analysis.screening.screen import fit_screen as fit
+        from analysis.screening.screen import fit_checks
 
         cache = self.workspace.state.cache
-        checks = fit(collection, split, cache, exposed=exposed, watch=progress.start)
+        checks = fit_checks(collection, split, cache, exposed=exposed, watch=progress.start)
         for note in checks.notes:
             progress.message(f"Screening: {printable(note)}")
         if not checks.unscreened or self.accept_unscreened:

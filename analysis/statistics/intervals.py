@@ -120,24 +120,6 @@ def bootstrap(
     return Interval(value, float(low), float(high))
 
 
-def mean_difference(
-    one: Values, other: Values, groups: tuple[Groups, Groups], times: int = 1000, seed: int = 0
-) -> Interval:
-    """How much larger the mean of `one` is, with a bootstrap interval by group; a group in both is drawn for both.
-
-    >>> here = np.array([1.0, 1.0, 0.0])
-    >>> mean_difference(here, here, (np.arange(3), np.arange(3))).high
-    0.0
-    """
-    values, first = np.concatenate((one, other)), np.arange(len(one) + len(other)) < len(one)
-
-    def difference(places: Places) -> float:
-        sides = values[places[first[places]]], values[places[~first[places]]]
-        return float(sides[0].mean() - sides[1].mean()) if all(map(len, sides)) else math.nan
-
-    return bootstrap(difference, np.concatenate(groups), times, seed)
-
-
 def _auroc_variance(scores: Values, positive: Flags, groups: Groups, area: float) -> float:
     """Obuchowski's (1997) sum of squared structural components, those of a group taken together."""
     n_positive, n_negative = int(positive.sum()), int((~positive).sum())

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from analysis.data.images import unit_vectors
 from balancer.adapting.common.monitor import Observation, TrainingSet
 from balancer.imaging.decode import GreyImage, resize
 
@@ -35,11 +36,11 @@ class CopyWatch:
     def __call__(self, samples: Mapping[str, Sequence[GreyImage]], seen: TrainingSet, /) -> Observation:
         """Return how near the samples are to the training images, and whether they copy."""
         if self._known is None:
-            pool = unit_vectors(list(seen.greys))
+            pool = small_vectors(list(seen.greys))
             self._known = pool, copy_threshold(pool, seen.groups)
         pool, threshold = self._known
         images = [image for row in samples.values() for image in row]
-        near = nearest_correlations(unit_vectors(images), pool)
+        near = nearest_correlations(small_vectors(images), pool)
         figures = {"nearest_median": float(np.median(near)), "nearest_most": float(near.max())}
         if threshold is None:
             few = f"too few patients for a copy threshold; the nearest sample correlates {near.max():.3f}"
@@ -51,17 +52,14 @@ class CopyWatch:
         return Observation(figures, (note,), "its samples copy training images" if stop else "")
 
 
-def unit_vectors(greys: Sequence[GreyImage]) -> Vectors:
-    """Pictures of 32 x 32 as vectors of mean 0 and length 1, (N, 1024); their products are correlations.
+def small_vectors(greys: Sequence[GreyImage]) -> Vectors:
+    """Pictures at 32 x 32 as vectors (N, 1024), whose products are correlations.
 
     >>> ramp = np.arange(64, dtype=np.uint8).reshape(8, 8)
-    >>> round(float(unit_vectors([ramp])[0] @ unit_vectors([255 - ramp])[0]), 3)
+    >>> round(float(small_vectors([ramp])[0] @ small_vectors([255 - ramp])[0]), 3)
     -1.0
     """
-    small = np.stack([resize(grey, SIDE, SIDE) for grey in greys]).reshape(len(greys), -1).astype(np.float32)
-    small -= small.mean(axis=1, keepdims=True)
-    vectors: Vectors = small / np.maximum(np.linalg.norm(small, axis=1, keepdims=True), 1e-6)
-    return vectors
+    return unit_vectors(np.stack([resize(grey, SIDE, SIDE) for grey in greys]))
 
 
 def nearest_correlations(queries: Vectors, pool: Vectors) -> npt.NDArray[np.float32]:

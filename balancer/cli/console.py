@@ -50,7 +50,7 @@ def run(app: Callable[[], object]) -> NoReturn:
 
 
 def _say_stopped() -> NoReturn:
-    message(f"\nStopped. All files are complete. To continue, {_again()}")
+    _say(f"\nStopped. All files are complete. To continue, {_again()}")
     sys.exit(INTERRUPTED)
 
 
@@ -73,8 +73,22 @@ def _explain(error: BaseException) -> None:
     _fail(f"balance: the command failed\n{found}")
 
 
+class _Volume:
+    quiet = False
+
+
+def be_quiet() -> None:
+    """Print results and errors alone from now on: no messages and no progress."""
+    _Volume.quiet = True
+
+
 def message(text: str = "") -> None:
     """Print a line for the reader, not for a program: to stderr."""
+    if not _Volume.quiet:
+        _say(text)
+
+
+def _say(text: str) -> None:
     print(from_here(text), file=sys.stderr, flush=True)
 
 
@@ -126,7 +140,7 @@ class Progress:
     def __call__(self, done: int, total: int, made: int | None = None, note: str = "") -> None:
         """Show that `done` of `total` are done; the estimate counts the `made` of this run alone."""
         now = time.monotonic()
-        if now - self._shown < self._pause and done < total:
+        if _Volume.quiet or (now - self._shown < self._pause and done < total):
             return
         self._shown = now
         rate = (done - self._before if made is None else made) / max(now - self._began, 1e-6)
@@ -229,5 +243,5 @@ def _again() -> str:
 
 
 def _fail(text: str) -> NoReturn:
-    message(text)
+    _say(text)
     sys.exit(2)

@@ -7,34 +7,48 @@ import functools
 import inspect
 from collections.abc import Callable
 from types import NoneType, UnionType
-from typing import Any, get_args, get_origin
+from typing import Any, cast, get_args, get_origin
 
 import typer
 
+from balancer.cli.console import be_quiet
 from balancer.settings import Settings, hints
 
 JSON = typer.Option(False, "--json", help="Print the result as JSON.")
 """The option of commands that print their result for programs."""
 
 
-def command(kind: type[Settings]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+SETTINGS: dict[str, type[Settings]] = {}
+"""The settings class of each command that has one, by the name of the command."""
+QUIET = typer.Option(False, "--quiet", help="Print results and errors alone: no messages, no progress.")
+"""The option of every command."""
+
+
+def command(kind: type[Settings] | None = None) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Turn a function of settings, and of options by keyword, into one that typer reads all its options from.
 
-    The settings are made of what was given; what they refuse becomes a message, as every error of ours.
+    The settings are made of what was given; what they refuse becomes a message, as every error of ours. Without a
+    settings class the function has its options alone.
     """
 
     def decorate(function: Callable[..., None]) -> Callable[..., None]:
-        own = list(inspect.signature(function, eval_str=True).parameters.values())[1:]
-        names = [field.name for field in dataclasses.fields(kind)]  # type: ignore[arg-type]
+        own = list(inspect.signature(function, eval_str=True).parameters.values())[kind is not None :]
+        names = [] if kind is None else [field.name for field in dataclasses.fields(kind)]  # type: ignore[arg-type]
 
         @functools.wraps(function)
-        def run(**given: Any) -> None:
+        def run(*, quiet: bool, **given: Any) -> None:
+            if quiet:
+                be_quiet()
             chosen = {name: given.pop(name) for name in names}
-            function(kind(**{name: value for name, value in chosen.items() if value is not None}), **given)
+            settings = [] if kind is None else [kind(**{n: value for n, value in chosen.items() if value is not None})]
+            function(*settings, **given)
 
-        parameters = [*map(_parameter, [kind] * len(names), names), *own]
+        silent = inspect.Parameter("quiet", inspect.Parameter.KEYWORD_ONLY, default=QUIET, annotation=bool)
+        parameters = [*(_parameter(cast(Any, kind), name) for name in names), *own, silent]
         run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         run.__annotations__ = {each.name: each.annotation for each in parameters}
+        if kind is not None:
+            SETTINGS[function.__name__] = kind
         return run
 
     return decorate

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import heapq
+import json
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -49,6 +50,17 @@ def attributes_of(images: pd.DataFrame) -> dict[str, Attributes]:
         path: Attributes(_text(sex), age_group(age), _text(view))
         for path, sex, age, view in zip(images.index, *columns, strict=True)
     }
+
+
+def sites_of(images: pd.DataFrame) -> pd.Series:
+    """The hospital of each row of a table of images, where a column of a table, or a group of a pattern, is its site.
+
+    >>> import pandas as pd
+    >>> sites_of(pd.DataFrame({"told": ['{"site": "North"}', None]})).tolist()
+    ['North', None]
+    """
+    known = {text: json.loads(text).get("site") for text in images["told"].dropna().unique()}
+    return images["told"].map(lambda text: known.get(text)).astype(object)
 
 
 def slot_words(wordings: Wordings, slots: Iterable[str], known: Attributes) -> dict[str, str]:

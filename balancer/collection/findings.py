@@ -25,6 +25,7 @@ KINDS = {
     "patient-leak": "images of one patient are in two splits",
     "label-conflict": "the same file is in two classes",
     "near-label-conflict": "the same picture is in two classes (--deep)",
+    "suspected-label": "images whose label is probably wrong (balance labels)",
     "shortcut": "a property of the files is associated with one class, and may be learned instead of the disease",
     "unreadable": "a file is empty, truncated, damaged or not an image, and is not counted",
     "clipped-by-loaders": "files with more than 8 bits, which the usual loaders clip to white",
@@ -60,6 +61,7 @@ KINDS = {
     "polarity-contradiction": "DICOM headers with two polarities; the photometric interpretation is used",
     "burned-in": "DICOM headers that report letters burnt into the image",
     "dicom-patient": "patient numbers in DICOM headers that do not distinguish patients",
+    "excluded": "images that --exclude leaves out of training",
     "ignored-folder": "folders that are not read",
     "ignored-file": "files that are not read",
 }

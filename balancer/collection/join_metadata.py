@@ -5,6 +5,7 @@ Images and rows are handled by their numbers, so that a million of them take sec
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import PurePosixPath
@@ -14,8 +15,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from balancer.collection.attributes import sites_of
 from balancer.collection.findings import Finding
-from balancer.collection.metadata_table import VALUES, PatientTable, TableRef
+from balancer.collection.metadata_table import SITE, VALUES, PatientTable, TableRef
 from balancer.errors import TableError
 from balancer.text import shape_of
 
@@ -36,7 +38,8 @@ def fill_in(images: pd.DataFrame, table: PatientTable) -> tuple[pd.DataFrame, li
     Raises:
         TableError: not one row fits an image.
     """
-    rows, result, who = table.rows, images, images["patient"]
+    rows, who = table.rows, images["patient"]
+    result = images.assign(**{SITE: sites_of(images)}) if SITE in rows else images
     found, contradicted, ambiguous = (np.zeros(len(images), bool) for _ in range(3))
     if "file" in rows:
         places, ambiguous = _targets(rows["file"].to_numpy(object), images.index)
@@ -56,6 +59,7 @@ def fill_in(images: pd.DataFrame, table: PatientTable) -> tuple[pd.DataFrame, li
         contradicted = contradicted | (wrong if "file" in rows else _any(differ, len(images)))
         result.loc[wrong, "sex"] = None
     _require_some(images, table, bool(found.any()))
+    result = _site_told(result)
     about = (*_ambiguous(images.index[ambiguous]), *_contradictory(images.index[contradicted]))
     return result, [*table.findings, *about, *_without_row(images.index[~found & ~ambiguous], table)]
 
@@ -64,7 +68,10 @@ def take_over(images: pd.DataFrame, known: pd.DataFrame, ref: TableRef) -> pd.Da
     """The images with what an earlier scan knew of them, for a table that is gone."""
     names = [*VALUES, *(["patient"] if "patient" in ref.columns else [])]
     told = known[names].reindex(images.index)
-    return _filled(images, {name: told[name].to_numpy() for name in names})
+    result = _filled(images, {name: told[name].to_numpy() for name in names})
+    if SITE in ref.columns:
+        result = _site_told(result.assign(**{SITE: sites_of(known).reindex(images.index)}))
+    return result
 
 
 def _targets(entries: npt.NDArray[Any], paths: pd.Index) -> tuple[Places, Mask]:
@@ -141,7 +148,7 @@ def _of_patients(rows: pd.DataFrame, who: pd.Series) -> tuple[dict[str, npt.NDAr
 
     Where each image has a row of its own, age and view may differ between those of one patient.
     """
-    steady = [name for name in VALUES if name in rows and (name != "view" or "file" not in rows)]
+    steady = [name for name in (*VALUES, SITE) if name in rows and (name != "view" or "file" not in rows)]
     keys, patients = pd.factorize(rows["patient"].to_numpy(object))
     told, differ = agreed(rows[steady], keys, len(patients))
     at = pd.Index(patients, dtype=object).get_indexer(pd.Index(who, dtype=object))
@@ -165,6 +172,20 @@ def _filled(images: pd.DataFrame, told: Told, skip: Mask | None = None) -> pd.Da
         one_form = values.astype(float) if name == "age" else np.where(pd.isna(values), np.array(None), values)
         images[name] = pd.Series(np.where(kept, images[name].to_numpy(), one_form), images.index)
     return images
+
+
+def _site_told(images: pd.DataFrame) -> pd.DataFrame:
+    """The images with their column of sites, if there is one, among what is told in the source's own words."""
+    if SITE not in images:
+        return images
+    pairs = zip(images["told"], images[SITE], strict=True)
+    told = [
+        before
+        if pd.isna(site)
+        else json.dumps({**(json.loads(before) if isinstance(before, str) else {}), SITE: site}, ensure_ascii=False)
+        for before, site in pairs
+    ]
+    return images.drop(columns=SITE).assign(told=pd.Series(told, images.index, dtype=object))
 
 
 def _require_some(images: pd.DataFrame, table: PatientTable, some: bool) -> None:

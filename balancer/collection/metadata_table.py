@@ -25,14 +25,17 @@ USUAL_NAMES = {
     "sex": "sex gender patientsex patientgender",
     "age": "age patientage ageyears ageinyears ageatstudy",
     "view": "view viewposition viewpos projection",
+    "site": "",  # an institution is read only where its column is named
 }
 ROLES = tuple(USUAL_NAMES)
 _USUAL = tuple(USUAL_NAMES.items())
 MAX_AGE = 120
 VALUES = ("sex", "age", "view")
+SITE = "site"
+"""The hospital; it is kept among what a source tells in its own words."""
 _NOTHING = ["", "-", "?", "na", "n/a", "nan", "none", "null"]
 _MISSING = [*_NOTHING, "unknown", "unk", "u", "o", "other", "not specified"]
-_NOTHING_TOLD = {"patient": frozenset(_NOTHING), **dict.fromkeys(VALUES, frozenset(_MISSING))}
+_NOTHING_TOLD = {"patient": frozenset(_NOTHING), **dict.fromkeys((*VALUES, SITE), frozenset(_MISSING))}
 _SEX = {
     **dict.fromkeys(("f", "female", "woman", "girl", "w"), "female"),
     **dict.fromkeys(("m", "male", "man", "boy"), "male"),
@@ -69,7 +72,7 @@ class TableRef:
 
 @dataclass(frozen=True, slots=True)
 class PatientTable:
-    """A table that was read: `rows` has the columns found of file, patient, sex, age (years) and view."""
+    """A table that was read: `rows` has the columns found of file, patient, sex, age (years), view and site."""
 
     ref: TableRef
     rows: pd.DataFrame
@@ -132,8 +135,9 @@ def _find_columns(table: Table, named: Mapping[str, str]) -> dict[str, str]:
     usual = usual_columns(table.header)
     given = {role: _named_column(table, role, name) for role, name in named.items()}
     columns = {role: (usual | given)[role] for role in ROLES if role in usual | given}
-    if not columns.keys() & {"file", "patient"} or not columns.keys() & {"patient", *VALUES}:
-        raise _columns_missing(table, "a column with the file or the patient, and one with sex, age or view", columns)
+    if not columns.keys() & {"file", "patient"} or not columns.keys() & {"patient", *VALUES, SITE}:
+        needed = "a column with the file or the patient, and one with sex, age, view or site"
+        raise _columns_missing(table, needed, columns)
     return columns
 
 
@@ -150,7 +154,7 @@ def _columns_missing(table: Table, needed: str, columns: Mapping[str, str]) -> T
         needed=f"{needed} in {table.path.name}",
         found=f"the columns {', '.join(map(repr, table.header))}{known}",
         next_step="name the columns: balance scan DATA --patients FILE.csv --columns 'file=COLUMN patient=COLUMN "
-        "sex=COLUMN age=COLUMN view=COLUMN'",
+        "sex=COLUMN age=COLUMN view=COLUMN site=COLUMN'",
     )
 
 
@@ -195,7 +199,7 @@ def _view(text: str) -> str | None:
     return known or (text if re.fullmatch(_PLAIN_VIEW, text) else None)
 
 
-_READERS: Mapping[str, Callable[[str], object]] = {"patient": str, "sex": _sex, "age": _age, "view": _view}
+_READERS: Mapping[str, Callable[[str], object]] = {"patient": str, "sex": _sex, "age": _age, "view": _view, SITE: str}
 
 
 def _shown(role: str, text: str) -> str:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 
 from balancer.collection.image_stats import HASH, THUMB, Contents
-from balancer.parallel import cores
+from balancer.parallel import in_threads
 
 MAX_HASH_BITS = 56
 """Differing bits of 256 up to which two images are compared by their pixels.
@@ -75,11 +74,8 @@ def likenesses_between(
         pairs = near_pairs(hashes[: len(some)], second, MAX_HASH_BITS)
         pairs = _nearest(pairs[pairs[:, 1] >= len(some)], hashes, second, most)
         blocks = [pairs[start : start + _PAIRS] for start in range(0, len(pairs), _PAIRS)]
-        with ThreadPoolExecutor(cores()) as pool:
-            for block, alike in zip(blocks, pool.map(partial(_likeness, images, step), blocks), strict=True):
-                found += [
-                    (i, j - len(some), value) for (i, j), value in zip(block.tolist(), alike.tolist(), strict=True)
-                ]
+        for block, alike in zip(blocks, in_threads(partial(_likeness, images, step), blocks), strict=True):
+            found += [(i, j - len(some), value) for (i, j), value in zip(block.tolist(), alike.tolist(), strict=True)]
     return found
 
 
@@ -95,8 +91,7 @@ def near_pairs(hashes: Words, others: Words, radius: int) -> Pairs:
     """
     starts = range(0, len(hashes), _ROWS)
     columns = np.ascontiguousarray(others.T)
-    with ThreadPoolExecutor(cores()) as pool:
-        found = list(pool.map(lambda start: _near(hashes, columns, radius, start), starts))
+    found = in_threads(lambda start: _near(hashes, columns, radius, start), starts)
     return np.concatenate([np.empty((0, 2), np.int64), *found])
 
 
@@ -148,9 +143,8 @@ def _confirmed_pairs(images: Sequence[Contents]) -> Iterator[tuple[int, int]]:
     for others, step in ((hashes, 1), (mirrored, -1)):
         pairs = near_pairs(hashes, others, MAX_HASH_BITS)
         blocks = [pairs[start : start + _PAIRS] for start in range(0, len(pairs), _PAIRS)]
-        with ThreadPoolExecutor(cores()) as pool:
-            for same in pool.map(partial(_confirmed, images, step), blocks):
-                yield from map(tuple, same.tolist())
+        for same in in_threads(partial(_confirmed, images, step), blocks):
+            yield from map(tuple, same.tolist())
 
 
 def _nearest(pairs: Pairs, hashes: Words, others: Words, most: int) -> Pairs:

@@ -77,7 +77,7 @@ class Preset:
         if self.paths is None:
             return bool(self.files)
         some = [*listing.paths, *listing.others]
-        return any(re.search(self.paths, path) for path in some[:: max(1, len(some) // _LOOKED_AT)])
+        return any(map(re.compile(self.paths).search, some[:: max(1, len(some) // _LOOKED_AT)]))
 
     def _has_files(self, listing: Listing) -> bool:
         names = [path.rpartition("/")[2] for path in listing.others] + _names_beside(listing.root)
@@ -87,7 +87,7 @@ class Preset:
         """Whether the expression that tells labels fits every path, of many some."""
         pattern = self.options.get("pattern", "")
         some = paths[:: max(1, len(paths) // _LOOKED_AT)]
-        return "(?P<label>" in pattern and all(re.search(pattern, path) for path in some)
+        return "(?P<label>" in pattern and all(map(re.compile(pattern).search, some))
 
     def options_in(self, root: Path, given: Collection[str] = ()) -> tuple[dict[str, Any], list[str]]:
         """The options with the files that the globs mean, in and beside a folder; and files that were not found.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -44,7 +43,7 @@ from balancer.collection.walk import Listing, list_files, require_folder
 from balancer.errors import CollectionError, ImageError
 from balancer.files import sha256_of
 from balancer.imaging.headers import read_headers
-from balancer.parallel import cores
+from balancer.parallel import in_threads
 
 ATTRIBUTES = ("sex", "age", "view")
 """What a table of patients may tell of an image: "female" or "male", years, and "PA", "AP" or "lateral"."""
@@ -369,12 +368,7 @@ def _hash_where_sizes_agree(root: Path, images: pd.DataFrame) -> pd.Series:
 
 
 def _hash_all(root: Path, paths: Sequence[str], progress: Progress) -> dict[str, str]:
-    found: dict[str, str] = {}
-    with ThreadPoolExecutor(cores()) as pool:
-        for path, sha256 in zip(paths, pool.map(lambda path: sha256_of(root / path), paths), strict=True):
-            found[path] = sha256
-            progress(len(found), len(paths))
-    return found
+    return dict(zip(paths, in_threads(lambda path: sha256_of(root / path), paths, progress), strict=True))
 
 
 def _require_unchanged(file: Path, path: str, size: int) -> None:

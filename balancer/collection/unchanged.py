@@ -11,7 +11,7 @@ from balancer.imaging.decode import GreyImage, read_grey
 
 
 def read_unchanged(root: Path, sample: Sample) -> GreyImage:
-    """Decode a real image to shape (H, W), if its bytes are those that a job names.
+    """Decode a real image to shape (H, W), if its bytes are those that were scanned.
 
     Raises:
         CollectionError: the file is gone, or another than it was.
@@ -19,13 +19,9 @@ def read_unchanged(root: Path, sample: Sample) -> GreyImage:
     """
     found = sha256_if_there(root / sample.path)
     if found != sample.sha256:
-        raise _changed(sample, f"{sample.path!r}: {'no such file' if found is None else 'another content'}")
+        raise CollectionError(
+            needed=f"a real image of {sample.label}, unchanged since the scan",
+            found=f"{sample.path!r}: {'no such file' if found is None else 'another content'}",
+            next_step="scan the collection again: balance scan FOLDER; then run the same command again",
+        )
     return read_grey(root / sample.path)
-
-
-def _changed(sample: Sample, found: str) -> CollectionError:
-    return CollectionError(
-        needed=f"the real image of {sample.label} that was chosen, unchanged since the scan",
-        found=found,
-        next_step="scan the collection again: balance scan FOLDER; then: balance fill",
-    )

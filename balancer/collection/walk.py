@@ -104,7 +104,7 @@ def require_folder(root: Path) -> Path:
         return root
     raise CollectionError(
         needed="a folder that holds a folder of X-rays for each class",
-        found=f"{printable(str(root))}: {_what_is(root)}",
+        found=f"{as_unicode(str(root))}: {_what_is(root)}",
         next_step="balance scan FOLDER",
     )
 
@@ -169,7 +169,7 @@ def _enter(inner: os.DirEntry[str], path: str, found: Listing) -> None:
     elif inner.name[0] == ".":
         found.hidden.append(path)
     elif not _is_text(inner.name):
-        found.unnamed.append(printable(path))
+        found.unnamed.append(as_unicode(path))
     else:
         try:
             if inner.is_symlink() and _leads_up(found.root, path):
@@ -227,7 +227,7 @@ def _may_be_image(name: str, path: str) -> bool:
     return suffix in EXTENSIONS or (("." not in name or suffix[1:].isdigit()) and starts_as_dicom(path))
 
 
-def printable(name: str) -> str:
+def as_unicode(name: str) -> str:
     """A name that is no valid Unicode, as text."""
     return os.fsencode(name).decode("utf-8", "backslashreplace")
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -33,11 +32,10 @@ from balancer.errors import ImageError, OutputError
 from balancer.files import sha256_if_there, sha256_of, write_whole
 from balancer.imaging.pixel_hash import digest_of
 from balancer.jobs import Candidate, Verdict
-from balancer.parallel import cores
+from balancer.parallel import cores, in_threads
 from balancer.splits.split import Split
 
 _DESKTOP_FILES = {".DS_Store", "Thumbs.db", "desktop.ini"}
-_AT_ONCE = 1024
 _NAMED = 5
 
 
@@ -148,8 +146,7 @@ def _with_pixels(accepted: Sequence[tuple[Candidate, Verdict]]) -> list[tuple[Ca
             return each
         return replace(candidate, pixels=digest_of(candidate.path)), verdict
 
-    with ThreadPoolExecutor(cores()) as pool:
-        return list(pool.map(complete, accepted))
+    return list(in_threads(complete, accepted))
 
 
 def _of_originals(layout: Layout) -> dict[str, str]:
@@ -240,18 +237,8 @@ def _collect(
         known = reusable.get(entry.path)
         return _bring(entry, staging, out if known else None, known)
 
-    hashes: dict[str, str] = {}
-    for entry, sha256 in _in_threads(bring, entries):
-        hashes[entry.path] = sha256
-        progress(len(hashes), len(entries))
-    return hashes
-
-
-def _in_threads(work: Callable[[Entry], str], entries: Sequence[Entry]) -> Iterator[tuple[Entry, str]]:
-    with ThreadPoolExecutor(min(8, 2 * cores())) as pool:
-        for start in range(0, len(entries), _AT_ONCE):  # not a million futures at once
-            some = entries[start : start + _AT_ONCE]
-            yield from zip(some, pool.map(work, some), strict=True)
+    hashes = in_threads(bring, entries, progress, threads=min(8, 2 * cores()))
+    return {entry.path: sha256 for entry, sha256 in zip(entries, hashes, strict=True)}
 
 
 def _bring(entry: Entry, staging: Path, out: Path | None, known: str | None) -> str:

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from balancer import __version__
 from balancer.dataset.finding_columns import apart
 from balancer.errors import OutputError
+from balancer.files import sha256_if_there
 
 MANIFEST = "balance.json"
 TABLE = "metadata.parquet"
@@ -126,6 +127,11 @@ def require_manifest(folder: Path) -> Manifest:
         found=f"{folder}: {what}",
         next_step="name the balanced folder, or make one: balance fill --target max",
     )
+
+
+def changed_tables(folder: Path, manifest: Manifest) -> list[str]:
+    """The files beside the images, but for the card, that are missing or not as they were written."""
+    return [path for path, sha in manifest.files.items() if path != CARD and sha256_if_there(folder / path) != sha]
 
 
 def table_bytes(

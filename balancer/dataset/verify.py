@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from balancer.collection.findings import Finding
 from balancer.collection.scan import Progress
+from balancer.collection.walk import is_image_name
 from balancer.dataset.metadata_files import (
-    CARD,
     MANIFEST,
     ORIGINALS,
     TABLE,
     Manifest,
     Row,
+    changed_tables,
     read_manifest,
     read_table,
     require_manifest,
@@ -25,13 +25,11 @@ from balancer.dataset.staging import files_below, folders_below
 from balancer.dataset.xmp import read_provenance
 from balancer.errors import ImageError, OutputError
 from balancer.files import sha256_if_there
-from balancer.imaging.decode import EXTENSIONS
 from balancer.imaging.pixel_hash import digest_of
-from balancer.parallel import cores
+from balancer.parallel import in_threads
 
 LOADED = ("metadata.csv", "metadata.jsonl", TABLE)
 """Names of tables that `load_dataset("imagefolder")` reads, in whatever folder they are."""
-_AT_ONCE = 1024
 _AGAIN = "make the folder again: balance merge"
 _WITHOUT_MARK = (".bmp",)  # the format has no room for one
 
@@ -59,7 +57,7 @@ def verify(folder: Path, progress: Progress = lambda done, total: None) -> tuple
         return (Finding("half-unmerged", (PurePosixPath(MANIFEST),), message, "finish it: balance unmerge FOLDER"),)
     rows, tables = _rows(folder, manifest)
     files = list(files_below(folder))
-    states = _inspect(folder, sorted(filter(_is_image, files)), progress)
+    states = _inspect(folder, sorted(filter(is_image_name, files)), progress)
     foreign = _foreign(folder, manifest, files, rows)
     return (*tables, *foreign, *_compare(rows, states), *_misplaced(rows, states, manifest.training))
 
@@ -96,11 +94,8 @@ def _rows(folder: Path, manifest: Manifest) -> tuple[dict[str, Row], list[Findin
             rows |= {row.path: row for row in read_table(folder, part, manifest)}
         except OutputError:
             continue  # its hash is not as it was written, and that is found below
-    changed = [
-        path for path, sha256 in manifest.files.items() if path != CARD and sha256_if_there(folder / path) != sha256
-    ]
     message = "the table of synthetic images is missing or changed"
-    return rows, list(_finding("changed-table", changed, message, _AGAIN))
+    return rows, list(_finding("changed-table", changed_tables(folder, manifest), message, _AGAIN))
 
 
 def _foreign(folder: Path, manifest: Manifest, files: Iterable[str], rows: Iterable[str]) -> Iterator[Finding]:
@@ -113,21 +108,11 @@ def _foreign(folder: Path, manifest: Manifest, files: Iterable[str], rows: Itera
     yield from _finding("foreign-folder", set(folders_below(folder)) - ours, message, "move it to another folder")
 
 
-def _is_image(path: str) -> bool:
-    return PurePosixPath(path).suffix.lower() in EXTENSIONS
-
-
 def _inspect(folder: Path, paths: list[str], progress: Progress) -> dict[str, _State]:
     def look(path: str) -> _State:
         return _State(sha256_if_there(folder / path), _is_marked(folder / path))
 
-    states: dict[str, _State] = {}
-    with ThreadPoolExecutor(cores()) as pool:
-        for start in range(0, len(paths), _AT_ONCE):  # not a million futures at once
-            some = paths[start : start + _AT_ONCE]
-            states.update(zip(some, pool.map(look, some), strict=True))
-            progress(len(states), len(paths))
-    return states
+    return dict(zip(paths, in_threads(look, paths, progress), strict=True))
 
 
 def _is_marked(path: Path) -> bool:

@@ -7,7 +7,6 @@ import hashlib
 import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +19,7 @@ from balancer.errors import BalanceError, CollectionError, ImageError
 from balancer.imaging.decode import read_grey
 from balancer.imaging.pixel_hash import pixel_digest
 from balancer.jobs import Candidate, external_id
-from balancer.parallel import cores
+from balancer.parallel import in_threads
 
 _NAMED = 5
 
@@ -82,12 +81,7 @@ def list_external(
 
 def decode_all(given: Sequence[ExternalFile], progress: Progress = lambda done, total: None) -> list[DecodedFile]:
     """Decode every file once; one that cannot be read says why."""
-    seen: list[DecodedFile] = []
-    with ThreadPoolExecutor(cores()) as pool:
-        for each in pool.map(_look, given):
-            seen.append(each)
-            progress(len(seen), len(given))
-    return seen
+    return list(in_threads(_look, given, progress))
 
 
 def precheck(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,13 +12,14 @@ from balancer.collection.scan import Collection, Progress
 from balancer.dataset.xmp import make_xmp
 from balancer.errors import CollectionError
 from balancer.files import sha256_if_there, sync_path
+from balancer.filling.acceptance import is_accepted
 from balancer.filling.external_folder import DecodedFile
 from balancer.filling.recipe import OutputProfile
-from balancer.filling.verdicts import Judged, LabelRecords, Screen, is_accepted, screen_and_record, store_bytes
+from balancer.filling.verdicts import Judged, LabelRecords, Screen, screen_and_record, store_bytes
 from balancer.imaging.decode import encode, read_grey, resize
 from balancer.imaging.pixel_hash import digest_of
 from balancer.jobs import Candidate, ExternalOrigin, Verdict
-from balancer.parallel import cores
+from balancer.parallel import cores, in_threads
 from balancer.store.database import Ledger
 
 AT_ONCE = 64
@@ -111,8 +111,7 @@ class ExternalImporter:
     def _batch(self, label: str, some: Sequence[DecodedFile], accepted: Sequence[Candidate]) -> list[Judged]:
         """Files first, then, all at once, their rows; what is on record and still counts is taken over."""
         known = self.records[label]
-        with ThreadPoolExecutor(min(8, cores())) as pool:
-            batch = list(pool.map(self._bring, some))
+        batch = list(in_threads(self._bring, some, threads=min(8, cores())))
         sync_path(self.store)
         fresh = [each for each in batch if not self._is_current(known, each)]
         judged = self._judge(known, fresh, accepted) if fresh else []

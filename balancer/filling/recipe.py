@@ -18,7 +18,7 @@ from balancer.prompting.packs import TemplatePack
 from balancer.prompting.prompts import make_prompt
 from balancer.splits.split import Split
 from balancer.store.database import Ledger
-from balancer.store.settings import ATTRIBUTES, PROFILE, AttributesFields, ProfileFields
+from balancer.store.setting_names import ATTRIBUTES, PROFILE, AttributesFields, ProfileFields
 
 _SIZES = 200  # sizes of a class to choose from, where no size is common
 

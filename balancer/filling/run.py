@@ -11,25 +11,18 @@ from pathlib import Path
 from balancer.collection.scan import Collection
 from balancer.dataset.xmp import make_xmp
 from balancer.files import sha256_if_there, sync_path
+from balancer.filling.acceptance import is_accepted
 from balancer.filling.batch_checksums import has_checksums, verified_batch, write_checksums
 from balancer.filling.intensity_matching import HistogramCache
 from balancer.filling.recipe import Recipe
 from balancer.filling.runner import Runner
-from balancer.filling.verdicts import (
-    Judged,
-    LabelRecords,
-    Screen,
-    is_accepted,
-    load_records,
-    screen_and_record,
-    store_bytes,
-)
+from balancer.filling.verdicts import Judged, LabelRecords, Screen, load_records, screen_and_record, store_bytes
 from balancer.generators.protocol import ImageGenerator
 from balancer.generators.scheduler import edit_steps
 from balancer.imaging.decode import GreyImage, encode, resize
 from balancer.imaging.pixel_hash import digest_of
 from balancer.jobs import Candidate, Job, batch_ranges
-from balancer.parallel import cores
+from balancer.parallel import cores, in_threads
 from balancer.planning import Plan
 from balancer.store.database import Ledger
 
@@ -156,8 +149,8 @@ class _FillRun:
 
     def finish(self, jobs: Sequence[Job], images: Sequence[GreyImage]) -> Sequence[Job]:
         """Match, encode, write, screen and record one batch: the files first, then, all at once, their rows."""
-        with ThreadPoolExecutor(min(8, cores())) as pool:
-            batch = list(pool.map(self._write, jobs, images))
+        made = list(zip(jobs, images, strict=True))
+        batch = list(in_threads(lambda each: self._write(*each), made, threads=min(8, cores())))
         write_checksums(self.store, batch)
         sync_path(self.store)
         label = jobs[0].label

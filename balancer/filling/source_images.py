@@ -12,7 +12,7 @@ from balancer.collection.scan import Collection, Sample, samples, with_hashes
 from balancer.imaging.decode import OutputFormat
 from balancer.splits.split import Split
 from balancer.store.database import Ledger
-from balancer.store.settings import SOURCE_IMAGES
+from balancer.store.setting_names import SOURCE_IMAGES
 
 SourceImages = Mapping[str, Sequence[Sample]]
 """Real images of the split's part "train" by class."""

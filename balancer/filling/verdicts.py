@@ -11,6 +11,7 @@ from typing import ClassVar, Protocol, cast
 
 from balancer.collection.scan import Collection
 from balancer.files import write_whole
+from balancer.filling.acceptance import NO_SCREEN, is_accepted
 from balancer.jobs import Candidate, Verdict
 from balancer.progress import SILENT, Progress
 from balancer.splits.split import Split
@@ -18,10 +19,6 @@ from balancer.store.database import Ledger
 from balancer.store.review_log import ReviewRecord
 
 Judged = tuple[Candidate, Verdict]
-NO_SCREEN, USER_OVERRIDE, TOO_FEW = "no screen", "override: --accept-unscreened", "too few patients"
-"""Reviewers of unscreened images that are merged all the same: nothing was to be screened, what cannot be screened was
-accepted, or patients are known, but too few for a threshold, of which the user is warned."""
-_OVERRIDES = (NO_SCREEN, USER_OVERRIDE, TOO_FEW, "user's word")  # the last: as version 0.1 wrote it
 
 
 class Screen(Protocol):
@@ -237,15 +234,6 @@ def screen_and_record(
             ledger.replay(collection, (each for candidate in batch for each in records.unreplayed(candidate)))
     found = [person or verdict for person, verdict in zip(persons, verdicts, strict=True)]
     return list(zip(batch, found, strict=True))
-
-
-def is_accepted(verdict: Verdict) -> bool:
-    """Whether an image may be merged: it was accepted, or an override lets it in unscreened.
-
-    >>> is_accepted(Verdict("unscreened", {}, (), NO_SCREEN)), is_accepted(Verdict("unscreened", {}, (), "screen 1"))
-    (True, False)
-    """
-    return verdict.decision == "accept" or (verdict.decision == "unscreened" and verdict.reviewer in _OVERRIDES)
 
 
 def name_of(screen: Screen) -> str:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
-import re
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +13,7 @@ from balancer.devices import choose_device
 from balancer.errors import GenerationError, ModelError, OutOfMemory
 from balancer.generators.img2img import SourceCache, editing_pipeline, encode_image
 from balancer.generators.models.checkpoint import Checkpoint
+from balancer.generators.models.pipeline import fuse_adapter, load_pipeline, load_tokenizer
 from balancer.generators.scheduler import (
     guidance_rescale,
     our_scheduler,
@@ -34,8 +33,6 @@ if TYPE_CHECKING:
 _DECODED_AT_ONCE = 8
 _CPU_BATCHES = ((128, 16), (256, 8), (512, 4))
 _GIB = 2**30
-_LAYER = re.compile(r"(lora_A|lora_down|lora\.down|_lora\.down|lora_linear_layer\.down)(\.|$)")
-_LOADED = (".lora_A.balance", ".lora_embedding_A.balance")
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +102,7 @@ def token_counter(checkpoint: Checkpoint) -> tuple[Callable[[str], int], int]:
     Raises:
         ModelError: its tokenizer cannot be loaded.
     """
-    tokenizer = _tokenizer(checkpoint)
+    tokenizer = load_tokenizer(checkpoint)
     limit = int(checkpoint.config("text_encoder").get("max_position_embeddings", 77))
     return (lambda text: len(tokenizer(text, truncation=False, verbose=False)["input_ids"])), limit
 
@@ -128,9 +125,9 @@ class StableDiffusion:
 
         self._device = device
         self._dtype = getattr(torch, config.dtype)
-        self._pipe = _load(checkpoint, self._dtype)
+        self._pipe = load_pipeline(checkpoint, self._dtype)
         if adapter is not None:
-            _fuse(self._pipe, adapter, config.adapter_scale)
+            fuse_adapter(self._pipe, adapter, config.adapter_scale)
         self._pipe.scheduler = our_scheduler(self._pipe.scheduler.config)
         self._pipe.set_progress_bar_config(disable=True)
         self._pipe.to(device)
@@ -283,97 +280,6 @@ def _generators(jobs: Sequence[Job]) -> list[torch.Generator]:
     import torch
 
     return [torch.Generator("cpu").manual_seed(job.seed) for job in jobs]
-
-
-def _load(checkpoint: Checkpoint, dtype: Any) -> Any:
-    os.environ.setdefault("DIFFUSERS_DISABLE_REMOTE_CODE", "1")
-    import diffusers
-    import transformers
-
-    for library in (diffusers, transformers):  # their bars and hints are not the user's
-        library.utils.logging.set_verbosity_error()
-        library.utils.logging.disable_progress_bar()
-    kind = getattr(diffusers, checkpoint.pipeline)
-    extras = (
-        {}
-        if checkpoint.is_xl
-        else {"safety_checker": None, "feature_extractor": None, "requires_safety_checker": False}
-    )
-    try:
-        if checkpoint.single_file is not None:
-            pipe = kind.from_single_file(
-                str(checkpoint.single_file),
-                config=str(checkpoint.folder),
-                local_files_only=True,
-                dtype=dtype,
-                **extras,
-            )
-        else:
-            pipe = kind.from_pretrained(
-                str(checkpoint.folder),
-                use_safetensors=True,
-                local_files_only=True,
-                variant=checkpoint.variant,
-                dtype=dtype,
-                **extras,
-            )
-    except Exception as error:  # whatever a foreign file makes diffusers raise
-        raise _not_loaded(checkpoint, error) from error
-    if checkpoint.is_xl and getattr(pipe.vae.config, "force_upcast", False):
-        pipe.vae.float()  # XL's VAE overflows in half precision
-    return pipe
-
-
-def _not_loaded(checkpoint: Checkpoint, error: Exception) -> ModelError:
-    return ModelError(
-        needed=f"a {checkpoint.pipeline} that diffusers can load",
-        found=f"{checkpoint.ref.name}: {(str(error) or type(error).__name__).splitlines()[0]}",
-        next_step="copy the model folder again, or name another: balance fill --model FOLDER",
-    )
-
-
-def _fuse(pipe: Any, adapter: Path, scale: float) -> None:
-    try:
-        pipe.load_lora_weights(
-            str(adapter.parent),
-            weight_name=adapter.name,
-            adapter_name="balance",
-            use_safetensors=True,
-            local_files_only=True,
-        )
-        _require_all_layers(pipe, adapter)
-        pipe.fuse_lora(lora_scale=scale)
-        pipe.unload_lora_weights()
-    except Exception as error:  # whatever a foreign file makes diffusers raise
-        raise ModelError(
-            needed="a LoRA adapter that fits this model",
-            found=f"{adapter.name}: {str(error).splitlines()[0]}",
-            next_step="use the model that the adapter was trained on: balance fill --model BASE --adapter ADAPTER",
-        ) from error
-
-
-def _require_all_layers(pipe: Any, adapter: Path) -> None:
-    """Refuse what diffusers only warns of in its log: layers of the file that the model has not got."""
-    from safetensors import safe_open
-
-    with safe_open(adapter, "pt") as file:
-        wanted = sum(1 for name in file.keys() if _LAYER.search(name))  # noqa: SIM118  # it is no dict
-    parts = [getattr(pipe, part, None) for part in ("unet", "text_encoder", "text_encoder_2")]
-    names = [name for part in parts if part is not None for name, _ in part.named_modules()]
-    found = sum(1 for name in names if name.endswith(_LOADED))
-    if found == 0:
-        raise ValueError("this model has none of its layers")
-    if found < wanted:
-        raise ValueError(f"{wanted - found} of its {wanted} layers are not in this model")
-
-
-def _tokenizer(checkpoint: Checkpoint) -> Any:
-    from transformers import CLIPTokenizer
-
-    try:
-        return CLIPTokenizer.from_pretrained(checkpoint.folder / "tokenizer", local_files_only=True)
-    except Exception as error:  # whatever a foreign file makes transformers raise
-        raise _not_loaded(checkpoint, error) from error
 
 
 @contextmanager

@@ -9,6 +9,8 @@ MAX_BYTES = 1 << 29
 MAX_READS = 200_000
 """A file is read in pieces of kilobytes, or section by section."""
 MAX_BYTES_BESIDE_PIXELS = 1 << 26
+MAX_INFLATED_BYTES = 1 << 27
+"""Of a deflated DICOM file: more than any radiograph."""
 MAX_JPEG_SCANS = 100
 """Passes of a progressive JPEG: encoders make a dozen."""
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from balancer.errors import ImageError, NotAnImage
-from balancer.imaging.decode_limits import require_scans, require_size
+from balancer.imaging.decode_limits import MAX_INFLATED_BYTES, require_scans, require_size
 from balancer.imaging.dicom_display import Values, to_grey
 from balancer.imaging.dicom_streams import stream_size
 from balancer.imaging.grey import GreyImage, Header
@@ -40,7 +40,6 @@ _OF_IMAGES = (
 )
 _EXPLICIT, _DEFLATED = b"1.2.840.10008.1.2.1", b"1.2.840.10008.1.2.1.99"
 _ASN1 = b"\x30"  # what a file begins with that is encrypted as a whole (PS3.15)
-_MAX_INFLATED = 1 << 27  # bytes of a deflated file: more than any radiograph
 _PIXEL = 8  # bytes of one at most
 _EXTENDED = "1.2.840.10008.1.2.4.51"
 _DECODERS = {
@@ -239,9 +238,9 @@ def _inflated(content: bytes) -> BinaryIO:
     (length,) = struct.unpack_from("<I", content, 140)  # of the file's meta information, which is not deflated
     start = 144 + length
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)
-    rest = inflater.decompress(content[start:], _MAX_INFLATED)
+    rest = inflater.decompress(content[start:], MAX_INFLATED_BYTES)
     if inflater.unconsumed_tail:
-        raise ValueError(f"too large: more than {_MAX_INFLATED:,} bytes when inflated")
+        raise ValueError(f"too large: more than {MAX_INFLATED_BYTES:,} bytes when inflated")
     return io.BytesIO(content[:start].replace(_DEFLATED, _EXPLICIT.ljust(len(_DEFLATED), b"\0")) + rest)
 
 

@@ -45,31 +45,38 @@ def quick_header(head: bytes) -> Header | None:
     >>> quick_header(b"no image") is None
     True
     """
+    found = _quick_look(head)
+    return found and found[0]
+
+
+def _quick_look(head: bytes) -> tuple[Header, int] | None:
+    """The header, and where EXIF's fields start; -1 where there are none before the pixels."""
     try:
         if head.startswith(b"\x89PNG\r\n\x1a\n"):
             found = _png(head)
         else:
             found = _jpeg(head) if head.startswith(b"\xff\xd8\xff") else None
-        return None if found is None or is_too_large(found.width, found.height) else found
+        return None if found is None or is_too_large(found[0].width, found[0].height) else found
     except (struct.error, IndexError):  # it goes on beyond these bytes
         return None
 
 
-def _png(head: bytes) -> Header | None:
+def _png(head: bytes) -> tuple[Header, int] | None:
     name, width, height, bits, colour, *rest, checksum = _IHDR.unpack_from(head, 12)
     mode = _PNG_MODES.get((bits, colour))
     if name != b"IHDR" or not (mode and width and height) or zlib.crc32(head[12:29]) != checksum or any(rest[:2]):
         return None
-    at = 33
+    at, exif = 33, -1
     while (kind := head[at + 4 : at + 8]) != b"IDAT":
         if kind in (b"acTL", b"IEND") or not kind.isalpha():  # several frames, or none
             return None
+        exif = at + 8 if kind == b"eXIf" else exif
         at += 12 + int.from_bytes(head[at : at + 4])
-    return Header("PNG", mode, bits, width, height)
+    return Header("PNG", mode, bits, width, height), exif
 
 
-def _jpeg(head: bytes) -> Header | None:
-    at = 2
+def _jpeg(head: bytes) -> tuple[Header, int] | None:
+    at, exif = 2, -1
     while True:
         start, marker, length = struct.unpack_from(">BBH", head, at)
         if start != 0xFF or not 0xC0 <= marker <= 0xFE or 0xD0 <= marker <= 0xDA:
@@ -79,7 +86,9 @@ def _jpeg(head: bytes) -> Header | None:
         if marker in _JPEG_FRAMES:
             bits, height, width, channels = struct.unpack_from(">BHHB", head, at + 4)
             mode = _JPEG_MODES.get(channels)
-            return Header("JPEG", mode, 8, width, height) if mode and bits == 8 and width and height else None
+            return (Header("JPEG", mode, 8, width, height), exif) if mode and bits == 8 and width and height else None
+        if marker == 0xE1 and head[at + 4 : at + 10] == b"Exif\0\0":
+            exif = at + 10
         at += 2 + length
 
 
@@ -92,9 +101,12 @@ def orientation_of(head: bytes) -> int:
     """
     mark = b"eXIf" if head.startswith(b"\x89PNG") else b"Exif\0\0"
     start = head.find(mark) if head.startswith((b"\x89PNG", b"\xff\xd8\xff")) else -1
-    told = head[start + len(mark) :]
+    return _UPRIGHT if start < 0 else _orientation_in(head[start + len(mark) :])
+
+
+def _orientation_in(told: bytes) -> int:
     order = _BYTE_ORDERS.get(told[:4])
-    if start < 0 or order is None:
+    if order is None:
         return _UPRIGHT
     try:
         (at,) = struct.unpack_from(f"{order}I", told, 4)
@@ -111,11 +123,15 @@ def _read(path: str, hashed: bool) -> Row | ImageError:
         file = open_plainly(path)  # `open` takes half as long again
         try:
             head = os.read(file, _HEAD)
-            header = quick_header(head)
+            header, exif = _quick_look(head) or (None, 0)
             sha256 = _digest(head, file) if hashed else None
         finally:
             os.close(file)
-        header = header or (read_dicom_header if is_dicom(head) else read_header)(Path(path))
+        if header is None:
+            header = (read_dicom_header if is_dicom(head) else read_header)(Path(path))
+            orientation = orientation_of(head)
+        else:
+            orientation = _UPRIGHT if exif < 0 else _orientation_in(head[exif:])
     except ImageError as error:
         return error
     except ValueError as error:
@@ -126,7 +142,7 @@ def _read(path: str, hashed: bool) -> Row | ImageError:
             found=f"{Path(path).name}: {error.strerror}",
             next_step="correct its permissions, or remove it from the collection, then: balance scan FOLDER",
         )
-    return header.format, header.mode, header.bits, header.width, header.height, sha256, orientation_of(head)
+    return header.format, header.mode, header.bits, header.width, header.height, sha256, orientation
 
 
 def _digest(piece: bytes, file: int) -> str:

@@ -12,7 +12,7 @@ from balancer.imaging.decode_limits import require_scans
 from balancer.imaging.headers import quick_header
 from balancer.imaging.safe_open import open_plainly
 
-_MOST_BYTES, _MOST_PIXELS = 1 << 22, 1 << 26  # beyond them, the shortcut saves nothing
+_MOST_BYTES = 1 << 22  # beyond them, the shortcut saves nothing
 _SCALES = (8, 4, 2, 1)
 
 
@@ -36,7 +36,7 @@ def _quick(path: str, side: int) -> Image.Image | None:
         header = quick_header(content)
         if header is None or header.format != "JPEG" or header.mode not in ("L", "RGB"):
             return None
-        if len(content) > _MOST_BYTES or header.width * header.height > _MOST_PIXELS:
+        if len(content) > _MOST_BYTES:
             return None
         fits = min(header.width // side, header.height // side)
         scale = next((scale for scale in _SCALES if scale <= fits), 1)

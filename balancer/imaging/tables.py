@@ -21,7 +21,6 @@ import pandas as pd
 from balancer.errors import TableError
 from balancer.files import MAX_COLUMNS, MAX_TABLE, read_plainly
 
-SUFFIXES = (".csv", ".tsv", ".txt", ".xlsx", ".parquet", ".csv.gz", ".tsv.gz", ".txt.gz")
 MAX_CELLS = 200_000_000
 MAX_UNPACKED = 1 << 30
 """Bytes that a compressed table may have when it is unpacked."""

@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterator
 from functools import lru_cache
 
+from rapidfuzz.distance import OSA
+
 from balancer.prompting.packs import PACKS
 
 _WORD = re.compile(r"[^\W\d_]+")
@@ -68,13 +70,10 @@ def nearest(word: str) -> str | None:
     if is_known(word):
         return None
     limit = 2 if len(word) >= _LONG else 1
-    letters = frozenset(word)
     near = (
-        (distance(word, known, limit), known[0] != word[0], known not in _words_of_packs(), known)
+        (OSA.distance(word, known, score_cutoff=limit), known[0] != word[0], known not in _words_of_packs(), known)
         for known in vocabulary()
-        if abs(len(known) - len(word)) <= limit
-        and len(known) >= _SHORTEST
-        and len(letters.symmetric_difference(known)) <= 2 * limit
+        if len(known) >= _SHORTEST
     )
     steps, other_letter, _, found = min(near, default=(limit + 1, True, True, ""))
     return found if steps <= (1 if other_letter else limit) else None
@@ -134,24 +133,3 @@ def _stems_of(word: str, endings: tuple[str, ...]) -> Iterator[str]:
             yield word.removesuffix(ending) + "-"
     if len(word) > _LONG - 2:  # osteoblast, pneumocyst
         yield word + "-"
-
-
-def distance(one: str, other: str, limit: int) -> int:
-    """Letters to insert, drop, change or swap with their neighbour (optimal string alignment); above `limit`, more.
-
-    >>> distance("pnuemonia", "pneumonia", 2)
-    1
-    """
-    before: list[int] = []
-    row = list(range(len(other) + 1))
-    for i, a in enumerate(one, start=1):
-        last, row, earlier = row, [i], before
-        for j, b in enumerate(other, start=1):
-            cost = min(last[j] + 1, row[-1] + 1, last[j - 1] + (a != b))
-            if i > 1 and j > 1 and a == other[j - 2] and one[i - 2] == b:
-                cost = min(cost, earlier[j - 2] + 1)
-            row.append(cost)
-        if min(row) > limit and min(last) > limit:
-            return limit + 1
-        before = last
-    return row[-1]

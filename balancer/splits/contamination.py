@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
 
 from balancer.collection.scan import Collection, with_hashes
+from balancer.generators.models.model_card import read_card
 from balancer.splits.groups import stay_together
 from balancer.splits.split import Split
 
@@ -17,19 +17,14 @@ HELD_OUT = ("holdout", "val", "test")
 
 def learned_files(folder: Path) -> dict[str, str] | None:
     """The files that a model in `folder` learned from, by path, with their hashes; None where its card does not say."""
-    try:
-        files = json.loads((folder / "card.json").read_text("utf-8"))["training_files"]
-        return dict(files)
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        return None
+    files = read_card(folder).get("training_files")
+    return files if isinstance(files, dict) else None
 
 
 def left_out_classes(folder: Path) -> frozenset[str]:
     """The classes that a model in `folder` learned nothing of, since they had one training image."""
-    try:
-        return frozenset(json.loads((folder / "card.json").read_text("utf-8"))["left_out"])
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        return frozenset()
+    labels = read_card(folder).get("left_out")
+    return frozenset(labels if isinstance(labels, list) else ())
 
 
 def exposed_images(collection: Collection, split: Split, learned: Mapping[str, str]) -> pd.Index:

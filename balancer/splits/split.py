@@ -30,21 +30,27 @@ class Split:
     `parts` maps an image's path to train, holdout, val or test. Holdout images are training images in the balanced
     folder, but nothing that makes synthetic images learns from them: they are what it can be measured by. `origin`
     is "collection" (its own folders), "drawn" (here, by `seed`), "file" (the user's table) or "none" (all is train).
-    `folds` maps a path to its fold for cross-fitting, 0 to K - 1, and is empty where there are none. `sha256` is over
-    all of it.
+    `folds` maps a path to its fold for cross-fitting, 0 to K - 1, and is empty where there are none. `left_out` are the
+    images that a list takes out of all parts, with the part that they had. `sha256` is over all of it, so that it does
+    not change when images are left out.
     """
 
     parts: pd.Series
     origin: str
     seed: int
     folds: pd.Series = field(default_factory=NO_FOLDS.copy)
+    left_out: pd.Series = field(default_factory=lambda: pd.Series(dtype=object))
 
     @property
     def sha256(self) -> str:
         """Hash over every path and its part, and over the folds where there are any."""
-        lines = [f"{path}\x00{part}\n" for path, part in sorted(self.parts.items())]
+        lines = [f"{path}\x00{part}\n" for path, part in sorted((*self.parts.items(), *self.left_out.items()))]
         lines += [f"{path}\x00fold {fold}\n" for path, fold in sorted(self.folds.items())]
         return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+    def alone(self) -> Split:
+        """The split of the images that are in it, as if there were no others."""
+        return Split(self.parts, self.origin, self.seed, self.folds)
 
     @property
     def fold_count(self) -> int:

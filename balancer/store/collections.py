@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import count
 from operator import attrgetter
 from pathlib import Path
 
+from balancer.collection.findings import Finding
 from balancer.collection.image_stats import Contents
 from balancer.collection.listed import COLUMNS
 from balancer.collection.scan import Collection
@@ -88,6 +89,13 @@ class Collections(Connection):
         """Where the collections are, the one scanned last at the end."""
         rows = self._sound("collections", ("id", "root", "place"), "ORDER BY scanned_at, rowid")
         return [self._place_of(*row) for row in rows]
+
+    def replace_findings(self, collection: Collection, kind: str, findings: Iterable[Finding]) -> None:
+        """Remember findings of one kind, in place of those that were known."""
+        key = self._key(collection)
+        with self.atomic():
+            self._tell("DELETE FROM findings WHERE collection = ? AND kind = ?", (key, kind))
+            self._insert("findings", ((key, *serialization.finding_to_row(each)) for each in findings))
 
     def save_hashes(self, collection: Collection) -> None:
         """Remember content hashes that were found since the scan."""

@@ -9,7 +9,7 @@ from balancer.collection.scan import Collection
 from balancer.store import serialization
 from balancer.store.candidates import Candidates
 from balancer.store.models import Models
-from balancer.store.settings import Setting, Value
+from balancer.store.setting_names import Setting, Value
 
 
 class Ledger(Candidates, Models):

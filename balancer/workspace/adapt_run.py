@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from balancer.errors import ModelError
 from balancer.progress import SILENT, Phases, Progress
 from balancer.prompting.choice import choose_packs, require_words
-from balancer.store.settings import ACCEPTED
+from balancer.store.setting_names import ACCEPTED
 from balancer.text import printable
 from balancer.workspace.checks import require_memory_and_disk
 from balancer.workspace.models import remember_base

@@ -121,8 +121,7 @@ def _error_of(told: Mapping[str, Any]) -> Exception:
 def _report_of(error: BaseException) -> dict[str, Any] | None:
     """An error that a person can mend, as JSON; None for what is a fault of ours."""
     if isinstance(error, BalanceError):
-        parts = {"needed": error.needed, "found": error.found, "next_step": error.next_step}
-        return {"kind": type(error).__name__, **parts}
+        return {"kind": type(error).__name__, **error.parts}
     if lacks_memory(error):
         return {"kind": "MemoryError", "text": str(error)}
     if isinstance(error, OSError):

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from balancer import __version__
-from balancer.filling.verdicts import NO_SCREEN, TOO_FEW, USER_OVERRIDE, Judged
+from balancer.filling.acceptance import NO_SCREEN, TOO_FEW, USER_OVERRIDE
+from balancer.filling.verdicts import Judged
 
 if TYPE_CHECKING:
     from balancer.jobs import Verdict
@@ -36,6 +37,7 @@ def dataset_facts(
         **run,
         "split": f"{split.origin}, seed {split.seed}, sha256 {split.sha256}",
         **({"screening": _screening(judged)} if judged else {}),
+        **({"left out by --exclude": f"{left} images"} if (left := len(split.left_out)) else {}),
         "stamps": "; ".join(said),
     }
 

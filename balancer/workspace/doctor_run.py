@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from balancer.errors import BalanceError
 from balancer.progress import SILENT, Progress
-from balancer.store.settings import ACCEPTED
+from balancer.store.setting_names import ACCEPTED
 from balancer.text import duration
 from balancer.workspace.models import chosen_maker, refuse_adapter
 from balancer.workspace.settings import DoctorSettings

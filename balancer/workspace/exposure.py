@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from balancer.errors import ModelError
-from balancer.text import printable
+from balancer.text import many, printable
 
 if TYPE_CHECKING:
     from balancer.generators.models.selection import ModelSelection
@@ -29,7 +29,7 @@ def exposure_of(session: Session, folder: Path, split: Split | None = None) -> s
         return ""
     by_force = folder in session.ledger.exposed(session.collection)
     changed = " (the split was changed afterwards with --force)" if by_force else ""
-    images = f"{len(known)} image{'s' if len(known) > 1 else ''}"
+    images = many(len(known), "image")
     return f"exposed: the model was trained on {images} that are held out now, or on their patients{changed}"
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from balancer.filling.collection_pixels import collection_pixel_hashes
 from balancer.filling.external_folder import (
     DecodedFile,
     decode_all,
@@ -19,7 +20,6 @@ from balancer.filling.external_folder import (
     refuse_real,
 )
 from balancer.filling.external_import import ExternalImporter, ImportResult
-from balancer.filling.pixel_hash import collection_pixel_hashes
 from balancer.filling.recipe import resolve_profile
 from balancer.filling.verdicts import Judged, LabelRecords, NoScreen, load_records
 from balancer.text import printable
@@ -117,8 +117,9 @@ def _check(
     files = decode_all(listed, progress.start("Reading"))
     sizes = {each.size for each in files if not each.fault}
     comparing = progress.start("Comparing with the collection")
-    real = collection_pixel_hashes(session.collection, sizes, session.ledger, comparing)
-    part_of = session.split.parts.to_dict().__getitem__
+    whole = session.whole()  # an image that is left out of training is no synthetic image either
+    real = collection_pixel_hashes(whole.collection, sizes, session.ledger, comparing)
+    part_of = whole.split.parts.to_dict().__getitem__
     if no_screen:
         refuse_real(real_images_among(files, real), part_of)
     generated = [c for each in records.values() for c, _ in each.judged.values() if c.job is not None]

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from balancer.errors import BalanceError, ComparisonError, ModelError
 from balancer.settings import Settings, as_command
+from balancer.text import many
 from balancer.workspace.last_fill import FillManifest
 from balancer.workspace.models import base_of
 from balancer.workspace.run_record import RunRecord, last_run, movable
@@ -132,6 +133,7 @@ def refit_key(session: Session, *, folds: bool) -> str:
     config = _last_config(session)
     made = None if folds or config is None else [config.model.sha256, config.adapter and config.adapter.sha256]
     facts = [_named(session, origin.filled), None if adapted is None else _named(session, adapted), made]
+    facts += [sorted(session.split.left_out.index)] if len(session.split.left_out) else []
     return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()[:8]
 
 
@@ -165,7 +167,7 @@ def not_repeated(session: Session, *, folds: bool) -> tuple[str, ...]:
     records = load_records(session.ledger, session.collection)
     elsewhere = sum(map(len, external_images(session, records).values()))
     read = sum(1 for _ in _decided_by_readers(session))
-    images = f"{read} image{'s' if read > 1 else ''}"
+    images = many(read, "image")
     lack = "no fold has them" if folds else "only the first generator seed has them"
     alone = "folds have" if folds else "the other generator seeds have"
     said = [

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 from balancer.errors import BalanceError, ComparisonError, SplitError
 from balancer.progress import Progress
 from balancer.settings import Settings
+from balancer.splits.exclusion import leave_out
 from balancer.workspace.child import run_in_child
 from balancer.workspace.fill_origin import adapted_by, origin_of, refit_key, same_model
 from balancer.workspace.fold_workspace import FoldWorkspace, fold_of, make_fold_workspace
 from balancer.workspace.settings import FillSettings
-from balancer.workspace.workspace import Session, Workspace
+from balancer.workspace.workspace import Session, Workspace, excluded_of
 
 if TYPE_CHECKING:
     from balancer.collection.scan import Collection
@@ -59,9 +60,10 @@ def fold_refits(session: Session, folds: int) -> list[Refit]:
         runs["adapt"] = replace(adapted.settings, accept_licence=adapted.settings.base is not None)
         filled = replace(filled, model=None, adapter=None)
     seconds = origin.filled.seconds + (0.0 if adapted is None else adapted.seconds)
-    found = []
+    found, whole, excluded = [], session.whole(), excluded_of(session.ledger, session.collection)
     for fold in range(folds):
-        collection, split = fold_of(session.collection, session.split, fold)
+        collection, split = leave_out(excluded, *fold_of(whole.collection, whole.split, fold))
+        split = split.alone()
         folder = session.state.folder.resolve() / "folds" / f"{session.split.sha256[:12]}-{fold}-{key}"
         own = {**runs, "fill": replace(filled, out=folder / _BALANCED)}
         found.append(Refit(f"fold {fold + 1} of {folds}", folder, collection, split, own, seconds))
@@ -97,7 +99,8 @@ def redraw_refits(session: Session, redraws: int) -> list[Refit]:
         folder = session.state.folder.resolve() / "redraws" / f"{session.split.sha256[:12]}-{seed}-{key}"
         filled = FillSettings.from_json({**fields, "out": str(folder / _BALANCED), "seed": seed})
         name, seconds = f"redraw {number + 1} of {redraws}", origin.filled.seconds
-        found.append(Refit(name, folder, session.collection, session.split, {"fill": filled}, seconds))
+        split = session.split.alone()
+        found.append(Refit(name, folder, session.collection, split, {"fill": filled}, seconds))
     return found
 
 

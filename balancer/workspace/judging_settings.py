@@ -29,6 +29,23 @@ class PowerSettings(Settings):
 
 
 @dataclass(frozen=True, slots=True)
+class CheckLabelsSettings(Settings):
+    """How suspected labels are searched.
+
+    >>> CheckLabelsSettings(folds=3).changed()
+    {'folds': 3}
+    """
+
+    COMMAND: ClassVar[str] = "labels"
+    out: Path | None = option(None, "Table of suspected labels (default: .balance/reports/suspected-labels.csv).")
+    folds: int = option(5, "Number of classifiers; each judges the patients that it has not seen.", minimum=2)
+    steps: int = option(300, "Training steps of each quick classifier.", minimum=1)
+    size: int = option(64, "Image size in pixels for the classifiers.", minimum=16)
+    seed: int = option(0, "Same seed, same result.")
+    device: str = option("auto", _DEVICE)
+
+
+@dataclass(frozen=True, slots=True)
 class DetectabilitySettings(Settings):
     """How real and synthetic images of a balanced folder are told apart.
 
@@ -89,6 +106,9 @@ class CompareSettings(Settings):
     recipe: str = option("strong", "How arms with synthetic images train: strong augmentation, or plain.")
     label: str | None = option(None, "The class whose AUPRC decides, named beforehand (default: the rarest).")
     extra: tuple[str, ...] = option((), "NAME=FOLDER: other real images, as an arm of their own.")
+    external: str | None = option(
+        None, "Test the arms on another collection too: its name or folder, scanned here earlier."
+    )
     cross_fit: int | None = option(
         None, "Adapt, fill and train again in each of this number of folds by patient.", minimum=2
     )
@@ -169,11 +189,12 @@ def _refused(needed: str, found: str, example: str) -> SettingsError:
 
 @dataclass(frozen=True, slots=True)
 class ReportSettings(Settings):
-    """Which balanced folder is reported on, and where the page goes."""
+    """Which balanced folder is reported on, and where the page and its figures go."""
 
     folder: Path | None = option(None, "The balanced folder (default: that of the last fill).", argument=True)
     out: Path | None = option(None, "The page (default: .balance/reports/report.html).")
     private: bool = option(False, "Leave out patients' images and file names.")
+    figures: Path | None = option(None, "Write every figure into this folder too, as PNG and PDF.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any, cast
 
 from balancer.collection.scan import Collection
-from balancer.filling.verdicts import Judged, LabelRecords, is_accepted
+from balancer.filling.acceptance import is_accepted
+from balancer.filling.verdicts import Judged, LabelRecords
 from balancer.store.database import Ledger
-from balancer.store.settings import LAST_FILL, FillFields
+from balancer.store.setting_names import LAST_FILL, FillFields
 from balancer.store.state_dir import State
 
 

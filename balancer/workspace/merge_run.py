@@ -11,9 +11,10 @@ from balancer.collection.scan import with_hashes
 from balancer.dataset import merge as folder
 from balancer.dataset.layout import to_convert
 from balancer.errors import PlanError, SettingsError
+from balancer.filling.acceptance import is_accepted
 from balancer.filling.external_import import ImportResult, format_key
 from balancer.filling.recipe import resolve_profile
-from balancer.filling.verdicts import Judged, LabelRecords, ScreenSource, is_accepted, load_records
+from balancer.filling.verdicts import Judged, LabelRecords, ScreenSource, load_records
 from balancer.progress import SILENT, Progress
 from balancer.store.state_dir import locked_near
 from balancer.text import printable

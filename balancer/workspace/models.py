@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from balancer.errors import ModelError
-from balancer.store.settings import BASE
+from balancer.store.setting_names import BASE
 from balancer.text import printable
 from balancer.workspace.settings import FillSettings
 

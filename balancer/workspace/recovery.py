@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from itertools import count
 from pathlib import Path
 
 from balancer.collection.scan import Collection, with_hashes
 from balancer.errors import DamagedLedger
 from balancer.files import sha256_if_there
+from balancer.generators.models.model_card import CARD, read_card
 from balancer.jobs import BlindedAnswer
 from balancer.splits.contamination import learned_files
 from balancer.store.database import Ledger
@@ -39,7 +39,7 @@ def take_up_adapters(ledger: Ledger, collection: Collection, folder: Path) -> li
     """
     known = set(ledger.adapters(collection))
     found = [made for made in folder.glob("*/") if made not in known and _learned_here(made, collection)]
-    found.sort(key=lambda made: (made / "card.json").stat().st_mtime_ns)
+    found.sort(key=lambda made: (made / CARD).stat().st_mtime_ns)
     for made in found:
         ledger.add_adapter(collection, made)
     return found
@@ -57,10 +57,8 @@ def take_up_readings(ledger: Ledger, collection: Collection, state: State) -> in
 
 def split_of(adapter: Path) -> str | None:
     """The hash of the split that an adapter learned from; `None` where its card does not say."""
-    try:
-        return str(json.loads((adapter / "card.json").read_text("utf-8"))["split_sha256"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+    found = read_card(adapter).get("split_sha256")
+    return None if found is None else str(found)
 
 
 def _set_aside(state: State) -> str:

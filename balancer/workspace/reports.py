@@ -15,7 +15,7 @@ from balancer.store.state_dir import State, locked
 from balancer.text import printable
 from balancer.workspace.workspace import Workspace
 
-METRICS, PROBE, QUALITY = "metrics.json", "probe.json", "quality.json"
+METRICS, PROBE, QUALITY, LABELS = "metrics.json", "probe.json", "quality.json", "labels.json"
 OF_FOLDER = "balanced_sha256"
 """In a kept result: the hash of the manifest of the balanced folder that it was measured on."""
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from balancer.errors import SettingsError, StateError
 from balancer.settings import Settings
-from balancer.store.settings import ASKED, RUN, SECONDS, RunFields
+from balancer.store.setting_names import ASKED, RUN, SECONDS, RunFields
 from balancer.workspace.last_fill import portable
 
 if TYPE_CHECKING:

@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from balancer.collection.imbalance import FindingImbalance, Imbalance, measure_findings, measure_imbalance
 from balancer.errors import CollectionError, TableError
 from balancer.progress import SILENT, Progress
+from balancer.store.setting_names import EXCLUDED, ExcludedFields
 from balancer.store.state_dir import State, find_or_make_state, locked
 from balancer.text import printable
 from balancer.workspace.scan_source import columns_are_of_labels, preset_patient, scan_source
@@ -21,6 +22,7 @@ from balancer.workspace.workspace import Workspace
 if TYPE_CHECKING:
     from balancer.collection.metadata_table import PatientTable, TableRef
     from balancer.collection.scan import Collection
+    from balancer.splits.exclusion import Excluded
     from balancer.splits.split import Split
     from balancer.store.database import Ledger
 
@@ -61,6 +63,7 @@ def scan(workspace: Workspace, settings: ScanSettings, *, progress: Progress = S
     from balancer.collection.pseudonyms import Pseudonyms
     from balancer.collection.scan import scan as scan_folder
     from balancer.collection.walk import require_folder
+    from balancer.splits.exclusion import leave_out
     from balancer.splits.split import training_counts
 
     state = find_or_make_state(workspace.home, require_folder(settings.data))
@@ -76,7 +79,10 @@ def scan(workspace: Workspace, settings: ScanSettings, *, progress: Progress = S
         collection = scan_folder(settings.data, pattern, **told, known=earlier, table=table, progress=reading)  # type: ignore[arg-type]
         collection = _with_deep_findings(ledger, collection, earlier, settings.deep, progress)
         with ledger.atomic():
+            before = ledger.load_split(collection)
             split = _split(ledger, collection, earlier, progress)
+            excluded = _excluded(settings, ledger, collection, first=before is None, progress=progress)
+            collection = _with_excluded(excluded, collection, split)
             if _is_unchanged(collection, earlier):
                 ledger.make_current(collection)
             else:
@@ -85,6 +91,8 @@ def scan(workspace: Workspace, settings: ScanSettings, *, progress: Progress = S
                 _register_adapters(ledger, collection, split, state, progress)
                 _register_decisions(ledger, collection, state, progress)
                 _offer_preset(collection, progress)
+            ledger.save_setting(collection, EXCLUDED, cast(ExcludedFields, excluded.fields()))
+    collection, split = leave_out(excluded, collection, split)
     counts = training_counts(collection, split)
     if collection.label_sets is None:
         return ScanResult(collection, split, measure_imbalance(counts))
@@ -218,10 +226,36 @@ def _with_deep_findings(
     return look_inside(collection, contents)
 
 
+def _excluded(
+    settings: ScanSettings, ledger: Ledger, collection: Collection, *, first: bool, progress: Progress
+) -> Excluded:
+    """The list that is named, else that of the last scan, as far as its files are still there."""
+    from balancer.splits.exclusion import Excluded, read_excluded
+
+    last = Excluded.from_fields(ledger.setting(collection, EXCLUDED))
+    if settings.exclude is not None:
+        return read_excluded(Path(settings.exclude), collection, last, first=first) if settings.exclude else Excluded()
+    last = last.among(collection.images.index)
+    if last.paths:
+        progress.message(
+            f"Left out as in the last scan: {len(last.paths)} images of {printable(last.file)} "
+            "(--exclude '' takes them back)"
+        )
+    return last
+
+
+def _with_excluded(excluded: Excluded, collection: Collection, split: Split) -> Collection:
+    """With the finding that says what is left out, in place of an earlier one."""
+    from balancer.splits.exclusion import FINDING, about_excluded
+
+    others = (each for each in collection.findings if each.kind != FINDING)
+    return replace(collection, findings=(*others, *about_excluded(excluded, collection, split)))
+
+
 def _split(ledger: Ledger, collection: Collection, earlier: Collection | None, progress: Progress) -> Split:
     """The stored split, with what came since; drawn where there is none, and stored where it changed."""
     from balancer.splits.split import SplitShares, draw_split
-    from balancer.store.settings import SPLIT
+    from balancer.store.setting_names import SPLIT
 
     stored = ledger.load_split(collection)
     if stored is not None and _is_unchanged(collection, earlier):

@@ -14,8 +14,8 @@ from balancer.settings import Settings, option
 class ScanSettings(Settings):
     """How a collection is read.
 
-    `patient`, `patients` and what says where labels come from left out mean those of the last scan; an empty text for
-    `patient`, `patients`, `labels` or `pattern` forgets them.
+    `patient`, `patients`, `exclude` and what says where labels come from left out mean those of the last scan; an empty
+    text for `patient`, `patients`, `exclude`, `labels` or `pattern` forgets them.
 
     >>> ScanSettings("data/", patient=r"(p\\d+)").changed()
     {'data': 'data', 'patient': '(p\\\\d+)'}
@@ -66,6 +66,10 @@ class ScanSettings(Settings):
     as_is: bool = option(False, "Accept the classes as they are read, although they do not look like classes.")
     deep: bool = option(
         False, "Decode every image, to find damaged images, near-duplicates, borders and burnt-in letters."
+    )
+
+    exclude: str | None = option(
+        None, "List of images to leave out of training, such as wrong labels; '' takes all of them back."
     )
 
     def check(self) -> None:

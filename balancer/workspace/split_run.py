@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from balancer.collection.label_sets import NO_FINDING
 from balancer.errors import SplitError
 from balancer.progress import SILENT, Progress
-from balancer.store.settings import SPLIT
+from balancer.store.setting_names import SPLIT
 from balancer.text import printable
 from balancer.workspace.exposure import exposed_models
 from balancer.workspace.settings import SplitSettings
@@ -93,7 +93,8 @@ def split(
     """
     from balancer.splits.split import SplitShares
 
-    with workspace.session(write=True, several=True) as session:
+    with workspace.session(write=True, several=True) as reduced:
+        session = reduced.whole()
         before = session.ledger.setting(session.collection, SPLIT) or {}  # type: ignore[var-annotated]
         asked = {"test": settings.test, "val": settings.val, "folds": settings.folds}
         shares = SplitShares(**(before | {name: value for name, value in asked.items() if value is not None}))

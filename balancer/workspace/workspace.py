@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from balancer.errors import BalanceError, CollectionError, OutputError, SplitError
+from balancer.store.setting_names import EXCLUDED
 from balancer.store.state_dir import NAME, State, find_state, locked
 from balancer.text import printable
 
 if TYPE_CHECKING:
     from balancer.collection.scan import Collection
+    from balancer.splits.exclusion import Excluded
     from balancer.splits.split import Split
     from balancer.store.database import Ledger
 
@@ -53,7 +55,7 @@ class Workspace:
 
     @contextmanager
     def session(self, *, write: bool, several: bool = False) -> Iterator[Session]:
-        """Open what is remembered; with `write`, nobody else writes to it meanwhile.
+        """Open what is remembered, without what `scan --exclude` lists; with `write`, nobody else writes meanwhile.
 
         `several`: the caller knows what to do with images of several findings.
 
@@ -61,6 +63,7 @@ class Workspace:
             StateError: there is none, or another command is using it.
             CollectionError: the collection is gone, or its images have several findings and the caller needs one class.
         """
+        from balancer.splits.exclusion import leave_out
         from balancer.store.database import Ledger
 
         state = self.state
@@ -76,7 +79,7 @@ class Workspace:
             split = ledger.load_split(collection)
             if split is None:
                 raise SplitError(needed="the stored split", found="none", next_step="balance scan FOLDER")
-            yield Session(state, ledger, collection, split)
+            yield Session(state, ledger, *leave_out(excluded_of(ledger, collection), collection, split))
 
     def balanced_folder(self, folder: Path | None = None) -> Path:
         """The folder that is named, else where the last fill put its balanced folder.
@@ -118,6 +121,13 @@ class Workspace:
             )
 
 
+def excluded_of(ledger: Ledger, collection: Collection) -> Excluded:
+    """The images that are listed to be left out."""
+    from balancer.splits.exclusion import Excluded
+
+    return Excluded.from_fields(ledger.setting(collection, EXCLUDED))
+
+
 def _require_readable(collection: Collection, several: bool) -> None:
     """Refuse images of several findings where one class is needed, and where an old state does not know all of them."""
     name = printable(collection.root.name)
@@ -153,6 +163,17 @@ class Session:
     def home(self) -> Path:
         """The folder in which somebody works."""
         return self.state.folder.resolve().parent
+
+    def whole(self) -> Session:
+        """The session with the images that `scan --exclude` lists.
+
+        Raises:
+            CollectionError: another command has removed the collection.
+        """
+        collection, split = self.ledger.load_collection(self.collection.root), self.ledger.load_split(self.collection)
+        if collection is None or split is None:
+            raise CollectionError(needed="a scanned collection", found="none", next_step="balance scan FOLDER")
+        return Session(self.state, self.ledger, collection, split)
 
     def without_holdout(self) -> Session:
         """The session with all images of a flat collection as training data.

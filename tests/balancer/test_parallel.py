@@ -1,5 +1,6 @@
 import io
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 from joblib.externals.loky.backend import context
 
+from balancer.errors import OutOfMemory
 from balancer.parallel import cores, deaf_children, in_parallel
 from tests.support.cli_process import until
 
@@ -102,7 +104,7 @@ def test_children_do_not_hear_ctrl_c_and_this_process_does():
 
 STARTS = {
     "to read": "list(in_parallel(str, range(1000)))",
-    "to train": "worker_pool._start(2)",
+    "to train": "parallel.Workers(2, print, print)._start()",
 }
 
 
@@ -113,7 +115,6 @@ def test_ctrl_c_while_workers_start_is_heard(start):
     program = f"""
 import os, signal
 from multiprocessing.process import BaseProcess
-from analysis.comparison.training import worker_pool
 from balancer import parallel
 from balancer.parallel import in_parallel
 
@@ -136,3 +137,8 @@ if __name__ == "__main__":
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     ended = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
     assert ended.stdout == "heard\n", ended.stderr
+
+
+def test_an_error_of_ours_comes_whole_from_another_process():
+    error = pickle.loads(pickle.dumps(OutOfMemory(needed="a", found="b", next_step="c")))
+    assert (type(error), str(error)) == (OutOfMemory, "needed: a\nfound:  b\nnext:   c")

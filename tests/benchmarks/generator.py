@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from analysis.data.balanced_folder import TrainingImagesByClass, read_merged
+from analysis.data.balanced_folder import TrainingImagesByClass, read_training_images
 from analysis.data.images import Greys, decode
 from analysis.realism.fidelity import kid
 from analysis.vision.classifier import Classifier, ClassifierSettings, train_classifier
@@ -49,7 +49,7 @@ def main(whole: Path, folders: list[Path]) -> None:
     """Print the figures of each balanced folder."""
     judge = judge_of(whole)
     for folder in folders:
-        merged = read_merged(folder)
+        merged = read_training_images(folder)
         for label in merged.filled:
             away = decode(cut_away(whole, merged, label), SIDE)
             made = decode(list(merged.synthetic[label].paths), SIDE)

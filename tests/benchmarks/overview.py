@@ -79,7 +79,7 @@ def bench_deep(folder: Path) -> Ratio:
 
 def bench_fill(folder: Path, images: int = 500) -> Iterator[Ratio]:
     """What `fill` adds to the time inside the pipeline, fitting of the screening checks counted."""
-    from analysis.screening.screen import fit_screen
+    from analysis.screening.screen import fit_checks
     from balancer.collection.scan import scan
     from balancer.dataset.merge import merge
     from balancer.devices import choose_device
@@ -109,7 +109,7 @@ def bench_fill(folder: Path, images: int = 500) -> Iterator[Ratio]:
     state = find_or_make_state(folder, collection.root)
 
     began = time.perf_counter()
-    screen = fit_screen(collection, split, state.cache)
+    screen = fit_checks(collection, split, state.cache)
     fitting = time.perf_counter() - began
 
     def whole() -> int:

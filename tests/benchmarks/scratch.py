@@ -25,7 +25,6 @@ from analysis.data.images import Greys, decode
 from analysis.realism.fidelity import kid
 from analysis.vision.classifier import Classifier
 from analysis.vision.reconstruction import Autoencoder
-from balancer.adapting.scratch.architecture import Architecture
 from balancer.adapting.scratch.settings import ScratchSettings
 from balancer.adapting.scratch.train import train_from_scratch
 from balancer.collection.scan import Sample
@@ -42,13 +41,6 @@ from tests.benchmarks.generator import SIDE, STEPS, judge_of, right
 IMAGES = 200
 CANDIDATES: Mapping[str, Mapping[str, Any]] = {
     "base": {},
-    "kl": {"design": Architecture(autoencoder="kl")},
-    "no-edges": {"design": Architecture(edge_weight=0.0)},
-    "middle": {"design": Architecture(noise_levels="middle")},
-    "even": {"design": Architecture(noise_levels="even")},
-    "zero-terminal": {"design": Architecture(noise_levels="even", zero_terminal_snr=True)},
-    "deterministic": {"design": Architecture(stochastic=False)},
-    "factored": {"design": Architecture(factored=True)},
     "wide": {"unet_channels": (128, 192)},
     "eager": {"compile": False},
     "more-autoencoder": {"autoencoder_share": 0.5},

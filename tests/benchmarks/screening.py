@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageFilter
 
-from analysis.screening.screen import Screen, fit_screen
+from analysis.screening.screen import Screen, fit_checks
 from balancer.collection.scan import scan
 from balancer.jobs import Candidate, Verdict
 from balancer.splits.split import draw_split
@@ -159,7 +159,7 @@ def main(root: Path, images: int, cache: Path | None) -> None:
         collection = scan(folder, PATIENT)
         split = draw_split(collection)
         began = time.perf_counter()
-        screen = fit_screen(collection, split, cache or Path(place) / "cache")
+        screen = fit_checks(collection, split, cache or Path(place) / "cache")
         assert screen.calibration is not None
         print(f"fitted on {len(screen.reals.paths)} images in {time.perf_counter() - began:.0f} s")
         print("; ".join(screen.notes) or "no notes")

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from scipy.stats import binomtest
 
-from analysis.comparison.inference.verdict_rule import Named, judge_scores
+from analysis.comparison.inference.verdict_rule import ArmRoles, contrast_of, judge_scores
+from analysis.data.minimums import RARE_PATIENTS_A_FOLD
 from analysis.power.detectable_effect import power, recall_difference
 from analysis.power.sample import USUAL, Sample
 from analysis.statistics.average_precision import average_precisions
@@ -55,7 +56,7 @@ def simulated(
 def judged(rare: int, others: int, better: float, rng: np.random.Generator, **how: int) -> str:
     """What compare says of one such test set."""
     scores, fold = simulated(rare, others, better, rng, **how)
-    named = Named("baseline", "synthetic", tuple(arm for arm in scores if arm.startswith("rival")))
+    named = ArmRoles("baseline", "synthetic", tuple(arm for arm in scores if arm.startswith("rival")))
     positive = np.arange(rare + others) < rare
     folds = fold if how.get("folds", 1) > 1 else None
     return judge_scores(scores, positive, np.arange(rare + others), named, folds=folds, times=200)
@@ -104,6 +105,47 @@ def auprc_of_equal_arms(full: bool) -> Row:
     return Row("S3 equal arms, 12 rare test patients", "none", f"helps in {share:.1%}", "at most 4%", share <= 0.04)
 
 
+def coverage(rare: int, sets: int, difference: float, seed: int = 0) -> float:
+    """How often the interval of a difference holds the true one, with as many folds as the patients support."""
+    others, folds = 4 * rare, max(1, min(5, rare // RARE_PATIENTS_A_FOLD))
+    better = distance_of(rare // folds, others // folds, difference) if difference else BASE
+    rng = np.random.default_rng(seed)
+    positive, groups = np.arange(rare + others) < rare, np.arange(rare + others)
+    found = []
+    for _ in range(sets):
+        scores, fold = simulated(rare, others, better, rng, folds=folds)
+        contrast = contrast_of(scores, positive, groups, ArmRoles("baseline", "synthetic"), folds=fold, times=200)
+        found.append((contrast.mean, contrast.low, contrast.high))
+    means, low, high = np.array(found).T
+    true = means.mean() if difference else 0.0
+    return float(((low <= true) & (true <= high)).mean())
+
+
+def _coverage(rare: int, full: bool) -> Row:
+    sets = 2000 if full else 200
+    shares = [coverage(rare, sets, difference) for difference in (0.0, 0.15)]
+    told = "covers in " + " and ".join(f"{each:.1%}" for each in shares)
+    what = f"S1 interval of a difference of 0 and of 0.15, {rare} rare patients, in folds of 5 or more"
+    least = 0.95 - 3 * (0.95 * 0.05 / sets) ** 0.5
+    return Row(what, "95%", told, f"at least {least:.1%} (3 standard errors below)", min(shares) >= least)
+
+
+def coverage_of_6(full: bool) -> Row:
+    return _coverage(6, full)
+
+
+def coverage_of_10(full: bool) -> Row:
+    return _coverage(10, full)
+
+
+def coverage_of_20(full: bool) -> Row:
+    return _coverage(20, full)
+
+
+def coverage_of_50(full: bool) -> Row:
+    return _coverage(50, full)
+
+
 def share_of_significant(n: int, discordant: float, difference: float, sets: int, seed: int = 0) -> float:
     """How often the exact sign test of discordant pairs is significant, by drawing the pairs."""
     rng, discordant = np.random.default_rng(seed), max(discordant, difference)
@@ -148,6 +190,10 @@ ROWS = [
     auprc_beside_rivals,
     auprc_in_folds,
     auprc_of_equal_arms,
+    coverage_of_6,
+    coverage_of_10,
+    coverage_of_20,
+    coverage_of_50,
     recall_of_6,
     recall_of_12,
     recall_of_60,

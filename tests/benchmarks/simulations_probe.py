@@ -78,16 +78,18 @@ def written(folder: Path, greys: Any) -> Images:
     return Images(paths, tuple(f"image {path}" for path in paths))
 
 
-def alarms_of_halves(probes: int) -> int:
-    """Of so many probes of two halves of one class, those with an alarm of any detector."""
+def drawn_halves(number: int) -> Any:
+    return drawn("normal", 20_000 + 100 * number, 60)
+
+
+def alarms_of_halves(probes: int, halves: Callable[[int], Any] = drawn_halves) -> int:
+    """Of so many probes of two halves of one class, 30 images each, those with an alarm of any detector."""
     found, settings = 0, ProbeSettings(side=SIDE, steps=2, seeds=1, permutations=199)
     for draw in range(probes):
-        greys = drawn("normal", 20_000 + 100 * draw, 60)
+        greys = halves(draw)
         with tempfile.TemporaryDirectory() as place:
-            halves = [written(Path(place, name), some) for name, some in (("a", greys[:30]), ("b", greys[30:]))]
-            one = TrainingImagesByClass(
-                Path(place), ("A",), {"A": halves[0]}, {"A": halves[1]}, {"A": Images()}, True, ()
-            )
+            both = [written(Path(place, name), some) for name, some in (("a", greys[:30]), ("b", greys[30:]))]
+            one = TrainingImagesByClass(Path(place), ("A",), {"A": both[0]}, {"A": both[1]}, {"A": Images()}, True, ())
             found += probe(one, settings).p_value <= 0.01
     return found
 

@@ -1,4 +1,4 @@
-"""The cut of the comparison in the README: by patient, the same every time, nothing of the source changed."""
+"""The cut of the comparison in docs/measurements.md: by patient, the same every time, nothing of the source changed."""
 
 from pathlib import Path
 

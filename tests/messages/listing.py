@@ -34,6 +34,21 @@ def texts() -> Iterator[Text]:
             tree = ast.parse(path.read_text("utf-8"))
             for line, words in sorted({*_spoken(tree, path), *_sentences(tree, _docstrings(tree))}):
                 yield Text(f"{name}:{line}", words)
+        for path in sorted((ROOT / package).rglob("templates/*.*")):
+            for words in _template(path.read_text("utf-8")) if path.suffix != ".css" else ():
+                yield Text(path.relative_to(ROOT).as_posix(), words)
+
+
+def _template(source: str) -> Iterator[str]:
+    """The words of a template, and the texts in its expressions, paragraph by paragraph and branch by branch."""
+    for said in re.findall(r'"([^"{}<>]*)"', " ".join(re.findall(r"\{[{%].*?[%}]\}", source, re.DOTALL))):
+        if len(said.split()) > 2:
+            yield said
+    plain = re.sub(r"\{#.*?#\}", "", source, flags=re.DOTALL)
+    plain = re.sub(r"\{\{.*?\}\}", "{}", plain, flags=re.DOTALL)
+    for part in re.split(r"\{%.*?%\}|<[^>]*>|\|", plain, flags=re.DOTALL):
+        if len(part.split()) > 2:
+            yield " ".join(part.split())
 
 
 def _spoken(tree: ast.Module, path: Path) -> Iterator[tuple[int, str]]:

@@ -12,8 +12,9 @@ from typing import Any
 import pandas as pd
 
 from analysis.report.data import PARTS, Facts
-from analysis.report.metrics_json import Results
-from analysis.report.sections.screening import Screened
+from analysis.report.stored_json import structured
+from analysis.report.stored_results import Results
+from analysis.report.verdict_counts import Screened
 from balancer.dataset.merge import merge
 from balancer.jobs import Verdict
 from balancer.splits.split import Split
@@ -32,6 +33,11 @@ _WAY = {
     **{"images": 12, "patients": 9, "prevalence": 0.08, "base": 0.5, "auprc": 0.18, "recall": [0.36, 0.44]},
     **{"needed": None, "needed_recall": None},
 }
+
+
+def compared(labels: Sequence[str], rare: str, **changes: Any) -> Results:
+    """`metrics`, as the report reads it."""
+    return structured(metrics(labels, rare, **changes), Results)
 
 
 def interval(mean: float, half: float) -> dict[str, float]:
@@ -176,8 +182,8 @@ def facts_with(labels: Sequence[str], results: Results | None, **changes: Any) -
         balanced=None,
         screened=Screened({}, {}, 0),
         copies=None,
-        probe={},
-        quality={},
+        probe=None,
+        quality=None,
         results=results,
         warnings=(),
         private=False,

@@ -34,15 +34,6 @@ def metric_names(classes: Sequence[str]) -> tuple[str, ...]:
     return (*(f"{name}:{label}" for label in classes for name in OF_A_CLASS), *OVERALL)
 
 
-def primary_endpoint(label: str) -> str:
-    """The figure that decides a comparison: the AUPRC of the judged class.
-
-    >>> primary_endpoint("nodule")
-    'auprc:nodule'
-    """
-    return f"auprc:{label}"
-
-
 def metric_range(name: str) -> tuple[float, float]:
     """The least and the largest value that a figure can take.
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from analysis.comparison.inference.bootstrap import Estimate, Measured, draw_patients, estimate
-from analysis.comparison.inference.metrics import primary_endpoint
 from analysis.comparison.inputs.study import Outcomes
+from analysis.data.endpoint import primary_endpoint
 from analysis.statistics.average_precision import RankedFolds
 
 OTHER = 1.5

@@ -18,15 +18,17 @@ from analysis.comparison.inference.bootstrap import (
     measure_arms,
 )
 from analysis.comparison.inference.decomposition import EffectDecomposition, decompose_effect
-from analysis.comparison.inference.metrics import LOWER_IS_BETTER, Bin, metric_names, primary_endpoint, reliability
+from analysis.comparison.inference.external_result import ExternalResult
+from analysis.comparison.inference.metrics import LOWER_IS_BETTER, Bin, metric_names, reliability
 from analysis.comparison.inference.prevalence import Adjusted, adjust
 from analysis.comparison.inference.selection import Selection, choose, pooled
-from analysis.comparison.inference.subgroups import Stratum, measure_strata
-from analysis.comparison.inference.verdict_rule import WORTH, Grounds, Judgement, Named, weigh, with_holm
+from analysis.comparison.inference.subgroups import Strata, Stratum, measure_strata
+from analysis.comparison.inference.verdict_rule import WORTH, ArmRoles, Grounds, Judgement, weigh, with_holm
 from analysis.comparison.inference.verdict_text import Evidence, joined, points, sentence
 from analysis.comparison.inputs.study import Outcomes
 from analysis.comparison.training.arm_selection import meaning
 from analysis.comparison.training.arms import Kind
+from analysis.data.endpoint import primary_endpoint
 from analysis.statistics.convergence import Course, is_unfinished, learned_nothing
 
 Progress = Callable[[str, int, int], None]
@@ -100,6 +102,7 @@ class Comparison:
     effect: EffectDecomposition | None = None
     unfinished: tuple[str, ...] = ()
     adjusted: Adjusted | None = None
+    external: ExternalResult | None = None
 
     @property
     def verdict(self) -> str:
@@ -119,7 +122,7 @@ def conclude(
     facts: Facts,
     asked: NamedArms,
     *,
-    primary: str | None = None,
+    primary: str,
     worth: float = WORTH,
     times: int = 1000,
     seed: int = 0,
@@ -127,18 +130,18 @@ def conclude(
 ) -> Comparison:
     """Measure all arms on the test split, and judge the two that were named.
 
-    `kinds` has every arm of both splits. Arms are compared with the baseline in the primary endpoint (AUPRC of the rare
-    class by default) and macro F1, Holm over the arms; the verdict is the one planned contrast, which needs no such
-    correction: see `judgement`. Of folds both splits are given fold by fold.
+    `kinds` has every arm of both splits. Arms are compared with the baseline in the primary endpoint and macro F1,
+    Holm over the arms; the verdict is the one planned contrast, which needs no such correction: see `judgement`. Of
+    folds both splits are given fold by fold.
 
     Raises:
         ValueError: an arm is missing in a split, the baseline is none of them, or the endpoint is no metric.
     """
-    primary = _checked_endpoint(validation, test, kinds, primary, asked)
+    _require_endpoint(validation, test, kinds, primary, asked)
     choice = choose(validation, asked.baseline, asked.synthetic, tuple(kinds), primary)
     test = test if isinstance(test, Outcomes) else pooled(test)
     measured = measure_arms(test, times, seed, lambda done, total: progress("Measuring", done, total))
-    patients, named = class_patients(test), Named.among(kinds, choice.baseline, choice.synthetic)
+    patients, named = class_patients(test), ArmRoles.among(kinds, choice.baseline, choice.synthetic)
     levels = {arm: estimate(measured[arm], patients, folds=test.fold_count) for arm in kinds}
     grounds = replace(
         weigh(measured, named, primary, patients, folds=test.fold_count, worth=worth),
@@ -223,13 +226,11 @@ def as_json(found: Comparison) -> dict[str, Any]:
             arm: plain(figures, tested=(found.primary, found.secondary)) for arm, figures in found.differences.items()
         },
         "like_for_like": _plain_alike(found),
-        "strata": {
-            column: {value: _plain_stratum(stratum) for value, stratum in strata.items()}
-            for column, strata in found.strata.items()
-        },
+        "strata": plain_strata(found.strata),
         "reliability": {arm: [asdict(each) for each in bins] for arm, bins in found.reliability.items()},
         "test": {label: dict(counts) for label, counts in found.test.items()},
         "train": dict(facts.train),
+        "external": _plain_external(found.external),
         "seeds": found.seeds,
         "power": None if facts.power is None else dict(facts.power),
         "exchange": None if facts.exchange is None else dict(facts.exchange),
@@ -266,29 +267,27 @@ def table(found: Comparison) -> list[tuple[str, str, str, str, str]]:
     return rows
 
 
-def _checked_endpoint(
+def _require_endpoint(
     validation: Outcomes | Sequence[Outcomes],
     test: Outcomes | Sequence[Outcomes],
     kinds: Mapping[str, Kind],
-    primary: str | None,
+    primary: str,
     asked: NamedArms,
-) -> str:
-    """The primary endpoint, if there is all that it takes to judge by it."""
+) -> None:
+    """See that there is all that it takes to judge by the primary endpoint."""
     parts = [each for part in (validation, test) for each in ([part] if isinstance(part, Outcomes) else part)]
     for part in parts:
         if missing := set(kinds) - set(part.probabilities):
             raise ValueError(f"every arm needs its probabilities; got none of {sorted(missing)}")
     if missing := {asked.baseline, *asked.synthetic} - set(kinds):
         raise ValueError(f"the arms of the verdict are among those that were trained; got {sorted(missing)}")
-    primary = primary or primary_endpoint(parts[0].rare)
     usable = [name for name in metric_names(parts[0].classes) if not name.startswith(("prevalence", *LOWER_IS_BETTER))]
     if primary not in usable:
         raise ValueError(f"the primary endpoint is one of {', '.join(usable)}; got {primary!r}")
-    return primary
 
 
 def _contrast(
-    named: Named, measured: Mapping[str, Measured], patients: Mapping[str, int], folds: int
+    named: ArmRoles, measured: Mapping[str, Measured], patients: Mapping[str, int], folds: int
 ) -> dict[str, Estimate]:
     """The synthetic arm less the baseline; where there is none, the baseline less the real images alone."""
     base = measured[named.baseline]
@@ -348,6 +347,32 @@ def _plain_alike(found: Comparison) -> dict[str, Any] | None:
     recipe = None if found.effect.recipe is None else plain(found.effect.recipe)
     facts = {"synthetic": found.chosen.synthetic, "arm": found.effect.arm}
     return {**facts, "images": plain(found.effect.images), "recipe": recipe}
+
+
+def plain_strata(strata: Strata) -> dict[str, dict[str, Any]]:
+    """Subgroups by attribute and value, for a program."""
+    return {column: {value: _plain_stratum(each) for value, each in of.items()} for column, of in strata.items()}
+
+
+def _plain_external(found: ExternalResult | None) -> dict[str, Any] | None:
+    if found is None:
+        return None
+    difference = None if found.difference is None else plain({"": found.difference})[""]
+    arms = {arm: plain(figures) for arm, figures in found.arms.items()}
+    facts = {"name": found.name, "sentence": found.sentence, "left_out": dict(found.left_out)}
+    return {**facts, "test": {label: dict(each) for label, each in found.test.items()}, "arms": arms} | {
+        "difference": difference
+    }
+
+
+def external_table(found: Comparison) -> list[tuple[str, str, str, str]]:
+    """Rows for a terminal: arm, primary endpoint, AUROC and recall of the rare class on the external collection."""
+    if found.external is None:
+        return []
+    rare = found.primary.partition(":")[2]
+    names = [found.primary, f"auroc:{rare}", f"recall:{rare}"] if rare else [found.primary, "mcc", "balanced_accuracy"]
+    order = sorted(found.external.arms.items(), key=lambda each: -_or_least(each[1][found.primary].mean))
+    return [(arm, *(str(figures[name]) for name in names)) for arm, figures in order]  # type: ignore[misc]
 
 
 def _plain_stratum(stratum: Stratum) -> dict[str, Any]:

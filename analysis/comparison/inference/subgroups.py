@@ -1,4 +1,4 @@
-"""The verdict's contrast by sex, age group and view: differences with intervals that count how many there are."""
+"""The verdict's contrast by sex, age group, view and site: differences with intervals that count how many there are."""
 
 from __future__ import annotations
 
@@ -8,15 +8,20 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from analysis.comparison.inference.bootstrap import Estimate, Estimates, class_patients, estimate, measure_arms
-from analysis.comparison.inference.verdict_rule import Named, with_holm
+from analysis.comparison.inference.verdict_rule import ArmRoles, with_holm
 from analysis.comparison.inputs.study import ATTRIBUTES, Outcomes
 from analysis.data.minimums import SUBGROUP_PATIENTS
 from analysis.statistics.intervals import Flags
 
+_PHASE = "Measuring by sex, age, view and site"
+Strata = Mapping[str, Mapping[str, "Stratum"]]
+"""For each attribute and value."""
+_ALONE = "no other value is known: the figures of all images stand for it, and nothing is known of others"
+
 
 @dataclass(frozen=True, slots=True)
 class Stratum:
-    """Test images of one sex, age group or view: how many, and both arms' figures on them, none if too few.
+    """Test images of one sex, age group, view or site: how many, and both arms' figures on them, none if too few.
 
     `difference` is the synthetic arm less the baseline in the primary endpoint, its p-value corrected over all strata.
     """
@@ -29,22 +34,25 @@ class Stratum:
 
 def measure_strata(
     test: Outcomes,
-    named: Named,
+    named: ArmRoles,
     primary: str,
     times: int,
     seed: int,
     progress: Callable[[str, int, int], None] = lambda what, done, total: None,
 ) -> dict[str, dict[str, Stratum]]:
-    """Every value of each attribute that is known of some image; with one value alone there is nothing to compare."""
+    """Every value of each attribute that is known of some image; of one value alone that is all that is said."""
     found: dict[tuple[str, str], Stratum] = {}
     for number, column in enumerate(ATTRIBUTES):
-        progress("Measuring by sex, age and view", number, len(ATTRIBUTES))
+        progress(_PHASE, number, len(ATTRIBUTES))
         values = test.attributes.get(column)
         known = [] if values is None else sorted(values.dropna().astype(str).unique())
-        for value in known if len(known) > 1 else ():
+        for value in known:
             part = _some(test, values.astype(str).to_numpy() == value)  # type: ignore[union-attr]
-            found[column, value] = _stratum(part, named, primary, times, seed)
-    progress("Measuring by sex, age and view", len(ATTRIBUTES), len(ATTRIBUTES))
+            alone = len(known) == 1
+            found[column, value] = (
+                Stratum(len(part.targets), left_out=_ALONE) if alone else _stratum(part, named, primary, times, seed)
+            )
+    progress(_PHASE, len(ATTRIBUTES), len(ATTRIBUTES))
     told = {key: each.difference for key, each in found.items() if each.difference is not None}
     corrected = with_holm({"\0".join(key): each for key, each in told.items()})
     strata: dict[str, dict[str, Stratum]] = {}
@@ -53,7 +61,36 @@ def measure_strata(
     return strata
 
 
-def _stratum(part: Outcomes, named: Named, primary: str, times: int, seed: int) -> Stratum:
+def stratum_rows(strata: Strata, named: ArmRoles, primary: str) -> list[list[str]]:
+    """Rows for a terminal: subgroup, images, baseline, synthetic arm, difference, corrected p; or why there is none."""
+    rows = []
+    for column, values in strata.items():
+        for value, each in values.items():
+            both = (named.baseline, named.synthetic or "")
+            levels = [each.arms[arm][primary] if arm in each.arms else None for arm in both]
+            told = each.difference
+            rows.append(
+                [
+                    f"{column.replace('_', ' ')} {value}",
+                    f"{each.images}",
+                    *("-" if level is None else f"{level.mean:.3f}" for level in levels),
+                    each.left_out or ("-" if told is None else told.signed),
+                    "-" if told is None else f"{told.p_holm if told.p_holm is not None else told.p_value:.3f}",
+                ]
+            )
+    return rows
+
+
+def subgroup_note(strata: Strata) -> str:
+    """How many differences the correction counts, and what the intervals are."""
+    count = sum(each.difference is not None for values in strata.values() for each in values.values())
+    if not count:
+        return "No subgroup has enough patients."
+    where = f"{count} subgroup{'' if count == 1 else 's'}"
+    return f"Differences in {where}; p is corrected for all of them (Holm). Each interval alone has 95%."
+
+
+def _stratum(part: Outcomes, named: ArmRoles, primary: str, times: int, seed: int) -> Stratum:
     patients, images = class_patients(part), len(part.targets)
     if few := _too_few(part, patients):
         return Stratum(images, left_out=few)

@@ -33,7 +33,7 @@ _SCORE = "auprc:"
 
 
 @dataclass(frozen=True, slots=True)
-class Named:
+class ArmRoles:
     """The arms of the contrast, named before the test split is opened.
 
     `synthetic` is None where there are no synthetic images. `rivals` are the other arms without them, by which the
@@ -46,11 +46,11 @@ class Named:
     uses: tuple[str, ...] = ()
 
     @classmethod
-    def among(cls, kinds: Mapping[str, str], baseline: str, synthetic: str | None) -> Named:
+    def among(cls, kinds: Mapping[str, str], baseline: str, synthetic: str | None) -> ArmRoles:
         """The two arms of the verdict, and what the others are beside them, by their kinds.
 
         >>> kinds = {"real": "real", "crt": "free", "strong-augmentation": "free", "synthetic-1": "synthetic"}
-        >>> Named.among(kinds, "strong-augmentation", "synthetic-1").rivals
+        >>> ArmRoles.among(kinds, "strong-augmentation", "synthetic-1").rivals
         ('real', 'crt')
         """
         others = [arm for arm in kinds if arm not in (baseline, synthetic)]
@@ -126,7 +126,7 @@ def why_not(grounds: Grounds) -> Reason | None:
     return next((reason for reason, holds in reasons.items() if holds), None)
 
 
-def best_arm(grounds: Grounds, named: Named) -> str | None:
+def best_arm(grounds: Grounds, named: ArmRoles) -> str | None:
     """The arm to use; None where this cannot be told.
 
     Where the baseline is beaten, that is the arm that beats it, unless the synthetic arm beats that one too.
@@ -144,7 +144,7 @@ def best_arm(grounds: Grounds, named: Named) -> str | None:
 
 def weigh(
     measured: Mapping[str, Measured],
-    named: Named,
+    named: ArmRoles,
     metric: str,
     patients: Mapping[str, int],
     *,
@@ -174,7 +174,7 @@ def judge_scores(
     scores: Mapping[str, Scores],
     positive: Flags,
     groups: Groups,
-    named: Named,
+    named: ArmRoles,
     *,
     folds: Numbers | None = None,
     times: int = 400,
@@ -189,16 +189,51 @@ def judge_scores(
     >>> rng = np.random.default_rng(0)
     >>> positive = np.arange(120) < 30
     >>> base = rng.normal(size=(3, 120)) + positive
-    >>> judge_scores({"a": base, "b": base + 2 * positive}, positive, np.arange(120), Named("a", "b"))
+    >>> judge_scores({"a": base, "b": base + 2 * positive}, positive, np.arange(120), ArmRoles("a", "b"))
     'helps'
     """
+    return judge(_grounds(scores, positive, groups, named, folds, times, seed))
+
+
+def contrast_of(
+    scores: Mapping[str, Scores],
+    positive: Flags,
+    groups: Groups,
+    named: ArmRoles,
+    *,
+    folds: Numbers | None = None,
+    times: int = 400,
+    seed: int = 0,
+) -> Estimate:
+    """The difference of AUPRC by which `judge_scores` judges, the synthetic arm less the baseline.
+
+    >>> rng = np.random.default_rng(0)
+    >>> positive = np.arange(120) < 30
+    >>> base = rng.normal(size=(3, 120)) + positive
+    >>> contrast_of({"a": base, "b": base + 2 * positive}, positive, np.arange(120), ArmRoles("a", "b")).low > 0
+    True
+    """
+    found = _grounds(scores, positive, groups, named, folds, times, seed).contrast
+    assert found is not None
+    return found
+
+
+def _grounds(
+    scores: Mapping[str, Scores],
+    positive: Flags,
+    groups: Groups,
+    named: ArmRoles,
+    folds: Numbers | None,
+    times: int,
+    seed: int,
+) -> Grounds:
     draws = draw_patients(positive.astype(np.int64), groups, times, seed, folds)
     weights = np.concatenate((np.ones((len(draws), 1), np.float32), draws), axis=1)
     arms = [named.baseline, *filter(None, [named.synthetic]), *named.rivals, *named.uses]
     measured = {arm: _measured(scores[arm], positive, folds, weights) for arm in arms}
     patients = {"": len(np.unique(groups[positive]))}
     count = 1 if folds is None else len(np.unique(folds))
-    return judge(weigh(measured, named, _SCORE, patients, folds=count))
+    return weigh(measured, named, _SCORE, patients, folds=count)
 
 
 def with_holm(found: Mapping[str, Estimate]) -> dict[str, Estimate]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from analysis.comparison.inference.bootstrap import Estimate, Estimates
 from analysis.comparison.inference.decomposition import EffectDecomposition
-from analysis.comparison.inference.verdict_rule import Grounds, Judgement, Named, best_arm, judge, why_not
+from analysis.comparison.inference.verdict_rule import ArmRoles, Grounds, Judgement, best_arm, judge, why_not
 from analysis.data.minimums import ADVISED_SEEDS, RARE_TEST_PATIENTS, SEEDS
 from analysis.statistics.metric_labels import metric_in_words
 
@@ -24,7 +24,7 @@ class Evidence:
 
     rare: str
     primary: str
-    named: Named
+    named: ArmRoles
     grounds: Grounds
     levels: Mapping[str, Estimates]
     differences: Estimates

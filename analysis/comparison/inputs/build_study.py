@@ -10,18 +10,17 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from analysis.comparison.inputs.balanced import BalancedFolder, read_balanced
-from analysis.comparison.inputs.image_set import Pool, decode_pool
-from analysis.comparison.inputs.pools import extra_pool, synthetic_pool, unscreened_pool
+from analysis.comparison.inputs.pools import Pool, extra_pool, synthetic_pool, unscreened_pool
 from analysis.comparison.inputs.sample_size import Counts, require_sufficient
 from analysis.comparison.inputs.study import ATTRIBUTES, EXTRA, Added, Numbers, Part, Study
-from analysis.data.images import Greys
-from analysis.power.detectable_effect import rarest
+from analysis.data.balanced_folder import BalancedFolder, read_balanced
+from analysis.data.endpoint import rarest_class
+from analysis.data.images import Greys, decode_readable
 from analysis.screening.reference_images import Watch
 from analysis.statistics.intervals import group_numbers
-from balancer.collection.attributes import attributes_of
+from balancer.collection.attributes import attributes_of, sites_of
 from balancer.collection.scan import Collection, with_hashes
-from balancer.errors import CollectionError
+from balancer.errors import CollectionError, ComparisonError
 from balancer.files import sha256_if_there
 from balancer.splits.groups import stay_together
 from balancer.splits.split import Split
@@ -88,8 +87,11 @@ def gather(
         ComparisonError: too little is there for any conclusion, or `folder` belongs to another collection.
     """
     collection = _hashed(collection, split, ledger, watch)
-    balanced = None if folder is None else read_balanced(folder, collection)
-    rare = wanted.rare or rarest(collection, split) or collection.labels[0]
+    balanced = None if folder is None else read_balanced(folder)
+    if balanced is not None:
+        balanced.require_unchanged()
+        _require_same_collection(balanced, collection)
+    rare = wanted.rare or rarest_class(collection, split) or collection.labels[0]
     greys, places, notes = _real(collection, split, wanted.side, cache, watch)
     parts, more = _assigned(collection, split, rare)
     parts = parts.loc[[path for path in parts.index if path in places]]
@@ -102,6 +104,19 @@ def gather(
     pools, added, also = _added(collection, balanced, made["train"], wanted, ledger, cache, reconstruct, watch)
     study = Study(tuple(collection.labels), rare, made["train"], made["validation"], made["test"], added, stamps)
     return Material(study, collection, split, balanced, pools, (*notes, *more, *also))
+
+
+def _require_same_collection(balanced: BalancedFolder, collection: Collection) -> None:
+    hashes, originals = set(collection.images["sha256"].dropna()), balanced.originals
+    known = sum(row.collection_sha256 in hashes for row in originals)
+    if list(balanced.manifest.labels) == collection.labels and known * 2 > len(originals):
+        return
+    raise ComparisonError(
+        needed=f"a balanced folder made from the scanned collection, {collection.root}",
+        found=f"{balanced.folder}: {known} of its {len(originals)} real images are in that collection, so "
+        "nothing can be concluded about it",
+        next_step="name the folder that belongs to it, or scan the collection it was made from: balance scan FOLDER",
+    )
 
 
 def _hashed(collection: Collection, split: Split, ledger: Ledger, watch: Watch) -> Collection:
@@ -129,10 +144,8 @@ def _real(
     paths = split.paths(*_PARTS).intersection(collection.images.index, sort=False)
     images = collection.images.loc[paths]
     files = tuple(collection.root / path for path in paths)
-    pool = Pool(files, tuple(paths), tuple(images["label"]), tuple(images["sha256"]))
-    greys, readable = decode_pool(pool, side, cache, watch("Decoding real images"))
-    notes = _set_aside("real", pool.names, readable)
-    return greys, {pool.names[place]: row for row, place in enumerate(readable)}, notes
+    greys, readable = decode_readable(files, side, cache, list(images["sha256"]), watch("Decoding real images"))
+    return greys, {paths[place]: row for row, place in enumerate(readable)}, _set_aside("real", list(paths), readable)
 
 
 def _assigned(collection: Collection, split: Split, rare: str) -> tuple[pd.Series, list[str]]:
@@ -166,7 +179,8 @@ class _Whole:
         rows = np.array([self.places[path] for path in paths], np.int64)
         targets = _targets(images["label"], self.collection.labels)
         known = attributes_of(images)
-        told = pd.DataFrame([known[path] for path in paths], columns=list(ATTRIBUTES), dtype=object)
+        told = pd.DataFrame([known[path] for path in paths], columns=list(ATTRIBUTES[:-1]), dtype=object)
+        told = told.assign(**{ATTRIBUTES[-1]: sites_of(images).tolist()}).astype(object)
         return Part(self.greys[rows], targets, self.groups.loc[paths].to_numpy(np.int64), tuple(paths), told)
 
 
@@ -194,7 +208,7 @@ def _added(
     for name, pool in wishes.items():
         if not len(pool):
             continue
-        greys, readable = decode_pool(pool, wanted.side, cache, watch(f"Decoding {name} images"))
+        greys, readable = decode_readable(pool.files, wanted.side, cache, pool.hashes, watch(f"Decoding {name} images"))
         notes += _set_aside(name, pool.names, readable)
         pools[name] = pool.some(readable)
         added[name] = Added(greys, _targets(pools[name].labels, collection.labels))

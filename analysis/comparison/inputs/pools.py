@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from analysis.comparison.inputs.balanced import BalancedFolder
-from analysis.comparison.inputs.image_set import Pool
+from analysis.data.balanced_folder import BalancedFolder
 from balancer.collection.findings import Finding
 from balancer.collection.scan import Collection
 from balancer.collection.sources.folders import labelled_files
@@ -17,6 +17,25 @@ from balancer.store.database import Ledger
 from balancer.workspace.last_fill import FillManifest
 
 _NAMED = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """Files that belong together: `names` are what a reader knows them by, `hashes` their contents."""
+
+    files: tuple[Path, ...] = ()
+    names: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
+    hashes: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def some(self, places: Sequence[int]) -> Pool:
+        """Only those at the given places."""
+        columns = (self.files, self.names, self.labels, self.hashes)
+        files, names, labels, hashes = (tuple(column[place] for place in places) for column in columns)
+        return Pool(files, names, labels, hashes)  # type: ignore[arg-type]  # each column keeps its own type
 
 
 def synthetic_pool(balanced: BalancedFolder | None) -> tuple[Pool, list[str]]:

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from analysis.data.minimums import RARE_PATIENTS_A_FOLD
 from balancer.errors import ComparisonError
 
 FEW = 10
@@ -90,6 +91,44 @@ def few_in_all(classes: Sequence[str], labels: Iterable[str]) -> tuple[str, ...]
         f"only {_images(counts[label])} of {label} in all folds together: little can be concluded about it"
         for label in classes
         if 0 < counts[label] < FEW
+    )
+
+
+def require_patients_in_folds(
+    patients: Mapping[str, Sequence[int]], rare: str, *, insist: bool = False
+) -> tuple[str, ...]:
+    """A stamp where a fold tests too few patients of `rare`; `patients` of each class are given fold by fold.
+
+    A fold of one such patient has no variance, so that the interval would be too narrow.
+
+    >>> require_patients_in_folds({"nodule": [5, 6, 5], "normal": [9, 9, 9]}, "nodule")
+    ()
+    >>> require_patients_in_folds({"nodule": [0, 6], "normal": [9, 9]}, "nodule", insist=True)
+    ('only 0 test patients of nodule in fold 1 of 2: the interval may be too narrow',)
+
+    Raises:
+        ComparisonError: a fold has fewer than five, and the user does not `insist`.
+    """
+    mine = patients[rare]
+    count, folds, total = min(mine), len(mine), sum(mine)
+    if count >= RARE_PATIENTS_A_FOLD:
+        return ()
+    where = f"{count} test patient{'' if count == 1 else 's'} of {rare} in fold {mine.index(count) + 1} of {folds}"
+    if insist:
+        return (f"only {where}: the interval may be too narrow",)
+    others = [label for label, some in patients.items() if label != rare and min(some) >= RARE_PATIENTS_A_FOLD]
+    most = total // RARE_PATIENTS_A_FOLD
+    fewer = (
+        f"the largest number of folds for {total} patients is {most}: balance split --folds {most}, then: "
+        f"balance compare --cross-fit {most}"
+        if most > 1
+        else f"{total} patients are too few for two folds: compare on the stored test split: balance compare"
+    )
+    endpoint = f"; or choose another class: --label {shlex.quote(others[0])}" if others else ""
+    raise ComparisonError(
+        needed=f"{RARE_PATIENTS_A_FOLD} test patients of {rare}, the class of the primary endpoint, in each fold",
+        found=f"{where}; conclusions are still possible for {', '.join(others) or 'no class'}",
+        next_step=fewer + endpoint,
     )
 
 

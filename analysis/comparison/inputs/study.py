@@ -16,7 +16,7 @@ from analysis.statistics.intervals import Groups
 Probabilities = npt.NDArray[np.float32]
 Numbers = npt.NDArray[np.int64]
 
-ATTRIBUTES = ("sex", "age_group", "view")
+ATTRIBUTES = ("sex", "age_group", "view", "site")
 """What a table of patients may know of an image; a test part is looked at by each."""
 EXTRA = "extra:"
 """Begins the name of the user's own images (`--extra NAME=FOLDER`), and of the arm that adds them."""
@@ -58,7 +58,8 @@ class Study:
     `added` has, by name, what else than real training images there is: "synthetic" (what the balanced folder holds),
     "unscreened" (as many as that, in the order in which they were drawn, whatever the gates said), "reconstructed"
     (real ones, pushed through the generator's autoencoder), and the user's own. `rare` is the class of the primary
-    endpoint, named before anything is trained. `stamps` say what the study cannot know.
+    endpoint, named before anything is trained. `stamps` say what the study cannot know. `external` are images of
+    another collection, on which the trained arms are tested beside the test split.
     """
 
     classes: tuple[str, ...]
@@ -68,6 +69,7 @@ class Study:
     test: Part
     added: Mapping[str, Added] = field(default_factory=dict)
     stamps: tuple[str, ...] = ()
+    external: Part | None = None
 
     @property
     def counts(self) -> dict[str, int]:

@@ -20,10 +20,11 @@ from analysis.comparison.integrity.leakage import (
     split_changed,
     synthetic_outside_training,
 )
-from analysis.comparison.integrity.leakage_finding import Breach, many
-from analysis.comparison.integrity.near_duplicates import duplicates, near_duplicates
+from analysis.comparison.integrity.leakage_finding import Breach
+from analysis.comparison.integrity.same_picture import duplicates, near_duplicates
 from balancer.errors import ComparisonError
 from balancer.store.database import Ledger
+from balancer.text import many
 
 INVALID = "INVALID: "
 """How the stamp begins that every figure of a comparison carries which was asked for in spite of a breach."""

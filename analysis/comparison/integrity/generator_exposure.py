@@ -6,12 +6,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from analysis.comparison.inputs.balanced import BalancedFolder
-from analysis.comparison.integrity.leakage_finding import Breach, many
+from analysis.comparison.integrity.leakage_finding import Breach
+from analysis.data.balanced_folder import BalancedFolder
 from balancer.collection.scan import Collection
 from balancer.generators.models.checkpoint import weights_of
 from balancer.splits.contamination import exposed_images, learned_files
 from balancer.splits.split import Split
+from balancer.text import many
 
 _UNKNOWN = "generator exposure unknown"
 
@@ -97,9 +98,6 @@ def unknown_exposure(exposure: Exposure) -> Iterator[str]:
 
 def _from_elsewhere(balanced: BalancedFolder | None) -> int:
     """How many merged images name no model."""
-    rows = () if balanced is None else balanced.synthetic
-    return 0 if balanced is None else sum(not _model_of(balanced, row.path) for row in rows)
-
-
-def _model_of(balanced: BalancedFolder, path: str) -> str:
-    return balanced.provenance.get(path, {}).get("model_sha256", "")
+    if balanced is None:
+        return 0
+    return sum(not balanced.provenance.get(row.path, {}).get("model_sha256") for row in balanced.synthetic)

@@ -7,17 +7,18 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
 from analysis.comparison.inputs.build_study import Material
-from analysis.comparison.inputs.image_set import Pool
+from analysis.comparison.inputs.pools import Pool
 from analysis.comparison.inputs.study import EXTRA
-from analysis.comparison.integrity.leakage_finding import Breach, many
+from analysis.comparison.integrity.leakage_finding import Breach
+from balancer.collection.walk import is_image_name
 from balancer.dataset.metadata_files import Row
 from balancer.dataset.staging import files_below
 from balancer.dataset.xmp import read_provenance
 from balancer.errors import ImageError
 from balancer.files import sha256_if_there
-from balancer.imaging.decode import EXTENSIONS
 from balancer.jobs import Verdict
 from balancer.store.database import Ledger
+from balancer.text import many
 from balancer.workspace.last_fill import FillManifest
 
 _REFILL = "adapt and fill again with the current split: balance adapt, balance fill"
@@ -49,7 +50,9 @@ def _in_the_folder(material: Material, known: set[str]) -> Iterator[Breach]:
     if balanced is None:
         return
     rows = {row.path: row for row in balanced.rows}
-    outside = [path for path in files_below(balanced.folder) if _is_image(path) and balanced.part_of(path) != "train"]
+    outside = [
+        path for path in files_below(balanced.folder) if is_image_name(path) and balanced.part_of(path) != "train"
+    ]
     made = [path for path in sorted(outside) if _is_made(balanced.folder / path, rows.get(path), known)]
     if made:
         found = f"{many(len(made), 'synthetic image')} outside the training split of the balanced folder"
@@ -62,10 +65,6 @@ def _is_made(file: Path, row: Row | None, known: set[str]) -> bool:
         return True
     sha256 = sha256_if_there(file)
     return (row is None or row.sha256 != sha256) and (sha256 in known or says_synthetic(file))
-
-
-def _is_image(path: str) -> bool:
-    return PurePosixPath(path).suffix.lower() in EXTENSIONS
 
 
 def shared_patients(material: Material) -> Iterator[Breach]:
@@ -108,7 +107,7 @@ def screened_by_test(material: Material, ledger: Ledger) -> Iterator[Breach]:
     test, balanced = set(material.split.paths("test")), material.balanced
     if balanced is None:
         return
-    looked = {PurePosixPath(row.path).stem: balanced.scores_of(row.path) for row in balanced.synthetic}
+    looked = {PurePosixPath(path).stem: scores for path, scores in balanced.scores().items()}
     looked |= {f"syn-{key}": verdict.scores for key, verdict in _judged_last(material, ledger).items()}
     found = {name: str(near) for name, scores in looked.items() if (near := scores.get("copy_nearest")) in test}
     if found:

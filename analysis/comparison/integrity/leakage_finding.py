@@ -26,12 +26,3 @@ class Breach:
         more = len(self.examples) - _SHOWN
         shown = ", ".join(self.examples[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
         return f"{self.found} ({shown})" if shown else self.found
-
-
-def many(count: int, what: str) -> str:
-    """A count with its noun; a verb may follow it.
-
-    >>> many(1, "test image"), many(2, "test image")
-    ('1 test image', '2 test images')
-    """
-    return f"{count} {what}{'' if count == 1 else 's'}"

@@ -14,8 +14,6 @@ from analysis.comparison.training.training_spec import Backbone
 _RATIO = "synthetic-"
 _USES = ("pretraining", "real-share-0.5", "synthetic-all")
 """The synthetic arm of the verdict: the first of these that the backbone is able to train."""
-LEAST_TO_CHOOSE = 20
-"""Validation patients of the rare class from which on the synthetic arm may be chosen by their images."""
 
 
 def choose_arms(

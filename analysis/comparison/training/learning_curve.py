@@ -75,7 +75,7 @@ def subsample(study: Study, fraction: float, seed: int = 0) -> Study:
     mine = train.targets == study.classes.index(study.rare)
     patients = np.random.default_rng(seed).permutation(np.unique(train.groups[mine]))
     kept = patients[: max(1, math.floor(fraction * len(patients) + 0.5))]
-    return replace(study, train=_only(train, ~mine | np.isin(train.groups, kept)))
+    return replace(study, train=_only(train, ~mine | np.isin(train.groups, kept)), external=None)
 
 
 def _only(part: Part, which: Flags) -> Part:

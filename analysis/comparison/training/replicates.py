@@ -152,4 +152,7 @@ def keys(replicates: Sequence[Replicate], settings: RunSettings) -> list[str]:
 
 
 def _part(study: Study, part: Which) -> Part:
-    return study.test if part == "test" else study.validation
+    found = {"test": study.test, "validation": study.validation, "external": study.external}[part]
+    if found is None:
+        raise ValueError("the study has no external images")
+    return found

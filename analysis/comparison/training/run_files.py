@@ -18,25 +18,28 @@ from analysis.statistics.convergence import Course
 from balancer.errors import StateError
 from balancer.files import write_whole
 
-Which = Literal["validation", "test"]
-_PARTS: tuple[Which, ...] = ("test", "validation")
+Which = Literal["validation", "test", "external"]
 _COURSE, _END = "course.json", "end.json"
 
 
 class PredictionStore:
     """The files of the trainings: ARM-KEY/SEED-STEPS-RATE.validation.npy, where KEY is of what the arm adds.
 
-    How long a training took to find its own end is in a file beside them.
+    How long a training took to find its own end is in a file beside them. Networks are not kept: of an external part
+    that was not there when an arm was trained nothing is said, and the training counts as not done.
     """
 
     def __init__(self, study: Study, folder: Path) -> None:
         self._study, self._folder = study, folder
         self._digests: dict[str, str] = {}
+        self._files: dict[Which, str] = {"test": "test.npy", "validation": "validation.npy"}
+        if study.external is not None:
+            self._files["external"] = f"external-{digest(study.external)[:12]}.npy"
 
     def has(self, training: Training) -> bool:
         """Whether all of its files are there."""
         whole = self.whole(training)
-        names = (*(f"{part}.npy" for part in _PARTS), _COURSE)
+        names = (*self._files.values(), _COURSE)
         return whole is not None and all(self._path(whole, name).is_file() for name in names)
 
     def get(self, training: Training, part: Which) -> Probabilities:
@@ -45,7 +48,7 @@ class PredictionStore:
         Raises:
             StateError: it is missing, or its file is damaged.
         """
-        path = self._path(self.whole(training) or training, f"{part}.npy")
+        path = self._path(self.whole(training) or training, self._files[part])
         try:
             found: Probabilities = np.load(path, allow_pickle=False)
         except (OSError, ValueError, EOFError) as error:
@@ -73,10 +76,13 @@ class PredictionStore:
                 training, to_plateau=False, steps=said.course.steps[-1] if said.course.steps else training.steps
             )
             self._write(self._path(training, _END), json.dumps(whole.steps).encode())
-        for part, probabilities in zip(_PARTS, (said.test, said.validation), strict=True):
-            held = io.BytesIO()
-            np.save(held, probabilities, allow_pickle=False)
-            self._write(self._path(whole, f"{part}.npy"), held.getvalue())
+        parts: dict[Which, Probabilities | None]
+        parts = {"test": said.test, "validation": said.validation, "external": said.external}
+        for part, probabilities in parts.items():
+            if probabilities is not None:
+                held = io.BytesIO()
+                np.save(held, probabilities, allow_pickle=False)
+                self._write(self._path(whole, self._files[part]), held.getvalue())
         self._write(self._path(whole, _COURSE), json.dumps(asdict(said.course)).encode())
 
     def whole(self, training: Training) -> Training | None:

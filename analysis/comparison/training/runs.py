@@ -30,9 +30,9 @@ from analysis.comparison.training.arms import ARMS, RECIPES, Arm, Recipe, Rows
 from analysis.comparison.training.networks import SmallNetwork
 from analysis.comparison.training.run_files import PredictionStore, Which, digest, hash_of
 from analysis.comparison.training.training_spec import Backbone, Progress, Seen, Watched
-from analysis.comparison.training.worker_pool import Job, Layout, Said, Training, WorkerPool, one_thread
+from analysis.comparison.training.worker_pool import Job, Layout, Said, Training, WorkerPool
 from balancer import __version__
-from balancer.parallel import cores, free_memory
+from balancer.parallel import cores, free_memory, one_thread
 
 LONGEST, LONGEST_QUICK = 2000, 500
 """Steps at which a training that looks for its own end is stopped: in six minutes --quick can make no more."""
@@ -215,7 +215,8 @@ def _adjusted(training: Training, store: PredictionStore, study: Study) -> Said:
     validation = store.get(before, "validation")
     factors = adjust(validation, study.validation.targets, counts)
     moved, test = (_times(probabilities, factors) for probabilities in (validation, store.get(before, "test")))
-    return Said(moved, test, store.course(before))
+    external = None if study.external is None else _times(store.get(before, "external"), factors)
+    return Said(moved, test, store.course(before), external)
 
 
 def _times(probabilities: Probabilities, factors: npt.NDArray[np.float64]) -> Probabilities:
@@ -229,21 +230,25 @@ def _laid_out(run: Run, training: Sequence[Training], looking: Progress) -> Iter
     """All images, or their features with each seed, in files for the time of the runs."""
     study, settings = run.study, run.settings
     names = sorted({each.arm.adds for each in training if each.arm.adds is not None})
-    pieces: list[Part | Added] = [study.train, *(study.added[name] for name in names), study.validation, study.test]
-    ends = np.cumsum([0, *map(len, pieces)])
+    held = [study.validation, study.test, *([] if study.external is None else [study.external])]
+    pieces: list[Part | Added] = [study.train, *(study.added[name] for name in names), *held]
+    ends = np.cumsum([0, *map(len, pieces)]).tolist()
     rows = [Rows(np.arange(ends[at], ends[at + 1]), piece.targets) for at, piece in enumerate(pieces)]
+    first = len(pieces) - len(held)
+    bounds = [(ends[at], ends[at + 1]) for at in range(first, len(pieces))]
     seeds = list(dict.fromkeys(each.seed for each in training))
     with tempfile.TemporaryDirectory(dir=run.folder, prefix=_TEMPORARY, ignore_cleanup_errors=True) as place:
         yield Layout(
             files=_written(pieces, rows[0], study.classes, settings.backbone, seeds, Path(place), looking),
             classes=study.classes,
             real=rows[0],
-            added=dict(zip(names, rows[1:-2], strict=True)),
-            validation=(int(ends[-3]), int(ends[-2])),
-            test=(int(ends[-2]), int(ends[-1])),
+            added=dict(zip(names, rows[1:first], strict=True)),
+            validation=bounds[0],
+            test=bounds[1],
             backbone=settings.backbone,
             recipe=settings.recipe,
-            watched=_watched(rows[-2]),
+            watched=_watched(rows[first]),
+            external=None if study.external is None else bounds[2],
         )
 
 

@@ -21,7 +21,7 @@ def network_pace(
 
     Strongly augmented, which takes longest; one step more, in which much is made ready, is not counted.
     """
-    from analysis.comparison.training.worker_pool import one_thread
+    from balancer.parallel import one_thread
 
     seen, stamps = noise(tried, backbone.side), list[float]()
     spec = TrainingSpec(

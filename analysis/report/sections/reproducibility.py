@@ -1,26 +1,24 @@
-"""The section with settings, hashes and commands to repeat the work."""
+"""What the sections with settings, hashes and commands to repeat the work show."""
 
 from __future__ import annotations
 
 import json
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Any
 
-from analysis.report.blocks import Block, Bullets, Commands, Heading, Section, Table, Words, clean
 from analysis.report.data import Facts
-from analysis.report.json_reading import text
-from analysis.report.sections.collection import origins
+from analysis.report.formatting import clean
 
 _PLACE = re.compile(r"(?:(?<![\w.:/])(?:~|[A-Za-z]:)?[/\\](?:[^/\\\s,;'\"]+[/\\])+)")
 _OWN = ("stamps", "screening")  # told elsewhere; the second names readers
 
 
-def record(facts: Facts) -> Section:
-    """The section with settings, hashes, and the commands to repeat the work."""
+def record(facts: Facts) -> Mapping[str, Any]:
+    """Settings and hashes, and what the synthetic images were made with."""
     split = facts.split
-    rows: list[Sequence[object]] = [
+    rows: list[list[object]] = [
         ["tool", f"balance {facts.version}"],
         ["collection", facts.name],
         ["patients", f"found by {facts.patients}" if facts.patients else "unknown"],
@@ -32,13 +30,11 @@ def record(facts: Facts) -> Section:
     rows += [[f"fill: {name}", portable(value)] for name, value in sorted(known.items()) if name not in _OWN]
     if facts.results is not None:
         rows += [[f"compare: {name}", in_words(value)] for name, value in sorted(facts.results.settings.items())]
-    blocks: list[Block] = [
-        Table("From the ledger, the balanced folder and the comparison", ["what", "value"], rows, prose=True)
+    made = [] if facts.balanced is None else facts.balanced.made
+    origins = [
+        (count, [[name.replace("_", " "), value] for name, value in each.items() if value]) for each, count in made
     ]
-    blocks += [] if facts.balanced is None else origins(facts.balanced)
-    if facts.learned:
-        blocks += [Heading("The model that was trained here"), Bullets(facts.learned)]
-    return Section("record", "Settings and hashes", blocks)
+    return {"rows": rows, "origins": origins}
 
 
 _ORIGINS = {
@@ -49,10 +45,9 @@ _ORIGINS = {
 }
 
 
-def repeat(facts: Facts) -> Section:
+def repeat(facts: Facts) -> Mapping[str, Any]:
     """The commands to do it again."""
-    note = "As far as they are recorded; folders are given by their last name."
-    return Section("repeat", "To repeat it", [Words(note, "quiet"), Commands(commands(facts))])
+    return {"lines": commands(facts)}
 
 
 def commands(facts: Facts) -> list[str]:
@@ -65,7 +60,7 @@ def commands(facts: Facts) -> list[str]:
     if facts.quality:
         lines.append("balance quality")
     if facts.results is not None:
-        lines.append(portable(text(facts.results.settings.get("command"))) or "balance compare")
+        lines.append(portable(facts.results.design.command) or "balance compare")
     return [clean(line).replace("\n", "\ufffd") for line in [*lines, "balance report"]]
 
 

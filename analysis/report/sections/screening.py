@@ -1,65 +1,85 @@
-"""What was decided about the synthetic images, and why: counts by class, gate and reason."""
+"""What the sections on screening show: decisions with their reasons, and distances to patients."""
 
 from __future__ import annotations
 
-import re
-from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from balancer.filling.verdicts import LabelRecords
+from analysis.report.charts import Bar, bars, shares
+from analysis.report.copy_distances import Copies
+from analysis.report.data import Facts
+from analysis.report.formatting import count
+from analysis.report.sections.collection import FILL
+from analysis.report.verdict_counts import DECISIONS, GATES
 
-DECISIONS = ("accept", "unscreened", "review", "reject")
-GATES = {
-    "sound": "quality: is the image complete, and similar to the images of this collection",
-    "label": "label: does the image contradict its class",
-    "new": "repetition: does the image repeat another synthetic image",
-    "copy": "copy: is the image a copy of a patient's image",
-}
-_NAMED = re.compile(r" \(nearest: .*\)$", re.DOTALL)
-_OF_ONE_FILE = ("unreadable", "repeated", "a real image", "two classes")
+_BEYOND = 2.5  # times the rejection threshold: what is farther is beyond the edge
 
 
-@dataclass(frozen=True, slots=True)
-class Screened:
-    """`decisions` by class, and `reasons` as (decision, gate, reason) by class; `persons` counts verdicts of people."""
-
-    decisions: Mapping[str, Counter[str]]
-    reasons: Mapping[tuple[str, str, str], Counter[str]]
-    persons: int
-
-    @property
-    def total(self) -> int:
-        """How many images were judged."""
-        return sum(counts.total() for counts in self.decisions.values())
-
-
-def count_verdicts(known: Mapping[str, LabelRecords]) -> Screened:
-    """Count the verdicts that stand, by class."""
-    reasons: dict[tuple[str, str, str], Counter[str]] = {}
-    for label, each in known.items():
-        for _, verdict in each.judged.values():
-            if verdict.decision == "accept":
-                continue
-            for gate, reason in dict.fromkeys(map(of_gate, verdict.reasons)):
-                reasons.setdefault((verdict.decision, gate, reason), Counter())[label] += 1
-    decided: dict[str, Counter[str]] = {
-        label: Counter(str(v.decision) for _, v in each.judged.values()) for label, each in known.items()
+def screening(facts: Facts) -> Mapping[str, Any]:
+    """What the screening checks and people decided, by class and by reason."""
+    found = facts.screened
+    rows = [
+        Bar(label, dict(counts), f"{counts['accept'] + counts['unscreened']:,} of {counts.total():,}")
+        for label, counts in found.decisions.items()
+    ]
+    shown = [each for each in DECISIONS if any(counts[each] for counts in found.decisions.values())]
+    return {
+        "found": found,
+        "chart": found.total and bars("decisions", rows, shown, "Decisions by class"),
+        "decisions": list(DECISIONS),
+        "counts": [[label, *(count(by[each]) for each in DECISIONS)] for label, by in found.decisions.items()],
+        "gates": "; ".join(GATES.values()),
+        "reasons": [
+            [
+                f"{decision}: {reason}",
+                GATES.get(gate, gate).partition(":")[0],
+                *(count(by[each]) for each in found.decisions),
+            ]
+            for (decision, gate, reason), by in found.reasons.items()
+        ],
+        "fill": FILL,
     }
-    persons = sum(judge is None for each in known.values() for judge in each.judges.values())
-    ordered = sorted(reasons.items(), key=lambda each: (each[0][0] != "reject", each[0][0], -each[1].total()))
-    return Screened({label: counts for label, counts in decided.items() if counts}, dict(ordered), persons)
 
 
-def of_gate(reason: str) -> tuple[str, str]:
-    """The gate that gave a reason, and the reason without what names a file.
+def copies(facts: Facts) -> Mapping[str, Any]:
+    """Similarities of synthetic images to patients, beside those between patients."""
+    found = facts.copies
+    if found is None:
+        return {"found": None, "fill": FILL}
+    review, reject = (f"{100 * (1 - rate):.3g}%" for rate in found.rates)
+    made = {f"synthetic {label}, all that were generated": values for label, values in found.synthetic.items()}
+    groups = {"real, to other patients": found.real, **made, "synthetic, accepted, all classes": found.accepted}
+    rows = [
+        [name, count(len(values)), *(_above(values, limit) for limit in (found.review, found.reject))]
+        for name, values in groups.items()
+    ]
+    return {
+        "found": found,
+        "chart": _similarity(found, (review, reject)),
+        "review": review,
+        "reject": reject,
+        "rows": rows,
+    }
 
-    >>> of_gate("copy: nearer to a real image (nearest: A/p1.png)")
-    ('copy', 'nearer to a real image')
-    >>> of_gate("unreadable: syn.png is no image")
-    ('other', 'unreadable')
-    """
-    gate, _, rest = reason.partition(": ")
-    if gate in GATES and rest:
-        return gate, _NAMED.sub("", rest)
-    return "other", gate if gate in _OF_ONE_FILE else _NAMED.sub("", reason)
+
+def _similarity(found: Copies, names: tuple[str, str]) -> Any:
+    all_made = [value for values in found.synthetic.values() for value in values]
+    farthest = max([*found.real, *all_made], default=0.0)
+    groups = {
+        f"real images, to other patients ({len(found.real):,})": found.real,
+        f"all synthetic images, to patients ({len(all_made):,})": all_made,
+        f"accepted synthetic images, to patients ({len(found.accepted):,})": found.accepted,
+    }
+    return shares(
+        "similarity",
+        groups,
+        "Share of real and of synthetic images that are less similar to a patient than a given similarity",
+        ("similarity to the nearest other patient (surprisal) →", "share less similar"),
+        end=max(1.3 * found.reject, min(1.05 * farthest, _BEYOND * found.reject), 1.0),
+        thresholds=tuple(zip((found.review, found.reject), names, strict=True)),
+    )
+
+
+def _above(values: Sequence[float], limit: float) -> str:
+    above = sum(value > limit for value in values)
+    return f"{above:,} ({above / len(values):.1%})" if values else "0"

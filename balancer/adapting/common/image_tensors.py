@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,10 +15,10 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 
 from balancer.collection.scan import Sample
-from balancer.errors import CollectionError
+from balancer.collection.unchanged import read_unchanged
 from balancer.generators.scheduler import guidance_rescale, usual_guidance
-from balancer.imaging.decode import read_grey, resize
-from balancer.parallel import cores
+from balancer.imaging.decode import resize
+from balancer.parallel import in_threads
 from balancer.prompting.packs import Packs
 from balancer.prompting.prompts import make_prompt
 
@@ -58,10 +56,9 @@ def read_image_tensors(
     """
     grey = np.empty((len(samples), size, size), np.uint8)
     reductions = np.empty(len(samples))
-    with ThreadPoolExecutor(cores()) as pool:
-        for i, (image, reduction) in enumerate(pool.map(lambda s: _read(s, root, size), samples)):
-            grey[i], reductions[i] = image, reduction
-            progress(i + 1)
+    for i, (image, reduction) in enumerate(in_threads(lambda s: _read(s, root, size), samples)):
+        grey[i], reductions[i] = image, reduction
+        progress(i + 1)
     return ImageTensors(torch.from_numpy(grey), float(np.median(reductions)))
 
 
@@ -101,25 +98,5 @@ def contact_sheet(rows: dict[str, npt.NDArray[np.uint8]]) -> bytes:
 
 
 def _read(sample: Sample, root: Path, size: int) -> tuple[npt.NDArray[np.uint8], float]:
-    path = root / sample.path
-    check_unchanged(path, sample)
-    grey = read_grey(path)
+    grey = read_unchanged(root, sample)
     return resize(grey, size, size), max(grey.shape) / size
-
-
-def check_unchanged(path: Path, sample: Sample) -> None:
-    """Raise a CollectionError where a file is gone or has another content than when it was scanned."""
-    try:
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    except OSError as exc:
-        raise _changed(sample, f"{sample.path}: {exc.strerror}") from exc
-    if digest != sample.sha256:
-        raise _changed(sample, f"changed content: {sample.path}")
-
-
-def _changed(sample: Sample, found: str) -> CollectionError:
-    return CollectionError(
-        needed=f"the collection as it was scanned, with its {sample.label} images",
-        found=found,
-        next_step="scan it again: balance scan FOLDER",
-    )

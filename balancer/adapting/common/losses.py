@@ -1,4 +1,4 @@
-"""What the two networks are taught: tensors in, a number or a tensor out."""
+"""What autoencoder and UNet are taught: tensors in, a number or a tensor out."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from torch import Tensor
 
 SCALES = 3
 LATENT_WEIGHT = 0.01
+EDGE_WEIGHT = 2.0
 SNR_LIMIT = 5.0
+PREDICTIONS = ("epsilon", "v_prediction", "sample")
 
 
 def edges(pictures: Tensor) -> tuple[Tensor, Tensor]:
@@ -16,18 +18,18 @@ def edges(pictures: Tensor) -> tuple[Tensor, Tensor]:
     return pictures.diff(dim=2), pictures.diff(dim=3)
 
 
-def reconstruction_loss(decoded: Tensor, pictures: Tensor, edge_weight: float) -> Tensor:
+def reconstruction_loss(decoded: Tensor, pictures: Tensor) -> Tensor:
     """Mean absolute error of grey values and, over a pyramid of scales, of their edges; both (N, C, H, W).
 
     The edges keep what a plain error blurs: a rib's margin is a small part of the grey but most of the difference.
 
-    >>> float(reconstruction_loss(torch.ones(1, 1, 16, 16), torch.zeros(1, 1, 16, 16), 2.0))
+    >>> float(reconstruction_loss(torch.ones(1, 1, 16, 16), torch.zeros(1, 1, 16, 16)))
     1.0
     """
     loss = F.l1_loss(decoded, pictures)
     for scale in range(SCALES):
         pairs = zip(edges(decoded), edges(pictures), strict=True)
-        loss = loss + edge_weight / 2**scale * sum(F.l1_loss(a, b) for a, b in pairs)
+        loss = loss + EDGE_WEIGHT / 2**scale * sum(F.l1_loss(a, b) for a, b in pairs)
         decoded, pictures = F.avg_pool2d(decoded, 2), F.avg_pool2d(pictures, 2)
     return loss
 
@@ -58,17 +60,30 @@ def velocity(latents: Tensor, noise: Tensor, alpha_bar: Tensor) -> Tensor:
     return a.sqrt() * noise - (1 - a).sqrt() * latents
 
 
-def velocity_weights(alpha_bar: Tensor) -> Tensor:
-    """Min-SNR weights, (N,), for the error of v: min(SNR, 5) / (SNR + 1) (Hang et al. 2023, section 3.4).
+def target(prediction: str, clean: Tensor, noise: Tensor, alpha_bar: Tensor) -> Tensor:
+    """What the UNet is to predict from noised latents: the noise, the velocity or the clean latents."""
+    if prediction == "epsilon":
+        return noise
+    return velocity(clean, noise, alpha_bar) if prediction == "v_prediction" else clean
 
-    >>> velocity_weights(torch.tensor([0.5])).tolist()
-    [0.5]
+
+def min_snr_weights(prediction: str, alpha_bar: Tensor) -> Tensor:
+    """Min-SNR weights, (N,), of the squared error of each prediction type (Hang et al. 2023, section 3.4).
+
+    With s the signal-to-noise ratio: min(s, 5) / s for the noise, min(s, 5) / (s + 1) for the velocity, min(s, 5)
+    for the clean latents. A last step without any signal has weight 1 for the noise, and 0 for the others.
+
+    >>> [round(float(min_snr_weights(kind, torch.tensor([0.9]))[0]), 3) for kind in PREDICTIONS]
+    [0.556, 0.5, 5.0]
     """
-    snr = alpha_bar / (1 - alpha_bar)
-    return snr.clamp(max=SNR_LIMIT) / (snr + 1)
+    snr = alpha_bar / (1 - alpha_bar).clamp(min=1e-12)
+    least = snr.clamp(max=SNR_LIMIT)
+    if prediction == "epsilon":
+        return torch.where(snr > 0, least / snr.clamp(min=1e-12), torch.ones_like(snr))
+    return least / (snr + 1) if prediction == "v_prediction" else least
 
 
-def velocity_loss(predicted: Tensor, target: Tensor, alpha_bar: Tensor, *, min_snr: bool = True) -> Tensor:
-    """Mean squared error of v, each image's weighted unless `min_snr` is off; both (N, C, h, w)."""
-    errors = (predicted.float() - target).square().mean(dim=(1, 2, 3))
-    return (velocity_weights(alpha_bar) * errors if min_snr else errors).mean()
+def denoising_losses(prediction: str, predicted: Tensor, clean: Tensor, noise: Tensor, alpha_bar: Tensor) -> Tensor:
+    """Weighted mean squared error of each image, (N,); latents and prediction are (N, C, h, w)."""
+    errors = (predicted.float() - target(prediction, clean, noise, alpha_bar).float()).square().mean(dim=(1, 2, 3))
+    return min_snr_weights(prediction, alpha_bar) * errors

@@ -24,21 +24,16 @@ def draw_indices(weights: Tensor, count: int, chance: torch.Generator) -> Tensor
     return torch.multinomial(weights, count, replacement=True, generator=chance)
 
 
-def draw_timesteps(count: int, total: int, chance: torch.Generator, *, middle: bool = False) -> Tensor:
+def draw_timesteps(count: int, total: int, chance: torch.Generator) -> Tensor:
     """Noise levels of one batch, (count,) of 0 to total - 1, spread evenly over the whole range.
 
-    With `middle` they are logit-normal, mostly around the half, where an image takes its shape (Esser et al. 2024,
-    "Scaling Rectified Flow Transformers for High-Resolution Image Synthesis", section 3.1). One shared offset instead
-    of independent draws lowers the variance of the loss (Kingma et al. 2021, "Variational Diffusion Models", appendix
-    I.1).
+    One shared offset instead of independent draws lowers the variance of the loss (Kingma et al. 2021, "Variational
+    Diffusion Models", appendix I.1).
 
     >>> sorted((draw_timesteps(4, 1000, generator(0, "t", 0)) // 250).tolist())
     [0, 1, 2, 3]
-    >>> sorted(draw_timesteps(4, 1000, generator(0, "t", 0), middle=True).tolist())[1:3]
-    [363, 523]
     """
     offset = torch.rand((), generator=chance, dtype=torch.float64)
     places = torch.randperm(count, generator=chance)
     shares = (offset + places / count) % 1
-    levels = torch.special.ndtri(shares).sigmoid() if middle else shares  # the quantiles of that distribution
-    return (levels * total).long().clamp(max=total - 1)
+    return (shares * total).long().clamp(max=total - 1)

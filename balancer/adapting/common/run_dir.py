@@ -6,10 +6,10 @@ import json
 import shutil
 from pathlib import Path
 
-from balancer.adapting.common.model_card import CARD
 from balancer.adapting.common.train_state import to_json
 from balancer.errors import ModelError
 from balancer.files import write_whole
+from balancer.generators.models.model_card import read_card
 
 
 def work_folder(folder: Path) -> Path:
@@ -55,11 +55,7 @@ def is_finished(folder: Path, fingerprint: str) -> bool:
     """
     if not folder.exists():
         return False
-    try:
-        finished = json.loads((folder / CARD).read_text(encoding="utf-8"))["fingerprint"]
-    except (OSError, ValueError, KeyError):
-        finished = None
-    if finished != fingerprint:
+    if read_card(folder).get("fingerprint") != fingerprint:
         raise _another_training(folder)
     return True
 

@@ -9,10 +9,9 @@ import torch
 from torch import Tensor
 
 from balancer.adapting.common.device import TrainingDevice
-from balancer.adapting.common.losses import noised
+from balancer.adapting.common.losses import PREDICTIONS, denoising_losses, noised
 from balancer.adapting.lora.captions import TextEncoders
 from balancer.adapting.lora.layers import LoraWeights
-from balancer.adapting.lora.objective import PREDICTIONS, denoising_losses
 from balancer.adapting.lora.settings import LoraSettings
 from balancer.errors import ModelError
 from balancer.generators.models.checkpoint import Checkpoint

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,13 +13,13 @@ from safetensors.torch import save
 from torch import Tensor
 
 from balancer.adapting.common import rng
-from balancer.adapting.common.image_tensors import check_unchanged
 from balancer.adapting.common.oom import no_room
 from balancer.adapting.common.train_state import load_tensors
 from balancer.collection.scan import Sample
+from balancer.collection.unchanged import read_unchanged
 from balancer.files import write_whole
-from balancer.imaging.decode import GreyImage, read_grey, resize
-from balancer.parallel import cores
+from balancer.imaging.decode import GreyImage, resize
+from balancer.parallel import in_threads
 
 LARGEST_SCALE = 1.08
 THUMBNAIL = 64
@@ -155,8 +154,7 @@ def cached_latents(
 def _encode(
     samples: Sequence[Sample], places: range, root: Path, encoder: Encoder, versions: int, seed: int
 ) -> dict[str, Tensor]:
-    with ThreadPoolExecutor(cores()) as pool:
-        greys = list(pool.map(lambda place: _read(samples[place], root), places))
+    greys = list(in_threads(lambda place: read_unchanged(root, samples[place]), places))
     rows = [
         [moved(grey, encoder.size, seed, place, version) for version in range(versions)]
         for place, grey in zip(places, greys, strict=True)
@@ -168,8 +166,3 @@ def _encode(
         "sizes": torch.tensor([[sizes for _, sizes in row] for row in rows], dtype=torch.int32),
         "thumbnails": torch.from_numpy(np.stack([resize(grey, THUMBNAIL, THUMBNAIL) for grey in greys])),
     }
-
-
-def _read(sample: Sample, root: Path) -> GreyImage:
-    check_unchanged(root / sample.path, sample)
-    return read_grey(root / sample.path)

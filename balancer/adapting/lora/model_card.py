@@ -8,8 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from balancer.adapting.common.model_card import CARD, class_counts, escaped, weight_hashes
-from balancer.adapting.common.train_state import to_json
+from balancer.adapting.common.model_card import class_counts, escaped, weight_hashes
 from balancer.adapting.lora.effect_check import AdapterEffect
 from balancer.adapting.lora.evaluations import Evaluation
 from balancer.adapting.lora.settings import LoraSettings
@@ -82,13 +81,8 @@ def statement(counts: Mapping[str, int], base: str) -> str:
     )
 
 
-def write_card(card: Mapping[str, Any], folder: Path) -> None:
-    """Write `card.json` and `README.md` into the adapter's folder."""
-    (folder / CARD).write_text(to_json(card), encoding="utf-8")
-    (folder / "README.md").write_text(_page(card), encoding="utf-8")
-
-
-def _page(card: Mapping[str, Any]) -> str:
+def page(card: Mapping[str, Any]) -> str:
+    """The page for people, Markdown."""
     base, kept, change, cost = card["base"], card["kept"], card["change"], card["cost"]
     rows = "\n".join(f"| {escaped(label)} | {count} |" for label, count in card["classes"].items())
     versions = ", ".join(f"{name} {number}" for name, number in card["versions"].items())

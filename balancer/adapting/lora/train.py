@@ -14,6 +14,7 @@ import torch
 from balancer.adapting.common.clock import Clock
 from balancer.adapting.common.device import find_machine
 from balancer.adapting.common.energy import EnergyMeter
+from balancer.adapting.common.model_card import write_card
 from balancer.adapting.common.monitor import TrainingMonitor, no_monitor
 from balancer.adapting.common.run_dir import begin, clear_away, is_finished, work_folder
 from balancer.adapting.common.singleton_classes import left_out
@@ -134,7 +135,7 @@ def _finish(
         energy = "unknown" if joules is None else f"{joules / 3600:.1f} Wh of the GPU"
         known = {**facts, "device": _device_name(device), "cost": {"seconds": cost["seconds"], "energy": energy}}
         write = model_card.make_card(checkpoint, material.train, settings, evaluations, best, change, partial, known)
-        model_card.write_card(write, partial)
+        write_card(partial, write, model_card.page(write))
     progress("samples", 1, 1, verdict(evaluations, best, facts["ended"]))
     differs = f"{change.grey_levels:.1f} grey levels of 255 (latents: {change.latents:.2f} standard deviations)"
     progress("samples", 1, 1, f"The same {change.images} seeds with and without it differ by {differs}.")

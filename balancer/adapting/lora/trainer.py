@@ -19,13 +19,13 @@ from balancer.adapting.common.monitor import Observation, TrainingMonitor, Train
 from balancer.adapting.common.oom import memory_explained, no_room
 from balancer.adapting.common.train_state import state_folder
 from balancer.adapting.lora.base_model import LoraModel
+from balancer.adapting.lora.batch_sampler import CappedSqrtSampler
 from balancer.adapting.lora.captions import CaptionSet, embedded, make_caption_set
 from balancer.adapting.lora.data import TrainingData
 from balancer.adapting.lora.effect_check import columns_of_effect, draw_rows, sample_jobs, sheet
 from balancer.adapting.lora.evaluations import Evaluation, EvaluationLog, early_stop_reason
 from balancer.adapting.lora.holdout_loss import HoldoutLoss, image_losses, stratified_subset, summarised
 from balancer.adapting.lora.latents import Encoder, Latents, cached_latents
-from balancer.adapting.lora.sampler import CappedSqrtSampler
 from balancer.adapting.lora.settings import LoraSettings
 from balancer.adapting.scratch.phases import Progress
 from balancer.collection.scan import Sample

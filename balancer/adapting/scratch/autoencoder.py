@@ -28,9 +28,6 @@ LATENT_NOISE = 0.1
 LATENTS_SHARE = 0.25
 """Of the time that is left after the autoencoder, what computing latents may take at most."""
 
-KL_WEIGHT = 1e-3
-"""Of the divergence of `AutoencoderKL`, in the loss: enough to bound the latents, too little to blur."""
-
 
 def train_autoencoder(run: Run, pictures: ImageTensors) -> tuple[Any, TrainState]:
     """The averaged autoencoder, and how long it learnt."""
@@ -39,36 +36,23 @@ def train_autoencoder(run: Run, pictures: ImageTensors) -> tuple[Any, TrainState
     if run.settings.start is not None:  # it is taken as it is
         load_autoencoder(model, Path(run.settings.start))
         return model.eval(), TrainState(fraction=1.0, loss=0.0)
-    weights, design = sampling_weights(run.labels), run.settings.design
-    through = _through_kl if design.autoencoder == "kl" else _through_tiny
+    weights = sampling_weights(run.labels)
 
     def draw(step: int) -> Batch:
         return _draw(run, pictures, weights, step)
 
     def loss(batch: Tensor, noise: Tensor) -> Tensor:
         with run.machine.autocast():
-            decoded, penalty = through(model, batch, noise)
+            latents = model.encoder(batch)
+            decoded = model.decoder(latents + LATENT_NOISE * noise)
         grey, wanted = decoded.float().mean(dim=1, keepdim=True), batch[:, :1]
-        return reconstruction_loss(grey, wanted, design.edge_weight) + penalty
+        return reconstruction_loss(grey, wanted) + LATENT_WEIGHT * latent_penalty(latents)
 
     learner = new_trainer(run, AUTOENCODER, networks, draw, loss)
     done = learn(run, AUTOENCODER, learner)
     autoencoder: Any = learner.average[AUTOENCODER]
     make_grey(autoencoder)
     return autoencoder, done
-
-
-def _through_tiny(model: Any, batch: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
-    """What comes out, and how far the latents are from what diffusion assumes."""
-    latents = model.encoder(batch)
-    return model.decoder(latents + LATENT_NOISE * noise), LATENT_WEIGHT * latent_penalty(latents)
-
-
-def _through_kl(model: Any, batch: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
-    """The loss with a distribution of latents (Kingma and Welling 2014); its divergence is a mean over numbers."""
-    found = model.encode(batch).latent_dist
-    divergence = found.kl().mean() / found.mean[0].numel()
-    return model.decode(found.mean + found.std * noise).sample, KL_WEIGHT * divergence
 
 
 def scaled_latents(run: Run, autoencoder: Any, pictures: ImageTensors) -> tuple[Tensor, list[int]]:
@@ -102,9 +86,7 @@ def _encode(run: Run, autoencoder: Any, pictures: ImageTensors) -> tuple[Tensor,
     until, encoded = run.time_for(LATENTS_SHARE), []
     for first in range(0, len(order), size):
         batch = pictures.batch(torch.tensor(order[first : first + size])).to(run.machine.device)
-        found = autoencoder.encode(batch)
-        latents = found.latents if hasattr(found, "latents") else found.latent_dist.mean
-        encoded.append(latents.float().cpu().contiguous())
+        encoded.append(autoencoder.encode(batch).latents.float().cpu().contiguous())
         run.progress("latents", min(first + size, len(order)), len(order), "")
         if run.clock.seconds() > until:
             break

@@ -18,13 +18,10 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 from balancer.adapting.scratch.settings import ScratchSettings
 from balancer.collection.attributes import Attributes
 from balancer.prompting.packs import PACKS, Packs, load_pack
-from balancer.prompting.prompts import Prompt, make_prompt, pack_texts
+from balancer.prompting.prompts import make_prompt, pack_texts
 
 MAX_TOKENS = 77
 """What every checkpoint reads, as CLIP does: a prompt of any packaged pack fits, whatever it was trained on."""
-COMMON_SHARE = 0.2
-"""The share of captions that leave out the finding, where the design is factored."""
-_APART = 0.1
 _SPECIAL = ("<|startoftext|>", "<|endoftext|>")
 _WORD_END = "</w>"
 
@@ -123,11 +120,8 @@ def save_vocabulary(tokenizer: Any, folder: Path) -> None:
     tokenizer.backend_tokenizer.model.save(str(folder))
 
 
-def build_text_encoder(settings: ScratchSettings, tokenizer: Any, packs: Packs | None = None) -> Any:
-    """A small `CLIPTextModel`; (N, length) tokens give (N, length, text_width).
-
-    With a factored design the tokens by which the labels of `packs` differ begin as one.
-    """
+def build_text_encoder(settings: ScratchSettings, tokenizer: Any) -> Any:
+    """A small `CLIPTextModel`; (N, length) tokens give (N, length, text_width)."""
     config = CLIPTextConfig(
         vocab_size=len(tokenizer),
         hidden_size=settings.text_width,
@@ -140,28 +134,7 @@ def build_text_encoder(settings: ScratchSettings, tokenizer: Any, packs: Packs |
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
     )
-    encoder = CLIPTextModel(config)
-    if settings.design.factored and packs:
-        _share_first_embedding(encoder, sorted(distinct_tokens(tokenizer, packs)))
-    return encoder
-
-
-def distinct_tokens(tokenizer: Any, packs: Packs) -> set[int]:
-    """The tokens that stand in the prompts of some labels and not of all."""
-    found = [
-        {token for row in tokenizer(list(pack_texts(pack, [label])))["input_ids"] for token in row}
-        for label, pack in packs.items()
-    ]
-    return set.union(*found) - set.intersection(*found)
-
-
-@torch.no_grad()
-def _share_first_embedding(encoder: Any, tokens: Sequence[int]) -> None:
-    """Give tokens one common embedding, nearly: what tells classes apart is then only what was learnt."""
-    rows = encoder.get_input_embeddings().weight
-    if tokens:
-        own = rows[list(tokens)]
-        rows[list(tokens)] = own.mean(dim=0) + _APART * (own - own.mean(dim=0))
+    return CLIPTextModel(config)
 
 
 def draw_captions(
@@ -185,19 +158,8 @@ def draw_captions(
         words = None if known is None else packs[label].words(known[place])
         prompt = make_prompt(packs[label], label, first + place, settings.seed, words)
         dropped, to_negative = chance.random() < settings.caption_dropout, chance.random() < 0.5
-        common = settings.design.factored and chance.random() < COMMON_SHARE
-        text = common_text(prompt) if common else prompt.text
-        captions.append(text if not dropped else prompt.negative if to_negative else "")
+        captions.append(prompt.text if not dropped else prompt.negative if to_negative else "")
     return captions
-
-
-def common_text(prompt: Prompt) -> str:
-    """A prompt without its finding: what images of all classes have in common.
-
-    >>> common_text(Prompt("frontal radiograph, a nodule", "", "{view} radiograph, {finding}", {"finding": "a nodule"}))
-    'frontal radiograph'
-    """
-    return " ".join(prompt.text.replace(prompt.slots.get("finding", ""), "").split()).strip(" ,.;")
 
 
 def tokenize(tokenizer: Any, captions: Sequence[str]) -> Tensor:

@@ -17,7 +17,7 @@ from balancer.adapting.common.device import compiled
 from balancer.adapting.common.image_tensors import STEPS, contact_sheet, draw_samples
 from balancer.adapting.common.train_loop import Batch, TrainState
 from balancer.adapting.scratch import captions
-from balancer.adapting.scratch.networks import TIMESTEPS, build_pipeline, build_unet, signal_shares
+from balancer.adapting.scratch.networks import TIMESTEPS, build_pipeline, build_scheduler, build_unet
 from balancer.adapting.scratch.phases import DENOISER, Run, learn, new_networks, new_trainer
 from balancer.adapting.scratch.start import load_denoiser
 from balancer.collection.scan import Sample
@@ -40,16 +40,12 @@ def train_denoiser(
 ) -> tuple[nn.ModuleDict, TrainState]:
     """The averaged networks, "unet" and "text_encoder", and how long they learnt; each latent is of its sample."""
     networks = _new_networks(run, tokenizer)
-    levels = run.settings.design.noise_levels
-    weights, alpha_bars = (
-        sampling_weights([sample.label for sample in samples]),
-        signal_shares(run.settings.design),
-    )
+    weights, alpha_bars = sampling_weights([sample.label for sample in samples]), build_scheduler().alphas_cumprod
 
     def draw(step: int) -> Batch:
         chance = rng.generator(run.settings.seed, DENOISER, step)
         chosen = rng.draw_indices(weights, run.settings.batch_size, chance)
-        times = rng.draw_timesteps(len(chosen), TIMESTEPS, chance, middle=levels == "middle")
+        times = rng.draw_timesteps(len(chosen), TIMESTEPS, chance)
         noise = torch.randn(latents[chosen].shape, generator=chance)
         labels = [samples[i].label for i in chosen]
         known = [run.known(samples[i]) for i in chosen]
@@ -60,8 +56,7 @@ def train_denoiser(
         def loss(clean: Tensor, noise: Tensor, times: Tensor, tokens: Tensor, alpha_bar: Tensor) -> Tensor:
             with run.machine.autocast():
                 predicted = unet(losses.noised(clean, noise, alpha_bar), times, encode(tokens)[0])[0]
-            target = losses.velocity(clean, noise, alpha_bar)
-            return losses.velocity_loss(predicted, target, alpha_bar, min_snr=levels == "min-snr")
+            return losses.denoising_losses("v_prediction", predicted, clean, noise, alpha_bar).mean()
 
         return loss
 
@@ -76,7 +71,7 @@ def train_denoiser(
 def _new_networks(run: Run, tokenizer: Any) -> nn.ModuleDict:
     builders = {
         "unet": lambda: build_unet(run.settings),
-        "text_encoder": lambda: captions.build_text_encoder(run.settings, tokenizer, run.packs),
+        "text_encoder": lambda: captions.build_text_encoder(run.settings, tokenizer),
     }
     networks = new_networks(run, DENOISER, builders)
     if run.settings.start is not None:
@@ -155,7 +150,7 @@ class Sheets:
     def of(cls, run: Run, autoencoder: Any, average: nn.ModuleDict, tokenizer: Any) -> Sheets:
         """The sheets of a training; how long one takes is measured where time is counted."""
         networks = _any(average, "text_encoder"), tokenizer, _any(average, "unet")
-        pipeline = build_pipeline(autoencoder, *networks, run.settings.design)
+        pipeline = build_pipeline(autoencoder, *networks)
         return cls(run, pipeline, 0.0 if run.settings.total_minutes is None else _sheet_seconds(run, pipeline))
 
     def draw_if_due(self, done: TrainState) -> None:

@@ -7,8 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from balancer.adapting.common.model_card import CARD, class_counts, escaped, weight_hashes
-from balancer.adapting.common.train_state import to_json
+from balancer.adapting.common.model_card import class_counts, escaped, weight_hashes
 from balancer.adapting.scratch.settings import ScratchSettings
 from balancer.collection.scan import Sample
 
@@ -59,13 +58,8 @@ def make_card(
     }
 
 
-def write_card(card: Mapping[str, Any], folder: Path) -> None:
-    """Write `card.json` and `README.md` into the pipeline's folder."""
-    (folder / CARD).write_text(to_json(card), encoding="utf-8")
-    (folder / "README.md").write_text(_page(card), encoding="utf-8")
-
-
-def _page(card: Mapping[str, Any]) -> str:
+def page(card: Mapping[str, Any]) -> str:
+    """The page for people, Markdown."""
     rows = "\n".join(f"| {escaped(label)} | {count} |" for label, count in card["classes"].items())
     training = ", ".join(f"{name} {part['steps']} steps" for name, part in card["training"].items())
     minutes = sum(part["seconds"] for part in card["training"].values()) / 60

@@ -6,15 +6,12 @@ from typing import Any
 
 import torch
 from diffusers import (
-    AutoencoderKL,
     AutoencoderTiny,
     DPMSolverMultistepScheduler,
     StableDiffusionPipeline,
     UNet2DConditionModel,
 )
-from torch import Tensor
 
-from balancer.adapting.scratch.architecture import USUAL, Architecture
 from balancer.adapting.scratch.settings import ScratchSettings
 
 TIMESTEPS = 1000
@@ -27,42 +24,22 @@ def build_autoencoder(settings: ScratchSettings) -> Any:
     `AutoencoderTiny`, without attention and normalisation, learns several times as many pictures a second as
     `AutoencoderKL`. Its three colour channels start equal, so that they stay so: what comes out is grey.
     """
-    model = _kl(settings) if settings.design.autoencoder == "kl" else _tiny(settings)
-    make_grey(model)
-    return model
-
-
-def _tiny(settings: ScratchSettings) -> Any:
     stages = settings.factor.bit_length()
-    return AutoencoderTiny(
+    model = AutoencoderTiny(
         encoder_block_out_channels=(settings.autoencoder_width,) * stages,
         decoder_block_out_channels=(settings.autoencoder_width,) * stages,
         num_encoder_blocks=(1,) + (2,) * (stages - 1),
         num_decoder_blocks=(2,) * (stages - 1) + (1,),
         latent_channels=settings.latent_channels,
     )
-
-
-def _kl(settings: ScratchSettings) -> Any:
-    """Half the width at full resolution, where a convolution costs most, and no attention."""
-    stages, width = settings.factor.bit_length(), settings.autoencoder_width
-    return AutoencoderKL(
-        down_block_types=("DownEncoderBlock2D",) * stages,
-        up_block_types=("UpDecoderBlock2D",) * stages,
-        block_out_channels=(width // 2, *(width,) * (stages - 1)),
-        layers_per_block=1,
-        latent_channels=settings.latent_channels,
-        norm_num_groups=min(16, width // 2),
-        sample_size=settings.size,
-        mid_block_add_attention=False,
-    )
+    make_grey(model)
+    return model
 
 
 @torch.no_grad()
 def make_grey(autoencoder: Any) -> None:
     """Give the decoder's three colours one mean weight, so that no picture has a tint."""
-    decoder = autoencoder.decoder
-    last = decoder.conv_out if isinstance(autoencoder, AutoencoderKL) else decoder.layers[-1]
+    last = autoencoder.decoder.layers[-1]
     last.weight.copy_(last.weight.mean(dim=0, keepdim=True).expand_as(last.weight))
     last.bias.copy_(last.bias.mean().expand_as(last.bias))
 
@@ -91,33 +68,19 @@ def build_unet(settings: ScratchSettings) -> Any:
     )
 
 
-def build_scheduler(design: Architecture = USUAL) -> Any:
+def build_scheduler() -> Any:
     """Stable Diffusion's own noise schedule, sampled by DPM-Solver++ (Lu et al. 2022); the UNet predicts v."""
-    zero = design.zero_terminal_snr
     return DPMSolverMultistepScheduler(
         num_train_timesteps=TIMESTEPS,
         beta_start=0.00085,
         beta_end=0.012,
         beta_schedule="scaled_linear",
         prediction_type="v_prediction",
-        algorithm_type="sde-dpmsolver++" if design.stochastic else "dpmsolver++",
-        rescale_betas_zero_snr=zero,
-        use_karras_sigmas=not zero,
-        timestep_spacing="trailing" if zero else "leading",
+        algorithm_type="sde-dpmsolver++",
+        use_karras_sigmas=True,
+        timestep_spacing="leading",
         steps_offset=1,
     )
-
-
-def signal_shares(design: Architecture) -> Tensor:
-    """The signal's share at each noise level that is taught, (timesteps,); the last is 0 with `zero_terminal_snr`.
-
-    Rescaled as algorithm 1 of Lin et al. (2023); the scheduler that draws keeps a tiny rest there.
-    """
-    shares = build_scheduler().alphas_cumprod
-    if not design.zero_terminal_snr:
-        return torch.as_tensor(shares)
-    root = shares.sqrt()
-    return torch.as_tensor(((root - root[-1]) * root[0] / (root[0] - root[-1])) ** 2)
 
 
 def build_pipeline(
@@ -125,7 +88,6 @@ def build_pipeline(
     text_encoder: Any,
     tokenizer: Any,
     unet: Any,
-    design: Architecture = USUAL,
 ) -> Any:
     """An ordinary `StableDiffusionPipeline`, without a safety checker: that blacks out X-rays by mistake."""
     pipeline = StableDiffusionPipeline(
@@ -133,7 +95,7 @@ def build_pipeline(
         text_encoder=text_encoder,
         tokenizer=tokenizer,
         unet=unet,
-        scheduler=build_scheduler(design),
+        scheduler=build_scheduler(),
         safety_checker=None,
         feature_extractor=None,
         requires_safety_checker=False,

@@ -5,10 +5,14 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from balancer.adapting.scratch.architecture import USUAL, Architecture
 from balancer.errors import ModelError
 
 DEFAULT_MINUTES = 30.0
+_DESIGN = {
+    **{"autoencoder": "tiny", "edge_weight": 2.0, "noise_levels": "min-snr", "zero_terminal_snr": False},
+    **{"stochastic": True, "factored": False},
+}
+"""How the networks are built and taught, as earlier versions recorded it: what they began can go on."""
 MACHINE_FIELDS = ("minutes", "device", "compile", "checkpoint_every_seconds", "sample_every")
 """What may change between two sittings of one training: it says where and how long, and not what is learnt."""
 
@@ -49,7 +53,6 @@ class ScratchSettings:
     average_decay: float = 0.999
     checkpoint_every_seconds: float = 120.0
     sample_every: float = 0.25
-    design: Architecture = USUAL
     start: str | None = None
 
     def __post_init__(self) -> None:
@@ -81,7 +84,7 @@ class ScratchSettings:
     def to_json(self) -> dict[str, Any]:
         """The fields by name, as JSON knows them; without the place that `start` is."""
         fields = {name: value for name, value in asdict(self).items() if name != "start"}
-        return {name: list(v) if isinstance(v, tuple) else v for name, v in fields.items()}
+        return {"design": _DESIGN, **{name: list(v) if isinstance(v, tuple) else v for name, v in fields.items()}}
 
 
 def refuse_steps_and_minutes(steps: int | None, minutes: float | None) -> None:

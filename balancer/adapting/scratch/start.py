@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +10,9 @@ from safetensors.torch import load_file
 from torch import nn
 from transformers import CLIPTokenizer
 
-from balancer.adapting.common.model_card import CARD, weight_hashes
+from balancer.adapting.common.model_card import weight_hashes
 from balancer.errors import ModelError
+from balancer.generators.models.model_card import CARD, read_card
 
 _WORDS, _PLACES = "embeddings.token_embedding.weight", "embeddings.position_embedding.weight"
 
@@ -23,10 +23,9 @@ SLOWER = 3.0
 
 def facts_of(folder: Path) -> dict[str, Any]:
     """What the card of a training says of the checkpoint in `folder` that it began with, and of its files."""
-    try:
-        files = json.loads((folder / CARD).read_text("utf-8"))["training_files"]
-    except (OSError, ValueError, KeyError) as error:
-        raise _unfit(folder / CARD, "no card with its training images") from error
+    files = read_card(folder).get("training_files")
+    if not isinstance(files, dict):
+        raise _unfit(folder / CARD, "no card with its training images")
     return {"start": {"name": folder.name, "weights_sha256": weight_hashes(folder)}, "files": files}
 
 

@@ -15,14 +15,13 @@ from torch import nn
 from balancer.adapting.common.clock import Clock
 from balancer.adapting.common.device import find_machine
 from balancer.adapting.common.image_tensors import ImageTensors, read_image_tensors
-from balancer.adapting.common.model_card import class_counts
+from balancer.adapting.common.model_card import class_counts, write_card
 from balancer.adapting.common.oom import memory_explained, no_room_from_scratch
 from balancer.adapting.common.run_dir import begin, clear_away, is_finished, work_folder
 from balancer.adapting.common.singleton_classes import left_out, without_singles
 from balancer.adapting.common.train_loop import TrainState
 from balancer.adapting.common.train_state import to_json, whole_folder
 from balancer.adapting.scratch import captions, model_card
-from balancer.adapting.scratch.architecture import Architecture
 from balancer.adapting.scratch.autoencoder import scaled_latents, train_autoencoder
 from balancer.adapting.scratch.denoiser import train_denoiser
 from balancer.adapting.scratch.networks import build_pipeline
@@ -94,14 +93,15 @@ def _train(run: Run, root: Path, folder: Path, origin: Mapping[str, Any]) -> Non
     denoiser, second = train_denoiser(run, autoencoder, tokenizer, latents, samples)
     training = {AUTOENCODER: _facts(first), DENOISER: {**_facts(second), "images": len(samples)}}
     with whole_folder(folder) as partial:
-        _save_pipeline(_half_pipeline(autoencoder, denoiser, tokenizer, run.settings.design), run, partial)
+        _save_pipeline(_half_pipeline(autoencoder, denoiser, tokenizer), run, partial)
         made = model_card.make_card(
             run.samples, run.settings, pictures.reduction, run.machine.device.type, training, partial
         )
         if run.settings.start is not None:
             earlier = facts_of(Path(run.settings.start))
             made |= {"start": earlier["start"], "training_files": earlier["files"] | made["training_files"]}
-        model_card.write_card({**made, **origin}, partial)
+        card = {**made, **origin}
+        write_card(partial, card, model_card.page(card))
 
 
 def _read(run: Run, root: Path) -> ImageTensors:
@@ -149,10 +149,10 @@ def _vocabulary(run: Run) -> Any:
     return captions.build_tokenizer(kept["vocabulary"], [(a, b) for a, b in kept["merges"]], length)
 
 
-def _half_pipeline(autoencoder: Any, denoiser: nn.ModuleDict, tokenizer: Any, design: Architecture) -> Any:
+def _half_pipeline(autoencoder: Any, denoiser: nn.ModuleDict, tokenizer: Any) -> Any:
     parts = autoencoder, denoiser["text_encoder"], denoiser["unet"]
     small, words, unet = (deepcopy(part).cpu().half() for part in parts)
-    return build_pipeline(small, words, tokenizer, unet, design)
+    return build_pipeline(small, words, tokenizer, unet)
 
 
 def _save_pipeline(pipeline: Any, run: Run, folder: Path) -> None:
@@ -163,9 +163,8 @@ def _save_pipeline(pipeline: Any, run: Run, folder: Path) -> None:
     captions.save_vocabulary(pipeline.tokenizer, folder / "tokenizer")
     # transformers would load what is half on disk as half, and diffusers as single: they must agree
     _edit(folder / "text_encoder" / "config.json", {"dtype": "float32"}, drop=())
-    if run.settings.design.autoencoder == "tiny":
-        # diffusers writes what it warns of when it reads it, and works it out again itself
-        _edit(folder / "vae" / "config.json", {}, drop=("block_out_channels",))
+    # diffusers writes what it warns of when it reads it, and works it out again itself
+    _edit(folder / "vae" / "config.json", {}, drop=("block_out_channels",))
     if sheets := sorted((run.work / "samples").glob("*.png")):
         shutil.copyfile(sheets[-1], folder / "samples.png")
 

@@ -20,9 +20,6 @@ def doctor(settings: DoctorSettings, *, as_json: bool = JSON) -> None:
 
     with ConsoleProgress() as progress:
         found = run(here(), settings, progress=progress)
-    if as_json:
-        result_json(found.to_json())
-    else:
-        show_checks(found.checks)
+    result_json(found.to_json()) if as_json else show_checks(found.checks)
     if not found.ready:
         raise typer.Exit(1)

@@ -14,7 +14,4 @@ def explain(settings: ExplainSettings, *, as_json: bool = JSON) -> None:
     from balancer.workspace.verify_run import explain as run
 
     found = run(here(), settings)
-    if as_json:
-        result_json(found.to_json())
-    else:
-        show_explanation(found)
+    result_json(found.to_json()) if as_json else show_explanation(found)

@@ -8,14 +8,18 @@ from pathlib import Path
 
 import typer
 
-from balancer.cli.console import here, message, result, shown
+from balancer.cli.console import here, message, result, result_json, shown
+from balancer.cli.options import JSON, command
 from balancer.text import printable, size_of
 
 
+@command()
 def fetch(
     model: str = typer.Argument(help="Name of a Stable Diffusion 1.x, 2.x or XL on the hub: OWNER/NAME."),
     to: Path = typer.Option(..., help="New folder for the model."),
     revision: str = typer.Option(None, help="Commit, branch or tag (default: the newest commit)."),
+    *,
+    as_json: bool = JSON,
 ) -> None:
     """Download a checkpoint from the hub: only safetensors files, and every hash is recorded.
 
@@ -36,6 +40,9 @@ def fetch(
     message(f"Licence: {printable(remote.licence) or 'not stated; find out whether you may use the model'}")
     new = download(remote, to)
     find_checkpoint(str(to))
+    if as_json:
+        result_json({"folder": shown(to), "model": remote.model, "revision": remote.revision, "new": new})
+        return
     result(f"Fetched: {shown(to)}; fetched.json has every hash" if new else f"Already there, unchanged: {shown(to)}")
     _say_how_to_carry(to)
 

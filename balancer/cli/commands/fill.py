@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import typer
 
-from balancer.cli.console import ConsoleProgress, here, message, result
-from balancer.cli.options import command
+from balancer.cli.console import ConsoleProgress, here, message, result, result_json
+from balancer.cli.options import JSON, command
 from balancer.cli.views.fill import show_fill, show_plan, show_preview
 from balancer.cli.views.power import say_power
 from balancer.workspace.settings import FillSettings
@@ -21,6 +21,7 @@ def fill(
     dry_run: bool = typer.Option(
         False, "--dry-run", help="Show deficits, prompts, disk space and time; write nothing."
     ),
+    as_json: bool = JSON,
 ) -> None:
     """Generate what the rare classes lack and merge it with the originals, every added image traceable.
 
@@ -38,17 +39,20 @@ def fill(
         message("Warning: --as-drawn is now --no-intensity-matching. The next version will not have the old name.")
         settings = replace(settings, harmonise=False)
     planned = plan(here(), settings)
-    show_plan(planned, settings)
-    say_power(planned.collection, planned.split)
-    if not planned.wanted:
+    if not as_json:
+        show_plan(planned, settings)
+        say_power(planned.collection, planned.split)
+    if not planned.wanted and not as_json:
         result("Nothing to do: no class is below its target.")
         return
     screen = screen_for(here(), settings)
     with ConsoleProgress() as progress:
         if dry_run:
-            show_preview(preview_fill(here(), settings, screen=screen, progress=progress))
+            preview = preview_fill(here(), settings, screen=screen, progress=progress)
+            result_json(preview.to_json()) if as_json else show_preview(preview)
             return
         found = run(here(), settings, screen=screen, progress=progress)
-    show_fill(found, save_fill_sheet(here(), found))
+    sheet = save_fill_sheet(here(), found)
+    result_json(found.to_json()) if as_json else show_fill(found, sheet)
     if found.short:
         raise typer.Exit(1)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from balancer.cli.console import ConsoleProgress, here
-from balancer.cli.options import command
+from balancer.cli.console import ConsoleProgress, here, result_json
+from balancer.cli.options import JSON, command
 from balancer.cli.views.merge import show_merge
 from balancer.cli.views.screen import show_screened
 from balancer.workspace.settings import MergeSettings
 
 
 @command(MergeSettings)
-def merge(settings: MergeSettings) -> None:
+def merge(settings: MergeSettings, *, as_json: bool = JSON) -> None:
     """Build the balanced folder again from all images accepted so far; with --from, add images of another generator.
 
     It then holds the originals, the accepted images of the last fill, and all accepted external images. Nothing is
@@ -24,6 +24,9 @@ def merge(settings: MergeSettings) -> None:
 
     with ConsoleProgress() as progress:
         found = run(here(), settings, screen=screen_for(here(), settings), progress=progress)
+    if as_json:
+        result_json(found.to_json())
+        return
     if found.images:
         show_screened(found.images, save_screened_sheet(here(), found.images))
     show_merge(found)

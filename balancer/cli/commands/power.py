@@ -19,7 +19,4 @@ def power(settings: PowerSettings, *, as_json: bool = JSON) -> None:
     from analysis.power.service import detectable_effect
 
     found = detectable_effect(here(), settings)
-    if as_json:
-        result_json(found.to_json())
-    else:
-        show_power(found.power)
+    result_json(found.to_json()) if as_json else show_power(found.power)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from balancer.cli.console import result, result_json, table
-from balancer.cli.options import JSON
+from balancer.cli.options import JSON, command
 
 
+@command()
 def presets(*, as_json: bool = JSON) -> None:
     """List the known layouts of public collections, for `balance scan DATA --preset NAME`.
 

@@ -1,11 +1,11 @@
-"""`balance probe` and `balance quality`: what can be said of the synthetic images without a test set."""
+"""`balance probe`: can synthetic images be told from real ones, and does a classifier rely on it?"""
 
 from __future__ import annotations
 
 from balancer.cli.console import ConsoleProgress, here, result_json
 from balancer.cli.options import JSON, command
-from balancer.cli.views.probe import show_probe, show_quality
-from balancer.workspace.judging_settings import DetectabilitySettings, FidelitySettings
+from balancer.cli.views.probe import show_probe
+from balancer.workspace.judging_settings import DetectabilitySettings
 
 
 @command(DetectabilitySettings)
@@ -18,25 +18,4 @@ def probe(settings: DetectabilitySettings, *, as_json: bool = JSON) -> None:
 
     with ConsoleProgress() as progress:
         found = detectability(here(), settings, progress=progress)
-    if as_json:
-        result_json(found.to_json())
-    else:
-        show_probe(found.probe)
-
-
-@command(FidelitySettings)
-def quality(settings: FidelitySettings, *, as_json: bool = JSON) -> None:
-    """Measure how near synthetic images are to held-out real ones, beside how near real ones are to each other.
-
-    Good values do not show that the images help: only balance compare can show that.
-
-    Example: balance quality xrays-balanced
-    """
-    from analysis.realism.service import fidelity
-
-    with ConsoleProgress() as progress:
-        found = fidelity(here(), settings, progress=progress)
-    if as_json:
-        result_json(found.to_json())
-    else:
-        show_quality(found.quality)
+    result_json(found.to_json()) if as_json else show_probe(found.probe)

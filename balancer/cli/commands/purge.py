@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from balancer.cli.console import message, result, shown, table
+from balancer.cli.console import result, result_json, shown, table
+from balancer.cli.options import JSON, command
 from balancer.errors import StateError
 from balancer.text import printable, size_of
 
@@ -18,9 +19,11 @@ if TYPE_CHECKING:
     from balancer.workspace.purge import Holding
 
 
+@command()
 def purge(
     yes: bool = typer.Option(False, "--yes", help="Do not ask."),
     dry_run: bool = typer.Option(False, "--dry-run", help="List what would be removed, and remove nothing."),
+    as_json: bool = JSON,
 ) -> None:
     """Remove everything in the state folder: ledger, candidates, adapters, latents, cache, comparisons and reports.
 
@@ -37,15 +40,17 @@ def purge(
     take_stock(state)  # refuses a folder that is not ours before anything is written there
     with nullcontext() if dry_run else locked(state):
         holdings, merged = take_stock(state), merged_folders(state)
-        _show(holdings, merged)
-        if dry_run:
-            result("Dry run: nothing was removed.")
-            return
-        if not (yes or _asked()):
-            message("Nothing was removed.")
-            return
-        remove(state, holdings)
-    result(f"Removed: {shown(state.folder)}, {size_of(sum(each.size for each in holdings))}")
+        if not as_json:
+            _show(holdings, merged)
+        removed = not dry_run and (yes or _asked())
+        if removed:
+            remove(state, holdings)
+    if as_json:
+        result_json({"removed": removed, "files": {each.path.name: each.files for each in holdings}})
+    elif removed:
+        result(f"Removed: {shown(state.folder)}, {size_of(sum(each.size for each in holdings))}")
+    else:
+        result("Dry run: nothing was removed." if dry_run else "Nothing was removed.")
 
 
 def _show(holdings: Sequence[Holding], merged: Sequence[Path]) -> None:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from balancer.cli.console import here, message, result, shown
-from balancer.cli.options import command
+from balancer.cli.console import here, message, result, result_json, shown
+from balancer.cli.options import JSON, command
 from balancer.text import printable, size_of
 from balancer.workspace.judging_settings import ReportSettings
 
 
 @command(ReportSettings)
-def report(settings: ReportSettings) -> None:
+def report(settings: ReportSettings, *, as_json: bool = JSON) -> None:
     """Write one HTML page with the verdict, the results and the settings. It loads nothing and can be printed.
 
-    Example: balance report --out report.html
+    With --figures the figures are written for a paper too, as PNG and PDF.
+
+    Example: balance report --out report.html --figures figures
     """
     from analysis.report.service import write_report
 
@@ -21,4 +23,9 @@ def report(settings: ReportSettings) -> None:
         message(f"Warning: {printable(warning)}")
     if not settings.private:
         message("The page shows images of patients: protect it like the collection, or use --private.")
+    if settings.figures is not None:
+        message(f"{len(found.figures)} files of figures: {shown(settings.figures)}")
+    if as_json:
+        result_json(found.to_json())
+        return
     result(f"Report: {shown(found.page)} ({size_of(found.size)})")

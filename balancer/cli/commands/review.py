@@ -35,10 +35,7 @@ def review(
 
     if results:
         found = review_results(here())
-        if as_json:
-            result_json(found.to_json())
-        else:
-            show_results(found)
+        result_json(found.to_json()) if as_json else show_results(found)
         return
     if as_json:
         raise typer.BadParameter("belongs to --results", param_hint="--json")

@@ -33,10 +33,7 @@ def scan(
     require_ratio(max_imbalance)
     with ConsoleProgress() as progress:
         found = run(here(), settings, progress=progress)
-    if as_json:
-        result_json(found.to_json())
-    else:
-        show_scan(found)
+    result_json(found.to_json()) if as_json else show_scan(found)
     reasons = failures(found.collection.findings, found.imbalance.ratio, kinds, max_imbalance)
     if reasons:
         message(f"Exit code 1: {'; '.join(reasons)}")

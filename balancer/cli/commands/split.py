@@ -20,7 +20,4 @@ def split(settings: SplitSettings, *, as_json: bool = JSON) -> None:
 
     with ConsoleProgress() as progress:
         found = run(here(), settings, progress=progress)
-    if as_json:
-        result_json(found.to_json())
-    else:
-        show_split(found)
+    result_json(found.to_json()) if as_json else show_split(found)

@@ -17,9 +17,6 @@ def verify(settings: VerifySettings, *, as_json: bool = JSON) -> None:
 
     with ConsoleProgress() as progress:
         found = run(here(), settings, progress=progress)
-    if as_json:
-        result_json(found.to_json())
-    else:
-        show_verify(found)
+    result_json(found.to_json()) if as_json else show_verify(found)
     if found.findings:
         raise typer.Exit(1)

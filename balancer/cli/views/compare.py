@@ -11,6 +11,8 @@ from balancer.text import printable
 if TYPE_CHECKING:
     from analysis.comparison.inference.result import Comparison
     from analysis.comparison.inference.selection import Selection
+    from analysis.comparison.inference.subgroups import Strata
+    from analysis.comparison.inference.verdict_rule import ArmRoles
     from analysis.comparison.service import FiguresResult
 
 
@@ -30,6 +32,7 @@ def show_validation(choice: Selection, primary: str) -> None:
 def show_comparison(found: Comparison, place: Path | None) -> None:
     """The verdict first, its points and stamps, then every arm."""
     from analysis.comparison.inference.result import table as rows
+    from analysis.comparison.inference.verdict_rule import ArmRoles
     from analysis.statistics.metric_labels import metric_in_words
 
     result(printable(found.sentence))
@@ -47,10 +50,29 @@ def show_comparison(found: Comparison, place: Path | None) -> None:
     result(table(header, rows(found)))
     result()
     result("* the arms of the verdict; differences are to its baseline; 95% intervals over patients and seeds.")
+    named = ArmRoles(found.chosen.baseline, found.chosen.synthetic)
+    _show_subgroups(found.strata, named, found.primary)
     if found.unfinished:
         result("+ still improving when its training ended.")
+    if found.external is not None:
+        _show_external(found)
     if place is not None:
         message(f"All figures: {shown(place)}. To view them: balance report")
+
+
+def _show_external(found: Comparison) -> None:
+    """The arms on another collection, which changes nothing above."""
+    from analysis.comparison.inference.result import external_table
+    from analysis.statistics.metric_labels import metric_in_words
+
+    assert found.external is not None
+    rare = found.primary.partition(":")[2]
+    result()
+    result(printable(f"External collection: {found.external.sentence}"))
+    for reason, count in found.external.left_out.items():
+        result(printable(f"- left out: {count} {reason}"))
+    result(table(["arm", metric_in_words(found.primary), f"AUROC {rare}", f"recall {rare}"], external_table(found)))
+    result("The verdict does not depend on it.")
 
 
 def show_figures(found: FiguresResult) -> None:
@@ -61,4 +83,19 @@ def show_figures(found: FiguresResult) -> None:
     rows = [[arm, *(str(figures[name]) for name in names)] for arm, figures in found.arms.items()]
     result(table(["arm", *map(metric_in_words, names)], rows))
     result("95% intervals over patients and seeds. The verdict is that of balance compare; all figures: --json.")
+    _show_subgroups(found.strata, found.named, found.primary)
     result(f"The test split was opened {found.openings} times: this is one of them.")
+
+
+def _show_subgroups(strata: Strata, named: ArmRoles, primary: str) -> None:
+    """Both arms of the verdict by sex, age group, view and site, where these are known."""
+    from analysis.comparison.inference.subgroups import stratum_rows, subgroup_note
+    from analysis.statistics.metric_labels import metric_in_words
+
+    if not strata:
+        return
+    header = ["subgroup", "images", named.baseline, named.synthetic or "-", "difference", "p (Holm)"]
+    result()
+    result(f"{metric_in_words(primary)} by subgroup:")
+    result(table(header, stratum_rows(strata, named, primary)))
+    result(subgroup_note(strata))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from balancer.cli.console import result, table
 from balancer.cli.views.findings import show_findings
-from balancer.text import printable
+from balancer.text import many, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -160,16 +160,12 @@ def _show_findings(findings: Iterable[Finding]) -> None:
     result("Findings, most serious first:" if alike else "Findings: none")
     for (kind, message), group in alike.items():
         files = sum(len(finding.paths) for finding in group)
-        counts = [*([f"{len(group)} times"] if len(group) > 1 else []), *([_files(files)] if files else [])]
-        many = f" ({', '.join(counts)})" if counts else ""
-        result(f"  {kind}{many}: {printable(message)}")
+        counts = [*([f"{len(group)} times"] if len(group) > 1 else []), *([many(files, "file")] if files else [])]
+        often = f" ({', '.join(counts)})" if counts else ""
+        result(f"  {kind}{often}: {printable(message)}")
         result(f"    fix: {group[0].fix}")
         for finding in (each for each in group[:_SHOWN] if each.paths):
             names = ", ".join(printable(str(path)) for path in finding.paths[:_SHOWN])
             result(f"    {names}{', ...' if len(finding.paths) > _SHOWN else ''}")
         if len(group) > _SHOWN:
             result(f"    and {len(group) - _SHOWN} more such groups (--json lists all)")
-
-
-def _files(count: int) -> str:
-    return f"{count} file{'' if count == 1 else 's'}"

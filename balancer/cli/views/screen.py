@@ -23,7 +23,7 @@ _OF_ONE_FILE = ("unreadable:", "repeated:", "a real image:", "two classes:")
 
 def show_screened(images: Sequence[ImportResult], sheet: Path) -> None:
     """A table by class and decision, the reasons with some of the files, and what was let in unscreened."""
-    from balancer.filling.verdicts import is_accepted
+    from balancer.filling.acceptance import is_accepted
 
     counts: Counter[tuple[str, str]] = Counter((each.seen.given.label, each.verdict.decision) for each in images)
     labels = sorted({label for label, _ in counts})

@@ -12,7 +12,7 @@ from balancer.collection.guard import Doubt, are_grades, doubts, is_mask_name
 from balancer.collection.presets import recognised
 from balancer.collection.sources.folders import tops_of
 from balancer.collection.sources.reading import Reading
-from balancer.collection.walk import Listing, canonical_part, printable
+from balancer.collection.walk import Listing, as_unicode, canonical_part
 from balancer.errors import CollectionError
 from balancer.imaging.dicom import starts_as_dicom
 
@@ -36,7 +36,7 @@ def require_sound(listing: Listing, reading: Reading) -> None:
     if found:
         raise CollectionError(
             needed="a folder for each class, named after a finding or diagnosis",
-            found=f"{printable(listing.root.name)}: {_taken(counts)}; {'; '.join(map(_words, found))}",
+            found=f"{as_unicode(listing.root.name)}: {_taken(counts)}; {'; '.join(map(_words, found))}",
             next_step=_lines([*ways_out(listing), f"if they are the classes: {_scan(listing.root)} --as-is"]),
         )
 
@@ -53,7 +53,7 @@ def too_few_classes(
     root: Path, known: Sequence[str], listing: Listing, faults: Sequence[tuple[str, str]] = ()
 ) -> CollectionError:
     """The error for a reading of one class or none: what there is, and the commands that may find classes."""
-    what = f"only the class {printable(known[0])!r}" if known else "no class folder with a readable image"
+    what = f"only the class {as_unicode(known[0])!r}" if known else "no class folder with a readable image"
     return CollectionError(
         needed="at least two class folders with readable images, as in FOLDER/CLASS/image.png "
         "(PNG, JPEG, TIFF, BMP, WebP or DICOM)",
@@ -67,7 +67,7 @@ def _unread(faults: Sequence[tuple[str, str]]) -> str:
     if not faults:
         return ""
     path, why = faults[0]
-    return f"; {len(faults)} files cannot be read, for example {printable(path)}: {why}"
+    return f"; {len(faults)} files cannot be read, for example {as_unicode(path)}: {why}"
 
 
 def ways_out(listing: Listing) -> list[str]:
@@ -84,7 +84,7 @@ def _by_preset(listing: Listing) -> Iterator[str]:
 
 
 def _scan(root: Path) -> str:
-    return f"balance scan {shlex.quote(printable(str(root)))}"
+    return f"balance scan {shlex.quote(as_unicode(str(root)))}"
 
 
 def _lines(commands: Sequence[str]) -> str:
@@ -92,13 +92,13 @@ def _lines(commands: Sequence[str]) -> str:
 
 
 def _taken(counts: Counter[str]) -> str:
-    some = ", ".join(f"{printable(name)} ({count})" for name, count in list(counts.items())[:_NAMED])
+    some = ", ".join(f"{as_unicode(name)} ({count})" for name, count in list(counts.items())[:_NAMED])
     more = f" and {len(counts) - _NAMED} more" if len(counts) > _NAMED else ""
     return f"these folders would be the classes (images): {some}{more}"
 
 
 def _words(doubt: Doubt) -> str:
-    some = ", ".join(map(printable, doubt.classes[:_NAMED])) + (", ..." if len(doubt.classes) > _NAMED else "")
+    some = ", ".join(map(as_unicode, doubt.classes[:_NAMED])) + (", ..." if len(doubt.classes) > _NAMED else "")
     return f"{some}: {doubt.what}"
 
 
@@ -144,7 +144,7 @@ def _without_masks(listing: Listing) -> Iterator[str]:
 def _by_table(listing: Listing) -> Iterator[str]:
     tables = [path for path in listing.others if _is_table(path)]
     tables += [f"../{path.name}" for path in _beside(listing.root)]
-    name = shlex.quote(printable(str(listing.root / tables[0]))) if tables else "TABLE"
+    name = shlex.quote(as_unicode(str(listing.root / tables[0]))) if tables else "TABLE"
     yield f"if a table contains the labels: {_scan(listing.root)} --labels {name} --columns 'file=COLUMN label=COLUMN'"
     if any(starts_as_dicom(listing.root / path) for path in listing.paths[:1]):
         columns = "file=dicom:AccessionNumber label=COLUMN"
@@ -174,7 +174,7 @@ def _by_pattern(listing: Listing) -> Iterator[str]:
         yield f"if the paths contain the class: {_scan(listing.root)} --pattern '^{start}{pattern}'"
     else:
         yield (
-            f"if the paths contain the class, as in {printable(path)}: {_scan(listing.root)} "
+            f"if the paths contain the class, as in {as_unicode(path)}: {_scan(listing.root)} "
             "--pattern REGEX, with the groups (?P<label>...) and, if known, (?P<patient>...), (?P<split>...)"
         )
 

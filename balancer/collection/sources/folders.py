@@ -12,7 +12,7 @@ import numpy as np
 
 from balancer.collection.findings import Finding, empty_class, ignored_files
 from balancer.collection.sources.reading import Labels, Reading
-from balancer.collection.walk import Listing, canonical_part, list_files, printable
+from balancer.collection.walk import Listing, as_unicode, canonical_part, list_files
 from balancer.errors import CollectionError
 
 _WEAK = ("tr", "trn", "dev", "tst", "eval", "evaluation")
@@ -172,7 +172,7 @@ def _of_classes(listing: Listing, tops: Tops, parts: list[str]) -> Iterator[Find
         if not count:
             yield empty_class(Path(name), not_read[name])
     if inside:
-        yield ignored_files([printable(path) for path in inside])
+        yield ignored_files([as_unicode(path) for path in inside])
 
 
 def _paths(names: Iterable[str]) -> tuple[PurePosixPath, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import yaml
 
 from balancer.generators.models.checkpoint import Checkpoint
+from balancer.generators.models.model_card import read_card
 
 _LARGEST = 100_000
 _NAMES = ("license", "licence", "copying")
@@ -43,11 +43,7 @@ def find_licence(checkpoint: Checkpoint) -> Licence:
 
 def is_from_scratch(checkpoint: Checkpoint) -> bool:
     """Whether balance trained it from scratch."""
-    try:
-        card = json.loads((checkpoint.folder / "card.json").read_text("utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return False
-    return isinstance(card, dict) and card.get("method") == "from scratch"
+    return read_card(checkpoint.folder).get("method") == "from scratch"
 
 
 def _front_matter(path: Path) -> dict[str, Any]:

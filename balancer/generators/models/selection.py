@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,9 +9,8 @@ from typing import Any
 
 from balancer.errors import ModelError
 from balancer.generators.models.checkpoint import Checkpoint, find_adapter, find_checkpoint
+from balancer.generators.models.model_card import read_card
 from balancer.jobs import ModelRef
-
-CARD = "card.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +58,8 @@ def is_adapter(folder: Path) -> bool:
 
 def adapter_card(folder: Path) -> dict[str, Any] | None:
     """The card of an adapter that balance made, `None` for anything else."""
-    try:
-        card = json.loads((folder / CARD).read_text("utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return None
-    if not isinstance(card, dict) or card.get("kind") != "lora" or not isinstance(card.get("base"), dict):
-        return None
-    return card
+    card = read_card(folder)
+    return card if card.get("kind") == "lora" and isinstance(card.get("base"), dict) else None
 
 
 def _base_of(folder: Path, card: dict[str, Any], base_of: Callable[[Path], str | None]) -> Checkpoint:

@@ -53,13 +53,28 @@ def test_the_table_is_plain_and_names_no_patient(tmp_path):
     tested = outcomes()
     write_predictions(tmp_path / NAME, [tested], SEEDS, patients(tested), NAMES)
     table = pq.read_table(tmp_path / NAME).to_pandas()
-    assert list(table) == ["image", "label", "patient", "arm", "seed", "fold", "p: COMMON", "p: RARE"]
+    assert list(table) == [
+        *("image", "label", "patient", "arm", "seed", "fold", *ATTRIBUTES, "p: COMMON", "p: RARE"),
+    ]
     assert len(table) == 2 * 2 * 8
     one = table.query("arm == 'extra: b' and seed == 5 and image == 'fold0-3.png'").iloc[0]
     assert one["p: RARE"] == tested.probabilities["extra: b"][1, 3, 1]
     assert table["patient"].nunique() == 4
     assert b"Ann" not in (tmp_path / NAME).read_bytes()
     assert one["patient"] == NAMES.of("Ann 1")  # the name that provenance and metadata give this patient
+
+
+def test_attributes_are_kept_and_a_table_without_them_still_opens(tmp_path):
+    tested = outcomes()
+    tested.attributes["site"] = ["North", None] * 4
+    write_predictions(tmp_path / NAME, [tested], SEEDS, {}, NAMES)
+    found = read_predictions(tmp_path / NAME).attributes
+    assert found["site"].isna().tolist() == [False, True] * 4
+    assert found["site"].dropna().unique().tolist() == ["North"]
+    assert found["sex"].isna().all()
+    table = pq.read_table(tmp_path / NAME)
+    pq.write_table(table.drop_columns(list(ATTRIBUTES)), tmp_path / NAME)
+    assert read_predictions(tmp_path / NAME).attributes.isna().all(axis=None)
 
 
 @pytest.mark.parametrize("content", [None, b"not a table"])
@@ -69,3 +84,11 @@ def test_what_is_not_there_or_damaged_is_refused(tmp_path, content):
     with pytest.raises(ComparisonError, match="of the last comparison") as caught:
         read_predictions(tmp_path / NAME)
     assert "training is not repeated" in caught.value.next_step
+
+
+def test_a_table_of_another_version_is_refused_and_the_verdict_stands(tmp_path):
+    write_predictions(tmp_path / NAME, [outcomes()], SEEDS, {}, NAMES)
+    table = pq.read_table(tmp_path / NAME)
+    pq.write_table(table.replace_schema_metadata({**table.schema.metadata, b"form": b"0"}), tmp_path / NAME)
+    with pytest.raises(ComparisonError, match="the verdict of that comparison still stands"):
+        read_predictions(tmp_path / NAME)

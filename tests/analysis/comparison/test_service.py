@@ -3,10 +3,13 @@
 import os
 import signal
 
+import numpy as np
 import psutil
 import pytest
+from PIL import Image
 
 from analysis import CompareSettings, compare, comparison_figures, preview_compare
+from analysis.comparison.predictions import read_predictions
 from analysis.data.minimums import ADVISED_SEEDS
 from balancer import (
     FillSettings,
@@ -114,6 +117,35 @@ def test_validation_first_then_the_test_split_is_opened_once_and_nothing_is_trai
     }
 
 
+def test_another_collection_has_a_table_of_its_own_and_changes_no_verdict(work):
+    """The arms are trained again for it once: networks are not kept."""
+    chance = np.random.default_rng(5)
+    for label in ("NODULE", "NORMAL", "OTHER"):
+        (work.home / "hospital-b" / label).mkdir(parents=True)
+        for number in range(8):
+            grey = Image.fromarray(chance.integers(0, 256, (8, 8), np.uint8)).resize((24, 24), Image.Resampling.BICUBIC)
+            grey.save(work.home / "hospital-b" / label / f"q{label}{number}.png")
+    for name in ("hospital-b", "xrays"):
+        scan(work, ScanSettings(work.home / name, patient=PATIENT if name == "xrays" else r"(q\w+)"))
+    before, looks = compare(work, CompareSettings(**FEW)).to_json(), openings(work)
+    found = compare(work, CompareSettings(**FEW, external="hospital-b")).to_json()
+    assert before["external"] is None
+    assert found["external"]["sentence"].startswith("On hospital-b (8 patients with NODULE): ")
+    assert found["external"]["left_out"] == {"of other classes": 8}
+    assert found["external"]["test"] == {label: {"images": 8, "patients": 8} for label in ("NODULE", "NORMAL")}
+    assert set(found["external"]["arms"]) == set(found["arms"])
+    assert {each: found[each] for each in ("sentence", "judgement", "arms")} == {
+        each: before[each] for each in ("sentence", "judgement", "arms")
+    }
+    assert openings(work) == looks
+    (kept,) = (work.home / ".balance" / "comparisons").glob("*/predictions-external.parquet")
+    assert len(read_predictions(kept).targets) == 16
+    runs = sorted((work.home / ".balance" / "comparisons").rglob("*.npy"))
+    times = [path.stat().st_mtime_ns for path in runs]
+    assert compare(work, CompareSettings(**FEW, external="hospital-b")).to_json() == found
+    assert [path.stat().st_mtime_ns for path in runs] == times
+
+
 def test_each_fold_is_filled_in_a_child_process_and_one_that_is_killed_goes_on(tmp_path, capfd):
     """Every patient is tested once; stdout is left to the caller, and the balanced folder as it is."""
     work = filled(tmp_path, model="noise:2", batch_size="2")
@@ -162,6 +194,21 @@ def test_without_synthetic_images_the_other_arms_are_compared(tmp_path):
     assert "Left out: synthetic-all: there are no synthetic images." in heard.messages
     assert found["chosen"]["synthetic"] is None
     assert found["sentence"].startswith("No synthetic images were compared: use strong-augmentation")
+
+
+def test_folds_of_few_patients_are_refused_before_anything_else(tmp_path):
+    """S1: with fewer folds, which the message names, the same patients are enough."""
+    write_xrays(tmp_path / "xrays", {"NORMAL": 60, "NODULE": 24}, (24, 24))
+    workspace = Workspace.open(tmp_path)
+    scan(workspace, ScanSettings(tmp_path / "xrays", patient=PATIENT))
+    split(workspace, SplitSettings(folds=4))
+    with pytest.raises(ComparisonError, match="5 test patients of NODULE") as caught:
+        preview_compare(workspace, CompareSettings(cross_fit=4))
+    assert caught.value.found == ("3 test patients of NODULE in fold 1 of 4; conclusions are still possible for NORMAL")
+    assert "largest number of folds for 12 patients is 2: balance split --folds 2, then:" in caught.value.next_step
+    split(workspace, SplitSettings(folds=2))
+    with pytest.raises(ComparisonError, match="a completed balance fill to repeat"):
+        preview_compare(workspace, CompareSettings(cross_fit=2))
 
 
 @pytest.mark.slow

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from analysis.data.balanced_folder import Images, read_merged
+from analysis.data.balanced_folder import Images, read_training_images
 from balancer.collection.scan import Sample
 from balancer.dataset.merge import merge
 from balancer.errors import OutputError
@@ -11,7 +11,7 @@ from tests.support.balanced_fixtures import FACTS, accepted, balanced, collectio
 
 def test_what_is_synthetic_is_known_from_the_records_not_from_names(tmp_path):
     balanced(tmp_path, 2)
-    found = read_merged(tmp_path / "balanced")
+    found = read_training_images(tmp_path / "balanced")
     assert found.labels == ("NODULE", "NORMAL")
     assert [len(found.synthetic[label]) for label in found.labels] == [2, 0]
     assert found.filled == ("NODULE",)
@@ -26,13 +26,13 @@ def test_an_image_made_from_another_belongs_to_its_patient(tmp_path):
     source = Sample("NODULE/p0000-0.png", "NODULE", "p0000", "00" * 32)
     found = collection(tmp_path / "xrays")
     merge(found, None, accepted(tmp_path / "store", "NODULE", 1, source=source), tmp_path / "out", facts=FACTS)
-    assert read_merged(tmp_path / "out").synthetic["NODULE"].groups == ("patient p0000",)
+    assert read_training_images(tmp_path / "out").synthetic["NODULE"].groups == ("patient p0000",)
 
 
 def test_only_training_images_count_and_validation_lies_apart(tmp_path):
     found = split_collection(tmp_path / "xrays")
     merge(found, None, accepted(tmp_path / "store", "NODULE", 1), tmp_path / "out", facts=FACTS)
-    merged = read_merged(tmp_path / "out")
+    merged = read_training_images(tmp_path / "out")
     assert [len(merged.real[label]) for label in merged.labels] == [2, 3]
     assert [len(merged.validation[label]) for label in merged.labels] == [3, 4]
     assert not any("test" in path.parts for some in merged.validation.values() for path in some.paths)
@@ -45,13 +45,13 @@ def test_a_folder_that_is_not_ours_is_refused(tmp_path, content, found):
     if content:
         (tmp_path / "out" / "balance.json").write_text(content)
     with pytest.raises(OutputError, match=found):
-        read_merged(tmp_path / "out")
+        read_training_images(tmp_path / "out")
 
 
 def test_a_folder_without_synthetic_images_says_so(tmp_path):
     balanced(tmp_path, 0)
     with pytest.raises(OutputError, match="none among its"):
-        read_merged(tmp_path / "balanced")
+        read_training_images(tmp_path / "balanced")
 
 
 def test_a_half_unmerged_folder_is_refused(tmp_path):
@@ -59,14 +59,14 @@ def test_a_half_unmerged_folder_is_refused(tmp_path):
     marker = tmp_path / "balanced" / "balance.json"
     marker.write_text(json.dumps({**json.loads(marker.read_text()), "unmerging": True}))
     with pytest.raises(OutputError, match="removed a part"):
-        read_merged(tmp_path / "balanced")
+        read_training_images(tmp_path / "balanced")
 
 
 def test_images_made_elsewhere_count_too(tmp_path):
     found, elsewhere = collection(tmp_path / "xrays"), make_candidate(tmp_path / "store", None, "NODULE")
     verdict = accepted(tmp_path / "store", "NODULE", 1)[0][1]
     merge(found, None, [(elsewhere, verdict)], tmp_path / "out", facts=FACTS)
-    merged = read_merged(tmp_path / "out")
+    merged = read_training_images(tmp_path / "out")
     assert len(merged.synthetic["NODULE"]) == 1
     assert merged.models == ()
 

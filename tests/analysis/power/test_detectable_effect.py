@@ -4,13 +4,13 @@ import math
 import pandas as pd
 import pytest
 
+from analysis.data.endpoint import rarest_class
 from analysis.power.detectable_effect import (
     Power,
     by_metric_and_class,
     design_effect,
     measure_power,
     power,
-    rarest,
     recall_difference,
 )
 from analysis.power.sample import USUAL, Sample
@@ -124,9 +124,9 @@ def test_without_folds_or_patients_it_says_what_to_do(collection):
 
 def test_the_rarest_class_is_that_of_the_training_part(collection):
     split = draw_split(collection)
-    assert rarest(collection, split) == "C"
+    assert rarest_class(collection, split) == "C"
     split.parts[collection.images["label"] == "C"] = "test"
-    assert rarest(collection, split) == "B"
+    assert rarest_class(collection, split) == "B"
     with pytest.raises(SplitError, match="none: no arm can learn") as error:
         measure_power(collection, split, "C")
     assert error.value.next_step.endswith("balance power --label A")

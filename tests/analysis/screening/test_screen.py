@@ -6,7 +6,7 @@ from PIL import Image
 
 from analysis.data.image_statistics import MEASURES, inspect, measure_soundness
 from analysis.screening.image_quality import NOT_CHECKED, SoundGate, Soundness
-from analysis.screening.screen import fit_screen, require_patients, why_unscreened
+from analysis.screening.screen import fit_checks, require_patients, why_unscreened
 from balancer.collection.scan import Sample, scan
 from balancer.errors import ImageError, ScreenError
 from balancer.files import sha256_of
@@ -100,7 +100,7 @@ def drawn(tmp_path_factory):
     write_collection(folder / "xrays", {"normal": 110, "consolidation": 60, "pleural_effusion": 40}, max_images=1)
     collection = scan(folder / "xrays", r"(p\d+)")
     split = draw_split(collection)
-    return collection, split, fit_screen(collection, split, folder / "cache", steps=10)
+    return collection, split, fit_checks(collection, split, folder / "cache", steps=10)
 
 
 @pytest.fixture
@@ -156,9 +156,9 @@ def test_verdicts_do_not_depend_on_company_or_moment(drawn, tmp_path):
     collection, split, screen = drawn
     batch = [candidate(tmp_path / f"{n}.png", draw_radiograph("normal", 7000 + n)) for n in range(3)]
     together = screen(batch, [])
-    fresh = fit_screen(collection, split, tmp_path / "cache", steps=10)
+    fresh = fit_checks(collection, split, tmp_path / "cache", steps=10)
     assert [fresh([each], batch[:n])[0] for n, each in enumerate(batch)] == together
-    found_again = fit_screen(collection, split, tmp_path / "cache", steps=10)
+    found_again = fit_checks(collection, split, tmp_path / "cache", steps=10)
     assert found_again(batch, []) == together
 
 
@@ -192,7 +192,7 @@ def test_below_19_patients_there_is_a_warning_and_no_threshold(tmp_path):
     write_collection(tmp_path / "xrays", {"normal": 30, "nodule": 20})
     collection = scan(tmp_path / "xrays", r"(p\d+)")
     split = draw_split(collection)
-    screen = fit_screen(collection, split, tmp_path / "cache")
+    screen = fit_checks(collection, split, tmp_path / "cache")
     verdict = screen([candidate(tmp_path / "a.png", draw_radiograph("normal", 900))], [])[0]
     patients = collection.images.loc[split.paths("train", "holdout"), "patient"].nunique()
     why = f"only {patients} patients to compare with; a threshold for copies needs 19"
@@ -208,7 +208,7 @@ def test_40_patients_get_the_threshold_that_they_support_and_its_rate_is_told(tm
     write_collection(tmp_path / "xrays", {"normal": 25, "nodule": 25}, max_images=1)
     collection = scan(tmp_path / "xrays", r"(p\d+)")
     split = draw_split(collection)
-    screen = fit_screen(collection, split, tmp_path / "cache")
+    screen = fit_checks(collection, split, tmp_path / "cache")
     patients = collection.images.loc[split.paths("train", "holdout"), "patient"].nunique()
     assert (screen.unscreened, len(screen.calibration)) == ("", patients)
     assert screen.calibration.reject == 2 / (patients + 1)
@@ -236,5 +236,5 @@ def test_a_collection_of_one_image_under_many_names_calibrates_nothing_and_says_
         shutil.copy(one, one.with_name(f"p{number + 500:05}-0.png"))
     other.write_bytes(one.read_bytes())
     collection = scan(tmp_path / "xrays", r"(p\d+)-")
-    screen = fit_screen(collection, draw_split(collection), tmp_path / "cache", steps=1)
+    screen = fit_checks(collection, draw_split(collection), tmp_path / "cache", steps=1)
     assert screen.unscreened == "only 1 patient to compare with; a threshold for copies needs 19"

@@ -10,7 +10,6 @@ from analysis.statistics.intervals import (
     aurocs,
     bootstrap,
     group_numbers,
-    mean_difference,
     wilson,
 )
 
@@ -86,15 +85,6 @@ def test_bootstrap_draws_whole_groups():
 
 def test_bootstrap_says_when_it_cannot():
     assert math.isnan(bootstrap(lambda places: math.nan, np.arange(3), times=5).low)
-
-
-def test_paired_images_are_drawn_together():
-    chance = np.random.default_rng(3)
-    before = chance.normal(0, 5, 50)
-    found = mean_difference(before + 1, before, (np.arange(50), np.arange(50)))
-    assert (found.value, found.low, found.high) == pytest.approx((1, 1, 1))
-    apart = mean_difference(before + 1, before, (np.arange(50), np.arange(50, 100)))
-    assert apart.low < 0 < apart.high
 
 
 def test_names_become_numbers():

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from analysis.vision.memorisation_monitor import CopyWatch, copy_threshold, nearest_correlations, unit_vectors
+from analysis.vision.memorisation_monitor import CopyWatch, copy_threshold, nearest_correlations, small_vectors
 from balancer.adapting.common.monitor import TrainingSet
 
 
@@ -16,7 +16,7 @@ def seen(greys, groups=None):
 def test_a_copy_correlates_with_its_original_whatever_its_exposure_and_size():
     greys = noise(5)
     darker = (greys[3] // 2).repeat(2, axis=0).repeat(2, axis=1)
-    near = nearest_correlations(unit_vectors([darker]), unit_vectors(list(greys)))
+    near = nearest_correlations(small_vectors([darker]), small_vectors(list(greys)))
     assert near[0] > 0.98
 
 
@@ -45,8 +45,8 @@ def test_images_of_one_patient_do_not_raise_the_threshold():
     greys = noise(250)
     twice = np.concatenate([greys, greys])
     groups = [str(place) for place in range(250)] * 2
-    assert copy_threshold(unit_vectors(list(twice)), groups) < 0.5
-    assert copy_threshold(unit_vectors(list(twice)), [str(place) for place in range(500)]) > 0.99
+    assert copy_threshold(small_vectors(list(twice)), groups) < 0.5
+    assert copy_threshold(small_vectors(list(twice)), [str(place) for place in range(500)]) > 0.99
 
 
 def test_with_few_patients_there_is_no_threshold_and_no_stop():

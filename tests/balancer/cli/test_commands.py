@@ -527,14 +527,15 @@ def test_a_disk_that_fills_up_meanwhile_is_a_message_and_loses_nothing(tmp_path,
 def test_help_names_every_command_and_is_documented(tmp_path):
     code, output = run(tmp_path, "--help")
     assert code == 0
-    readme = (Path(__file__).parents[3] / "README.md").read_text("utf-8")
+    project = Path(__file__).parents[3]
+    pages = "".join(page.read_text("utf-8") for page in [project / "README.md", *sorted(project.glob("docs/*.md"))])
     from balancer.cli.app import app
 
     commands = [command.callback.__name__ for command in app.registered_commands]
     assert len(commands) > 12
     for name in commands:
         assert f"\n  {name} " in output
-        assert f"balance {name}" in readme, f"the README does not show balance {name}"
+        assert f"balance {name}" in pages, f"no page shows balance {name}"
         assert run(tmp_path, name, "--help")[0] == 0
 
 

@@ -8,8 +8,8 @@ from PIL import Image
 
 from balancer.collection.scan import scan
 from balancer.errors import CollectionError
+from balancer.filling.collection_pixels import collection_pixel_hashes
 from balancer.filling.external_folder import decode_all, list_external, precheck, real_images_among, refuse_real
-from balancer.filling.pixel_hash import collection_pixel_hashes
 from balancer.jobs import Candidate, ExternalOrigin
 from balancer.store.database import Ledger
 from balancer.store.state_dir import find_or_make_state

@@ -12,10 +12,10 @@ from balancer.collection.attributes import Attributes
 from balancer.collection.metadata_table import read_table
 from balancer.collection.scan import scan
 from balancer.errors import GenerationError
+from balancer.filling.acceptance import USER_OVERRIDE
 from balancer.filling.recipe import Recipe, measure_profile, resolve_attributes, resolve_profile
 from balancer.filling.run import FillProgress, generate
 from balancer.filling.runner import LocalRunner
-from balancer.filling.verdicts import USER_OVERRIDE
 from balancer.generators.models.checkpoint import find_checkpoint
 from balancer.generators.stable_diffusion import SamplingOptions, StableDiffusion, resolve_config
 from balancer.imaging.decode import read_grey, read_header, read_xmp

@@ -94,6 +94,9 @@ def test_the_orientation_that_exif_tells_is_found_as_pillow_finds_it(tmp_path, c
     with Image.open(io.BytesIO(content)) as image:
         assert image.getexif()[0x0112] == 6
     assert orientation_of(content[:4096]) == 6
+    (tmp_path / "turned").write_bytes(content)
+    (found,) = read_headers(tmp_path, [("turned", False)])
+    assert found[-1] == 6
     assert {orientation_of(content[:end]) for end in range(len(content))} <= {1, 6}
 
 

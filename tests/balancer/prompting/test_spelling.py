@@ -1,10 +1,8 @@
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from balancer.prompting.packs import PACKS, load_pack
 from balancer.prompting.prompts import pack_texts
-from balancer.prompting.spelling import distance, is_known, misspelt, nearest, vocabulary
+from balancer.prompting.spelling import is_known, misspelt, nearest, vocabulary
 
 MISSPELLINGS = """
 pnuemonia:pneumonia penumonia:pneumonia pneumona:pneumonia neumonia:pneumonia pnemonia:pneumonia pneumomia:pneumonia
@@ -107,17 +105,3 @@ def test_the_vocabulary_is_sorted_lower_case_and_has_no_word_twice():
     assert words == sorted(set(words))
     assert all(word.isascii() and word.islower() and word.isalpha() for word in words)
     assert vocabulary() > set(words)
-
-
-@pytest.mark.parametrize(
-    ("one", "other", "steps"),
-    [("", "ab", 2), ("ab", "ba", 1), ("abc", "abc", 0), ("abc", "ac", 1), ("ca", "abc", 3), ("kitten", "sitting", 3)],
-)
-def test_distance_is_the_optimal_string_alignment(one, other, steps):
-    assert distance(one, other, 9) == distance(other, one, 9) == steps
-
-
-@given(st.text(alphabet="abc", max_size=7), st.text(alphabet="abc", max_size=7), st.integers(0, 4))
-def test_a_limited_distance_is_exact_up_to_its_limit(one, other, limit):
-    exact = distance(one, other, 99)
-    assert distance(one, other, limit) == exact if exact <= limit else distance(one, other, limit) > limit

@@ -18,7 +18,7 @@ from balancer.jobs import BlindedAnswer, Candidate, Verdict
 from balancer.splits.split import draw_split
 from balancer.store.database import Ledger
 from balancer.store.migrations import COUNTED, MIGRATIONS, TABLES
-from balancer.store.settings import ACCEPTED, PROFILE, STUDY
+from balancer.store.setting_names import ACCEPTED, PROFILE, STUDY
 from balancer.store.state_dir import State, find_or_make_state
 from balancer.workspace.recovery import set_aside_if_damaged
 from tests.balancer.test_jobs import JOB

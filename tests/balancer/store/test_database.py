@@ -17,7 +17,7 @@ from balancer.jobs import BlindedAnswer, Candidate, ExternalOrigin, Verdict
 from balancer.splits.split import draw_split
 from balancer.store.database import Ledger
 from balancer.store.migrations import MIGRATIONS
-from balancer.store.settings import BASE, PROFILE
+from balancer.store.setting_names import BASE, PROFILE
 from balancer.store.state_dir import State, find_or_make_state, find_state, locked
 from tests.balancer.test_jobs import JOB
 

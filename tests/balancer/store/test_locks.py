@@ -21,12 +21,13 @@ WRITING = {
     "merge": ("merge",),
     "unmerge": ("unmerge", "xrays-balanced"),
     "compare": ("compare", "--quick"),
+    "labels": ("labels", "--steps", "1", "--size", "16"),
     "purge": ("purge", "--yes"),
     "screen": ("screen", "xrays"),
     "report": ("report",),
     "prompts --sample": ("prompts", "--sample", "--model", "nowhere"),
 }
-READING = {"presets", "power", "prompts", "verify", "explain", "doctor", "fetch"}
+READING = {"presets", "status", "power", "prompts", "verify", "explain", "doctor", "fetch"}
 KEEPING = {"probe", "quality"}  # print their result all the same, and say that it was not kept
 ANSWERING = {"review"}  # takes the lock for each answer: tests/analysis/review/test_verdicts.py
 

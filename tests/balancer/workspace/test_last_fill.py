@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 
 from balancer.collection.scan import scan
-from balancer.filling.verdicts import NO_SCREEN, load_records
+from balancer.filling.acceptance import NO_SCREEN
+from balancer.filling.verdicts import load_records
 from balancer.jobs import Candidate, Verdict
 from balancer.store.database import Ledger
 from balancer.store.state_dir import find_or_make_state

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from balancer.jobs import Candidate, Verdict
-from balancer.store.settings import PROFILE
+from balancer.store.setting_names import PROFILE
 from balancer.workspace.fold_workspace import fold_of, make_fold_workspace
 from balancer.workspace.scan_run import scan
 from balancer.workspace.settings import ScanSettings, SplitSettings

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from balancer.cli.app import app
 from balancer.store.database import Ledger
 from balancer.store.migrations import COUNTED, MIGRATIONS
-from balancer.store.settings import ASKED, LAST_FILL, PROFILE, SPLIT, STUDY
+from balancer.store.setting_names import ASKED, LAST_FILL, PROFILE, SPLIT, STUDY
 from balancer.store.state_dir import State
 from balancer.workspace.workspace import Workspace
 
@@ -100,8 +100,11 @@ def test_merge_makes_the_same_folder_and_verify_agrees(work):
 
 def test_report_is_written_anew(work):
     (work / ".balance" / "reports" / "report.html").unlink()
-    balance("report", "--private")
-    assert (work / ".balance" / "reports" / "report.html").stat().st_size > 10_000
+    assert "metrics.json" not in balance("report", "--private")  # neither damaged nor out of date
+    page = (work / ".balance" / "reports" / "report.html").read_text("utf-8")
+    assert '<p class="verdict">Cannot tell whether synthetic images help NODULE' in page
+    assert "<li><bdi>The test split was opened once.</bdi></li>" in page
+    assert "differences-primary" in page
 
 
 def test_unmerge_leaves_the_originals(work):

@@ -151,3 +151,14 @@ def test_estimates_read_as_people_write_them():
         "0.500 [0.250, 0.750]",
         "+0.500 [-0.250, +0.750]",
     )
+
+
+def test_where_every_patient_has_the_rare_class_all_are_one_stratum():
+    """Each patient has images of both classes: whole patients are still drawn, and the interval still counts them."""
+    probabilities, targets = drawn()
+    groups = np.concatenate([np.arange(160) % 40, np.arange(40)])  # four of A and one of B each
+    weights = draw_patients(targets, groups, 200, seed=0)
+    assert weights[targets == 1].sum(axis=0) == pytest.approx(40)
+    assert weights[targets == 0].sum(axis=0) == pytest.approx(160)
+    found = estimate(measure_arms(outcomes({"real": probabilities}, targets, groups))["real"], {"A": 40, "B": 40})
+    assert 0.05 < found["auprc:B"].high - found["auprc:B"].low < 0.6

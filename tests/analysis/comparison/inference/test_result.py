@@ -34,9 +34,9 @@ FALLING = Course((0, 25, 50, 75, 100), (1.0, 0.8, 0.6, 0.4, 0.2))
 ASKED = NamedArms("class-weights", ("synthetic-1",), {"synthetic-1": "real"})
 
 
-def concluded(gains=GAINS, facts=None, asked=ASKED, **options):
+def concluded(gains=GAINS, facts=None, asked=ASKED, primary="auprc:R"):
     kinds = {arm: KINDS[arm] for arm in gains}
-    return conclude(drawn(1, gains), drawn(2, gains), kinds, facts or Facts(), asked, times=200, **options)
+    return conclude(drawn(1, gains), drawn(2, gains), kinds, facts or Facts(), asked, primary=primary, times=200)
 
 
 def test_the_two_arms_that_were_named_are_judged():
@@ -139,8 +139,11 @@ def test_strata_have_the_corrected_difference_of_the_verdict_or_too_few_patients
     sex = np.where(np.arange(n) % 2, "F", "M").astype(object)
     view = np.array(["PA"] * 60 + ["AP"] * (n - 65) + ["LL"] * 5, object)
     test = drawn(2, sex=sex, view=view, age_group=["adult"] * n)
-    found = as_json(conclude(drawn(1), test, KINDS, Facts(), ASKED, times=100))["strata"]
-    assert set(found) == {"sex", "view"}  # one value alone is nothing to compare
+    found = as_json(conclude(drawn(1), test, KINDS, Facts(), ASKED, primary="auprc:R", times=100))["strata"]
+    assert set(found) == {"sex", "view", "age_group"}
+    (alone,) = found["age_group"].values()
+    assert (alone["images"], alone["arms"], alone["difference"]) == (n, {}, None)
+    assert alone["left_out"].startswith("no other value is known")
     assert found["sex"]["F"]["images"] == 67
     assert set(found["sex"]["F"]["arms"]) == {"class-weights", "synthetic-1"}
     told = [found["sex"]["F"], found["sex"]["M"], found["view"]["AP"]]
@@ -175,7 +178,7 @@ def test_an_endpoint_that_cannot_be_one_is_refused(primary):
 
 def test_every_arm_needs_its_chances_and_the_named_ones_must_be_there():
     with pytest.raises(ValueError, match="got none of"):
-        conclude(drawn(1), drawn(2), KINDS | {"crt": "free"}, Facts(), ASKED)
+        conclude(drawn(1), drawn(2), KINDS | {"crt": "free"}, Facts(), ASKED, primary="auprc:R")
     with pytest.raises(ValueError, match="among those that were trained; got"):
         concluded({"synthetic-1": 0.0})
 
@@ -199,7 +202,10 @@ def test_images_are_not_condemned_where_another_use_of_them_helps():
 
 def test_folds_are_measured_each_by_itself():
     folds = [drawn(seed) for seed in (2, 3)]
-    found = conclude([drawn(1), drawn(4)], folds, KINDS, Facts(), ASKED, times=100)
+    found = conclude([drawn(1), drawn(4)], folds, KINDS, Facts(), ASKED, primary="auprc:R", times=100)
     assert found.test["R"] == {"images": 50, "patients": 25}  # the same numbers of patients were drawn twice
-    each = [conclude(drawn(1), fold, KINDS, Facts(), ASKED, times=20).arms["real"]["auprc:R"].mean for fold in folds]
+    each = [
+        conclude(drawn(1), fold, KINDS, Facts(), ASKED, primary="auprc:R", times=20).arms["real"]["auprc:R"].mean
+        for fold in folds
+    ]
     assert found.arms["real"]["auprc:R"].mean == pytest.approx(np.mean(each))

@@ -4,14 +4,14 @@ import pytest
 
 from analysis.comparison.inference.bootstrap import Estimate
 from analysis.comparison.inference.decomposition import EffectDecomposition
-from analysis.comparison.inference.verdict_rule import Grounds, Named, best_arm, judge, why_not
+from analysis.comparison.inference.verdict_rule import ArmRoles, Grounds, best_arm, judge, why_not
 from analysis.comparison.inference.verdict_text import Evidence, helped, hurt, points, sentence
 from analysis.statistics.metric_labels import metric_in_words
 
 STILL = Estimate(0.0, -0.1, 0.1)
 UP, DOWN, FLAT = Estimate(0.1, 0.02, 0.18), Estimate(-0.1, -0.18, -0.02), Estimate(0.0, -0.02, 0.019)
 SHOWN = replace(UP, p_holm=0.01)
-NAMED = Named("strong-augmentation", "pretraining", ("real", "crt"), ("synthetic-1",))
+NAMED = ArmRoles("strong-augmentation", "pretraining", ("real", "crt"), ("synthetic-1",))
 
 
 def evidence(contrast=STILL, how=None, **changes):

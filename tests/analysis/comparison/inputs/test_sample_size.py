@@ -2,7 +2,7 @@
 
 import pytest
 
-from analysis.comparison.inputs.sample_size import Counts, require_sufficient
+from analysis.comparison.inputs.sample_size import Counts, require_patients_in_folds, require_sufficient
 from balancer.errors import ComparisonError
 
 ENOUGH = {"A": 30, "B": 40, "C": 50}
@@ -75,3 +75,26 @@ def test_a_class_is_named_as_a_shell_takes_it():
     with pytest.raises(ComparisonError) as error:
         require_sufficient(of_spaces, "A")
     assert error.value.next_step.endswith("balance compare --label 'left lung'")
+
+
+@pytest.mark.parametrize(
+    ("patients", "found", "advice"),
+    [
+        ([5, 4, 4, 4], "4 test patients of A in fold 2 of 4; conclusions are still possible for B", "--folds 3, then"),
+        ([0, 3, 3], "0 test patients of A in fold 1 of 3", "6 patients are too few for two folds"),
+        ([1, 14], "1 test patient of A in fold 1 of 2", "largest number of folds for 15 patients is 3"),
+    ],
+)
+def test_folds_with_few_patients_of_the_class_are_refused(patients, found, advice):
+    counts = {"A": patients, "B": [9] * len(patients), "C": [4] * len(patients)}
+    with pytest.raises(ComparisonError, match="5 test patients of A") as caught:
+        require_patients_in_folds(counts, "A")
+    assert found in caught.value.found
+    assert advice in caught.value.next_step
+    assert "--label B" in caught.value.next_step
+    (stamp,) = require_patients_in_folds(counts, "A", insist=True)
+    assert stamp.startswith("only ")
+
+
+def test_five_patients_in_each_fold_are_enough():
+    assert require_patients_in_folds({"A": [5, 5], "B": [1, 1]}, "A") == ()

@@ -9,7 +9,7 @@ import pytest
 from analysis.report.data import ReportFolder
 from analysis.report.sections.methods import paragraph
 from analysis.report.sections.reproducibility import commands, in_words, portable
-from analysis.report.sections.screening import count_verdicts, of_gate
+from analysis.report.verdict_counts import count_verdicts, of_gate
 from balancer.filling.verdicts import LabelRecords
 from balancer.jobs import Verdict
 from tests.support.report_fixtures import facts_with

@@ -1,6 +1,7 @@
 import json
 from pathlib import Path
 
+from balancer.adapting.common.model_card import write_card
 from balancer.adapting.scratch import model_card
 from balancer.adapting.scratch.settings import ScratchSettings
 from balancer.collection.scan import Sample
@@ -28,7 +29,7 @@ def test_card_and_page_are_written_and_the_page_escapes(tmp_path: Path) -> None:
     (tmp_path / "unet" / "w.safetensors").write_bytes(b"")
     training = {"autoencoder": {"steps": 1, "seconds": 60.0, "loss": 1.0}}
     made = model_card.make_card(SAMPLES, ScratchSettings(), 1.0, "cpu", training, tmp_path)
-    model_card.write_card(made, tmp_path)
+    write_card(tmp_path, made, model_card.page(made))
     read = json.loads((tmp_path / "card.json").read_text())
     assert read["training_files"] == {"a/1.png": "11", "b/<b>.png": "22", "a/2.png": "33"}
     assert read["weights_sha256"]["unet/w.safetensors"].startswith("e3b0c442")

@@ -8,7 +8,7 @@ import urllib.request
 import pytest
 
 from balancer.dataset.merge import merge
-from balancer.filling.verdicts import NO_SCREEN
+from balancer.filling.acceptance import NO_SCREEN
 from balancer.jobs import BlindedAnswer, Verdict
 from tests.support import cli_process
 from tests.support.balanced_fixtures import FACTS

@@ -1,0 +1,120 @@
+"""From a checkpoint's folder to diffusers' pipeline: weights loaded from this machine alone, an adapter fused in."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+from balancer.errors import ModelError
+from balancer.generators.models.checkpoint import Checkpoint
+
+_LAYER = re.compile(r"(lora_A|lora_down|lora\.down|_lora\.down|lora_linear_layer\.down)(\.|$)")
+_LOADED = (".lora_A.balance", ".lora_embedding_A.balance")
+
+
+def load_pipeline(checkpoint: Checkpoint, dtype: Any) -> Any:
+    """The checkpoint as its pipeline of diffusers, in this precision.
+
+    Raises:
+        ModelError: diffusers cannot load it.
+    """
+    os.environ.setdefault("DIFFUSERS_DISABLE_REMOTE_CODE", "1")
+    import diffusers
+    import transformers
+
+    for library in (diffusers, transformers):  # their bars and hints are not the user's
+        library.utils.logging.set_verbosity_error()
+        library.utils.logging.disable_progress_bar()
+    kind = getattr(diffusers, checkpoint.pipeline)
+    extras = (
+        {}
+        if checkpoint.is_xl
+        else {"safety_checker": None, "feature_extractor": None, "requires_safety_checker": False}
+    )
+    try:
+        if checkpoint.single_file is not None:
+            pipe = kind.from_single_file(
+                str(checkpoint.single_file),
+                config=str(checkpoint.folder),
+                local_files_only=True,
+                dtype=dtype,
+                **extras,
+            )
+        else:
+            pipe = kind.from_pretrained(
+                str(checkpoint.folder),
+                use_safetensors=True,
+                local_files_only=True,
+                variant=checkpoint.variant,
+                dtype=dtype,
+                **extras,
+            )
+    except Exception as error:  # whatever a foreign file makes diffusers raise
+        raise _not_loaded(checkpoint, error) from error
+    if checkpoint.is_xl and getattr(pipe.vae.config, "force_upcast", False):
+        pipe.vae.float()  # XL's VAE overflows in half precision
+    return pipe
+
+
+def load_tokenizer(checkpoint: Checkpoint) -> Any:
+    """The tokenizer of the checkpoint's first text encoder.
+
+    Raises:
+        ModelError: transformers cannot load it.
+    """
+    from transformers import CLIPTokenizer
+
+    try:
+        return CLIPTokenizer.from_pretrained(checkpoint.folder / "tokenizer", local_files_only=True)
+    except Exception as error:  # whatever a foreign file makes transformers raise
+        raise _not_loaded(checkpoint, error) from error
+
+
+def fuse_adapter(pipe: Any, adapter: Path, scale: float) -> None:
+    """Add a LoRA adapter, times `scale`, to the weights of a pipeline.
+
+    Raises:
+        ModelError: it does not fit this model.
+    """
+    try:
+        pipe.load_lora_weights(
+            str(adapter.parent),
+            weight_name=adapter.name,
+            adapter_name="balance",
+            use_safetensors=True,
+            local_files_only=True,
+        )
+        _require_all_layers(pipe, adapter)
+        pipe.fuse_lora(lora_scale=scale)
+        pipe.unload_lora_weights()
+    except Exception as error:  # whatever a foreign file makes diffusers raise
+        raise ModelError(
+            needed="a LoRA adapter that fits this model",
+            found=f"{adapter.name}: {str(error).splitlines()[0]}",
+            next_step="use the model that the adapter was trained on: balance fill --model BASE --adapter ADAPTER",
+        ) from error
+
+
+def _require_all_layers(pipe: Any, adapter: Path) -> None:
+    """Refuse what diffusers only warns of in its log: layers of the file that the model has not got."""
+    from safetensors import safe_open
+
+    with safe_open(adapter, "pt") as file:
+        wanted = sum(1 for name in file.keys() if _LAYER.search(name))  # noqa: SIM118  # it is no dict
+    parts = [getattr(pipe, part, None) for part in ("unet", "text_encoder", "text_encoder_2")]
+    names = [name for part in parts if part is not None for name, _ in part.named_modules()]
+    found = sum(1 for name in names if name.endswith(_LOADED))
+    if found == 0:
+        raise ValueError("this model has none of its layers")
+    if found < wanted:
+        raise ValueError(f"{wanted - found} of its {wanted} layers are not in this model")
+
+
+def _not_loaded(checkpoint: Checkpoint, error: Exception) -> ModelError:
+    return ModelError(
+        needed=f"a {checkpoint.pipeline} that diffusers can load",
+        found=f"{checkpoint.ref.name}: {(str(error) or type(error).__name__).splitlines()[0]}",
+        next_step="copy the model folder again, or name another: balance fill --model FOLDER",
+    )

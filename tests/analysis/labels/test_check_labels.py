@@ -1,0 +1,108 @@
+"""Wrong labels planted among drawn radiographs are listed, kept, shown and left out."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+
+from analysis.labels.service import check_labels
+from analysis.labels.suspects import label_quality, suspects
+from balancer.errors import CollectionError, OutputError
+from balancer.workspace.judging_settings import CheckLabelsSettings, ReportSettings
+from balancer.workspace.scan_run import scan
+from balancer.workspace.settings import ScanSettings
+from balancer.workspace.workspace import Workspace
+from examples.phantoms import write_collection
+from tests.support.cli_process import run
+
+QUICK = CheckLabelsSettings(folds=3, steps=30, size=32)
+EACH, FLIPPED = 50, 5
+
+
+@pytest.fixture(scope="module")
+def checked(tmp_path_factory):
+    """A scanned collection in which five images of each class lie in the other's folder, and what was found in it."""
+    folder = tmp_path_factory.mktemp("labels")
+    root = folder / "xrays"
+    write_collection(root, {"normal": EACH, "pleural_effusion": EACH}, size=32, seed=3, max_images=1)
+    other = {"normal": "pleural_effusion", "pleural_effusion": "normal"}
+    moved = [file for label in other for file in sorted((root / label).iterdir())[:FLIPPED]]
+    wrong = {f"{other[file.parent.name]}/moved-{file.name}" for file in moved}
+    for file in moved:
+        file.rename(root / other[file.parent.name] / f"moved-{file.name}")
+    workspace = Workspace.open(folder)
+    scan(workspace, ScanSettings(root))
+    return workspace, wrong, check_labels(workspace, QUICK)
+
+
+def test_half_of_the_first_ones_are_wrong_at_least(checked):
+    _, wrong, found = checked
+    first = {each.image for each in found.suspected[: len(wrong)]}
+    assert len(first & wrong) >= len(wrong) / 2
+    assert [each.quality for each in found.suspected] == sorted(each.quality for each in found.suspected)
+    assert all(each.given != each.suggested for each in found.suspected)
+    assert found.checked == 2 * EACH
+
+
+def test_they_are_kept_as_a_table_a_finding_and_for_the_report(checked):
+    workspace, _, found = checked
+    with found.table.open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["image"] for row in rows] == [each.image for each in found.suspected]
+    again = scan(workspace, ScanSettings(workspace.home / "xrays"))
+    (said,) = [each for each in again.collection.findings if each.kind == "suspected-label"]
+    assert [str(path) for path in said.paths] == [each.image for each in found.suspected]
+    kept = json.loads((workspace.state.reports / "labels.json").read_text("utf-8"))
+    assert kept == found.to_json()
+
+
+def test_the_report_shows_them_and_in_private_only_counts_them(checked, tmp_path):
+    from analysis.report.service import write_report
+
+    workspace, _, found = checked
+    worst = found.suspected[0].image
+    page = write_report(workspace, ReportSettings(out=tmp_path / "a.html")).page.read_text("utf-8")
+    section = page.partition('id="labels"')[2].partition('id="sheets"')[0]
+    assert worst in section
+    assert section.count("data:image/jpeg") >= 2
+    private = write_report(workspace, ReportSettings(out=tmp_path / "b.html", private=True)).page.read_text("utf-8")
+    section = private.partition('id="labels"')[2].partition('id="sheets"')[0]
+    assert worst not in private
+    assert "data:image" not in section
+    assert str(len(found.suspected)) in section
+
+
+def test_the_command_prints_them_and_its_table_is_a_list_for_exclude(checked, tmp_path):
+    workspace, _, _ = checked
+    options = ("--folds", "2", "--steps", "20", "--size", "32", "--out", "mine.csv")
+    code, output = run(workspace.home, "labels", *options)
+    assert (code, "Next: keep only the rows" in output) == (0, True)
+    code, output = run(workspace.home, "labels", *options)
+    assert (code, "it exists" in output) == (2, True)
+    code, output = run(workspace.home, "scan", "xrays", "--exclude", "mine.csv")
+    assert (code, "images of mine.csv are left out of training and validation" in output) == (0, True)
+    code, output = run(workspace.home, "scan", "xrays", "--exclude", "")
+    assert (code, "left out of training" in output) == (0, False)
+
+
+def test_too_few_patients_are_named(tmp_path):
+    write_collection(tmp_path / "xrays", {"normal": 12, "nodule": 4}, size=32, max_images=1)
+    workspace = Workspace.open(tmp_path)
+    scan(workspace, ScanSettings(tmp_path / "xrays"))
+    with pytest.raises(CollectionError, match=r"nodule \(4\), normal \(12\)"):
+        check_labels(workspace, QUICK)
+
+
+def test_a_table_inside_the_collection_is_refused(checked):
+    workspace, _, _ = checked
+    with pytest.raises(OutputError, match="outside the collection"):
+        check_labels(workspace, CheckLabelsSettings(out=workspace.home / "xrays" / "list.csv"))
+
+
+def test_labels_that_all_agree_are_not_suspected():
+    targets = np.repeat([0, 1, 2], 20)
+    agreed = np.full((60, 3), 0.1)
+    agreed[np.arange(60), targets] = 0.8
+    assert suspects(targets, agreed, ["a", "b", "c"]) == []
+    assert label_quality(targets, agreed).tolist() == [0.8] * 60
