@@ -64,8 +64,9 @@ def save_fill_sheet(workspace: Workspace, found: FillResult) -> Path:
     """Keep a sheet of what a fill added: of each class real training images above synthetic ones."""
     collection, split = found.planned.collection, found.planned.split
     labels = collection.images.loc[split.paths("train", "holdout"), "label"]
-    real = {label: [collection.root / path for path in labels.index[labels == label]] for label in collection.labels}
     accepted = {} if found.report is None else found.report.accepted
+    shown = accepted if collection.is_multi_label else collection.labels
+    real = {label: [collection.root / path for path in labels.index[labels == label]] for label in shown}
     synthetic = {label: [candidate.path for candidate, _ in judged] for label, judged in accepted.items()}
     return _save(workspace, "contact-sheet.png", real_above_synthetic(real, synthetic))
 

@@ -76,6 +76,15 @@ class LabelGate:
         inputs = (features - self.mean) / self.spread
         return np.asarray(np.round(softmax(inputs @ self.weights.T + self.offsets, axis=1), 5))
 
+    def judge(self, label: str, features: Vectors, scores: dict[str, float | str]) -> tuple[list[str], list[str]]:
+        """Why an image of a class is to be rejected; a person is asked about none."""
+        if label not in self.labels:
+            return [], []
+        probabilities = self.probabilities(features)[0]
+        scores["label_probability"] = float(probabilities[self.labels.index(label)])
+        why = self.contradiction(label, probabilities)
+        return ([f"label: {why}"] if why else []), []
+
     def contradiction(self, wanted: str, probabilities: npt.NDArray[np.float64]) -> str:
         """Why an image is clearly not of the wanted class; "" when it may be, or when this cannot be told."""
         if wanted not in self.least:

@@ -11,10 +11,12 @@ from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from analysis.data.image_statistics import MEASURES, Measures, inspect_one, join
 from analysis.data.minimums import CALIBRATION_PATIENTS, WARNING_PATIENTS
 from analysis.screening.copies import IDENTICAL, REJECT, REVIEW, Calibration, Nearest, Views, calibrate, search
+from analysis.screening.finding_consistency import FindingGates
 from analysis.screening.image_quality import SoundGate
 from analysis.screening.label_consistency import LabelGate, mean_distance
 from analysis.screening.memorisation import blame
@@ -74,7 +76,7 @@ class Screen:
     reals: Reals
     pool: Views
     sound: SoundGate
-    label: LabelGate | None
+    label: LabelGate | FindingGates | None
     calibration: Calibration | None
     unscreened: str
     notes: tuple[str, ...]
@@ -137,9 +139,11 @@ class Screen:
         if isinstance(seen, ImageError):
             return Verdict("reject", {}, ("sound: it cannot be read",), self.name)
         scores: Scores = dict(zip(MEASURES, seen.measures.tolist(), strict=True))
-        reject = [*self._unsound(seen, scores), *self._contradictions(candidate, seen, scores)]
+        reject = self._unsound(seen, scores)
+        contradicted, doubtful = self.label.judge(candidate.label, seen.features, scores) if self.label else ([], [])
         copied, review = self._copies(candidate, seen, scores)
-        reject += [*copied, *self._repeats(seen, others, scores)]
+        reject += [*contradicted, *copied, *self._repeats(seen, others, scores)]
+        review = [*doubtful, *review]
         if reject:
             return Verdict("reject", scores, tuple(reject), self.name)
         if review:
@@ -152,14 +156,6 @@ class Screen:
         words, strange = self.sound.faults(seen.grey[None], seen.measures[None])
         scores["strangeness"] = float(strange[0])
         return [f"sound: {word}" for word in words[0]]
-
-    def _contradictions(self, candidate: Candidate, seen: _Seen, scores: Scores) -> list[str]:
-        if self.label is None or candidate.label not in self.label.labels:
-            return []
-        probabilities = self.label.probabilities(seen.features)[0]
-        scores["label_probability"] = float(probabilities[self.label.labels.index(candidate.label)])
-        why = self.label.contradiction(candidate.label, probabilities)
-        return [f"label: {why}"] if why else []
 
     def _copies(self, candidate: Candidate, seen: _Seen, scores: Scores) -> tuple[list[str], list[str]]:
         """Reasons to reject and reasons to ask a person, of the search and of the comparison with a source."""
@@ -248,9 +244,14 @@ def fit_checks(
     if calibration is not None and calibration.reject > REJECT:
         notes += (f"copy: {_told(calibration)}",)
     known = ~reals.searched
-    label = None
+    label: LabelGate | FindingGates | None = None
     if reals.embedding is not None:
-        label = LabelGate.fit(reals.features[known], reals.labels[known], reals.groups[known], reals.held[known])
+        inputs = reals.features[known], reals.groups[known], reals.held[known]
+        if collection.label_sets is None:
+            label = LabelGate.fit(inputs[0], reals.labels[known], *inputs[1:])
+        else:
+            sets = collection.label_sets.only(pd.Index(np.array(reals.paths, object)[known], name="path"))
+            label = FindingGates.fit(inputs[0], sets, *inputs[1:])
         notes += tuple(f"label: {name} is not checked: {why}" for name, why in label.abstains.items())
     else:
         notes += ("label: not checked: too few training images",)

@@ -92,6 +92,11 @@ class Collection:
         return [name for name, count in self.label_sets.only(self.images.index).counts().items() if count]
 
     @property
+    def classes(self) -> list[str]:
+        """What is made and merged under one name: the classes, or where images have several findings their sets."""
+        return sorted(self.images["label"].unique())
+
+    @property
     def is_multi_label(self) -> bool:
         """Whether images have several findings, or none, and nobody said which one class they are of."""
         return self.label_sets is not None

@@ -25,12 +25,17 @@ _EXAMPLES = 3
 Counts = Mapping[str, Mapping[str, tuple[int, int]]]
 
 
-def make_card(name: str, counts: Counts, candidates: Sequence[Candidate], facts: Mapping[str, str]) -> bytes:
-    """`README.md` for (real, synthetic) counts by folder and class; `facts` are what is known about the run."""
+def make_card(
+    name: str, counts: Counts, candidates: Sequence[Candidate], facts: Mapping[str, str], *, several: bool = False
+) -> bytes:
+    """`README.md` for (real, synthetic) counts by folder and class; `facts` are what is known about the run.
+
+    With `several`, counts are of findings of which an image may have several or none.
+    """
     sections = [
         _front_matter(name, counts),
         f"# {plain(name)}, balanced\n\n{_INTRODUCTION}",
-        "## Content\n\n" + _table(counts),
+        "## Content\n\n" + (_FINDINGS + _table(counts, "finding") if several else _table(counts)),
         "## How to recognise synthetic images\n\n" + _RECOGNISING,
         "## Origin of the synthetic images\n\n" + _origins(candidates),
         "## What is known about this run\n\n" + _facts(facts),
@@ -62,8 +67,8 @@ def _front_matter(name: str, counts: Counts) -> str:
     return "---\n" + yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=1000) + "---"
 
 
-def _table(counts: Counts) -> str:
-    lines = ["| folder | class | real | synthetic |", "| --- | --- | ---: | ---: |"]
+def _table(counts: Counts, what: str = "class") -> str:
+    lines = [f"| folder | {what} | real | synthetic |", "| --- | --- | ---: | ---: |"]
     for folder, labels in counts.items():
         for label, (real, synthetic) in labels.items():
             lines.append(f"| {plain(folder or '.')} | {plain(label)} | {real} | {synthetic} |")
@@ -102,6 +107,13 @@ _INTRODUCTION = """\
 X-rays of a labelled collection, copied byte for byte, and synthetic X-rays that were added to its rarer classes.
 **For research. Not for diagnosis, and not for training of anything that diagnoses without a test on real images that
 no synthetic image was made from.**"""
+
+_FINDINGS = """\
+Images are in `images/` of each split. An image may have several findings or none, so numbers do not add up. In
+`metadata.parquet`, `labels` lists the findings of an image, and each finding has a column: 1, 0, or null where it is
+uncertain, not known, or perhaps removed by an edit.
+
+"""
 
 _RECOGNISING = """\
 Synthetic images are only in the training folder. Each is named `syn-...`, has `is_synthetic` set in

@@ -12,11 +12,13 @@ from typing import Any, Protocol
 
 import pandas as pd
 
+from balancer.collection.label_sets import findings_in
 from balancer.collection.scan import Collection
 from balancer.collection.several_labels import labels_of
 from balancer.collection.sources.options import parse_names, parse_pairs
 from balancer.collection.sources.reading import SourceRef
 from balancer.collection.walk import canonical_part
+from balancer.dataset.finding_columns import FindingColumns, cell_of
 from balancer.dataset.provenance import escape_formula
 
 LABELS = "labels.csv"
@@ -70,11 +72,13 @@ class LabelsTable:
     flags: tuple[str, ...]
     separator: str
     rows: Mapping[str, tuple[tuple[str, ...], Mapping[str, str]]]
+    findings: FindingColumns | None = None
 
     def to_csv(self, entries: Sequence[Placed], hashes: Mapping[str, str], root: str) -> bytes:
         """A row for each file of the balanced folder; of a synthetic one, its class and where it comes from.
 
-        A 1 says that a label was given; a blank cell that it was not, whether it was denied or never looked for.
+        A 1 says that a label was given; a blank cell that it was not, whether it was denied or never looked for. Where
+        images have several findings, 0 says that one was denied, and -1 that it is uncertain.
         """
         buffer = io.StringIO()
         writer = csv.writer(buffer, lineterminator="\n")
@@ -100,17 +104,25 @@ class LabelsTable:
 
     def _cells(self, entry: Placed, sha256: str, root: str) -> Iterator[str]:
         source = "" if entry.made else entry.source[len(root) + 1 :]
-        labels, facts = self.rows.get(source, ((entry.label,), {}))
+        own = (entry.label,) if self.findings is None else findings_in(entry.label)
+        labels, facts = self.rows.get(source, (own, {}))
         yield entry.path
-        yield from ["1" if name in labels else "" for name in self.flags] or [self.separator.join(labels)]
+        marks = (
+            {} if self.findings is None else dict(zip(self.findings.findings, self.findings.told(entry), strict=True))
+        )
+        flags = [cell_of(marks[name]) if name in marks else "1" if name in labels else "" for name in self.flags]
+        yield from flags or [self.separator.join(labels)]
         yield entry.patient or ""
         yield canonical_part(entry.folder) or ""
         yield from (facts.get(name, "") for name in self._facts())
         yield from (entry.label, str(int(entry.made is not None)), sha256 if entry.made else "", source)
 
 
-def labels_table(collection: Collection) -> LabelsTable | None:
-    """The table of a collection whose labels came from tables; None where folders or paths alone told them."""
+def labels_table(collection: Collection, findings: FindingColumns | None = None) -> LabelsTable | None:
+    """The table of a collection whose labels came from tables; None where folders or paths alone told them.
+
+    Where images have several findings, `findings` are theirs.
+    """
     source = collection.source
     if source is None or source.by_folder or not source.tables:
         return None
@@ -118,7 +130,8 @@ def labels_table(collection: Collection) -> LabelsTable | None:
     told = [_facts_of(text, age) for text, age in zip(images["told"], images["age"], strict=True)]
     rows = dict(zip(images.index, zip(labels_of(images), told, strict=True), strict=True))
     return LabelsTable(
-        _columns(source, _attributes(told)), _flags(source), str(source.options.get("separator") or "|"), rows
+        *(_columns(source, _attributes(told)), _flags(source), str(source.options.get("separator") or "|"), rows),
+        findings,
     )
 
 

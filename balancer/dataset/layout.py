@@ -12,8 +12,10 @@ from typing import Any
 
 import pandas as pd
 
+from balancer.collection.label_sets import findings_in
 from balancer.collection.scan import Collection
 from balancer.collection.walk import canonical_part
+from balancer.dataset.finding_columns import FindingColumns
 from balancer.dataset.labels_table import LabelsTable, labels_table
 from balancer.dataset.metadata_files import Row
 from balancer.errors import CollectionError, OutputError, PlanError, SplitError, StateError
@@ -37,6 +39,8 @@ RECOGNISED = {
 """Folder names that `load_dataset("imagefolder")` takes for a split; "Testing" would all become training data."""
 
 
+IMAGES = "images"
+"""The folder of images with several findings."""
 _SUFFIXES = {"png": ".png", "dicom": ".dcm"}
 
 
@@ -75,7 +79,8 @@ class Entry:
 class Layout:
     """All files of a balanced folder, sorted by path; `training` is its training folder ("": the folder itself).
 
-    `root` is the collection's, `table` what its tables say, where it came as tables.
+    `root` is the collection's, `table` what its tables say, where it came as tables. Where images have several
+    findings, `labels` are names of label sets, and `findings` says what each file has.
     """
 
     entries: tuple[Entry, ...]
@@ -83,12 +88,15 @@ class Layout:
     labels: tuple[str, ...]
     root: str = ""
     table: LabelsTable | None = None
+    findings: FindingColumns | None = None
 
 
 def plan_layout(
     collection: Collection, split: Split | None, accepted: Iterable[tuple[Candidate, Verdict]], form: str = "png"
 ) -> Layout:
     """Place every image of the collection, and the accepted candidates in the class folders for training.
+
+    Images of several findings have no folder of a class: they lie in `images`, and tables say what they show.
 
     `form` "png" makes PNG of DICOM files and copies all others; "dicom" makes secondary captures of everything.
 
@@ -102,18 +110,22 @@ def plan_layout(
     folders = _folders(collection, split)
     training = _training_folder(folders)
     originals = list(_originals(collection, folders))
-    synthetic = _synthetic(accepted, training, collection.labels, by_folder=collection.by_folder)
+    synthetic = _synthetic(accepted, training, collection)
     originals = list(_in_form(originals, collection.images["format"], form))
     synthetic = [_formed(entry, form) if form == "dicom" else entry for entry in synthetic]
     taken = {entry.path for entry in originals}
     _require_names_apart(taken)
     entries = [*originals, *(_free(entry, taken) for entry in synthetic)]
-    labels = tuple(collection.labels)
-    if not collection.by_folder:
+    labels = (
+        tuple(sorted({entry.label for entry in entries})) if collection.is_multi_label else tuple(collection.labels)
+    )
+    if not (collection.by_folder or collection.is_multi_label):
         labels = tuple(sorted(labels, key=class_folder))  # as a loader of folders numbers them
         _require_folders_apart(labels)
     placed = tuple(sorted(entries, key=lambda entry: entry.path))
-    return Layout(placed, training, labels, os.fspath(collection.root), labels_table(collection))
+    root = os.fspath(collection.root)
+    findings = FindingColumns.of(collection, root)
+    return Layout(placed, training, labels, root, labels_table(collection, findings), findings)
 
 
 def _in_form(entries: Sequence[Entry], formats: Iterable[str], form: str) -> Iterator[Entry]:
@@ -207,8 +219,15 @@ def _below(collection: Collection) -> list[str]:
     paths, images = collection.images.index.tolist(), collection.images
     if collection.by_folder:
         return [path[len(part) + 1 :] if part else path for path, part in zip(paths, images["part"], strict=True)]
-    folders = [class_folder(label) for label in images["label"]]
+    folders = [_folder_of(label, collection) for label in images["label"]]
     return [f"{folder}/{name}" for folder, name in zip(folders, _flat_names(paths), strict=True)]
+
+
+def _folder_of(label: str, collection: Collection) -> str:
+    """The folder of a class; of images with several findings the one for all."""
+    if collection.is_multi_label:
+        return IMAGES
+    return label if collection.by_folder else class_folder(label)
 
 
 def _flat_names(paths: Sequence[str]) -> list[str]:
@@ -274,20 +293,19 @@ def _folded(name: str) -> str:
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 
 
-def _synthetic(
-    accepted: Iterable[tuple[Candidate, Verdict]], training: str, labels: Sequence[str], *, by_folder: bool
-) -> list[Entry]:
+def _synthetic(accepted: Iterable[tuple[Candidate, Verdict]], training: str, collection: Collection) -> list[Entry]:
     """One entry for each accepted image; the same image accepted twice is one."""
     entries: dict[str, Entry] = {}
+    labels = collection.labels
     for candidate, verdict in accepted:
-        if candidate.label not in labels:
+        named = findings_in(candidate.label) if collection.is_multi_label else (candidate.label,)
+        if not {*named} <= {*labels}:
             raise PlanError(
                 needed=f"a class of the collection: {', '.join(labels)}",
                 found=f"{candidate.label!r} of a synthetic image",
                 next_step="name the class folder as in the collection, then: balance merge --from FOLDER",
             )
-        folder = candidate.label if by_folder else class_folder(candidate.label)
-        entry = _synthetic_entry(candidate, verdict, training, folder)
+        entry = _synthetic_entry(candidate, verdict, training, _folder_of(candidate.label, collection))
         entries.setdefault(entry.path, entry)
     return list(entries.values())
 

@@ -297,17 +297,23 @@ def _sidecars(
 ) -> tuple[dict[str, bytes], Manifest]:
     """The content of the files beside the images, and the manifest that vouches for them."""
     folders: dict[str, list[Row]] = {}
+    entries: dict[str, list[Entry]] = {}
     for entry in layout.entries:
         folders.setdefault(entry.folder, []).append(entry.row(hashes[entry.path]))
+        entries.setdefault(entry.folder, []).append(entry)
+    several = layout.findings
     counts = {folder: _counts(rows, layout.labels) for folder, rows in folders.items()}
     made = [(entry.path, hashes[entry.path], *entry.made) for entry in layout.entries if entry.made]
     files = {
-        f"{folder}/{TABLE}" if folder else TABLE: table_bytes(rows, folder, layout.labels)
+        f"{folder}/{TABLE}" if folder else TABLE: table_bytes(
+            rows, folder, layout.labels, None if several is None else list(map(several.marks_of, entries[folder]))
+        )
         for folder, rows in folders.items()
     }
     files[PROVENANCE] = provenance_bytes(made)
     files |= labels_file(layout.table, layout.entries, hashes, layout.root)
-    files[CARD] = make_card(name, counts, [candidate for _, _, candidate, _ in made], facts)
+    shown = counts if several is None else {folder: several.counts(some) for folder, some in entries.items()}
+    files[CARD] = make_card(name, shown, [candidate for _, _, candidate, _ in made], facts, several=several is not None)
     digests = {path: hashlib.sha256(content).hexdigest() for path, content in files.items()}
     return files, Manifest(layout.training, layout.labels, counts, dict(facts), digests)
 

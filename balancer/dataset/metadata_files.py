@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from balancer import __version__
+from balancer.dataset.finding_columns import apart
 from balancer.errors import OutputError
 from balancer.files import sha256_if_there
 
@@ -21,6 +22,8 @@ CARD = "README.md"
 ORIGINALS = "original"
 """The fact that says what real images are, where they are no copies."""
 FORMAT = 1
+_SET = "label_set"
+"""The column of the whole label set, in place of `label`, where images have several findings."""
 _LATER = ("mode", "source", "reference", "original_sha256")
 """Columns that tables of earlier versions lack."""
 _COLUMNS = {
@@ -131,11 +134,14 @@ def changed_tables(folder: Path, manifest: Manifest) -> list[str]:
     return [path for path, sha in manifest.files.items() if path != CARD and sha256_if_there(folder / path) != sha]
 
 
-def table_bytes(rows: Sequence[Row], folder: str, labels: Sequence[str]) -> bytes:
+def table_bytes(
+    rows: Sequence[Row], folder: str, labels: Sequence[str], marks: Sequence[Mapping[str, int | None]] | None = None
+) -> bytes:
     """`metadata.parquet` for the rows of one folder.
 
     Its schema carries what `datasets.Features` would write there, so that `label` comes back as a `ClassLabel` whose
-    numbers are those of `ImageFolder`.
+    numbers are those of `ImageFolder`. Where images have several findings, `marks` has them for each row: then `labels`
+    is a list of classes, each finding has a column of 1, 0 or null, and the set as a whole is in `label_set`.
     """
     number = {label: index for index, label in enumerate(labels)}
     start = len(folder) + 1 if folder else 0
@@ -149,10 +155,30 @@ def table_bytes(rows: Sequence[Row], folder: str, labels: Sequence[str]) -> byte
     metadata = {"huggingface": json.dumps({"info": {"features": features}})}
     types = {"string": pa.string(), "int64": pa.int64(), "bool": pa.bool_()}
     schema = pa.schema([(name, types[kind]) for name, kind in _COLUMNS.items()], metadata=metadata)
+    table = pa.Table.from_pydict(columns, schema=schema)
     sink = pa.BufferOutputStream()
-    pq.write_table(pa.Table.from_pydict(columns, schema=schema), sink)
+    pq.write_table(table if marks is None else _with_findings(table, features, marks), sink)
     content: bytes = sink.getvalue().to_pybytes()
     return content
+
+
+def _with_findings(table: pa.Table, features: Mapping[str, Any], marks: Sequence[Mapping[str, int | None]]) -> pa.Table:
+    """The table with a list of classes and a column for each finding; the label set keeps its number."""
+    findings = list(marks[0])
+    names = list(apart(findings, (*_COLUMNS, "labels", _SET)))
+    numbers = [[place for place, value in enumerate(each.values()) if value == 1] for each in marks]
+    added = {"labels": pa.array(numbers, pa.list_(pa.int64()))}
+    added |= {
+        name: pa.array([each[finding] for each in marks], pa.int8())
+        for name, finding in zip(names, findings, strict=True)
+    }
+    told = {_SET if name == "label" else name: kind for name, kind in features.items()}
+    told["labels"] = {"feature": {"names": findings, "_type": "ClassLabel"}, "_type": "Sequence"}
+    told |= {name: {"dtype": "int8", "_type": "Value"} for name in names}
+    table = table.rename_columns([_SET if name == "label" else name for name in table.column_names])
+    for name, column in added.items():
+        table = table.append_column(name, column)
+    return table.replace_schema_metadata({"huggingface": json.dumps({"info": {"features": told}})})
 
 
 def read_rows(folder: Path, manifest: Manifest) -> dict[str, Row]:
@@ -174,6 +200,7 @@ def read_table(folder: Path, part: str, manifest: Manifest, file_name: str | Non
     try:
         there = pq.read_schema(folder / part / TABLE).names
         known = [name for name in _COLUMNS if name in there or name not in _LATER]
+        known = [_SET if name == "label" and _SET in there else name for name in known]
         found = pq.read_table(folder / part / TABLE, columns=known, filters=filters, partitioning=None)
         columns = [found[name].to_pylist() for name in known]
         yield from [_row(part, manifest.labels, *values) for values in zip(*columns, strict=True)]

@@ -189,11 +189,14 @@ class LabelRecords:
         return [each for each in self.external if is_accepted(each[1])]
 
 
-def load_records(ledger: Ledger, collection: Collection) -> dict[str, LabelRecords]:
-    """What the database holds of every class: each candidate is read and hashed, so load it once and hand it on."""
+def load_records(ledger: Ledger, collection: Collection, more: Iterable[str] = ()) -> dict[str, LabelRecords]:
+    """What the database holds of every class: each candidate is read and hashed, so load it once and hand it on.
+
+    `more` are label sets that no real image has.
+    """
     decisions = [each for each in ledger.decisions(collection) if isinstance(each.said, Verdict)]
     found = {}
-    for label in collection.labels:
+    for label in dict.fromkeys((*collection.classes, *more)):
         judged, kept = ledger.candidates(collection, label), defaultdict(list)
         for each in decisions:
             if each.image not in judged:

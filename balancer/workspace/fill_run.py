@@ -111,7 +111,7 @@ def fill(
     """
     settings = _agreed(settings, screen)
     began = time.monotonic()
-    with workspace.session(write=True) as session:
+    with workspace.session(write=True, several=True) as session:
         session = session.without_holdout() if settings.no_holdout else session
         planned = plan_of(session, settings)
         if not planned.wanted:

@@ -79,7 +79,7 @@ def fill_request(
     place = settings.out or default_out(root)
     for each, _ in output_forms(session.collection, place, settings.format):
         check_out(each, root, session.state.folder)
-    records = load_records(session.ledger, session.collection)
+    records = load_records(session.ledger, session.collection, planned.labels)
     _warn_of_removal(place, planned, say_external(session, records, progress), progress)
     require_words(settings.pack, session.collection.labels)
     of_findings = None if planned.findings is None else planned.findings.counts

@@ -92,7 +92,7 @@ class Workspace:
 
         if folder is not None:
             return folder
-        with self.session(write=False) as session:
+        with self.session(write=False, several=True) as session:
             found = session.balanced_folder()
             if found is not None:
                 return found
@@ -109,7 +109,7 @@ class Workspace:
             OutputError: it is inside the collection.
         """
         try:
-            with self.session(write=False) as session:
+            with self.session(write=False, several=True) as session:
                 root = session.collection.root.resolve()
         except BalanceError:  # nothing was scanned here, as on a machine with internet
             return

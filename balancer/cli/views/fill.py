@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from balancer.cli.console import message, result, shown, table
-from balancer.cli.views.findings import show_findings_plan
+from balancer.cli.views.findings import show_findings_made, show_findings_plan
 from balancer.cli.views.merge import show_classes, show_folder
 from balancer.cli.views.screen import reason_in_words, show_unscreened
 from balancer.text import duration, printable
@@ -102,7 +102,10 @@ def show_fill(found: FillResult, sheet: Path) -> None:
         message(
             f"Screened again, but not generated again: {report.judged_anew} images that another screen had checked."
         )
-    show_classes(found.planned.counts, merged)
+    if found.planned.findings is None:
+        show_classes(found.planned.counts, merged)
+    else:
+        show_findings_made(found.planned.findings, merged)
     for label, reasons in report.rejected.items():
         for reason, count in reasons.items():
             message(f"Rejected: {printable(label)}: {count} {printable(reason_in_words(reason))}")

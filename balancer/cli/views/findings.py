@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from balancer.collection.imbalance import FindingImbalance
     from balancer.collection.label_sets import LabelSets
     from balancer.collection.scan import Collection
+    from balancer.dataset.merge import MergeReport
     from balancer.splits.split import Split
     from balancer.workspace.plan_run import FindingsPlan
 
@@ -114,3 +115,15 @@ def show_findings_plan(found: FindingsPlan) -> None:
         )
     for finding, missing in sets.unreachable.items():
         message(f"{printable(finding)} keeps lacking {missing}: no real training image has it, so nothing shows how.")
+
+
+def show_findings_made(found: FindingsPlan, merged: MergeReport) -> None:
+    """Print how many training images have each finding after a merge."""
+    from balancer.collection.label_sets import findings_in
+
+    rows = []
+    for finding, count in found.counts.items():
+        made = sum(number for name, number in merged.synthetic.items() if finding in findings_in(name))
+        rows.append([finding, count, made, count + made])
+    result()
+    result(table(["finding", "real", "synthetic", "training images"], rows))
