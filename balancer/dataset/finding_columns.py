@@ -40,7 +40,7 @@ class FindingColumns:
 
     @classmethod
     def of(cls, collection: Collection, root: str) -> FindingColumns | None:
-        """Those of a collection; None where each image has one class."""
+        """The columns of a collection's findings; None where each image has one class."""
         sets = collection.label_sets
         if sets is None:
             return None

@@ -27,6 +27,7 @@ from balancer.dataset.metadata_files import (
     require_manifest,
     table_bytes,
 )
+from balancer.dataset.out_folder import refused, require_apart, require_writable
 from balancer.dataset.provenance import PROVENANCE, provenance_bytes
 from balancer.errors import ImageError, OutputError
 from balancer.files import sha256_if_there, sha256_of, write_whole
@@ -79,9 +80,9 @@ def check_out(out: Path, collection_root: Path, state: Path) -> None:
         OutputError: it lies within the collection or the state folder or around them, it holds anything that is not
             ours, or it cannot be written.
     """
-    _require_apart(out, collection_root, "the collection")
-    _require_apart(out, state, "the state folder")
-    _require_writable(out)
+    require_apart(out, collection_root, "the collection")
+    require_apart(out, state, "the state folder")
+    require_writable(out)
     _existing(out.resolve())
 
 
@@ -118,7 +119,7 @@ def merge(
         SplitError: the split knows not all images.
         StateError: a candidate's file is gone or changed.
     """
-    _require_apart(out, collection.root, "the collection")
+    require_apart(out, collection.root, "the collection")
     out = out.resolve()
     collection = with_hashes(collection, to_convert(collection.images, form))  # by which they are known again
     layout = plan_layout(collection, split, _with_pixels(accepted), form)
@@ -333,9 +334,9 @@ def _existing(out: Path) -> _Existing | None:
         return None
     manifest = read_manifest(out) if out.is_dir() else None
     if manifest is None:
-        raise _refused("a folder that balance made, or a new one", f"{out} exists and was not made by balance", "")
+        raise refused("a folder that balance made, or a new one", f"{out} exists and was not made by balance", "")
     if manifest.unmerging:
-        raise _refused(
+        raise refused(
             "a complete balanced folder",
             f"{out}, from which balance unmerge has removed a part",
             "balance unmerge FOLDER, or: ",
@@ -344,7 +345,7 @@ def _existing(out: Path) -> _Existing | None:
     foreign = sorted(_foreign(out, manifest, rows))
     if foreign:
         some = ", ".join(foreign[:_NAMED]) + (f" and {len(foreign) - _NAMED} more" if len(foreign) > _NAMED else "")
-        raise _refused(
+        raise refused(
             "a balanced folder that contains only files of balance",
             f"{out} also contains {some}",
             "move them to another folder, or: ",
@@ -381,22 +382,3 @@ def _require_tables(folder: Path, manifest: Manifest) -> None:
                 found=f"{folder / path} is missing or changed",
                 next_step="move the folder aside, then make it again: balance fill",
             )
-
-
-def _require_apart(out: Path, other: Path, what: str) -> None:
-    one, two = out.resolve(), other.resolve()
-    if one == two or one in two.parents or two in one.parents:
-        place = "is" if one == two else "lies in" if two in one.parents else "lies around"
-        raise _refused(f"a balanced folder separate from {what}", f"{out} {place} {what} {other}", "")
-
-
-def _require_writable(out: Path) -> None:
-    above = next(folder for folder in out.resolve().parents if folder.exists())
-    if not (above.is_dir() and os.access(above, os.W_OK | os.X_OK)):
-        raise _refused(
-            "a folder that can be written", f"{above}: {'no permission' if above.is_dir() else 'a file'}", ""
-        )
-
-
-def _refused(needed: str, found: str, first: str) -> OutputError:
-    return OutputError(needed=needed, found=found, next_step=f"{first}choose another folder: --out FOLDER")

@@ -18,15 +18,15 @@ from balancer.prompting.prompts import findings_of
 def pack_of_set(name: str, packs: Mapping[str, TemplatePack], counts: Mapping[str, int]) -> TemplatePack:
     """The pack of the set's rarest finding, with the set as a class of its own.
 
-        `packs` are those of findings, `counts` their images. Wordings are joined in turn; where that is too long for a
-        prompt, the shortest are taken, and at last the findings' bare names.
+    `packs` are those of findings, `counts` their images. Wordings are joined in turn; where that is too long for a
+    prompt, the shortest are taken, and at last the findings' bare names.
 
-        >>> from balancer.prompting.lint import estimate_tokens, lint_length
-    from balancer.prompting.packs import load_pack
-        >>> chest = load_pack("chest")
-        >>> packs = {"Effusion": chest, "Nodule": chest}
-        >>> pack_of_set("Effusion|Nodule", packs, {"Effusion": 90, "Nodule": 4}).find("Effusion|Nodule").findings[0]
-        'a pulmonary nodule and a pleural effusion'
+    >>> from balancer.prompting.lint import estimate_tokens, lint_length
+    >>> from balancer.prompting.packs import load_pack
+    >>> chest = load_pack("chest")
+    >>> packs = {"Effusion": chest, "Nodule": chest}
+    >>> pack_of_set("Effusion|Nodule", packs, {"Effusion": 90, "Nodule": 4}).find("Effusion|Nodule").findings[0]
+    'a solitary pulmonary nodule and pleural effusion'
     """
     findings = sorted(findings_in(name), key=lambda finding: (counts.get(finding, 0), finding))
     wordings = [findings_of(packs[finding], finding) for finding in findings]

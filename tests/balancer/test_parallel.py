@@ -114,6 +114,7 @@ def test_ctrl_c_while_workers_start_is_heard(start):
     """A signal comes while the first worker starts: it is not lost."""
     program = f"""
 import os, signal
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background begins without it
 from multiprocessing.process import BaseProcess
 from balancer import parallel
 from balancer.parallel import in_parallel

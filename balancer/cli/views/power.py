@@ -36,10 +36,8 @@ def say_power(collection: Collection, split: Split) -> None:
     """Print in one line what the test split can detect, where there is one; a fill never fails by it."""
     from analysis.power.text import recall_line
 
-    if collection.is_multi_label:
-        return
     try:
-        line = recall_line(collection, split)
+        line = "" if collection.is_multi_label else recall_line(collection, split)
     except Exception as error:  # a remark is not worth a night of generating
         line = f"The smallest detectable difference could not be calculated: {error!r}"
     if line:
