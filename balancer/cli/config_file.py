@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from balancer.errors import SettingsError
-from balancer.settings import Settings
+from balancer.settings import Settings, hints
 
 NAME = "balance.toml"
 
@@ -84,11 +84,17 @@ def _fields(kind: type[Settings], command: str, table: Mapping[str, Any], folder
         name = key.replace("-", "_")
         _require_known(name, fields, f"an option of {command} in {NAME}", key)
         try:
-            value = kind.checked(name, value)
+            value = kind.checked(name, _as_typed(value, hints(kind)[name]))
         except SettingsError as error:
             raise _refused(f"{error.needed}, in {NAME}", error.found, error.next_step) from error
         found[name] = _from(folder, value) if fields[name].metadata["place"] or isinstance(value, Path) else value
     return found
+
+
+def _as_typed(value: Any, kind: Any) -> Any:
+    """A number where the option is a text, or a list of texts, as it would be typed: `target = 500`."""
+    is_text = kind in (str, str | None, tuple[str, ...])
+    return str(value) if is_text and isinstance(value, int | float) and not isinstance(value, bool) else value
 
 
 def _from(folder: Path, value: Any) -> Any:

@@ -13,7 +13,7 @@ from balancer.collection.scan import Collection
 from balancer.errors import CollectionError
 from balancer.imaging.tables import read_list
 from balancer.splits.split import Split
-from balancer.text import printable
+from balancer.text import many, printable
 
 FINDING = "excluded"
 _SUSPECTED = "suspected-label"
@@ -111,7 +111,7 @@ def about_excluded(excluded: Excluded, collection: Collection, split: Split) -> 
             next_step="take some of its images out of the list, then: balance scan DATA --exclude FILE",
         )
     kept = len(listed) - (len(collection.images) - len(rest.images))
-    message = f"{len(listed)} images of {excluded.file} are left out of training and validation"
+    message = f"left out of training and validation: {many(len(listed), 'image')} of {excluded.file}"
     if kept:
         message += f"; {kept} of them are in the test split and stay there"
     fix = "this is your list; --exclude '' takes all of them back"

@@ -293,6 +293,12 @@ class FillSettings(PlanSettings):
     def check(self) -> None:
         """Refuse a batch size that is no number, and modes, strengths and formats that there are not."""
         require_format(self.format)
+        if self.no_screen and self.accept_unscreened:
+            raise SettingsError(
+                needed="one of --no-screen, which checks nothing, and --accept-unscreened",
+                found="both",
+                next_step="balance fill --target 500 --accept-unscreened",
+            )
         if self.batch_size != "auto" and not (self.batch_size.isascii() and self.batch_size.isdigit() and self.at_once):
             raise SettingsError(
                 needed="a number above 0, or auto, for --batch-size",

@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 class StatusResult:
     """What is remembered of the collection that was scanned last; all is empty where none was.
 
-    `training` are real training images by class, `findings` their number by kind. `models` are what `adapt` made.
-    `generated` counts synthetic images by decision: accept, review, reject, unscreened. `balanced` is the balanced
-    folder, relative to the working folder. `verdict` is the sentence of the last comparison, `verdict_is_old` whether
-    the balanced folder changed since.
+    `training` are real training images by class, or by finding where images have several. `findings` are the faults
+    that the scan found, by kind. `models` are what `adapt` made. `generated` counts synthetic images by decision:
+    accept, review, reject, unscreened. `balanced` is the balanced folder, relative to the working folder. `verdict` is
+    the sentence of the last comparison, `verdict_is_old` whether the balanced folder changed since.
     """
 
     next_step: str
@@ -47,7 +47,7 @@ def status(workspace: Workspace) -> StatusResult:
     """What is remembered here, what was done, and what comes next. Nothing is written.
 
     Raises:
-        CollectionError: the collection is gone, or its images have several labels and no class was chosen.
+        CollectionError: the collection is gone.
         StateError: the state folder is damaged, or of a newer version.
 
     >>> status(Workspace.open(folder)).next_step
@@ -58,16 +58,14 @@ def status(workspace: Workspace) -> StatusResult:
     """
     if workspace.is_new:
         return StatusResult("balance scan FOLDER")
-    from balancer.splits.split import training_counts
-
-    with workspace.session(write=False) as session:
+    with workspace.session(write=False, several=True) as session:
         folder, metrics = session.balanced_folder(), _kept(session.state)
         generated = _generated(session)
         models = tuple(sorted(each.name for each in _folders(session.state.adapters)))
         return StatusResult(
-            _next_step(models, generated, folder, metrics),
+            _next_step(generated, folder, metrics),
             session.collection.root.name,
-            training_counts(session.collection, session.split),
+            _training(session),
             dict(Counter(each.kind for each in session.collection.findings)),
             session.split.origin,
             models,
@@ -78,8 +76,17 @@ def status(workspace: Workspace) -> StatusResult:
         )
 
 
+def _training(session: Session) -> dict[str, int]:
+    from balancer.splits.split import training_counts
+
+    sets = session.collection.label_sets
+    if sets is None:
+        return training_counts(session.collection, session.split)
+    return sets.only(session.split.paths("train", "holdout")).counts()
+
+
 def _generated(session: Session) -> dict[str, int]:
-    labels = session.collection.labels
+    labels = dict.fromkeys([*session.collection.labels, *session.collection.images["label"].unique()])
     decisions = (
         verdict.decision
         for label in labels
@@ -88,9 +95,9 @@ def _generated(session: Session) -> dict[str, int]:
     return dict(Counter(decisions))
 
 
-def _next_step(models: tuple[str, ...], generated: Mapping[str, int], folder: Path | None, metrics: Any) -> str:
+def _next_step(generated: Mapping[str, int], folder: Path | None, metrics: Any) -> str:
     if folder is None:
-        return "balance fill --target max --dry-run" if models else "balance adapt --from-scratch, or --base MODEL"
+        return "balance fill --target max --dry-run"
     if generated.get("review"):
         return "balance review --reader NAME"
     if not metrics or _is_old(metrics, folder):

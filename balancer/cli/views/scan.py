@@ -27,7 +27,7 @@ def show_scan(found: ScanResult) -> None:
     """Print what a scan found, for people."""
     collection, split, figures = found.collection, found.split, found.imbalance
     images, counts = collection.images, figures.counts
-    drawn = "the split of your table" if split.origin == "file" else "a split by patient was created and stored"
+    drawn = "the split of your table" if split.origin == "file" else "the stored split by patient"
     layout = "splits of its own" if collection.has_parts else f"no splits of its own: {drawn}"
     what = "findings" if collection.is_multi_label else "classes"
     result(f"{printable(collection.root.name)}: {len(images)} images, {len(counts)} {what}, {layout}")

@@ -101,7 +101,8 @@ def _undecided(reading: Reading) -> Iterator[Finding]:
         return
     counts = reading.labels.counts(len(reading.listing.paths))
     several, none = int((counts > 1).sum()), int((counts == 0).sum())
-    message = f"{several} images have several labels and {none} have none; each label is counted separately"
+    without = f" and {none} have none" if none else ""
+    message = f"{several} images have several labels{without}; each label is counted separately"
     fix = (
         "none needed. For one class an image: balance scan DATA --target-label LABEL (that label against the rest), "
         "or --primary 'A,B,C' (the first of these that an image has)"

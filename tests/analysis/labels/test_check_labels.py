@@ -86,7 +86,7 @@ def test_the_command_prints_them_and_its_table_is_a_list_for_exclude(checked, mo
     assert "Next: keep only the rows" in typed(*options)[1]
     assert "it exists" in typed(*options)[1]
     code, output = typed("scan", "xrays", "--exclude", "mine.csv")
-    assert (code, "images of mine.csv are left out of training and validation" in output) == (0, True)
+    assert (code, "left out of training and validation:" in output and "of mine.csv" in output) == (0, True)
     code, output = typed("scan", "xrays", "--exclude", "")
     assert (code, "left out of training" in output) == (0, False)
 

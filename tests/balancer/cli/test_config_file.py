@@ -28,6 +28,11 @@ def test_one_value_of_an_option_that_may_be_repeated_is_one_entry(tmp_path):
     assert read(tmp_path, '[fill]\ntarget = "NODULE=50"\n').given == {"fill": {"target": ("NODULE=50",)}}
 
 
+def test_a_number_is_taken_where_the_command_line_takes_it(tmp_path):
+    found = read(tmp_path, "[fill]\ntarget = 500\n[compare]\nsteps = 300\n").given
+    assert found == {"fill": {"target": ("500",)}, "compare": {"steps": "300"}}
+
+
 def test_the_nearest_file_above_holds(tmp_path):
     below = tmp_path / "a" / "b"
     below.mkdir(parents=True)
