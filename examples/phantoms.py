@@ -7,7 +7,7 @@ about 60 keV, rounded from NIST's tables (Hubbell and Seltzer 1995, doi:10.18434
 """
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from functools import lru_cache
 from itertools import count
@@ -500,6 +500,19 @@ def draw_radiograph(label: str, patient: int, image: int = 0, size: int = 64, se
     return _exposed(_forearm_path(draw_forearm(label, patient, seed), exposure, beams), exposure)
 
 
+def _images_of(
+    counts: Mapping[str, int], seed: int, first_patient: int, max_images: int
+) -> Iterator[tuple[str, int, int]]:
+    """Label, patient and number of each image; a patient has one label and 1 to max_images images."""
+    patients = count(first_patient)
+    for label, left in counts.items():
+        while left > 0:
+            patient = next(patients)
+            images = min(left, int(np.random.default_rng([seed, 6, patient]).integers(1, max_images + 1)))
+            left -= images
+            yield from ((label, patient, image) for image in range(images))
+
+
 def write_collection(
     root: Path,
     counts: Mapping[str, int],
@@ -519,16 +532,11 @@ def write_collection(
     ['p00000-00.png', 'p00001-00.png']
     """
     _ = [_index(label, CHEST + FOREARM) for label in counts]  # before anything is written
-    patients = count(first_patient)
-    for label, left in counts.items():
+    for label in counts:
         (root / label).mkdir(parents=True, exist_ok=True)
-        while left > 0:
-            patient = next(patients)
-            images = min(left, int(np.random.default_rng([seed, 6, patient]).integers(1, max_images + 1)))
-            left -= images
-            for image in range(images):
-                grey = draw_radiograph(label, patient, image, size, seed)
-                Image.fromarray(grey).save(root / label / f"p{patient:05d}-{image:02d}.png")
+    for label, patient, image in _images_of(counts, seed, first_patient, max_images):
+        grey = draw_radiograph(label, patient, image, size, seed)
+        Image.fromarray(grey).save(root / label / f"p{patient:05d}-{image:02d}.png")
 
 
 def write_table_collection(
@@ -552,17 +560,12 @@ def write_table_collection(
     <BLANKLINE>
     """
     _ = [_index(each, CHEST) for label in counts for each in _labels(label)]  # before anything is written
-    patients, rows = count(first_patient), ["image,findings,patient"]
+    rows = ["image,findings,patient"]
     (root / "images").mkdir(parents=True, exist_ok=True)
-    for label, left in counts.items():
-        while left > 0:
-            patient = next(patients)
-            images = min(left, int(np.random.default_rng([seed, 6, patient]).integers(1, max_images + 1)))
-            left -= images
-            for image in range(images):
-                name = f"p{patient:05d}-{image:02d}.png"
-                Image.fromarray(draw_radiograph(label, patient, image, size, seed)).save(root / "images" / name)
-                rows.append(f"{name},{label},p{patient:05d}")
+    for label, patient, image in _images_of(counts, seed, first_patient, max_images):
+        name = f"p{patient:05d}-{image:02d}.png"
+        Image.fromarray(draw_radiograph(label, patient, image, size, seed)).save(root / "images" / name)
+        rows.append(f"{name},{label},p{patient:05d}")
     table = root / "labels.csv"
     table.write_text("\n".join(rows) + "\n")
     return table

@@ -28,6 +28,7 @@ _COLUMNS = ("image", "label", "patient", "arm", "seed", "fold")
 _PROBABILITY, _RARE, _FORM = "p: ", "rare", "form"
 _NUMBER = "1"
 """Of what the table holds: raised when it changes, so that a table of another version is not read as one of this."""
+_READ = ("", _NUMBER)  # the first tables have no number, and no attributes
 
 
 def write_predictions(
@@ -73,7 +74,7 @@ def read_predictions(place: Path) -> Outcomes:
 
 def _of_this_version(found: pa.Table) -> pa.Table:
     form = (found.schema.metadata or {}).get(_FORM.encode(), b"").decode()
-    if form == _NUMBER:
+    if form in _READ:
         return found
     raise ComparisonError(
         needed=f"{NAME} written by this version of balance",

@@ -157,8 +157,8 @@ def _finding(found: Sequence[SuspectedLabel]) -> list[Finding]:
         return []
     message = "classifiers that have not seen the patient prefer another class; the worst first"
     fix = (
-        f"look at them (balance report), keep the rows of .balance/reports/{TABLE} whose label is wrong, then: "
-        "balance scan DATA --exclude FILE; or correct the labels at their source"
+        f"look at them (balance report), copy the rows of .balance/reports/{TABLE} whose label is wrong into a file of "
+        "yours, then: balance scan DATA --exclude FILE; or correct the labels at their source"
     )
     return [Finding(KIND, tuple(PurePosixPath(each.image) for each in found), message, fix)]
 

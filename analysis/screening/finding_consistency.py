@@ -53,11 +53,11 @@ class FindingGates:
         reject: list[str] = []
         review: list[str] = []
         for finding, gate in self.gates.items():
-            chances = gate.probabilities(features)[0]
+            probabilities = gate.probabilities(features)[0]
             claimed = finding if finding in own else _without(finding)
             if finding == own[0]:
-                scores["label_probability"] = float(chances[gate.labels.index(finding)])
-            if why := gate.contradiction(claimed, chances):
+                scores["label_probability"] = float(probabilities[gate.labels.index(finding)])
+            if why := gate.contradiction(claimed, probabilities):
                 (reject if finding == own[0] else review).append(f"label: {why}")
         return reject, review
 

@@ -44,7 +44,7 @@ GROUPS = {
     "Generate": (prompts.prompts, adapt.adapt, fill.fill),
     "Check": (screen.screen, review.review, merge.merge, verify.verify, explain.explain, unmerge.unmerge),
     "Prove": (probe.probe, quality.quality, compare.compare, report.report),
-    "Keep house": (status.status, doctor.doctor, fetch.fetch, purge.purge),
+    "Maintain": (status.status, doctor.doctor, fetch.fetch, purge.purge),
 }
 """All commands, in the order in which one needs them."""
 
@@ -54,7 +54,7 @@ class _Grouped(typer.core.TyperGroup):
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """List the commands of each group, and what has none."""
-        grouped = {name for commands in GROUPS.values() for command in commands if (name := command.__name__)}
+        grouped = {command.__name__ for commands in GROUPS.values() for command in commands}
         names = {title: [each.__name__ for each in commands] for title, commands in GROUPS.items()}
         names["Options from a file"] = [name for name in self.list_commands(ctx) if name not in grouped]
         for title, some in names.items():

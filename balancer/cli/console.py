@@ -73,18 +73,18 @@ def _explain(error: BaseException) -> None:
     _fail(f"balance: the command failed\n{found}")
 
 
-class _Volume:
+class _Output:
     quiet = False
 
 
 def be_quiet() -> None:
     """Print results and errors alone from now on: no messages and no progress."""
-    _Volume.quiet = True
+    _Output.quiet = True
 
 
 def message(text: str = "") -> None:
     """Print a line for the reader, not for a program: to stderr."""
-    if not _Volume.quiet:
+    if not _Output.quiet:
         _say(text)
 
 
@@ -140,7 +140,7 @@ class Progress:
     def __call__(self, done: int, total: int, made: int | None = None, note: str = "") -> None:
         """Show that `done` of `total` are done; the estimate counts the `made` of this run alone."""
         now = time.monotonic()
-        if _Volume.quiet or (now - self._shown < self._pause and done < total):
+        if _Output.quiet or (now - self._shown < self._pause and done < total):
             return
         self._shown = now
         rate = (done - self._before if made is None else made) / max(now - self._began, 1e-6)

@@ -21,7 +21,6 @@ def pack_of_set(name: str, packs: Mapping[str, TemplatePack], counts: Mapping[st
     `packs` are those of findings, `counts` their images. Wordings are joined in turn; where that is too long for a
     prompt, the shortest are taken, and at last the findings' bare names.
 
-    >>> from balancer.prompting.lint import estimate_tokens, lint_length
     >>> from balancer.prompting.packs import load_pack
     >>> chest = load_pack("chest")
     >>> packs = {"Effusion": chest, "Nodule": chest}

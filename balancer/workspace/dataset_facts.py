@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from balancer import __version__
 from balancer.filling.acceptance import NO_SCREEN, TOO_FEW, USER_OVERRIDE
 from balancer.filling.verdicts import Judged
+from balancer.text import many
 
 if TYPE_CHECKING:
     from balancer.jobs import Verdict
@@ -37,7 +38,7 @@ def dataset_facts(
         **run,
         "split": f"{split.origin}, seed {split.seed}, sha256 {split.sha256}",
         **({"screening": _screening(judged)} if judged else {}),
-        **({"left out by --exclude": f"{left} images"} if (left := len(split.left_out)) else {}),
+        **({"left out by --exclude": many(left, "image")} if (left := len(split.left_out)) else {}),
         "stamps": "; ".join(said),
     }
 

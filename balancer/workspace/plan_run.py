@@ -121,7 +121,7 @@ def plan_of(session: Session, settings: PlanSettings) -> PlanResult:
     real = Counter(sets.only(session.split.paths("train", "holdout")).of_each())
     planned = plan_sets({each: number for each, number in real.items() if each}, found.deficits, alone=settings.alone)
     unreachable = {finding: missing for finding, missing in found.capped.items() if not counts[finding]}
-    planned = replace(planned, unreachable=unreachable)
+    planned = replace(planned, unreachable={**planned.unreachable, **unreachable})
     of_sets = {name: real[findings_in(name)] for name in planned.sets}
     wanted = {name: count + planned.sets[name] for name, count in of_sets.items()}
     by_set = Plan(wanted, planned.sets, {})

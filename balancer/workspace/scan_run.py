@@ -14,7 +14,7 @@ from balancer.errors import CollectionError, TableError
 from balancer.progress import SILENT, Progress
 from balancer.store.setting_names import EXCLUDED, ExcludedFields
 from balancer.store.state_dir import State, find_or_make_state, locked
-from balancer.text import printable
+from balancer.text import many, printable
 from balancer.workspace.scan_source import columns_are_of_labels, preset_patient, scan_source
 from balancer.workspace.settings import ScanSettings
 from balancer.workspace.workspace import Workspace
@@ -238,7 +238,7 @@ def _excluded(
     last = last.among(collection.images.index)
     if last.paths:
         progress.message(
-            f"Left out as in the last scan: {len(last.paths)} images of {printable(last.file)} "
+            f"Left out as in the last scan: {many(len(last.paths), 'image')} of {printable(last.file)} "
             "(--exclude '' takes them back)"
         )
     return last

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from balancer.workspace.last_fill import portable
+from balancer.workspace.last_fill import FillManifest, portable
 from balancer.workspace.reports import METRICS, OF_FOLDER
 from balancer.workspace.workspace import Session, Workspace
 
@@ -58,6 +58,8 @@ def status(workspace: Workspace) -> StatusResult:
     """
     if workspace.is_new:
         return StatusResult("balance scan FOLDER")
+    from balancer.splits.split import training_counts
+
     with workspace.session(write=False, several=True) as session:
         folder, metrics = session.balanced_folder(), _kept(session.state)
         generated = _generated(session)
@@ -65,7 +67,7 @@ def status(workspace: Workspace) -> StatusResult:
         return StatusResult(
             _next_step(generated, folder, metrics),
             session.collection.root.name,
-            _training(session),
+            training_counts(session.collection, session.split),
             dict(Counter(each.kind for each in session.collection.findings)),
             session.split.origin,
             models,
@@ -76,17 +78,9 @@ def status(workspace: Workspace) -> StatusResult:
         )
 
 
-def _training(session: Session) -> dict[str, int]:
-    from balancer.splits.split import training_counts
-
-    sets = session.collection.label_sets
-    if sets is None:
-        return training_counts(session.collection, session.split)
-    return sets.only(session.split.paths("train", "holdout")).counts()
-
-
 def _generated(session: Session) -> dict[str, int]:
-    labels = dict.fromkeys([*session.collection.labels, *session.collection.images["label"].unique()])
+    last = FillManifest.load(session.ledger, session.collection)
+    labels = dict.fromkeys((*session.collection.classes, *(() if last is None else last.jobs)))
     decisions = (
         verdict.decision
         for label in labels

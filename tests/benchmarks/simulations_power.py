@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import binomtest
 
-from analysis.comparison.inference.verdict_rule import ArmRoles, contrast_of, judge_scores
+from analysis.comparison.inference.verdict_rule import ArmRoles, grounds_of, judge_scores
 from analysis.data.minimums import RARE_PATIENTS_A_FOLD
 from analysis.power.detectable_effect import power, recall_difference
 from analysis.power.sample import USUAL, Sample
@@ -114,11 +114,11 @@ def coverage(rare: int, sets: int, difference: float, seed: int = 0) -> float:
     found = []
     for _ in range(sets):
         scores, fold = simulated(rare, others, better, rng, folds=folds)
-        contrast = contrast_of(scores, positive, groups, ArmRoles("baseline", "synthetic"), folds=fold, times=200)
-        found.append((contrast.mean, contrast.low, contrast.high))
-    means, low, high = np.array(found).T
-    true = means.mean() if difference else 0.0
-    return float(((low <= true) & (true <= high)).mean())
+        contrast = grounds_of(scores, positive, groups, ArmRoles("baseline", "synthetic"), fold, 200).contrast
+        assert contrast is not None
+        found.append((contrast.low, contrast.high))
+    low, high = np.array(found).T
+    return float(((low <= difference) & (difference <= high)).mean())
 
 
 def _coverage(rare: int, full: bool) -> Row:

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-import numpy as np
-
 from analysis.comparison.inference.bootstrap import Estimate, Estimates, class_patients, estimate, measure_arms
-from analysis.comparison.inference.selection import rare_patients
+from analysis.comparison.inference.selection import side_below
 from analysis.comparison.inputs.study import Outcomes
 from analysis.data.minimums import RARE_TEST_PATIENTS
 from analysis.statistics.metric_labels import metric_in_words
@@ -77,8 +75,6 @@ def _sentence(difference: Estimate | None, level: Estimate, baseline: str, synth
 
 def _too_few(said: Outcomes) -> str:
     """Why nothing can be concluded, or nothing."""
-    others = len(np.unique(said.groups[said.targets != said.classes.index(said.rare)]))
-    for count, who in ((rare_patients(said), said.rare), (others, "another class")):
-        if count < RARE_TEST_PATIENTS:
-            return f"nothing can be concluded, since {count} patients with {who} are too few ({RARE_TEST_PATIENTS})"
-    return ""
+    if (few := side_below(said, RARE_TEST_PATIENTS)) is None:
+        return ""
+    return f"nothing can be concluded, since {few[0]} patients with {few[1]} are too few ({RARE_TEST_PATIENTS})"

@@ -56,6 +56,13 @@ def rare_patients(part: Outcomes) -> int:
     return len(np.unique(part.groups[part.targets == part.classes.index(part.rare)]))
 
 
+def side_below(part: Outcomes, least: int) -> tuple[int, str] | None:
+    """How many patients have the rare class, or another, where that is fewer than `least`, and which; else None."""
+    others = len(np.unique(part.groups[part.targets != part.classes.index(part.rare)]))
+    sides = ((rare_patients(part), part.rare), (others, "another class"))
+    return next(((count, name) for count, name in sides if count < least), None)
+
+
 def best_of(means: Mapping[str, float], order: Sequence[str]) -> str | None:
     """The arm with the largest mean; of equals the first in order.
 

@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-import numpy as np
-
 from analysis.comparison.inference.bootstrap import Estimate, Estimates, class_patients, estimate, measure_arms
+from analysis.comparison.inference.selection import side_below
 from analysis.comparison.inference.verdict_rule import ArmRoles, with_holm
 from analysis.comparison.inputs.study import ATTRIBUTES, Outcomes
 from analysis.data.minimums import SUBGROUP_PATIENTS
 from analysis.statistics.intervals import Flags
+from balancer.text import many
 
 _PHASE = "Measuring by sex, age, view and site"
 Strata = Mapping[str, Mapping[str, "Stratum"]]
 """For each attribute and value."""
-_ALONE = "no other value is known: the figures of all images stand for it, and nothing is known of others"
+_ALONE = "no other value is known, so there is nothing to compare it with"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,14 +86,15 @@ def subgroup_note(strata: Strata) -> str:
     count = sum(each.difference is not None for values in strata.values() for each in values.values())
     if not count:
         return "No subgroup has enough patients."
-    where = f"{count} subgroup{'' if count == 1 else 's'}"
-    return f"Differences in {where}; p is corrected for all of them (Holm). Each interval alone has 95%."
+    return (
+        f"Differences in {many(count, 'subgroup')}; p is corrected for all of them (Holm). Each interval alone has 95%."
+    )
 
 
 def _stratum(part: Outcomes, named: ArmRoles, primary: str, times: int, seed: int) -> Stratum:
     patients, images = class_patients(part), len(part.targets)
-    if few := _too_few(part, patients):
-        return Stratum(images, left_out=few)
+    if few := side_below(part, SUBGROUP_PATIENTS):
+        return Stratum(images, left_out=f"too few patients with {few[1]}: {few[0]} of {SUBGROUP_PATIENTS}")
     arms: Sequence[str] = [named.baseline, *filter(None, [named.synthetic])]
     measured = measure_arms(replace(part, probabilities={arm: part.probabilities[arm] for arm in arms}), times, seed)
     levels = {arm: estimate(measured[arm], patients, folds=part.fold_count) for arm in arms}
@@ -102,15 +103,6 @@ def _stratum(part: Outcomes, named: ArmRoles, primary: str, times: int, seed: in
     contrast = measured[named.synthetic].only(primary).minus(measured[named.baseline].only(primary))
     difference = estimate(contrast, patients, difference=True, folds=part.fold_count)[primary]
     return Stratum(images, levels, difference)
-
-
-def _too_few(part: Outcomes, patients: Mapping[str, int]) -> str:
-    """Why nothing is said of a stratum, or nothing."""
-    others = len(np.unique(part.groups[part.targets != part.classes.index(part.rare)]))
-    for count, who in ((patients[part.rare], f"with {part.rare}"), (others, "with another class")):
-        if count < SUBGROUP_PATIENTS:
-            return f"too few patients {who}: {count} of {SUBGROUP_PATIENTS}"
-    return ""
 
 
 def _some(part: Outcomes, which: Flags) -> Outcomes:

@@ -180,11 +180,7 @@ def judge_scores(
     times: int = 400,
     seed: int = 0,
 ) -> Judgement:
-    """The verdict of a comparison, from what its arms say of (N,) test images: the same rule, without its words.
-
-    `scores` are (S, N) for each arm, `positive` flags the images of the rare class, `groups` number the patients and
-    `folds` the fold that tested each image. The endpoint is the AUPRC. A comparison with the same figures, whose
-    trainings ended, comes to the same judgement.
+    """The verdict that follows from `grounds_of` the same scores: the rule of a comparison, without its words.
 
     >>> rng = np.random.default_rng(0)
     >>> positive = np.arange(120) < 30
@@ -192,41 +188,24 @@ def judge_scores(
     >>> judge_scores({"a": base, "b": base + 2 * positive}, positive, np.arange(120), ArmRoles("a", "b"))
     'helps'
     """
-    return judge(_grounds(scores, positive, groups, named, folds, times, seed))
+    return judge(grounds_of(scores, positive, groups, named, folds, times, seed))
 
 
-def contrast_of(
+def grounds_of(
     scores: Mapping[str, Scores],
     positive: Flags,
     groups: Groups,
     named: ArmRoles,
-    *,
     folds: Numbers | None = None,
     times: int = 400,
     seed: int = 0,
-) -> Estimate:
-    """The difference of AUPRC by which `judge_scores` judges, the synthetic arm less the baseline.
-
-    >>> rng = np.random.default_rng(0)
-    >>> positive = np.arange(120) < 30
-    >>> base = rng.normal(size=(3, 120)) + positive
-    >>> contrast_of({"a": base, "b": base + 2 * positive}, positive, np.arange(120), ArmRoles("a", "b")).low > 0
-    True
-    """
-    found = _grounds(scores, positive, groups, named, folds, times, seed).contrast
-    assert found is not None
-    return found
-
-
-def _grounds(
-    scores: Mapping[str, Scores],
-    positive: Flags,
-    groups: Groups,
-    named: ArmRoles,
-    folds: Numbers | None,
-    times: int,
-    seed: int,
 ) -> Grounds:
+    """The differences of AUPRC that a judgement rests on, from what arms say of (N,) test images.
+
+    `scores` are (S, N) for each arm, `positive` flags the images of the rare class, `groups` number the patients and
+    `folds` the fold that tested each image. A comparison with the same figures, whose trainings ended, comes to the
+    same judgement.
+    """
     draws = draw_patients(positive.astype(np.int64), groups, times, seed, folds)
     weights = np.concatenate((np.ones((len(draws), 1), np.float32), draws), axis=1)
     arms = [named.baseline, *filter(None, [named.synthetic]), *named.rivals, *named.uses]

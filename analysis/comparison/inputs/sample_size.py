@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from analysis.data.minimums import RARE_PATIENTS_A_FOLD
 from balancer.errors import ComparisonError
+from balancer.text import many
 
 FEW = 10
 """With fewer test images of a class little can be concluded of it."""
@@ -73,7 +74,7 @@ def _stamps(counts: Counts) -> Iterable[str]:
         if not tested:
             yield f"no test image of {label}: nothing can be concluded about it; {_OTHERS_STAND}"
         elif tested < FEW:
-            yield f"only {_images(tested)} of {label}: little can be concluded about it"
+            yield f"only {many(tested, 'test image')} of {label}: little can be concluded about it"
         if not trained:
             yield f"no real training image of {label}: no arm can learn it; {_OTHERS_STAND}"
         elif not counts.validation.get(label, 0):
@@ -88,7 +89,7 @@ def few_in_all(classes: Sequence[str], labels: Iterable[str]) -> tuple[str, ...]
     """
     counts = Counter(labels)
     return tuple(
-        f"only {_images(counts[label])} of {label} in all folds together: little can be concluded about it"
+        f"only {many(counts[label], 'test image')} of {label} in all folds together: little can be concluded about it"
         for label in classes
         if 0 < counts[label] < FEW
     )
@@ -113,7 +114,7 @@ def require_patients_in_folds(
     count, folds, total = min(mine), len(mine), sum(mine)
     if count >= RARE_PATIENTS_A_FOLD:
         return ()
-    where = f"{count} test patient{'' if count == 1 else 's'} of {rare} in fold {mine.index(count) + 1} of {folds}"
+    where = f"{many(count, 'test patient')} of {rare} in fold {mine.index(count) + 1} of {folds}"
     if insist:
         return (f"only {where}: the interval may be too narrow",)
     others = [label for label, some in patients.items() if label != rare and min(some) >= RARE_PATIENTS_A_FOLD]
@@ -130,10 +131,6 @@ def require_patients_in_folds(
         found=f"{where}; conclusions are still possible for {', '.join(others) or 'no class'}",
         next_step=fewer + endpoint,
     )
-
-
-def _images(count: int) -> str:
-    return f"{count} test image{'s' if count > 1 else ''}"
 
 
 def _require_two_classes(counts: Counts, parts: Sequence[str]) -> None:

@@ -50,10 +50,10 @@ def show_comparison(found: Comparison, place: Path | None) -> None:
     result(table(header, rows(found)))
     result()
     result("* the arms of the verdict; differences are to its baseline; 95% intervals over patients and seeds.")
-    named = ArmRoles(found.chosen.baseline, found.chosen.synthetic)
-    _show_subgroups(found.strata, named, found.primary)
     if found.unfinished:
         result("+ still improving when its training ended.")
+    named = ArmRoles(found.chosen.baseline, found.chosen.synthetic)
+    _show_subgroups(found.strata, named, found.primary)
     if found.external is not None:
         _show_external(found)
     if place is not None:

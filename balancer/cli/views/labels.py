@@ -35,4 +35,4 @@ def show_labels(found: LabelsResult) -> None:
     result()
     result("Quality: the probability of the given label, 0 is worst. A difficult image also has a low one: look first.")
     result(f"All of them, the worst first: {shown(found.table)}. Pictures: balance report")
-    result("Next: keep only the rows whose label is wrong, then: balance scan DATA --exclude FILE")
+    result("Next: copy the rows whose label is wrong into a file of yours, then: balance scan DATA --exclude FILE")

@@ -45,12 +45,10 @@ def show_scan(found: ScanResult) -> None:
     _show_attributes(collection)
     _show_findings(collection.findings)
     result()
+    result("Next: balance fill --target max --dry-run")
     if collection.is_multi_label:
         rarest = printable(min(counts, key=lambda label: counts[label]))
-        result("Next: balance fill --target max --dry-run")
         result(f"One class an image instead: balance scan DATA --target-label '{rarest}', or --primary 'A,B,C'")
-    else:
-        result("Next: balance fill --target max --dry-run")
 
 
 def _show_source(collection: Collection) -> None:

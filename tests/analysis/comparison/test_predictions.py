@@ -86,6 +86,16 @@ def test_what_is_not_there_or_damaged_is_refused(tmp_path, content):
     assert "training is not repeated" in caught.value.next_step
 
 
+def test_the_first_tables_had_no_number_and_are_read(tmp_path):
+    write_predictions(tmp_path / NAME, [outcomes()], SEEDS, {}, NAMES)
+    table = pq.read_table(tmp_path / NAME).drop_columns(["sex", "age_group", "view", "site"])
+    kept = {name: value for name, value in table.schema.metadata.items() if name != b"form"}
+    pq.write_table(table.replace_schema_metadata(kept), tmp_path / NAME)
+    found = read_predictions(tmp_path / NAME)
+    assert found.attributes.isna().all(axis=None)
+    assert list(found.probabilities) == list(outcomes().probabilities)
+
+
 def test_a_table_of_another_version_is_refused_and_the_verdict_stands(tmp_path):
     write_predictions(tmp_path / NAME, [outcomes()], SEEDS, {}, NAMES)
     table = pq.read_table(tmp_path / NAME)

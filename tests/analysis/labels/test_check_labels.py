@@ -83,7 +83,7 @@ def test_the_command_prints_them_and_its_table_is_a_list_for_exclude(checked, mo
         return done.exit_code, f"{done.output}{done.exception or ''}"
 
     options = ("labels", "--folds", "2", "--steps", "20", "--size", "32", "--out", "mine.csv")
-    assert "Next: keep only the rows" in typed(*options)[1]
+    assert "Next: copy the rows" in typed(*options)[1]
     assert "it exists" in typed(*options)[1]
     code, output = typed("scan", "xrays", "--exclude", "mine.csv")
     assert (code, "left out of training and validation:" in output and "of mine.csv" in output) == (0, True)
