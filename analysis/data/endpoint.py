@@ -24,3 +24,11 @@ def rarest_class(collection: Collection, split: Split) -> str | None:
 
     counts = {label: count for label, count in training_counts(collection, split).items() if count}
     return min(counts, key=lambda label: counts[label]) if counts else None
+
+
+def fitting_folds(collection: Collection, split: Split, label: str) -> int:
+    """The number of folds to advise for a class: at most as many as are stored, 5 where none are; 0 for none."""
+    from balancer.splits.fold_limit import FOLDS, folds_that_fit
+    from balancer.splits.groups import Groups
+
+    return folds_that_fit(Groups.of(collection).counts().get(label, 0), split.fold_count or FOLDS)

@@ -14,7 +14,7 @@ from analysis.comparison.inputs.pools import Pool, extra_pool, synthetic_pool, u
 from analysis.comparison.inputs.sample_size import Counts, require_sufficient
 from analysis.comparison.inputs.study import EXTRA, Added, Numbers, Part, Study, attributes_table
 from analysis.data.balanced_folder import BalancedFolder, read_balanced
-from analysis.data.endpoint import rarest_class
+from analysis.data.endpoint import fitting_folds, rarest_class
 from analysis.data.images import Greys, decode_readable
 from analysis.screening.reference_images import Watch
 from analysis.statistics.intervals import group_numbers
@@ -95,7 +95,8 @@ def gather(
     parts, more = _assigned(collection, split, rare)
     parts = parts.loc[[path for path in parts.index if path in places]]
     labels = collection.images["label"]
-    counts = Counts.of(collection.labels, {name: labels[parts.index[parts == name]] for name in set(parts)})
+    fit = fitting_folds(collection, split, rare)
+    counts = Counts.of(collection.labels, {name: labels[parts.index[parts == name]] for name in set(parts)}, fit)
     stamps = require_sufficient(counts, rare, insist=wanted.insist, pooled=wanted.pooled)
     groups = pd.Series(group_numbers(stay_together(collection).tolist()), collection.images.index)
     whole = _Whole(collection, greys, places, groups)
