@@ -188,7 +188,7 @@ def _carry_out(
         setup.recipe,
         ledger=session.ledger,
         store=session.state.candidates,
-        runner=LocalRunner(),
+        runner=LocalRunner(setup.device),
         make_generator=shown.make_generator,
         screen=fitted,
         records=request.records,
