@@ -19,11 +19,12 @@ from balancer.filling.runner import Batch, Made, Runner, SetAside
 from balancer.filling.verdicts import Judged, LabelRecords, Screen, load_records, screen_and_record
 from balancer.generators.protocol import ImageGenerator
 from balancer.generators.scheduler import edit_steps
-from balancer.jobs import Candidate, Job, batch_ranges
+from balancer.jobs import Candidate, Job, Verdict, batch_ranges
 from balancer.planning import Plan
 from balancer.store.database import Ledger
 
 _NAMED = 5  # batches in a message
+_UNJUDGED = Verdict("accept", {}, (), "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,15 +110,40 @@ def generate(
     return _report(run, plan, progress.made)
 
 
+def lacking_batches(
+    collection: Collection,
+    plan: Plan,
+    recipe: Recipe,
+    *,
+    store: Path,
+    records: Mapping[str, LabelRecords],
+    retries: int = 3,
+) -> list[list[Job]]:
+    """The batches that `generate` would make next, as far as it can be told without a screen; nothing is made.
+
+    Verdicts on record count as they are; what is on disk without one counts as accepted.
+    """
+    run = _FillRun(collection, recipe.config.batch_size, None, BatchFiles(collection, recipe, store), None, records)
+    short = {label: count for label, count in plan.deficits.items() if count}
+    while short:
+        rounds = {label: run.next_batches(label, n, plan.deficits[label], retries) for label, n in short.items()}
+        batches = [run.files.jobs(label, indices) for label, ranges in rounds.items() for indices in ranges]
+        lacking = [jobs for jobs in batches if not run.recall(jobs)]
+        if lacking or not batches:
+            return lacking
+        short = {label: missing for label in short if (missing := plan.deficits[label] - len(run.accepted(label))) > 0}
+    return []
+
+
 @dataclass(slots=True)
 class _FillRun:
     """One run's view of the database: what is made and judged of each class, in order of index."""
 
     collection: Collection
     batch_size: int
-    ledger: Ledger
+    ledger: Ledger | None
     files: BatchFiles
-    screen: Screen
+    screen: Screen | None
     records: Mapping[str, LabelRecords]
     judged: dict[str, list[Judged]] = field(default_factory=dict)
     set_aside: dict[str, list[SetAside]] = field(default_factory=dict)
@@ -144,6 +170,13 @@ class _FillRun:
             return judged
         return verified_batch(self.files.store, jobs) if has_checksums(self.files.store, jobs) else None
 
+    def recall(self, jobs: Sequence[Job]) -> bool:
+        """Count a batch that is there by the verdicts on record; whether it is there."""
+        known = self.known(jobs)
+        taken = [(each, _UNJUDGED) if isinstance(each, Candidate) else each for each in known or ()]
+        self.judged.setdefault(jobs[0].label, []).extend(taken)
+        return known is not None
+
     def take(self, label: str, known: Sequence[Judged] | Sequence[Candidate]) -> None:
         """Take over a batch that is there; if another screen, or none, judged it, judge it anew."""
         if label in self.set_aside:  # a batch before it is missing, and a class is judged in order
@@ -153,7 +186,7 @@ class _FillRun:
             found = [each for each in known if isinstance(each, Candidate)]
             batch = self._screen(label, found)
             self.taken_up += len(batch)
-        elif not all(self.records[label].is_current(candidate, self.screen) for candidate, _ in batch):
+        elif self.screen and not all(self.records[label].is_current(candidate, self.screen) for candidate, _ in batch):
             batch = self._screen(label, [candidate for candidate, _ in batch])
             self.judged_anew += len(batch)
         self.judged.setdefault(label, []).extend(batch)
@@ -182,6 +215,7 @@ class _FillRun:
 
     def _screen(self, label: str, batch: Sequence[Candidate]) -> list[Judged]:
         known = self.records[label]
+        assert self.screen is not None
         accepted = [candidate for candidate, _ in (*known.external_accepted, *self.accepted(label))]
         return screen_and_record(
             batch, accepted, self.screen, records=known, collection=self.collection, ledger=self.ledger

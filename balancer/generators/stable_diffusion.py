@@ -223,7 +223,7 @@ class StableDiffusion:
         return latents
 
     def _source(self, job: Job) -> GreyImage:
-        if job.method.source in self._lent:
+        if job.method.source is not None and job.method.source in self._lent:
             return self._lent[job.method.source]
         if self._sources is None or job.method.source is None:
             raise GenerationError(

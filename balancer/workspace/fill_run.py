@@ -20,6 +20,7 @@ from balancer.workspace.plan_run import PlanResult, plan_of
 from balancer.workspace.prompts_run import require_sound_wording
 from balancer.workspace.run_record import remember_run
 from balancer.workspace.settings import FillSettings
+from balancer.workspace.shard_run import NothingMade, made_as, read_shards, take_over_shards
 from balancer.workspace.workspace import Session, Workspace
 
 if TYPE_CHECKING:
@@ -117,9 +118,12 @@ def fill(
         if not planned.wanted:
             return FillResult(planned)
         request = fill_request(session, settings, planned, progress, remember=True)
-        setup = prepare(request, progress, remember=True)
+        shards = None if settings.collect is None else read_shards(settings.collect)
+        setup = prepare(request, progress, remember=True, made_as=made_as(shards))
         screen.require(session.collection, progress)
         require_room(session, request.place, planned.wanted, progress)
+        if shards is not None:
+            take_over_shards(request, setup, shards, progress)
         return _carry_out(request, setup, screen, progress, began)
 
 
@@ -188,7 +192,7 @@ def _carry_out(
         setup.recipe,
         ledger=session.ledger,
         store=session.state.candidates,
-        runner=LocalRunner(setup.device),
+        runner=NothingMade(request.settings) if request.settings.collect else LocalRunner(setup.device),
         make_generator=shown.make_generator,
         screen=fitted,
         records=request.records,
@@ -221,7 +225,7 @@ def _manifest(request: FillRequest, setup: FillSetup, report: FillReport, summar
 
 def _remember(session: Session, settings: FillSettings, began: float) -> None:
     """What was asked for, but for the place of the balanced folder, which another run chooses for itself."""
-    remember_run(session, "fill", replace(settings, out=None), time.monotonic() - began)
+    remember_run(session, "fill", replace(settings.here(), out=None), time.monotonic() - began)
 
 
 class _Generating:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from balancer.dataset.merge import check_out, default_out, synthetic_counts
 from balancer.filling.recipe import attributes_of_sets
@@ -109,8 +109,12 @@ def prompt_of(request: FillRequest, label: str, index: int) -> str:
     return make_prompt(pack, label, index, seed, pack.words(attributes.draw(index, seed))).text
 
 
-def prepare(request: FillRequest, progress: Progress, *, remember: bool) -> FillSetup:
+def prepare(
+    request: FillRequest, progress: Progress, *, remember: bool, made_as: Mapping[str, Any] | None = None
+) -> FillSetup:
     """Choose all that images are made with, and say so.
+
+    `made_as`: settings of the generator that hang on the machine, as shards were made with on another one.
 
     Raises:
         BalanceError: whatever can be refused before the first image is made.
@@ -130,7 +134,7 @@ def prepare(request: FillRequest, progress: Progress, *, remember: bool) -> Fill
     profile = resolve_profile(session.collection, session.split, session.ledger, remember=remember)
     labels = request.planned.labels
     sampler = choose_sampler(session, settings, profile.output, generator, labels, progress, remember=remember)
-    config = generator.config
+    config = replace(generator.config, **(made_as or {}))
     recipe = Recipe(
         *(request.templates, config, profile, settings.seed, request.attributes, sampler, generator.guidance),
         of_sets=request.of_sets,
