@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from balancer.jobs import Job
+if TYPE_CHECKING:
+    from balancer.jobs import Job
 
 _SHARD = re.compile(r"(\d{1,6})/(\d{1,6})")
 _FOLDER = re.compile(r"shard-(\d{1,6})-of-(\d{1,6})")

@@ -14,7 +14,7 @@ from balancer.store.reviews import Reviews
 
 _LAST = """FROM candidates c JOIN verdicts v ON v.rowid = (
     SELECT max(rowid) FROM verdicts WHERE collection = c.collection AND candidate = c.id
-) WHERE c.collection = ? AND c.label = ?"""
+) LEFT JOIN devices d ON d.collection = c.collection AND d.candidate = c.id WHERE c.collection = ? AND c.label = ?"""
 """The candidates of a class, each with the verdict that counts."""
 
 
@@ -69,10 +69,10 @@ class Candidates(Reviews, Collections):
 
     def candidates(self, collection: Collection, label: str) -> dict[str, tuple[Candidate, Verdict]]:
         """All candidates of a class by id, each with the verdict that counts; those made elsewhere have an origin."""
-        device = "SELECT device FROM devices WHERE collection = c.collection AND candidate = c.id"
-        columns = f"c.id, c.file, c.sha256, c.job, c.origin, c.pixels, ({device}), v.decision, v.scores, v.reasons"
-        columns = f"{columns}, v.reviewer"
-        sound = f"{self._is_sound('candidates', 'c.')} AND {self._is_sound('verdicts', 'v.')}"
+        columns = "c.id, c.file, c.sha256, c.job, c.origin, c.pixels, d.device"
+        columns = f"{columns}, v.decision, v.scores, v.reasons, v.reviewer"
+        tables = ("candidates", "c."), ("verdicts", "v."), ("devices", "d.")
+        sound = " AND ".join(self._is_sound(*each) for each in tables)
         text = f"SELECT {columns}, {sound} {_LAST} ORDER BY c.id"
         rows = require_sound("candidates and verdicts", self._rows(text, (self._key(collection), label)))
         return {row[0]: (self._candidate(label, *row[:7]), serialization.verdict_from(*row[7:])) for row in rows}

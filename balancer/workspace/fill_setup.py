@@ -25,6 +25,7 @@ from balancer.workspace.workspace import Session
 if TYPE_CHECKING:
     from balancer.collection.attributes import JointDistribution
     from balancer.filling.recipe import Recipe
+    from balancer.generators.blueprint import Blueprint
     from balancer.generators.models.selection import ModelSelection
     from balancer.generators.protocol import ImageGenerator
     from balancer.prompting.packs import TemplatePack
@@ -57,13 +58,17 @@ class FillRequest:
 
 @dataclass(frozen=True, slots=True)
 class FillSetup:
-    """The recipe and the generator of a fill. `stamps` are statements that the dataset card must contain."""
+    """The recipe and the generator of a fill. `stamps` are statements that the dataset card must contain.
+
+    `blueprint` makes the same generator on another machine.
+    """
 
     recipe: Recipe
     make_generator: Callable[[], ImageGenerator]
     device: str
     stamps: tuple[str, ...]
     choice: ModelSelection | None
+    blueprint: Blueprint
 
 
 def fill_request(
@@ -152,7 +157,7 @@ def prepare(
     stamps = tuple(filter(None, (generator_exposure(session, generator.choice), unlearned, _enlargement(recipe))))
     for stamp in stamps:
         progress.message(f"Note: {stamp}")
-    return FillSetup(recipe, generator.make, generator.device, stamps, generator.choice)
+    return FillSetup(recipe, generator.make, generator.device, stamps, generator.choice, generator.blueprint)
 
 
 def _enlargement(recipe: Recipe) -> str:
