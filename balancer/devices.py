@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 from collections.abc import Mapping
 from functools import cache
@@ -34,6 +35,19 @@ def choose_device(name: str) -> str:
             next_step="use --device auto",
         ) from error
     return name
+
+
+GPUS = "CUDA_VISIBLE_DEVICES"
+"""The variable that says which GPUs a process sees."""
+
+
+def visible_gpus() -> list[str]:
+    """The GPUs that this process sees, by the names that `GPUS` has for them."""
+    import torch
+
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    named = [each.strip() for each in os.environ.get(GPUS, "").split(",") if each.strip()]
+    return named[:count] if named else [str(number) for number in range(count)]
 
 
 def supports_bfloat16(device: str) -> bool:

@@ -30,13 +30,19 @@ class Strict(NoScreen):
         return self
 
 
+@pytest.fixture(scope="module")
+def begun(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("begun")
+    make_collection(folder / "xrays", {"normal": 9, "nodule": 5, "mass": 3})
+    scan(Workspace.open(folder), ScanSettings(folder / "xrays"))
+    return folder
+
+
 @pytest.fixture
-def work(tmp_path):
+def work(tmp_path, begun):
     """Two workspaces over the same collection: `one` fills by itself, `many` in shards."""
     for name in ("one", "many"):
-        (tmp_path / name).mkdir()
-        make_collection(tmp_path / name / "xrays", {"normal": 9, "nodule": 5, "mass": 3})
-        scan(Workspace.open(tmp_path / name), ScanSettings(tmp_path / name / "xrays"))
+        shutil.copytree(begun, tmp_path / name)
     return tmp_path
 
 
@@ -96,6 +102,7 @@ def test_rejected_images_are_replaced_in_a_second_round(work):
     assert same(work)
 
 
+@pytest.mark.slow
 def test_what_one_machine_had_is_not_made_again(work):
     for name in ("one", "many"):
         fill(Workspace(work / name), FillSettings(**ASKED | {"target": "7"}), screen=NONE)
@@ -151,7 +158,10 @@ def test_missing_shards_are_named(work):
         collect(work / "many", place=work)
 
 
-@pytest.mark.parametrize("change", ["plan", "weights", "torch", "number", "rows"])
+SELDOM = [pytest.param(each, marks=pytest.mark.slow) for each in ("torch", "number", "rows")]
+
+
+@pytest.mark.parametrize("change", ["plan", "weights", *SELDOM])
 def test_foreign_shards_are_refused_and_nothing_is_taken(work, change):
     folder = work / "many"
     made = make(folder, 1, 2, 3, **({"seed": 5} if change == "plan" else {}))
