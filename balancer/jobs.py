@@ -119,7 +119,8 @@ class ExternalOrigin:
 class Candidate:
     """A synthetic image on disk; `job` is `None` when it was made elsewhere, and then `origin` tells what is known.
 
-    `pixels` is the hash of its grey values (`imaging.pixel_hash`), "" where it was not taken.
+    `pixels` is the hash of its grey values (`imaging.pixel_hash`), "" where it was not taken; `device` what it was
+    generated on, "" where that is not known.
     """
 
     label: str
@@ -128,6 +129,7 @@ class Candidate:
     job: Job | None
     origin: ExternalOrigin | None = None
     pixels: str = ""
+    device: str = ""
 
     @property
     def id(self) -> str:

@@ -39,7 +39,7 @@ COLUMNS = (
         "adapter_sha256",
         "adapter_scale",
     ),
-    *("scheduler", "steps", "guidance_scale", "width", "height", "dtype", "batch_size"),
+    *("scheduler", "steps", "guidance_scale", "width", "height", "dtype", "batch_size", "device"),
     *("mode", "source_path", "source_patient", "source_sha256", "strength"),
     *("reference_path", "reference_patient", "reference_sha256"),
     *("decision", "reviewer", "scores", "reasons"),
@@ -95,7 +95,7 @@ def _provenance(path: str, sha256: str, candidate: Candidate, verdict: Verdict) 
     return {
         **dict.fromkeys(COLUMNS, ""),
         **{"file": path, "label": candidate.label, "sha256": sha256, "pixels_sha256": candidate.pixels},
-        **{"generator": "external" if job is None else "balance", **_origin(candidate)},
+        **{"generator": "external" if job is None else "balance", **_origin(candidate), "device": candidate.device},
         **{name: "" if value is None else str(value) for name, value in known.items()},
         **{"decision": verdict.decision, "reviewer": verdict.reviewer},
         "scores": json.dumps(dict(verdict.scores), sort_keys=True),

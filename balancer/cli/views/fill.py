@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from balancer.workspace.fill_run import FillPreview, FillResult
     from balancer.workspace.plan_run import PlanResult
     from balancer.workspace.settings import PlanSettings
+    from balancer.workspace.shard_run import ShardResult
 
 _MOST_SHOWN = 30  # classes or label sets whose prompts a dry run shows
 _MUCH_TOO_MANY = 3  # synthetic for each real image; gains of more are rare in what is published
@@ -89,6 +90,12 @@ def show_preview(found: FillPreview) -> None:
     images = f"{found.planned.wanted} images on {found.device}"
     result(f"Time: about {duration(found.seconds)} for {images} (from a warm-up batch)")
     result("Dry run: nothing was written.")
+
+
+def show_shard(found: ShardResult) -> None:
+    """Where a shard is, and what comes when all are there."""
+    result(f"Shard {found.shard}: {found.images} images ({found.made} generated now) in {shown(found.folder)}")
+    message("When every shard is whole, take them over with the same options and --collect DIR in place of --shard.")
 
 
 def show_fill(found: FillResult, sheet: Path) -> None:
