@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup demo demo-bad test test-all lint bench torture clean
+.PHONY: setup demo demo-bad test test-all lint bench torture docs clean
 
 setup: .venv/done
 
@@ -49,5 +49,10 @@ lint: setup
 bench: setup
 	$(BIN)/python -m tests.benchmarks.overview
 
+# The documentation as a site in site/: made of docs/ and of the code, without a network once mkdocs is installed.
+docs: setup
+	@$(BIN)/python -c 'import mkdocs' 2>/dev/null || $(BIN)/pip install --quiet --constraint constraints.txt '.[docs]'
+	$(BIN)/python docs/site.py
+
 clean:
-	rm -rf .venv demo demo-bad .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .venv site demo demo-bad .mypy_cache .ruff_cache .pytest_cache
