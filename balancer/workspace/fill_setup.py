@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from balancer.collection.label_sets import findings_in
 from balancer.dataset.merge import check_out, default_out, synthetic_counts
 from balancer.filling.recipe import attributes_of_sets
 from balancer.filling.verdicts import LabelRecords, load_records
@@ -48,6 +49,13 @@ class FillRequest:
     attributes: JointDistribution
     records: Mapping[str, LabelRecords]
     of_sets: Mapping[str, JointDistribution] = field(default_factory=dict)
+
+    @property
+    def asked(self) -> list[str]:
+        """The classes, or findings, that images are made of."""
+        if self.planned.findings is None:
+            return self.planned.labels
+        return sorted({finding for label in self.planned.labels for finding in findings_in(label)})
 
     @property
     def wanted(self) -> list[tuple[str, int]]:
@@ -144,7 +152,7 @@ def prepare(request: FillRequest, progress: Progress, *, remember: bool) -> Fill
         f"{config.steps} steps, guidance {generator.guidance_in(modes)}, "
         f"on {generator.device}, batches of {config.batch_size}"
     )
-    unlearned = "" if generator.choice is None else require_learned(generator.choice, labels)
+    unlearned = "" if generator.choice is None else require_learned(generator.choice, request.asked)
     stamps = tuple(filter(None, (generator_exposure(session, generator.choice), unlearned, _enlargement(recipe))))
     for stamp in stamps:
         progress.message(f"Note: {stamp}")
