@@ -137,11 +137,15 @@ def prepare(request: FillRequest, progress: Progress, *, remember: bool) -> Fill
         require_memory_and_disk(session.state.folder, weights, None, progress=progress)
     profile = resolve_profile(session.collection, session.split, session.ledger, remember=remember)
     labels = request.planned.labels
-    sampler = choose_sampler(session, settings, profile.output, generator, labels, progress, remember=remember)
+    wanted = {} if request.planned.findings is None else request.planned.findings.sets.wanted
+    sampler = choose_sampler(
+        session, settings, profile.output, generator, labels, progress, remember=remember, wanted=wanted
+    )
     config = generator.config
     recipe = Recipe(
         *(request.templates, config, profile, settings.seed, request.attributes, sampler, generator.guidance),
         of_sets=request.of_sets,
+        wanted=wanted,
     )
     prompts = [recipe.job(label, i).prompt for label, n in request.wanted for i in range(min(n, _WORDINGS))]
     require_sound_wording(request.templates, labels, prompts, progress)
