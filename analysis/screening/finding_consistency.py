@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from analysis.screening.label_consistency import CLEARLY, TAIL, LabelGate
 from analysis.vision.copy_embedding import Vectors
-from balancer.collection.label_sets import DENIED, GIVEN, LabelSets, findings_in
+from balancer.collection.label_sets import DENIED, GIVEN, LabelSets, findings_in, rarest_in
 
 Floats = npt.NDArray[np.float64]
 Claims = Sequence[tuple[str, npt.NDArray[np.int64], Floats]]
@@ -76,7 +76,7 @@ class FindingGates:
         shows one that is not in it, a person decides.
         """
         own = findings_in(label)
-        wanted = wanted or min(own, key=lambda finding: (self.counts.get(finding, 0), finding))
+        wanted = wanted or rarest_in(label, self.counts)
         reject: list[str] = []
         review: list[str] = []
         for finding in self.gates:
