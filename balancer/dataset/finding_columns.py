@@ -9,7 +9,6 @@ from typing import Any, Protocol
 
 from balancer.collection.label_sets import DENIED, GIVEN, UNCERTAIN, UNKNOWN, findings_in
 from balancer.collection.scan import Collection
-from balancer.jobs import Job
 
 Mark = int | None
 """1: it has the finding; 0: it has not; None: uncertain, not told, or perhaps removed by an edit."""
@@ -56,7 +55,10 @@ class FindingColumns:
         """
         if entry.made is None:
             return list(self.marks[entry.source[len(self.root) + 1 :]])
-        return marks_of_made(entry.label, entry.made[0].job, self.findings)
+        own, job = set(findings_in(entry.label)), entry.made[0].job
+        open_to = set() if job is None or job.method.source is None else set(findings_in(job.method.source.label))
+        beside = DENIED if job is not None else UNKNOWN
+        return [GIVEN if finding in own else UNKNOWN if finding in open_to else beside for finding in self.findings]
 
     def marks_of(self, entry: Placed) -> dict[str, Mark]:
         """1, 0 or None for each finding of a file."""
@@ -70,14 +72,6 @@ class FindingColumns:
             for finding, value in self.marks_of(entry).items():
                 found[finding, entry.made is not None] += value == GIVEN
         return {finding: (found[finding, False], found[finding, True]) for finding in self.findings}
-
-
-def marks_of_made(label: str, job: Job | None, findings: Sequence[str]) -> list[int]:
-    """The marks of a synthetic image of a label set; without a job it was made elsewhere."""
-    own = set(findings_in(label))
-    open_to = set() if job is None or job.method.source is None else set(findings_in(job.method.source.label))
-    beside = DENIED if job is not None else UNKNOWN
-    return [GIVEN if finding in own else UNKNOWN if finding in open_to else beside for finding in findings]
 
 
 def cell_of(value: int) -> str:

@@ -11,7 +11,7 @@ from balancer.collection.findings import Finding
 from balancer.collection.label_sets import GIVEN, UNKNOWN
 from balancer.collection.scan import Collection
 from balancer.collection.sources.folders import labelled_files
-from balancer.dataset.finding_columns import marks_of_made
+from balancer.dataset.finding_columns import FindingColumns
 from balancer.errors import ComparisonError
 from balancer.files import sha256_if_there, sha256_of
 from balancer.jobs import Candidate
@@ -67,7 +67,7 @@ def unscreened_pool(collection: Collection, ledger: Ledger, counts: Mapping[str,
     Those of the last fill come first, then images that were made elsewhere.
     """
     last = FillManifest.load(ledger, collection)
-    findings = findings_of(collection)
+    columns = FindingColumns.of(collection, str(collection.root))
     found: list[Candidate] = []
     for label, count in sorted(counts.items()):
         known = ledger.candidates(collection, label)
@@ -81,7 +81,7 @@ def unscreened_pool(collection: Collection, ledger: Ledger, counts: Mapping[str,
         tuple(each.path.name for each in found),
         tuple(each.label for each in found),
         tuple(each.sha256 for each in found),
-        tuple(tuple(marks_of_made(each.label, each.job, findings)) for each in found) if findings else (),
+        () if columns is None else tuple(_marks(each, columns, collection.labels) for each in found),
     )
 
 
@@ -108,6 +108,20 @@ def extra_pool(name: str, folder: Path, classes: Sequence[str], *, several: bool
     hashes = tuple(sha256_of(place) for place in places)
     marks = tuple(tuple(GIVEN if each == label else UNKNOWN for each in classes) for label in labels if several)
     return Pool(places, tuple(paths), tuple(labels), hashes, marks)
+
+
+@dataclass(frozen=True, slots=True)
+class _Drawn:
+    """A candidate that lies in no balanced folder, for what its tables would tell of it."""
+
+    label: str
+    made: tuple[Candidate]
+    source: str = ""
+
+
+def _marks(candidate: Candidate, columns: FindingColumns, findings: Sequence[str]) -> tuple[int, ...]:
+    told = dict(zip(columns.findings, columns.told(_Drawn(candidate.label, (candidate,))), strict=True))
+    return tuple(told[name] for name in findings)
 
 
 def _of_jobs(candidates: Iterable[Candidate]) -> list[Candidate]:

@@ -79,7 +79,7 @@ def test_arms_that_mean_nothing_for_several_findings_are_left_out_by_name(compar
 
 def test_frozen_features_and_other_arms_are_trained_too(compared):
     workspace, _ = compared
-    arms = ("class-weights", "real-share-0.5", "synthetic-all", "duplicated")
+    arms = ("class-weights", "real-share-0.5", "synthetic-all", "duplicated", "unscreened")
     settings = CompareSettings(
         arm=arms, backbone="frozen", seeds=1, steps="1", size=16, workers=1, force=True, validation_only=True
     )
