@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from analysis.data.endpoint import fitting_folds, rarest_class
+from analysis.data.endpoint import fitting_folds, known_labels, rarest_class
 from analysis.data.minimums import RARE_TEST_PATIENTS
 from analysis.power.sample import USUAL, Assumptions, Sample
 from analysis.statistics.paired_proportions import detectable_difference, units_needed
@@ -153,10 +153,12 @@ def measure_power(
     difference: float = 0.05,
     *,
     command: str = "balance power",
+    pooled: bool = False,
 ) -> Power:
     """What the stored test part, and every fold tested once, can show of a class (default: the rarest in training).
 
-    `command` is the one that asks: what is advised begins with it.
+    Of findings the default is the rarest of enough test patients; `pooled`: in all folds together. `command` is the one
+    that asks: what is advised begins with it.
 
     Raises:
         PlanError: no such class, or a difference that is no share.
@@ -165,7 +167,7 @@ def measure_power(
     if not 0 < difference < 1:
         advice = "use, for example: balance power --difference 0.05"
         raise PlanError(needed="a difference between 0 and 1", found=f"--difference {difference:g}", next_step=advice)
-    label = _require_class(collection, split, label, command)
+    label = _require_class(collection, split, label, command, pooled)
     one, crossed = samples_of(collection, split, label)
     if not one.patients and crossed is None:
         raise _no_test_images(collection, split, label, command)
@@ -212,28 +214,29 @@ def samples_of(collection: Collection, split: Split, label: str) -> tuple[Sample
     """The stored test split, and all images where there are folds."""
     from balancer.splits.groups import stay_together
 
-    labels, patients = collection.images["label"], stay_together(collection)
-    tested = split.paths("test")
+    labels, patients = known_labels(collection, label), stay_together(collection)
+    tested, patients = split.paths("test").intersection(labels.index, sort=False), patients.loc[labels.index]
     one = Sample.of(labels.loc[tested], patients.loc[tested], label)
     return one, Sample.of(labels, patients, label) if split.fold_count else None
 
 
-def _require_class(collection: Collection, split: Split, label: str | None, command: str) -> str:
+def _require_class(collection: Collection, split: Split, label: str | None, command: str, pooled: bool) -> str:
     from balancer.splits.split import training_counts
 
     counts = training_counts(collection, split)
-    chosen = rarest_class(collection, split) if label is None else label
+    chosen = rarest_class(collection, split, pooled=pooled) if label is None else label
+    what = "finding" if collection.is_multi_label else "class"
     trained = [name for name, count in counts.items() if count]
     if chosen is None or chosen not in counts:
         raise PlanError(
-            needed=f"a class of the collection: {', '.join(counts)}",
+            needed=f"a {what} of the collection: {', '.join(counts)}",
             found=f"{label!r} in --label",
             next_step=f"use, for example: {command} --label {shlex.quote(rarest_class(collection, split) or '')}",
         )
     if chosen not in trained:
         raise SplitError(
             needed=f"training images of {chosen}",
-            found="none: no arm can learn this class, so its recall is always 0, and nothing can be compared",
+            found=f"none: no arm can learn this {what}, so its recall is always 0, and nothing can be compared",
             next_step="use some of its patients for training: balance split --splits FILE; or try "
             + _of_another(trained, command),
         )
@@ -241,7 +244,10 @@ def _require_class(collection: Collection, split: Split, label: str | None, comm
 
 
 def _no_test_images(collection: Collection, split: Split, label: str, command: str) -> SplitError:
-    tested = set(collection.images.loc[split.paths("test"), "label"])
+    sets, paths = collection.label_sets, split.paths("test")
+    tested = set(collection.images.loc[paths, "label"])
+    if sets is not None:
+        tested = {name for name, count in sets.only(paths).counts().items() if count}
     still = f"; differences of {', '.join(sorted(tested))} can still be detected" if tested else ""
     folds = fitting_folds(collection, split, label)
     advice = [f"to test on all of its patients: balance split --folds {folds}"] if folds else []
