@@ -46,7 +46,11 @@ def out_of_fold(
             StratifiedGroupKFold(folds, shuffle=True, random_state=settings.seed).split(greys, targets, groups)
         )
     key = key_of(
-        __version__, torch.__version__, asdict(settings), list(classes), *map(_digest, (greys, targets, groups))
+        __version__,
+        torch.__version__,
+        asdict(settings),
+        list(classes),
+        *[_digest(each) for each in (greys, targets, groups)],
     )
     for fold, (learned, judged) in enumerate(dealt):
 
