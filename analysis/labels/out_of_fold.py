@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -64,6 +65,6 @@ def out_of_fold(
     return scaled
 
 
-def _digest(array: npt.NDArray[np.integer]) -> str:
+def _digest(array: npt.NDArray[Any]) -> str:
     """A hash of the numbers and of their shape."""
     return hashlib.sha256(repr((array.shape, array.dtype.str)).encode() + array.tobytes()).hexdigest()
