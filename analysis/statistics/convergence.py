@@ -83,9 +83,8 @@ def is_over(course: Course, least: int) -> bool:
 def is_unfinished(courses: Sequence[Course]) -> bool:
     """Whether trainings of one arm were still improving when they ended; `courses` are those of its seeds.
 
-    Of each, by how much the lowest loss, smoothed, is lower than that of the first three quarters of the steps: the
-    weights of the lowest loss are what a training hands over, so a passing rise takes nothing away. One-sided t test
-    over the seeds of that being more than `STILL` of the whole improvement; of a single seed it must be so as it
+    Of each, by how much the loss of the last quarter of the steps is lower than that of the quarter before. One-sided t
+    test over the seeds of that being more than `STILL` of the whole improvement; of a single seed it must be so as it
     is, which is a hint: up to a quarter of finished ones are called unfinished. A loss that rises, as it does where a
     network learns its images by heart, is no improvement.
     """
@@ -110,10 +109,10 @@ def learned_nothing(courses: Sequence[Course], classes: int) -> bool:
 
 
 def _late_gain(course: Course) -> float:
-    """By how much the last quarter of the steps made the lowest loss lower; each part is smoothed by itself."""
-    losses = np.array(course.losses)
-    before = losses[: sum(step <= 0.75 * course.steps[-1] for step in course.steps)]
-    return float(_smooth(before).min() - _smooth(losses).min())
+    """By how much the mean loss of the last quarter of the steps is lower than that of the quarter before."""
+    quarter, losses = np.ceil(4 * np.array(course.steps) / course.steps[-1]), np.array(course.losses)
+    last, before = losses[quarter == 4], losses[quarter == 3]
+    return float(before.mean() - last.mean()) if len(before) else float(losses[-2] - losses[-1])
 
 
 def _smooth(losses: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -20,13 +20,6 @@ def test_a_rising_loss_is_no_improvement_and_nothing_is_known_of_no_course():
     assert not learned_nothing([Course()], 2)
 
 
-def test_a_passing_rise_in_the_last_quarter_does_not_hide_an_improvement():
-    """A training hands over the weights of its lowest loss, whatever came after them."""
-    smooth = Course(tuple(range(0, 110, 10)), (1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1, 0.05))
-    bumped = Course(smooth.steps, (*smooth.losses[:7], 0.9, 0.9, 0.1, 0.05))
-    assert is_unfinished([smooth, smooth, bumped])
-
-
 def test_what_was_left_is_told_by_the_further_course():
     courses = [Course((0, 10, 20, 40), (1.0, 0.6, 0.5, last)) for last in (0.0, 0.1)]
     assert Stop.of(courses, 10).ended is False
