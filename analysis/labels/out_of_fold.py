@@ -46,9 +46,8 @@ def out_of_fold(
         dealt = list(
             StratifiedGroupKFold(folds, shuffle=True, random_state=settings.seed).split(greys, targets, groups)
         )
-    key = key_of(
-        __version__, torch.__version__, asdict(settings), list(classes), *map(_digest, (greys, targets, groups))
-    )
+    arrays: tuple[npt.NDArray[Any], ...] = (greys, targets, groups)
+    key = key_of(__version__, torch.__version__, asdict(settings), list(classes), *[_digest(each) for each in arrays])
     for fold, (learned, judged) in enumerate(dealt):
 
         def say(fold: int = fold, learned: Numbers = learned, judged: Numbers = judged) -> Arrays:
