@@ -1,4 +1,4 @@
-"""What an engine costs, with a generator that costs nothing but a moment: ratios within one run.
+"""What an engine costs, with a generator that only waits, as for a GPU: ratios within one run.
 
 `python -m tests.benchmarks.engines [BATCHES]` measures runners alone, then the whole driver. The machine may be
 shared, so only ratios of runs side by side are told, and the driver's images a second as they were.
@@ -25,23 +25,21 @@ from conftest import make_collection
 from tests.support.balanced_fixtures import make_job
 from tests.torture import noise_generator
 
-_AT_ONCE = 16
+_AT_ONCE, _WAIT = 16, 0.04
 
 
 @dataclass(frozen=True)
-class Working:
-    """Images of 320 x 320 after so many seconds of a processor's work for each."""
+class Waiting:
+    """Images of 320 x 320 after so many seconds for each batch, in which the processor is free, as beside a GPU."""
 
     seconds: float
 
-    def __call__(self) -> Working:
+    def __call__(self) -> Waiting:
         return self
 
     def generate(self, jobs: list[Job]) -> list[GreyImage]:
-        """Work for as long as it takes, by the time of this thread: two at once then take two processors."""
-        until = time.thread_time() + self.seconds * len(jobs)
-        while time.thread_time() < until:
-            np.sort(np.random.default_rng(0).random(2000))
+        """Wait, and give back a grey image for each job."""
+        time.sleep(self.seconds)
         return [np.full((320, 320), job.index % 256, np.uint8) for job in jobs]
 
 
@@ -51,7 +49,7 @@ def batches(count: int) -> Iterator[Batch]:
     return (Batch(jobs) for _ in range(count))
 
 
-def seconds(runner: Runner, count: int, generator: Working) -> float:
+def seconds(runner: Runner, count: int, generator: Waiting) -> float:
     """How long a runner takes for so many batches, once it is warm."""
     for _ in runner(generator, batches(4)):
         pass
@@ -62,7 +60,7 @@ def seconds(runner: Runner, count: int, generator: Working) -> float:
 
 def main(count: int) -> None:
     """Print the ratios, and how many images a second the driver takes."""
-    generator = Working(0.002)
+    generator = Waiting(_WAIT)
     local = seconds(LocalRunner(), count, generator)
     with RayRunner("cpu", 1) as alone:
         one = seconds(alone, count, generator)
