@@ -1,8 +1,9 @@
 """What every arm said of every test image, kept as a table, so that a new figure needs no training.
 
 `predictions.parquet` has a row for each image, arm and seed: `image`, `label`, `patient` (a pseudonym), `arm`, `seed`,
-`fold` (0 where there is one split), a probability for each class, in columns named `p: CLASS`, and what is known of the
-image: `sex`, `age_group`, `view`, `site`. Tables of earlier versions lack these. Of external images
+`fold` (0 where there is one split), a probability for each class or finding, in columns named `p: CLASS`, and what is
+known of the image: `sex`, `age_group`, `view`, `site`. Tables of earlier versions lack these. Where images have several
+findings, `label` is the label set, and columns named `is: FINDING` have 1, 0 or null. Of external images
 `predictions-external.parquet` has the same, `fold` being that of the model.
 """
 
@@ -13,22 +14,26 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from analysis.comparison.inference.selection import pooled
 from analysis.comparison.inputs.study import ATTRIBUTES, Outcomes
+from analysis.data.targets import DENIED, GIVEN, Targets
+from balancer.collection.label_sets import set_name
 from balancer.collection.pseudonyms import Pseudonyms
 from balancer.errors import ComparisonError
 from balancer.files import write_whole
 
 NAME, EXTERNAL = "predictions.parquet", "predictions-external.parquet"
+_UNKNOWN = -1
 _COLUMNS = ("image", "label", "patient", "arm", "seed", "fold")
-_PROBABILITY, _RARE, _FORM = "p: ", "rare", "form"
-_NUMBER = "1"
+_PROBABILITY, _MARK, _RARE, _FORM = "p: ", "is: ", "rare", "form"
+_NUMBER, _NUMBER_OF_FINDINGS = "1", "2"
 """Of what the table holds: raised when it changes, so that a table of another version is not read as one of this."""
-_READ = ("", _NUMBER)  # the first tables have no number, and no attributes
+_READ = ("", _NUMBER, _NUMBER_OF_FINDINGS)  # the first tables have no number, and no attributes
 
 
 def write_predictions(
@@ -44,9 +49,9 @@ def write_predictions(
     `pseudonyms` stand for them, the same as in provenance and metadata.
     """
     tables = [_table(each, seeds, fold, patients, pseudonyms) for fold, each in enumerate(tested)]
-    held = io.BytesIO()
+    held, form = io.BytesIO(), _NUMBER_OF_FINDINGS if tested[0].has_several else _NUMBER
     table = pa.Table.from_pandas(pd.concat(tables, ignore_index=True), preserve_index=False)
-    pq.write_table(table.replace_schema_metadata({_RARE: tested[0].rare, _FORM: _NUMBER}), held)
+    pq.write_table(table.replace_schema_metadata({_RARE: tested[0].rare, _FORM: form}), held)
     place.parent.mkdir(parents=True, exist_ok=True)
     write_whole(place, held.getvalue())
 
@@ -88,7 +93,7 @@ def _table(
 ) -> pd.DataFrame:
     """Rows arm by arm, seed by seed, image by image."""
     arms, images = list(outcomes.probabilities), len(outcomes.paths)
-    labels = [outcomes.classes[number] for number in outcomes.targets]
+    labels, marks = _labels(outcomes)
     names = _patients(outcomes, patients, pseudonyms)
     probabilities = np.concatenate([outcomes.probabilities[arm].reshape(-1, len(outcomes.classes)) for arm in arms])
     times = len(arms) * len(seeds)
@@ -103,7 +108,25 @@ def _table(
     known = outcomes.attributes.reindex(columns=list(ATTRIBUTES))
     found |= {name: np.tile(known[name].astype(object).where(known[name].notna(), None), times) for name in ATTRIBUTES}
     columns = {f"{_PROBABILITY}{label}": probabilities[:, place] for place, label in enumerate(outcomes.classes)}
+    columns |= {name: np.tile(values, times) for name, values in marks.items()}
     return pd.DataFrame({**found, **columns})
+
+
+def _labels(outcomes: Outcomes) -> tuple[list[str], dict[str, npt.NDArray[np.float32]]]:
+    """The class or label set of each image, and the marks of each finding, missing where unknown."""
+    if not outcomes.has_several:
+        return [outcomes.classes[number] for number in outcomes.targets], {}
+    sets = [set_name(outcomes.classes[place] for place in np.flatnonzero(row)) for row in outcomes.targets == GIVEN]
+    marks = np.where(outcomes.targets < DENIED, np.nan, outcomes.targets).astype(np.float32)
+    return sets, {f"{_MARK}{name}": marks[:, place] for place, name in enumerate(outcomes.classes)}
+
+
+def _targets(table: pd.DataFrame, classes: tuple[str, ...]) -> Targets:
+    """Numbers of classes, or the marks of the findings."""
+    if f"{_MARK}{classes[0]}" not in table:
+        return np.array([classes.index(label) for label in table["label"]], np.int64)
+    marks = table[[f"{_MARK}{name}" for name in classes]].to_numpy(np.float32)
+    return np.where(np.isnan(marks), _UNKNOWN, marks).astype(np.int8)
 
 
 def _patients(outcomes: Outcomes, patients: Mapping[str, str], pseudonyms: Pseudonyms) -> list[str]:
@@ -126,7 +149,7 @@ def _outcomes(table: pd.DataFrame, classes: tuple[str, ...], rare: str) -> Outco
     return Outcomes(
         classes,
         rare,
-        np.array([classes.index(label) for label in first["label"]], np.int64),
+        _targets(first, classes),
         first["patient"].to_numpy(np.int64),
         first.reindex(columns=list(ATTRIBUTES)).reset_index(drop=True).astype(object),
         dict(zip(arms, by_arm, strict=True)),

@@ -16,6 +16,7 @@ from analysis.comparison.request import Request
 from analysis.comparison.training.arms import Arm
 from analysis.comparison.training.replicates import Replicate, across_folds, across_redraws, deal_seeds
 from analysis.comparison.training.run_files import Which
+from analysis.data.endpoint import known_labels
 from balancer.collection.scan import Collection
 from balancer.errors import ComparisonError
 from balancer.progress import Phases, Progress
@@ -111,7 +112,7 @@ def cross_fitted(request: Request, refits: Sequence[Refit], progress: Progress) 
     _require_honest_folds(request, refits, progress)
     replicates: list[Replicate] = []
     collection = request.session.collection
-    few = few_in_all(collection.labels, collection.images["label"])
+    few = () if collection.is_multi_label else few_in_all(collection.labels, collection.images["label"])
     said: list[Sequence[str]] = [not_repeated(request.session, folds=True), few, require_enough_a_fold(request)]
     said.append(_left_out(request.session))
     for refit, place in refitted(refits, request.again, progress):
@@ -131,7 +132,8 @@ def _require_enough(request: Request) -> None:
     Raises:
         ComparisonError: the collection has too few images of the class.
     """
-    count = int((request.session.collection.images["label"] == request.wanted.rare).sum())
+    rare = request.wanted.rare or ""
+    count = int((known_labels(request.session.collection, rare) == rare).sum())
     if count < FEW and not request.settings.force:
         raise ComparisonError(
             needed=f"{FEW} images of {request.wanted.rare}, the class of the primary endpoint, in all folds together",
@@ -147,9 +149,11 @@ def require_enough_a_fold(request: Request) -> tuple[str, ...]:
         ComparisonError: there are fewer than five, and the user does not.
     """
     collection, folds = request.session.collection, request.session.split.folds
-    images = collection.images.loc[folds.index.intersection(collection.images.index)]
-    patients = stay_together(collection).loc[images.index]
-    table = patients.groupby([images["label"], folds.loc[images.index]]).nunique().unstack(fill_value=0)
+    labels = known_labels(collection, request.wanted.rare or "") if collection.is_multi_label else None
+    labels = collection.images["label"] if labels is None else labels[labels != ""]
+    labels = labels.loc[folds.index.intersection(labels.index)]
+    patients = stay_together(collection).loc[labels.index]
+    table = patients.groupby([labels, folds.loc[labels.index]]).nunique().unstack(fill_value=0)
     counts = {str(label): [int(each) for each in row] for label, row in zip(table.index, table.to_numpy(), strict=True)}
     rare = request.wanted.rare or str(table.index[0])
     return require_patients_in_folds(counts, rare, insist=request.settings.force)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from analysis.comparison.cost import Cost, cost_in_words, seconds_of, training_c
 from analysis.comparison.execution import judge, train_arms
 from analysis.comparison.external import find_external
 from analysis.comparison.inference.bootstrap import Estimates, class_patients, estimate, measure_arms
+from analysis.comparison.inference.by_finding import ByFinding, judge_findings, plain_findings
 from analysis.comparison.inference.metrics import metric_names
 from analysis.comparison.inference.result import Comparison, as_json, plain, plain_strata, without_nan
 from analysis.comparison.inference.selection import Selection
@@ -98,7 +99,7 @@ def compare(
     'cannot tell'
     """
     require_arms(settings)
-    with workspace.session(write=True) as session:
+    with workspace.session(write=True, several=True) as session:
         request, preview = _previewed(session, settings, progress)
         other = _external(request)
         prepared = cross_fitted if settings.cross_fit else redrawn
@@ -130,7 +131,7 @@ def preview_compare(
     12
     """
     require_arms(settings)
-    with workspace.session(write=False) as session:
+    with workspace.session(write=False, several=True) as session:
         return _previewed(session, settings, progress)[1]
 
 
@@ -145,11 +146,13 @@ class FiguresResult:
     primary: str
     named: ArmRoles
     strata: Strata
+    findings: ByFinding = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
-        """The comparison, the figures by arm, the subgroups and the number of looks as JSON-compatible fields."""
+        """The comparison, the figures by arm, the subgroups, the findings and the number of looks, for JSON."""
         arms = {arm: plain(figures) for arm, figures in self.arms.items()}
         told = {"comparison": self.name, "arms": arms, "strata": plain_strata(self.strata), "openings": self.openings}
+        told["findings"] = plain_findings(self.findings, plain)
         found: dict[str, Any] = without_nan(told)
         return found
 
@@ -169,7 +172,7 @@ def comparison_figures(workspace: Workspace, *, progress: Progress = SILENT) -> 
     found:  none
     next:   balance compare; completed training is not repeated
     """
-    with workspace.session(write=True) as session:
+    with workspace.session(write=True, several=True) as session:
         last = _last_comparison(session)
         name = str(last["settings"]["comparison"])
         outcomes = read_predictions(session.state.folder / "comparisons" / name / NAME)
@@ -181,7 +184,8 @@ def comparison_figures(workspace: Workspace, *, progress: Progress = SILENT) -> 
         arms = {arm: estimate(each, patients, folds=folds) for arm, each in measured.items()}
         named, primary = _named(last, outcomes)
         strata = measure_strata(outcomes, named, primary, _TIMES, 0, phases)
-        return FiguresResult(name, arms, outcomes.rare, before + 1, primary, named, strata)
+        findings = judge_findings(outcomes, measured, named)
+        return FiguresResult(name, arms, outcomes.rare, before + 1, primary, named, strata, findings)
 
 
 def _named(last: Mapping[str, Any], outcomes: Outcomes) -> tuple[ArmRoles, str]:
@@ -190,7 +194,7 @@ def _named(last: Mapping[str, Any], outcomes: Outcomes) -> tuple[ArmRoles, str]:
     baseline = str(chosen["free"]) if chosen.get("free") in arms else next(iter(arms))
     synthetic = chosen.get("synthetic") if chosen.get("synthetic") in arms else None
     primary = str((last.get("endpoint") or {}).get("primary"))
-    known = primary in metric_names(outcomes.classes)
+    known = primary in metric_names(outcomes.classes, outcomes.has_several)
     return ArmRoles(baseline, synthetic), primary if known else primary_endpoint(outcomes.rare)
 
 
@@ -218,12 +222,21 @@ def _external(request: Request) -> Collection | None:
     where, session = request.settings.external, request.session
     if where is None:
         return None
+    if session.collection.is_multi_label:
+        raise ComparisonError(
+            needed="one class for each image, for --external",
+            found=f"several findings on an image of {printable(session.collection.root.name)}",
+            next_step="balance compare without --external; or, of one finding against all else: balance scan DATA "
+            "--target-label FINDING, then balance fill, then this again",
+        )
     return find_external(session, where, session.collection.labels, request.wanted.rare or session.collection.labels[0])
 
 
 def _previewed(session: Session, settings: CompareSettings, progress: Progress) -> tuple[Request, ComparePreview]:
     """The request, and what it costs, which is said."""
-    power = measure_power(session.collection, session.split, settings.label, command="balance compare")
+    power = measure_power(
+        session.collection, session.split, settings.label, command="balance compare", pooled=bool(settings.cross_fit)
+    )
     request = request_of(session, settings, power.label)
     progress.message(printable(text.sentence(power)))
     folds = settings.cross_fit

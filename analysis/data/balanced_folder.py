@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from balancer.collection.walk import canonical_part
-from balancer.dataset.metadata_files import Manifest, Row, changed_tables, read_rows, require_manifest
+from balancer.dataset.metadata_files import Manifest, Row, changed_tables, read_marks, read_rows, require_manifest
 from balancer.dataset.provenance import provenance_rows
 from balancer.errors import OutputError
 
@@ -54,6 +54,17 @@ class BalancedFolder:
     def scores(self) -> dict[str, Mapping[str, float | str]]:
         """What the screen found in each synthetic training image, by path."""
         return {row.path: _scores(self.provenance.get(row.path, {}).get("scores")) for row in self.synthetic}
+
+    def marks(self, findings: Sequence[str], paths: Sequence[str]) -> list[list[int]]:
+        """1, 0 or -1 (unknown) of each finding for each of the files; all are unknown where the folder tells nothing.
+
+        Raises:
+            OutputError: a table is missing or damaged.
+        """
+        named, found = read_marks(self.folder, self.manifest)
+        places = {name: place for place, name in enumerate(named)}
+        told = [[found[path][places[name]] if name in places else None for name in findings] for path in paths]
+        return [[-1 if mark is None else mark for mark in row] for row in told]
 
     def require_unchanged(self) -> None:
         """Check that its tables are as they were written.

@@ -12,11 +12,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from analysis.data.endpoint import rarest_class
-from analysis.data.minimums import RARE_PATIENTS_A_FOLD, RARE_TEST_PATIENTS
+from analysis.data.endpoint import fitting_folds, known_labels, rarest_class
+from analysis.data.minimums import RARE_TEST_PATIENTS
 from analysis.power.sample import USUAL, Assumptions, Sample
 from analysis.statistics.paired_proportions import detectable_difference, units_needed
 from balancer.errors import PlanError, SplitError
+from balancer.splits.fold_limit import folds_that_fit
 
 if TYPE_CHECKING:
     from analysis.power.simulation import Simulation
@@ -47,7 +48,10 @@ class Way:
 
 @dataclass(frozen=True, slots=True)
 class Power:
-    """The smallest detectable differences of one class, on the stored test split and by cross-fitting."""
+    """The smallest detectable differences of one class, on the stored test split and by cross-fitting.
+
+    `folds` are those of the stored split, `folds_that_fit` the number that the class is large enough for; 0 for none.
+    """
 
     label: str
     difference: float
@@ -56,6 +60,7 @@ class Power:
     folds: int
     patients_known: bool = True
     assumed: Assumptions = USUAL
+    folds_that_fit: int = 0
 
 
 def power(sample: Sample, difference: float = 0.05, assumed: Assumptions = USUAL, seed: int = 0, folds: int = 1) -> Way:
@@ -78,7 +83,7 @@ def _with_auprc(way: Way, sample: Sample, difference: float, assumed: Assumption
     """Add the smallest difference of AUPRC at which `compare` says "helps" as often as wanted."""
     from analysis.power.simulation import Simulation
 
-    folds = max(1, min(folds, way.patients // RARE_PATIENTS_A_FOLD))
+    folds = folds_that_fit(way.patients, folds) or 1
     simulation = Simulation(sample, assumed, folds, seed)
     needed = _patients_for_auprc(simulation, difference, way.patients)
     return replace(way, base=simulation.base, auprc=simulation.smallest(), needed=needed)
@@ -148,10 +153,12 @@ def measure_power(
     difference: float = 0.05,
     *,
     command: str = "balance power",
+    pooled: bool = False,
 ) -> Power:
     """What the stored test part, and every fold tested once, can show of a class (default: the rarest in training).
 
-    `command` is the one that asks: what is advised begins with it.
+    Of findings the default is the rarest of enough test patients; `pooled`: in all folds together. `command` is the one
+    that asks: what is advised begins with it.
 
     Raises:
         PlanError: no such class, or a difference that is no share.
@@ -160,14 +167,17 @@ def measure_power(
     if not 0 < difference < 1:
         advice = "use, for example: balance power --difference 0.05"
         raise PlanError(needed="a difference between 0 and 1", found=f"--difference {difference:g}", next_step=advice)
-    label = _require_class(collection, split, label, command)
+    label = _require_class(collection, split, label, command, pooled)
     one, crossed = samples_of(collection, split, label)
     if not one.patients and crossed is None:
         raise _no_test_images(collection, split, label, command)
     ways = _ways(collection, split, label, difference)
     assert ways["one_split"] is not None
     known = bool(collection.images["patient"].notna().all())
-    return Power(label, difference, ways["one_split"], ways["cross_fitted"], split.fold_count, known)
+    fit = fitting_folds(collection, split, label)
+    return Power(
+        label, difference, ways["one_split"], ways["cross_fitted"], split.fold_count, known, folds_that_fit=fit
+    )
 
 
 def by_metric_and_class(
@@ -204,28 +214,29 @@ def samples_of(collection: Collection, split: Split, label: str) -> tuple[Sample
     """The stored test split, and all images where there are folds."""
     from balancer.splits.groups import stay_together
 
-    labels, patients = collection.images["label"], stay_together(collection)
-    tested = split.paths("test")
+    labels, patients = known_labels(collection, label), stay_together(collection)
+    tested, patients = split.paths("test").intersection(labels.index, sort=False), patients.loc[labels.index]
     one = Sample.of(labels.loc[tested], patients.loc[tested], label)
     return one, Sample.of(labels, patients, label) if split.fold_count else None
 
 
-def _require_class(collection: Collection, split: Split, label: str | None, command: str) -> str:
+def _require_class(collection: Collection, split: Split, label: str | None, command: str, pooled: bool) -> str:
     from balancer.splits.split import training_counts
 
     counts = training_counts(collection, split)
-    chosen = rarest_class(collection, split) if label is None else label
+    chosen = rarest_class(collection, split, pooled=pooled) if label is None else label
+    what = "finding" if collection.is_multi_label else "class"
     trained = [name for name, count in counts.items() if count]
     if chosen is None or chosen not in counts:
         raise PlanError(
-            needed=f"a class of the collection: {', '.join(counts)}",
+            needed=f"a {what} of the collection: {', '.join(counts)}",
             found=f"{label!r} in --label",
             next_step=f"use, for example: {command} --label {shlex.quote(rarest_class(collection, split) or '')}",
         )
     if chosen not in trained:
         raise SplitError(
             needed=f"training images of {chosen}",
-            found="none: no arm can learn this class, so its recall is always 0, and nothing can be compared",
+            found=f"none: no arm can learn this {what}, so its recall is always 0, and nothing can be compared",
             next_step="use some of its patients for training: balance split --splits FILE; or try "
             + _of_another(trained, command),
         )
@@ -233,13 +244,18 @@ def _require_class(collection: Collection, split: Split, label: str | None, comm
 
 
 def _no_test_images(collection: Collection, split: Split, label: str, command: str) -> SplitError:
-    tested = set(collection.images.loc[split.paths("test"), "label"])
+    sets, paths = collection.label_sets, split.paths("test")
+    tested = set(collection.images.loc[paths, "label"])
+    if sets is not None:
+        tested = {name for name, count in sets.only(paths).counts().items() if count}
     still = f"; differences of {', '.join(sorted(tested))} can still be detected" if tested else ""
-    advice = "to test on all of its patients: balance split --folds 5"
+    folds = fitting_folds(collection, split, label)
+    advice = [f"to test on all of its patients: balance split --folds {folds}"] if folds else []
+    other = [f"choose another class: {_of_another(sorted(tested), command)}"] if tested else []
     return SplitError(
         needed=f"test images of {label}",
         found=f"none: the test split says nothing about this class{still}",
-        next_step=f"{advice}; or choose another class: {_of_another(sorted(tested), command)}" if tested else advice,
+        next_step="; or ".join([*advice, *other]) or f"add images of {label}, then: balance scan FOLDER",
     )
 
 

@@ -45,6 +45,6 @@ def detectable_effect(workspace: Workspace, settings: PowerSettings = PowerSetti
     >>> detectable_effect(Workspace.open(folder), PowerSettings("normal")).power.one_split.patients
     2
     """
-    with workspace.session(write=False) as session:
+    with workspace.session(write=False, several=True) as session:
         power = measure_power(session.collection, session.split, settings.label, settings.difference)
         return DetectableEffect(power, session.collection, session.split)

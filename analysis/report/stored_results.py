@@ -154,6 +154,18 @@ class StoredExternal:
 
 
 @dataclass(frozen=True, slots=True)
+class StoredFinding:
+    """What is told of a finding, where images have several: both arms of the verdict, and their difference."""
+
+    told: str = ""
+    images: int | None = None
+    patients: int | None = None
+    baseline: Interval | None = None
+    synthetic: Interval | None = None
+    difference: Difference | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Results:
     """A comparison, as `metrics.json` has it; `test` and `train` are by class."""
 
@@ -172,6 +184,7 @@ class Results:
     differences: Mapping[str, Mapping[str, Difference]] = field(default_factory=dict)
     like_for_like: SameRecipe = SameRecipe()
     strata: Mapping[str, Mapping[str, Stratum]] = field(default_factory=dict)
+    findings: Mapping[str, StoredFinding] = field(default_factory=dict)
     reliability: Mapping[str, tuple[Bin, ...]] = field(default_factory=dict)
     test: Mapping[str, Sizes] = field(default_factory=dict)
     train: Mapping[str, int] = field(default_factory=dict)

@@ -10,5 +10,13 @@ def metric_in_words(metric: str) -> str:
     ('AUPRC of EDEMA', 'macro F1')
     """
     name, _, label = metric.partition(":")
-    words = {"auprc": "AUPRC", "auroc": "AUROC", "macro_f1": "macro F1", "mcc": "MCC", "brier": "Brier score"}
+    words = {
+        "macro_auroc": "macro AUROC",
+        "auprc": "AUPRC",
+        "auroc": "AUROC",
+        "macro_f1": "macro F1",
+        "macro_auprc": "macro AUPRC",
+        "mcc": "MCC",
+        "brier": "Brier score",
+    }
     return words.get(name, name.replace("_", " ")) + (f" of {label}" if label else "")

@@ -16,11 +16,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
+from analysis.data.targets import Targets
 from analysis.statistics.convergence import Course, is_over, next_check
+from analysis.vision.objectives import objective_for
 
 _POWER = 8.0  # about the last ninth of all steps weighs in the average
 _AT_ONCE = 512
@@ -29,15 +30,16 @@ _HOPELESS = 1e6  # the loss of a training that ran away
 
 @dataclass(frozen=True, slots=True)
 class Monitor:
-    """Validation images (V, side, side) uint8 and their classes (V,), looked at now and then.
+    """Validation images (V, side, side) uint8 and their targets, looked at now and then.
 
-    `log_prior` (C,) are the logarithms of the class shares that the training takes for granted: taken off the logits,
+    `log_prior` (C,) are the logarithms of the class shares, or of the odds of findings, that the training takes for
+    granted: taken off the logits,
     trainings that sample their classes in different ways can be told from each other by the same loss. With
     `to_plateau` the training looks for its own end, which it does not find before `least` steps.
     """
 
     greys: npt.NDArray[np.uint8]
-    targets: npt.NDArray[np.int64]
+    targets: Targets
     log_prior: npt.NDArray[np.floating]
     to_plateau: bool = False
     least: int = 100
@@ -51,6 +53,7 @@ class Checkpoints:
         self._average = AveragedModel(network, avg_fn=_polynomial, use_buffers=True)
         self._images, self._targets = torch.from_numpy(monitor.greys), torch.from_numpy(monitor.targets)
         self._prior = torch.from_numpy(np.asarray(monitor.log_prior, np.float32))
+        self._objective = objective_for(monitor.targets)
         self._kept, self.course, self._next = network, Course(), 0
         self._check(0)
 
@@ -74,13 +77,12 @@ class Checkpoints:
         self._next = next_check(step)
 
     def _loss(self) -> float:
-        """Cross entropy, the mean over the classes of their means over images."""
+        """The loss in which every class, or both sides of every finding, weigh the same."""
         pieces = [
             self._logits(self._average.module, self._images[start : start + _AT_ONCE]).float().cpu()
             for start in range(0, len(self._images), _AT_ONCE)
         ]
-        losses = F.cross_entropy(torch.cat(pieces) - self._prior, self._targets, reduction="none").double()
-        mean = float(torch.stack([losses[self._targets == each].mean() for each in self._targets.unique()]).mean())  # type: ignore[no-untyped-call]
+        mean = float(self._objective.balanced_loss(torch.cat(pieces) - self._prior, self._targets))
         return mean if math.isfinite(mean) else _HOPELESS
 
 

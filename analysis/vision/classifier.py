@@ -20,16 +20,18 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from analysis.data.images import Greys
+from analysis.data.targets import Targets, evened, has_several, strata
 from analysis.statistics.convergence import NO_COURSE, Course
 from analysis.vision.augmentation import Augmentation, augment
 from analysis.vision.checkpoints import Checkpoints, Monitor
-from balancer.adapting.common.device import TrainingDevice, find_machine
+from analysis.vision.objectives import ONE_CLASS, Objective, objective_for
+from balancer.adapting.common.device import TrainingDevice, find_machine, train_finite
 from balancer.adapting.common.rng import draw_indices, generator
 
 Floats = npt.NDArray[np.float32]
 Numbers = npt.NDArray[np.int64]
 Loss = Callable[[Tensor, Tensor], Tensor]
-"""(N, C) logits and (N,) targets to one number."""
+"""(N, C) logits and the targets of as many images to one number."""
 
 _AT_ONCE = 512
 _RISE = 50  # steps until a learning rate that stays is reached
@@ -39,7 +41,8 @@ _RISE = 50  # steps until a learning rate that stays is reached
 class ClassifierSettings:
     """How a classifier is trained: always the same number of optimiser steps, whatever the images.
 
-    `sampling`: "plain" shows every image equally often, "balanced" every class, "weighted" as `sample_weights` say.
+    `sampling`: "plain" shows every image equally often, "balanced" every class or label set, "weighted" as
+    `sample_weights` say.
     `width` is the number of channels after the first block. Over the first `warm_up` of the steps the learning rate
     rises. With `mixup` each batch is mixed with one of plainly sampled images, whose share has a Beta(mixup, 1)
     distribution (balanced mixup, Galdran et al. 2021, arXiv:2109.09850).
@@ -110,17 +113,20 @@ class _Block(nn.Module):
 
 @dataclass(frozen=True, slots=True)
 class Classifier:
-    """A trained network, the names of its outputs, where it runs, and the course of its training if it was watched."""
+    """A trained network, the names of its outputs, where it runs, and the course of its training if it was watched.
+
+    `objective` says whether its outputs are classes, of which an image has one, or findings.
+    """
 
     network: HeadedNetwork
     classes: tuple[str, ...]
     machine: TrainingDevice
     course: Course = NO_COURSE
+    objective: Objective = ONE_CLASS
 
     def probabilities(self, greys: Greys) -> Floats:
         """(N, C) probabilities of the classes for (N, side, side) images."""
-        logits = torch.from_numpy(self._run(greys, self.network))
-        return logits.double().softmax(dim=1).float().numpy()
+        return self.objective.probabilities(torch.from_numpy(self._run(greys, self.network))).numpy()
 
     def features(self, greys: Greys) -> Floats:
         """(N, D) activations before the last layer."""
@@ -141,7 +147,7 @@ class Classifier:
 
 def train_classifier(
     greys: Greys,
-    targets: Numbers,
+    targets: Targets,
     classes: Sequence[str],
     settings: ClassifierSettings,
     sample_weights: Floats | None = None,
@@ -149,49 +155,54 @@ def train_classifier(
     rows: Numbers | None = None,
     start: Classifier | None = None,
     head_only: bool = False,
-    loss: Loss = F.cross_entropy,
+    loss: Loss | None = None,
     monitor: Monitor | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Classifier:
-    """Train on (N, side, side) images whose classes are `targets`, numbers of `classes`.
+    """Train on (N, side, side) images whose classes are `targets`, numbers of `classes`, or marks of these findings.
 
     With `rows` only these images are used, in that order and as often as they are named; `targets` are then theirs.
     With `start` the training goes on from a copy of that classifier, its normalisation included. With `head_only` its
     body stays as it is, the statistics of batch normalisation too, and a new head is trained (the second stage of
-    Kang et al. 2020, arXiv:1910.09217). `loss` is where class weights or adjusted logits go in. With a `monitor` the
+    Kang et al. 2020, arXiv:1910.09217). `loss` is where class weights or adjusted logits go in; by default it is that
+    of the targets. With a `monitor` the
     learning rate stays, and the averaged weights with the lowest validation loss are the result. The same arguments
     give the same weights on the same machine.
 
     Raises:
-        ModelError: the device is not there.
-        ValueError: there is no image, a number is of no class, "weighted" came without weights, or `head_only`
+        ModelError: the device is not there, or the weights are not finite, in float32 either.
+        ValueError: there is no image, a number or mark is of no class, "weighted" came without weights, or `head_only`
             without a `start`.
     """
     rows = np.arange(len(greys)) if rows is None else rows
     _check(rows, targets, classes, settings, sample_weights)
-    machine = find_machine(settings.device)
-    network = _first_network(greys, rows, len(classes), settings, start, head_only)
-    machine.place(network)
-    watched = None if monitor is None else Checkpoints(network, monitor, partial(_logits, machine))
-    network.train(not head_only)
-    learning = (network.head if head_only else network).parameters()
-    optimiser = torch.optim.AdamW(learning, settings.learning_rate, weight_decay=settings.weight_decay)
-    for step, (images, truth) in enumerate(
-        _shown(greys, rows, targets, settings, sample_weights, len(classes), machine)
-    ):
-        for group in optimiser.param_groups:
-            group["lr"] = settings.learning_rate * _schedule(step, settings, stays=watched is not None)
-        with machine.autocast():
-            logits = _judge(network, images, head_only)
-        optimiser.zero_grad(set_to_none=True)
-        truth(loss, logits.float()).backward()  # type: ignore[no-untyped-call]
-        optimiser.step()
-        progress(step + 1, settings.steps)
-        if watched is not None and watched.after(network, step + 1, step + 1 == settings.steps):
-            break
-    if watched is None:
-        return Classifier(network.eval(), tuple(classes), machine)
-    return Classifier(watched.best().eval(), tuple(classes), machine, watched.course)  # type: ignore[arg-type]
+    objective = objective_for(targets)
+    judged = loss or objective.loss
+
+    def train(machine: TrainingDevice) -> tuple[nn.Module, Classifier]:
+        network = _first_network(greys, rows, len(classes), settings, start, head_only)
+        machine.place(network)
+        watched = None if monitor is None else Checkpoints(network, monitor, partial(_logits, machine))
+        network.train(not head_only)
+        learning = (network.head if head_only else network).parameters()
+        optimiser = torch.optim.AdamW(learning, settings.learning_rate, weight_decay=settings.weight_decay)
+        for step, (images, truth) in enumerate(_shown(greys, rows, targets, settings, sample_weights, machine)):
+            for group in optimiser.param_groups:
+                group["lr"] = settings.learning_rate * _schedule(step, settings, stays=watched is not None)
+            with machine.autocast():
+                logits = _judge(network, images, head_only)
+            optimiser.zero_grad(set_to_none=True)
+            truth(judged, logits.float()).backward()  # type: ignore[no-untyped-call]
+            optimiser.step()
+            progress(step + 1, settings.steps)
+            if watched is not None and watched.after(network, step + 1, step + 1 == settings.steps):
+                break
+        if watched is None:
+            return network, Classifier(network.eval(), tuple(classes), machine, objective=objective)
+        best = watched.best().eval()
+        return network, Classifier(best, tuple(classes), machine, watched.course, objective)  # type: ignore[arg-type]
+
+    return train_finite(train, find_machine(settings.device))
 
 
 @torch.inference_mode()
@@ -206,10 +217,9 @@ def _logits(machine: TrainingDevice, network: nn.Module, images: Tensor) -> Tens
 def _shown(
     greys: Greys,
     rows: Numbers,
-    targets: Numbers,
+    targets: Targets,
     settings: ClassifierSettings,
     weights: Floats | None,
-    n_classes: int,
     machine: TrainingDevice,
 ) -> Iterator[tuple[Tensor, Callable[[Loss, Tensor], Tensor]]]:
     """The augmented images of each step, (N, 1, side, side), and what makes a number of a loss and their logits."""
@@ -219,8 +229,8 @@ def _shown(
         batch = images[places[indices]].to(machine.device).float().div(255).unsqueeze(1)
         return augment(batch, settings.augmentation, generator(settings.seed, purpose, step))
 
-    plain = _batches(wanted, n_classes, replace(settings, sampling="plain"), None, "mixed batch")
-    for step, indices in enumerate(_batches(wanted, n_classes, settings, weights)):
+    plain = _batches(targets, replace(settings, sampling="plain"), None, "mixed batch")
+    for step, indices in enumerate(_batches(targets, settings, weights)):
         batch, truth = augmented(indices, "augmentation", step), partial(_loss_of, wanted[indices])
         if settings.mixup:
             others, share = next(plain), _share(settings, step)
@@ -251,11 +261,14 @@ def _judge(network: HeadedNetwork, batch: Tensor, head_only: bool) -> Tensor:
 
 
 def _check(
-    rows: Numbers, targets: Numbers, classes: Sequence[str], settings: ClassifierSettings, weights: Floats | None
+    rows: Numbers, targets: Targets, classes: Sequence[str], settings: ClassifierSettings, weights: Floats | None
 ) -> None:
     if not len(rows) or len(rows) != len(targets):
         raise ValueError(f"as many targets as images, and at least one; got {len(targets)} for {len(rows)}")
-    if targets.min() < 0 or targets.max() >= len(classes):
+    if has_several(targets):
+        if targets.shape[1] != len(classes):
+            raise ValueError(f"a mark for each of {len(classes)} findings; got {targets.shape[1]}")
+    elif targets.min() < 0 or targets.max() >= len(classes):
         raise ValueError(f"targets from 0 to {len(classes) - 1}; got {targets.min()} to {targets.max()}")
     if settings.sampling == "weighted" and (weights is None or len(weights) != len(rows)):
         raise ValueError("weighted sampling needs one weight an image")
@@ -298,10 +311,10 @@ def _new_network(greys: Greys, rows: Numbers, n_classes: int, settings: Classifi
 
 
 def _batches(
-    targets: Tensor, n_classes: int, settings: ClassifierSettings, weights: Floats | None, purpose: str = "batch"
+    targets: Targets, settings: ClassifierSettings, weights: Floats | None, purpose: str = "batch"
 ) -> Iterator[Tensor]:
     """The images of each step: in turn and reshuffled for "plain", else drawn with replacement."""
-    probabilities = _probabilities(targets, n_classes, settings, weights)
+    probabilities = _probabilities(targets, settings, weights)
     waiting = torch.empty(0, dtype=torch.int64)
     for step in range(settings.steps):
         chance = generator(settings.seed, purpose, step)
@@ -314,15 +327,12 @@ def _batches(
         waiting = waiting[settings.batch_size :]
 
 
-def _probabilities(
-    targets: Tensor, n_classes: int, settings: ClassifierSettings, weights: Floats | None
-) -> Tensor | None:
+def _probabilities(targets: Targets, settings: ClassifierSettings, weights: Floats | None) -> Tensor | None:
     if settings.sampling == "plain":
         return None
     if settings.sampling == "weighted":
         return torch.from_numpy(np.asarray(weights, np.float64))
-    counts = torch.bincount(targets, minlength=n_classes).double()
-    return 1 / counts[targets]
+    return torch.from_numpy(evened(strata(targets)))
 
 
 def _schedule(step: int, settings: ClassifierSettings, *, stays: bool) -> float:

@@ -190,6 +190,31 @@ def read_rows(folder: Path, manifest: Manifest) -> dict[str, Row]:
     return {row.path: row for part in manifest.tables for row in read_table(folder, part, manifest)}
 
 
+def read_marks(folder: Path, manifest: Manifest) -> tuple[tuple[str, ...], dict[str, list[int | None]]]:
+    """The findings of a balanced folder, and 1, 0 or None for each of them by path; none where images have one class.
+
+    Raises:
+        OutputError: a table is missing or damaged.
+    """
+    findings, found = tuple[str, ...](), dict[str, list[int | None]]()
+    for part in manifest.tables:
+        try:
+            table = pq.read_table(folder / part / TABLE, partitioning=None)
+            if _SET not in table.column_names:
+                continue
+            told = json.loads(table.schema.metadata[b"huggingface"])["info"]["features"]
+            findings = tuple(told["labels"]["feature"]["names"])
+            columns = [table[name].to_pylist() for name in apart(findings, (*_COLUMNS, "labels", _SET))]
+            names = table["file_name"].to_pylist()
+            found |= {
+                f"{part}/{name}" if part else name: list(marks)
+                for name, marks in zip(names, zip(*columns, strict=True), strict=True)
+            }
+        except (OSError, ValueError, LookupError, TypeError, pa.ArrowException) as error:
+            raise _damaged(part) from error
+    return findings, found
+
+
 def read_table(folder: Path, part: str, manifest: Manifest, file_name: str | None = None) -> Iterator[Row]:
     """The rows of one part's table, or only that of one file.
 
@@ -205,11 +230,15 @@ def read_table(folder: Path, part: str, manifest: Manifest, file_name: str | Non
         columns = [found[name].to_pylist() for name in known]
         yield from [_row(part, manifest.labels, *values) for values in zip(*columns, strict=True)]
     except (OSError, ValueError, LookupError, TypeError, pa.ArrowException) as error:
-        raise OutputError(
-            needed=f"the {TABLE} that balance fill wrote",
-            found=f"{part or '.'}/{TABLE} is missing or damaged",
-            next_step="move the folder aside, then make it again: balance fill",
-        ) from error
+        raise _damaged(part) from error
+
+
+def _damaged(part: str) -> OutputError:
+    return OutputError(
+        needed=f"the {TABLE} that balance fill wrote",
+        found=f"{part or '.'}/{TABLE} is missing or damaged",
+        next_step="move the folder aside, then make it again: balance fill",
+    )
 
 
 def _row(part: str, labels: Sequence[str], file_name: str, label: int, *others: Any) -> Row:

@@ -77,6 +77,11 @@ class Candidates(Reviews, Collections):
         rows = require_sound("candidates and verdicts", self._rows(text, (self._key(collection), label)))
         return {row[0]: (self._candidate(label, *row[:7]), serialization.verdict_from(*row[7:])) for row in rows}
 
+    def candidate_labels(self, collection: Collection) -> list[str]:
+        """The classes, or label sets, that any candidate has, sorted."""
+        text = "SELECT DISTINCT label FROM candidates WHERE collection = ? ORDER BY label"
+        return [str(label) for (label,) in self._rows(text, (self._key(collection),))]
+
     def judges(self, collection: Collection, label: str) -> dict[str, str | None]:
         """Which screen gave the verdict that counts, by candidate; `None`: a person.
 

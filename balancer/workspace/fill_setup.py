@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from balancer.collection.label_sets import findings_in
 from balancer.dataset.merge import check_out, default_out, synthetic_counts
 from balancer.filling.recipe import attributes_of_sets
 from balancer.filling.verdicts import LabelRecords, load_records
@@ -49,6 +50,13 @@ class FillRequest:
     attributes: JointDistribution
     records: Mapping[str, LabelRecords]
     of_sets: Mapping[str, JointDistribution] = field(default_factory=dict)
+
+    @property
+    def asked(self) -> list[str]:
+        """The classes, or findings, that images are made of."""
+        if self.planned.findings is None:
+            return self.planned.labels
+        return sorted({finding for label in self.planned.labels for finding in findings_in(label)})
 
     @property
     def wanted(self) -> list[tuple[str, int]]:
@@ -138,11 +146,15 @@ def prepare(
         require_memory_and_disk(session.state.folder, weights, None, progress=progress)
     profile = resolve_profile(session.collection, session.split, session.ledger, remember=remember)
     labels = request.planned.labels
-    sampler = choose_sampler(session, settings, profile.output, generator, labels, progress, remember=remember)
+    wanted = {} if request.planned.findings is None else request.planned.findings.sets.wanted
+    sampler = choose_sampler(
+        session, settings, profile.output, generator, labels, progress, remember=remember, wanted=wanted
+    )
     config = replace(generator.config, **(made_as or {}))
     recipe = Recipe(
         *(request.templates, config, profile, settings.seed, request.attributes, sampler, generator.guidance),
         of_sets=request.of_sets,
+        wanted=wanted,
     )
     prompts = [recipe.job(label, i).prompt for label, n in request.wanted for i in range(min(n, _WORDINGS))]
     require_sound_wording(request.templates, labels, prompts, progress)
@@ -153,7 +165,7 @@ def prepare(
         f"{config.steps} steps, guidance {generator.guidance_in(modes)}, "
         f"on {generator.device}, batches of {config.batch_size}"
     )
-    unlearned = "" if generator.choice is None else require_learned(generator.choice, labels)
+    unlearned = "" if generator.choice is None else require_learned(generator.choice, request.asked)
     stamps = tuple(filter(None, (generator_exposure(session, generator.choice), unlearned, _enlargement(recipe))))
     for stamp in stamps:
         progress.message(f"Note: {stamp}")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from balancer.devices import choose_device
 from balancer.errors import PlanError
 from balancer.filling.generation_modes import MODES, ModeSampler, read_mode_options
-from balancer.filling.source_images import resolve_source_images
+from balancer.filling.source_images import images_without, resolve_source_images
 from balancer.generators.blueprint import Blueprint, FamilyBlueprint, StableDiffusionBlueprint
 from balancer.generators.plugins import family_config, names_family, open_family
 from balancer.generators.scheduler import read_schedule, usual_guidance
@@ -97,8 +97,11 @@ def choose_sampler(
     progress: Progress,
     *,
     remember: bool,
+    wanted: Mapping[str, str] = {},
 ) -> ModeSampler:
     """How each image of these classes is made; says what is not to be had.
+
+    `wanted` is the finding that each label set is made for.
 
     Raises:
         PlanError: the model, or a class, cannot do what was asked for.
@@ -114,7 +117,8 @@ def choose_sampler(
     if not settings.harmonise and set(weights) == {"text"}:
         return ModeSampler()
     sources = resolve_source_images(session.collection, session.split, output, session.ledger, remember=remember)
-    sampler = ModeSampler(weights, strengths, sources, settings.harmonise)
+    mixed = images_without(session.collection, sources, wanted) if "mix" in weights else {}
+    sampler = ModeSampler(weights, strengths, sources, settings.harmonise, mixed)
     sampler.require_usable(labels, setup.config.steps)
     without = [label for label in labels if label not in sources] if settings.harmonise else []
     if without:

@@ -117,7 +117,7 @@ class SplitSettings(Settings):
 
     test: float | None = option(None, "Share of the patients for the test split (default 0.2).")
     val: float | None = option(None, "Share of the patients for the validation split (default 0.15).")
-    folds: int | None = option(None, "Folds for cross-fitting, 0 for none (default: 5 where a class is small).")
+    folds: int | None = option(None, "Folds for cross-fitting, 0 for none (default: up to 5 where a class is small).")
     splits: Path | None = option(
         None, "Your own split: a CSV or TSV with a column for the file or the patient, and one for the split."
     )

@@ -26,8 +26,11 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import t as student
 
+from analysis.comparison.inference.finding_metrics import OVERALL_FINDINGS
 from analysis.comparison.inference.metrics import Floats, difference_range, measure, metric_names, metric_range
 from analysis.comparison.inputs.study import Numbers, Outcomes
+from analysis.data.minimums import RARE_TEST_PATIENTS
+from analysis.data.targets import Flags, Targets, count_each, having, rarity
 from analysis.statistics.intervals import Groups, wilson
 
 Weights = npt.NDArray[np.float32]
@@ -98,19 +101,33 @@ def measure_arms(
     seed: int = 0,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> dict[str, Measured]:
-    """The figures of every arm and seed, for the same draws of patients."""
+    """The figures of every arm and seed, for the same draws of patients.
+
+    Of findings those are measured that enough test patients have, and that of the primary endpoint.
+    """
     draws = draw_patients(outcomes.targets, outcomes.groups, times, seed, outcomes.folds)
     weights = np.concatenate((np.ones((len(draws), 1), np.float32), draws), axis=1)
-    names, found = metric_names(outcomes.classes), {}
+    names, found = metric_names(outcomes.classes, outcomes.has_several), {}
+    measured = _measurable(outcomes)
     for number, (arm, probabilities) in enumerate(outcomes.probabilities.items()):
         progress(number, len(outcomes.probabilities))
-        figures = np.stack([measure(each, outcomes.targets, weights, outcomes.folds) for each in probabilities], axis=1)
+        figures = np.stack(
+            [measure(each, outcomes.targets, weights, outcomes.folds, measured) for each in probabilities], axis=1
+        )
         found[arm] = Measured(names, figures[..., 0], figures[..., 1:])
     progress(len(outcomes.probabilities), len(outcomes.probabilities))
     return found
 
 
-def draw_patients(targets: Numbers, groups: Groups, times: int, seed: int, folds: Numbers | None = None) -> Weights:
+def _measurable(outcomes: Outcomes) -> Flags | None:
+    """(F,) whether a finding is measured; None for classes, which all are."""
+    if not outcomes.has_several:
+        return None
+    patients = class_patients(outcomes)
+    return np.array([patients[name] >= RARE_TEST_PATIENTS or name == outcomes.rare for name in outcomes.classes])
+
+
+def draw_patients(targets: Targets, groups: Groups, times: int, seed: int, folds: Numbers | None = None) -> Weights:
     """(N, B) weights of images: in each column n - 1 of n patients drawn, in strata of their rarest class and fold.
 
     >>> draw_patients(np.array([0, 0, 0, 1, 1]), np.array([0, 0, 1, 2, 3]), 1, seed=0)[:, 0].tolist()
@@ -180,12 +197,22 @@ def class_patients(outcomes: Outcomes) -> dict[str, int]:
     {'A': 1, 'B': 1}
     """
     return {
-        label: len(np.unique(outcomes.groups[outcomes.targets == number]))
+        label: len(np.unique(outcomes.groups[having(outcomes.targets, number)]))
         for number, label in enumerate(outcomes.classes)
     }
 
 
-def _strata(targets: Numbers, numbers: Groups, folds: Numbers | None) -> Numbers:
+def class_sizes(outcomes: Outcomes) -> dict[str, dict[str, int]]:
+    """Images and patients of each class or finding."""
+    patients = class_patients(outcomes)
+    images = count_each(outcomes.targets, len(outcomes.classes)).tolist()
+    return {
+        label: {"images": count, "patients": patients[label]}
+        for label, count in zip(outcomes.classes, images, strict=True)
+    }
+
+
+def _strata(targets: Targets, numbers: Groups, folds: Numbers | None) -> Numbers:
     """The stratum of each patient: their rarest class, and their fold."""
     strata = _rarest_classes(targets, numbers)
     if folds is not None:
@@ -195,18 +222,21 @@ def _strata(targets: Numbers, numbers: Groups, folds: Numbers | None) -> Numbers
     return strata
 
 
-def _rarest_classes(targets: Numbers, numbers: Groups) -> Numbers:
+def _rarest_classes(targets: Targets, numbers: Groups) -> Numbers:
     """The stratum of each patient: of the classes that they have, the one with the fewest images."""
-    rank = np.argsort(np.argsort(np.bincount(targets), kind="stable"), kind="stable")
-    strata = np.full(int(numbers.max(initial=-1)) + 1, len(rank), np.int64)
-    np.minimum.at(strata, numbers, rank[targets])
+    rank = rarity(targets)
+    strata = np.full(int(numbers.max(initial=-1)) + 1, rank.max(initial=-1) + 1, np.int64)
+    np.minimum.at(strata, numbers, rank)
     return strata
 
 
 def _units(name: str, patients: Mapping[str, int]) -> int:
     """How many patients a figure hangs on: those of its class, or of the rarest one."""
     label = name.partition(":")[2]
-    return patients[label] if label in patients else min((some for some in patients.values() if some), default=0)
+    if label in patients:
+        return patients[label]
+    least = RARE_TEST_PATIENTS if name in OVERALL_FINDINGS[:2] else 1  # of findings only these are in a mean
+    return min((some for some in patients.values() if some >= least), default=0)
 
 
 def _errors(measured: Measured, of_patients: npt.NDArray[np.int64]) -> tuple[Floats, Floats]:

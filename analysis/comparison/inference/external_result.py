@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from analysis.comparison.inference.bootstrap import Estimate, Estimates, class_patients, estimate, measure_arms
+import numpy as np
+
+from analysis.comparison.inference.bootstrap import (
+    Estimate,
+    Estimates,
+    class_patients,
+    class_sizes,
+    estimate,
+    measure_arms,
+)
 from analysis.comparison.inference.selection import side_below
 from analysis.comparison.inputs.study import Outcomes
 from analysis.data.minimums import RARE_TEST_PATIENTS
@@ -46,11 +55,7 @@ def measure_external(
     """
     measured, patients = measure_arms(said, times, seed), class_patients(said)
     levels = {arm: estimate(measured[arm], patients) for arm in arms}
-    counts = {
-        label: {"images": int((said.targets == number).sum()), "patients": patients[label]}
-        for number, label in enumerate(said.classes)
-        if patients[label]
-    }
+    counts = {label: sizes for label, sizes in class_sizes(said).items() if patients[label]}
     few = _too_few(said)
     difference = None
     if synthetic is not None and not few:
@@ -78,3 +83,13 @@ def _too_few(said: Outcomes) -> str:
     if (few := side_below(said, RARE_TEST_PATIENTS)) is None:
         return ""
     return f"nothing can be concluded, since {few[0]} patients with {few[1]} are too few ({RARE_TEST_PATIENTS})"
+
+
+def external_table(found: ExternalResult | None, primary: str) -> list[tuple[str, ...]]:
+    """Rows for a terminal: arm, primary endpoint, AUROC and recall of the rare class on the external collection."""
+    if found is None:
+        return []
+    rare = primary.partition(":")[2]
+    names = [primary, f"auroc:{rare}", f"recall:{rare}"] if rare else [primary, "mcc", "balanced_accuracy"]
+    order = sorted(found.arms.items(), key=lambda each: -np.nan_to_num(each[1][primary].mean, nan=-np.inf))
+    return [(arm, *(str(figures[name]) for name in names)) for arm, figures in order]

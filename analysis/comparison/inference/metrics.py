@@ -11,7 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from analysis.comparison.inference.finding_metrics import OVERALL_FINDINGS, binned_gap, measure_findings
 from analysis.comparison.inputs.study import Numbers, Probabilities
+from analysis.data.targets import Targets, has_several
 from analysis.statistics.average_precision import RankedFolds
 from analysis.statistics.intervals import Flags, Values
 
@@ -21,17 +23,19 @@ OVERALL = ("macro_f1", "balanced_accuracy", "mcc", "brier", "calibration_error")
 OF_A_CLASS = ("auprc", "auroc", "recall", "prevalence")
 LOWER_IS_BETTER = ("brier", "calibration_error")
 
-_ECE_BINS = 15
 _AT_ONCE = 1000  # draws: their weights stay in the processor's cache
 
 
-def metric_names(classes: Sequence[str]) -> tuple[str, ...]:
-    """The names of all figures, in the order in which `measure` gives them.
+def metric_names(classes: Sequence[str], several: bool = False) -> tuple[str, ...]:
+    """The names of all figures, in the order in which `measure` gives them; `several`: these are findings.
 
     >>> metric_names(["A"])[:5]
     ('auprc:A', 'auroc:A', 'recall:A', 'prevalence:A', 'macro_f1')
     """
-    return (*(f"{name}:{label}" for label in classes for name in OF_A_CLASS), *OVERALL)
+    return (
+        *(f"{name}:{label}" for label in classes for name in OF_A_CLASS),
+        *(OVERALL_FINDINGS if several else OVERALL),
+    )
 
 
 def metric_range(name: str) -> tuple[float, float]:
@@ -54,7 +58,11 @@ def difference_range(name: str) -> tuple[float, float]:
 
 
 def measure(
-    probabilities: Probabilities, targets: Numbers, weights: Values | None = None, folds: Numbers | None = None
+    probabilities: Probabilities,
+    targets: Targets,
+    weights: Values | None = None,
+    folds: Numbers | None = None,
+    measured: Flags | None = None,
 ) -> Floats:
     """All figures, (K, B), of (N, C) probabilities for (N, B) weights of the images, or (K, 1) for equal ones.
 
@@ -64,12 +72,19 @@ def measure(
     error is that of the likeliest class in 15 bins of equal mass, whose bounds do not move with the weights. Weights
     of single precision are half the work, and good for five digits. With `folds`, the fold of each image, areas are
     means within folds, weighted by the images of the class; all else counts images, whose fold does not matter.
+    Of marks of findings the figures are those of `measure_findings`, of the findings that are `measured`.
 
     >>> sure = np.array([[0.9, 0.1], [0.2, 0.8]], np.float32)
     >>> dict(zip(metric_names("AB"), measure(sure, np.array([0, 1]))[:, 0].round(3).tolist()))["macro_f1"]
     1.0
     """
     weights = np.ones((len(targets), 1)) if weights is None else weights
+    if has_several(targets):
+        pieces = [
+            measure_findings(probabilities, targets, weights[:, start : start + _AT_ONCE], folds, measured)
+            for start in range(0, weights.shape[1], _AT_ONCE)
+        ]
+        return np.concatenate(pieces, axis=1)
     sorted_classes = [
         RankedFolds.of(probabilities[:, number], targets == number, folds) for number in range(probabilities.shape[1])
     ]
@@ -150,12 +165,6 @@ def _mcc(confusion: Floats) -> Floats:
 
 
 def _calibration_error(probabilities: Probabilities, targets: Numbers, weights: Values) -> Values:
-    """The mean gap between the chance of the likeliest class and how often it is right (Naeini 2015)."""
+    """The mean gap between the chance of the likeliest class and how often it is right."""
     best = probabilities.max(axis=1).astype(np.float64)
-    gap = best - (probabilities.argmax(axis=1) == targets)
-    bins = np.empty(len(targets), np.int64)
-    for number, some in enumerate(np.array_split(np.argsort(best, kind="stable"), _ECE_BINS)):
-        bins[some] = number
-    sums = (np.eye(_ECE_BINS)[bins] * gap[:, None]).T.astype(weights.dtype) @ weights
-    found: Values = np.abs(sums).sum(axis=0) / weights.sum(axis=0)
-    return found
+    return binned_gap(best, probabilities.argmax(axis=1) == targets, weights)

@@ -27,11 +27,13 @@ class Adjusted:
 def adjust(
     test: Outcomes, train: Mapping[str, int], arms: Iterable[str], patients: Mapping[str, int], times: int, seed: int
 ) -> Adjusted | None:
-    """None where both splits have about the same prevalence, or one of them is unknown.
+    """None where both splits have about the same prevalence, or one of them is unknown, and for findings.
 
     Precision is weighed as if there were as many images of other classes as in training (Bayes).
     """
-    positive, total = test.targets == test.classes.index(test.rare), sum(train.values())
+    if test.has_several:  # each finding has a prevalence of its own, of the images that tell of it
+        return None
+    positive, total = test.judged, sum(train.values())
     wanted, here = train.get(test.rare, 0) / max(1, total), float(positive.mean()) if len(positive) else 0.0
     if not (0 < wanted < 1 and 0 < here < 1) or max(wanted / here, here / wanted) < OTHER:
         return None

@@ -16,6 +16,7 @@ import numpy as np
 from analysis.comparison.inference.bootstrap import draw_patients, draw_seeds
 from analysis.comparison.inputs.study import Outcomes, Probabilities
 from analysis.comparison.training.learning_curve import Point
+from analysis.data.targets import lacking
 from analysis.statistics.average_precision import Ranked
 from analysis.statistics.intervals import Flags, Values
 
@@ -130,8 +131,10 @@ def _require(probabilities: Probabilities, points: Sequence[Point]) -> None:
 
 def _figures(scores: Values, outcomes: Outcomes, rare: int, times: int, seed: int) -> tuple[Values, Values]:
     """The mean AUPRC over seeds of (K, S, N) scores: of all images (K,), and of each draw of patients and seeds."""
-    positive, seeds = outcomes.targets == rare, scores.shape[1]
+    positive, seeds = outcomes.judged, scores.shape[1]
     patients = draw_patients(outcomes.targets, outcomes.groups, times, seed)
+    known = positive | lacking(outcomes.targets, rare)
+    scores, positive, patients = scores[..., known], positive[known], patients[known]
     patients = np.concatenate((np.ones((len(positive), 1), np.float32), patients), axis=1)
     shares = np.concatenate((np.full((seeds, 1), 1 / seeds), draw_seeds(seeds, times)), axis=1)
     columns = max(1, _AT_ONCE // len(positive))

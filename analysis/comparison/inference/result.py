@@ -14,9 +14,11 @@ from analysis.comparison.inference.bootstrap import (
     Estimates,
     Measured,
     class_patients,
+    class_sizes,
     estimate,
     measure_arms,
 )
+from analysis.comparison.inference.by_finding import ByFinding, judge_findings, plain_findings
 from analysis.comparison.inference.decomposition import EffectDecomposition, decompose_effect
 from analysis.comparison.inference.external_result import ExternalResult
 from analysis.comparison.inference.metrics import LOWER_IS_BETTER, Bin, metric_names, reliability
@@ -29,11 +31,12 @@ from analysis.comparison.inputs.study import Outcomes
 from analysis.comparison.training.arm_selection import meaning
 from analysis.comparison.training.arms import Kind
 from analysis.data.endpoint import primary_endpoint
+from analysis.data.targets import lacking
 from analysis.statistics.convergence import Course, is_unfinished, learned_nothing
 
 Progress = Callable[[str, int, int], None]
 
-SECONDARY = "macro_f1"
+SECONDARY, SECONDARY_OF_FINDINGS = "macro_f1", "macro_auprc"
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +106,7 @@ class Comparison:
     unfinished: tuple[str, ...] = ()
     adjusted: Adjusted | None = None
     external: ExternalResult | None = None
+    findings: ByFinding = field(default_factory=dict)
 
     @property
     def verdict(self) -> str:
@@ -130,7 +134,8 @@ def conclude(
 ) -> Comparison:
     """Measure all arms on the test split, and judge the two that were named.
 
-    `kinds` has every arm of both splits. Arms are compared with the baseline in the primary endpoint and macro F1,
+    `kinds` has every arm of both splits. Arms are compared with the baseline in the primary endpoint and macro F1
+    (of findings: macro AUPRC),
     Holm over the arms; the verdict is the one planned contrast, which needs no such correction: see `judgement`. Of
     folds both splits are given fold by fold.
 
@@ -146,7 +151,9 @@ def conclude(
     grounds = replace(
         weigh(measured, named, primary, patients, folds=test.fold_count, worth=worth),
         unfinished=asked.unfinished([choice.baseline, *filter(None, [choice.synthetic])]),
-        failed=learned_nothing(asked.courses.get(choice.baseline, ()), len(np.unique(test.targets))),
+        failed=learned_nothing(
+            asked.courses.get(choice.baseline, ()), 2 if test.has_several else len(np.unique(test.targets))
+        ),
         invalid=any(stamp.startswith("INVALID") for stamp in facts.stamps),
     )
     control = asked.controls.get(choice.synthetic or "")
@@ -154,6 +161,8 @@ def conclude(
     adjusted = (
         adjust(test, facts.train, kinds, patients, times, seed) if primary == primary_endpoint(test.rare) else None
     )
+    secondary = SECONDARY_OF_FINDINGS if test.has_several else SECONDARY
+    findings = judge_findings(test, measured, named, grounds)
     evidence = Evidence(
         primary.partition(":")[2] or test.rare,
         primary,
@@ -170,6 +179,8 @@ def conclude(
         choice.sentence,
         {} if adjusted is None else adjusted.arms,
         None if adjusted is None else adjusted.prevalence,
+        (facts.power or {}).get("folds_that_fit", 0),
+        findings,
     )
     return Comparison(
         sentence(evidence),
@@ -177,20 +188,21 @@ def conclude(
         evidence.judgement,
         evidence.best_arm,
         primary,
-        SECONDARY,
+        secondary,
         levels,
         dict(kinds),
         choice,
-        _differences(measured, choice.baseline, kinds, patients, (primary, SECONDARY), test.fold_count),
+        _differences(measured, choice.baseline, kinds, patients, (primary, secondary), test.fold_count),
         measure_strata(test, named, primary, times, seed, progress),
         _reliability(test, kinds),
-        _counts(test, patients),
+        class_sizes(test),
         grounds.seeds,
         facts,
         grounds,
         effect,
         asked.unfinished(tuple(kinds)),
         adjusted,
+        findings=findings,
     )
 
 
@@ -231,6 +243,7 @@ def as_json(found: Comparison) -> dict[str, Any]:
         "test": {label: dict(counts) for label, counts in found.test.items()},
         "train": dict(facts.train),
         "external": _plain_external(found.external),
+        "findings": plain_findings(found.findings, plain),
         "seeds": found.seeds,
         "power": None if facts.power is None else dict(facts.power),
         "exchange": None if facts.exchange is None else dict(facts.exchange),
@@ -243,7 +256,7 @@ def as_json(found: Comparison) -> dict[str, Any]:
 
 
 def table(found: Comparison) -> list[tuple[str, str, str, str, str]]:
-    """Rows for a terminal, the best first: arm, primary endpoint, difference to the baseline, macro F1, recall.
+    """Rows for a terminal, the best first: arm, primary endpoint, difference to the baseline, secondary, recall.
 
     The two arms of the verdict are marked with an asterisk, those that were still improving with a plus.
     """
@@ -260,7 +273,7 @@ def table(found: Comparison) -> list[tuple[str, str, str, str, str]]:
                 arm + marks,
                 str(figures[found.primary]),
                 difference[found.primary].signed if difference else "baseline",
-                f"{figures[SECONDARY].mean:.3f}",
+                f"{figures[found.secondary].mean:.3f}",
                 f"{figures[recall].mean:.3f}",
             )
         )
@@ -281,7 +294,8 @@ def _require_endpoint(
             raise ValueError(f"every arm needs its probabilities; got none of {sorted(missing)}")
     if missing := {asked.baseline, *asked.synthetic} - set(kinds):
         raise ValueError(f"the arms of the verdict are among those that were trained; got {sorted(missing)}")
-    usable = [name for name in metric_names(parts[0].classes) if not name.startswith(("prevalence", *LOWER_IS_BETTER))]
+    names = metric_names(parts[0].classes, parts[0].has_several)
+    usable = [name for name in names if not name.startswith(("prevalence", *LOWER_IS_BETTER))]
     if primary not in usable:
         raise ValueError(f"the primary endpoint is one of {', '.join(usable)}; got {primary!r}")
 
@@ -319,14 +333,8 @@ def _differences(
 
 def _reliability(test: Outcomes, kinds: Mapping[str, Kind]) -> dict[str, tuple[Bin, ...]]:
     rare = test.classes.index(test.rare)
-    return {arm: reliability(test.probabilities[arm][..., rare], test.targets == rare) for arm in kinds}
-
-
-def _counts(test: Outcomes, patients: Mapping[str, int]) -> dict[str, dict[str, int]]:
-    return {
-        label: {"images": int((test.targets == number).sum()), "patients": patients[label]}
-        for number, label in enumerate(test.classes)
-    }
+    known = test.judged | lacking(test.targets, rare)
+    return {arm: reliability(test.probabilities[arm][:, known, rare], test.judged[known]) for arm in kinds}
 
 
 def plain(figures: Estimates, tested: Sequence[str] = ()) -> dict[str, dict[str, float | None]]:
@@ -363,16 +371,6 @@ def _plain_external(found: ExternalResult | None) -> dict[str, Any] | None:
     return {**facts, "test": {label: dict(each) for label, each in found.test.items()}, "arms": arms} | {
         "difference": difference
     }
-
-
-def external_table(found: Comparison) -> list[tuple[str, str, str, str]]:
-    """Rows for a terminal: arm, primary endpoint, AUROC and recall of the rare class on the external collection."""
-    if found.external is None:
-        return []
-    rare = found.primary.partition(":")[2]
-    names = [found.primary, f"auroc:{rare}", f"recall:{rare}"] if rare else [found.primary, "mcc", "balanced_accuracy"]
-    order = sorted(found.external.arms.items(), key=lambda each: -_or_least(each[1][found.primary].mean))
-    return [(arm, *(str(figures[name]) for name in names)) for arm, figures in order]  # type: ignore[misc]
 
 
 def _plain_stratum(stratum: Stratum) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import pandas as pd
 from analysis.comparison.inference.metrics import measure, metric_names
 from analysis.comparison.inputs.study import Outcomes
 from analysis.data.minimums import RARE_VALIDATION_PATIENTS
+from analysis.data.targets import lacking
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +54,13 @@ def choose(
 
 def rare_patients(part: Outcomes) -> int:
     """The number of patients with an image of the rare class."""
-    return len(np.unique(part.groups[part.targets == part.classes.index(part.rare)]))
+    return len(np.unique(part.groups[part.judged]))
 
 
 def side_below(part: Outcomes, least: int) -> tuple[int, str] | None:
     """How many patients have the rare class, or another, where that is fewer than `least`, and which; else None."""
-    others = len(np.unique(part.groups[part.targets != part.classes.index(part.rare)]))
-    sides = ((rare_patients(part), part.rare), (others, "another class"))
+    others = len(np.unique(part.groups[lacking(part.targets, part.classes.index(part.rare))]))
+    sides = ((rare_patients(part), part.rare), (others, f"no {part.rare}" if part.has_several else "another class"))
     return next(((count, name) for count, name in sides if count < least), None)
 
 
@@ -94,7 +95,7 @@ def _means(validation: Outcomes | Sequence[Outcomes], arms: Sequence[str], prima
 
 
 def _mean_of(part: Outcomes, arms: Sequence[str], primary: str) -> dict[str, float]:
-    place = metric_names(part.classes).index(primary)
+    place = metric_names(part.classes, part.has_several).index(primary)
     return {
         arm: _mean([float(measure(each, part.targets)[place, 0]) for each in part.probabilities[arm]]) for arm in arms
     }

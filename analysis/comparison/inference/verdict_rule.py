@@ -28,7 +28,8 @@ Scores = npt.NDArray[np.floating]
 
 WORTH = 0.02
 """A gain of the primary endpoint below which synthetic images are not worth their trouble."""
-_ALPHA = 0.05
+ALPHA = 0.05
+"""The level at which a corrected p-value is said to show something."""
 _SCORE = "auprc:"
 
 
@@ -236,5 +237,5 @@ def _by_interval(contrast: Estimate, worth: float) -> Judgement:
 
 
 def _best_shown(found: Mapping[str, Estimate]) -> str | None:
-    shown = {arm: each for arm, each in found.items() if each.low > 0 and (each.p_holm or 0.0) <= _ALPHA}
+    shown = {arm: each for arm, each in found.items() if each.low > 0 and (each.p_holm or 0.0) <= ALPHA}
     return max(shown, key=lambda arm: shown[arm].mean, default=None)

@@ -6,8 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from analysis.comparison.inference.bootstrap import Estimate, Estimates
+from analysis.comparison.inference.by_finding import ByFinding, Told, names_told
 from analysis.comparison.inference.decomposition import EffectDecomposition
 from analysis.comparison.inference.verdict_rule import ArmRoles, Grounds, Judgement, best_arm, judge, why_not
+from analysis.data.endpoint import primary_endpoint
 from analysis.data.minimums import ADVISED_SEEDS, RARE_TEST_PATIENTS, SEEDS
 from analysis.statistics.metric_labels import metric_in_words
 
@@ -19,7 +21,8 @@ class Evidence:
     `levels` are those of every arm, `differences` of the synthetic arm to the baseline, by metric; where there is no
     synthetic arm, of the baseline to `real`. `effect` separates the images from the recipe of their arm. `setting`
     names backbone and size, `smallest` is the smallest detectable difference of the primary endpoint. `adjusted` are
-    levels of the two arms at the prevalence of the training split, where the test split has another.
+    levels of the two arms at the prevalence of the training split, where the test split has another. `folds_that_fit`
+    is the number of folds to advise; 0 for none. `findings` are told one by one, where images have several.
     """
 
     rare: str
@@ -37,6 +40,8 @@ class Evidence:
     how_named: str = ""
     adjusted: Mapping[str, Estimate] = field(default_factory=dict)
     prevalence: float | None = None
+    folds_that_fit: int = 0
+    findings: ByFinding = field(default_factory=dict)
 
     @property
     def judgement(self) -> Judgement:
@@ -86,13 +91,25 @@ def points(found: Evidence) -> list[str]:
 
 
 def hurt(found: Evidence) -> list[str]:
-    """Recall and AUPRC that the synthetic arm lowers, by metric; each judged alone, as a warning should be."""
+    """Recall and AUPRC that the synthetic arm lowers, by metric; each judged alone, as a warning should be.
+
+    Of findings, of which there may be hundreds, those that are hurt after correction for their number.
+    """
+    if found.findings:
+        return _besides(found, "hurt")
     return [name for name in _of_classes(found) if found.differences[name].high < 0]
 
 
 def helped(found: Evidence) -> list[str]:
-    """Recall and AUPRC that the synthetic arm raises, by metric; each judged alone."""
+    """Recall and AUPRC that the synthetic arm raises, by metric; each judged alone, findings after correction."""
+    if found.findings:
+        return _besides(found, "helped")
     return [name for name in _of_classes(found) if found.differences[name].low > 0]
+
+
+def _besides(found: Evidence, told: Told) -> list[str]:
+    names = map(primary_endpoint, names_told(found.findings, told))
+    return [name for name in names if name != found.primary]
 
 
 def _of_classes(found: Evidence) -> list[str]:
@@ -211,7 +228,9 @@ def _next(found: Evidence) -> str:
     """The next step: one clause, without a full stop."""
     reason = why_not(found.grounds) if found.judgement == "cannot tell" else None
     seeds = f", and --seeds {ADVISED_SEEDS}" if found.grounds.seeds < ADVISED_SEEDS else ""
-    more = f"test every patient once, balance compare --cross-fit 5{seeds}"
+    more = f"more patients with {found.rare}{seeds}"
+    if found.folds_that_fit:
+        more = f"test every patient once, balance compare --cross-fit {found.folds_that_fit}{seeds}"
     advice = {
         "not finished": f"balance compare {_longer(found)}",
         "failed": f"more real images of {found.rare}, or a pretrained --backbone with --weights",

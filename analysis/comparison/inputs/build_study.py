@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from analysis.comparison.inputs.pools import Pool, extra_pool, synthetic_pool, unscreened_pool
+from analysis.comparison.inputs.pools import Pool, extra_pool, findings_of, synthetic_pool, unscreened_pool
 from analysis.comparison.inputs.sample_size import Counts, require_sufficient
 from analysis.comparison.inputs.study import EXTRA, Added, Numbers, Part, Study, attributes_table
 from analysis.data.balanced_folder import BalancedFolder, read_balanced
-from analysis.data.endpoint import rarest_class
+from analysis.data.endpoint import fitting_folds, known_labels, rarest_class
 from analysis.data.images import Greys, decode_readable
+from analysis.data.targets import Targets, having
 from analysis.screening.reference_images import Watch
 from analysis.statistics.intervals import group_numbers
 from balancer.collection.scan import Collection, with_hashes
@@ -94,8 +95,7 @@ def gather(
     greys, places, notes = _real(collection, split, wanted.side, cache, watch)
     parts, more = _assigned(collection, split, rare)
     parts = parts.loc[[path for path in parts.index if path in places]]
-    labels = collection.images["label"]
-    counts = Counts.of(collection.labels, {name: labels[parts.index[parts == name]] for name in set(parts)})
+    counts = replace(_counts(collection, parts, rare), folds=fitting_folds(collection, split, rare))
     stamps = require_sufficient(counts, rare, insist=wanted.insist, pooled=wanted.pooled)
     groups = pd.Series(group_numbers(stay_together(collection).tolist()), collection.images.index)
     whole = _Whole(collection, greys, places, groups)
@@ -105,10 +105,24 @@ def gather(
     return Material(study, collection, split, balanced, pools, (*notes, *more, *also))
 
 
+def _counts(collection: Collection, parts: pd.Series, rare: str) -> Counts:
+    """Real images of each class or finding in each part, and of findings those known not to have the rare one."""
+    sets, paths = collection.label_sets, {name: parts.index[parts == name] for name in set(parts)}
+    if sets is None:
+        labels = collection.images["label"]
+        return Counts.of(collection.labels, {name: labels[some] for name, some in paths.items()})
+    others = known_labels(collection, rare)
+    lacking = {name: int((others.reindex(some) == "").sum()) for name, some in paths.items()}
+    counts = {name: sets.only(some).counts() for name, some in paths.items()}
+    train, validation, test = (counts.get(name, {}) for name in ("train", "validation", "test"))
+    return Counts(tuple(collection.labels), train, validation, test, lacking=lacking)
+
+
 def _require_same_collection(balanced: BalancedFolder, collection: Collection) -> None:
     hashes, originals = set(collection.images["sha256"].dropna()), balanced.originals
     known = sum(row.collection_sha256 in hashes for row in originals)
-    if list(balanced.manifest.labels) == collection.labels and known * 2 > len(originals):
+    same = collection.is_multi_label or list(balanced.manifest.labels) == collection.labels
+    if same and known * 2 > len(originals):
         return
     raise ComparisonError(
         needed=f"a balanced folder made from the scanned collection, {collection.root}",
@@ -152,7 +166,7 @@ def _assigned(collection: Collection, split: Split, rare: str) -> tuple[pd.Serie
     known = split.parts[split.parts.isin(_PARTS) & split.parts.index.isin(collection.images.index)]
     parts = known.replace({"val": "validation"})
     held = parts == "holdout"
-    has_rare = (collection.images["label"].loc[parts.index[parts == "validation"]] == rare).any()
+    has_rare = (known_labels(collection, rare).reindex(parts.index[parts == "validation"]) == rare).any()
     if has_rare or not held.any():
         return parts.mask(held, "train"), []
     what = "has no validation split" if not (parts == "validation").any() else f"has no {rare} in its validation split"
@@ -176,7 +190,11 @@ class _Whole:
         """The images at these paths, as one part of the study."""
         images = self.collection.images.loc[paths]
         rows = np.array([self.places[path] for path in paths], np.int64)
-        targets = _targets(images["label"], self.collection.labels)
+        sets, labels = self.collection.label_sets, self.collection.labels
+        if sets is None:
+            targets: Targets = _targets(images["label"], labels)
+        else:
+            targets = np.array(sets.only(paths).marks[labels], np.int8)
         groups = self.groups.loc[paths].to_numpy(np.int64)
         return Part(self.greys[rows], targets, groups, tuple(paths), attributes_table(images))
 
@@ -192,14 +210,15 @@ def _added(
     watch: Watch,
 ) -> tuple[dict[str, Pool], dict[str, Added], list[str]]:
     """What may be added to the real training images, by name, and what is to be said of it."""
-    synthetic, notes = synthetic_pool(balanced)
+    several = findings_of(collection)
+    synthetic, notes = synthetic_pool(balanced, several)
     wishes: dict[str, Pool] = {}
     if "synthetic" in wanted.needs:
         wishes["synthetic"] = synthetic
     if "unscreened" in wanted.needs and len(synthetic):
         wishes["unscreened"] = unscreened_pool(collection, ledger, Counter(synthetic.labels))
     for name, folder in wanted.extras.items():
-        wishes[f"{EXTRA}{name}"] = extra_pool(name, folder, collection.labels)
+        wishes[f"{EXTRA}{name}"] = extra_pool(name, folder, collection.labels, several=bool(several))
     pools: dict[str, Pool] = {}
     added: dict[str, Added] = {}
     for name, pool in wishes.items():
@@ -208,9 +227,12 @@ def _added(
         greys, readable = decode_readable(pool.files, wanted.side, cache, pool.hashes, watch(f"Decoding {name} images"))
         notes += _set_aside(name, pool.names, readable)
         pools[name] = pool.some(readable)
-        added[name] = Added(greys, _targets(pools[name].labels, collection.labels))
+        marks = pools[name].marks
+        added[name] = Added(
+            greys, np.array(marks, np.int8) if several else _targets(pools[name].labels, collection.labels)
+        )
     if "reconstructed" in wanted.needs and reconstruct is not None and len(synthetic):
-        rows = np.flatnonzero(np.isin(train.targets, _targets(sorted(set(synthetic.labels)), collection.labels)))
+        rows = _rows_like(train, added["synthetic"], len(collection.labels))
         files = [collection.root / train.paths[row] for row in rows.tolist()]
         added["reconstructed"] = Added(reconstruct(files, wanted.side), train.targets[rows])
     return pools, added, notes
@@ -218,6 +240,12 @@ def _added(
 
 def _targets(labels: Iterable[str], classes: Sequence[str]) -> Numbers:
     return np.array([classes.index(label) for label in labels], np.int64)
+
+
+def _rows_like(train: Part, made: Added, size: int) -> Numbers:
+    """The real images that have a class or a finding which some synthetic image has."""
+    filled = [number for number in range(size) if having(made.targets, number).any()]
+    return np.flatnonzero(np.any([having(train.targets, number) for number in filled], axis=0))
 
 
 def _set_aside(what: str, names: Sequence[str], readable: Sequence[int]) -> list[str]:

@@ -8,8 +8,10 @@ from pathlib import Path
 
 from analysis.data.balanced_folder import BalancedFolder
 from balancer.collection.findings import Finding
+from balancer.collection.label_sets import GIVEN, UNKNOWN
 from balancer.collection.scan import Collection
 from balancer.collection.sources.folders import labelled_files
+from balancer.dataset.finding_columns import FindingColumns
 from balancer.errors import ComparisonError
 from balancer.files import sha256_if_there, sha256_of
 from balancer.jobs import Candidate
@@ -21,25 +23,31 @@ _NAMED = 5
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """Files that belong together: `names` are what a reader knows them by, `hashes` their contents."""
+    """Files that belong together: `names` are what a reader knows them by, `hashes` their contents.
+
+    `labels` are classes, or label sets where images have several findings: then `marks` has those of each file.
+    """
 
     files: tuple[Path, ...] = ()
     names: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
     hashes: tuple[str, ...] = ()
+    marks: tuple[tuple[int, ...], ...] = ()
 
     def __len__(self) -> int:
         return len(self.files)
 
     def some(self, places: Sequence[int]) -> Pool:
         """Only those at the given places."""
-        columns = (self.files, self.names, self.labels, self.hashes)
-        files, names, labels, hashes = (tuple(column[place] for place in places) for column in columns)
-        return Pool(files, names, labels, hashes)  # type: ignore[arg-type]  # each column keeps its own type
+        columns = (self.files, self.names, self.labels, self.hashes, self.marks)
+        return Pool(*(tuple(column[place] for place in places) if column else () for column in columns))  # type: ignore[arg-type]  # each column keeps its own type
 
 
-def synthetic_pool(balanced: BalancedFolder | None) -> tuple[Pool, list[str]]:
-    """The synthetic training images of a balanced folder, and what is to be said of those that are left out."""
+def synthetic_pool(balanced: BalancedFolder | None, findings: Sequence[str] = ()) -> tuple[Pool, list[str]]:
+    """The synthetic training images of a balanced folder, and what is to be said of those that are left out.
+
+    `findings` are those of the collection, where images have several.
+    """
     rows = () if balanced is None else balanced.synthetic
     if balanced is None or not rows:
         return Pool(), ["There are no synthetic images: only arms without synthetic images can be compared."]
@@ -49,7 +57,8 @@ def synthetic_pool(balanced: BalancedFolder | None) -> tuple[Pool, list[str]]:
     paths, labels, hashes = (
         zip(*((row.path, row.label, row.sha256) for row in here), strict=True) if here else ((),) * 3
     )
-    return Pool(files, paths, labels, hashes), notes
+    marks = tuple(map(tuple, balanced.marks(findings, paths))) if findings else ()
+    return Pool(files, paths, labels, hashes, marks), notes
 
 
 def unscreened_pool(collection: Collection, ledger: Ledger, counts: Mapping[str, int]) -> Pool:
@@ -58,6 +67,7 @@ def unscreened_pool(collection: Collection, ledger: Ledger, counts: Mapping[str,
     Those of the last fill come first, then images that were made elsewhere.
     """
     last = FillManifest.load(ledger, collection)
+    columns = FindingColumns.of(collection, str(collection.root))
     found: list[Candidate] = []
     for label, count in sorted(counts.items()):
         known = ledger.candidates(collection, label)
@@ -71,11 +81,17 @@ def unscreened_pool(collection: Collection, ledger: Ledger, counts: Mapping[str,
         tuple(each.path.name for each in found),
         tuple(each.label for each in found),
         tuple(each.sha256 for each in found),
+        () if columns is None else tuple(_marks(each, columns, collection.labels) for each in found),
     )
 
 
-def extra_pool(name: str, folder: Path, classes: Sequence[str]) -> Pool:
-    """The images in the class folders of a folder of the user's own.
+def findings_of(collection: Collection) -> Sequence[str]:
+    """The findings that are compared; none where each image has one class."""
+    return collection.labels if collection.is_multi_label else ()
+
+
+def extra_pool(name: str, folder: Path, classes: Sequence[str], *, several: bool = False) -> Pool:
+    """The images in the class folders of a folder of the user's own; of `several` findings only that one is known.
 
     Raises:
         ComparisonError: no images, or a folder that is no class of the collection.
@@ -89,7 +105,23 @@ def extra_pool(name: str, folder: Path, classes: Sequence[str]) -> Pool:
         found = f"{folder}: " + (", ".join(map(repr, unknown[:_NAMED])) if unknown else "no class folder with an image")
         raise _unusable(name, found, classes)
     places = tuple(folder / path for path in paths)
-    return Pool(places, tuple(paths), tuple(labels), tuple(sha256_of(place) for place in places))
+    hashes = tuple(sha256_of(place) for place in places)
+    marks = tuple(tuple(GIVEN if each == label else UNKNOWN for each in classes) for label in labels if several)
+    return Pool(places, tuple(paths), tuple(labels), hashes, marks)
+
+
+@dataclass(frozen=True, slots=True)
+class _Drawn:
+    """A candidate that lies in no balanced folder, for what its tables would tell of it."""
+
+    label: str
+    made: tuple[Candidate]
+    source: str = ""
+
+
+def _marks(candidate: Candidate, columns: FindingColumns, findings: Sequence[str]) -> tuple[int, ...]:
+    told = dict(zip(columns.findings, columns.told(_Drawn(candidate.label, (candidate,))), strict=True))
+    return tuple(told[name] for name in findings)
 
 
 def _of_jobs(candidates: Iterable[Candidate]) -> list[Candidate]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -11,6 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from analysis.data.images import Greys
+from analysis.data.targets import Flags, Targets, count_each, has_several, having
 from analysis.statistics.intervals import Groups
 from balancer.collection.attributes import attributes_of, sites_of
 
@@ -32,14 +32,15 @@ def attributes_table(images: pd.DataFrame) -> pd.DataFrame:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Real images, decoded once: (N, side, side), and for each its class, its patient and what a table knows of it.
+    """Real images, decoded once: (N, side, side), and for each its targets, its patient and what a table knows of it.
 
-    `targets` are numbers of the study's classes; `groups` number the patients, the same in every part; `paths` are
-    relative to the collection. `attributes` has N rows and the columns of `ATTRIBUTES`, missing where unknown.
+    `targets` are numbers of the study's classes, or marks of its findings (see `analysis.data.targets`); `groups`
+    number the patients, the same in every part; `paths` are relative to the collection. `attributes` has N rows and the
+    columns of `ATTRIBUTES`, missing where unknown.
     """
 
     images: Greys
-    targets: Numbers
+    targets: Targets
     groups: Groups
     paths: tuple[str, ...]
     attributes: pd.DataFrame
@@ -50,10 +51,10 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Added:
-    """Images that an arm may add to the real training images: (N, side, side) and their classes."""
+    """Images that an arm may add to the real training images: (N, side, side) and their targets."""
 
     images: Greys
-    targets: Numbers
+    targets: Targets
 
     def __len__(self) -> int:
         return len(self.targets)
@@ -61,7 +62,7 @@ class Added:
 
 @dataclass(frozen=True, slots=True)
 class Study:
-    """Everything that the arms of a comparison may know.
+    """Everything that the arms of a comparison may know; where images have several findings, these are its `classes`.
 
     `added` has, by name, what else than real training images there is: "synthetic" (what the balanced folder holds),
     "unscreened" (as many as that, in the order in which they were drawn, whatever the gates said), "reconstructed"
@@ -81,14 +82,15 @@ class Study:
 
     @property
     def counts(self) -> dict[str, int]:
-        """Real training images of each class."""
-        found = Counter(self.train.targets.tolist())
-        return {label: found[number] for number, label in enumerate(self.classes)}
+        """Real training images of each class or finding."""
+        return dict(zip(self.classes, count_each(self.train.targets, len(self.classes)).tolist(), strict=True))
 
 
 @dataclass(frozen=True, slots=True)
 class Outcomes:
     """What the arms said of the same real images: for each arm (S, N, C) probabilities, a row of the first axis a seed.
+
+    C are the classes or the findings, as `targets` have it.
 
     Seeds are paired: the same place means the same seed in every arm. `folds` is the fold that tested each image,
     where there are several: its scores come from models of its own. `paths` name the images, where they are known.
@@ -96,12 +98,22 @@ class Outcomes:
 
     classes: tuple[str, ...]
     rare: str
-    targets: Numbers
+    targets: Targets
     groups: Groups
     attributes: pd.DataFrame
     probabilities: Mapping[str, Probabilities]
     folds: Numbers | None = None
     paths: tuple[str, ...] = ()
+
+    @property
+    def has_several(self) -> bool:
+        """Whether images have several findings."""
+        return has_several(self.targets)
+
+    @property
+    def judged(self) -> Flags:
+        """(N,) the images that have the class of the primary endpoint."""
+        return having(self.targets, self.classes.index(self.rare))
 
     @property
     def fold_count(self) -> int:

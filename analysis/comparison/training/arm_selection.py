@@ -10,6 +10,7 @@ import numpy as np
 from analysis.comparison.inputs.study import EXTRA, Added, Study
 from analysis.comparison.training.arms import ARMS, Arm, Recipe, times, with_all
 from analysis.comparison.training.training_spec import Backbone
+from analysis.data.targets import has_several
 
 _RATIO = "synthetic-"
 _USES = ("pretraining", "real-share-0.5", "synthetic-all")
@@ -115,6 +116,8 @@ def _extra_arm(name: str) -> Arm:
 
 def _why_not(each: Arm, study: Study, there: set[str], backbone: Backbone) -> str:
     """Why an arm cannot be run, or nothing."""
+    if each.one_class and has_several(study.train.targets):
+        return "it is defined for one class an image; these images have several findings"
     if each.adds is not None and each.adds not in there:
         return f"there are no {each.adds.removeprefix(EXTRA)} images"
     if each.of_all and (missing := _without(study, study.added["synthetic"])):

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from analysis.comparison.inputs.study import Numbers, Probabilities
 from analysis.comparison.training.training_spec import Ability, Model, TrainingSpec
+from analysis.data.targets import DENIED, Targets, count_each, has_several, having, strata
 from analysis.vision.augmentation import Augmentation
 
 Kind = Literal["real", "free", "synthetic", "control"]
@@ -32,10 +33,10 @@ _MIXUP = 0.2  # within the range that Galdran et al. (2021) tried
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """Some of all images: their rows, (M,), and their classes, (M,)."""
+    """Some of all images: their rows, (M,), and their targets: classes, (M,), or marks of findings, (M, F)."""
 
     rows: Numbers
-    targets: Numbers
+    targets: Targets
 
     def __add__(self, other: Rows) -> Rows:
         return Rows(np.concatenate((self.rows, other.rows)), np.concatenate((self.targets, other.targets)))
@@ -45,7 +46,7 @@ class Rows:
 
     def of(self, number: int) -> Rows:
         """The rows of one class."""
-        return self.take(np.flatnonzero(self.targets == number))
+        return self.take(np.flatnonzero(having(self.targets, number)))
 
     def take(self, places: npt.NDArray[Any]) -> Rows:
         """The rows at these places, (M,)."""
@@ -74,8 +75,8 @@ class Task:
         return self.train(images, **{**RECIPES[self.recipe], **how})
 
     def counts(self) -> Numbers:
-        """Real training images of each class, (C,)."""
-        return np.bincount(self.real.targets, minlength=len(self.classes))
+        """Real training images of each class or finding, (C,)."""
+        return count_each(self.real.targets, len(self.classes))
 
     def some(self, name: str, wanted: Numbers) -> Rows:
         """At most so many of each class, (C,), of what is called `name`: others for another seed."""
@@ -101,7 +102,8 @@ class Arm:
     `adds` is the name of what it adds of the study; `asks` what its backbone must be able to do. `recipe` is the one by
     which it trains on the real images and nothing else; `otherwise` the arm that comes to the same with a backbone that
     is not able. `control` is its matched control, which trains as it does without its images: by default the arm that
-    has its recipe. `of_all` asks for images of every class.
+    has its recipe. `of_all` asks for images of every class. `one_class`: it means nothing where an image has several
+    findings.
     """
 
     name: str
@@ -115,6 +117,7 @@ class Arm:
     otherwise: str | None = None
     control: str | None = None
     of_all: bool = False
+    one_class: bool = False
 
 
 ARMS: dict[str, Arm] = {}
@@ -139,12 +142,15 @@ def real(task: Task) -> Model:
 
 @arm("class-weights", "free")
 def class_weights(task: Task) -> Model:
-    """Each class weighs the same in the loss, however many images it has."""
+    """Each class weighs the same in the loss, however many images it has; of a finding, both sides."""
     counts = np.maximum(task.counts(), 1)
+    if has_several(task.real.targets):  # the usual weight of positive images, which is that of the others to theirs
+        others = np.maximum((task.real.targets == DENIED).sum(axis=0), 1)
+        return task.train(task.real, class_weights=(others / counts).astype(np.float32))
     return task.train(task.real, class_weights=(counts.sum() / (len(counts) * counts)).astype(np.float32))
 
 
-@arm("logit-adjustment", "free")
+@arm("logit-adjustment", "free", one_class=True)
 def logit_adjustment(task: Task) -> Model:
     """Balanced softmax: the logarithm of each class's share is added to its logit in the loss, and not afterwards."""
     return task.train(task.real, log_prior=np.log(_shares(task.counts())).astype(np.float32))
@@ -152,7 +158,7 @@ def logit_adjustment(task: Task) -> Model:
 
 @arm("oversampling", "free", asks=("sampling",))
 def oversampling(task: Task) -> Model:
-    """Every class is shown equally often."""
+    """Every class, or label set, is shown equally often."""
     return task.train(task.real, sampling="balanced")
 
 
@@ -167,14 +173,14 @@ def strong_augmentation(task: Task) -> Model:
     return task.train(task.real, **RECIPES["strong"])
 
 
-@arm("undersampling", "free")
+@arm("undersampling", "free", one_class=True)
 def undersampling(task: Task) -> Model:
     """Of each class as many images as the rarest one has, others for another seed."""
     least = min(count for count in task.counts().tolist() if count)
     return task.train(task.some_real(np.full(len(task.classes), least)))
 
 
-@arm("balanced-mixup", "free", asks=("mixup", "sampling"))
+@arm("balanced-mixup", "free", asks=("mixup", "sampling"), one_class=True)
 def balanced_mixup(task: Task) -> Model:
     """Every class is shown equally often, each image mixed with a little of one that is sampled plainly."""
     return task.train(task.real, sampling="balanced", mixup=_MIXUP)
@@ -194,8 +200,12 @@ def duplicated(task: Task) -> Model:
 
     Augmented as the recipe says; sampled plainly, since a sampler that evens the classes out would undo it.
     """
-    made = np.bincount(task.added["synthetic"].targets, minlength=len(task.classes))
-    copies = [_repeated(task.real.of(number), count, [task.seed, number]) for number, count in enumerate(made)]
+    groups, others = _strata(task.real, task.added["synthetic"])
+    made = np.bincount(others, minlength=max(len(task.classes), int(groups.max(initial=0)) + 1))
+    copies = [
+        _repeated(task.real.take(np.flatnonzero(groups == number)), count, [task.seed, number])
+        for number, count in enumerate(made)
+    ]
     return task.by_recipe(sum(copies, task.real), sampling="plain")
 
 
@@ -217,22 +227,22 @@ def threshold_shift(probabilities: Probabilities, targets: Numbers, counts: Numb
     return max(candidates, key=score)
 
 
-ARMS["threshold-shift"] = Arm("threshold-shift", "free", adjust=threshold_shift, after="real")
+ARMS["threshold-shift"] = Arm("threshold-shift", "free", adjust=threshold_shift, after="real", one_class=True)
 
 
-@arm("synthetic-0.25", "synthetic", adds="synthetic")
+@arm("synthetic-0.25", "synthetic", adds="synthetic", one_class=True)
 def synthetic_quarter(task: Task) -> Model:
     """A quarter as many synthetic images as the class has real ones, beside these."""
     return _mixed(task, 0.25)
 
 
-@arm("synthetic-1", "synthetic", adds="synthetic")
+@arm("synthetic-1", "synthetic", adds="synthetic", one_class=True)
 def synthetic_once(task: Task) -> Model:
     """As many synthetic images as the class has real ones, beside these."""
     return _mixed(task, 1)
 
 
-@arm("synthetic-3", "synthetic", adds="synthetic")
+@arm("synthetic-3", "synthetic", adds="synthetic", one_class=True)
 def synthetic_thrice(task: Task) -> Model:
     """Three times as many synthetic images as the class has real ones, beside these."""
     return _mixed(task, 3)
@@ -256,7 +266,14 @@ def pretraining(task: Task) -> Model:
     return _in_two_stages(task, task.real + task.added["synthetic"])
 
 
-@arm("pretraining-synthetic", "synthetic", adds="synthetic", asks=("pretraining",), control="two-stage", of_all=True)
+@arm(
+    *("pretraining-synthetic", "synthetic"),
+    adds="synthetic",
+    asks=("pretraining",),
+    control="two-stage",
+    of_all=True,
+    one_class=True,
+)
 def pretraining_synthetic(task: Task) -> Model:
     """Half of the steps on synthetic images of every class alone, then the other half on real ones alone."""
     return _in_two_stages(task, task.added["synthetic"])
@@ -309,18 +326,25 @@ def _in_two_stages(task: Task, images: Rows) -> Model:
 
 
 def _shared(task: Task, share: float) -> Model:
-    """Classes evenly, and of a class with synthetic images the real ones by this share."""
+    """Classes or label sets evenly, and of one with synthetic images the real ones by this share."""
     made = task.added["synthetic"]
-    weights = np.concatenate((_even(task.real, made, share), _even(made, task.real, 1 - share)))
+    ours, theirs = _strata(task.real, made)
+    weights = np.concatenate((_even(ours, theirs, share), _even(theirs, ours, 1 - share)))
     return task.by_recipe(task.real + made, sampling="weighted", row_weights=weights.astype(np.float32))
 
 
-def _even(images: Rows, others: Rows, share: float) -> Factors:
-    """A weight for each of these, (M,): all of a class weigh `share` together, or 1 if there are no others of it."""
-    size = 1 + max(images.targets.max(initial=0), others.targets.max(initial=0))
-    counts, beside = (np.bincount(some.targets, minlength=size) for some in (images, others))
-    of_class = np.where(beside > 0, share, 1.0) / np.maximum(counts, 1)
-    return np.asarray(of_class[images.targets], np.float64)
+def _strata(images: Rows, others: Rows) -> tuple[Numbers, Numbers]:
+    """The class or the label set of each of these, and of each of the others, by the same numbers."""
+    found = strata((images + others).targets)
+    return found[: len(images)], found[len(images) :]
+
+
+def _even(groups: Numbers, others: Numbers, share: float) -> Factors:
+    """A weight for each of these, (M,): all of a group weigh `share` together, or 1 if there are no others of it."""
+    size = 1 + max(groups.max(initial=0), others.max(initial=0))
+    counts, beside = (np.bincount(some, minlength=size) for some in (groups, others))
+    of_group = np.where(beside > 0, share, 1.0) / np.maximum(counts, 1)
+    return np.asarray(of_group[groups], np.float64)
 
 
 def times(ratio: float, counts: Numbers) -> Numbers:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -24,8 +24,10 @@ from analysis.comparison.training.training_spec import (
     Watched,
 )
 from analysis.data.images import Greys
+from analysis.data.targets import GIVEN, Targets, evened, has_several, having, lacking, strata
 from analysis.statistics.convergence import Course
 from analysis.vision.classifier import ClassifierSettings, train_classifier
+from analysis.vision.objectives import objective_for
 from analysis.vision.pretrained import load_pretrained
 from balancer.files import sha256_of
 
@@ -93,7 +95,7 @@ class Frozen:
         return TimeEstimate(look, regression_seconds(self, learned))
 
     def look(
-        self, images: Greys, real: Numbers, targets: Numbers, classes: tuple[str, ...], seed: int, progress: Progress
+        self, images: Greys, real: Numbers, targets: Targets, classes: tuple[str, ...], seed: int, progress: Progress
     ) -> Seen:
         """(N, D) features of every image, each with mean 0 and deviation 1 over the real training images."""
         if self.weights is not None:
@@ -120,11 +122,16 @@ class Frozen:
             return fitted[0]
         return min(fitted, key=lambda each: _balanced_loss(each.probabilities(seen[watched.rows]), watched, spec))
 
-    def _fit(self, seen: Seen, spec: TrainingSpec, strength: float) -> Regression:
+    def _fit(self, seen: Seen, spec: TrainingSpec, strength: float) -> Regression | Regressions:
+        if has_several(spec.targets):
+            return Regressions(tuple(self._fit(seen, each, strength) for each in _of_each_finding(spec)))  # type: ignore[misc]
         from sklearn.linear_model import LogisticRegression
         from threadpoolctl import threadpool_limits
 
         weights = _weights(spec)
+        if len(there := np.unique(spec.targets)) < 2:  # of a finding whose one side nobody has
+            sure = np.isin(np.arange(len(spec.classes)), there)
+            return Regression(None, np.where(sure | ~sure.any(), 0.0, -np.inf))
         regression = LogisticRegression(C=strength / weights.sum(), max_iter=2000)
         with threadpool_limits(1):  # sums in another order have other last digits
             regression.fit(seen[spec.rows], spec.targets, sample_weight=weights)
@@ -145,7 +152,15 @@ def _weights(spec: TrainingSpec) -> npt.NDArray[np.float64]:
 
 
 def _balanced_loss(probabilities: Probabilities, watched: Watched, spec: TrainingSpec) -> float:
-    """Cross entropy, the mean over classes of their means, without the class shares that the training assumed."""
+    """The loss of the targets in which all classes weigh the same, without what the training took for granted."""
+    import torch
+
+    if has_several(watched.targets):
+        with np.errstate(divide="ignore"):
+            logits = np.log(probabilities.astype(np.float64)) - np.log1p(-probabilities.astype(np.float64))
+        logits = np.clip(logits, -30, 30) - spec.assumed_log_prior()
+        truth = torch.from_numpy(watched.targets)
+        return float(objective_for(watched.targets).balanced_loss(torch.from_numpy(logits), truth))
     moved = probabilities / spec.assumed_shares()
     own = moved[np.arange(len(moved)), watched.targets] / moved.sum(axis=1)
     losses = -np.log(np.maximum(own, 1e-12))
@@ -163,13 +178,47 @@ class Regression:
     def probabilities(self, seen: Seen) -> Probabilities:
         """(N, C) probabilities of the classes for (N, D) features; 0 for a class that it never saw."""
         probabilities = np.zeros((len(seen), len(self.shift)))
-        if len(seen):
+        if len(seen) and self.fitted is None:
+            probabilities[:] = 1
+        elif len(seen):
             probabilities[:, self.fitted.classes_] = self.fitted.predict_proba(seen)
         probabilities *= np.exp(self.shift - self.shift.max())
         shares: Probabilities = (probabilities / np.maximum(probabilities.sum(axis=1, keepdims=True), 1e-300)).astype(
             np.float32
         )
         return shares
+
+
+@dataclass(frozen=True, slots=True)
+class Regressions:
+    """A logistic regression for each finding."""
+
+    fitted: tuple[Regression, ...]
+    course: ClassVar[Course] = Course()
+
+    def probabilities(self, seen: Seen) -> Probabilities:
+        """(N, F) probabilities of the findings for (N, D) features."""
+        return np.stack([each.probabilities(seen)[:, GIVEN] for each in self.fitted], axis=1)
+
+
+def _of_each_finding(spec: TrainingSpec) -> Iterator[TrainingSpec]:
+    """The same for each finding as two classes, of the images of which it is known; weights are those of rows."""
+    rows = np.ones(len(spec.rows)) if spec.row_weights is None else spec.row_weights
+    if spec.sampling == "balanced":
+        rows = evened(strata(spec.targets))
+    for number, name in enumerate(spec.classes):
+        has = having(spec.targets, number)
+        known = np.flatnonzero(has | lacking(spec.targets, number))
+        weight = 1.0 if spec.class_weights is None else float(spec.class_weights[number])
+        yield replace(
+            spec,
+            rows=spec.rows[known],
+            targets=has[known].astype(np.int64),
+            classes=(f"no {name}", name),
+            row_weights=(rows * np.where(has, weight, 1.0))[known].astype(np.float32),
+            class_weights=None,
+            sampling="weighted",
+        )
 
 
 def _in_turn(embed: Callable[[Greys], Floats], images: Greys, progress: Progress) -> Floats:

@@ -13,6 +13,7 @@ from analysis.comparison.training.arms import ARMS, Arm
 from analysis.comparison.training.replicates import Replicate, Watch, across_redraws, run_replicates
 from analysis.comparison.training.runs import RunSettings
 from analysis.comparison.training.worker_pool import WorkerPool
+from analysis.data.targets import having
 from analysis.statistics.intervals import Flags
 
 FRACTIONS = (0.25, 0.5)
@@ -57,7 +58,7 @@ def learning_curve(
 
 def rare_size(study: Study) -> tuple[int, int]:
     """Real training images of the rare class, and their patients."""
-    mine = study.train.targets == study.classes.index(study.rare)
+    mine = having(study.train.targets, study.classes.index(study.rare))
     return int(mine.sum()), len(np.unique(study.train.groups[mine]))
 
 
@@ -72,7 +73,7 @@ def subsample(study: Study, fraction: float, seed: int = 0) -> Study:
     if not 0 < fraction <= 1:
         raise ValueError(f"a fraction above 0 and at most 1, not {fraction}")
     train = study.train
-    mine = train.targets == study.classes.index(study.rare)
+    mine = having(train.targets, study.classes.index(study.rare))
     patients = np.random.default_rng(seed).permutation(np.unique(train.groups[mine]))
     kept = patients[: max(1, math.floor(fraction * len(patients) + 0.5))]
     return replace(study, train=_only(train, ~mine | np.isin(train.groups, kept)), external=None)

@@ -21,9 +21,11 @@ from analysis.comparison.training.training_spec import (
     TrainingSpec,
 )
 from analysis.data.images import Greys
+from analysis.data.targets import Targets
 from analysis.statistics.convergence import Course
 from analysis.vision.checkpoints import Monitor
 from analysis.vision.classifier import Classifier, ClassifierSettings, Loss, train_classifier
+from analysis.vision.objectives import objective_for
 from analysis.vision.pretrained import SIDE, PretrainedNetwork, load_body
 from balancer.files import sha256_of
 
@@ -61,7 +63,7 @@ class _OnImages:
         return steps
 
     def look(
-        self, images: Greys, real: Numbers, targets: Numbers, classes: tuple[str, ...], seed: int, progress: Progress
+        self, images: Greys, real: Numbers, targets: Targets, classes: tuple[str, ...], seed: int, progress: Progress
     ) -> Seen:
         """The images unchanged, (N, side, side): a network needs no features."""
         return images
@@ -188,21 +190,21 @@ def _monitor(seen: Seen, spec: TrainingSpec) -> Monitor | None:
     watched = spec.watched
     if watched is None:
         return None
-    return Monitor(seen[watched.rows], watched.targets, np.log(spec.assumed_shares()), watched.to_plateau)
+    return Monitor(seen[watched.rows], watched.targets, spec.assumed_log_prior(), watched.to_plateau)
 
 
 def _loss(spec: TrainingSpec) -> Loss:
-    """Cross entropy, weighted or with a prior added to the logits."""
+    """That of the targets, weighted or with a prior added to the logits."""
     import torch
-    import torch.nn.functional as F
 
     def tensor(values: Floats | None) -> torch.Tensor | None:
         return None if values is None else torch.from_numpy(np.asarray(values, np.float32))
 
+    objective = objective_for(spec.targets)
     weights, prior = tensor(spec.class_weights), tensor(spec.log_prior)
 
     def loss(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         moved = logits if prior is None else logits + prior.to(logits.device)
-        return F.cross_entropy(moved, targets, weight=None if weights is None else weights.to(logits.device))
+        return objective.loss(moved, targets, None if weights is None else weights.to(logits.device))
 
     return loss

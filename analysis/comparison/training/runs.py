@@ -22,15 +22,18 @@ import numpy.typing as npt
 import analysis.comparison.training.arms
 import analysis.comparison.training.frozen
 import analysis.comparison.training.networks
+import analysis.data.targets
 import analysis.vision.augmentation
 import analysis.vision.checkpoints
 import analysis.vision.classifier
+import analysis.vision.objectives
 from analysis.comparison.inputs.study import Added, Part, Probabilities, Study
 from analysis.comparison.training.arms import ARMS, RECIPES, Arm, Recipe, Rows
 from analysis.comparison.training.networks import SmallNetwork
 from analysis.comparison.training.run_files import PredictionStore, Which, digest, hash_of
 from analysis.comparison.training.training_spec import Backbone, Progress, Seen, Watched
 from analysis.comparison.training.worker_pool import Job, Layout, Said, Training, WorkerPool
+from analysis.data.targets import count_each, rarity
 from balancer import __version__
 from balancer.parallel import cores, free_memory, one_thread
 
@@ -46,6 +49,8 @@ _CODE = (
     analysis.vision.augmentation,
     analysis.vision.checkpoints,
     analysis.vision.classifier,
+    analysis.vision.objectives,
+    analysis.data.targets,
 )
 """The modules by which a training comes to its result."""
 
@@ -211,7 +216,7 @@ def _adjusted(training: Training, store: PredictionStore, study: Study) -> Said:
     if adjust is None or after is None:
         raise ValueError(f"{training.arm.name} adjusts nothing")
     before = replace(training, arm=ARMS[after])
-    counts = np.bincount(study.train.targets, minlength=len(study.classes))
+    counts = count_each(study.train.targets, len(study.classes))
     validation = store.get(before, "validation")
     factors = adjust(validation, study.validation.targets, counts)
     moved, test = (_times(probabilities, factors) for probabilities in (validation, store.get(before, "test")))
@@ -253,11 +258,12 @@ def _laid_out(run: Run, training: Sequence[Training], looking: Progress) -> Iter
 
 
 def _watched(validation: Rows) -> Watched | None:
-    """Some validation images of each class, the same in every training."""
+    """Some validation images of each class, or rarest finding, the same in every training."""
     if not len(validation):
         return None
     order = np.random.default_rng(0).permutation(len(validation))
-    some = [order[validation.targets[order] == each][:_WATCHED] for each in np.unique(validation.targets)]
+    groups = rarity(validation.targets)
+    some = [order[groups[order] == each][:_WATCHED] for each in np.unique(groups)]
     chosen = np.sort(np.concatenate(some))
     return Watched(validation.rows[chosen], validation.targets[chosen])
 

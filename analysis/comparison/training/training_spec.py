@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from analysis.comparison.inputs.study import Numbers, Probabilities
 from analysis.data.images import Greys
+from analysis.data.targets import Targets, evened, has_several, log_odds, strata
 from analysis.statistics.convergence import Course
 from analysis.vision.augmentation import Augmentation
 
@@ -43,30 +44,33 @@ class Model(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """The validation images by which a training is watched: their rows (V,) and classes (V,).
+    """The validation images by which a training is watched: their rows (V,) and targets, (V,) or (V, F).
 
     By their class-balanced loss a training's checkpoint is taken, and what else a backbone has to choose. With
     `to_plateau` a training looks for its own end, and the steps of a training spec are its limit.
     """
 
     rows: Numbers
-    targets: Numbers
+    targets: Targets
     to_plateau: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingSpec:
-    """What is to be learned, and how: which rows of the images, (M,), of which classes, (M,), for how many steps.
+    """What is to be learned, and how: which rows of the images, (M,), of which targets, for how many steps.
 
-    `sampling` shows every image equally often ("plain"), every class ("balanced"), or each row as `row_weights` (M,)
-    say ("weighted"); with `mixup` each batch is mixed with a plain one. Without a `learning_rate` it is the backbone's.
-    `class_weights` (C,) weigh the loss; `log_prior` (C,) is added to the logits in the loss alone (balanced softmax,
-    Ren et al. 2020, arXiv:2007.10740; logit adjustment, Menon et al. 2021, arXiv:2007.07314). The training goes on
-    from `start`; with `head_only` its body stays as it is and a new last layer is trained.
+    `targets` are classes, (M,), or marks of findings, (M, F): see `analysis.data.targets`.
+
+    `sampling` shows every image equally often ("plain"), every class or label set ("balanced"), or each row as
+    `row_weights` (M,) say ("weighted"); with `mixup` each batch is mixed with a plain one. Without a `learning_rate` it
+    is the backbone's. `class_weights` (C,) weigh the loss, of findings that of the images which have them; `log_prior`
+    (C,) is added to the logits in the loss alone, of classes only (balanced softmax, Ren et al. 2020, arXiv:2007.10740;
+    logit adjustment, Menon et al. 2021, arXiv:2007.07314). The training goes on from `start`; with `head_only` its body
+    stays as it is and a new last layer is trained.
     """
 
     rows: Numbers
-    targets: Numbers
+    targets: Targets
     classes: tuple[str, ...]
     steps: int
     seed: int
@@ -98,6 +102,21 @@ class TrainingSpec:
         shares = np.maximum(shares, shares.max() * 1e-6)  # of a class without images
         found: npt.NDArray[np.float64] = shares / shares.sum()
         return found
+
+    def assumed_log_prior(self) -> npt.NDArray[np.float64]:
+        """What a classifier takes for granted in its logits, (C,): log shares of classes, or log odds of findings.
+
+        >>> spec = TrainingSpec(np.arange(3), np.array([[1], [0], [0]]), ("a",), 1, 0, class_weights=np.ones(1) * 2)
+        >>> spec.assumed_log_prior().round(3).tolist()
+        [0.0]
+        """
+        if not has_several(self.targets):
+            return np.log(self.assumed_shares())
+        rows = np.ones(len(self.targets)) if self.row_weights is None else self.row_weights.astype(np.float64)
+        if self.sampling == "balanced":
+            rows = evened(strata(self.targets))
+        weights = np.ones(len(self.classes)) if self.class_weights is None else self.class_weights
+        return log_odds(self.targets, rows) + np.log(weights.astype(np.float64))
 
 
 class Backbone(Protocol):
@@ -138,9 +157,9 @@ class Backbone(Protocol):
         ...
 
     def look(
-        self, images: Greys, real: Numbers, targets: Numbers, classes: tuple[str, ...], seed: int, progress: Progress
+        self, images: Greys, real: Numbers, targets: Targets, classes: tuple[str, ...], seed: int, progress: Progress
     ) -> Seen:
-        """What it sees of every image; `real` are the rows of the real training images, of the classes `targets`."""
+        """What it sees of every image; `real` are the rows of the real training images, of these `targets`."""
         ...
 
     def pace(self, steps: int, learned: int, others: int) -> TimeEstimate:

@@ -59,6 +59,16 @@ def comparison(facts: Facts) -> Mapping[str, Any]:
         "reliability": _reliability(results),
         "point_size": next((each.images for bins in results.reliability.values() for each in bins if each.images), 0),
         "strata": list(_strata(results)),
+        "finding_header": [
+            "finding",
+            "test patients",
+            results.reference or "baseline",
+            results.chosen.synthetic or UNKNOWN,
+            "difference",
+            "p (Holm)",
+            "told",
+        ],
+        "finding_rows": _findings(results),
         "detectable": _detectable(results),
         "curve": _curve(results),
         "curve_arm": _curve_arm(results),
@@ -215,6 +225,23 @@ def _strata(results: Results) -> Iterator[tuple[str, list[str], Table]]:
         ]
         if rows:
             yield name, header, rows
+
+
+def _findings(results: Results) -> Table:
+    """The AUPRC of each finding in both arms of the verdict, the rarest in the test split first."""
+    named = sorted(results.findings.items(), key=lambda item: (item[1].patients or 0, item[0]))
+    return [
+        [
+            name,
+            count(each.patients),
+            figure(each.baseline),
+            figure(each.synthetic),
+            figure(each.difference, signed=True),
+            format_p(each.difference.p_value if each.difference else None),
+            each.told,
+        ]
+        for name, each in named
+    ]
 
 
 def _detectable(results: Results) -> Table:

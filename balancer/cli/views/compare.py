@@ -9,6 +9,7 @@ from balancer.cli.console import message, result, shown, table
 from balancer.text import printable
 
 if TYPE_CHECKING:
+    from analysis.comparison.inference.by_finding import ByFinding
     from analysis.comparison.inference.result import Comparison
     from analysis.comparison.inference.selection import Selection
     from analysis.comparison.inference.subgroups import Strata
@@ -46,13 +47,15 @@ def show_comparison(found: Comparison, place: Path | None) -> None:
         result(printable(f"- {stamp}"))
     result()
     rare = found.primary.partition(":")[2]
-    header = ["arm", metric_in_words(found.primary), "difference", "macro F1", f"recall {rare}"]
+    header = ["arm", *map(metric_in_words, (found.primary, found.secondary)), f"recall {rare}"]
+    header.insert(2, "difference")
     result(table(header, rows(found)))
     result()
     result("* the arms of the verdict; differences are to its baseline; 95% intervals over patients and seeds.")
     if found.unfinished:
         result("+ still improving when its training ended.")
     named = ArmRoles(found.chosen.baseline, found.chosen.synthetic)
+    _show_findings(found.findings, named)
     _show_subgroups(found.strata, named, found.primary)
     if found.external is not None:
         _show_external(found)
@@ -62,7 +65,7 @@ def show_comparison(found: Comparison, place: Path | None) -> None:
 
 def _show_external(found: Comparison) -> None:
     """The arms on another collection, which changes nothing above."""
-    from analysis.comparison.inference.result import external_table
+    from analysis.comparison.inference.external_result import external_table
     from analysis.statistics.metric_labels import metric_in_words
 
     assert found.external is not None
@@ -71,7 +74,12 @@ def _show_external(found: Comparison) -> None:
     result(printable(f"External collection: {found.external.sentence}"))
     for reason, count in found.external.left_out.items():
         result(printable(f"- left out: {count} {reason}"))
-    result(table(["arm", metric_in_words(found.primary), f"AUROC {rare}", f"recall {rare}"], external_table(found)))
+    result(
+        table(
+            ["arm", metric_in_words(found.primary), f"AUROC {rare}", f"recall {rare}"],
+            external_table(found.external, found.primary),
+        )
+    )
     result("The verdict does not depend on it.")
 
 
@@ -79,12 +87,27 @@ def show_figures(found: FiguresResult) -> None:
     """Every arm with its figures, and that this was a look at the test split."""
     from analysis.statistics.metric_labels import metric_in_words
 
-    names = (f"auprc:{found.rare}", f"auroc:{found.rare}", "macro_f1", f"recall:{found.rare}")
+    whole = "macro_auprc" if found.findings else "macro_f1"
+    names = (f"auprc:{found.rare}", f"auroc:{found.rare}", whole, f"recall:{found.rare}")
     rows = [[arm, *(str(figures[name]) for name in names)] for arm, figures in found.arms.items()]
     result(table(["arm", *map(metric_in_words, names)], rows))
     result("95% intervals over patients and seeds. The verdict is that of balance compare; all figures: --json.")
+    _show_findings(found.findings, found.named)
     _show_subgroups(found.strata, found.named, found.primary)
     result(f"The test split was opened {found.openings} times: this is one of them.")
+
+
+def _show_findings(findings: ByFinding, named: ArmRoles) -> None:
+    """Both arms of the verdict by finding, where images have several."""
+    from analysis.comparison.inference.by_finding import finding_rows, findings_note
+
+    if not findings:
+        return
+    header = ["finding", "test patients", named.baseline, named.synthetic or "-", "difference", "p (Holm)", ""]
+    result()
+    result("AUPRC of each finding:")
+    result(table(header, finding_rows(findings)))
+    result(printable(findings_note(findings)))
 
 
 def _show_subgroups(strata: Strata, named: ArmRoles, primary: str) -> None:

@@ -112,7 +112,7 @@ def show_fill(found: FillResult, sheet: Path) -> None:
     if found.planned.findings is None:
         show_classes(found.planned.counts, merged)
     else:
-        show_findings_made(found.planned.findings, merged)
+        show_findings_made(found.planned.findings.counts, merged)
     for label, reasons in report.rejected.items():
         for reason, count in reasons.items():
             message(f"Rejected: {printable(label)}: {count} {printable(reason_in_words(reason))}")

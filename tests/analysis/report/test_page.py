@@ -17,7 +17,7 @@ from analysis.report.stored_json import structured
 from analysis.report.stored_results import Results, StoredProbe
 from balancer.errors import OutputError
 from balancer.store.state_dir import find_state
-from tests.support.report_fixtures import compared, facts_with, keep, metrics, prepared
+from tests.support.report_fixtures import compared, facts_with, interval, keep, metrics, prepared
 from tests.support.review_fixtures import opened
 
 LABELS = ("EFFUSION", "NODULE", "NORMAL")
@@ -304,6 +304,23 @@ def test_a_comparison_of_which_little_is_known_makes_a_page():
     page = page_of(facts_with(("A", "B"), structured({"verdict": "Cannot tell."}, Results)))
     assert "Cannot tell." in page
     assert page_of(facts_with(("A", "B"), structured({"seeds": 3}, Results)))
+
+
+def test_each_finding_is_told_of_where_images_have_several():
+    told = {
+        "NODULE": {
+            **{"told": "hurt", "images": 24, "patients": 21, "baseline": interval(0.4, 0.1)},
+            "synthetic": interval(0.3, 0.1),
+            "difference": {**interval(-0.1, 0.05), "p": 0.001, "p_holm": 0.002},
+        },
+        "EFFUSION": {"told": "too few patients", "images": 3, "patients": 2, "baseline": None, "difference": None},
+    }
+    page = page_of(facts_with(LABELS, compared(LABELS, "NODULE", findings=told)))
+    assert "By finding" not in page_of(facts_with(LABELS, compared(LABELS, "NODULE")))
+    cells = [each for each in Parsed(page[page.index("By finding") :]).said if each.strip()]
+    row = cells[cells.index("NODULE") :][:7]
+    assert (row[1], row[5:]) == ("21", ["0.002", "hurt"])
+    assert "too few patients" in cells
 
 
 def test_the_checklist_leaves_to_the_authors_what_no_record_tells():
