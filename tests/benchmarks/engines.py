@@ -1,6 +1,6 @@
 """What an engine costs, with a generator that only waits, as for a GPU: ratios within one run.
 
-`python -m tests.benchmarks.engines [BATCHES]` measures runners alone, then the whole driver. The machine may be
+`python -m tests.benchmarks.engines [BATCHES [SECONDS]]` measures runners alone, then the whole driver. The machine may be
 shared, so only ratios of runs side by side are told, and the driver's images a second as they were.
 """
 
@@ -25,7 +25,7 @@ from conftest import make_collection
 from tests.support.balanced_fixtures import make_job
 from tests.torture import noise_generator
 
-_AT_ONCE, _WAIT = 16, 0.04
+_AT_ONCE = 16
 
 
 @dataclass(frozen=True)
@@ -58,9 +58,9 @@ def seconds(runner: Runner, count: int, generator: Waiting) -> float:
     return time.perf_counter() - began
 
 
-def main(count: int) -> None:
+def main(count: int = 512, wait: float = 0.04) -> None:
     """Print the ratios, and how many images a second the driver takes."""
-    generator = Waiting(_WAIT)
+    generator = Waiting(wait)
     local = seconds(LocalRunner(), count, generator)
     with RayRunner("cpu", 1) as alone:
         one = seconds(alone, count, generator)
@@ -69,7 +69,10 @@ def main(count: int) -> None:
         two, before = seconds(both, count, generator), psutil.Process().memory_info().rss >> 20
         seconds(both, count, generator)
         after = psutil.Process().memory_info().rss >> 20
-    print(f"{count} batches of {_AT_ONCE}, in this process twice: {local:.1f} s, {again:.1f} s", flush=True)
+    print(
+        f"{count} batches of {_AT_ONCE}, each {1000 * wait:g} ms, in this process twice: {local:.1f} s, {again:.1f} s",
+        flush=True,
+    )
     print(f"one worker over this process: {2 * one / (local + again):.3f}", flush=True)
     print(f"two workers against one: {one / two:.2f} times as fast", flush=True)
     print(f"memory of this process after {count} and {2 * count} batches: {before} and {after} MiB", flush=True)
@@ -86,4 +89,4 @@ def main(count: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 512)
+    main(*(kind(given) for kind, given in zip((int, float), sys.argv[1:], strict=False)))
