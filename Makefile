@@ -33,6 +33,7 @@ torture: setup
 	$(BIN)/python -m tests.torture.kills 50 adapt-scratch adapt-base
 	$(BIN)/python -m tests.torture.kills 5 adapt-200
 	$(BIN)/python -m tests.torture.kills --signals 50
+	$(BIN)/python -m tests.torture.engine_kills 40 10
 	$(BIN)/python -m tests.torture.failing 1
 	$(BIN)/python -m tests.torture.damaged 200
 	$(BIN)/python -m tests.torture.damaged --found 20000

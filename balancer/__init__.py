@@ -41,6 +41,7 @@ _HOMES = {
         ),
         *("ScanSettings", "SplitSettings", "UnmergeSettings", "VerifySettings"),
     ),
+    "balancer.workspace.shard_run": ("ShardResult", "fill_shard"),
     "balancer.workspace.split_run": ("SplitResult", "split"),
     "balancer.workspace.status_run": ("StatusResult", "status"),
     "balancer.workspace.verify_run": ("Explanation", "VerifyResult", "explain", "verify"),
@@ -81,6 +82,7 @@ if TYPE_CHECKING:
         UnmergeSettings,
         VerifySettings,
     )
+    from balancer.workspace.shard_run import ShardResult, fill_shard
     from balancer.workspace.split_run import SplitResult, split
     from balancer.workspace.status_run import StatusResult, status
     from balancer.workspace.verify_run import Explanation, VerifyResult, explain, verify

@@ -135,7 +135,7 @@ def test_at_the_end_only_what_was_merged_and_what_was_there_is_left(work, before
     assert [each.connects + each.changes for each in last] == [(), ()]
     assert sources(work / "data") == before
     left = sorted(path.name for path in (*work.iterdir(), *(work / "data").iterdir()))
-    assert left == ["base", "data", "lora", "meta.csv", "mine.yaml", "theirs", "xrays", "xrays-balanced"]
+    assert left == ["base", "data", "lora", "meta.csv", "mine.yaml", "shards", "theirs", "xrays", "xrays-balanced"]
 
 
 def _files(top):

@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from balancer.errors import GenerationError, SettingsError, lacks_memory
@@ -18,6 +19,7 @@ from balancer.parallel import cores
 LEAST = (2, 60)
 """The oldest version of Ray that this was made for."""
 _INSTALL = "pip install 'xray-balancer[ray]'; or without it: balance fill --engine local"
+_PREFIX = "balance-ray-"
 _OFF = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_DEDUP_LOGS": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
 
 
@@ -45,7 +47,7 @@ def ray_cluster(workers: int | None, device: str) -> Iterator[RayCluster]:
     address = address_of(os.environ)
     silence(os.environ, joined=address is not None)
     ray = _imported()
-    folder = None if address else tempfile.mkdtemp(prefix="balance-ray-")
+    folder = None if address else _folder()
     own = {"address": "local", "num_cpus": max(workers or 1, cores()), "_temp_dir": folder, "include_dashboard": False}
     theirs = {"address": address}
     try:
@@ -119,6 +121,17 @@ def _imported() -> Any:
             needed=f"Ray {'.'.join(map(str, LEAST))} or newer", found=f"Ray {ray.__version__}", next_step=_INSTALL
         )
     return ray
+
+
+def _folder() -> str:
+    """A folder for what Ray writes, named after this process; those of processes that were killed are removed."""
+    from psutil import pid_exists
+
+    for left in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*-*"):
+        number = left.name.removeprefix(_PREFIX).partition("-")[0]
+        if number.isdecimal() and not pid_exists(int(number)):
+            shutil.rmtree(left, ignore_errors=True)
+    return tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-")
 
 
 @contextmanager

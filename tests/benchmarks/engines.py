@@ -1,6 +1,6 @@
-"""What an engine costs, with a generator that costs nothing but a moment: ratios within one run.
+"""What an engine costs, with a generator that only waits, as for a GPU: ratios within one run.
 
-`python -m tests.benchmarks.engines [BATCHES]` measures runners alone, then the whole driver. The machine may be
+`python -m tests.benchmarks.engines [BATCHES [SECONDS]]` measures runners alone, then the whole driver. The machine may be
 shared, so only ratios of runs side by side are told, and the driver's images a second as they were.
 """
 
@@ -29,19 +29,17 @@ _AT_ONCE = 16
 
 
 @dataclass(frozen=True)
-class Working:
-    """Images of 320 x 320 after so many seconds of a processor's work for each."""
+class Waiting:
+    """Images of 320 x 320 after so many seconds for each batch, in which the processor is free, as beside a GPU."""
 
     seconds: float
 
-    def __call__(self) -> Working:
+    def __call__(self) -> Waiting:
         return self
 
     def generate(self, jobs: list[Job]) -> list[GreyImage]:
-        """Work for as long as it takes, by the time of this thread: two at once then take two processors."""
-        until = time.thread_time() + self.seconds * len(jobs)
-        while time.thread_time() < until:
-            np.sort(np.random.default_rng(0).random(2000))
+        """Wait, and give back a grey image for each job."""
+        time.sleep(self.seconds)
         return [np.full((320, 320), job.index % 256, np.uint8) for job in jobs]
 
 
@@ -51,7 +49,7 @@ def batches(count: int) -> Iterator[Batch]:
     return (Batch(jobs) for _ in range(count))
 
 
-def seconds(runner: Runner, count: int, generator: Working) -> float:
+def seconds(runner: Runner, count: int, generator: Waiting) -> float:
     """How long a runner takes for so many batches, once it is warm."""
     for _ in runner(generator, batches(4)):
         pass
@@ -60,9 +58,9 @@ def seconds(runner: Runner, count: int, generator: Working) -> float:
     return time.perf_counter() - began
 
 
-def main(count: int) -> None:
+def main(count: int = 512, wait: float = 0.04) -> None:
     """Print the ratios, and how many images a second the driver takes."""
-    generator = Working(0.002)
+    generator = Waiting(wait)
     local = seconds(LocalRunner(), count, generator)
     with RayRunner("cpu", 1) as alone:
         one = seconds(alone, count, generator)
@@ -71,7 +69,10 @@ def main(count: int) -> None:
         two, before = seconds(both, count, generator), psutil.Process().memory_info().rss >> 20
         seconds(both, count, generator)
         after = psutil.Process().memory_info().rss >> 20
-    print(f"{count} batches of {_AT_ONCE}, in this process twice: {local:.1f} s, {again:.1f} s", flush=True)
+    print(
+        f"{count} batches of {_AT_ONCE}, each {1000 * wait:g} ms, in this process twice: {local:.1f} s, {again:.1f} s",
+        flush=True,
+    )
     print(f"one worker over this process: {2 * one / (local + again):.3f}", flush=True)
     print(f"two workers against one: {one / two:.2f} times as fast", flush=True)
     print(f"memory of this process after {count} and {2 * count} batches: {before} and {after} MiB", flush=True)
@@ -88,4 +89,4 @@ def main(count: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 512)
+    main(*(kind(given) for kind, given in zip((int, float), sys.argv[1:], strict=False)))

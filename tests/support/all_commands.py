@@ -22,6 +22,7 @@ from tests.support.tiny_models import write_lora, write_pipeline, write_xrays
 USER, HOST, PLACE = "zebrauser", "zebrahost", "zebraplace"
 COLLECTION = "data/xrays"
 QUICK = ("--steps", "2", "--batch-size", "2")
+MIXED = ("--target", "NODULE=12", *QUICK, "--mode", "text=0.5,mix=0.5", "--harmonise")
 WORD = ("--accept-unscreened",)
 ERRANDS: Sequence[tuple[str, ...]] = (
     ("scan", "data/xrays", "--patient", r"(p\d+)-", "--patients", "meta.csv", "--deep"),
@@ -37,7 +38,9 @@ ERRANDS: Sequence[tuple[str, ...]] = (
     ("fill", "--target", "NODULE=6", "--dry-run"),
     ("adapt", "--from-scratch", *QUICK, "--size", "32"),
     ("adapt", "--base", "base", *QUICK, "--rank", "2", "--learning-rate", "0.5", "--accept-licence"),
-    ("fill", "--target", "NODULE=12", *QUICK, "--mode", "text=0.5,mix=0.5", "--harmonise", *WORD),
+    ("fill", *MIXED, "--shard", "1/1", "--shard-dir", "shards"),
+    ("fill", *MIXED, "--collect", "shards", *WORD),
+    ("fill", *MIXED, *WORD),
     ("screen", "theirs"),
     ("merge", "--from", "theirs", *WORD),
     ("review", "--reader", "A", "--audit", "5"),

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from importlib.util import find_spec
 from pathlib import Path
 
 import psutil
@@ -79,6 +80,9 @@ def compare(one: Path, many: Path) -> None:
 
 def main(of_workers: int, of_drivers: int) -> None:
     """Print what came of so many kills."""
+    if find_spec("ray") is None:
+        print("nothing killed: Ray is not installed (pip install 'xray-balancer[ray]')")
+        return
     chance = random.Random(0)
     with tempfile.TemporaryDirectory() as place:
         one, many = Path(place) / "one", Path(place) / "many"

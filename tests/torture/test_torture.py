@@ -4,6 +4,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -79,6 +80,12 @@ def test_a_small_disk_is_refused_and_never_half_filled():
     if subprocess.run(["unshare", "--mount", "true"], capture_output=True, check=False).returncode:
         pytest.skip("may not mount a small disk here")
     assert attack("disks").count("refused") == 4
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(find_spec("ray") is None, reason="needs Ray: pip install 'xray-balancer[ray]'")
+def test_workers_and_drivers_of_a_cluster_that_are_killed_lose_nothing():
+    assert "2 workers and 1 drivers killed in" in attack("engine_kills", "2", "1")
 
 
 def test_a_stop_without_advice_is_no_stop():

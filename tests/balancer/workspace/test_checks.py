@@ -43,8 +43,8 @@ def test_a_model_and_its_adapter_are_loaded_drawn_with_and_timed(tmp_path, xrays
     finished(balance(tmp_path, "scan", "xrays", "--patient", r"(p\d+)-"))
     write_lora(tmp_path / "lora", base)
     found = checks_of(tmp_path, "--model", "base", "--adapter", "lora", "--device", "cpu")
-    names = ["collection", "privacy", "software", "device", "disk", "offline", "model", "licence", "tokens", "memory"]
-    assert list(found) == [*names, "adapter", "time"]
+    names = ["collection", "privacy", "software", "device", "workers", "disk", "offline"]
+    assert list(found) == [*names, "model", "licence", "tokens", "memory", "adapter", "time"]
     assert found["model"]["found"].startswith("base: Stable Diffusion 1.x or 2.x, 32 px")
     assert found["licence"] == {
         "name": "licence",
