@@ -1,9 +1,8 @@
 # Two commands need no preparation: `make demo` and `make test`. Each makes .venv and installs what it needs.
 PYTHON ?= python3
 BIN := .venv/bin
-BALANCE := ../$(BIN)/balance
 
-.PHONY: setup demo demo-bad test test-all lint bench torture clean
+.PHONY: setup demo demo-bad test test-all lint bench torture docs clean
 
 setup: .venv/done
 
@@ -13,37 +12,12 @@ setup: .venv/done
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 
-# Radiographs of nobody, whose rare class is consolidation; no two splits share a patient.
-define DRAWN
-	$(BIN)/python -m examples.phantoms $(1)/train --seed 1 --images 1 \
-		normal=80 pleural_effusion=60 cardiomegaly=60 nodule=50 consolidation=5
-	$(BIN)/python -m examples.phantoms $(1)/val --seed 1 --images 1 --first 1000 \
-		normal=30 pleural_effusion=20 cardiomegaly=20 nodule=20 consolidation=20
-	$(BIN)/python -m examples.phantoms $(1)/test --seed 1 --images 1 --first 2000 \
-		normal=120 pleural_effusion=80 cardiomegaly=80 nodule=80 consolidation=120
-endef
-
+# A project on drawn radiographs, from the scan to the report; demo-bad shows the other answer.
 demo: setup
-	@mkdir -p demo
-	$(call DRAWN,demo/xrays)
-	cd demo && $(BALANCE) scan xrays --patient '(p\d+)'
-	cd demo && $(BALANCE) fill --target consolidation=60 --model ../examples/pocket --guidance 1.5
-	cd demo && $(BALANCE) verify xrays-balanced
-	cd demo && $(BALANCE) compare --quick --size 24
-	cd demo && $(BALANCE) report
-	@echo 'Look at demo/.balance/reports/report.html: the verdict, and real beside synthetic, class by class.'
-	@echo 'To see the other answer: make demo-bad'
+	$(BIN)/balance demo
 
-# The other answer: a generator that draws healthy lungs whatever it is asked for, and no screening.
 demo-bad: setup
-	@mkdir -p demo-bad/generated
-	$(call DRAWN,demo-bad/xrays)
-	$(BIN)/python -m examples.phantoms demo-bad/healthy normal=50 --seed 2 --images 1
-	rm -rf demo-bad/generated/consolidation && mv demo-bad/healthy/normal demo-bad/generated/consolidation
-	cd demo-bad && $(BALANCE) scan xrays --patient '(p\d+)'
-	cd demo-bad && $(BALANCE) merge --from generated --no-screen
-	cd demo-bad && $(BALANCE) compare --quick --size 24 --arm synthetic-all
-	cd demo-bad && $(BALANCE) report
+	$(BIN)/balance demo --bad
 
 test: setup
 	$(BIN)/python -m pytest --numprocesses auto
@@ -75,5 +49,10 @@ lint: setup
 bench: setup
 	$(BIN)/python -m tests.benchmarks.overview
 
+# The documentation as a site in site/: made of docs/ and of the code, without a network once mkdocs is installed.
+docs: setup
+	@$(BIN)/python -c 'import mkdocs' 2>/dev/null || $(BIN)/pip install --quiet --constraint constraints.txt '.[docs]'
+	$(BIN)/python docs/site.py
+
 clean:
-	rm -rf .venv demo demo-bad .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .venv site demo demo-bad .mypy_cache .ruff_cache .pytest_cache

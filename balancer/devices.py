@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import platform
+from collections.abc import Mapping
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
 from balancer.errors import ModelError
 from balancer.parallel import cores
 
@@ -30,6 +37,19 @@ def choose_device(name: str) -> str:
     return name
 
 
+GPUS = "CUDA_VISIBLE_DEVICES"
+"""The variable that says which GPUs a process sees."""
+
+
+def visible_gpus() -> list[str]:
+    """The GPUs that this process sees, by the names that `GPUS` has for them."""
+    import torch
+
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    named = [each.strip() for each in os.environ.get(GPUS, "").split(",") if each.strip()]
+    return named[:count] if named else [str(number) for number in range(count)]
+
+
 def supports_bfloat16(device: str) -> bool:
     """Whether a device multiplies in bfloat16 itself. A processor that must emulate it is slower by it than in float32.
 
@@ -55,3 +75,45 @@ def use_cores() -> None:
 
     if torch.get_num_threads() > cores():
         torch.set_num_threads(cores())
+
+
+def device_name(device: str) -> str:
+    """What a device is called in a record: a GPU by its model, a processor by its model and the number of threads.
+
+    The same weights and seeds give the same bytes on the same device with as many threads.
+    """
+    import torch
+
+    if device.startswith("cuda"):
+        return str(torch.cuda.get_device_name(torch.device(device)))
+    if device != "cpu":
+        return device
+    return f"{_processor()}, threads: {torch.get_num_threads()}"
+
+
+@cache
+def _processor() -> str:
+    """The model of the processor; its architecture where the system does not tell."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
+    except (OSError, ValueError):
+        lines = []
+    found = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
+    return found or platform.processor() or platform.machine() or "cpu"
+
+
+VERSIONS = ("xray-balancer", "torch", "diffusers")
+"""Packages whose version an image depends on."""
+
+
+@cache
+def software_versions() -> Mapping[str, str]:
+    """The versions of the packages that an image depends on; of one that was not installed as a package, "unknown"."""
+    return {name: _version(name) for name in VERSIONS}
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "unknown"

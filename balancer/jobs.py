@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -66,7 +66,8 @@ class Job:
     """One image to make: number `index` of its label, and the file it becomes.
 
     The index runs on within the label and the seed comes from (run seed, label, index), so a raised target
-    keeps what was made for the lower one.
+    keeps what was made for the lower one. `wanted` is the finding that an image of several was made for; it says
+    nothing of the pixels, and is no part of the id.
     """
 
     label: str
@@ -76,15 +77,19 @@ class Job:
     config: GenerationConfig
     method: ModeDraw
     output: OutputFormat
+    wanted: str = ""
 
     @cached_property
     def id(self) -> str:
-        """20 hexadecimal digits of the SHA-256 of all fields, computed once."""
-        return hashlib.sha256(self.to_json().encode()).hexdigest()[:20]
+        """20 hexadecimal digits of the SHA-256 of all that makes the image, computed once."""
+        return hashlib.sha256(replace(self, wanted="").to_json().encode()).hexdigest()[:20]
 
     def to_json(self) -> str:
         """Canonical JSON: sorted keys, no spaces."""
-        return json.dumps(asdict(self), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        fields = asdict(self)
+        if not self.wanted:
+            del fields["wanted"]
+        return json.dumps(fields, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
     @classmethod
     def from_json(cls, text: str) -> Job:
@@ -119,7 +124,8 @@ class ExternalOrigin:
 class Candidate:
     """A synthetic image on disk; `job` is `None` when it was made elsewhere, and then `origin` tells what is known.
 
-    `pixels` is the hash of its grey values (`imaging.pixel_hash`), "" where it was not taken.
+    `pixels` is the hash of its grey values (`imaging.pixel_hash`), "" where it was not taken; `device` what it was
+    generated on, "" where that is not known.
     """
 
     label: str
@@ -128,6 +134,12 @@ class Candidate:
     job: Job | None
     origin: ExternalOrigin | None = None
     pixels: str = ""
+    device: str = ""
+
+    @property
+    def wanted(self) -> str:
+        """The finding that an image of several was made for; "" where it is not on record."""
+        return "" if self.job is None else self.job.wanted
 
     @property
     def id(self) -> str:

@@ -21,13 +21,15 @@ class SetPlan:
     """How many new images get each label set, by its name, and what that comes to.
 
     `after` is what every finding counts then, `lifted` by how many images findings exceed what they lacked, and
-    `unreachable` what findings still lack, since no real training image has them.
+    `unreachable` what findings still lack, since no real training image has them. `wanted` is the finding that each set
+    was chosen for first.
     """
 
     sets: Mapping[str, int]
     after: Mapping[str, int]
     lifted: Mapping[str, int] = field(default_factory=dict)
     unreachable: Mapping[str, int] = field(default_factory=dict)
+    wanted: Mapping[str, str] = field(default_factory=dict)
 
 
 def plan_sets(real: Mapping[Set, int], deficits: Mapping[str, int], *, alone: bool = False) -> SetPlan:
@@ -44,6 +46,7 @@ def plan_sets(real: Mapping[Set, int], deficits: Mapping[str, int], *, alone: bo
     lacking = {finding: count for finding, count in deficits.items() if count}
     made: dict[Set, int] = {}
     unreachable: dict[str, int] = {}
+    chosen_for: dict[str, str] = {}
     for wanted in sorted(lacking, key=lambda finding: (counts[finding], finding)):
         able: Mapping[Set, int] = {found: count for found, count in real.items() if wanted in found}
         able = {(wanted,): 1} if alone else able
@@ -53,6 +56,7 @@ def plan_sets(real: Mapping[Set, int], deficits: Mapping[str, int], *, alone: bo
         while lacking[wanted] > 0:
             for found, number in _next(able, lacking, wanted).items():
                 made[found] = made.get(found, 0) + number
+                chosen_for.setdefault(set_name(found), wanted)
                 for finding in found:
                     lacking[finding] = lacking.get(finding, 0) - number
     after = dict(counts)
@@ -61,7 +65,7 @@ def plan_sets(real: Mapping[Set, int], deficits: Mapping[str, int], *, alone: bo
             after[finding] += number
     lifted = {finding: -left for finding, left in sorted(lacking.items()) if left < 0}
     names = {set_name(found): number for found, number in sorted(made.items())}
-    return SetPlan(names, after, lifted, unreachable)
+    return SetPlan(names, after, lifted, unreachable, chosen_for)
 
 
 def _counts(real: Mapping[Set, int], deficits: Mapping[str, int]) -> dict[str, int]:

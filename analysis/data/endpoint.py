@@ -61,3 +61,11 @@ def _tested(collection: Collection, split: Split, pooled: bool) -> dict[str, tup
     has = collection.label_sets.only(paths).has()
     patients = has.groupby(stay_together(collection).loc[paths].to_numpy()).any().sum()
     return {name: (int(has[name].sum()), int(patients[name])) for name in map(str, has)}
+
+
+def fitting_folds(collection: Collection, split: Split, label: str) -> int:
+    """The number of folds to advise for a class: at most as many as are stored, 5 where none are; 0 for none."""
+    from balancer.splits.fold_limit import FOLDS, folds_that_fit
+    from balancer.splits.groups import Groups
+
+    return folds_that_fit(Groups.of(collection).counts().get(label, 0), split.fold_count or FOLDS)

@@ -1,6 +1,7 @@
 """Every smallest sample size that a statement of this package rests on, each with its reason.
 
-A figure of fewer is not given, or given with a warning; the message names the number that was needed.
+A figure of fewer is not given, or given with a warning; the message names the number that was needed. How many folds
+are large enough is decided in `balancer.splits.fold_limit`, since the split needs it too.
 """
 
 # ---- a comparison, and what it could detect
@@ -10,10 +11,6 @@ RARE_TEST_PATIENTS = 6
 
 TEST_IMAGES = 10
 """Test images of a class: of fewer, one image moves its recall by more than a tenth."""
-
-RARE_PATIENTS_A_FOLD = 5
-"""Test patients of the rare class in a fold; with fewer, fewer folds. A stratum of one has no variance, and an average
-precision of two or three images moves by a third with one of them."""
 
 RARE_VALIDATION_PATIENTS = 20
 """Validation patients of the rare class for choosing an arm: of fewer, the best of several is chosen by chance."""

@@ -70,7 +70,8 @@ def check_labels(
 
     Quick classifiers are trained in folds by patient over all images, those of the test split too, and are then thrown
     away: nothing is chosen by them, and no training of `compare` knows what they said. The list is kept with the
-    collection, for the report, and as a table of which a person keeps the rows that are wrong.
+    collection, for the report, and as a table of which a person keeps the rows that are wrong. Stopped, the same call
+    goes on with the next fold.
 
     Raises:
         CollectionError: fewer than two classes have enough patients; nothing was scanned.
@@ -104,7 +105,9 @@ def check_labels(
         how = ClassifierSettings(
             steps=settings.steps, sampling="balanced", seed=settings.seed, device=choose_device(settings.device)
         )
-        said = out_of_fold(greys, targets, groups, classes, how, settings.folds, partial(phases, "Training"))
+        said = out_of_fold(
+            *(greys, targets, groups, classes, how, settings.folds, session.state.cache), partial(phases, "Training")
+        )
         parts = session.split.parts.reindex(images.index).tolist()
         found = [
             SuspectedLabel(

@@ -12,11 +12,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from analysis.data.endpoint import known_labels, rarest_class
-from analysis.data.minimums import RARE_PATIENTS_A_FOLD, RARE_TEST_PATIENTS
+from analysis.data.endpoint import fitting_folds, known_labels, rarest_class
+from analysis.data.minimums import RARE_TEST_PATIENTS
 from analysis.power.sample import USUAL, Assumptions, Sample
 from analysis.statistics.paired_proportions import detectable_difference, units_needed
 from balancer.errors import PlanError, SplitError
+from balancer.splits.fold_limit import folds_that_fit
 
 if TYPE_CHECKING:
     from analysis.power.simulation import Simulation
@@ -47,7 +48,10 @@ class Way:
 
 @dataclass(frozen=True, slots=True)
 class Power:
-    """The smallest detectable differences of one class, on the stored test split and by cross-fitting."""
+    """The smallest detectable differences of one class, on the stored test split and by cross-fitting.
+
+    `folds` are those of the stored split, `folds_that_fit` the number that the class is large enough for; 0 for none.
+    """
 
     label: str
     difference: float
@@ -56,6 +60,7 @@ class Power:
     folds: int
     patients_known: bool = True
     assumed: Assumptions = USUAL
+    folds_that_fit: int = 0
 
 
 def power(sample: Sample, difference: float = 0.05, assumed: Assumptions = USUAL, seed: int = 0, folds: int = 1) -> Way:
@@ -78,7 +83,7 @@ def _with_auprc(way: Way, sample: Sample, difference: float, assumed: Assumption
     """Add the smallest difference of AUPRC at which `compare` says "helps" as often as wanted."""
     from analysis.power.simulation import Simulation
 
-    folds = max(1, min(folds, way.patients // RARE_PATIENTS_A_FOLD))
+    folds = folds_that_fit(way.patients, folds) or 1
     simulation = Simulation(sample, assumed, folds, seed)
     needed = _patients_for_auprc(simulation, difference, way.patients)
     return replace(way, base=simulation.base, auprc=simulation.smallest(), needed=needed)
@@ -169,7 +174,10 @@ def measure_power(
     ways = _ways(collection, split, label, difference)
     assert ways["one_split"] is not None
     known = bool(collection.images["patient"].notna().all())
-    return Power(label, difference, ways["one_split"], ways["cross_fitted"], split.fold_count, known)
+    fit = fitting_folds(collection, split, label)
+    return Power(
+        label, difference, ways["one_split"], ways["cross_fitted"], split.fold_count, known, folds_that_fit=fit
+    )
 
 
 def by_metric_and_class(
@@ -241,11 +249,13 @@ def _no_test_images(collection: Collection, split: Split, label: str, command: s
     if sets is not None:
         tested = {name for name, count in sets.only(paths).counts().items() if count}
     still = f"; differences of {', '.join(sorted(tested))} can still be detected" if tested else ""
-    advice = "to test on all of its patients: balance split --folds 5"
+    folds = fitting_folds(collection, split, label)
+    advice = [f"to test on all of its patients: balance split --folds {folds}"] if folds else []
+    other = [f"choose another class: {_of_another(sorted(tested), command)}"] if tested else []
     return SplitError(
         needed=f"test images of {label}",
         found=f"none: the test split says nothing about this class{still}",
-        next_step=f"{advice}; or choose another class: {_of_another(sorted(tested), command)}" if tested else advice,
+        next_step="; or ".join([*advice, *other]) or f"add images of {label}, then: balance scan FOLDER",
     )
 
 

@@ -39,11 +39,11 @@ def as_json(found: Power) -> dict[str, Any]:
 
 
 def out_of_fold_json(found: Power) -> dict[str, Any]:
-    """The result for cross-fitting only, as JSON-compatible fields."""
+    """The result for cross-fitting only, as JSON-compatible fields; there are no other folds to advise then."""
     if found.cross_fitted is None:
         return as_json(found)
     told = notes(replace(found, one_split=found.cross_fitted))
-    return {**as_json(found), "sentence": out_of_fold_sentence(found), "notes": told}
+    return {**as_json(found), "sentence": out_of_fold_sentence(found), "notes": told, "folds_that_fit": 0}
 
 
 def recall_line(collection: Collection, split: Split) -> str:
@@ -120,9 +120,7 @@ def notes(found: Power) -> list[str]:
     one, crossed = found.one_split, found.cross_fitted
     told = [*_about_few(found), *_about_auprc(found)]
     if crossed is None:
-        told.append(
-            "To test on every patient, with models that were not trained on that patient: balance split --folds 5"
-        )
+        told += _to_test_all(found)
     elif one.images and max(ratio := one.prevalence / crossed.prevalence, 1 / ratio) > _OTHER_SCALE:
         told.append(
             "The prevalence of the class differs between the test split and all images: do not compare the two AUPRC "
@@ -161,6 +159,15 @@ def rounded(count: int) -> int:
     return math.ceil(count / scale) * scale
 
 
+def _to_test_all(found: Power) -> list[str]:
+    if not found.folds_that_fit:
+        return []
+    return [
+        "To test on every patient, with models that were not trained on that patient: "
+        f"balance split --folds {found.folds_that_fit}"
+    ]
+
+
 def _about_few(found: Power) -> list[str]:
     one, best, label = found.one_split, found.cross_fitted or found.one_split, found.label
     nothing = "no difference can be significant"
@@ -170,7 +177,10 @@ def _about_few(found: Power) -> list[str]:
             "p = 0.06. A comparison will say 'cannot tell'. Choose a larger class: --label."
         ]
     if one.patients < RARE_TEST_PATIENTS:
-        return [f"With {many(one.patients, 'test patient')} of {label} {nothing}. Use cross-fitting."]
+        return [
+            f"With {many(one.patients, 'test patient')} of {label} {nothing}."
+            + (" Use cross-fitting." if found.folds_that_fit else "")
+        ]
     if one.images < TEST_IMAGES:
         each = f"one image moves its recall by {1 / one.images:.2f}"
         return [f"With {many(one.images, 'test image')} of {label} {each}: only large differences are detectable."]

@@ -200,6 +200,34 @@ def bars(name: str, rows: Sequence[Bar], kinds: Sequence[str], title: str) -> Ch
     return Chart(name, title, said, 0.45 + 0.21 * max(1, len(rows)), plot)
 
 
+def heat(name: str, rows: Mapping[str, Mapping[str, int]], totals: Mapping[str, int], title: str) -> Chart:
+    """A square for each pair of rows: how many images have both, the darker the larger their share of the row's own.
+
+    `totals` are the images of each row, which stand on the diagonal.
+    """
+    names = list(totals)
+
+    def plot(axes: Axes) -> None:
+        for down, row in enumerate(names):
+            for right, column in enumerate(names):
+                count = totals[row] if row == column else rows.get(row, {}).get(column, 0)
+                share = 0.0 if row == column else count / max(1, totals[row])
+                square: dict[str, Any] = {"facecolor": COLOURS[0], "alpha": 0.65 * share, "linewidth": 0}
+                axes.barh(down, 1, 0.96, right - 0.5, **square)
+                weight = "bold" if row == column else "normal"
+                said = f"{count:,}" if count else ""
+                axes.text(right, down, said, ha="center", va="center", fontsize=6.5, fontweight=weight)
+        axes.set(xlim=(-0.5, len(names) - 0.5))
+        _label_rows(axes, names)
+        axes.set_xticks(range(len(names)), [shorten(each, 16) for each in names], rotation=60, ha="right")
+        axes.tick_params(axis="x", length=0)
+        axes.spines.bottom.set_visible(False)
+
+    pairs = [(row, *pair) for row in names for pair in rows.get(row, {}).items() if pair[0] in totals]
+    said = "; ".join(f"{row} with {column}: {count:,} of {totals[row]:,}" for row, column, count in pairs)
+    return Chart(name, title, said or "no two go together", 1.2 + 0.21 * max(1, len(names)), plot)
+
+
 def forest(
     name: str,
     rows: Sequence[Row],

@@ -8,12 +8,17 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
+import pandas as pd
+
+from analysis.report.by_finding import counts_by_finding, imbalance_of, one_row_a_finding, records_by_finding
 from analysis.report.copy_distances import Copies, measure_copies
 from analysis.report.image_sheets import first_tiles, tiles_of
 from analysis.report.stored_json import read_stored
 from analysis.report.stored_results import Design, ModelCard, Results, StoredLabels, StoredProbe, StoredQuality
 from analysis.report.verdict_counts import Screened, count_verdicts
 from balancer.collection.crosstabs import Crosstab, crosstabs
+from balancer.collection.imbalance import FindingImbalance
+from balancer.collection.label_sets import findings_in
 from balancer.collection.scan import Collection
 from balancer.dataset.metadata_files import MANIFEST, Manifest, Row, read_rows, require_manifest
 from balancer.dataset.provenance import provenance_rows
@@ -51,7 +56,8 @@ class Facts:
     """What is known. `counts` has (images, patients) by part and class.
 
     `warnings` say what of it may not fit together. With `private` no image of a patient and no name of a file is in it.
-    `typed` are the commands that made the synthetic images here, as far as they are on record.
+    `typed` are the commands that made the synthetic images here, as far as they are on record. `imbalance` is of
+    findings, where an image may have several: then it counts for each of them.
     """
 
     name: str
@@ -75,6 +81,12 @@ class Facts:
     typed: Sequence[str] = ()
     suspected: StoredLabels | None = None
     suspected_tiles: Mapping[tuple[str, str], Sequence[str]] = field(default_factory=dict)
+    imbalance: FindingImbalance | None = None
+
+    @property
+    def what(self) -> str:
+        """What images are counted by: a class, or a finding."""
+        return "class" if self.imbalance is None else "finding"
 
     @property
     def training(self) -> dict[str, int]:
@@ -114,7 +126,8 @@ def collect(
     """
     from balancer import __version__
 
-    known = load_records(ledger, collection)
+    known = records_by_finding(load_records(ledger, collection), collection)
+    image_rows = one_row_a_finding(collection)
     manifest = None if folder is None else require_manifest(folder)
     current, warnings = sha256_if_there(folder / MANIFEST) if folder else None, list[str]()
     results = _kept(state, METRICS, Results, current, warnings)
@@ -124,14 +137,16 @@ def collect(
     return Facts(
         name=collection.root.resolve().name,
         labels=collection.labels,
-        counts=_counts(collection, split),
-        attributes=crosstabs(collection.images),
+        counts=_counts(image_rows, collection.labels, split),
+        attributes=crosstabs(image_rows),
         findings=[(f.kind, f.message, f.fix, [] if private else list(map(str, f.paths))) for f in collection.findings],
         patients=collection.patient_source or "",
         table="" if collection.table is None else collection.table.path.name,
         split=split,
         learned=_statements(ledger, collection),
-        balanced=None if folder is None or manifest is None else _balanced(folder, manifest, private=private),
+        balanced=None
+        if folder is None or manifest is None
+        else _balanced(folder, manifest, collection, private=private),
         screened=count_verdicts(known),
         copies=_copies(state, known),
         probe=_kept(state, PROBE, StoredProbe, current, warnings),
@@ -143,6 +158,7 @@ def collect(
         typed=typed,
         suspected=suspected,
         suspected_tiles={} if private or suspected is None else _suspected_tiles(suspected, collection),
+        imbalance=imbalance_of(collection, split),
     )
 
 
@@ -213,9 +229,9 @@ def _foreign_folder(manifest: Manifest | None, split: Split) -> list[str]:
     return ["unmerge has removed a part of the balanced folder; run: balance fill."] if manifest.unmerging else []
 
 
-def _counts(collection: Collection, split: Split) -> dict[str, dict[str, tuple[int, int]]]:
-    labels = collection.labels
-    table = collection.images[["label", "patient"]].assign(part=split.parts.reindex(collection.images.index))
+def _counts(rows: pd.DataFrame, labels: Sequence[str], split: Split) -> dict[str, dict[str, tuple[int, int]]]:
+    parts = split.parts.reindex(rows.index.unique())
+    table = rows[["label", "patient"]].assign(part=parts.loc[rows.index].to_numpy())
     by_part = table.groupby(["part", "label"])["patient"]
     images, patients = by_part.size().to_dict(), by_part.nunique().to_dict()
     return {
@@ -231,20 +247,28 @@ def _statements(ledger: Ledger, collection: Collection) -> list[str]:
     return [card.statement] if card and card.statement else []
 
 
-def _balanced(folder: Path, manifest: Manifest, *, private: bool) -> ReportFolder:
+def _balanced(folder: Path, manifest: Manifest, collection: Collection, *, private: bool) -> ReportFolder:
     rows = list(read_rows(folder, manifest).values())
     training = [row for row in rows if not manifest.training or row.path.startswith(f"{manifest.training}/")]
-    sheets = {} if private else _sheets(folder, manifest.labels, training)
+    several, labels = collection.is_multi_label, tuple(manifest.labels)
+    labels = tuple(collection.labels) if several else labels
+    sheets = {} if private else _sheets(folder, labels, training, several=several)
     counts = manifest.counts.get(manifest.training, {})
-    return ReportFolder(
-        {label: counts.get(label, (0, 0)) for label in manifest.labels}, _made(folder), manifest.facts, sheets
-    )
+    shown = {label: counts.get(label, (0, 0)) for label in labels}
+    shown = counts_by_finding(counts, labels) if several else shown
+    return ReportFolder(shown, _made(folder), manifest.facts, sheets)
 
 
-def _sheets(folder: Path, labels: Sequence[str], rows: Sequence[Row]) -> dict[str, tuple[Sequence[str], Sequence[str]]]:
+def _sheets(
+    folder: Path, labels: Sequence[str], rows: Sequence[Row], *, several: bool
+) -> dict[str, tuple[Sequence[str], Sequence[str]]]:
     found: dict[str, tuple[Sequence[str], Sequence[str]]] = {}
     for label in labels:
-        own = sorted((row.is_synthetic, row.path) for row in rows if row.label == label)
+        own = sorted(
+            (row.is_synthetic, row.path)
+            for row in rows
+            if label in (findings_in(row.label) if several else (row.label,))
+        )
         sides = ([folder / path for made, path in own if made is side] for side in (False, True))
         real, synthetic = (tiles_of(paths, len(labels)) if paths else [] for paths in sides)
         found[label] = (real, synthetic)

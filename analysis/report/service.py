@@ -51,7 +51,7 @@ def write_report(workspace: Workspace, settings: ReportSettings = ReportSettings
     from analysis.report.data import collect
     from analysis.report.page import figures_of, make_page
 
-    with workspace.session(write=settings.out is None) as session:
+    with workspace.session(write=settings.out is None, several=True) as session:
         place = settings.out or session.state.reports / PAGE
         _require_place(place, session)
         if settings.figures is not None:

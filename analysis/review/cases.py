@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal
 
+from balancer.collection.label_sets import findings_in
 from balancer.collection.scan import Collection
 from balancer.files import sha256_if_there
 from balancer.imaging.decode import read_header
@@ -47,6 +48,11 @@ class BlindedCase:
     sha256: str | None
     truth: Literal["real", "synthetic"]
     id: str = field(default_factory=opaque_id)
+
+
+def listed_label(label: str, collection: Collection) -> str:
+    """A class as it is shown to a reader: of a label set, its findings."""
+    return ", ".join(findings_in(label)) if collection.is_multi_label else label
 
 
 def waiting(judged: Judged, reader: str, limit: int | None = None) -> list[ReviewCase]:

@@ -7,12 +7,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from analysis.review.cases import ReviewCase, is_there, opaque_id
+from analysis.review.cases import ReviewCase, is_there, listed_label, opaque_id
 from analysis.review.nearest_real import NearestReal
 from analysis.review.pixels import to_bytes
 from analysis.review.sessions import Journal, Refusal
+from balancer.collection.label_sets import rarest_in
 from balancer.imaging.decode import read_grey
-from balancer.jobs import Verdict
+from balancer.jobs import Candidate, Verdict
 
 SAID: Mapping[str, str] = {
     "accept": "accepted by a reader",
@@ -75,7 +76,8 @@ class ReviewDesk:
         known = next((each for each, path in self._reals.items() if path == found.path), None)
         name = known or opaque_id()
         self._reals[name] = found.path
-        return {"id": name, "label": found.label, "file": found.name, "correlation": round(found.correlation, 3)}
+        label = listed_label(found.label, self._journal.collection)
+        return {"id": name, "label": label, "file": found.name, "correlation": round(found.correlation, 3)}
 
     def answer(self, name: str, fields: Mapping[str, Any]) -> None:
         """Append a verdict: `decision`, and the two questions where they were answered (true or false).
@@ -130,10 +132,16 @@ class ReviewDesk:
             raise Refusal(404, "There is no such image.")
         return self._cases[name]
 
+    def _wanted(self, candidate: Candidate) -> str:
+        """The finding that the second question asks for; "" where an image has one class."""
+        sets = self._journal.collection.label_sets
+        return "" if sets is None else candidate.wanted or rarest_in(candidate.label, sets.counts())
+
     def _shown(self, case: ReviewCase) -> dict[str, Any]:
         given = self._now.get(case.id)
         return {
-            **{"id": case.id, "label": case.candidate.label},
+            **{"id": case.id, "label": listed_label(case.candidate.label, self._journal.collection)},
+            "asked": self._wanted(case.candidate),
             "prompt": case.candidate.job.prompt.text if case.candidate.job else "",
             "reasons": list(case.verdict.reasons) if self._tell else [],
             "answer": given.decision if given else None,

@@ -64,6 +64,7 @@ function showAnswers() {
   Object.assign(element("bar"), { max: cases.length, value: answered });
   element("counts").textContent = counts();
   element("label").textContent = now.label;
+  if (now.asked) element("q-shows_label").textContent = `Does it show ${now.asked}?`;
   element("image-caption").textContent = now.answer ? `You: ${SAID[now.answer]}` : blinded ? "" : "Synthetic";
   element("image-caption").className = now.answer ?? "";
   if (element("prompt")) element("prompt").textContent = now.prompt ? `Prompt: ${now.prompt}` : "";

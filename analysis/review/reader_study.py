@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from analysis.review.cases import BlindedCase
+from analysis.review.cases import BlindedCase, listed_label
 from analysis.review.pixels import alike
 from analysis.review.sessions import Journal, Refusal
 from balancer.files import sha256_of
@@ -90,7 +90,11 @@ class BlindedDesk:
         return sum(answer is not None for answer in self._now.values())
 
     def _shown(self, case: BlindedCase) -> dict[str, Any]:
-        return {"id": case.id, "label": case.label, "answer": self._now.get(case.id)}
+        return {
+            "id": case.id,
+            "label": listed_label(case.label, self._journal.collection),
+            "answer": self._now.get(case.id),
+        }
 
     def _append(self, case: BlindedCase, answer: Literal["real", "synthetic"] | None) -> None:
         with self._journal.writing() as ledger:

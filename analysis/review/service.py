@@ -7,8 +7,10 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from analysis.review.summary import ReviewResults, blinded_summary, results_of, review_summary
+from balancer.collection.label_sets import findings_in
 from balancer.errors import PlanError, ReviewError
 from balancer.filling.acceptance import is_accepted
+from balancer.filling.verdicts import judged_labels
 from balancer.progress import SILENT, Progress
 from balancer.store.setting_names import STUDY
 from balancer.text import printable
@@ -32,7 +34,7 @@ def review_results(workspace: Workspace) -> ReviewResults:
     Raises:
         ReviewError: nobody has answered anything yet.
     """
-    with workspace.session(write=False) as session:
+    with workspace.session(write=False, several=True) as session:
         return results_of(session)
 
 
@@ -47,7 +49,7 @@ def review_session(
         PlanError: there is no such class.
     """
     _require_name(settings.reader)
-    with workspace.session(write=False) as session:
+    with workspace.session(write=False, several=True) as session:
         yield (_blinded_desk if settings.blinded else _review_desk)(session, settings, progress)
 
 
@@ -103,7 +105,7 @@ def _study(
         if cases:
             return cases
     usable = {key: each for key, each in judged.items() if is_accepted(each[1])}
-    labels = [wanted.label] if wanted.label else session.collection.labels
+    labels = _labels_of(session, wanted.label)
     usable = {key: each for key, each in usable.items() if is_there(each[0].path, each[0].sha256)}
     cases = half_and_half(session.collection, session.split, usable, labels, count, wanted.seed)
     if not cases:
@@ -127,7 +129,7 @@ def _candidates(session: Session, label: str | None) -> Judged:
             next_step=f"use, for example: --label {labels[0]}",
         )
     judged: dict[str, object] = {}
-    for each in [label] if label is not None else labels:
+    for each in _labels_of(session, label):
         judged |= session.ledger.candidates(session.collection, each)
     if not judged:
         raise ReviewError(
@@ -136,6 +138,14 @@ def _candidates(session: Session, label: str | None) -> Judged:
             next_step="generate some first: balance fill --target N",
         )
     return judged  # type: ignore[return-value]
+
+
+def _labels_of(session: Session, label: str | None) -> list[str]:
+    """The class that is named, or the label sets with the finding that is named; without one all that may have any."""
+    every = judged_labels(session.ledger, session.collection)
+    if label is None:
+        return every
+    return [each for each in every if label in findings_in(each)] if session.collection.is_multi_label else [label]
 
 
 def _present(cases: Sequence[ReviewCase], progress: Progress) -> list[ReviewCase]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from balancer.errors import ReviewError
+from balancer.filling.verdicts import judged_labels
 from balancer.workspace.last_fill import portable
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ def _patients(session: Session) -> dict[str, str]:
 
     known = session.collection.images["patient"].dropna()
     found = {f"{REAL} {name}": str(patient) for name, patient in known.items()}
-    for label in session.collection.labels:
+    for label in judged_labels(session.ledger, session.collection):
         for key, (candidate, _) in session.ledger.candidates(session.collection, label).items():
             if candidate.job and (source := candidate.job.method.source):
                 found[f"{SYNTHETIC} {key}"] = found.get(f"{REAL} {source.path}", f"{REAL} {source.path}")
@@ -104,7 +105,7 @@ def _decided(session: Session) -> dict[str, dict[str, int]]:
 
     found: dict[str, dict[str, int]] = {}
     kinds = [*SAID, *(f"{question}_{answer}" for question in QUESTIONS for answer in ("yes", "no"))]
-    for label in session.collection.labels:
+    for label in judged_labels(session.ledger, session.collection):
         for _, verdict in session.ledger.candidates(session.collection, label).values():
             if not SAID.get(verdict.decision, "") or SAID[verdict.decision] not in verdict.reasons[:1]:
                 continue

@@ -15,7 +15,7 @@ from analysis.vision.copy_embedding import Vectors
 
 Labels = npt.NDArray[np.object_]
 _LEAST_AUROC, _LEAST_BOUND = 0.7, 0.6
-_TAIL, _CLEARLY = 0.01, 4.0  # the share of real images that look worse; times more probable another class must be
+TAIL, CLEARLY = 0.01, 4.0  # the share of real images that look worse; times more probable another class must be
 _FOLDS, _MANY = 5, 2000
 
 
@@ -39,6 +39,13 @@ class LabelGate:
         cls, features: Vectors, labels: Labels, groups: npt.NDArray[np.int64], held: npt.NDArray[np.bool_]
     ) -> LabelGate:
         """Fit on what is not `held`, sharpened or softened (temperature) on what is; tails from images not learned."""
+        return cls.fit_and_judge(features, labels, groups, held)[0]
+
+    @classmethod
+    def fit_and_judge(
+        cls, features: Vectors, labels: Labels, groups: npt.NDArray[np.int64], held: npt.NDArray[np.bool_]
+    ) -> tuple[LabelGate, npt.NDArray[np.float64]]:
+        """A gate, and class probabilities of each image by a model that has not seen its patient: (N, classes)."""
         classes = tuple(sorted(set(labels)))
         mean, spread = features.mean(0), features.std(0) + 1e-3
         inputs = (features - mean) / spread
@@ -49,7 +56,8 @@ class LabelGate:
             why = f"only {apart} patients to train on" if apart < _FOLDS else "there is no other class"
             reasons = dict.fromkeys(classes, f"{why} in the training split")
             nothing = np.zeros((len(classes), features.shape[1]))
-            return cls(classes, mean, spread, nothing, np.zeros(len(classes)), {}, reasons)
+            nobody = np.full((len(features), len(classes)), 1 / max(1, len(classes)))
+            return cls(classes, mean, spread, nothing, np.zeros(len(classes)), {}, reasons), nobody
         outside = _out_of_fold(inputs[train], labels[train], groups[train], classes)
         weights, offsets = _fitted(inputs[train], labels[train], classes)
         logits = np.concatenate([outside, inputs[held] @ weights.T + offsets])
@@ -65,11 +73,13 @@ class LabelGate:
         }
         abstains = {name: why for name in classes if (why := _why_not(auroc[name], known == name, people))}
         least = {
-            name: float(np.quantile(probabilities[known == name, place], _TAIL, method="lower"))
+            name: float(np.quantile(probabilities[known == name, place], TAIL, method="lower"))
             for place, name in enumerate(classes)
             if name not in abstains
         }
-        return cls(classes, mean, spread, weights / heat, offsets / heat, least, abstains)
+        unseen = np.empty_like(probabilities)
+        unseen[np.concatenate([train, np.flatnonzero(held)])] = probabilities
+        return cls(classes, mean, spread, weights / heat, offsets / heat, least, abstains), unseen
 
     def probabilities(self, features: Vectors) -> npt.NDArray[np.float64]:
         """Class probabilities of each image, with classes taken as equally frequent: shape (N, classes)."""
@@ -90,7 +100,7 @@ class LabelGate:
         if wanted not in self.least:
             return ""
         chance, other = float(probabilities[self.labels.index(wanted)]), int(probabilities.argmax())
-        if chance >= self.least[wanted] or probabilities[other] < _CLEARLY * chance:
+        if chance >= self.least[wanted] or probabilities[other] < CLEARLY * chance:
             return ""
         return f"looks like {self.labels[other]}, and less like {wanted} than nearly all real images of it"
 

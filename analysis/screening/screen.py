@@ -7,7 +7,6 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -80,9 +79,13 @@ class Screen:
     calibration: Calibration | None
     unscreened: str
     notes: tuple[str, ...]
-    name: ClassVar[str] = "screen 3"  # another number where verdicts may differ: stored images are then judged anew
     _seen: dict[str, _Seen] = field(default_factory=dict)
     _structure: SourceGate | None = None  # fitted when the first image made from another is judged
+
+    @property
+    def name(self) -> str:
+        """Another number where verdicts may differ: stored images are then judged anew."""
+        return "screen 4" if isinstance(self.label, FindingGates) else "screen 3"
 
     @property
     def patients(self) -> int:
@@ -140,7 +143,7 @@ class Screen:
             return Verdict("reject", {}, ("sound: it cannot be read",), self.name)
         scores: Scores = dict(zip(MEASURES, seen.measures.tolist(), strict=True))
         reject = self._unsound(seen, scores)
-        contradicted, doubtful = self.label.judge(candidate.label, seen.features, scores) if self.label else ([], [])
+        contradicted, doubtful = self._mislabelled(candidate, seen, scores)
         copied, review = self._copies(candidate, seen, scores)
         reject += [*contradicted, *copied, *self._repeats(seen, others, scores)]
         review = [*doubtful, *review]
@@ -151,6 +154,12 @@ class Screen:
         if self.unscreened:
             return Verdict("unscreened", scores, (f"copy: not screened: {self.unscreened}",), self.name)
         return Verdict("accept", scores, (), self.name)
+
+    def _mislabelled(self, candidate: Candidate, seen: _Seen, scores: Scores) -> tuple[list[str], list[str]]:
+        """Reasons to reject and reasons to ask a person."""
+        if isinstance(self.label, FindingGates):
+            return self.label.judge(candidate.label, seen.features, scores, candidate.wanted)
+        return ([], []) if self.label is None else self.label.judge(candidate.label, seen.features, scores)
 
     def _unsound(self, seen: _Seen, scores: Scores) -> list[str]:
         words, strange = self.sound.faults(seen.grey[None], seen.measures[None])

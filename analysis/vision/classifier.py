@@ -25,7 +25,7 @@ from analysis.statistics.convergence import NO_COURSE, Course
 from analysis.vision.augmentation import Augmentation, augment
 from analysis.vision.checkpoints import Checkpoints, Monitor
 from analysis.vision.objectives import ONE_CLASS, Objective, objective_for
-from balancer.adapting.common.device import TrainingDevice, find_machine
+from balancer.adapting.common.device import TrainingDevice, find_machine, train_finite
 from balancer.adapting.common.rng import draw_indices, generator
 
 Floats = npt.NDArray[np.float32]
@@ -170,35 +170,39 @@ def train_classifier(
     give the same weights on the same machine.
 
     Raises:
-        ModelError: the device is not there.
+        ModelError: the device is not there, or the weights are not finite, in float32 either.
         ValueError: there is no image, a number or mark is of no class, "weighted" came without weights, or `head_only`
             without a `start`.
     """
     rows = np.arange(len(greys)) if rows is None else rows
     _check(rows, targets, classes, settings, sample_weights)
-    machine, objective = find_machine(settings.device), objective_for(targets)
-    loss = loss or objective.loss
-    network = _first_network(greys, rows, len(classes), settings, start, head_only)
-    machine.place(network)
-    watched = None if monitor is None else Checkpoints(network, monitor, partial(_logits, machine))
-    network.train(not head_only)
-    learning = (network.head if head_only else network).parameters()
-    optimiser = torch.optim.AdamW(learning, settings.learning_rate, weight_decay=settings.weight_decay)
-    for step, (images, truth) in enumerate(_shown(greys, rows, targets, settings, sample_weights, machine)):
-        for group in optimiser.param_groups:
-            group["lr"] = settings.learning_rate * _schedule(step, settings, stays=watched is not None)
-        with machine.autocast():
-            logits = _judge(network, images, head_only)
-        optimiser.zero_grad(set_to_none=True)
-        truth(loss, logits.float()).backward()  # type: ignore[no-untyped-call]
-        optimiser.step()
-        progress(step + 1, settings.steps)
-        if watched is not None and watched.after(network, step + 1, step + 1 == settings.steps):
-            break
-    if watched is None:
-        return Classifier(network.eval(), tuple(classes), machine, objective=objective)
-    best = watched.best().eval()
-    return Classifier(best, tuple(classes), machine, watched.course, objective)  # type: ignore[arg-type]
+    objective = objective_for(targets)
+    judged = loss or objective.loss
+
+    def train(machine: TrainingDevice) -> tuple[nn.Module, Classifier]:
+        network = _first_network(greys, rows, len(classes), settings, start, head_only)
+        machine.place(network)
+        watched = None if monitor is None else Checkpoints(network, monitor, partial(_logits, machine))
+        network.train(not head_only)
+        learning = (network.head if head_only else network).parameters()
+        optimiser = torch.optim.AdamW(learning, settings.learning_rate, weight_decay=settings.weight_decay)
+        for step, (images, truth) in enumerate(_shown(greys, rows, targets, settings, sample_weights, machine)):
+            for group in optimiser.param_groups:
+                group["lr"] = settings.learning_rate * _schedule(step, settings, stays=watched is not None)
+            with machine.autocast():
+                logits = _judge(network, images, head_only)
+            optimiser.zero_grad(set_to_none=True)
+            truth(judged, logits.float()).backward()  # type: ignore[no-untyped-call]
+            optimiser.step()
+            progress(step + 1, settings.steps)
+            if watched is not None and watched.after(network, step + 1, step + 1 == settings.steps):
+                break
+        if watched is None:
+            return network, Classifier(network.eval(), tuple(classes), machine, objective=objective)
+        best = watched.best().eval()
+        return network, Classifier(best, tuple(classes), machine, watched.course, objective)  # type: ignore[arg-type]
+
+    return train_finite(train, find_machine(settings.device))
 
 
 @torch.inference_mode()

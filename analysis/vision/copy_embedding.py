@@ -21,7 +21,7 @@ from torch import nn
 
 from analysis.data.images import Greys
 from analysis.vision.copy_perturbations import Batch, apply_edits, draw_edits
-from balancer.adapting.common.device import TrainingDevice, find_machine
+from balancer.adapting.common.device import TrainingDevice, find_machine, train_finite
 from balancer.devices import use_cores
 from balancer.files import write_whole
 
@@ -118,22 +118,27 @@ def train_embedding(
     if len(greys) < 2:
         raise ValueError("an embedding needs two images")
     use_cores()
-    steps = usual_steps(len(greys)) if steps is None else steps
-    groups = np.arange(len(greys)) if groups is None else groups
-    with torch.random.fork_rng(devices=()):
-        torch.manual_seed(seed)
-        network = _Network().to(memory_format=torch.channels_last)
-    optimizer = torch.optim.AdamW(network.parameters(), _RATE, weight_decay=0.05)
-    rate = torch.optim.lr_scheduler.OneCycleLR(optimizer, _RATE, steps, pct_start=0.2)
-    chance, machine = torch.Generator().manual_seed(seed + 1), find_machine("cpu")
-    for step in range(steps):
-        chosen = torch.randperm(len(greys), generator=chance)[:_PAIRS].numpy()
-        loss = _loss(network, _batch(greys[chosen]), torch.from_numpy(groups[chosen]), chance, machine)
-        optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
-        rate.step()
-        progress(step + 1, steps)
+    total = usual_steps(len(greys)) if steps is None else steps
+    persons = torch.from_numpy(np.arange(len(greys)) if groups is None else groups)
+
+    def train(machine: TrainingDevice) -> tuple[_Network, _Network]:
+        with torch.random.fork_rng(devices=()):
+            torch.manual_seed(seed)
+            network = _Network().to(memory_format=torch.channels_last)
+        optimizer = torch.optim.AdamW(network.parameters(), _RATE, weight_decay=0.05)
+        rate = torch.optim.lr_scheduler.OneCycleLR(optimizer, _RATE, total, pct_start=0.2)
+        chance = torch.Generator().manual_seed(seed + 1)
+        for step in range(total):
+            chosen = torch.randperm(len(greys), generator=chance)[:_PAIRS].numpy()
+            loss = _loss(network, _batch(greys[chosen]), persons[chosen], chance, machine)
+            optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            rate.step()
+            progress(step + 1, total)
+        return network, network
+
+    network = train_finite(train, find_machine("cpu"))
     return Embedding(network.to(memory_format=torch.contiguous_format).eval())  # as it will be when loaded
 
 

@@ -14,6 +14,7 @@ from balancer.cli.commands import (
     adapt,
     compare,
     config,
+    demo,
     doctor,
     explain,
     fetch,
@@ -40,6 +41,7 @@ from balancer.cli.console import message, run
 from balancer.cli.options import SETTINGS
 
 GROUPS = {
+    "Try it": (demo.demo,),
     "Understand": (scan.scan, presets.presets, labels.labels, split.split, power.power),
     "Generate": (prompts.prompts, adapt.adapt, fill.fill),
     "Check": (screen.screen, review.review, merge.merge, verify.verify, explain.explain, unmerge.unmerge),

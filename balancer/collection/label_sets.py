@@ -57,6 +57,15 @@ def findings_in(name: str) -> tuple[str, ...]:
     return tuple(name.split(MARK))
 
 
+def rarest_in(name: str, counts: Mapping[str, int]) -> str:
+    """The finding of a set that has the fewest images by `counts`.
+
+    >>> rarest_in("Effusion|Hernia", {"Effusion": 90, "Hernia": 4})
+    'Hernia'
+    """
+    return min(findings_in(name), key=lambda finding: (counts.get(finding, 0), finding))
+
+
 @dataclass(frozen=True, slots=True)
 class LabelSets:
     """What is known of the labels of images that have several.

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from balancer.collection.label_sets import DENIED, GIVEN, UNCERTAIN, UNKNOWN, findings_in
 from balancer.collection.scan import Collection
+from balancer.jobs import Candidate
 
 Mark = int | None
 """1: it has the finding; 0: it has not; None: uncertain, not told, or perhaps removed by an edit."""
@@ -55,10 +56,22 @@ class FindingColumns:
         """
         if entry.made is None:
             return list(self.marks[entry.source[len(self.root) + 1 :]])
-        own, job = set(findings_in(entry.label)), entry.made[0].job
-        open_to = set() if job is None or job.method.source is None else set(findings_in(job.method.source.label))
-        beside = DENIED if job is not None else UNKNOWN
+        own, candidate = set(findings_in(entry.label)), entry.made[0]
+        open_to, beside = set(self.unknown_of(candidate)), DENIED if candidate.job is not None else UNKNOWN
         return [GIVEN if finding in own else UNKNOWN if finding in open_to else beside for finding in self.findings]
+
+    def unknown_of(self, candidate: Candidate) -> list[str]:
+        """Findings that the source of an edited image has, or may have, and that its label set has not.
+
+        The edit may have removed them or not, so that nobody knows whether they are still there.
+        """
+        source = None if candidate.job is None else candidate.job.method.source
+        if source is None:
+            return []
+        own, there = set(findings_in(candidate.label)), set(findings_in(source.label))
+        marks = self.marks.get(source.path, [GIVEN if finding in there else DENIED for finding in self.findings])
+        told = zip(self.findings, marks, strict=True)
+        return [finding for finding, mark in told if mark != DENIED and finding not in own]
 
     def marks_of(self, entry: Placed) -> dict[str, Mark]:
         """1, 0 or None for each finding of a file."""

@@ -311,7 +311,7 @@ def _sidecars(
         )
         for folder, rows in folders.items()
     }
-    files[PROVENANCE] = provenance_bytes(made)
+    files[PROVENANCE] = provenance_bytes(made, None if several is None else several.unknown_of)
     files |= labels_file(layout.table, layout.entries, hashes, layout.root)
     shown = counts if several is None else {folder: several.counts(some) for folder, some in entries.items()}
     files[CARD] = make_card(name, shown, [candidate for _, _, candidate, _ in made], facts, several=several is not None)

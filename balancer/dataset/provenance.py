@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,22 +39,30 @@ COLUMNS = (
         "adapter_sha256",
         "adapter_scale",
     ),
-    *("scheduler", "steps", "guidance_scale", "width", "height", "dtype", "batch_size"),
+    *("scheduler", "steps", "guidance_scale", "width", "height", "dtype", "batch_size", "device"),
     *("mode", "source_path", "source_patient", "source_sha256", "strength"),
     *("reference_path", "reference_patient", "reference_sha256"),
     *("decision", "reviewer", "scores", "reasons"),
 )
+_OF_SETS = ("wanted_finding", "unknown_findings")
+"""Columns of images with several findings alone: what one was made for, and what an edit may have kept or removed."""
 _DANGEROUS = ("=", "+", "-", "@", "\t", "\r", "\n", "'")
 
 
-def provenance_bytes(entries: Iterable[tuple[str, str, Candidate, Verdict]]) -> bytes:
+def provenance_bytes(
+    entries: Iterable[tuple[str, str, Candidate, Verdict]], unknown: Callable[[Candidate], Sequence[str]] | None = None
+) -> bytes:
     """`provenance.csv` for (path, sha256, candidate, verdict) of each synthetic file.
 
+    Where images have several findings, `unknown` gives those of which an edit left it open whether they are there.
     A cell that a spreadsheet would take for a formula gets a leading apostrophe.
     """
     buffer = io.StringIO()
-    rows = [_provenance(*entry) for entry in entries]
-    writer = csv.DictWriter(buffer, list(COLUMNS), lineterminator="\n")
+    rows = [
+        _provenance(*entry) | ({} if unknown is None else _of_sets(entry[2], unknown(entry[2]))) for entry in entries
+    ]
+    columns = COLUMNS if unknown is None else (*COLUMNS, *_OF_SETS)
+    writer = csv.DictWriter(buffer, list(columns), lineterminator="\n")
     writer.writeheader()
     writer.writerows({name: escape_formula(value) for name, value in row.items()} for row in rows)
     return buffer.getvalue().encode(errors="replace")
@@ -95,7 +103,7 @@ def _provenance(path: str, sha256: str, candidate: Candidate, verdict: Verdict) 
     return {
         **dict.fromkeys(COLUMNS, ""),
         **{"file": path, "label": candidate.label, "sha256": sha256, "pixels_sha256": candidate.pixels},
-        **{"generator": "external" if job is None else "balance", **_origin(candidate)},
+        **{"generator": "external" if job is None else "balance", **_origin(candidate), "device": candidate.device},
         **{name: "" if value is None else str(value) for name, value in known.items()},
         **{"decision": verdict.decision, "reviewer": verdict.reviewer},
         "scores": json.dumps(dict(verdict.scores), sort_keys=True),
@@ -106,6 +114,10 @@ def _provenance(path: str, sha256: str, candidate: Candidate, verdict: Verdict) 
 def _origin(candidate: Candidate) -> dict[str, str]:
     origin = candidate.origin
     return {} if origin is None else {"original_file": origin.file, "original_sha256": origin.sha256}
+
+
+def _of_sets(candidate: Candidate, unknown: Sequence[str]) -> dict[str, str]:
+    return dict(zip(_OF_SETS, (candidate.wanted, json.dumps(list(unknown), ensure_ascii=False)), strict=True))
 
 
 def _job(job: Job) -> dict[str, Any]:

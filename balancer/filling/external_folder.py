@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from balancer.collection.findings import Finding
+from balancer.collection.label_sets import MARK, findings_in, set_name
 from balancer.collection.scan import Collection, Progress
 from balancer.collection.sources.folders import labelled_files
 from balancer.dataset.metadata_files import read_manifest
@@ -22,6 +23,8 @@ from balancer.jobs import Candidate, external_id
 from balancer.parallel import in_threads
 
 _NAMED = 5
+_PLUS = "+"
+"""Stands between findings in a folder's name, since | cannot everywhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,14 +72,24 @@ def list_external(
     _require_apart(folder, {"the collection": collection.root, **apart_from})
     findings: list[Finding] = []
     paths, labels = labelled_files(folder, findings)
-    found = [ExternalFile(path, label, folder / path) for path, label in zip(paths, labels, strict=True)]
-    _require_known_classes(folder, sorted({given.label for given in found}), collection.labels)
-    _require_class_folders_apart(folder, {given.label for given in found}, collection.root)
+    _require_known_classes(folder, sorted(set(labels)), collection)
+    _require_class_folders_apart(folder, set(labels), collection.root)
+    named = set_of if collection.is_multi_label else str
+    found = [ExternalFile(path, named(label), folder / path) for path, label in zip(paths, labels, strict=True)]
     if not found:
         empty = any(finding.kind == "empty-class" for finding in findings)
         what = "class folders without an image (PNG, JPEG, TIFF, BMP or WebP)" if empty else "no class folder"
         raise _refused(f"{folder}: {what}", "put the images into a folder for each class")
     return sorted(found, key=lambda given: given.path), findings
+
+
+def set_of(folder: str) -> str:
+    """The label set that a folder is named after: its findings in any order, with | or + between.
+
+    >>> set_of("Hernia+Effusion")
+    'Effusion|Hernia'
+    """
+    return set_name(part.strip() for part in folder.replace(_PLUS, MARK).split(MARK))
 
 
 def decode_all(given: Sequence[ExternalFile], progress: Progress = lambda done, total: None) -> list[DecodedFile]:
@@ -192,13 +205,17 @@ def _require_class_folders_apart(folder: Path, labels: Iterable[str], collection
         raise _refused(f"{folder / linked[0]}, a link into the collection", "put the images there instead of the link")
 
 
-def _require_known_classes(folder: Path, found: Sequence[str], labels: Sequence[str]) -> None:
-    unknown = [label for label in found if label not in labels]
+def _require_known_classes(folder: Path, found: Sequence[str], collection: Collection) -> None:
+    labels, several = collection.labels, collection.is_multi_label
+    known = {*labels}
+    unknown = [label for label in found if not known.issuperset(findings_in(set_of(label)) if several else (label,))]
     if not unknown:
         return
     told = ", ".join(_with_near(label, labels) for label in unknown[:_NAMED])
     raise CollectionError(
-        needed=f"class folders named exactly as the collection's classes: {', '.join(labels)}",
+        needed=f"folders named as findings, several with + between, such as A+B: {', '.join(labels)}"
+        if several
+        else f"class folders named exactly as the collection's classes: {', '.join(labels)}",
         found=f"{folder}: {told}" + (f" and {len(unknown) - _NAMED} more" if len(unknown) > _NAMED else ""),
         next_step="rename the class folders, or remove those that are not a class, then: balance screen FOLDER",
     )

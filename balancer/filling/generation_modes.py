@@ -26,13 +26,15 @@ class ModeSampler:
 
     "text": from the prompt alone. "image": a real image of the class, changed (DA-Fusion). "mix": a real image of
     another class, edited to the wanted one (Diff-Mix). `harmonised`: each takes the exposure and contrast of a
-    real image of its class.
+    real image of its class. `mixed` are the images that "mix" edits for each label set, where images have several
+    findings: then another set is not enough, the wanted finding must be missing.
     """
 
     weights: Mapping[Mode, float] = field(default_factory=lambda: {"text": 1.0})
     strengths: Sequence[float] = STRENGTHS
     sources: SourceImages = field(default_factory=dict)
     harmonised: bool = False
+    mixed: Mapping[str, Sequence[Sample]] = field(default_factory=dict)
 
     @property
     def from_images(self) -> bool:
@@ -90,6 +92,8 @@ class ModeSampler:
 
     def _sources(self, mode: Mode, label: str) -> list[Sequence[Sample]]:
         """The images to begin from, class by class; none of them empty."""
+        if mode == "mix" and label in self.mixed:
+            return [self.mixed[label]] if self.mixed[label] else []
         return [some for other, some in sorted(self.sources.items()) if some and (other == label) == (mode == "image")]
 
 

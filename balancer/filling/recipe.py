@@ -46,7 +46,8 @@ class Recipe:
     """All that decides which images are made: with the same recipe, image `index` of a label is the same image.
 
     `guidance` has the scales of modes that do not use that of `config`; `of_sets` the attributes of label sets, which
-    are those of the real images that have the set: what goes together there goes together here.
+    are those of the real images that have the set: what goes together there goes together here. `wanted` is the finding
+    that each set is made for.
     """
 
     packs: Mapping[str, TemplatePack]
@@ -57,6 +58,7 @@ class Recipe:
     sampler: ModeSampler = field(default_factory=ModeSampler)
     guidance: Mapping[Mode, float] = field(default_factory=dict)
     of_sets: Mapping[str, JointDistribution] = field(default_factory=dict)
+    wanted: Mapping[str, str] = field(default_factory=dict)
 
     def job(self, label: str, index: int) -> Job:
         """The job of image `index` of `label`."""
@@ -68,7 +70,8 @@ class Recipe:
         method = self.sampler.draw(self.seed, label, index)
         scale = self.guidance.get(method.mode, self.config.guidance_scale)
         config = replace(self.config, guidance_scale=scale)
-        return Job(label, index, prompt, seed, config, method, replace(self.profile.output, size=size))
+        output, wanted = replace(self.profile.output, size=size), self.wanted.get(label, "")
+        return Job(label, index, prompt, seed, config, method, output, wanted)
 
 
 def measure_profile(collection: Collection, split: Split) -> OutputProfile:

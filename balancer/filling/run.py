@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from balancer.collection.scan import Collection
-from balancer.dataset.xmp import make_xmp
-from balancer.files import sha256_if_there, sync_path
+from balancer.errors import GenerationError
+from balancer.files import sha256_if_there
 from balancer.filling.acceptance import is_accepted
-from balancer.filling.batch_checksums import has_checksums, verified_batch, write_checksums
-from balancer.filling.intensity_matching import HistogramCache
+from balancer.filling.batch_checksums import has_checksums, verified_batch
+from balancer.filling.batch_files import BatchFiles
 from balancer.filling.recipe import Recipe
-from balancer.filling.runner import Runner
-from balancer.filling.verdicts import Judged, LabelRecords, Screen, load_records, screen_and_record, store_bytes
+from balancer.filling.runner import Batch, Made, Runner, SetAside
+from balancer.filling.verdicts import Judged, LabelRecords, Screen, load_records, screen_and_record
 from balancer.generators.protocol import ImageGenerator
 from balancer.generators.scheduler import edit_steps
-from balancer.imaging.decode import GreyImage, encode, resize
-from balancer.imaging.pixel_hash import digest_of
-from balancer.jobs import Candidate, Job, batch_ranges
-from balancer.parallel import cores, in_threads
+from balancer.jobs import Candidate, Job, Verdict, batch_ranges
 from balancer.planning import Plan
 from balancer.store.database import Ledger
+
+_NAMED = 5  # batches in a message
+_UNJUDGED = Verdict("accept", {}, (), "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,12 +91,11 @@ def generate(
         GenerationError: the generator failed; what was finished before is kept.
         CollectionError: a real image that one is made from, or takes its intensities from, is gone or changed.
     """
-    store.mkdir(exist_ok=True)
-    for leftover in store.glob(".tmp-*"):  # of a run that was killed
-        leftover.unlink()
+    files = BatchFiles(collection, recipe, store)
+    files.clear()
     progress = progress or FillProgress()
     records = load_records(ledger, collection) if records is None else records
-    run = _FillRun(collection, recipe, ledger, store, screen, records, HistogramCache(collection.root))
+    run = _FillRun(collection, recipe.config.batch_size, ledger, files, screen, records)
     short = {label: count for label, count in plan.deficits.items() if count}
     while short:
         rounds = {
@@ -111,86 +110,116 @@ def generate(
     return _report(run, plan, progress.made)
 
 
+def lacking_batches(
+    collection: Collection,
+    plan: Plan,
+    recipe: Recipe,
+    *,
+    store: Path,
+    records: Mapping[str, LabelRecords],
+    retries: int = 3,
+) -> list[list[Job]]:
+    """The batches that `generate` would make next, as far as it can be told without a screen; nothing is made.
+
+    Verdicts on record count as they are; what is on disk without one counts as accepted.
+    """
+    run = _FillRun(collection, recipe.config.batch_size, None, BatchFiles(collection, recipe, store), None, records)
+    short = {label: count for label, count in plan.deficits.items() if count}
+    while short:
+        rounds = {label: run.next_batches(label, n, plan.deficits[label], retries) for label, n in short.items()}
+        batches = [run.files.jobs(label, indices) for label, ranges in rounds.items() for indices in ranges]
+        lacking = [jobs for jobs in batches if not run.recall(jobs)]
+        if lacking or not batches:
+            return lacking
+        short = {label: missing for label in short if (missing := plan.deficits[label] - len(run.accepted(label))) > 0}
+    return []
+
+
 @dataclass(slots=True)
 class _FillRun:
     """One run's view of the database: what is made and judged of each class, in order of index."""
 
     collection: Collection
-    recipe: Recipe
-    ledger: Ledger
-    store: Path
-    screen: Screen
+    batch_size: int
+    ledger: Ledger | None
+    files: BatchFiles
+    screen: Screen | None
     records: Mapping[str, LabelRecords]
-    histograms: HistogramCache
     judged: dict[str, list[Judged]] = field(default_factory=dict)
+    set_aside: dict[str, list[SetAside]] = field(default_factory=dict)
     judged_anew: int = 0
     taken_up: int = 0
 
     def next_batches(self, label: str, missing: int, deficit: int, retries: int) -> list[range]:
         """Batches after those already judged that may cover what is missing; none when `retries` is used up."""
-        start, size = len(self.judged.get(label, [])), self.recipe.config.batch_size
+        start = len(self.judged.get(label, []))
         allowed = deficit * (1 + retries) - start
-        return list(batch_ranges(min(missing, allowed), size, start)) if allowed > 0 else []
+        return list(batch_ranges(min(missing, allowed), self.batch_size, start)) if allowed > 0 else []
 
     def accepted(self, label: str) -> list[Judged]:
         return [each for each in self.judged.get(label, []) if is_accepted(each[1])]
 
-    def holds(self, jobs: Sequence[Job]) -> bool:
-        """Whether the database holds a batch whole, and its files are as they were judged."""
+    def known(self, jobs: Sequence[Job]) -> Sequence[Judged] | Sequence[Candidate] | None:
+        """A batch that is there already and whole: as the database holds it, or, where it does not, as it is on disk.
+
+        Its files are as they were judged, or as they were made. `None`: it is to be made.
+        """
         found = [self.records[jobs[0].label].judged.get(job.id) for job in jobs]
-        return all(each is not None and sha256_if_there(each[0].path) == each[0].sha256 for each in found)
+        judged = [each for each in found if each is not None and sha256_if_there(each[0].path) == each[0].sha256]
+        if len(judged) == len(jobs):
+            return judged
+        return verified_batch(self.files.store, jobs) if has_checksums(self.files.store, jobs) else None
 
-    def take(self, jobs: Sequence[Job]) -> bool:
-        """Take over a batch that is there already, if it is whole."""
-        if not self.holds(jobs):
-            return self._take_up(jobs)
-        self._recall(jobs)
-        return True
+    def recall(self, jobs: Sequence[Job]) -> bool:
+        """Count a batch that is there by the verdicts on record; whether it is there."""
+        known = self.known(jobs)
+        taken = [(each, _UNJUDGED) if isinstance(each, Candidate) else each for each in known or ()]
+        self.judged.setdefault(jobs[0].label, []).extend(taken)
+        return known is not None
 
-    def finish(self, jobs: Sequence[Job], images: Sequence[GreyImage]) -> Sequence[Job]:
-        """Match, encode, write, screen and record one batch: the files first, then, all at once, their rows."""
-        made = list(zip(jobs, images, strict=True))
-        batch = list(in_threads(lambda each: self._write(*each), made, threads=min(8, cores())))
-        write_checksums(self.store, batch)
-        sync_path(self.store)
-        label = jobs[0].label
-        judged = self._screen(label, batch)
-        self.judged.setdefault(label, []).extend(judged)
-        return jobs
-
-    def _recall(self, jobs: Sequence[Job]) -> None:
-        """Take over a batch that the database holds; if another screen judged it, judge it anew."""
-        label, known = jobs[0].label, self.records[jobs[0].label]
-        batch = [known.judged[job.id] for job in jobs]
-        if not all(known.is_current(candidate, self.screen) for candidate, _ in batch):
+    def take(self, label: str, known: Sequence[Judged] | Sequence[Candidate]) -> None:
+        """Take over a batch that is there; if another screen, or none, judged it, judge it anew."""
+        if label in self.set_aside:  # a batch before it is missing, and a class is judged in order
+            return
+        batch = [each for each in known if not isinstance(each, Candidate)]
+        if not batch:
+            found = [each for each in known if isinstance(each, Candidate)]
+            batch = self._screen(label, found)
+            self.taken_up += len(batch)
+        elif self.screen and not all(self.records[label].is_current(candidate, self.screen) for candidate, _ in batch):
             batch = self._screen(label, [candidate for candidate, _ in batch])
             self.judged_anew += len(batch)
         self.judged.setdefault(label, []).extend(batch)
 
-    def _take_up(self, jobs: Sequence[Job]) -> bool:
-        """Judge and record a batch that is whole on disk though the database does not know it."""
-        found = verified_batch(self.store, jobs)
-        if found is None:
-            return False
-        self.judged.setdefault(jobs[0].label, []).extend(self._screen(jobs[0].label, found))
-        self.taken_up += len(jobs)
-        return True
+    def finish(self, made: Made) -> Sequence[Job]:
+        """Write, screen and record one batch: the files first, then, all at once, their rows.
+
+        Behind a batch of its class that could not be made it is only written: a later run takes it up.
+        """
+        label, batch = made.batch.jobs[0].label, self.files.write(made)
+        if label not in self.set_aside:
+            self.judged.setdefault(label, []).extend(self._screen(label, batch))
+        return made.batch.jobs
+
+    def require_all_made(self) -> None:
+        """Raise a GenerationError that names the batches that could not be made."""
+        aside = [each for some in self.set_aside.values() for each in some]
+        if aside:
+            names = "; ".join(each.batch.name for each in aside[:_NAMED])
+            raise GenerationError(
+                needed="each batch made by one of the workers",
+                found=f"batches that failed on several workers: {len(aside)} ({names}); the last: {aside[-1].reason}",
+                next_step="run the same balance fill again (finished batches are kept), or without workers: "
+                "balance fill --engine local",
+            )
 
     def _screen(self, label: str, batch: Sequence[Candidate]) -> list[Judged]:
         known = self.records[label]
+        assert self.screen is not None
         accepted = [candidate for candidate, _ in (*known.external_accepted, *self.accepted(label))]
         return screen_and_record(
             batch, accepted, self.screen, records=known, collection=self.collection, ledger=self.ledger
         )
-
-    def _write(self, job: Job, image: GreyImage) -> Candidate:
-        width, height = job.output.size or image.shape[::-1]
-        image = resize(image, width, height)
-        if job.method.reference is not None:
-            image = self.histograms.match_intensity(image, job.method.reference)
-        content = encode(image, job.output, make_xmp(job.label, job))
-        path = self.store / f"{job.id}{job.output.extension}"
-        return Candidate(job.label, path, store_bytes(path, content), job, pixels=digest_of(path))
 
 
 def _run_round(
@@ -200,20 +229,22 @@ def _run_round(
     make_generator: Callable[[], ImageGenerator],
     progress: FillProgress,
 ) -> None:
-    """Make a round's batches; while one is encoded and recorded, the next is already being generated."""
+    """Make a round's batches; while one is encoded and recorded, the next is already being generated.
 
-    def pending() -> Iterator[Sequence[Job]]:
+    All batches are taken in order, those that are there already too, however far a runner looks ahead.
+    """
+    there: deque[tuple[Batch, Sequence[Judged] | Sequence[Candidate] | None]] = deque()
+
+    def to_make() -> Iterator[Batch]:
         for label, ranges in rounds.items():
             for indices in ranges:
-                jobs = [run.recipe.job(label, index) for index in indices]
-                if not (run.holds(jobs) or has_checksums(run.store, jobs)):
-                    yield jobs
-                    continue
-                settle()  # the batches of a class are taken in order
-                if run.take(jobs):
-                    progress.done += len(jobs)
+                jobs = run.files.jobs(label, indices)
+                known = run.known(jobs)
+                there.append((Batch(jobs), known))
+                if known is None:
+                    yield run.files.batch(jobs)
                 else:
-                    yield jobs
+                    take_known()
 
     in_hand: list[Future[Sequence[Job]]] = []
 
@@ -221,11 +252,25 @@ def _run_round(
         while in_hand:
             progress.add(in_hand.pop().result())
 
+    def take_known() -> None:
+        while there and there[0][1] is not None:
+            settle()  # the batches of a class are taken in order
+            batch, known = there.popleft()
+            run.take(batch.jobs[0].label, known or ())
+            progress.done += len(batch.jobs)
+
     with ThreadPoolExecutor(1) as writer:
-        for jobs, images in runner(make_generator, pending()):
+        for found in runner(make_generator, to_make()):
+            take_known()
+            there.popleft()
             settle()
-            in_hand.append(writer.submit(run.finish, jobs, images))
+            if isinstance(found, SetAside):
+                run.set_aside.setdefault(found.batch.jobs[0].label, []).append(found)
+            else:
+                in_hand.append(writer.submit(run.finish, found))
+        take_known()
         settle()
+    run.require_all_made()
 
 
 def _report(run: _FillRun, plan: Plan, made: int) -> FillReport:

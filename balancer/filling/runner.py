@@ -1,40 +1,110 @@
-"""Where generators run. Today in this process; another runner would only have to place the same work elsewhere."""
+"""Where generators run: a runner takes batches of jobs and gives back their images. It screens and writes nothing."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Protocol
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol, runtime_checkable
 
+import numpy as np
+
+from balancer.collection.scan import Sample
+from balancer.devices import device_name, software_versions
 from balancer.errors import OutOfMemory
 from balancer.generators.protocol import ImageGenerator
 from balancer.imaging.decode import GreyImage
 from balancer.jobs import Job
 
 
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Jobs of consecutive indices of one class, and the real images that some begin with, at the size they are drawn.
+
+    `sources` travel as pixels: who makes the batch needs no collection.
+    """
+
+    jobs: Sequence[Job]
+    sources: Mapping[Sample, GreyImage] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """The batch as a message names it."""
+        first, last = self.jobs[0], self.jobs[-1]
+        return f"{first.label}, images {first.index} to {last.index}"
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """The images of a batch: one contiguous uint8 array of shape (jobs, height, width), and what made them.
+
+    `versions` are those of the packages that an image depends on, `seconds` what the batch took.
+    """
+
+    batch: Batch
+    images: np.ndarray[tuple[int, int, int], np.dtype[np.uint8]]
+    device: str
+    versions: Mapping[str, str]
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class SetAside:
+    """A batch that could not be made, on several workers, and what the last of them said."""
+
+    batch: Batch
+    reason: str
+
+
 class Runner(Protocol):
-    """Runs batches of jobs and yields each with its images, in order."""
+    """Runs batches of jobs and yields what came of each, in order."""
 
     def __call__(
-        self, make_generator: Callable[[], ImageGenerator], batches: Iterable[Sequence[Job]]
-    ) -> Iterator[tuple[Sequence[Job], Sequence[GreyImage]]]:
-        """Yield (batch, images) for each batch; the generator is made once, when the first batch asks for it."""
+        self, make_generator: Callable[[], ImageGenerator], batches: Iterable[Batch]
+    ) -> Iterator[Made | SetAside]:
+        """Yield the images of each batch; each worker makes its generator once, when its first batch comes."""
         ...
 
 
-class LocalRunner:
-    """One generator in this process. A batch that does not fit on the device is made in halves."""
+@runtime_checkable
+class TakesSources(Protocol):
+    """A generator that is handed the real images that its jobs begin with, so that it need not read them."""
 
-    def __init__(self) -> None:
+    def lend(self, sources: Mapping[Sample, GreyImage]) -> None:
+        """Take the real images of the next jobs, each of shape (config.height, config.width)."""
+        ...
+
+
+class Maker:
+    """One generator, made when the first batch comes. A batch that does not fit on the device is made in halves."""
+
+    def __init__(self, make_generator: Callable[[], ImageGenerator], device: str = "cpu") -> None:
+        self._make_generator, self._device = make_generator, device
         self._generator: ImageGenerator | None = None
         self._at_once: int | None = None
 
-    def __call__(
-        self, make_generator: Callable[[], ImageGenerator], batches: Iterable[Sequence[Job]]
-    ) -> Iterator[tuple[Sequence[Job], Sequence[GreyImage]]]:
-        """Yield (batch, images) for each batch."""
-        for batch in batches:
-            self._generator = self._generator or make_generator()
-            yield batch, self._run(self._generator, batch)
+    def generator(self) -> ImageGenerator:
+        """The generator, made if it was not yet.
+
+        Raises:
+            ModelError: it cannot be made.
+        """
+        self._generator = self._generator or self._make_generator()
+        return self._generator
+
+    def __call__(self, batch: Batch) -> Made:
+        """Make the images of a batch.
+
+        Raises:
+            GenerationError: the generator failed.
+        """
+        generator = self.generator()
+        if isinstance(generator, TakesSources):
+            generator.lend(batch.sources)
+        began = time.perf_counter()
+        images = np.stack(self._run(generator, batch.jobs))
+        taken = time.perf_counter() - began
+        return Made(batch, images, device_name(self._device), software_versions(), taken)
 
     def _run(self, generator: ImageGenerator, jobs: Sequence[Job]) -> list[GreyImage]:
         images: list[GreyImage] = []
@@ -55,3 +125,17 @@ class LocalRunner:
             if len(jobs) == 1:
                 raise
         return None
+
+
+class LocalRunner:
+    """One generator in this process, on `device`."""
+
+    def __init__(self, device: str = "cpu") -> None:
+        self._device = device
+        self._maker: Maker | None = None
+
+    def __call__(self, make_generator: Callable[[], ImageGenerator], batches: Iterable[Batch]) -> Iterator[Made]:
+        """Yield the images of each batch."""
+        for batch in batches:
+            self._maker = self._maker or Maker(make_generator, self._device)
+            yield self._maker(batch)

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import pandas as pd
 
+from balancer.collection.label_sets import DENIED, findings_in
 from balancer.collection.scan import Collection, Sample, samples, with_hashes
 from balancer.imaging.decode import OutputFormat
 from balancer.splits.split import Split
@@ -43,6 +44,27 @@ def resolve_source_images(
         if paths != stored:
             ledger.save_setting(collection, SOURCE_IMAGES, {**stored, **paths})
     return {label: samples(collection.images.loc[some]) for label, some in paths.items()}
+
+
+def images_without(collection: Collection, sources: SourceImages, wanted: Mapping[str, str]) -> dict[str, list[Sample]]:
+    """For each label set the images that may be edited to show it: all that are known not to have its `wanted` finding.
+
+    Where there are any, only those that have just the other findings of the set, which then stay in the label; all
+    others may keep a finding that the set has not.
+    """
+    sets = collection.label_sets
+    if sets is None:
+        return {}
+    some = [sample for samples_of in sources.values() for sample in samples_of]
+    rows = sets.only(pd.Index([sample.path for sample in some], name="path"))
+    denied, findings = rows.has(DENIED), rows.of_each()
+    found = {}
+    for label, finding in wanted.items():
+        others = tuple(sorted({*findings_in(label)} - {finding}))
+        without = [place for place, is_denied in enumerate(denied[finding]) if is_denied]
+        same = [place for place in without if findings[place] == others]
+        found[label] = [some[place] for place in same or without]
+    return found
 
 
 def _fit(collection: Collection, split: Split) -> pd.DataFrame:

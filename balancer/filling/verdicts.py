@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Protocol, cast
 
+from balancer.collection.label_sets import findings_in
 from balancer.collection.scan import Collection
 from balancer.files import write_whole
 from balancer.filling.acceptance import NO_SCREEN, is_accepted
@@ -192,17 +193,26 @@ class LabelRecords:
 def load_records(ledger: Ledger, collection: Collection, more: Iterable[str] = ()) -> dict[str, LabelRecords]:
     """What the database holds of every class: each candidate is read and hashed, so load it once and hand it on.
 
-    `more` are label sets that no real image has.
+    `more` are label sets that no real image has, and that have no candidate yet.
     """
     decisions = [each for each in ledger.decisions(collection) if isinstance(each.said, Verdict)]
     found = {}
-    for label in dict.fromkeys((*collection.classes, *more)):
+    for label in dict.fromkeys((*judged_labels(ledger, collection), *more)):
         judged, kept = ledger.candidates(collection, label), defaultdict(list)
         for each in decisions:
             if each.image not in judged:
                 kept[each.image].append(each)
         found[label] = LabelRecords(judged, ledger.judges(collection, label), kept)
     return found
+
+
+def judged_labels(ledger: Ledger, collection: Collection) -> list[str]:
+    """The classes that may have candidates; of images with several findings, their sets and those of candidates."""
+    if not collection.is_multi_label:
+        return collection.classes
+    known = {*collection.labels}
+    made = (name for name in ledger.candidate_labels(collection) if known.issuperset(findings_in(name)))
+    return list(dict.fromkeys((*collection.classes, *made)))
 
 
 def store_bytes(path: Path, content: bytes) -> str:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from balancer.collection.scan import Sample
 from balancer.devices import choose_device
 from balancer.errors import GenerationError, ModelError, OutOfMemory
 from balancer.generators.img2img import SourceCache, editing_pipeline, encode_image
@@ -133,6 +134,7 @@ class StableDiffusion:
         self._pipe.to(device)
         self._embedded: dict[tuple[str, str], dict[str, torch.Tensor]] = {}
         self._sources = None if root is None else SourceCache(root)
+        self._lent: Mapping[Sample, GreyImage] = {}
         self._editing: Any = None
 
     def generate(self, jobs: Sequence[Job]) -> list[GreyImage]:
@@ -166,6 +168,10 @@ class StableDiffusion:
         with torch.inference_mode(), _translated(len(jobs)):
             latents = self._from_text(jobs)
             return latents.float().cpu(), list(self.decode(latents).cpu().numpy())
+
+    def lend(self, sources: Mapping[Sample, GreyImage]) -> None:
+        """Take the real images that the next jobs begin with, each of shape (config.height, config.width)."""
+        self._lent = sources
 
     @property
     def pipe(self) -> Any:
@@ -217,6 +223,8 @@ class StableDiffusion:
         return latents
 
     def _source(self, job: Job) -> GreyImage:
+        if job.method.source is not None and job.method.source in self._lent:
+            return self._lent[job.method.source]
         if self._sources is None or job.method.source is None:
             raise GenerationError(
                 needed="a real image to start from, and the collection that it is in",

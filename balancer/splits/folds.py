@@ -7,12 +7,13 @@ from collections import Counter
 import pandas as pd
 
 from balancer.errors import SplitError
+from balancer.splits.fold_limit import folds_that_fit
 from balancer.splits.groups import Groups, groups_by_class, seeded_order, stratified
 from balancer.splits.iterative import Dealt, deal
 
-FOLDS, FEW_PATIENTS, MAX_FOLDS = 5, 100, 20
-"""A class of fewer than `FEW_PATIENTS` patients to train on makes `FOLDS` folds the default; more than `MAX_FOLDS` take
-too long."""
+FEW_PATIENTS, MAX_FOLDS = 100, 20
+"""A class of fewer than `FEW_PATIENTS` patients to train on makes folds the default; more than `MAX_FOLDS` take too
+long."""
 NO_FOLDS = pd.Series(dtype="int64")
 
 
@@ -25,13 +26,13 @@ def small_classes(groups: Groups, parts: pd.Series) -> dict[str, int]:
 def default_folds(groups: Groups, parts: pd.Series) -> int:
     """5 where a class has so few patients to train on that none should be kept away from it for good, else 0.
 
-    A class of one patient cannot be in training and be tested, so there are no folds then. A finding of one patient
-    hinders none where other findings can be tested.
+    Fewer where the rarest class, that of the primary endpoint, is too small for five; none where it is too small for
+    two. Of findings the rarest counts that is large enough for two folds: a rarer one hinders no other.
     """
     small, counts = small_classes(groups, parts), groups.counts()
     if groups.has is not None:
-        return FOLDS if any(counts[finding] >= FOLDS for finding in small) else 0
-    return FOLDS if small and min(counts.values()) > 1 else 0
+        return min(filter(None, (folds_that_fit(counts[finding]) for finding in small)), default=0)
+    return folds_that_fit(min(counts.values())) if small else 0
 
 
 def draw_folds(groups: Groups, count: int, seed: int = 0, earlier: pd.Series = NO_FOLDS) -> pd.Series:

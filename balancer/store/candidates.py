@@ -14,7 +14,7 @@ from balancer.store.reviews import Reviews
 
 _LAST = """FROM candidates c JOIN verdicts v ON v.rowid = (
     SELECT max(rowid) FROM verdicts WHERE collection = c.collection AND candidate = c.id
-) WHERE c.collection = ? AND c.label = ?"""
+) LEFT JOIN devices d ON d.collection = c.collection AND d.candidate = c.id WHERE c.collection = ? AND c.label = ?"""
 """The candidates of a class, each with the verdict that counts."""
 
 
@@ -31,6 +31,7 @@ class Candidates(Reviews, Collections):
         key, pairs = self._key(collection), list(judged)
         with self.atomic():
             self._insert("candidates", (_row(key, candidate) for candidate, _ in pairs))
+            self._insert("devices", ((key, each.id, each.device) for each, _ in pairs if each.device))
             for candidate, verdict in pairs:
                 if verdict is not None:
                     self.add_verdict(collection, candidate.id, verdict, judge or verdict.reviewer)
@@ -68,11 +69,18 @@ class Candidates(Reviews, Collections):
 
     def candidates(self, collection: Collection, label: str) -> dict[str, tuple[Candidate, Verdict]]:
         """All candidates of a class by id, each with the verdict that counts; those made elsewhere have an origin."""
-        columns = "c.id, c.file, c.sha256, c.job, c.origin, c.pixels, v.decision, v.scores, v.reasons, v.reviewer"
-        sound = f"{self._is_sound('candidates', 'c.')} AND {self._is_sound('verdicts', 'v.')}"
+        columns = "c.id, c.file, c.sha256, c.job, c.origin, c.pixels, d.device"
+        columns = f"{columns}, v.decision, v.scores, v.reasons, v.reviewer"
+        tables = ("candidates", "c."), ("verdicts", "v."), ("devices", "d.")
+        sound = " AND ".join(self._is_sound(*each) for each in tables)
         text = f"SELECT {columns}, {sound} {_LAST} ORDER BY c.id"
         rows = require_sound("candidates and verdicts", self._rows(text, (self._key(collection), label)))
-        return {row[0]: (self._candidate(label, *row[:6]), serialization.verdict_from(*row[6:])) for row in rows}
+        return {row[0]: (self._candidate(label, *row[:7]), serialization.verdict_from(*row[7:])) for row in rows}
+
+    def candidate_labels(self, collection: Collection) -> list[str]:
+        """The classes, or label sets, that any candidate has, sorted."""
+        text = "SELECT DISTINCT label FROM candidates WHERE collection = ? ORDER BY label"
+        return [str(label) for (label,) in self._rows(text, (self._key(collection),))]
 
     def judges(self, collection: Collection, label: str) -> dict[str, str | None]:
         """Which screen gave the verdict that counts, by candidate; `None`: a person.
@@ -113,11 +121,12 @@ class Candidates(Reviews, Collections):
             serialization.value_from(text)
 
     def _candidate(
-        self, label: str, key: str, file: str, sha256: str, job: str | None, origin: str | None, pixels: str | None
+        self, label: str, key: str, file: str, sha256: str, job: str | None, origin: str | None, *more: str | None
     ) -> Candidate:
         store = self._state.candidates
         made, elsewhere = serialization.job_from(key, label, job), serialization.origin_from(origin, store)
-        return Candidate(label, store / file, sha256, made, elsewhere, pixels or "")
+        pixels, device = (each or "" for each in more)
+        return Candidate(label, store / file, sha256, made, elsewhere, pixels, device)
 
     def _write_down(self, key: str, candidate: str, verdict: Verdict, at: str) -> None:
         """Beside the database; the screen's own words are those of a person who takes theirs back."""

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
+import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from itertools import islice
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from threading import RLock
 from typing import Any, Self
 
@@ -18,6 +22,7 @@ from balancer.store.state_dir import State, locked
 Row = tuple[Any, ...]
 _OURS = (sqlite3.ProgrammingError, sqlite3.InterfaceError)
 """Errors of whoever asks: they are no fault of the file."""
+_TRIES = 25
 _ROWS = 10_000  # at once: a million would take much memory
 _COLUMNS = "SELECT m.name, c.name FROM sqlite_master m JOIN pragma_table_info(m.name) c WHERE m.type = 'table'"
 
@@ -48,12 +53,17 @@ class Connection:
         StateError: it cannot be read or written, or a newer version of balance made it.
     """
 
-    def __init__(self, state: State, *, checked: bool = False) -> None:
-        """`checked`: every row was looked at just now, under the same lock; it takes microseconds a row."""
+    def __init__(self, state: State, *, checked: bool = False, private: bool = False) -> None:
+        """`checked`: every row was looked at just now, under the same lock; it takes microseconds a row.
+
+        `private`: a copy is opened, since machines that share a disk cannot share a database on it.
+        """
         self._state, self._turn, self._checked = state, RLock(), checked
         faults.require_not_emptied(state)
+        self._copy = TemporaryDirectory() if private else None
+        place = state.ledger if self._copy is None else _copied(state.ledger, Path(self._copy.name))
         with translated():
-            self._base = sqlite3.connect(state.ledger, isolation_level=None, check_same_thread=False)
+            self._base = sqlite3.connect(place, isolation_level=None, check_same_thread=False)
         try:
             with translated():
                 self._prepare()
@@ -66,6 +76,8 @@ class Connection:
 
     def __exit__(self, *_: object) -> None:
         self._base.close()
+        if self._copy is not None:
+            self._copy.cleanup()
 
     @contextmanager
     def atomic(self) -> Iterator[None]:
@@ -180,6 +192,21 @@ class Connection:
         for table in TABLES:
             if self._first(f"SELECT 1 FROM {table} WHERE NOT {is_sound(table)} LIMIT 1"):
                 raise not_as_written(table)
+
+
+def _copied(database: Path, folder: Path) -> Path:
+    """A copy of a database, with what SQLite keeps beside it, as it was while nobody wrote to it."""
+    parts = [database.with_name(f"{database.name}{end}") for end in ("", "-wal")]
+    for _ in range(_TRIES):
+        before = [(each.stat().st_size, each.stat().st_mtime_ns) if each.exists() else None for each in parts]
+        for each in parts:
+            (folder / each.name).unlink(missing_ok=True)
+            with suppress(FileNotFoundError):
+                shutil.copyfile(each, folder / each.name)
+        if before == [(each.stat().st_size, each.stat().st_mtime_ns) if each.exists() else None for each in parts]:
+            break
+        time.sleep(0.2)
+    return folder / database.name
 
 
 def _place(name: str, number: int) -> str:

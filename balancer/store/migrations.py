@@ -26,6 +26,7 @@ TABLES: Mapping[str, tuple[str, ...]] = {
     "splits": ("collection", "origin", "seed"),
     "split_parts": ("collection", "path", "part", "fold"),
     "candidates": ("collection", "id", "label", "file", "sha256", "job", "origin", "pixels"),
+    "devices": ("collection", "candidate", "device"),
     "verdicts": ("collection", "candidate", *_OF_VERDICT),
     "readings": ("collection", "study", "reader", "image", "truth", "answer", "at"),
     "openings": ("collection", "split", "comparison", "at"),
@@ -57,7 +58,7 @@ def is_sound(table: str, alias: str = "") -> str:
     return f"coalesce({alias}checksum = {checksum_of(table, alias)}, 1)"
 
 
-_LATER = ("marks",)
+_LATER = ("marks", "devices")
 """Tables that had checksums from the beginning."""
 _CHECKSUMS = "".join(
     f"ALTER TABLE {table} ADD COLUMN checksum INTEGER; UPDATE {table} SET checksum = {checksum_of(table)};\n"
@@ -133,6 +134,11 @@ MIGRATIONS: Mapping[str, str] = {
     "several findings on an image": """
         CREATE TABLE marks (
             collection TEXT, path TEXT, marks TEXT, checksum INTEGER, PRIMARY KEY (collection, path)
+        ) WITHOUT ROWID;
+        """,
+    "devices of candidates": """
+        CREATE TABLE devices (
+            collection TEXT, candidate TEXT, device TEXT, checksum INTEGER, PRIMARY KEY (collection, candidate)
         ) WITHOUT ROWID;
         """,
 }

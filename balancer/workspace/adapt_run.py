@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from balancer.errors import ModelError
 from balancer.progress import SILENT, Phases, Progress
-from balancer.prompting.choice import choose_packs, require_words
 from balancer.store.setting_names import ACCEPTED
 from balancer.text import printable
 from balancer.workspace.checks import require_memory_and_disk
+from balancer.workspace.learning_material import caption_packs, findings_of_sets, learnable
 from balancer.workspace.models import remember_base
 from balancer.workspace.run_record import remember_run
 from balancer.workspace.settings import AdaptSettings
@@ -70,7 +70,7 @@ def adapt(
     from balancer.adapting.common.clock import Clock
 
     clock = Clock()
-    with workspace.session(write=True) as session:
+    with workspace.session(write=True, several=True) as session:
         folder = session.state.adapters / settings.folder_name
         session.state.adapters.mkdir(exist_ok=True)
         was_there = folder.is_dir()
@@ -94,18 +94,17 @@ def _from_scratch(session: Session, settings: AdaptSettings, folder: Path, clock
     from balancer.collection.attributes import attributes_of
     from balancer.collection.scan import samples, with_hashes
 
-    require_words(settings.pack, session.collection.labels)
     training = ScratchSettings(**_chosen(settings, "start"))
-    paths = session.split.paths("train")
+    paths = learnable(session, ("train",), progress)
     collection = with_hashes(session.collection, paths)
     session.ledger.save_hashes(collection)
     learned = samples(collection.images.loc[paths])
-    packs = choose_packs(settings.pack, sorted({sample.label for sample in learned}), progress)
+    packs = caption_packs(session, settings.pack, learned, progress)
     require_memory_and_disk(session.state.folder, progress=progress)
     attributes = attributes_of(collection.images.loc[paths])
     phases = _TrainingPhases(progress)
-    split = session.split.sha256
-    train_from_scratch(learned, collection.root, packs, training, folder, split, phases, attributes, clock)
+    split, sets = session.split.sha256, findings_of_sets(collection, learned)
+    train_from_scratch(learned, collection.root, packs, training, folder, split, phases, attributes, clock, sets)
     session.ledger.add_adapter(collection, folder)
 
 
@@ -126,21 +125,22 @@ def _on_base(
     from balancer.collection.scan import samples, with_hashes
     from balancer.generators.models.checkpoint import find_checkpoint
 
-    require_words(settings.pack, session.collection.labels)
     training = LoraSettings(**_chosen(settings, "rank", "learning_rate", "text_encoder"))
     checkpoint = find_checkpoint(str(settings.base))
     _require_licence(session, checkpoint, settings, accept, progress)
     side = training.size or checkpoint.native_size
-    paths = session.split.paths("train", "holdout")
+    paths = learnable(session, ("train", "holdout"), progress)
     latents = len(paths) * training.augmentations * _LATENT_CELL * (side // checkpoint.scale_factor) ** 2
     weights = sum(file.stat().st_size for file in checkpoint.weights)
     require_memory_and_disk(session.state.folder, weights, latents, progress=progress)
     collection = with_hashes(session.collection, paths)
     session.ledger.save_hashes(collection)
-    train, held = (samples(collection.images.loc[session.split.paths(name)]) for name in ("train", "holdout"))
-    packs = choose_packs(settings.pack, sorted({sample.label for sample in train}), progress)
+    parts = [paths.intersection(session.split.paths(name)) for name in ("train", "holdout")]
+    train, held = (samples(collection.images.loc[part]) for part in parts)
+    packs = caption_packs(session, settings.pack, train, progress)
     attributes = attributes_of(collection.images.loc[paths])
-    data = TrainingData(train, held, collection.root, packs, session.split.sha256, attributes)
+    sets = findings_of_sets(collection, train + held)
+    data = TrainingData(train, held, collection.root, packs, session.split.sha256, attributes, sets)
     progress.message(f"Base: {printable(checkpoint.ref.name)}, {side} px; {len(train)} images")
     progress.message(f"Samples during training: {folder.with_name(folder.name + '.training') / 'samples'}")
     train_lora(data, checkpoint, training, folder, monitor or no_monitor, _TrainingPhases(progress), clock)

@@ -85,6 +85,26 @@ def check_device(name: str) -> Check:
     return Check("device", "warn", f"no GPU: {cores()} processor cores", advice)
 
 
+def check_workers() -> Check:
+    """How many generators there may be at once: of this machine's GPUs, and whether Ray could place them."""
+    import torch
+
+    from balancer.filling.ray_cluster import address_of
+
+    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    here = f"GPUs of this machine: {gpus}"
+    try:
+        ray = version("ray")
+    except PackageNotFoundError:
+        advice = (
+            "" if gpus < 2 else "to use all of them: pip install 'xray-balancer[ray]', then balance fill --engine ray"
+        )
+        return Check("workers", "warn" if advice else "ok", f"{here}; Ray is not installed", advice)
+    address = address_of(os.environ)
+    cluster = "no cluster named in RAY_ADDRESS" if address is None else "RAY_ADDRESS names a cluster"
+    return Check("workers", "ok", f"{here}; Ray {ray}, {cluster}")
+
+
 def check_memory(weights: int, free: int | None = None) -> Check:
     """Main memory against `weights`, in bytes, that are to be loaded; `free` is looked up."""
     free = free_memory() if free is None else free

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from balancer import errors
+from balancer.devices import GPUS
 from balancer.errors import BalanceError, GenerationError, lacks_memory
 from balancer.files import private_umask
 from balancer.interrupt import INTERRUPTED, Stopped, listen, was_stopped
@@ -53,8 +54,10 @@ RUNS: Mapping[str, Callable[[Workspace, Mapping[str, Any], Progress], dict[str, 
 """What can be run: `balancer.adapt` and `balancer.fill`, with the monitor and the screen of an installed package."""
 
 
-def run_in_child(workspace: Workspace, command: str, settings: Settings, progress: Progress) -> dict[str, Any]:
-    """Run `adapt` or `fill` in a process of its own; gives back what its result is as JSON.
+def run_in_child(
+    workspace: Workspace, command: str, settings: Settings, progress: Progress, gpu: str | None = None
+) -> dict[str, Any]:
+    """Run `adapt` or `fill` in a process of its own, which sees the one `gpu` that is named; its result as JSON.
 
     Whoever stops this process stops that one too; what it was doing goes on where it was when it is asked again.
 
@@ -67,6 +70,7 @@ def run_in_child(workspace: Workspace, command: str, settings: Settings, progres
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         encoding="utf-8",
+        env=None if gpu is None else {**os.environ, GPUS: gpu},
     )
     try:
         assert process.stdin is not None

@@ -7,11 +7,13 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from balancer import __version__
+from balancer.dataset.finding_columns import FindingColumns
 from balancer.filling.acceptance import NO_SCREEN, TOO_FEW, USER_OVERRIDE
 from balancer.filling.verdicts import Judged
 from balancer.text import many
 
 if TYPE_CHECKING:
+    from balancer.collection.scan import Collection
     from balancer.jobs import Verdict
     from balancer.workspace.workspace import Session
 
@@ -38,9 +40,20 @@ def dataset_facts(
         **run,
         "split": f"{split.origin}, seed {split.seed}, sha256 {split.sha256}",
         **({"screening": _screening(judged)} if judged else {}),
+        **unknown_after_edits(collection, judged),
         **({"left out by --exclude": many(left, "image")} if (left := len(split.left_out)) else {}),
         "stamps": "; ".join(said),
     }
+
+
+def unknown_after_edits(collection: Collection, judged: Sequence[Judged]) -> dict[str, str]:
+    """Of how many edited images it is unknown whether they kept a finding of their source, by finding."""
+    columns = FindingColumns.of(collection, "")
+    if columns is None:
+        return {}
+    found = Counter(finding for candidate, _ in judged for finding in columns.unknown_of(candidate))
+    told = ", ".join(f"{finding} of {many(count, 'image')}" for finding, count in sorted(found.items()))
+    return {"unknown after an edit": told} if told else {}
 
 
 def unscreened_reasons(judged: Sequence[Judged]) -> list[str]:

@@ -72,10 +72,11 @@ def _opened(workspace: Workspace, stack: ExitStack) -> tuple[Session | None, lis
 
 
 def _machine(session: Session | None, device: str) -> Iterator[Check]:
-    from balancer.workspace.checks import check_device, check_disk, check_offline, check_software
+    from balancer.workspace.checks import check_device, check_disk, check_offline, check_software, check_workers
 
     yield check_software()
     yield from _tried("device", lambda: [check_device(device)])
+    yield from _tried("workers", lambda: [check_workers()])
     images = 0 if session is None else int(session.collection.images["size"].sum())
     yield check_disk(Path.cwd() if session is None else session.state.folder, images)
     yield check_offline()

@@ -63,10 +63,11 @@ def screen_external(
     Raises:
         CollectionError: the folder has no class folder, or is not apart from the collection.
     """
-    with workspace.session(write=True) as session, _scratch(session) as own:
+    with workspace.session(write=True, several=True) as session, _scratch(session) as own:
         profile = resolve_profile(session.collection, session.split, session.ledger, remember=False)
-        records, source = load_records(session.ledger, session.collection), portable(folder, session.state)
-        found = _check(session, folder, records, {}, source, progress)
+        known, source = load_records(session.ledger, session.collection), portable(folder, session.state)
+        found = _check(session, folder, known, {}, source, progress)
+        records = _with_sets(session, known, found.files)
         fitted = screen.fit(session.collection, session.split, exposed=frozenset(), progress=progress)
         nothing = {label: LabelRecords({}, {}) for label in records}
         importer = ExternalImporter(session.collection, profile, fitted, Path(own), source, nothing)
@@ -87,6 +88,7 @@ def import_external(
     source = portable(folder, session.state)
     apart_from, no_screen = {"the balanced folder": place}, isinstance(screen, NoScreen)
     found = _check(session, folder, records, apart_from, source, progress, no_screen=no_screen)
+    records = _with_sets(session, records, found.files)
     screen.require(session.collection, progress)
     fitted = screen.fit(session.collection, session.split, exposed=frozenset(), progress=progress)
     store = session.state.candidates
@@ -126,6 +128,12 @@ def _check(
     external = [c for each in records.values() for c, _ in each.external_accepted]
     others = [each for each in external if each.origin is not None and each.origin.folder != source]
     return _Checked(files, precheck(files, real, part_of, [*generated, *others]))
+
+
+def _with_sets(session: Session, records: Records, files: Sequence[DecodedFile]) -> Records:
+    """The records, with those of label sets that nothing had so far."""
+    labels = {each.given.label for each in files}
+    return records if labels <= records.keys() else load_records(session.ledger, session.collection, sorted(labels))
 
 
 def _import(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ from balancer.filling.verdicts import ScreeningSummary, ScreenSource
 from balancer.progress import SILENT, Progress, Task
 from balancer.text import duration
 from balancer.workspace.disk import require_room
+from balancer.workspace.engines import Engine, engine_of
 from balancer.workspace.exposure import learned_by
 from balancer.workspace.fill_setup import FillRequest, FillSetup, fill_request, prepare, prompt_of, seconds_of
 from balancer.workspace.last_fill import FillManifest, portable
@@ -20,6 +21,7 @@ from balancer.workspace.plan_run import PlanResult, plan_of
 from balancer.workspace.prompts_run import require_sound_wording
 from balancer.workspace.run_record import remember_run
 from balancer.workspace.settings import FillSettings
+from balancer.workspace.shard_run import made_as, read_shards, take_over_shards
 from balancer.workspace.workspace import Session, Workspace
 
 if TYPE_CHECKING:
@@ -117,9 +119,12 @@ def fill(
         if not planned.wanted:
             return FillResult(planned)
         request = fill_request(session, settings, planned, progress, remember=True)
-        setup = prepare(request, progress, remember=True)
+        shards = None if settings.collect is None else read_shards(settings.collect)
+        setup = prepare(request, progress, remember=True, made_as=made_as(shards))
         screen.require(session.collection, progress)
         require_room(session, request.place, planned.wanted, progress)
+        if shards is not None:
+            take_over_shards(request, setup, shards, progress)
         return _carry_out(request, setup, screen, progress, began)
 
 
@@ -177,24 +182,24 @@ def _carry_out(
 ) -> FillResult:
     """Generate, screen and merge; the fill is remembered, so that it can be merged again."""
     from balancer.filling.run import generate
-    from balancer.filling.runner import LocalRunner
 
     session, collection = request.session, request.session.collection
     fitted = screen.fit(collection, session.split, exposed=learned_by(setup.choice), progress=progress)
-    shown = _Generating(setup, progress)
-    report = generate(
-        collection,
-        request.planned.plan,
-        setup.recipe,
-        ledger=session.ledger,
-        store=session.state.candidates,
-        runner=LocalRunner(),
-        make_generator=shown.make_generator,
-        screen=fitted,
-        records=request.records,
-        retries=request.settings.retries,
-        progress=shown.counting(),
-    )
+    with engine_of(request.settings, setup, progress) as engine:
+        shown = _Generating(setup, progress, engine)
+        report = generate(
+            collection,
+            request.planned.plan,
+            setup.recipe,
+            ledger=session.ledger,
+            store=session.state.candidates,
+            runner=engine.runner,
+            make_generator=shown.make_generator(),
+            screen=fitted,
+            records=request.records,
+            retries=request.settings.retries,
+            progress=shown.counting(),
+        )
     summary = fitted.summary(report.judged)
     last = _manifest(request, setup, report, summary)
     with session.ledger.atomic():  # a merge that is stopped can be done again
@@ -221,27 +226,21 @@ def _manifest(request: FillRequest, setup: FillSetup, report: FillReport, summar
 
 def _remember(session: Session, settings: FillSettings, began: float) -> None:
     """What was asked for, but for the place of the balanced folder, which another run chooses for itself."""
-    remember_run(session, "fill", replace(settings, out=None), time.monotonic() - began)
+    remember_run(session, "fill", replace(settings.here(), out=None), time.monotonic() - began)
 
 
 class _Generating:
     """Progress of a fill; without a GPU it also says that this takes long, and after the first batch how long."""
 
-    def __init__(self, setup: FillSetup, progress: Progress) -> None:
-        self._setup, self._progress = setup, progress
+    def __init__(self, setup: FillSetup, progress: Progress, engine: Engine) -> None:
+        self._setup, self._progress, self._engine = setup, progress, engine
         self._task: Task | None = None
-        self._began = time.monotonic()
+        self._began, self._before = time.monotonic(), (0, 0)
         self._announced = setup.device.startswith("cuda")
 
-    def make_generator(self) -> ImageGenerator:
-        """Load the model; the time that this takes says nothing about the images."""
-        if not self._announced:
-            self._progress.message(
-                f"Generating on {self._setup.device}, not on a GPU: an estimate follows the first batch."
-            )
-        generator = self._setup.make_generator()
-        self._task, self._began = self._progress.start("Generating"), time.monotonic()
-        return generator
+    def make_generator(self) -> Callable[[], ImageGenerator]:
+        """What loads the model; in this process, the time that this takes says nothing about the images."""
+        return self._engine.make_generator if self._engine.note() else self._load
 
     def counting(self) -> FillProgress:
         """The progress counter that `generate` needs."""
@@ -249,13 +248,28 @@ class _Generating:
 
         return FillProgress(notify=self._show)
 
+    def _load(self) -> ImageGenerator:
+        if not self._announced:
+            self._progress.message(
+                f"Generating on {self._setup.device}, not on a GPU: an estimate follows the first batch."
+            )
+        generator = self._engine.make_generator()
+        self._task, self._began = self._progress.start("Generating"), time.monotonic()
+        return generator
+
     def _show(self, found: FillProgress) -> None:
-        others = found.total - found.done
-        if not self._announced and others:
+        note = self._engine.note()
+        if note and self._task is None:  # workers load their models before the first batch, which says nothing
+            self._task, self._began = self._progress.start("Generating"), time.monotonic()
+            self._before = found.made, found.steps
+            return
+        made, steps = found.made - self._before[0], found.steps - self._before[1]
+        others, taken = found.total - found.done, time.monotonic() - self._began
+        if not self._announced and others and steps:
             recipe = self._setup.recipe
-            each = recipe.sampler.mean_steps(recipe.config.steps)
-            left = duration(others * each / found.steps * (time.monotonic() - self._began))
+            left = duration(others * recipe.sampler.mean_steps(recipe.config.steps) / steps * taken)
             self._progress.message(f"The remaining {others} images will take about {left}")
         self._announced = True
         if self._task is not None:
-            self._task(found.done, found.total, found.made)
+            rate = f"{note}, {made / taken:.3g} images a second" if note else ""
+            self._task(found.done, found.total, found.made, rate)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from balancer.collection.label_sets import findings_in
 from balancer.dataset.merge import check_out, default_out, synthetic_counts
 from balancer.filling.recipe import attributes_of_sets
 from balancer.filling.verdicts import LabelRecords, load_records
@@ -25,6 +26,7 @@ from balancer.workspace.workspace import Session
 if TYPE_CHECKING:
     from balancer.collection.attributes import JointDistribution
     from balancer.filling.recipe import Recipe
+    from balancer.generators.blueprint import Blueprint
     from balancer.generators.models.selection import ModelSelection
     from balancer.generators.protocol import ImageGenerator
     from balancer.prompting.packs import TemplatePack
@@ -50,6 +52,13 @@ class FillRequest:
     of_sets: Mapping[str, JointDistribution] = field(default_factory=dict)
 
     @property
+    def asked(self) -> list[str]:
+        """The classes, or findings, that images are made of."""
+        if self.planned.findings is None:
+            return self.planned.labels
+        return sorted({finding for label in self.planned.labels for finding in findings_in(label)})
+
+    @property
     def wanted(self) -> list[tuple[str, int]]:
         """The classes that get images, and how many."""
         return [(label, count) for label, count in self.planned.plan.deficits.items() if count]
@@ -57,13 +66,17 @@ class FillRequest:
 
 @dataclass(frozen=True, slots=True)
 class FillSetup:
-    """The recipe and the generator of a fill. `stamps` are statements that the dataset card must contain."""
+    """The recipe and the generator of a fill. `stamps` are statements that the dataset card must contain.
+
+    `blueprint` makes the same generator on another machine.
+    """
 
     recipe: Recipe
     make_generator: Callable[[], ImageGenerator]
     device: str
     stamps: tuple[str, ...]
     choice: ModelSelection | None
+    blueprint: Blueprint
 
 
 def fill_request(
@@ -109,8 +122,12 @@ def prompt_of(request: FillRequest, label: str, index: int) -> str:
     return make_prompt(pack, label, index, seed, pack.words(attributes.draw(index, seed))).text
 
 
-def prepare(request: FillRequest, progress: Progress, *, remember: bool) -> FillSetup:
+def prepare(
+    request: FillRequest, progress: Progress, *, remember: bool, made_as: Mapping[str, Any] | None = None
+) -> FillSetup:
     """Choose all that images are made with, and say so.
+
+    `made_as`: settings of the generator that hang on the machine, as shards were made with on another one.
 
     Raises:
         BalanceError: whatever can be refused before the first image is made.
@@ -129,11 +146,15 @@ def prepare(request: FillRequest, progress: Progress, *, remember: bool) -> Fill
         require_memory_and_disk(session.state.folder, weights, None, progress=progress)
     profile = resolve_profile(session.collection, session.split, session.ledger, remember=remember)
     labels = request.planned.labels
-    sampler = choose_sampler(session, settings, profile.output, generator, labels, progress, remember=remember)
-    config = generator.config
+    wanted = {} if request.planned.findings is None else request.planned.findings.sets.wanted
+    sampler = choose_sampler(
+        session, settings, profile.output, generator, labels, progress, remember=remember, wanted=wanted
+    )
+    config = replace(generator.config, **(made_as or {}))
     recipe = Recipe(
         *(request.templates, config, profile, settings.seed, request.attributes, sampler, generator.guidance),
         of_sets=request.of_sets,
+        wanted=wanted,
     )
     prompts = [recipe.job(label, i).prompt for label, n in request.wanted for i in range(min(n, _WORDINGS))]
     require_sound_wording(request.templates, labels, prompts, progress)
@@ -144,11 +165,11 @@ def prepare(request: FillRequest, progress: Progress, *, remember: bool) -> Fill
         f"{config.steps} steps, guidance {generator.guidance_in(modes)}, "
         f"on {generator.device}, batches of {config.batch_size}"
     )
-    unlearned = "" if generator.choice is None else require_learned(generator.choice, labels)
+    unlearned = "" if generator.choice is None else require_learned(generator.choice, request.asked)
     stamps = tuple(filter(None, (generator_exposure(session, generator.choice), unlearned, _enlargement(recipe))))
     for stamp in stamps:
         progress.message(f"Note: {stamp}")
-    return FillSetup(recipe, generator.make, generator.device, stamps, generator.choice)
+    return FillSetup(recipe, generator.make, generator.device, stamps, generator.choice, generator.blueprint)
 
 
 def _enlargement(recipe: Recipe) -> str:

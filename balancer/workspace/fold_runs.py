@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
+from balancer.devices import visible_gpus
 from balancer.errors import BalanceError, ComparisonError, SplitError
-from balancer.progress import Progress
+from balancer.progress import SILENT, Progress, Task
 from balancer.settings import Settings
 from balancer.splits.exclusion import leave_out
 from balancer.workspace.child import run_in_child
@@ -23,7 +27,7 @@ if TYPE_CHECKING:
     from balancer.splits.split import Split
 
 _BALANCED = "balanced"
-Run = Callable[[Workspace, str, Settings, Progress], Any]
+Run = Callable[..., Any]
 """What runs `adapt` or `fill` in a workspace: `run_in_child`."""
 
 
@@ -105,21 +109,71 @@ def redraw_refits(session: Session, redraws: int) -> list[Refit]:
 
 
 def refitted(
-    refits: Sequence[Refit], again: str, progress: Progress, run: Run = run_in_child
+    refits: Sequence[Refit],
+    again: str,
+    progress: Progress,
+    run: Run = run_in_child,
+    gpus: Callable[[], Sequence[str]] = visible_gpus,
 ) -> Iterator[tuple[Refit, FoldWorkspace]]:
     """Do what each refit asks for, in its workspace; what was finished before is left as it is.
 
-    `again` is what a person types to go on.
+    With several GPUs as many are done at once, each on one of them. `again` is what a person types to go on.
 
     Raises:
         ComparisonError: one of them failed; what was finished is kept.
     """
-    for refit in refits:
-        place = make_fold_workspace(refit.folder, refit.collection, refit.split)
-        for command, settings in refit.runs.items():
-            progress.message(f"{refit.name.capitalize()}: balance {command}")
-            _finish(refit, command, settings, again, progress, run)
-        yield refit, place
+    places = {refit.name: make_fold_workspace(refit.folder, refit.collection, refit.split) for refit in refits}
+    left = [refit for refit in refits if not all(_is_done(refit, command) for command in refit.runs)]
+    several = gpus() if len(left) > 1 and all(map(_on_any_gpu, left)) else ()
+    if len(several) < 2:
+        for refit in refits:
+            _do(refit, again, progress, run)
+            yield refit, places[refit.name]
+        return
+    free: SimpleQueue[str] = SimpleQueue()
+    for gpu in several:
+        free.put(gpu)
+
+    def on_a_gpu(refit: Refit) -> None:
+        gpu = free.get()
+        try:
+            _do(refit, again, _Named(progress, refit.name), partial(run, gpu=gpu))
+        finally:
+            free.put(gpu)
+
+    with ThreadPoolExecutor(len(several)) as pool:
+        try:
+            for refit, _ in zip(refits, pool.map(on_a_gpu, refits), strict=True):
+                yield refit, places[refit.name]
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+class _Named:
+    """Progress of one of several at once: messages say whose they are, and no task is shown."""
+
+    def __init__(self, progress: Progress, name: str) -> None:
+        self._progress, self._name = progress, name
+
+    def message(self, text: str) -> None:
+        self._progress.message(f"{self._name.capitalize()}: {text}")
+
+    def start(self, what: str, done: int = 0) -> Task:
+        return SILENT.start(what, done)
+
+
+def _on_any_gpu(refit: Refit) -> bool:
+    return all(getattr(settings, "device", "auto") in ("auto", "cuda") for settings in refit.runs.values())
+
+
+def _do(refit: Refit, again: str, progress: Progress, run: Run) -> None:
+    for command, settings in refit.runs.items():
+        progress.message(f"{refit.name.capitalize()}: balance {command}")
+        _finish(refit, command, settings, again, progress, run)
+
+
+def _is_done(refit: Refit, command: str) -> bool:
+    return (refit.folder / f"{command}.done").exists() and (command != "fill" or refit.balanced.is_dir())
 
 
 def forget_balanced(refit: Refit) -> None:
@@ -128,8 +182,7 @@ def forget_balanced(refit: Refit) -> None:
 
 
 def _finish(refit: Refit, command: str, settings: Settings, again: str, progress: Progress, run: Run) -> None:
-    mark = refit.folder / f"{command}.done"
-    if mark.exists() and (command != "fill" or refit.balanced.is_dir()):
+    if _is_done(refit, command):
         return
     try:
         run(Workspace(refit.folder), command, settings, progress)
@@ -138,7 +191,7 @@ def _finish(refit: Refit, command: str, settings: Settings, again: str, progress
     if command == "fill" and not refit.balanced.is_dir():
         found = "nothing to generate: no class is below its target in this split"
         raise _failed(refit, command, found, "a higher --target may help", again)
-    mark.touch()
+    (refit.folder / f"{command}.done").touch()
 
 
 def _failed(refit: Refit, command: str, found: str, advice: str, again: str) -> ComparisonError:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from balancer.devices import choose_device
 from balancer.errors import PlanError
 from balancer.filling.generation_modes import MODES, ModeSampler, read_mode_options
-from balancer.filling.source_images import resolve_source_images
+from balancer.filling.source_images import images_without, resolve_source_images
+from balancer.generators.blueprint import Blueprint, FamilyBlueprint, StableDiffusionBlueprint
 from balancer.generators.plugins import family_config, names_family, open_family
 from balancer.generators.scheduler import read_schedule, usual_guidance
 from balancer.generators.stable_diffusion import SamplingOptions, StableDiffusion, require_tokens_fit, resolve_config
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 class GeneratorSetup:
     """What generates: its settings, and how to get it ready. `choice` is `None` for another family.
 
-    `guidance` has the scales of modes that do not use that of `config`.
+    `guidance` has the scales of modes that do not use that of `config`. `blueprint` makes the same on another machine.
     """
 
     config: GenerationConfig
@@ -39,6 +40,7 @@ class GeneratorSetup:
     modes: Sequence[str]
     make: Callable[[], ImageGenerator]
     choice: ModelSelection | None
+    blueprint: Blueprint
     guidance: Mapping[Mode, float] = field(default_factory=dict)
 
     def guidance_in(self, modes: Iterable[Mode]) -> str:
@@ -70,7 +72,8 @@ def choose_generator(session: Session, settings: FillSettings) -> GeneratorSetup
         refuse_adapter(settings.model, settings.adapter)
         device = choose_device(settings.device)
         family = open_family(settings.model, device, root)
-        return GeneratorSetup(family_config(family, sampling), device, family.modes, lambda: family.generator, None)
+        config, blueprint = family_config(family, sampling), FamilyBlueprint(settings.model, family.ref, device, root)
+        return GeneratorSetup(config, device, family.modes, lambda: family.generator, None, blueprint)
     choice = chosen_model(session, settings.model, settings.adapter)
     config, device = resolve_config(choice.checkpoint, choice.adapter, sampling), choose_device(settings.device)
     schedule = read_schedule(choice.checkpoint.folder)
@@ -80,6 +83,7 @@ def choose_generator(session: Session, settings: FillSettings) -> GeneratorSetup
         MODES,
         lambda: StableDiffusion(choice.checkpoint, choice.file, config, device, root),
         choice,
+        StableDiffusionBlueprint(choice.checkpoint, choice.file, config, device),
         {} if settings.guidance is not None else {mode: usual_guidance(schedule, mode) for mode in MODES},
     )
 
@@ -93,8 +97,11 @@ def choose_sampler(
     progress: Progress,
     *,
     remember: bool,
+    wanted: Mapping[str, str] = {},
 ) -> ModeSampler:
     """How each image of these classes is made; says what is not to be had.
+
+    `wanted` is the finding that each label set is made for.
 
     Raises:
         PlanError: the model, or a class, cannot do what was asked for.
@@ -110,7 +117,8 @@ def choose_sampler(
     if not settings.harmonise and set(weights) == {"text"}:
         return ModeSampler()
     sources = resolve_source_images(session.collection, session.split, output, session.ledger, remember=remember)
-    sampler = ModeSampler(weights, strengths, sources, settings.harmonise)
+    mixed = images_without(session.collection, sources, wanted) if "mix" in weights else {}
+    sampler = ModeSampler(weights, strengths, sources, settings.harmonise, mixed)
     sampler.require_usable(labels, setup.config.steps)
     without = [label for label in labels if label not in sources] if settings.harmonise else []
     if without:

@@ -228,3 +228,24 @@ class ReviewSettings(Settings):
                 found="--audit",
                 next_step="for example: balance review --reader NAME --blinded --limit 50",
             )
+
+
+@dataclass(frozen=True, slots=True)
+class DemoSettings(Settings):
+    """Where the demo works, and which of its two answers it shows.
+
+    >>> DemoSettings(bad=True).place
+    PosixPath('demo-bad')
+    """
+
+    folder: Path | None = option(
+        None, "A new folder, or that of a demo that was stopped (default: demo).", argument=True
+    )
+    bad: bool = option(
+        False, "Show the other answer: images of a generator that ignores the class, not screened (folder: demo-bad)."
+    )
+
+    @property
+    def place(self) -> Path:
+        """The folder."""
+        return self.folder or Path("demo-bad" if self.bad else "demo")

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from balancer.collection.label_sets import findings_in
 from balancer.collection.scan import with_hashes
 from balancer.dataset import merge as folder
 from balancer.dataset.layout import to_convert
@@ -36,13 +37,14 @@ class MergeResult:
     """The balanced folder, beside the real training images of each class (`counts`).
 
     `short` has the classes that lost images since the last fill: how many they lack, of how many. `images` are those
-    of another generator that were taken in now.
+    of another generator that were taken in now. Where images have `several` findings, counts are of these.
     """
 
     merged: MergeReport
     counts: Mapping[str, int]
     short: Mapping[str, tuple[int, int]]
     images: Sequence[ImportResult] = ()
+    several: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """The balanced folder in figures, for programs."""
@@ -51,7 +53,7 @@ class MergeResult:
             "dicom": None if self.merged.dicom is None else str(self.merged.dicom),
             "rebuilt": self.merged.rebuilt,
             "classes": {
-                label: {"real": count, "synthetic": self.merged.synthetic[label]}
+                label: {"real": count, "synthetic": synthetic_of(label, self.merged, several=self.several)}
                 for label, count in self.counts.items()
             },
             "short": {label: missing for label, (missing, _) in self.short.items()},
@@ -69,6 +71,13 @@ class UnmergeResult:
     def to_json(self) -> dict[str, Any]:
         """The folder and the number of removed images as JSON-compatible fields."""
         return {"folder": str(self.folder), "removed": self.removed}
+
+
+def synthetic_of(name: str, merged: MergeReport, *, several: bool) -> int:
+    """How many synthetic images a class, or with `several` a finding, has in a balanced folder."""
+    if not several:
+        return merged.synthetic[name]
+    return sum(number for label, number in merged.synthetic.items() if name in findings_in(label))
 
 
 def merge(
@@ -103,7 +112,7 @@ def merge(
             found="screen=None",
             next_step="screen=analysis.fit_screen(workspace), or NoScreen(reason); see balance merge --help",
         )
-    with workspace.session(write=True) as session:
+    with workspace.session(write=True, several=True) as session:
         last = FillManifest.load(session.ledger, session.collection)
         flat = last is not None and last.flat and not session.collection.has_parts
         session = session.without_holdout() if flat else session
@@ -125,8 +134,8 @@ def merge(
             )
         merged = merge_accepted(session, last, records, place, progress, format)
         say_left_out(session, records, progress)
-        counts = training_counts(session.collection, session.split)
-        return MergeResult(merged, counts, {} if last is None else last.short(records), images)
+        counts, several = training_counts(session.collection, session.split), session.collection.is_multi_label
+        return MergeResult(merged, counts, {} if last is None else last.short(records), images, several)
 
 
 def unmerge(workspace: Workspace, settings: UnmergeSettings) -> UnmergeResult:
@@ -152,6 +161,8 @@ def merge_accepted(
     of_fill = [] if last is None else [each for judged in last.accepted(records).values() for each in judged]
     judged = [*of_fill, *(each for some in external_images(session, records).values() for each in some)]
     facts = dataset_facts(session, last.run if last else {}, last.stamps if last else (), judged)
+    if told := facts.get("unknown after an edit"):
+        progress.message(f"Unknown after an edit, neither 1 nor 0 in the tables: {printable(told)}.")
     forms = output_forms(session.collection, place, format)
     collection = with_hashes(session.collection, to_convert(session.collection.images, forms[-1][1]))
     session.ledger.save_hashes(collection)

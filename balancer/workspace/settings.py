@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from balancer.errors import SettingsError
 from balancer.settings import Settings, option
+from balancer.workspace.placement_settings import PlacementSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +117,7 @@ class SplitSettings(Settings):
 
     test: float | None = option(None, "Share of the patients for the test split (default 0.2).")
     val: float | None = option(None, "Share of the patients for the validation split (default 0.15).")
-    folds: int | None = option(None, "Folds for cross-fitting, 0 for none (default: 5 where a class is small).")
+    folds: int | None = option(None, "Folds for cross-fitting, 0 for none (default: up to 5 where a class is small).")
     splits: Path | None = option(
         None, "Your own split: a CSV or TSV with a column for the file or the patient, and one for the split."
     )
@@ -231,7 +232,7 @@ class PlanSettings(Settings):
 
 
 @dataclass(frozen=True, slots=True)
-class FillSettings(PlanSettings):
+class FillSettings(PlacementSettings, PlanSettings):
     """What is generated, by which model, how it is screened, and where it is merged.
 
     `no_screen` and `accept_unscreened` say which screen the command line, or a child process, makes; the one that is
@@ -292,6 +293,7 @@ class FillSettings(PlanSettings):
 
     def check(self) -> None:
         """Refuse a batch size that is no number, and modes, strengths and formats that there are not."""
+        PlacementSettings.check(self)
         require_format(self.format)
         if self.no_screen and self.accept_unscreened:
             raise SettingsError(

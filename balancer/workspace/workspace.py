@@ -54,10 +54,11 @@ class Workspace:
         return find_state(self.home)
 
     @contextmanager
-    def session(self, *, write: bool, several: bool = False) -> Iterator[Session]:
+    def session(self, *, write: bool, several: bool = False, private: bool = False) -> Iterator[Session]:
         """Open what is remembered, without what `scan --exclude` lists; with `write`, nobody else writes meanwhile.
 
-        `several`: the caller knows what to do with images of several findings.
+        `several`: the caller knows what to do with images of several findings. `private`: a copy of the database is
+        read, for one of many machines that share the folder.
 
         Raises:
             StateError: there is none, or another command is using it.
@@ -67,7 +68,7 @@ class Workspace:
         from balancer.store.database import Ledger
 
         state = self.state
-        with locked(state) if write else nullcontext(), Ledger(state) as ledger:
+        with locked(state) if write else nullcontext(), Ledger(state, private=private) as ledger:
             collection = ledger.load_collection()
             if collection is None or not collection.root.is_dir():
                 raise CollectionError(

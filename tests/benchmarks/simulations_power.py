@@ -10,10 +10,10 @@ import numpy as np
 from scipy.stats import binomtest
 
 from analysis.comparison.inference.verdict_rule import ArmRoles, grounds_of, judge_scores
-from analysis.data.minimums import RARE_PATIENTS_A_FOLD
 from analysis.power.detectable_effect import power, recall_difference
 from analysis.power.sample import USUAL, Sample
 from analysis.statistics.average_precision import average_precisions
+from balancer.splits.fold_limit import folds_that_fit
 from tests.benchmarks.rows import Row
 
 BASE = math.sqrt(2) * NormalDist().inv_cdf(USUAL.auroc)
@@ -107,7 +107,7 @@ def auprc_of_equal_arms(full: bool) -> Row:
 
 def coverage(rare: int, sets: int, difference: float, seed: int = 0) -> float:
     """How often the interval of a difference holds the true one, with as many folds as the patients support."""
-    others, folds = 4 * rare, max(1, min(5, rare // RARE_PATIENTS_A_FOLD))
+    others, folds = 4 * rare, folds_that_fit(rare) or 1
     better = distance_of(rare // folds, others // folds, difference) if difference else BASE
     rng = np.random.default_rng(seed)
     positive, groups = np.arange(rare + others) < rare, np.arange(rare + others)

@@ -7,9 +7,12 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from analysis.screening.copies import REJECT, Calibration
+from analysis.screening.finding_consistency import FindingGates
 from analysis.screening.memorisation import blame
+from balancer.collection.label_sets import LabelSets
 from tests.benchmarks.rows import Row, Simulation
 
 Chance = np.random.Generator
@@ -62,6 +65,38 @@ def blamed(patients: int, runs: int, candidates: int = 60, seed: int = 0) -> Sha
         found = [calibration.percentile(values) for values in _drawn(candidates, chance)]
         found_in.append(bool(blame(found, patients, math.ceil(0.05 * patients))))
     return np.array(found_in, np.float64)
+
+
+def questioned(findings: int, images: int, asked: int, seed: int = 0) -> tuple[float, float, float]:
+    """Images of several findings, each seen in one feature: what the label check says of further ones.
+
+    The shares of harmless images that go to a person and that are rejected, and of those without their wanted finding
+    that are not rejected. Findings have from 30% down to 3% of the images.
+    """
+    chance = np.random.default_rng(seed)
+    names, shares = [f"f{number:02}" for number in range(findings)], np.geomspace(0.3, 0.03, findings)
+
+    def drawn(count: int) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.float32]]:
+        has = chance.random((count, findings)) < shares
+        return has, (chance.normal(0, 1, has.shape) + 4.5 * has).astype(np.float32)
+
+    has, features = drawn(images)
+    paths = pd.Index([f"{number}" for number in range(images)], dtype=object)
+    sets, people = LabelSets(pd.DataFrame(has.astype(np.int8), paths, names)), np.arange(images)
+    gates = FindingGates.fit(features, sets, people, people % 10 == 0)
+    has, features = drawn(asked)
+    doubted, rejected, missed, wanting = 0, 0, 0, 0
+    for row, values in zip(has, features, strict=True):
+        own = [name for name, given in zip(names, row, strict=True) if given]
+        if not own:
+            continue
+        wanting += 1
+        reject, review = gates.judge("|".join(own), values[None], {}, own[-1])
+        rejected, doubted = rejected + bool(reject), doubted + (bool(review) and not reject)
+        without = values.copy()
+        without[names.index(own[-1])] -= 4.5
+        missed += not gates.judge("|".join(own), without[None], {}, own[-1])[0]
+    return doubted / wanting, rejected / wanting, missed / wanting
 
 
 def kept(rate: float, shares: Shares) -> bool:
@@ -149,10 +184,28 @@ def below_19_patients_nothing_is_rejected(full: bool) -> Row:
     return Row("G4 18 patients", "no threshold", f"{found:.2%} rejected", "0%", found == 0)
 
 
+def many_findings_ask_few_persons(full: bool) -> Row:
+    """Harmless images of 14 findings, all asked about together."""
+    runs = [questioned(14, 2500, 1000, seed) for seed in range(20 if full else 4)]
+    doubted = np.array([each[0] for each in runs])
+    said = f"{doubted.mean():.2%} to a person, {np.mean([each[1] for each in runs]):.2%} rejected"
+    return Row("label: harmless images of 14 findings", "at most 1%", said, "at most 2%", doubted.mean() <= 0.02)
+
+
+def a_missing_wanted_finding_is_rejected(full: bool) -> Row:
+    """The same images without what they were made for."""
+    found = np.mean([questioned(14, 2500, 1000, seed)[2] for seed in range(20 if full else 4)])
+    return Row(
+        "label: the wanted finding is missing", "all", f"{1 - found:.1%} rejected", "at least 95%", found <= 0.05
+    )
+
+
 ROWS: Sequence[Simulation] = (
     *map(_alike, (19, 50, 100, 198, 199, 300, 600)),
     *(_neighbours(*each) for each in ((40, 1, 1.0), (200, 1, 1.0), (150, 3, 1.0), (400, 1, 0.5))),
     below_19_patients_nothing_is_rejected,
     copies_are_caught,
     no_adapter_is_blamed_by_chance,
+    many_findings_ask_few_persons,
+    a_missing_wanted_finding_is_rejected,
 )

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from balancer.errors import OutOfMemory
-from balancer.filling.runner import LocalRunner
+from balancer.filling.runner import Batch, LocalRunner
 from balancer.generators.plugins import _Checked
 from tests.support.balanced_fixtures import make_job
 from tests.torture.fault_messages import FAULTS
@@ -90,9 +90,10 @@ def test_a_stop_without_advice_is_no_stop():
 
 def test_a_batch_that_does_not_fit_on_the_device_is_halved_and_its_images_are_the_same():
     jobs = [make_job("NODULE", index) for index in range(8)]
-    (_, whole), (_, halved) = (
-        next(LocalRunner()(lambda fit=fit: _Checked("free", Free(fit, "cpu", ROOT)), [jobs])) for fit in ("8", "3")
+    whole, halved = (
+        next(LocalRunner()(lambda fit=fit: _Checked("free", Free(fit, "cpu", ROOT)), [Batch(jobs)]))
+        for fit in ("8", "3")
     )
-    assert [image.tobytes() for image in halved] == [image.tobytes() for image in whole]
+    assert halved.images.tobytes() == whole.images.tobytes()
     with pytest.raises(OutOfMemory, match="--device cpu"):
-        next(LocalRunner()(lambda: _Checked("free", Free("0", "cpu", ROOT)), [jobs]))
+        next(LocalRunner()(lambda: _Checked("free", Free("0", "cpu", ROOT)), [Batch(jobs)]))

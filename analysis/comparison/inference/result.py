@@ -179,6 +179,7 @@ def conclude(
         choice.sentence,
         {} if adjusted is None else adjusted.arms,
         None if adjusted is None else adjusted.prevalence,
+        (facts.power or {}).get("folds_that_fit", 0),
         findings,
     )
     return Comparison(

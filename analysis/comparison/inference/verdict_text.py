@@ -21,8 +21,8 @@ class Evidence:
     `levels` are those of every arm, `differences` of the synthetic arm to the baseline, by metric; where there is no
     synthetic arm, of the baseline to `real`. `effect` separates the images from the recipe of their arm. `setting`
     names backbone and size, `smallest` is the smallest detectable difference of the primary endpoint. `adjusted` are
-    levels of the two arms at the prevalence of the training split, where the test split has another.
-    `findings` are told one by one, where images have several.
+    levels of the two arms at the prevalence of the training split, where the test split has another. `folds_that_fit`
+    is the number of folds to advise; 0 for none. `findings` are told one by one, where images have several.
     """
 
     rare: str
@@ -40,6 +40,7 @@ class Evidence:
     how_named: str = ""
     adjusted: Mapping[str, Estimate] = field(default_factory=dict)
     prevalence: float | None = None
+    folds_that_fit: int = 0
     findings: ByFinding = field(default_factory=dict)
 
     @property
@@ -227,7 +228,9 @@ def _next(found: Evidence) -> str:
     """The next step: one clause, without a full stop."""
     reason = why_not(found.grounds) if found.judgement == "cannot tell" else None
     seeds = f", and --seeds {ADVISED_SEEDS}" if found.grounds.seeds < ADVISED_SEEDS else ""
-    more = f"test every patient once, balance compare --cross-fit 5{seeds}"
+    more = f"more patients with {found.rare}{seeds}"
+    if found.folds_that_fit:
+        more = f"test every patient once, balance compare --cross-fit {found.folds_that_fit}{seeds}"
     advice = {
         "not finished": f"balance compare {_longer(found)}",
         "failed": f"more real images of {found.rare}, or a pretrained --backbone with --weights",

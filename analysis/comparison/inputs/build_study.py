@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,7 @@ from analysis.comparison.inputs.pools import Pool, extra_pool, findings_of, synt
 from analysis.comparison.inputs.sample_size import Counts, require_sufficient
 from analysis.comparison.inputs.study import EXTRA, Added, Numbers, Part, Study, attributes_table
 from analysis.data.balanced_folder import BalancedFolder, read_balanced
-from analysis.data.endpoint import known_labels, rarest_class
+from analysis.data.endpoint import fitting_folds, known_labels, rarest_class
 from analysis.data.images import Greys, decode_readable
 from analysis.data.targets import Targets, having
 from analysis.screening.reference_images import Watch
@@ -95,7 +95,7 @@ def gather(
     greys, places, notes = _real(collection, split, wanted.side, cache, watch)
     parts, more = _assigned(collection, split, rare)
     parts = parts.loc[[path for path in parts.index if path in places]]
-    counts = _counts(collection, parts, rare)
+    counts = replace(_counts(collection, parts, rare), folds=fitting_folds(collection, split, rare))
     stamps = require_sufficient(counts, rare, insist=wanted.insist, pooled=wanted.pooled)
     groups = pd.Series(group_numbers(stay_together(collection).tolist()), collection.images.index)
     whole = _Whole(collection, greys, places, groups)
@@ -115,7 +115,7 @@ def _counts(collection: Collection, parts: pd.Series, rare: str) -> Counts:
     lacking = {name: int((others.reindex(some) == "").sum()) for name, some in paths.items()}
     counts = {name: sets.only(some).counts() for name, some in paths.items()}
     train, validation, test = (counts.get(name, {}) for name in ("train", "validation", "test"))
-    return Counts(tuple(collection.labels), train, validation, test, lacking)
+    return Counts(tuple(collection.labels), train, validation, test, lacking=lacking)
 
 
 def _require_same_collection(balanced: BalancedFolder, collection: Collection) -> None:

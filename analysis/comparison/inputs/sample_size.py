@@ -7,20 +7,19 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from analysis.data.minimums import RARE_PATIENTS_A_FOLD
 from balancer.errors import ComparisonError
+from balancer.splits.fold_limit import PATIENTS_A_FOLD, folds_that_fit
 from balancer.text import many
 
 _NAMED = 5
 FEW = 10
 """With fewer test images of a class little can be concluded of it."""
-_OUT_OF_FOLD = "balance compare --cross-fit 5"
 _OTHERS_STAND = "results of the other classes are not affected"
 
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Real images of each class in each part.
+    """Real images of each class in each part, and how many folds fit the class of the primary endpoint; 0 for none.
 
     Of findings, which an image may lack, `lacking` has in each part those that are known not to have the rare one.
     """
@@ -29,6 +28,7 @@ class Counts:
     train: Mapping[str, int]
     validation: Mapping[str, int]
     test: Mapping[str, int]
+    folds: int = 0
     lacking: Mapping[str, int] | None = None
 
     @classmethod
@@ -36,6 +36,11 @@ class Counts:
         """From the labels of the images in each part: train, validation and test."""
         found = {name: Counter(labels.get(name, ())) for name in ("train", "validation", "test")}
         return cls(tuple(classes), found["train"], found["validation"], found["test"])
+
+    @property
+    def or_out_of_fold(self) -> str:
+        """A second advice, to test every patient; empty where no number of folds fits."""
+        return f"; or balance compare --cross-fit {self.folds}" if self.folds else ""
 
 
 def require_sufficient(counts: Counts, rare: str, *, insist: bool = False, pooled: bool = False) -> tuple[str, ...]:
@@ -69,7 +74,7 @@ def require_sufficient(counts: Counts, rare: str, *, insist: bool = False, poole
         raise ComparisonError(
             needed=f"validation images of {rare}, to choose the best arm",
             found="none: the best arm would be chosen at random",
-            next_step=f"create a validation split, then fill again: balance split --val 0.15; or {_OUT_OF_FOLD}",
+            next_step=f"create a validation split, then fill again: balance split --val 0.15{counts.or_out_of_fold}",
         )
     return tuple(_stamps_of_findings(counts) if several else _stamps(counts))
 
@@ -139,22 +144,22 @@ def require_patients_in_folds(
     """
     mine = patients[rare]
     count, folds, total = min(mine), len(mine), sum(mine)
-    if count >= RARE_PATIENTS_A_FOLD:
+    if count >= PATIENTS_A_FOLD:
         return ()
     where = f"{many(count, 'test patient')} of {rare} in fold {mine.index(count) + 1} of {folds}"
     if insist:
         return (f"only {where}: the interval may be too narrow",)
-    others = [label for label, some in patients.items() if label != rare and min(some) >= RARE_PATIENTS_A_FOLD]
-    most = total // RARE_PATIENTS_A_FOLD
+    others = [label for label, some in patients.items() if label != rare and min(some) >= PATIENTS_A_FOLD]
+    most = folds_that_fit(total)
     fewer = (
-        f"the largest number of folds for {total} patients is {most}: balance split --folds {most}, then: "
+        f"the number of folds that fits {total} patients is {most}: balance split --folds {most}, then: "
         f"balance compare --cross-fit {most}"
-        if most > 1
+        if most
         else f"{total} patients are too few for two folds: compare on the stored test split: balance compare"
     )
     endpoint = f"; or choose another class: --label {shlex.quote(others[0])}" if others else ""
     raise ComparisonError(
-        needed=f"{RARE_PATIENTS_A_FOLD} test patients of {rare}, the class of the primary endpoint, in each fold",
+        needed=f"{PATIENTS_A_FOLD} test patients of {rare}, the class of the primary endpoint, in each fold",
         found=f"{where}; conclusions are still possible for {', '.join(others) or 'no class'}",
         next_step=fewer + endpoint,
     )
@@ -179,16 +184,18 @@ def _require_two_sides(counts: Counts, rare: str, parts: Sequence[str]) -> None:
             raise ComparisonError(
                 needed=f"two classes in the {part} split",
                 found=f"{which}: nothing can be concluded about how well classes are separated",
-                next_step=f"create another split, then fill again: balance split --test 0.2; or {_OUT_OF_FOLD}",
+                next_step=f"create another split, then fill again: balance split --test 0.2{counts.or_out_of_fold}",
             )
 
 
 def _refused(counts: Counts, rare: str, needed: str, found: str) -> ComparisonError:
     others = [label for label in counts.classes if label != rare and counts.test.get(label, 0) >= FEW]
     told = ", ".join(f"{label} ({counts.test[label]} test images)" for label in others) or "no class"
-    endpoint = f"; or choose another class: balance compare --label {shlex.quote(others[0])}" if others else ""
+    folds = [f"test every image of the class by cross-fitting: balance compare --cross-fit {counts.folds}"]
+    endpoint = [f"choose another class: balance compare --label {shlex.quote(each)}" for each in others[:1]]
     return ComparisonError(
         needed=f"{needed} of {rare}, the class of the primary endpoint",
         found=f"{found}; conclusions are still possible for {told}",
-        next_step=f"test every image of the class by cross-fitting: balance compare --cross-fit 5{endpoint}",
+        next_step="; or ".join([*(folds if counts.folds else []), *endpoint])
+        or f"add images of {rare}, then: balance scan FOLDER",
     )

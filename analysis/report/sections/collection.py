@@ -6,13 +6,14 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from analysis.report.charts import Bar, bars
+from analysis.report.charts import Bar, Chart, bars, heat
 from analysis.report.data import PARTS, Facts
 from analysis.report.formatting import count
-from balancer.collection.imbalance import measure_imbalance
+from balancer.collection.imbalance import FindingImbalance, measure_imbalance
 
 FILL = "balance fill --target max --dry-run"
 _FILES = 3
+_MOST = 20  # findings in one figure
 _PART_NAMES = {"train": "training", "holdout": "generator holdout", "val": "validation", "test": "test"}
 
 
@@ -33,10 +34,10 @@ def distribution(facts: Facts) -> Mapping[str, Any]:
         "after": measure_imbalance({label: real + added[label] for label, real in before.items()}),
         "added": sum(added.values()),
         "training": bars(
-            "training-images", rows, ["real", "synthetic"], "Training images of each class, real and synthetic"
+            "training-images", rows, ["real", "synthetic"], f"Training images of each {facts.what}, real and synthetic"
         ),
         "test": any(tested.values())
-        and bars("test-images", tests, ["real"], "Test images of each class, all of them real"),
+        and bars("test-images", tests, ["real"], f"Test images of each {facts.what}, all of them real"),
         "parts": [_PART_NAMES[part] for part in parts],
         "rows": [
             [label, *(_images(facts.counts[part].get(label, (0, 0))) for part in parts), count(added[label])]
@@ -50,8 +51,36 @@ def distribution(facts: Facts) -> Mapping[str, Any]:
             )
             for name, table in facts.attributes.items()
         ],
+        "together": together(facts),
+        "figures": facts.imbalance and _figures(facts.imbalance),
         "fill": FILL,
     }
+
+
+def together(facts: Facts) -> Chart | None:
+    """Which findings go together in real training images; of many the rarest, which are filled."""
+    if facts.imbalance is None or len(facts.training) < 2:
+        return None
+    shown = sorted(sorted(facts.training, key=lambda each: facts.training[each])[:_MOST])
+    totals = {label: facts.training[label] for label in shown}
+    return heat("co-occurrence", facts.imbalance.together, totals, "Real training images with both of two findings")
+
+
+def _figures(found: FindingImbalance) -> list[list[str]]:
+    """The imbalance of findings, a row each."""
+    ratios = [
+        [f"{name}: images of the most frequent for each of it (IRLbl)", _ratio(r)] for name, r in found.ratios.items()
+    ]
+    return [
+        *ratios,
+        ["mean of these (MeanIR)", f"{found.mean_ratio:.1f}"],
+        ["their spread over their mean (CVIR)", f"{found.variation:.2f}"],
+        ["rare findings beside frequent ones (SCUMBLE): 0 never, 1 always", f"{found.concurrence:.2f}"],
+    ]
+
+
+def _ratio(value: float) -> str:
+    return f"{value:.1f}" if value < 1e9 else "no image"
 
 
 def _images(found: tuple[int, int]) -> str:

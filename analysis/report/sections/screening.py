@@ -25,7 +25,7 @@ def screening(facts: Facts) -> Mapping[str, Any]:
     shown = [each for each in DECISIONS if any(counts[each] for counts in found.decisions.values())]
     return {
         "found": found,
-        "chart": found.total and bars("decisions", rows, shown, "Decisions by class"),
+        "chart": found.total and bars("decisions", rows, shown, f"Decisions by {facts.what}"),
         "decisions": list(DECISIONS),
         "counts": [[label, *(count(by[each]) for each in DECISIONS)] for label, by in found.decisions.items()],
         "gates": "; ".join(GATES.values()),

@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from balancer.adapting.common.train_state import to_json
+from balancer.adapting.common.training_classes import Findings, class_counts
 from balancer.collection.scan import Sample
 from balancer.files import sha256_of
 from balancer.generators.models.model_card import CARD
 
 
-def class_counts(samples: Sequence[Sample]) -> dict[str, int]:
-    """Images of each label, by name."""
-    return dict(sorted(Counter(sample.label for sample in samples).items()))
+def trained_on(samples: Sequence[Sample], findings: Findings) -> dict[str, Any]:
+    """What a model was trained on: images, and how many of each class; of images with several findings, of each set."""
+    sets = {"label_sets": class_counts(samples)} if findings else {}
+    files = {sample.path: sample.sha256 for sample in samples}
+    return {"images": len(samples), "classes": class_counts(samples, findings), **sets, "training_files": files}
+
+
+def class_table(card: Mapping[str, Any]) -> str:
+    """The training images of each class, or finding, as a table in Markdown."""
+    rows = "".join(f"\n| {escaped(label)} | {count} |" for label, count in card["classes"].items())
+    several = "\n\nAn image may have several findings, and counts for each." if "label_sets" in card else ""
+    return f"| {'finding' if several else 'class'} | training images |\n| --- | --- |{rows}{several}"
 
 
 def weight_hashes(folder: Path) -> dict[str, str]:

@@ -8,7 +8,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from balancer.adapting.common.model_card import class_counts, escaped, weight_hashes
+from balancer.adapting.common.model_card import class_table, escaped, trained_on, weight_hashes
+from balancer.adapting.common.training_classes import Findings
 from balancer.adapting.lora.effect_check import AdapterEffect
 from balancer.adapting.lora.evaluations import Evaluation
 from balancer.adapting.lora.settings import LoraSettings
@@ -41,6 +42,7 @@ def base_facts(checkpoint: Checkpoint) -> dict[str, Any]:
 def make_card(
     checkpoint: Checkpoint,
     samples: Sequence[Sample],
+    findings: Findings,
     settings: LoraSettings,
     evaluations: Sequence[Evaluation],
     best: Evaluation,
@@ -49,16 +51,14 @@ def make_card(
     facts: Mapping[str, Any],
 ) -> dict[str, Any]:
     """The card of the adapter in `folder`; `facts` are added to it as they are."""
-    counts = class_counts(samples)
+    known = trained_on(samples, findings)
     return {
         "kind": KIND,
         "method": f"LoRA of rank {settings.rank}",
-        "statement": statement(counts, checkpoint.ref.name),
+        "statement": statement(known["classes"], checkpoint.ref.name, len(samples)),
         "base": base_facts(checkpoint),
-        "images": len(samples),
-        "classes": counts,
+        **known,
         "settings": settings.to_json(),
-        "training_files": {sample.path: sample.sha256 for sample in samples},
         "looks": [evaluation.to_json() for evaluation in evaluations],
         "kept": {"step": best.step, "holdout_loss": best.loss},
         "change": asdict(change),
@@ -68,23 +68,23 @@ def make_card(
     }
 
 
-def statement(counts: Mapping[str, int], base: str) -> str:
-    """What everybody must know of an adapter.
+def statement(counts: Mapping[str, int], base: str, images: int | None = None) -> str:
+    """What everybody must know of an adapter; `images`: how many there are, where one may count for several findings.
 
     >>> statement({"nodule": 2}, "sd15")[:63]
     'It was trained only on your 2 training images (2 of nodule). Wh'
     """
     classes = ", ".join(f"{count} of {label}" for label, count in counts.items())
     return (
-        f"It was trained only on your {sum(counts.values())} training images ({classes}). What its base, {base}, was "
-        "trained on is not known. Copies of training images are possible: screen what it generates."
+        f"It was trained only on your {images or sum(counts.values())} training images ({classes}). "
+        f"What its base, {base}, was trained on is not known. "
+        "Copies of training images are possible: screen what it generates."
     )
 
 
 def page(card: Mapping[str, Any]) -> str:
     """The page for people, Markdown."""
     base, kept, change, cost = card["base"], card["kept"], card["change"], card["cost"]
-    rows = "\n".join(f"| {escaped(label)} | {count} |" for label, count in card["classes"].items())
     versions = ", ".join(f"{name} {number}" for name, number in card["versions"].items())
     revision = base["revision"] or "none (a local folder)"
     loss = (
@@ -94,9 +94,7 @@ def page(card: Mapping[str, Any]) -> str:
 
 {escaped(card["statement"])}
 
-| class | training images |
-| --- | --- |
-{rows}
+{class_table(card)}
 
 - Base: {escaped(base["name"])}, revision {escaped(revision)}, SHA-256 {base["sha256"]}
 - Licence of the base: {escaped(base["licence"])}. It applies to the adapter too.

@@ -17,8 +17,8 @@ from balancer.adapting.common.energy import EnergyMeter
 from balancer.adapting.common.model_card import write_card
 from balancer.adapting.common.monitor import TrainingMonitor, no_monitor
 from balancer.adapting.common.run_dir import begin, clear_away, is_finished, work_folder
-from balancer.adapting.common.singleton_classes import left_out
 from balancer.adapting.common.train_state import to_json, whole_folder
+from balancer.adapting.common.training_classes import left_out
 from balancer.adapting.lora import model_card
 from balancer.adapting.lora.base_model import adapting_device, load_base
 from balancer.adapting.lora.captions import require_texts_fit
@@ -123,7 +123,7 @@ def _finish(
         change, picture = measure_effect(
             checkpoint,
             file,
-            material.packs,
+            material.shown,
             sampling,
             settings.seed,
             lambda done, total: progress("comparing", done, total, ""),
@@ -134,7 +134,8 @@ def _finish(
         joules = cost["joules"]
         energy = "unknown" if joules is None else f"{joules / 3600:.1f} Wh of the GPU"
         known = {**facts, "device": _device_name(device), "cost": {"seconds": cost["seconds"], "energy": energy}}
-        write = model_card.make_card(checkpoint, material.train, settings, evaluations, best, change, partial, known)
+        learnt = material.train, material.findings
+        write = model_card.make_card(checkpoint, *learnt, settings, evaluations, best, change, partial, known)
         write_card(partial, write, model_card.page(write))
     progress("samples", 1, 1, verdict(evaluations, best, facts["ended"]))
     differs = f"{change.grey_levels:.1f} grey levels of 255 (latents: {change.latents:.2f} standard deviations)"

@@ -156,7 +156,7 @@ class LoraTrainer:
 
     def _looks_at_the_end(self) -> float:
         """How many looks what comes after learning takes: the last one, and the same seeds with and without."""
-        classes, settings = len(self.material.packs), self.settings
+        classes, settings = len(self.material.shown), self.settings
         drawn = 2 * classes * columns_of_effect(classes) * settings.sample_steps
         return 1 + drawn / (min(classes, _WATCHED_CLASSES) * settings.look_columns * settings.look_steps)
 
@@ -195,7 +195,8 @@ class LoraTrainer:
             return self._condition(first + images, torch.zeros_like(images), sizes[images])
 
         losses = image_losses(self.model, self.held, condition, self.settings.seed)
-        return summarised(losses, [sample.label for sample in self.judged], self._shares())
+        class_of = self.material.class_of
+        return summarised(losses, [class_of[sample.label] for sample in self.judged], self._shares())
 
     def _shares(self) -> dict[str, float]:
         labels = list(self.sampler.labels)
@@ -203,7 +204,7 @@ class LoraTrainer:
         return {label: labels.count(label) * weights[labels.index(label)] for label in set(labels)}
 
     def _samples(self, step: int) -> Mapping[str, Sequence[GreyImage]]:
-        packs = dict(list(self.material.packs.items())[:_WATCHED_CLASSES])
+        packs = dict(list(self.material.shown.items())[:_WATCHED_CLASSES])
         jobs = sample_jobs(packs, self.model.config, self.settings.look_columns, self.settings.seed)
         rows = draw_rows(self.model.generator, jobs)
         write_whole(self.work / "samples" / f"{step:06d}.png", sheet(rows))
@@ -222,7 +223,7 @@ class LoraTrainer:
 
 def make_caption_sets(material: TrainingData, settings: LoraSettings) -> CaptionSet:
     """The captions of the training images, and one for each holdout image that is judged."""
-    train, judged, packs = material.train, judged_of(material.holdout), material.packs
+    train, judged, packs = material.train, judged_of(material), material.packs
     caption_set = make_caption_set(packs, train, material.known(train), settings.seed, settings.caption_dropout)
     return (
         caption_set.joined(make_caption_set(packs, judged, material.known(judged), settings.seed, None))
@@ -231,9 +232,11 @@ def make_caption_sets(material: TrainingData, settings: LoraSettings) -> Caption
     )
 
 
-def judged_of(holdout: Sequence[Sample]) -> list[Sample]:
+def judged_of(material: TrainingData) -> list[Sample]:
     """The holdout images that are judged at each look."""
-    return [holdout[place] for place in stratified_subset([sample.label for sample in holdout])]
+    class_of = material.class_of
+    places = stratified_subset([class_of[sample.label] for sample in material.holdout])
+    return [material.holdout[place] for place in places]
 
 
 def prepare(
@@ -247,7 +250,7 @@ def prepare(
 ) -> LoraTrainer:
     """Fill the caches: latents of all images, and what the text encoders make of their captions."""
     encoder = Encoder(model.generator.pipe.vae, model.machine.device, model.config.width)
-    train, judged = material.train, judged_of(material.holdout)
+    train, judged = material.train, judged_of(material)
     versions = encoder.fitting_versions(len(train), settings.augmentations, _cells(model))
 
     def cache(samples: Sequence[Sample], name: str, count: int) -> Latents:
@@ -258,7 +261,8 @@ def prepare(
 
     latents = cache(train, "latents", versions)
     held = cache(judged, "holdout", 1) if judged else None
-    labels = [sample.label for sample in train]
+    class_of = material.class_of
+    labels = [class_of[sample.label] for sample in train]
     sampler = CappedSqrtSampler(labels, settings.batch_size, settings.repetitions, settings.seed)
     words = _words(caption_set, model, work, progress)
     clock = clock or Clock()

@@ -36,7 +36,7 @@ def train_autoencoder(run: Run, pictures: ImageTensors) -> tuple[Any, TrainState
     if run.settings.start is not None:  # it is taken as it is
         load_autoencoder(model, Path(run.settings.start))
         return model.eval(), TrainState(fraction=1.0, loss=0.0)
-    weights = sampling_weights(run.labels)
+    weights = sampling_weights(run.balanced_by(run.samples))
 
     def draw(step: int) -> Batch:
         return _draw(run, pictures, weights, step)
@@ -82,7 +82,7 @@ def _draw(run: Run, pictures: ImageTensors, weights: Tensor, step: int) -> Batch
 
 @torch.no_grad()
 def _encode(run: Run, autoencoder: Any, pictures: ImageTensors) -> tuple[Tensor, list[int]]:
-    order, size = _class_by_class(run.labels), run.settings.batch_size
+    order, size = _class_by_class(run.balanced_by(run.samples)), run.settings.batch_size
     until, encoded = run.time_for(LATENTS_SHARE), []
     for first in range(0, len(order), size):
         batch = pictures.batch(torch.tensor(order[first : first + size])).to(run.machine.device)

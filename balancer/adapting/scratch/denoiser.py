@@ -40,7 +40,7 @@ def train_denoiser(
 ) -> tuple[nn.ModuleDict, TrainState]:
     """The averaged networks, "unet" and "text_encoder", and how long they learnt; each latent is of its sample."""
     networks = _new_networks(run, tokenizer)
-    weights, alpha_bars = sampling_weights([sample.label for sample in samples]), build_scheduler().alphas_cumprod
+    weights, alpha_bars = sampling_weights(run.balanced_by(samples)), build_scheduler().alphas_cumprod
 
     def draw(step: int) -> Batch:
         chance = rng.generator(run.settings.seed, DENOISER, step)
@@ -159,7 +159,7 @@ class Sheets:
         if path.exists() if done.fraction >= 1 else not self._is_due(done):
             return
         self.run.progress("samples", 0, 1, "generating sample images")
-        write_whole(path, contact_sheet(draw_samples(self.pipeline, self.run.packs, self.run.settings.seed)))
+        write_whole(path, contact_sheet(draw_samples(self.pipeline, self.run.shown, self.run.settings.seed)))
         self.run.progress("samples", 1, 1, f"{self.run.work.name}/samples/{path.name}")
 
     def _is_due(self, done: TrainState) -> bool:
@@ -172,7 +172,7 @@ class Sheets:
 
 def _sheet_seconds(run: Run, pipeline: Any) -> float:
     """What a sheet will take, by one row of it in few steps; the first time prepares what the others use."""
-    label, pack = next(iter(run.packs.items()))
+    label, pack = next(iter(run.shown.items()))
 
     def timed(steps: int) -> float:
         began = run.clock.seconds()
@@ -180,4 +180,4 @@ def _sheet_seconds(run: Run, pipeline: Any) -> float:
         return run.clock.seconds() - began
 
     _, few, more = timed(2), timed(2), timed(4)
-    return len(run.packs) * (few + (STEPS - 2) * max(0.0, more - few) / 2)
+    return len(run.shown) * (few + (STEPS - 2) * max(0.0, more - few) / 2)

@@ -7,15 +7,19 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from balancer.adapting.common.model_card import class_counts, escaped, weight_hashes
+from balancer.adapting.common.model_card import class_table, escaped, trained_on, weight_hashes
+from balancer.adapting.common.training_classes import Findings
 from balancer.adapting.scratch.settings import ScratchSettings
 from balancer.collection.scan import Sample
 
 
-def statement(counts: Mapping[str, int], size: int, factor: int, reduction: float = 1.0) -> str:
+def statement(
+    counts: Mapping[str, int], size: int, factor: int, reduction: float = 1.0, images: int | None = None
+) -> str:
     """What everybody must know of a checkpoint trained from scratch.
 
-    `factor` is the pixels that a latent cell covers, `reduction` the original pixels for one of the picture's.
+    `factor` is the pixels that a latent cell covers, `reduction` the original pixels for one of the picture's,
+    `images` how many there are, where one may count for several findings.
 
     >>> print(statement({"nodule": 2, "normal": 9}, size=64, factor=4, reduction=3.5)[:63])
     Trained only on your 11 images (2 of nodule, 9 of normal). It h
@@ -24,7 +28,7 @@ def statement(counts: Mapping[str, int], size: int, factor: int, reduction: floa
     pixels = f"{factor} px of its {size} x {size} images"
     cell = f"{factor} px" if reduction <= 1 else f"{round(factor * reduction)} px of your originals ({pixels})"
     return (
-        f"Trained only on your {sum(counts.values())} images ({classes}). It has no other knowledge. "
+        f"Trained only on your {images or sum(counts.values())} images ({classes}). It has no other knowledge. "
         f"Findings smaller than {cell} cannot be generated, and copies are likely. "
         "It is a baseline, and does not replace a large adapted base."
     )
@@ -37,20 +41,19 @@ def make_card(
     device: str,
     training: Mapping[str, Any],
     folder: Path,
+    findings: Findings,
 ) -> dict[str, Any]:
     """The card of the pipeline in `folder`: what it was trained on, how, and its weights by their hashes."""
-    counts = class_counts(samples)
+    facts = trained_on(samples, findings)
     return {
         "kind": "checkpoint",
         "method": "from scratch",
-        "statement": statement(counts, settings.size, settings.factor, reduction),
-        "images": len(samples),
-        "classes": counts,
+        "statement": statement(facts["classes"], settings.size, settings.factor, reduction, len(samples)),
+        **facts,
         "size": settings.size,
         "pixels_per_latent_cell": settings.factor,
         "original_pixels_per_pixel": round(reduction, 3),
         "settings": settings.to_json(),
-        "training_files": {sample.path: sample.sha256 for sample in samples},
         "training": dict(training),
         "device": device,
         "versions": {name: version(name) for name in ("torch", "diffusers", "transformers")},
@@ -60,7 +63,6 @@ def make_card(
 
 def page(card: Mapping[str, Any]) -> str:
     """The page for people, Markdown."""
-    rows = "\n".join(f"| {escaped(label)} | {count} |" for label, count in card["classes"].items())
     training = ", ".join(f"{name} {part['steps']} steps" for name, part in card["training"].items())
     minutes = sum(part["seconds"] for part in card["training"].values()) / 60
     versions = ", ".join(f"{name} {number}" for name, number in card["versions"].items())
@@ -70,9 +72,7 @@ def page(card: Mapping[str, Any]) -> str:
 
 {escaped(card["statement"])}{short}
 
-| class | training images |
-| --- | --- |
-{rows}
+{class_table(card)}
 
 Images are {card["size"]} x {card["size"]} pixels, grey. Classes were sampled by the square root of their size; nothing
 was mirrored. Training: {training}, {minutes:.0f} minutes on {card["device"]}; {versions}.

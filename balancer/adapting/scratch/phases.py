@@ -15,6 +15,7 @@ from balancer.adapting.common import train_loop
 from balancer.adapting.common.clock import Clock
 from balancer.adapting.common.device import TrainingDevice
 from balancer.adapting.common.rng import generator
+from balancer.adapting.common.training_classes import Findings, balancing_classes, shown_labels
 from balancer.adapting.scratch.settings import ScratchSettings
 from balancer.adapting.scratch.start import SLOWER
 from balancer.collection.attributes import Attributes
@@ -32,7 +33,8 @@ Progress = Callable[[str, int, int, str], None]
 class Run:
     """What all phases of one training need.
 
-    `work` is the folder of its unfinished work, `attributes` what is known of images, by path.
+    `work` is the folder of its unfinished work, `attributes` what is known of images, by path, `findings` those of
+    label sets.
     """
 
     samples: Sequence[Sample]
@@ -43,15 +45,21 @@ class Run:
     progress: Progress
     attributes: Mapping[str, Attributes] = field(default_factory=dict)
     clock: Clock = field(default_factory=Clock)
+    findings: Findings = field(default_factory=dict)
 
     def known(self, sample: Sample) -> Attributes:
         """What a table of patients tells of a sample."""
         return self.attributes.get(sample.path, Attributes())
 
+    def balanced_by(self, samples: Sequence[Sample]) -> list[str]:
+        """The class that each sample is drawn as."""
+        return balancing_classes([sample.label for sample in samples], self.findings)
+
     @property
-    def labels(self) -> list[str]:
-        """The label of each sample."""
-        return [sample.label for sample in self.samples]
+    def shown(self) -> Packs:
+        """The packs of the labels whose samples are shown."""
+        shown = shown_labels([sample.label for sample in self.samples], self.findings)
+        return {label: self.packs[label] for label in shown}
 
     def time_for(self, share: float) -> float:
         """Seconds on the clock at which a share of the time that is left is over; never, where steps are counted."""

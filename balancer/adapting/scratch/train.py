@@ -15,12 +15,12 @@ from torch import nn
 from balancer.adapting.common.clock import Clock
 from balancer.adapting.common.device import find_machine
 from balancer.adapting.common.image_tensors import ImageTensors, read_image_tensors
-from balancer.adapting.common.model_card import class_counts, write_card
+from balancer.adapting.common.model_card import write_card
 from balancer.adapting.common.oom import memory_explained, no_room_from_scratch
 from balancer.adapting.common.run_dir import begin, clear_away, is_finished, work_folder
-from balancer.adapting.common.singleton_classes import left_out, without_singles
 from balancer.adapting.common.train_loop import TrainState
 from balancer.adapting.common.train_state import to_json, whole_folder
+from balancer.adapting.common.training_classes import Findings, class_counts, left_out, without_singles
 from balancer.adapting.scratch import captions, model_card
 from balancer.adapting.scratch.autoencoder import scaled_latents, train_autoencoder
 from balancer.adapting.scratch.denoiser import train_denoiser
@@ -44,13 +44,15 @@ def train_from_scratch(
     progress: Progress = lambda *_: None,
     attributes: Mapping[str, Attributes] | None = None,
     clock: Clock | None = None,
+    findings: Findings | None = None,
 ) -> Path:
     """Train on `samples` under `root` and save a `StableDiffusionPipeline` as `folder`, which it gives back.
 
     `pack` words all labels, or maps each label to its own pack; `attributes` are what is known of images, by path, and
-    their captions say so. The unfinished work lies in
-    `<folder>.training`; run again with the same arguments it goes on there, and on a CPU a run of so many `steps`
-    ends with the weights of one that was never stopped. A finished folder of the same arguments is left as it is.
+    their captions say so. `findings` are those of label sets, by which images are balanced then.
+    The unfinished work lies in `<folder>.training`; run again with the same arguments it goes on there, and on a CPU
+    a run of so many `steps` ends with the weights of one that was never stopped. A finished folder of the same
+    arguments is left as it is.
     Classes of one image are left out, since only a copy could be learnt from it. `minutes` are counted on the `clock`,
     which starts here unless it is given: reading, compiling, sample sheets and saving are in them.
 
@@ -60,7 +62,7 @@ def train_from_scratch(
         ModelError: the folder holds another training, there is no such device, or the loss is no number any more.
         OutOfMemory: not even one image at a time fits on the device.
     """
-    samples, single = without_singles(samples)
+    samples, single = without_singles(samples, findings)
     packs = {label: pack[label] if isinstance(pack, Mapping) else pack for label in class_counts(samples)}
     known = {path: each for path, each in (attributes or {}).items() if any(each)}
     known = {sample.path: known[sample.path] for sample in samples if sample.path in known}
@@ -68,7 +70,9 @@ def train_from_scratch(
     if not is_finished(folder, fingerprint):
         machine = find_machine(settings.device)
         begin(folder, fingerprint, AUTOENCODER)
-        run = Run(samples, packs, settings, work_folder(folder), machine, progress, known, clock or Clock())
+        run = Run(
+            samples, packs, settings, work_folder(folder), machine, progress, known, clock or Clock(), findings or {}
+        )
         for label in single:
             progress("samples", 1, 1, left_out(label))
         if settings.start is not None:
@@ -95,7 +99,7 @@ def _train(run: Run, root: Path, folder: Path, origin: Mapping[str, Any]) -> Non
     with whole_folder(folder) as partial:
         _save_pipeline(_half_pipeline(autoencoder, denoiser, tokenizer), run, partial)
         made = model_card.make_card(
-            run.samples, run.settings, pictures.reduction, run.machine.device.type, training, partial
+            run.samples, run.settings, pictures.reduction, run.machine.device.type, training, partial, run.findings
         )
         if run.settings.start is not None:
             earlier = facts_of(Path(run.settings.start))
@@ -106,11 +110,11 @@ def _train(run: Run, root: Path, folder: Path, origin: Mapping[str, Any]) -> Non
 
 def _read(run: Run, root: Path) -> ImageTensors:
     """All pictures; the statement is said before the first of them and, with the originals' pixels, after the last."""
-    counts, size, factor = class_counts(run.samples), run.settings.size, run.settings.factor
+    counts, size, factor = class_counts(run.samples, run.findings), run.settings.size, run.settings.factor
     total = len(run.samples)
     run.progress("images", 0, total, "")
     pictures = read_image_tensors(run.samples, root, size, lambda n: run.progress("images", n, total, ""))
-    run.progress("images", total, total, model_card.statement(counts, size, factor, pictures.reduction))
+    run.progress("images", total, total, model_card.statement(counts, size, factor, pictures.reduction, total))
     return pictures
 
 

@@ -8,7 +8,7 @@ import typer
 
 from balancer.cli.console import ConsoleProgress, here, message, result, result_json
 from balancer.cli.options import JSON, command
-from balancer.cli.views.fill import show_fill, show_plan, show_preview
+from balancer.cli.views.fill import show_fill, show_plan, show_preview, show_shard
 from balancer.cli.views.power import say_power
 from balancer.workspace.settings import FillSettings
 
@@ -34,10 +34,16 @@ def fill(
     from balancer.workspace.fill_run import preview_fill
     from balancer.workspace.plan_run import plan
     from balancer.workspace.screens import screen_for
+    from balancer.workspace.shard_run import fill_shard
 
     if as_drawn:
         message("Warning: --as-drawn is now --no-intensity-matching. The next version will not have the old name.")
         settings = replace(settings, harmonise=False)
+    if settings.shard is not None:
+        with ConsoleProgress() as progress:
+            made = fill_shard(here(), settings, progress=progress)
+        result_json(made.to_json()) if as_json else show_shard(made)
+        return
     planned = plan(here(), settings)
     if not as_json:
         show_plan(planned, settings)

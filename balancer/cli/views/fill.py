@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from balancer.workspace.fill_run import FillPreview, FillResult
     from balancer.workspace.plan_run import PlanResult
     from balancer.workspace.settings import PlanSettings
+    from balancer.workspace.shard_run import ShardResult
 
 _MOST_SHOWN = 30  # classes or label sets whose prompts a dry run shows
 _MUCH_TOO_MANY = 3  # synthetic for each real image; gains of more are rare in what is published
@@ -91,6 +92,12 @@ def show_preview(found: FillPreview) -> None:
     result("Dry run: nothing was written.")
 
 
+def show_shard(found: ShardResult) -> None:
+    """Where a shard is, and what comes when all are there."""
+    result(f"Shard {found.shard}: {found.images} images ({found.made} generated now) in {shown(found.folder)}")
+    message("When every shard is whole, take them over with the same options and --collect DIR in place of --shard.")
+
+
 def show_fill(found: FillResult, sheet: Path) -> None:
     """The classes before and after, what was rejected, and where to look."""
     report, merged = found.report, found.merged
@@ -105,7 +112,7 @@ def show_fill(found: FillResult, sheet: Path) -> None:
     if found.planned.findings is None:
         show_classes(found.planned.counts, merged)
     else:
-        show_findings_made(found.planned.findings, merged)
+        show_findings_made(found.planned.findings.counts, merged)
     for label, reasons in report.rejected.items():
         for reason, count in reasons.items():
             message(f"Rejected: {printable(label)}: {count} {printable(reason_in_words(reason))}")

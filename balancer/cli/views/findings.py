@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from balancer.cli.console import message, result, table
@@ -117,13 +118,13 @@ def show_findings_plan(found: FindingsPlan) -> None:
         message(f"{printable(finding)} keeps lacking {missing}: no real training image has it, so nothing shows how.")
 
 
-def show_findings_made(found: FindingsPlan, merged: MergeReport) -> None:
-    """Print how many training images have each finding after a merge."""
-    from balancer.collection.label_sets import findings_in
+def show_findings_made(counts: Mapping[str, int], merged: MergeReport) -> None:
+    """Print how many training images have each finding after a merge; `counts` are the real ones."""
+    from balancer.workspace.merge_run import synthetic_of
 
     rows = []
-    for finding, count in found.counts.items():
-        made = sum(number for name, number in merged.synthetic.items() if finding in findings_in(name))
+    for finding, count in counts.items():
+        made = synthetic_of(finding, merged, several=True)
         rows.append([finding, count, made, count + made])
     result()
     result(table(["finding", "real", "synthetic", "training images"], rows))

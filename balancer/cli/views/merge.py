@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from balancer.cli.console import message, result, shown, table
+from balancer.cli.views.findings import show_findings_made
 from balancer.text import printable
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 def show_merge(found: MergeResult) -> None:
     """The classes, those that lost images since the last fill, and where the folder is."""
-    show_classes(found.counts, found.merged)
+    (show_findings_made if found.several else show_classes)(found.counts, found.merged)
     for label, (missing, wanted) in found.short.items():
         message(
             f"Short: {printable(label)} lacks {missing} of {wanted} that fill should have generated: "

@@ -86,7 +86,7 @@ def _table(collection: Collection, split: Split, figures: Imbalance) -> tuple[li
 
 def show_small_classes(collection: Collection, split: Split) -> None:
     """Say which classes the test part cannot judge, and what the folds are for."""
-    from balancer.splits.folds import FEW_PATIENTS, small_classes
+    from balancer.splits.folds import FEW_PATIENTS, default_folds, small_classes
     from balancer.splits.groups import Groups
 
     groups = Groups.of(collection)
@@ -106,7 +106,9 @@ def show_small_classes(collection: Collection, split: Split) -> None:
         why = f", since these {kinds} have {few_to_train}" if small else ""
         result(f"Folds for cross-fitting: {split.fold_count}, of all images, including the test split{why}")
     elif small and split.origin != "none":
-        result(f"F{few_to_train[1:]}. To test on every patient of these {kinds}: balance split --folds 5")
+        fit = default_folds(groups, split.parts)
+        advice = f". To test on every patient of these {kinds}: balance split --folds {fit}" if fit else ""
+        result(f"F{few_to_train[1:]}{advice}")
 
 
 def _show_patients(collection: Collection) -> None:

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from analysis.labels.service import check_labels
 from analysis.labels.suspects import label_quality, suspects
 from balancer.cli.app import app
 from balancer.errors import CollectionError, OutputError
+from balancer.progress import Silent
 from balancer.workspace.judging_settings import CheckLabelsSettings, ReportSettings
 from balancer.workspace.scan_run import scan
 from balancer.workspace.settings import ScanSettings
@@ -18,7 +20,23 @@ from balancer.workspace.workspace import Workspace
 from examples.phantoms import write_collection
 
 QUICK = CheckLabelsSettings(folds=3, steps=30, size=32)
+OF_QUICK = f"labels-*-{QUICK.folds}.npz"
 EACH, FLIPPED = 50, 5
+
+
+class Halting(Silent):
+    """Notes the training steps that it is told, and is interrupted at one of them."""
+
+    def __init__(self, at):
+        self.at, self.steps = at, []
+
+    def start(self, what, done=0):
+        def tell(done, total, made=None, note=""):
+            self.steps.append(done)
+            if done == self.at:
+                raise KeyboardInterrupt
+
+        return tell if what == "Training" else super().start(what, done)
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +62,28 @@ def test_half_of_the_first_ones_are_wrong_at_least(checked):
     assert [each.quality for each in found.suspected] == sorted(each.quality for each in found.suspected)
     assert all(each.given != each.suggested for each in found.suspected)
     assert found.checked == 2 * EACH
+
+
+def test_stopped_it_goes_on_with_the_next_fold(checked):
+    workspace, _, found = checked
+    kept = sorted(workspace.state.cache.glob(OF_QUICK))
+    assert len(kept) == QUICK.folds
+    first = kept[0].read_bytes()
+    for each in kept:
+        each.unlink()
+    fresh = Halting(QUICK.steps + 1)
+    with pytest.raises(KeyboardInterrupt):
+        check_labels(workspace, QUICK, progress=fresh)
+    assert fresh.steps[-1] == QUICK.steps + 1  # in the second fold
+    (left,) = workspace.state.cache.glob(OF_QUICK)
+    assert left == kept[0]
+    resumed = Halting(None)
+    again = check_labels(workspace, QUICK, progress=resumed)
+    assert resumed.steps[0] == QUICK.steps + 1
+    assert (left.read_bytes(), again.suspected) == (first, found.suspected)
+    check_labels(workspace, replace(QUICK, steps=1))
+    assert len(list(workspace.state.cache.glob(OF_QUICK))) == 2 * QUICK.folds  # other settings, other files
+    check_labels(workspace, QUICK)  # the list of the other tests
 
 
 def test_they_are_kept_as_a_table_a_finding_and_for_the_report(checked):

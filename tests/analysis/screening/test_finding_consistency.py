@@ -6,6 +6,7 @@ import pytest
 
 from analysis.screening.finding_consistency import FindingGates
 from balancer.collection.label_sets import UNKNOWN, LabelSets
+from tests.benchmarks.simulations_screening import questioned
 
 COUNT = 600
 
@@ -54,3 +55,18 @@ def test_a_set_of_what_cannot_be_told_is_not_rejected(gates):
     reject, review, scores = judge(gates, "Rib notching", -2, -2)
     assert (reject, review) == ([], [])
     assert "label_probability" not in scores
+
+
+@pytest.mark.slow
+def test_many_questions_send_few_harmless_images_to_a_person_and_still_find_the_wanted_one_missing():
+    doubted, rejected, missed = questioned(findings=14, images=2500, asked=400, seed=0)
+    assert doubted <= 0.02
+    assert rejected <= 0.02
+    assert missed <= 0.05
+
+
+def test_the_finding_on_record_is_the_one_that_must_be_there(gates):
+    without = np.array([[-3, 2, 0, 0]], np.float32)
+    reject, review = gates.judge("Effusion|Hernia", without, {}, wanted="Effusion")
+    assert [each.partition(",")[0] for each in reject] == ["label: looks like no Effusion"]
+    assert review == []

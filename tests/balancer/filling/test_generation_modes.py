@@ -67,3 +67,11 @@ def test_what_cannot_be_made_is_refused():
         replace(MIX, sources={"A": MATERIAL["A"]}).require_usable("A", 25)
     with pytest.raises(PlanError, match="training image of 'D'"):
         replace(MIX, weights={"image": 1.0}).require_usable("D", 25)
+
+
+def test_of_several_findings_an_edit_starts_from_what_was_chosen_for_the_set():
+    chosen = MATERIAL["A"][:1]
+    sampler = ModeSampler({"mix": 1.0}, sources=MATERIAL, mixed={"A|B": chosen, "C": []})
+    assert {sampler.draw(0, "A|B", index).source for index in range(5)} == {*chosen}
+    with pytest.raises(PlanError, match="real training image"):
+        sampler.require_usable(["C"], 25)

@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from balancer.collection.scan import Sample
 from balancer.errors import CollectionError, GenerationError, ModelError, OutOfMemory
 from balancer.files import sha256_of
-from balancer.filling.runner import LocalRunner
+from balancer.filling.runner import Batch, LocalRunner
 from balancer.generators.models.checkpoint import find_adapter, find_checkpoint
 from balancer.generators.stable_diffusion import SamplingOptions, StableDiffusion, require_tokens_fit, resolve_config
 from balancer.imaging.decode import OutputFormat
@@ -278,9 +278,9 @@ class Small:
 def test_a_batch_that_does_not_fit_is_halved_and_stays_halved(checkpoint):
     config = resolve_config(find_checkpoint(str(checkpoint)), None, QUICK)
     small = Small()
-    batches = [jobs(config, 8), jobs(config, 8)]
+    batches = [Batch(jobs(config, 8)), Batch(jobs(config, 8))]
     made = list(LocalRunner()(lambda: small, batches))
-    assert [[int(image[0, 0]) for image in images] for _, images in made] == [list(range(8))] * 2
+    assert [each.images[:, 0, 0].tolist() for each in made] == [list(range(8))] * 2
     assert small.calls == [8, 4, 2, 2, 2, 2, 2, 2, 2, 2]
 
 

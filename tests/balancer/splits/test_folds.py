@@ -106,6 +106,14 @@ def test_a_class_below_a_hundred_patients_to_train_on_makes_five_folds():
     assert draw_split(collection([200, 154], each=1)).fold_count == 0
 
 
+@pytest.mark.parametrize(("patients", "fit"), [(25, 5), (24, 4), (12, 2), (10, 2), (9, 0)])
+def test_the_default_is_as_many_folds_as_test_five_patients_of_the_rarest_class_each(patients, fit):
+    found = collection([200, patients], each=1)
+    split = draw_split(found)
+    assert split.fold_count == fit
+    assert split.folds[found.images["label"] == "C1"].value_counts().min() >= 5 or not fit
+
+
 def test_the_test_part_of_a_collection_is_none_to_train_on():
     found = collection([300, 150], each=1)
     found.images["part"] = ["train"] * 300 + ["train"] * 60 + ["test"] * 90

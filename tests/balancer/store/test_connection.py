@@ -33,7 +33,7 @@ def state(tmp_path, xrays):
 def full(state, xrays):
     """A state with a row in every table."""
     found = scan(xrays, r"(p\d+)")
-    candidate = Candidate("NODULE", state.candidates / "x.png", "ab", JOB, pixels="cd")
+    candidate = Candidate("NODULE", state.candidates / "x.png", "ab", JOB, pixels="cd", device="a processor")
     (state.folder / "adapters").mkdir()
     with Ledger(state) as ledger:
         (xrays / "NODULE" / "broken.png").write_text("")

@@ -29,6 +29,7 @@ WRITING = {
 }
 READING = {"presets", "status", "power", "prompts", "verify", "explain", "doctor", "fetch"}
 KEEPING = {"probe", "quality"}  # print their result all the same, and say that it was not kept
+ELSEWHERE = {"demo"}  # works in a folder of its own
 ANSWERING = {"review"}  # takes the lock for each answer: tests/analysis/review/test_verdicts.py
 
 
@@ -54,7 +55,7 @@ def start_holding(folder):
 
 def test_every_command_is_known_to_write_or_not():
     commands = {str(command.callback.__name__) for command in app.registered_commands}
-    assert commands == {each.partition(" ")[0] for each in WRITING} | READING | KEEPING | ANSWERING
+    assert commands == {each.partition(" ")[0] for each in WRITING} | READING | KEEPING | ELSEWHERE | ANSWERING
 
 
 @pytest.mark.parametrize("arguments", WRITING.values(), ids=list(WRITING))

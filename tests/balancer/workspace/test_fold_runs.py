@@ -1,6 +1,7 @@
 """Folds and redraws repeat the last fill with its settings, each in a workspace of its own."""
 
 from dataclasses import replace
+from threading import Barrier
 
 import pytest
 
@@ -85,6 +86,22 @@ def test_what_a_fold_made_is_not_made_again_and_the_balanced_folder_is_left_as_i
     with pytest.raises(ComparisonError, match="nothing to generate: no class is below its target in this split"):
         next(refitted(refits(work), AGAIN, SILENT, noting(calls)))
     assert calls == ["fill"]
+
+
+def test_on_several_gpus_folds_are_made_at_once_each_on_its_own(work):
+    wanted = [(each.name, tree_hash(each.balanced)) for each, _ in refitted(refits(work), AGAIN, SILENT, here)]
+    for refit in refits(work):
+        (refit.folder / "fill.done").unlink()
+    both, used = Barrier(2), []
+
+    def on_a_gpu(workspace, command, settings, progress, gpu):
+        used.append(gpu)
+        both.wait(600)  # neither ends before the other has begun
+        here(workspace, command, settings, progress)
+
+    found = refitted(refits(work), AGAIN, SILENT, on_a_gpu, lambda: ["0", "3"])
+    assert [(each.name, tree_hash(each.balanced)) for each, _ in found] == wanted
+    assert sorted(used) == ["0", "3"]
 
 
 def here(workspace, command, settings, progress):

@@ -170,3 +170,10 @@ def test_metrics_in_words():
         "recall of A:B",
         "balanced accuracy",
     ]
+
+
+@pytest.mark.parametrize(("fit", "advice"), [(5, "--cross-fit 5"), (2, "--cross-fit 2"), (0, "more patients with V")])
+def test_only_a_number_of_folds_that_fits_is_advised(fit, advice):
+    last = points(evidence(folds_that_fit=fit))[-1]
+    assert advice in last
+    assert ("--cross-fit" in last) == (fit > 0)

@@ -10,7 +10,8 @@ ENOUGH = {"A": 30, "B": 40, "C": 50}
 
 def counts(**changes):
     parts = {"train": ENOUGH, "validation": ENOUGH, "test": ENOUGH}
-    return Counts(("A", "B", "C"), **{name: {**part, **changes.get(name, {})} for name, part in parts.items()})
+    found = {name: {**part, **changes.get(name, {})} for name, part in parts.items()}
+    return Counts(("A", "B", "C"), **found, folds=changes.get("folds", 5))
 
 
 def test_enough_leaves_no_stamp():
@@ -56,6 +57,16 @@ def test_of_the_rarest_class_nothing_can_be_concluded(changes, found, advice):
     assert advice in error.value.next_step
 
 
+def test_as_many_folds_are_advised_as_fit_or_none():
+    with pytest.raises(ComparisonError) as error:
+        require_sufficient(counts(test={"A": 9}, folds=2), "A")
+    assert "--cross-fit 2; or choose another class" in error.value.next_step
+    for few in ({"test": {"A": 9}}, {"validation": {"A": 0}}, {"train": {"A": 0, "B": 0}}):
+        with pytest.raises(ComparisonError) as error:
+            require_sufficient(counts(**few, folds=0), "A")
+        assert "--cross-fit" not in error.value.next_step
+
+
 def test_who_insists_is_told_so():
     told = ("only 4 test images of A: little can be concluded about it",)
     assert require_sufficient(counts(test={"A": 4}), "A", insist=True) == told
@@ -82,7 +93,7 @@ def test_a_class_is_named_as_a_shell_takes_it():
     [
         ([5, 4, 4, 4], "4 test patients of A in fold 2 of 4; conclusions are still possible for B", "--folds 3, then"),
         ([0, 3, 3], "0 test patients of A in fold 1 of 3", "6 patients are too few for two folds"),
-        ([1, 14], "1 test patient of A in fold 1 of 2", "largest number of folds for 15 patients is 3"),
+        ([1, 14], "1 test patient of A in fold 1 of 2", "number of folds that fits 15 patients is 3"),
     ],
 )
 def test_folds_with_few_patients_of_the_class_are_refused(patients, found, advice):

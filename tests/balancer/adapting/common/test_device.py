@@ -65,3 +65,29 @@ def test_trying_the_compiled_network_leaves_no_gradient(monkeypatch: pytest.Monk
     network = Square()
     device.compiled(network, (torch.ones(2),), CPU)
     assert network.weight.grad is None
+
+
+@pytest.mark.parametrize(("first", "expected"), [(True, [True]), (False, [True, False])])
+def test_weights_that_are_not_finite_are_trained_again_in_float32(first: bool, expected: list[bool]) -> None:
+    tried = []
+
+    def train(machine: device.TrainingDevice) -> tuple[nn.Module, str]:
+        tried.append(machine.bfloat16)
+        network = nn.Linear(2, 2)
+        if machine.bfloat16 and not first:
+            nn.init.constant_(network.weight, float("nan"))
+        return network, "bfloat16" if machine.bfloat16 else "float32"
+
+    found = device.train_finite(train, device.TrainingDevice(torch.device("cpu"), bfloat16=True))
+    assert tried == expected
+    assert found == ("bfloat16" if first else "float32")
+
+
+def test_a_training_that_is_not_finite_in_float32_is_refused() -> None:
+    def train(machine: device.TrainingDevice) -> tuple[nn.Module, None]:
+        network = nn.Linear(2, 2)
+        nn.init.constant_(network.bias, float("inf"))
+        return network, None
+
+    with pytest.raises(ModelError, match="not a number, in float32 too"):
+        device.train_finite(train, device.TrainingDevice(torch.device("cpu"), bfloat16=False))

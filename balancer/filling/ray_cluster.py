@@ -1,0 +1,155 @@
+"""Ray, started here or joined: nothing is reported to anybody, and no cluster is joined that the user did not name."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator, MutableMapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from balancer.errors import GenerationError, SettingsError, lacks_memory
+from balancer.parallel import cores
+
+LEAST = (2, 60)
+"""The oldest version of Ray that this was made for."""
+_INSTALL = "pip install 'xray-balancer[ray]'; or without it: balance fill --engine local"
+_OFF = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_DEDUP_LOGS": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
+
+
+@dataclass(frozen=True, slots=True)
+class RayCluster:
+    """A running cluster: the package, and the processors and GPUs that it has now. `joined`: it is not ours."""
+
+    ray: Any
+    joined: bool
+
+    @property
+    def gpus(self) -> int:
+        """How many GPUs the cluster has."""
+        return int(self.ray.cluster_resources().get("GPU", 0))
+
+
+@contextmanager
+def ray_cluster(workers: int | None, device: str) -> Iterator[RayCluster]:
+    """The cluster that RAY_ADDRESS names, else one of this machine alone, which ends with the block.
+
+    Raises:
+        SettingsError: Ray is not installed, or RAY_ADDRESS names no cluster of the user's choice.
+        GenerationError: the cluster cannot be reached, is of another version, or has no GPU where one is asked for.
+    """
+    address = address_of(os.environ)
+    silence(os.environ, joined=address is not None)
+    ray = _imported()
+    folder = None if address else tempfile.mkdtemp(prefix="balance-ray-")
+    own = {"address": "local", "num_cpus": max(workers or 1, cores()), "_temp_dir": folder, "include_dashboard": False}
+    theirs = {"address": address}
+    try:
+        with _translated(ray, address), _packages_of_this_process(os.environ):
+            ray.init(**(theirs if address else own), log_to_driver=False, logging_level="error")
+        cluster = RayCluster(ray, address is not None)
+        if device.startswith("cuda") and not cluster.gpus:
+            raise GenerationError(
+                needed="a cluster with a GPU, for --device cuda",
+                found="no GPU in it now",
+                next_step="add a machine with a GPU to the cluster, or: balance fill --engine ray --device cpu",
+            )
+        yield cluster
+    finally:
+        ray.shutdown()
+        if folder is not None:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def address_of(environment: MutableMapping[str, str]) -> str | None:
+    """The cluster that the user named in RAY_ADDRESS; `None`: none, so that one is started here.
+
+    >>> address_of({}), address_of({"RAY_ADDRESS": "10.0.0.1:6379"})
+    (None, '10.0.0.1:6379')
+
+    Raises:
+        SettingsError: it asks for whatever cluster is found, or its token authentication is switched off.
+    """
+    address = environment.get("RAY_ADDRESS", "").strip()
+    if address in ("", "local"):
+        return None
+    if address == "auto":
+        raise SettingsError(
+            needed="the address of your own cluster in RAY_ADDRESS",
+            found="RAY_ADDRESS=auto, which joins any cluster that is found",
+            next_step="export RAY_ADDRESS=HOST:6379; or for this machine alone: unset RAY_ADDRESS",
+        )
+    if environment.get("RAY_AUTH_MODE", "token") == "disabled":
+        raise SettingsError(
+            needed="a cluster with token authentication: anybody who reaches one without it can run programs there",
+            found="RAY_AUTH_MODE=disabled",
+            next_step="start the cluster with a token, then: export RAY_AUTH_MODE=token",
+        )
+    return address
+
+
+def silence(environment: MutableMapping[str, str], *, joined: bool) -> None:
+    """Switch off what Ray reports, and let only who has the token talk to it; before it is imported.
+
+    A cluster of this machine gets a token of its own, so that none is written into the home folder.
+
+    >>> settings = {}
+    >>> silence(settings, joined=False)
+    >>> settings["RAY_USAGE_STATS_ENABLED"], settings["RAY_AUTH_MODE"], len(settings["RAY_AUTH_TOKEN"])
+    ('0', 'token', 64)
+    """
+    environment.update(_OFF)
+    environment["RAY_AUTH_MODE"] = "token"
+    if not joined:
+        environment.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+
+
+def _imported() -> Any:
+    try:
+        import ray
+    except ImportError as error:
+        raise SettingsError(needed="Ray, for --engine ray", found="it is not installed", next_step=_INSTALL) from error
+    found = tuple(int(part) for part in ray.__version__.split(".")[:2])
+    if found < LEAST:
+        raise SettingsError(
+            needed=f"Ray {'.'.join(map(str, LEAST))} or newer", found=f"Ray {ray.__version__}", next_step=_INSTALL
+        )
+    return ray
+
+
+@contextmanager
+def _packages_of_this_process(environment: MutableMapping[str, str]) -> Iterator[None]:
+    """Processes that begin in the block find the packages that this one finds."""
+    before = environment.get("PYTHONPATH")
+    environment["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
+    try:
+        yield
+    finally:
+        del environment["PYTHONPATH"]
+        environment.update({} if before is None else {"PYTHONPATH": before})
+
+
+@contextmanager
+def _translated(ray: Any, address: str | None) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
+        if lacks_memory(error):
+            raise
+        lines = (str(error) or type(error).__name__).splitlines()
+        python = f"Python {sys.version.split()[0]}"
+        if any("ersion mismatch" in line for line in lines):
+            raise GenerationError(
+                needed=f"the same Ray and {python} on every machine of the cluster",
+                found=" ".join(line.strip() for line in lines)[:300],
+                next_step="install the same versions there, then run the same balance fill again",
+            ) from error
+        raise GenerationError(
+            needed="a Ray cluster that this machine may use" if address else "a Ray cluster on this machine",
+            found=lines[0][:300],
+            next_step="check RAY_ADDRESS and the token (export RAY_AUTH_TOKEN=...), or: balance fill --engine local",
+        ) from error

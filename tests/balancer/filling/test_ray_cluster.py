@@ -1,0 +1,58 @@
+"""What is decided before Ray is started; what Ray does itself is in test_ray_runner.py, which is slow."""
+
+import builtins
+import sys
+import types
+
+import pytest
+
+from balancer.errors import SettingsError
+from balancer.filling.ray_cluster import address_of, ray_cluster, silence
+
+
+def test_no_cluster_is_joined_that_the_user_did_not_name():
+    assert address_of({}) is None
+    assert address_of({"RAY_ADDRESS": "local"}) is None
+    assert address_of({"RAY_ADDRESS": "10.0.0.1:6379"}) == "10.0.0.1:6379"
+    with pytest.raises(SettingsError, match="joins any cluster"):
+        address_of({"RAY_ADDRESS": "auto"})
+    with pytest.raises(SettingsError, match="token authentication"):
+        address_of({"RAY_ADDRESS": "10.0.0.1:6379", "RAY_AUTH_MODE": "disabled"})
+
+
+def test_a_token_of_our_own_is_for_this_machine_alone():
+    settings = {"RAY_USAGE_STATS_ENABLED": "1", "RAY_AUTH_MODE": "disabled"}
+    silence(settings, joined=True)
+    assert (settings["RAY_USAGE_STATS_ENABLED"], settings["RAY_AUTH_MODE"]) == ("0", "token")
+    assert "RAY_AUTH_TOKEN" not in settings
+    tokens = [{}, {}]
+    for each in tokens:
+        silence(each, joined=False)
+    assert tokens[0]["RAY_AUTH_TOKEN"] != tokens[1]["RAY_AUTH_TOKEN"]
+
+
+@pytest.fixture
+def environment(monkeypatch):
+    for name in ("RAY_ADDRESS", "RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_USAGE_STATS_ENABLED"):
+        monkeypatch.setenv(name, "")
+    return monkeypatch
+
+
+def test_without_ray_a_message_says_how_to_get_it(environment):
+    usual = builtins.__import__
+
+    def refuse(name, *more, **options):
+        if name == "ray":
+            raise ImportError(name)
+        return usual(name, *more, **options)
+
+    environment.setattr(builtins, "__import__", refuse)
+    with pytest.raises(SettingsError, match="not installed") as found, ray_cluster(1, "cpu"):
+        pass
+    assert "pip install 'xray-balancer[ray]'" in found.value.next_step
+
+
+def test_an_old_ray_is_refused(environment):
+    environment.setitem(sys.modules, "ray", types.SimpleNamespace(__version__="2.9.3"))
+    with pytest.raises(SettingsError, match=r"Ray 2\.9\.3"), ray_cluster(1, "cpu"):
+        pass
