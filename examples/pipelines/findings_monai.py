@@ -1,3 +1,5 @@
+# mypy: ignore-errors
+# its package may not be installed
 """A balanced folder of several findings as a MONAI dataset, and the loss of a network that leaves unknowns out.
 
 python examples/pipelines/findings_monai.py xrays-balanced/train

@@ -1,3 +1,5 @@
+# mypy: ignore-errors
+# its package may not be installed
 """A balanced folder of several findings as a torchxrayvision dataset: 1, 0, and nan for what is not known.
 
 python examples/pipelines/findings_torchxrayvision.py xrays-balanced/train

@@ -1,8 +1,11 @@
 """Teaching a generator images of several findings: captions of label sets, balance by finding, cards that name them."""
 
+import csv
 import hashlib
 import json
+from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 from balancer import AdaptSettings, adapt
@@ -101,5 +104,12 @@ def test_the_command_trains_from_scratch_and_fill_draws_with_it(tmp_path):
     digest = hashlib.sha256((found.folder / "card.json").read_bytes()).hexdigest()
     assert adapt(workspace, AdaptSettings(from_scratch=True, size=16, steps=4, device="cpu")).was_there
     assert hashlib.sha256((found.folder / "card.json").read_bytes()).hexdigest() == digest
-    made = fill(workspace, FillSettings(target=("nodule=12",), steps=1, max_ratio=20), screen=NoScreen("a test"))
-    assert made.merged.synthetic > 0
+    usual = {"max_ratio": 20, "steps": 2, "mode": "mix", "strength": "0.9"}
+    made = fill(workspace, FillSettings(target=("nodule=12",), **usual), screen=NoScreen("a test"))
+    assert sum(made.merged.synthetic.values()) == made.planned.wanted > 0
+    with (made.merged.folder / "provenance.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert {(row["mode"], row["wanted_finding"]) for row in rows} == {("mix", "nodule")}
+    table = pq.read_table(made.merged.training / "metadata.parquet").to_pylist()
+    real = {row["file_name"].rpartition("/")[2]: row for row in table if not row["is_synthetic"]}
+    assert all(real[Path(row["source_path"]).name]["nodule"] == 0 for row in rows)
