@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 REAL, SYNTHETIC, BASELINE = "#4c6680", "#e08a3c", "#8a8a8a"
-_ROWS, _EACH = 2, 5  # of images of each kind
+_EACH = 5  # images in a row: one row of real ones, two of synthetic ones
 RARE = "consolidation"
 _KINDS = (("real", False), ("synthetic", True))
 
@@ -49,7 +49,8 @@ def _bars(axes: Any, table: pd.DataFrame) -> None:
     axes.set_title(
         f"Training images: {real.max() / real.min():.0f} to 1, then {_ratio(real + made):.1f} to 1", fontsize=9
     )
-    axes.legend(fontsize=8, frameon=False, loc="center right")
+    axes.legend(fontsize=8, frameon=False, loc="lower right")
+    axes.set_xlim(0, 1.35 * real.max())
     _plain(axes)
 
 
@@ -73,8 +74,8 @@ def _arms(axes: Any, found: dict[str, Any]) -> None:
 
 def _images(figure: Any, train: Path, table: pd.DataFrame) -> None:
     rows = table[table["class"] == RARE].sort_values("file_name")
-    axes = figure.subplots(2 * _ROWS, _EACH)
-    for lines, (name, is_synthetic) in zip((axes[:_ROWS], axes[_ROWS:]), _KINDS, strict=True):
+    axes = figure.subplots(3, _EACH)
+    for lines, (name, is_synthetic) in zip((axes[:1], axes[1:]), _KINDS, strict=True):
         for place in lines.flat:
             place.set_axis_off()
         for place, file in zip(lines.flat, rows.loc[rows["is_synthetic"] == is_synthetic, "file_name"], strict=False):
