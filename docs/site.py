@@ -27,7 +27,15 @@ from balancer.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[1]
 SHOWN = ("README.md", "CHANGELOG.md", "LICENSE", "examples/*.png", "examples/*.ipynb", "examples/*.py")
-SHOWN = (*SHOWN, "examples/pocket/*.png", "docs/**/*.md", "*.cff", "SECURITY.md", "CONTRIBUTING.md")
+SHOWN = (
+    *SHOWN,
+    "examples/pipelines/*",
+    "examples/pocket/*.png",
+    "docs/**/*.md",
+    "*.cff",
+    "SECURITY.md",
+    "CONTRIBUTING.md",
+)
 """What the site holds: pages, and the files that they link to."""
 
 
@@ -99,7 +107,7 @@ def _cell(text: str, line: str = " ") -> str:
 def lay_out(folder: Path) -> None:
     """All pages and what they link to, at their places in the repository."""
     for pattern in SHOWN:
-        for path in ROOT.glob(pattern):
+        for path in filter(Path.is_file, ROOT.glob(pattern)):
             place = folder / path.relative_to(ROOT)
             place.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, place)

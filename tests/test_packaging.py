@@ -11,8 +11,12 @@ PACKAGES = [pattern.removesuffix("*") for pattern in TOOL["packages"]["find"]["i
 
 
 def data_of(package):
-    files = (path for path in (ROOT / package).rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+    files = (path for path in (ROOT / package).rglob("*") if path.is_file() and is_shipped(path))
     return {path for path in files if path.suffix != ".py" and not path.name.startswith(".")}
+
+
+def is_shipped(path):
+    return not {"__pycache__", "pipelines"} & set(path.relative_to(ROOT).parts)  # pipelines: scripts to copy
 
 
 @pytest.mark.parametrize("package", PACKAGES)
@@ -23,7 +27,7 @@ def test_every_data_file_is_packaged(package):
 
 @pytest.mark.parametrize("package", PACKAGES)
 def test_every_folder_of_modules_is_a_package(package):
-    folders = {path.parent for path in (ROOT / package).rglob("*.py")}
+    folders = {path.parent for path in (ROOT / package).rglob("*.py") if is_shipped(path)}
     assert [folder for folder in folders if not (folder / "__init__.py").is_file()] == []
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.cli_process import PATIENCE
-from tests.test_packaging import PACKAGES, data_of
+from tests.test_packaging import PACKAGES, data_of, is_shipped
 
 ROOT = Path(__file__).parents[1]
 pytestmark = pytest.mark.slow
@@ -21,7 +21,7 @@ def wheel(tmp_path_factory):
     folder = tmp_path_factory.mktemp("wheel")
     source = folder / "source"
     for package in PACKAGES:
-        for path in (*(ROOT / package).rglob("*.py"), *data_of(package)):
+        for path in (*filter(is_shipped, (ROOT / package).rglob("*.py")), *data_of(package)):
             copy = source / path.relative_to(ROOT)
             copy.parent.mkdir(parents=True, exist_ok=True)
             copy.write_bytes(path.read_bytes())
@@ -34,7 +34,9 @@ def wheel(tmp_path_factory):
 
 def test_the_wheel_holds_every_file_of_the_tree_that_runs(wheel):
     named = {path.relative_to(ROOT).as_posix() for package in PACKAGES for path in data_of(package)}
-    named |= {p.relative_to(ROOT).as_posix() for package in PACKAGES for p in (ROOT / package).rglob("*.py")}
+    named |= {
+        p.relative_to(ROOT).as_posix() for package in PACKAGES for p in (ROOT / package).rglob("*.py") if is_shipped(p)
+    }
     held = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
     assert held == named
     assert {Path(name).suffix for name in held} >= {".py", ".safetensors", ".json", ".yaml", ".html", ".css", ".typed"}

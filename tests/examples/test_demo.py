@@ -10,6 +10,7 @@ from balancer.workspace.judging_settings import DemoSettings
 from balancer.workspace.workspace import Workspace
 from examples import demo as module
 from examples.demo import POCKET, README, SPLITS, demo
+from examples.picture import draw
 from tests.support.cli_process import balance, finished, run, tree_hash, until
 
 
@@ -65,6 +66,9 @@ def test_stopped_and_started_again_it_ends_in_a_verdict_and_a_report(tmp_path):
     assert output.rstrip().endswith("To see the other answer: balance demo --bad")
     assert (tmp_path / "demo" / ".balance" / "reports" / "report.html").is_file()
     assert str(tmp_path) not in output
+    figure = draw(tmp_path / "demo")
+    assert figure.get_suptitle().replace("\n", " ") in output
+    assert figure.subfigs[0].axes[0].get_title() == "Training images: 16 to 1, then 1.6 to 1"
 
 
 @pytest.mark.slow
