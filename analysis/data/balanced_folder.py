@@ -8,8 +8,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from balancer.collection.label_sets import findings_in
 from balancer.collection.walk import canonical_part
-from balancer.dataset.metadata_files import Manifest, Row, changed_tables, read_marks, read_rows, require_manifest
+from balancer.dataset.metadata_files import (
+    Manifest,
+    Row,
+    changed_tables,
+    findings_of_folder,
+    read_marks,
+    read_rows,
+    require_manifest,
+)
 from balancer.dataset.provenance import provenance_rows
 from balancer.errors import OutputError
 
@@ -137,7 +146,7 @@ class TrainingImagesByClass:
 
 
 def read_training_images(folder: Path) -> TrainingImagesByClass:
-    """The images of a balanced folder by class.
+    """The images of a balanced folder by class; an image of several findings is there for each of them.
 
     Raises:
         OutputError: the folder is not ours, its tables are damaged, or it has no synthetic or no real image.
@@ -157,22 +166,27 @@ def read_training_images(folder: Path) -> TrainingImagesByClass:
             found=f"{folder}: all {count} training images are synthetic",
             next_step="balance fill, which also copies the real images",
         )
-    labels = balanced.manifest.labels
+    findings = findings_of_folder(folder, balanced.manifest)
+    labels = balanced.manifest.labels if findings is None else findings
+    validation = [row for row in balanced.originals if balanced.part_of(row.path) == "val"]
     return TrainingImagesByClass(
         folder,
         labels,
-        _by_label(folder, labels, real),
-        _by_label(folder, labels, balanced.synthetic),
-        _by_label(folder, labels, (row for row in balanced.originals if balanced.part_of(row.path) == "val")),
+        _by_label(folder, labels, real, findings),
+        _by_label(folder, labels, balanced.synthetic, findings),
+        _by_label(folder, labels, validation, findings),
         all(row.patient for row in real),
         tuple(sorted({row.model for row in balanced.synthetic if row.model})),
     )
 
 
-def _by_label(folder: Path, labels: Iterable[str], rows: Iterable[Row]) -> dict[str, Images]:
+def _by_label(
+    folder: Path, labels: Iterable[str], rows: Iterable[Row], findings: Sequence[str] | None
+) -> dict[str, Images]:
     found: dict[str, list[Row]] = defaultdict(list)
     for row in rows:
-        found[row.label].append(row)
+        for label in (row.label,) if findings is None else findings_in(row.label):
+            found[label].append(row)
     return {
         label: Images(
             tuple(folder / row.path for row in found[label]),

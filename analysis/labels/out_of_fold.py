@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -45,13 +46,8 @@ def out_of_fold(
         dealt = list(
             StratifiedGroupKFold(folds, shuffle=True, random_state=settings.seed).split(greys, targets, groups)
         )
-    key = key_of(
-        __version__,
-        torch.__version__,
-        asdict(settings),
-        list(classes),
-        *[_digest(each) for each in (greys, targets, groups)],
-    )
+    arrays: tuple[npt.NDArray[Any], ...] = (greys, targets, groups)
+    key = key_of(__version__, torch.__version__, asdict(settings), list(classes), *[_digest(each) for each in arrays])
     for fold, (learned, judged) in enumerate(dealt):
 
         def say(fold: int = fold, learned: Numbers = learned, judged: Numbers = judged) -> Arrays:
@@ -68,6 +64,6 @@ def out_of_fold(
     return scaled
 
 
-def _digest(array: npt.NDArray[np.integer]) -> str:
+def _digest(array: npt.NDArray[Any]) -> str:
     """A hash of the numbers and of their shape."""
     return hashlib.sha256(repr((array.shape, array.dtype.str)).encode() + array.tobytes()).hexdigest()

@@ -126,7 +126,7 @@ def fidelity(
 def _at_hand(workspace: Workspace) -> list[str]:
     """The models of the remembered collection, if there is one."""
     try:
-        with workspace.session(write=False) as session:
+        with workspace.session(write=False, several=True) as session:
             return models_at_hand(session)
     except BalanceError:
         return []

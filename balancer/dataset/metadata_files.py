@@ -181,6 +181,26 @@ def _with_findings(table: pa.Table, features: Mapping[str, Any], marks: Sequence
     return table.replace_schema_metadata({"huggingface": json.dumps({"info": {"features": told}})})
 
 
+def findings_of_folder(folder: Path, manifest: Manifest) -> tuple[str, ...] | None:
+    """The findings that a balanced folder's tables have; None where each image has one class.
+
+    Raises:
+        OutputError: a table is missing or damaged.
+    """
+    try:
+        schema = pq.read_schema(folder / next(iter(manifest.tables)) / TABLE)
+        if _SET not in schema.names:
+            return None
+        features = json.loads(schema.metadata[b"huggingface"])["info"]["features"]
+        return tuple(map(str, features["labels"]["feature"]["names"]))
+    except (OSError, ValueError, LookupError, TypeError, StopIteration, pa.ArrowException) as error:
+        raise OutputError(
+            needed=f"the {TABLE} that balance fill wrote",
+            found="missing or damaged",
+            next_step="move the folder aside, then make it again: balance fill",
+        ) from error
+
+
 def read_rows(folder: Path, manifest: Manifest) -> dict[str, Row]:
     """All rows of a balanced folder by path.
 

@@ -64,7 +64,7 @@ def _opened(workspace: Workspace, stack: ExitStack) -> tuple[Session | None, lis
     from balancer.workspace.checks import Check, check_state
 
     try:
-        session = stack.enter_context(workspace.session(write=False))
+        session = stack.enter_context(workspace.session(write=False, several=True))
     except BalanceError as error:
         return None, [Check("collection", "warn", f"{error.found} ({error.needed})", error.next_step)]
     found = f"{session.collection.root.name}: {len(session.collection.images)} images"

@@ -119,7 +119,9 @@ def sample_prompts(
     from balancer.generators.preview import draw_prompts
 
     labelled = [(label, prompt) for label, some in found.prompts.items() for prompt in some]
-    with workspace.session(write=True) as session:  # a sheet of them is kept: better refused now than then
+    with workspace.session(
+        write=True, several=True
+    ) as session:  # a sheet of them is kept: better refused now than then
         images = iter(draw_prompts(labelled, chosen_maker(session, settings.model), progress.start("Generating")))
         return {label: [next(images) for _ in some] for label, some in found.prompts.items()}
 

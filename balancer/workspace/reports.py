@@ -41,7 +41,7 @@ def keep_measured(
     Of another folder, or where it cannot be written, nothing is kept: the caller has the result all the same.
     """
     try:
-        with workspace.session(write=False) as session:
+        with workspace.session(write=False, several=True) as session:
             usual = session.balanced_folder()
             if usual is None or usual.resolve() != folder.resolve():
                 return None

@@ -85,10 +85,10 @@ def unknown_marks(full: bool) -> Row:
     masked, denied = [], []
     for seed in range(sets):
         outcomes = [drawn_findings(seed, {"B": 0.7}, unknown) for unknown in (0.0, 0.5)]
-        whole, half = (_difference(each, place) for each in outcomes)
+        whole, half = (difference(each, place) for each in outcomes)
         masked.append(half - whole)
         taken = replace(outcomes[1], targets=np.maximum(outcomes[1].targets, 0))
-        denied.append(_difference(taken, place) - whole)
+        denied.append(difference(taken, place) - whole)
     error = float(np.std(masked, ddof=1)) / math.sqrt(sets)
     bias, other = float(np.mean(masked)), float(np.mean(denied))
     return Row(
@@ -100,7 +100,8 @@ def unknown_marks(full: bool) -> Row:
     )
 
 
-def _difference(outcomes: Outcomes, place: int) -> float:
+def difference(outcomes: Outcomes, place: int) -> float:
+    """Of the synthetic arm and the baseline, in the figure at that place, the mean over seeds."""
     figures = [
         np.mean([measure(one, outcomes.targets)[place, 0] for one in outcomes.probabilities[arm]])
         for arm in ("pretraining", NAMED.baseline)

@@ -29,7 +29,8 @@ def compare(
 
     Two arms are named beforehand: strong augmentation with a class-balanced sampler, and pretraining with the synthetic
     images. The test split decides between the two. Every arm has the same number of training steps: twice as
-    many as the baseline needs to stop improving. If it is stopped, the same command continues.
+    many as the baseline needs to stop improving. If it is stopped, the same command continues. Where images have several
+    findings, a table tells of each whether it was helped or hurt.
 
     Example: balance compare --quick
     """

@@ -1,6 +1,7 @@
 """A comparison of images with several findings, from the balanced folder to the report's table."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -105,3 +106,12 @@ def test_what_does_not_support_several_findings_is_refused_with_its_reason(compa
     with pytest.raises(ComparisonError, match="10 test images of Consolidation"):
         compare(workspace, CompareSettings(quick=True, label="Consolidation", size=16, workers=1, steps="1"))
     assert preview_compare(workspace, SETTINGS).training.trainings == 8
+
+
+@pytest.mark.slow
+def test_every_patient_is_tested_in_a_fold(compared):
+    workspace, _ = compared
+    split(workspace, SplitSettings(folds=2))
+    found = compare(workspace, replace(SETTINGS, cross_fit=2)).comparison
+    assert found.test["Nodule"] == {"images": 32, "patients": 32}
+    assert found.findings["Consolidation"].told in ("cannot tell", "helped", "hurt")  # six patients in all folds

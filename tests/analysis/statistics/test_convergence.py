@@ -3,7 +3,7 @@
 import pytest
 
 from analysis.statistics.convergence import Course, is_unfinished, learned_nothing
-from tests.benchmarks.simulations_training import flagged, network_courses, quarter
+from tests.benchmarks.simulations_training import Stop, flagged, network_courses, stops, was_left
 
 
 def test_finished_trainings_are_seldom_flagged_and_stopped_ones_nearly_always():
@@ -20,8 +20,15 @@ def test_a_rising_loss_is_no_improvement_and_nothing_is_known_of_no_course():
     assert not learned_nothing([Course()], 2)
 
 
+def test_what_was_left_is_told_by_the_further_course():
+    courses = [Course((0, 10, 20, 40), (1.0, 0.6, 0.5, last)) for last in (0.0, 0.1)]
+    assert Stop.of(courses, 10).ended is False
+    assert Stop.of(courses, 40).ended is True
+    assert was_left(courses, 40) == (0, 0)
+
+
 @pytest.mark.slow
 def test_networks_are_told_apart_too():
-    courses = network_courses(0)
-    assert not is_unfinished(courses)
-    assert is_unfinished([quarter(each) for each in courses])
+    at_quarter, at_end = stops(network_courses(0))
+    assert (at_quarter.ended, at_quarter.flagged) == (False, True)
+    assert (at_end.ended, at_end.flagged) == (True, False)

@@ -1,15 +1,18 @@
 """What is told of each finding: what was planted, in that one alone, after correction for their number."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from analysis.comparison.inference.bootstrap import measure_arms
 from analysis.comparison.inference.by_finding import finding_rows, findings_note, judge_findings, names_told
+from analysis.comparison.inference.metrics import metric_names
 from analysis.comparison.inference.result import Facts, NamedArms, as_json, conclude, table
 from analysis.comparison.inference.verdict_rule import ArmRoles, Grounds
 from analysis.comparison.inputs.study import Outcomes
-from tests.benchmarks.simulations_findings import drawn_findings
+from tests.benchmarks.simulations_findings import SHARES, difference, drawn_findings
 
 NAMED = ArmRoles("strong-augmentation", "pretraining")
 KINDS = {"strong-augmentation": "free", "pretraining": "synthetic"}
@@ -77,3 +80,22 @@ def test_of_one_class_an_image_there_is_none():
     assert judge_findings(outcomes, {}, NAMED) == {}
     with pytest.raises(ValueError, match="macro_auprc"):
         conclude(outcomes, outcomes, KINDS, Facts(), NamedArms("strong-augmentation"), primary="macro_auprc")
+
+
+def test_a_collection_compared_with_itself_has_no_winner():
+    outcomes = drawn_findings(0)
+    same = dict.fromkeys(KINDS, outcomes.probabilities["pretraining"])
+    found = told(replace(outcomes, probabilities=same))
+    assert {each.told for each in found.values()} == {"cannot tell", "too few patients"}
+    alarms = [{each.told for each in told(drawn_findings(seed)).values()} & {"helped", "hurt"} for seed in range(1, 6)]
+    assert sum(map(bool, alarms)) <= 1
+
+
+def test_unknown_marks_do_not_move_the_difference():
+    place = metric_names(tuple(SHARES), several=True).index("auprc:B")
+    moved = [
+        difference(drawn_findings(seed, {"B": 0.7}, 0.5), place)
+        - difference(drawn_findings(seed, {"B": 0.7}, 0), place)
+        for seed in range(5)
+    ]
+    assert abs(np.mean(moved)) < 0.04

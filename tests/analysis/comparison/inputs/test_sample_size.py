@@ -109,3 +109,32 @@ def test_folds_with_few_patients_of_the_class_are_refused(patients, found, advic
 
 def test_five_patients_in_each_fold_are_enough():
     assert require_patients_in_folds({"A": [5, 5], "B": [1, 1]}, "A") == ()
+
+
+def counts_of(**changes):
+    enough = {"a": 20, "b": 40}
+    given = {"train": enough, "validation": enough, "test": enough, "lacking": {"train": 50, "test": 50}}
+    return Counts(("a", "b"), **{**given, **changes})
+
+
+def test_findings_that_are_in_test_alone_or_of_few_images_are_told_in_a_line_each():
+    assert require_sufficient(counts_of(), "a") == ()
+    said = require_sufficient(counts_of(train={"a": 20}, test={"a": 20, "b": 3}), "a")
+    assert [line.partition(":")[0] for line in said] == [
+        "fewer than 10 test images of b",
+        "no real training image of b",
+    ]
+    many = tuple(f"f{number:03}" for number in range(500))
+    hundreds = Counts(many, {"f000": 20}, {"f000": 20}, {"f000": 20}, {"train": 50, "test": 50})
+    said = require_sufficient(hundreds, "f000")
+    assert len(said) == 2
+    assert all("and 494 more" in line for line in said)
+
+
+def test_one_finding_is_enough_where_images_are_known_not_to_have_it():
+    alone = counts_of(train={"a": 20}, validation={"a": 20}, test={"a": 20})
+    assert len(require_sufficient(alone, "a")) == 2
+    with pytest.raises(ComparisonError, match="known not to have a, in the test split"):
+        require_sufficient(counts_of(lacking={"train": 9}), "a")
+    with pytest.raises(ComparisonError, match="conclusions are still possible for no class"):
+        require_sufficient(counts_of(test={"a": 3, "b": 3}), "a")
