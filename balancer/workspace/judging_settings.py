@@ -24,7 +24,10 @@ class PowerSettings(Settings):
     {'difference': 0.1}
     """
 
-    label: str | None = option(None, "The class or finding to compare (default: the rarest in training; of findings, with enough test patients).")
+    label: str | None = option(
+        None,
+        "The class or finding to compare (default: the rarest in training; of findings, with enough test patients).",
+    )
     difference: float = option(0.05, "Print how many patients are needed to detect this difference.")
 
 
@@ -104,7 +107,9 @@ class CompareSettings(Settings):
     weights: Path | None = option(None, "Its weights, as .safetensors.", place=True)
     size: int | None = option(None, "Side in pixels (default: 64; 224 with --weights).", minimum=16)
     recipe: str = option("strong", "How arms with synthetic images train: strong augmentation, or plain.")
-    label: str | None = option(None, "The class or finding whose AUPRC decides, named beforehand (default: as in balance power).")
+    label: str | None = option(
+        None, "The class or finding whose AUPRC decides, named beforehand (default: as in balance power)."
+    )
     extra: tuple[str, ...] = option((), "NAME=FOLDER: other real images, as an arm of their own.")
     external: str | None = option(
         None, "Test the arms on another collection too: its name or folder, scanned here earlier."
