@@ -20,6 +20,8 @@ LEAST = (2, 60)
 """The oldest version of Ray that this was made for."""
 _INSTALL = "pip install 'xray-balancer[ray]'; or without it: balance fill --engine local"
 _PREFIX = "balance-ray-"
+HOME_OF_WORKERS = "BALANCE_RAY_HOME"
+"""The variable that tells workers the home folder of the user."""
 _OFF = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_DEDUP_LOGS": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
 
 
@@ -48,10 +50,16 @@ def ray_cluster(workers: int | None, device: str) -> Iterator[RayCluster]:
     silence(os.environ, joined=address is not None)
     ray = _imported()
     folder = None if address else _folder()
-    own = {"address": "local", "num_cpus": max(workers or 1, cores()), "_temp_dir": folder, "include_dashboard": False}
+    own = {
+        "address": "local",
+        "num_cpus": max(workers or 1, cores()),
+        "_temp_dir": folder,
+        "include_dashboard": False,
+        "_node_ip_address": "127.0.0.1",
+    }
     theirs = {"address": address}
     try:
-        with _translated(ray, address), _packages_of_this_process(os.environ):
+        with _translated(ray, address), _surroundings(os.environ, folder):
             ray.init(**(theirs if address else own), log_to_driver=False, logging_level="error")
         cluster = RayCluster(ray, address is not None)
         if device.startswith("cuda") and not cluster.gpus:
@@ -135,15 +143,24 @@ def _folder() -> str:
 
 
 @contextmanager
-def _packages_of_this_process(environment: MutableMapping[str, str]) -> Iterator[None]:
-    """Processes that begin in the block find the packages that this one finds."""
-    before = environment.get("PYTHONPATH")
-    environment["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
+def _surroundings(environment: MutableMapping[str, str], folder: str | None) -> Iterator[None]:
+    """Processes that begin in the block find the packages that this one finds.
+
+    Where Ray is started here, its dashboard process would ask a cloud's metadata service which cloud this is, reporting
+    or not. It does not where the home folder has a configuration; workers get the user's own home folder again.
+    """
+    changed = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    if folder is not None:
+        (Path(folder) / "ray_bootstrap_config.yaml").write_text("{}\n")
+        changed |= {HOME_OF_WORKERS: environment.get("HOME", ""), "HOME": folder}
+    before = {name: environment.get(name) for name in changed}
+    environment.update(changed)
     try:
         yield
     finally:
-        del environment["PYTHONPATH"]
-        environment.update({} if before is None else {"PYTHONPATH": before})
+        for name, value in before.items():
+            del environment[name]
+            environment.update({} if value is None else {name: value})
 
 
 @contextmanager

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import replace
 
 from balancer.errors import BalanceError
+from balancer.filling.ray_cluster import HOME_OF_WORKERS
 from balancer.filling.runner import Batch, Made, Maker
 from balancer.generators.protocol import ImageGenerator
 from balancer.offline import quieten_libraries, stay_offline
@@ -18,6 +20,8 @@ class RayWorker:
 
     def __init__(self, blueprint: Callable[[], ImageGenerator], device: str, threads: int) -> None:
         """Build the generator; what stands against it is raised by `ping`, since Ray would only try again."""
+        if home := os.environ.pop(HOME_OF_WORKERS, ""):
+            os.environ["HOME"] = home
         stay_offline()
         quieten_libraries()
         self._error: BalanceError | None = None

@@ -1,7 +1,7 @@
 """What an engine costs, with a generator that only waits, as for a GPU: ratios within one run.
 
-`python -m tests.benchmarks.engines [BATCHES [SECONDS]]` measures runners alone, then the whole driver. The machine may be
-shared, so only ratios of runs side by side are told, and the driver's images a second as they were.
+`python -m tests.benchmarks.engines [BATCHES [SECONDS]]` measures runners alone, then the whole driver. The machine
+may be shared, so only ratios of runs side by side are told, and the driver's images a second as they were.
 """
 
 from __future__ import annotations

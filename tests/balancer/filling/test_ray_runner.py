@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,8 +17,10 @@ from balancer.errors import GenerationError, ModelError
 from balancer.filling.ray_runner import RayRunner
 from balancer.filling.runner import Batch, SetAside
 from conftest import make_collection
+from tests.support.all_commands import can_be_apart
 from tests.support.balanced_fixtures import make_job
-from tests.support.cli_process import tree_hash
+from tests.support.cli_process import environment, tree_hash
+from tests.torture import noise_generator
 
 pytestmark = pytest.mark.slow
 BATCHES = [Batch([make_job("NODULE", 2 * index), make_job("NODULE", 2 * index + 1)]) for index in range(8)]
@@ -118,3 +122,30 @@ def test_nothing_is_left_running():
     run(Painter(), workers=1)
     left = [each for each in psutil.Process().children(recursive=True) if each.pid not in before]
     assert [each for each in left if "ray" in " ".join(each.cmdline())] == []
+
+
+FILL = """
+import sys
+from balancer import FillSettings, NoScreen, Workspace, fill
+sys.path.insert(0, sys.argv[2])
+settings = FillSettings(target="12", model="traced:4", batch_size="4", engine="ray", workers=1)
+fill(Workspace.open(sys.argv[1]), settings, screen=NoScreen("test"))
+"""
+
+
+def test_no_connection_leaves_this_machine(tmp_path):
+    if not can_be_apart():
+        pytest.skip("needs unshare, strace, ip and the permission to use them")
+    make_collection(tmp_path / "xrays", {"normal": 9, "nodule": 5})
+    scan(Workspace.open(tmp_path), ScanSettings(tmp_path / "xrays"))
+    noise_generator.install(tmp_path / "site", "traced")
+    log = tmp_path / "calls"
+    apart = ["unshare", "--map-root-user", "--net", "sh", "-c", 'ip link set lo up && exec "$@"', "sh"]
+    traced = ["strace", "-f", "-qq", "-e", "trace=connect", "-e", "signal=none", "-o", str(log)]
+    program = [sys.executable, "-c", FILL, str(tmp_path), str(tmp_path / "site")]
+    left_out = ("RAY_AUTH_TOKEN", "RAY_AUTH_MODE")
+    own = {name: value for name, value in environment().items() if name not in left_out}
+    subprocess.run([*apart, *traced, *program], env=own, check=True, capture_output=True)
+    tried = [line for line in log.read_text("utf-8", "replace").splitlines() if "sa_family=AF_INET" in line]
+    assert tried
+    assert [line for line in tried if "127.0.0.1" not in line] == []
