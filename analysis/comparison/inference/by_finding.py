@@ -114,11 +114,13 @@ def finding_rows(found: ByFinding) -> list[list[str]]:
 def findings_note(found: ByFinding) -> str:
     """How many differences the correction counts, and which findings are not judged."""
     few = names_told(found, "too few patients")
-    count = len(found) - len(few)
+    count = sum(each.difference is not None for each in found.values())
     said = (
         f"Differences in {many(count, 'finding')}; p is corrected for all of them (Holm). Each interval alone has 95%."
         if count
         else f"No finding has enough test patients ({RARE_TEST_PATIENTS})."
+        if len(few) == len(found)
+        else "There is no arm with synthetic images to judge."
     )
     return said + (f" Too few test patients: {named_of(few)}." if few else "")
 
