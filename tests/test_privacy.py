@@ -25,7 +25,10 @@ from tests.support.tiny_models import write_xrays
 from tests.torture.scenarios import sources
 
 TOLD = re.compile(rf"{all_commands.PLACE}|{all_commands.USER}|{all_commands.HOST}|/(home|root|tmp|Users)/".encode())
-ELSEWHERE = {"fetch": "the only one with a network: tests/balancer/test_fetch.py"}
+ELSEWHERE = {
+    "fetch": "the only one with a network: tests/balancer/test_fetch.py",
+    "demo": "minutes, on a collection that it draws; it calls what the others call: tests/examples/test_demo.py",
+}
 
 
 @pytest.fixture(scope="module", params=["noted", pytest.param("traced", marks=pytest.mark.slow)])
