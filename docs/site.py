@@ -30,6 +30,7 @@ SHOWN = ("README.md", "CHANGELOG.md", "LICENSE", "examples/*.png", "examples/*.i
 SHOWN = (
     *SHOWN,
     "examples/pipelines/*",
+    "examples/extending/*.py",
     "examples/pocket/*.png",
     "docs/**/*.md",
     "*.cff",

@@ -29,8 +29,9 @@ _ADVICE = {
     "label": "the model does not generate this class: train it on more images of the class, or raise --guidance",
     "copy": "the model repeats its training images: train it for fewer steps or on more images, or use another --model",
     "new": "the model repeats itself: lower --guidance, ask for fewer images, or use another --model",
+    "copy review": "a person must decide about those in review; until then a higher --retries generates others",
 }
-_WAITING = "a person must decide about those in review; until then a higher --retries generates others"
+_OF_A_PLUGIN = "a plug-in rejected them: correct what the model generates, or the plug-in (balance doctor lists them)"
 
 
 def show_plan(found: PlanResult, settings: PlanSettings) -> None:
@@ -163,7 +164,7 @@ def _show_short(report: FillReport) -> None:
     """Which classes stay short, which check stopped them most, and what to do."""
     for label, missing in report.short.items():
         check, count = _stopped_by(report, label)
-        advice = _ADVICE.get(check, _WAITING)
+        advice = _ADVICE.get(check, _OF_A_PLUGIN)
         name = reason_in_words(check)
         message(f"Short: {printable(label)} lacks {missing}. Stopped most by the {name} check ({count}): {advice}.")
 

@@ -5,11 +5,15 @@ from collections import Counter
 
 import pytest
 
+from balancer import MergeSettings, NoScreen
+from balancer import merge as merge_again
 from balancer.dataset.croissant import describe
 from balancer.dataset.hub_folder import to_json
 from balancer.dataset.metadata_files import read_rows, require_manifest
 from balancer.jobs import Verdict
 from balancer.splits.split import no_split
+from tests.balancer.workspace.test_findings_fill import collection as findings_collection
+from tests.balancer.workspace.test_findings_merge import hand_over
 from tests.support.balanced_fixtures import FACTS, balanced, collection, make_candidate, make_job
 
 
@@ -66,3 +70,18 @@ def test_a_flat_folder_and_an_unknown_generator(tmp_path):
     found = described(tmp_path / "out")
     assert "1 image by another generator, which is not known" in found["rai:dataManipulationProtocol"]
     assert len(list(records(validated(tmp_path / "out"), "all"))) == 10
+
+
+def test_images_of_several_findings_have_a_list_of_classes_and_a_column_for_each(tmp_path):
+    workspace = findings_collection(tmp_path)
+    given = hand_over(tmp_path / "given", "nodule", "pleural_effusion+nodule")
+    out = merge_again(workspace, MergeSettings(given), screen=NoScreen("a test")).merged.folder
+    described(out)
+    data = validated(out)
+    rows = [row for row in data.records("train") if row["train/is_synthetic"]]
+    names = [row["classes/name"] for row in data.records("classes")]
+    assert sorted(sorted(names[place] for place in row["train/labels"]) for row in rows) == [
+        ["nodule"],
+        ["nodule", "pleural_effusion"],
+    ]
+    assert [row["train/nodule"] for row in rows] == [1, 1]
