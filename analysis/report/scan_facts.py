@@ -33,7 +33,7 @@ class ScanFacts(Facts):
     `sizes` counts images by width and height, `kinds_of_file` by format and bits, the most frequent first. By class,
     `sides` are of the longer side in pixels, `brightness` of the mean and `contrast` of the standard deviation of an
     image's grey levels (0 to 255): the median, the 10th and the 90th percentile. Grey levels are of `measured` of all
-    `images`; `deep`: a look inside all of them is on record. `examples` are small images, by kind of finding.
+    `images`; `deep`: all of them were decoded by a deep scan. `examples` are small images, by kind of finding.
     """
 
     images: int = 0
