@@ -203,6 +203,19 @@ class ReportSettings(Settings):
 
 
 @dataclass(frozen=True, slots=True)
+class ScanReportSettings(Settings):
+    """Where the page on a scan goes, and whether it shows images of patients.
+
+    >>> ScanReportSettings(private=True).changed()
+    {'private': True}
+    """
+
+    COMMAND: ClassVar[str] = "scan"
+    out: Path | None = option(None, "The page (default: .balance/reports/scan.html).")
+    private: bool = option(False, "Leave out patients' images and file names.")
+
+
+@dataclass(frozen=True, slots=True)
 class ReviewSettings(Settings):
     """Which images are shown to which reader, and what is asked."""
 

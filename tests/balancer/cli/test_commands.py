@@ -290,6 +290,7 @@ MISTAKES = [
     (("scan", "xrays", "--patient", "("), "'('", "use quotes"),
     (("scan", "xrays", "--fail-on", "leek"), "'leek'", "--fail-on any"),
     (("scan", "xrays", "--max-imbalance", "0.5"), "0.5", "--max-imbalance 3"),
+    (("scan", "xrays", "--report-out", "no/such.html"), "no such folder", "--report-out report.html"),
     (("scan", "xrays", "--patient", "zzz"), "zzz finds none", "--patient"),
     (("scan", "xrays", "--patients", "none.csv"), "none.csv", "check its name"),
     (("scan", "xrays", "--patients", "taken/thesis.txt"), "'mine'", "--columns"),
