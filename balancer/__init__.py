@@ -23,6 +23,8 @@ _HOMES = {
     "balancer.splits.split": ("Split",),
     "balancer.workspace.adapt_run": ("AdaptResult", "adapt"),
     "balancer.workspace.doctor_run": ("DoctorResult", "doctor"),
+    "balancer.workspace.export_run": ("ExportResult", "export"),
+    "balancer.workspace.export_settings": ("ExportSettings",),
     "balancer.workspace.fill_run": ("FillPreview", "FillResult", "fill", "preview_fill"),
     "balancer.workspace.merge_run": ("MergeResult", "UnmergeResult", "merge", "unmerge"),
     "balancer.workspace.plan_run": ("PlanResult", "plan"),
@@ -63,6 +65,8 @@ if TYPE_CHECKING:
     from balancer.splits.split import Split
     from balancer.workspace.adapt_run import AdaptResult, adapt
     from balancer.workspace.doctor_run import DoctorResult, doctor
+    from balancer.workspace.export_run import ExportResult, export
+    from balancer.workspace.export_settings import ExportSettings
     from balancer.workspace.fill_run import FillPreview, FillResult, fill, preview_fill
     from balancer.workspace.merge_run import MergeResult, UnmergeResult, merge, unmerge
     from balancer.workspace.plan_run import PlanResult, plan

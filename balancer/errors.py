@@ -15,6 +15,7 @@ BalanceError              needed, found, next step: the three parts of every mes
 ├── ReviewError           nothing to show to a reader, or the page cannot be served
 ├── ScreenError           images cannot be screened, or not by all that is needed
 ├── ComparisonError       what is there cannot be compared, or not honestly
+├── PluginError           what another package brings by an entry point is missing or broken
 ├── OutputError           the balanced folder is not ours, or cannot be written
 └── StateError            `.balance` is missing, locked, damaged, or in a forbidden place
     ├── StateInUse        another command is using the state folder
@@ -105,6 +106,10 @@ class ScreenError(BalanceError):
 
 class ComparisonError(BalanceError):
     """What is there cannot be compared, or not honestly."""
+
+
+class PluginError(BalanceError):
+    """What another package brings by an entry point is not there, or not what it should be."""
 
 
 class OutputError(BalanceError):

@@ -16,6 +16,7 @@ MODULES = sorted(
 ROOMS = {
     "balancer": (
         *("errors", "text", "progress", "settings", "files", "parallel", "offline", "interrupt", "devices"),
+        "plugins",
         *("imaging", "collection", "prompting", "jobs", "generators", "adapting", "splits", "store", "dataset"),
         *("planning", "set_planning", "filling", "workspace", "sklearn", "cli"),
     ),

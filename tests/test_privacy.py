@@ -118,7 +118,11 @@ def test_no_output_names_a_path_a_user_or_a_host(done):
 
 
 def test_no_file_names_a_path_a_user_or_a_host(work, done):
-    files = [path for top in (".balance", "data/xrays-balanced", "mine.yaml") for path in _files(work / top)]
+    files = [
+        path
+        for top in (".balance", "data/xrays-balanced", "hub", "hub-model", "mine.yaml")
+        for path in _files(work / top)
+    ]
     assert len(files) > 100
     told = {path.relative_to(work).as_posix(): TOLD.findall(_plain(path)) for path in files}
     told.pop(".balance/ledger.sqlite")  # it keeps where the collection is, so that the project can be moved
@@ -138,7 +142,19 @@ def test_at_the_end_only_what_was_merged_and_what_was_there_is_left(work, before
     assert [each.connects + each.changes for each in last] == [(), ()]
     assert sources(work / "data") == before
     left = sorted(path.name for path in (*work.iterdir(), *(work / "data").iterdir()))
-    assert left == ["base", "data", "lora", "meta.csv", "mine.yaml", "shards", "theirs", "xrays", "xrays-balanced"]
+    assert left == [
+        "base",
+        "data",
+        "hub",
+        "hub-model",
+        "lora",
+        "meta.csv",
+        "mine.yaml",
+        "shards",
+        "theirs",
+        "xrays",
+        "xrays-balanced",
+    ]
 
 
 def _files(top):

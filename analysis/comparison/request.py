@@ -13,7 +13,7 @@ from analysis.comparison.inference.result import NamedArms
 from analysis.comparison.inputs.build_study import Wanted
 from analysis.comparison.inputs.study import EXTRA
 from analysis.comparison.training.arm_selection import control_of, name_baseline, name_synthetic
-from analysis.comparison.training.arms import ARMS, Arm
+from analysis.comparison.training.arms import ARMS, Arm, load_arms
 from analysis.comparison.training.backbones import find_backbone
 from analysis.comparison.training.runs import LONGEST, LONGEST_QUICK, RunSettings, usual_workers
 from balancer.errors import ComparisonError
@@ -99,11 +99,13 @@ def _is_wanted(need: str, settings: CompareSettings) -> bool:
 
 
 def require_arms(settings: CompareSettings) -> None:
-    """Refuse what is no arm before hours go into folds.
+    """Refuse what is no arm before hours go into folds; an arm of another package is loaded where it is named.
 
     Raises:
         ComparisonError: one of the names is none.
+        PluginError: what another package brings under a name is no arm.
     """
+    load_arms(settings.arm)
     known = [*ARMS, *(f"{EXTRA}{name}" for name in settings.extra_folders)]
     unknown = [name for name in settings.arm if name not in known]
     if not unknown:

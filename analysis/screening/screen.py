@@ -19,6 +19,7 @@ from analysis.screening.finding_consistency import FindingGates
 from analysis.screening.image_quality import SoundGate
 from analysis.screening.label_consistency import LabelGate, mean_distance
 from analysis.screening.memorisation import blame
+from analysis.screening.own_checks import OwnCheck, fit_own_checks
 from analysis.screening.reference_images import Reals, Watch, load_reals
 from analysis.screening.source_change import SourceGate, likeness
 from analysis.vision.copy_embedding import Vectors
@@ -79,13 +80,15 @@ class Screen:
     calibration: Calibration | None
     unscreened: str
     notes: tuple[str, ...]
+    own: tuple[OwnCheck, ...] = ()
     _seen: dict[str, _Seen] = field(default_factory=dict)
     _structure: SourceGate | None = None  # fitted when the first image made from another is judged
 
     @property
     def name(self) -> str:
         """Another number where verdicts may differ: stored images are then judged anew."""
-        return "screen 4" if isinstance(self.label, FindingGates) else "screen 3"
+        ours = "screen 4" if isinstance(self.label, FindingGates) else "screen 3"
+        return " with ".join((ours, *(each.name for each in self.own)))
 
     @property
     def patients(self) -> int:
@@ -146,6 +149,7 @@ class Screen:
         contradicted, doubtful = self._mislabelled(candidate, seen, scores)
         copied, review = self._copies(candidate, seen, scores)
         reject += [*contradicted, *copied, *self._repeats(seen, others, scores)]
+        reject += [reason for each in self.own for reason in each.reasons(seen.grey, candidate.label)]
         review = [*doubtful, *review]
         if reject:
             return Verdict("reject", scores, tuple(reject), self.name)
@@ -266,7 +270,9 @@ def fit_checks(
         notes += ("label: not checked: too few training images",)
     own = join(zip(reals.images.greys[known], reals.images.measures[known], strict=True))
     sound = SoundGate.fit(own, reals.train[known])
-    return Screen(reals, pool, sound, label, calibration, unscreened, notes)
+    checks = fit_own_checks(own.greys[reals.train[known]], np.array(reals.labels, object)[known & reals.train].tolist())
+    notes += tuple(f"{each.plugin.name}: a check of {each.plugin.package}" for each in checks)
+    return Screen(reals, pool, sound, label, calibration, unscreened, notes, checks)
 
 
 def _told(calibration: Calibration) -> str:

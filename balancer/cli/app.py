@@ -17,6 +17,7 @@ from balancer.cli.commands import (
     demo,
     doctor,
     explain,
+    export,
     fetch,
     fill,
     labels,
@@ -46,6 +47,7 @@ GROUPS = {
     "Generate": (prompts.prompts, adapt.adapt, fill.fill),
     "Check": (screen.screen, review.review, merge.merge, verify.verify, explain.explain, unmerge.unmerge),
     "Prove": (probe.probe, quality.quality, compare.compare, report.report),
+    "Share": (export.export,),
     "Maintain": (status.status, doctor.doctor, fetch.fetch, purge.purge),
 }
 """All commands, in the order in which one needs them."""

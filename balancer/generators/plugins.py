@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,8 +18,8 @@ from balancer.generators.scheduler import usual_guidance
 from balancer.generators.stable_diffusion import SamplingOptions
 from balancer.imaging.decode import GreyImage
 from balancer.jobs import GenerationConfig, Job, ModelRef
+from balancer.plugins import GENERATORS, find_plugins
 
-GROUP = "balancer.generators"
 AT_ONCE = 16
 _NAMED = re.compile(r"([A-Za-z_][\w.-]+):(.*)", re.DOTALL)  # two letters at least: C: is a drive
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -157,16 +157,16 @@ def find_family(model: str) -> EntryPoint:
     """The entry point of the family that `--model FAMILY:WEIGHTS` names.
 
     Raises:
-        ModelError: there is none, or more than one.
+        ModelError: there is none.
+        PluginError: two packages bring this name.
     """
     name = model.partition(":")[0]
-    found = [entry for entry in entry_points(group=GROUP) if entry.name == name]
-    if len(found) == 1:
-        return found[0]
-    installed = ", ".join(sorted({entry.name for entry in entry_points(group=GROUP)})) or "none"
+    found = find_plugins(GENERATORS)
+    if name in found:
+        return found[name].entry
     raise ModelError(
-        needed=f"one installed package that provides the plug-in {name} (entry point of the group {GROUP})",
-        found=f"{len(found)} such packages; installed plug-ins: {installed}",
+        needed=f"one installed package that provides the plug-in {name} (entry point of the group {GENERATORS})",
+        found=f"installed plug-ins: {', '.join(found) or 'none'}",
         next_step="install the package that provides it, or use a Stable Diffusion folder: balance fill --model FOLDER",
     )
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from balancer.errors import ModelError
+from balancer.errors import ModelError, OutputError
 from balancer.progress import SILENT, Phases, Progress
 from balancer.store.setting_names import ACCEPTED
 from balancer.text import printable
@@ -20,6 +20,7 @@ from balancer.workspace.workspace import Session, Workspace
 
 if TYPE_CHECKING:
     from balancer.adapting.common.clock import Clock
+    from balancer.adapting.common.logger import Curves
     from balancer.adapting.common.monitor import TrainingMonitor
     from balancer.generators.models.checkpoint import Checkpoint
 
@@ -60,6 +61,7 @@ def adapt(
         ModelError: the base cannot be used, its licence is not accepted, or there is no such device.
         CollectionError: a training image has changed since the scan.
         OutputError: there is too little memory or disk.
+        PluginError: the logger that the settings name is not installed, or fails.
 
     >>> adapt(Workspace.open(folder), AdaptSettings(from_scratch=True, base="sd15"))
     Traceback (most recent call last):
@@ -68,17 +70,19 @@ def adapt(
     next:   balance adapt --base FOLDER, or: balance adapt --from-scratch
     """
     from balancer.adapting.common.clock import Clock
+    from balancer.adapting.common.logger import curves_of
 
     clock = Clock()
-    with workspace.session(write=True, several=True) as session:
+    with workspace.session(write=True, several=True) as session, curves_of(_apart(session, settings.log)) as curves:
         folder = session.state.adapters / settings.folder_name
         session.state.adapters.mkdir(exist_ok=True)
         was_there = folder.is_dir()
         if settings.from_scratch:
-            _from_scratch(session, settings, folder, clock, progress)
+            _from_scratch(session, settings, folder, clock, progress, curves)
         else:
-            _on_base(session, settings, folder, monitor, accept, clock, progress)
-        remember_run(session, "adapt", settings, clock.seconds(), made=folder.name)
+            _on_base(session, settings, folder, monitor, accept, clock, progress, curves)
+        kept = replace(settings, log=None)  # a fold that repeats it records nothing
+        remember_run(session, "adapt", kept, clock.seconds(), made=folder.name)
     return AdaptResult(folder, was_there)
 
 
@@ -88,7 +92,21 @@ def _chosen(settings: AdaptSettings, *names: str) -> dict[str, Any]:
     return {name: value for name in (*usual, *names) if (value := getattr(settings, name)) is not None}
 
 
-def _from_scratch(session: Session, settings: AdaptSettings, folder: Path, clock: Clock, progress: Progress) -> None:
+def _apart(session: Session, log: str | None) -> str | None:
+    """What `--log` names, whose place is not in the collection."""
+    place = Path((log or "").partition(":")[2]).resolve()
+    if log and place.is_relative_to(session.collection.root.resolve()):
+        raise OutputError(
+            needed="a place outside the collection for --log, since balance never changes it",
+            found=f"{place}",
+            next_step="balance adapt --log NAME:ANOTHER_PLACE",
+        )
+    return log
+
+
+def _from_scratch(
+    session: Session, settings: AdaptSettings, folder: Path, clock: Clock, progress: Progress, curves: Curves
+) -> None:
     from balancer.adapting.scratch.settings import ScratchSettings
     from balancer.adapting.scratch.train import train_from_scratch
     from balancer.collection.attributes import attributes_of
@@ -104,7 +122,9 @@ def _from_scratch(session: Session, settings: AdaptSettings, folder: Path, clock
     attributes = attributes_of(collection.images.loc[paths])
     phases = _TrainingPhases(progress)
     split, sets = session.split.sha256, findings_of_sets(collection, learned)
-    train_from_scratch(learned, collection.root, packs, training, folder, split, phases, attributes, clock, sets)
+    train_from_scratch(
+        learned, collection.root, packs, training, folder, split, phases, attributes, clock, sets, curves
+    )
     session.ledger.add_adapter(collection, folder)
 
 
@@ -116,6 +136,7 @@ def _on_base(
     accept: Callable[[str], bool],
     clock: Clock,
     progress: Progress,
+    curves: Curves,
 ) -> None:
     from balancer.adapting.common.monitor import no_monitor
     from balancer.adapting.lora.data import TrainingData
@@ -143,7 +164,7 @@ def _on_base(
     data = TrainingData(train, held, collection.root, packs, session.split.sha256, attributes, sets)
     progress.message(f"Base: {printable(checkpoint.ref.name)}, {side} px; {len(train)} images")
     progress.message(f"Samples during training: {folder.with_name(folder.name + '.training') / 'samples'}")
-    train_lora(data, checkpoint, training, folder, monitor or no_monitor, _TrainingPhases(progress), clock)
+    train_lora(data, checkpoint, training, folder, monitor or no_monitor, _TrainingPhases(progress), clock, curves)
     session.ledger.add_adapter(collection, folder)
     remember_base(session, folder, str(settings.base))
 

@@ -55,6 +55,7 @@ def doctor(
     with ExitStack() as stack:
         session, checks = _opened(workspace, stack)
         checks += _machine(session, settings.device)
+        checks += _plugins()
         checks += _model(session, settings, progress)
     return DoctorResult(checks)
 
@@ -80,6 +81,24 @@ def _machine(session: Session | None, device: str) -> Iterator[Check]:
     images = 0 if session is None else int(session.collection.images["size"].sum())
     yield check_disk(Path.cwd() if session is None else session.state.folder, images)
     yield check_offline()
+
+
+def _plugins() -> Iterator[Check]:
+    """What other packages bring, imported once to see that it can be."""
+    from balancer.plugins import GROUPS, find_plugins
+    from balancer.workspace.checks import Check
+
+    for group in GROUPS:
+        try:
+            found = {name: each for name, each in find_plugins(group).items() if not each.is_ours}
+            for each in found.values():
+                each.load()
+        except BalanceError as error:
+            yield Check.failed("plug-ins", error)
+            continue
+        if found:
+            names = ", ".join(f"{name} ({each.package})" for name, each in found.items())
+            yield Check("plug-ins", "ok", f"{group.removeprefix('balancer.')}: {names}")
 
 
 def _model(session: Session | None, settings: DoctorSettings, progress: Progress) -> Iterator[Check]:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from balancer.collection.sources.options import SourceOptions
     from balancer.collection.sources.reading import Source
 
-_ANEW = ("preset", "labels", "pattern")
+_ANEW = ("preset", "labels", "pattern", "source")
 """Options that begin a reading anew; the others change the one of the last scan."""
 OPTIONS = (
     *(
@@ -116,6 +116,10 @@ def _without_places(options: dict[str, Any]) -> dict[str, Any]:
     if "split_list" in found:
         pairs = (each.partition("=") for each in found["split_list"])
         found["split_list"] = [f"{part}={Path(file).resolve() if file else ''}" for part, _, file in pairs]
+    if found.get("source"):
+        name, colon, argument = found["source"].partition(":")
+        is_place = bool(argument) and Path(argument).exists()
+        found["source"] = f"{name}{colon}{Path(argument).resolve() if is_place else argument}"
     return {name: value for name, value in found.items() if value}
 
 
@@ -126,8 +130,8 @@ def _typed(options: Mapping[str, Any]) -> str:
         texts = value if isinstance(value, list) else [value]
         if "preset" in options and name != "preset" and name not in ("target_label", "primary", "as_is"):
             continue  # it is part of the preset
-        if name == "labels":
-            texts = [Path(each).name for each in texts]
+        if name in ("labels", "source"):
+            texts = [Path(each).name if name == "labels" else each.partition(":")[0] for each in texts]
         words += [f"--{name.replace('_', '-')}" + ("" if each is True else f" '{each}'") for each in texts]
     return printable(" ".join(words))
 
@@ -152,4 +156,5 @@ def _parsed(options: Mapping[str, Any]) -> SourceOptions:
         pattern=options.get("pattern"),
         target_label=options.get("target_label"),
         primary=parse_names(options.get("primary")),
+        source=options.get("source"),
     )

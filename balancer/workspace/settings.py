@@ -58,6 +58,7 @@ class ScanSettings(Settings):
     pattern: str | None = option(
         None, "Regular expression for paths, with the groups (?P<label>..), (?P<patient>..), (?P<split>..)."
     )
+    source: str | None = option(None, "Plug-in of another package that reads the labels: NAME:ARGUMENT.")
     target_label: str | None = option(
         None, "Where images have several findings: make two classes, this finding and all else."
     )
@@ -177,6 +178,7 @@ class AdaptSettings(Settings):
     seed: int = option(0, "Same seed, same training.")
     device: str = option("auto", "cuda, mps or cpu.")
     accept_licence: bool = option(False, "With --base: accept its licence. This is remembered.")
+    log: str | None = option(None, "Plug-in of another package that records the training's curves: NAME:PLACE.")
 
     @property
     def folder_name(self) -> str:

@@ -6,7 +6,7 @@ like the baseline.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -17,6 +17,8 @@ from analysis.comparison.inputs.study import Numbers, Probabilities
 from analysis.comparison.training.training_spec import Ability, Model, TrainingSpec
 from analysis.data.targets import DENIED, Targets, count_each, has_several, having, strata
 from analysis.vision.augmentation import Augmentation
+from balancer import plugins
+from balancer.plugins import find_plugins
 
 Kind = Literal["real", "free", "synthetic", "control"]
 Recipe = Literal["plain", "strong"]
@@ -28,6 +30,7 @@ RECIPES: Mapping[Recipe, Mapping[str, Any]] = {
 }
 """How the images of an arm are sampled and changed, where the arm itself does not say."""
 _TEMPERING = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25)
+_SHOWN = 80  # letters of what is no arm
 _MIXUP = 0.2  # within the range that Galdran et al. (2021) tried
 
 
@@ -207,6 +210,24 @@ def duplicated(task: Task) -> Model:
         for number, count in enumerate(made)
     ]
     return task.by_recipe(sum(copies, task.real), sampling="plain")
+
+
+def load_arms(names: Iterable[str]) -> None:
+    """Add the arms of other packages that are named: an entry point of the group `balancer.arms` names an `Arm`.
+
+    Finished trainings are known by the arm's name: an arm that changes gets another name.
+
+    Raises:
+        PluginError: it cannot be imported, is no `Arm`, or has another name.
+    """
+    found = find_plugins(plugins.ARMS)
+    for name in names:
+        if name in ARMS or name not in found:
+            continue
+        loaded = found[name].load()
+        if not isinstance(loaded, Arm) or loaded.name != name:
+            raise found[name].error(f"an Arm of this name, from {Arm.__module__}", repr(loaded)[:_SHOWN])
+        ARMS[name] = loaded
 
 
 def threshold_shift(probabilities: Probabilities, targets: Numbers, counts: Numbers) -> Factors:

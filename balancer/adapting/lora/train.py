@@ -14,6 +14,7 @@ import torch
 from balancer.adapting.common.clock import Clock
 from balancer.adapting.common.device import find_machine
 from balancer.adapting.common.energy import EnergyMeter
+from balancer.adapting.common.logger import Curves, no_curves
 from balancer.adapting.common.model_card import write_card
 from balancer.adapting.common.monitor import TrainingMonitor, no_monitor
 from balancer.adapting.common.run_dir import begin, clear_away, is_finished, work_folder
@@ -42,6 +43,7 @@ def train_lora(
     monitor: TrainingMonitor = no_monitor,
     progress: Progress = lambda *_: None,
     clock: Clock | None = None,
+    curves: Curves = no_curves,
 ) -> Path:
     """Adapt a base and save a LoRA adapter in diffusers' format as `folder`, which it gives back.
 
@@ -72,7 +74,7 @@ def train_lora(
             progress("samples", 1, 1, left_out(label))
         meter = EnergyMeter(work / "cost.json", machine.device, clock)
         lora_trainer = prepare(
-            material, caption_sets, load_base(checkpoint, settings, machine), settings, work, progress, clock
+            material, caption_sets, load_base(checkpoint, settings, machine), settings, work, progress, clock, curves
         )
         facts = _learn(lora_trainer, monitor, meter)
         del lora_trainer

@@ -15,6 +15,7 @@ from balancer.adapting.common import rng, train_loop
 from balancer.adapting.common.class_mixing import sampling_weights
 from balancer.adapting.common.clock import Clock
 from balancer.adapting.common.energy import EnergyMeter
+from balancer.adapting.common.logger import Curves, no_curves
 from balancer.adapting.common.monitor import Observation, TrainingMonitor, TrainingSet
 from balancer.adapting.common.oom import memory_explained, no_room
 from balancer.adapting.common.train_state import state_folder
@@ -53,6 +54,7 @@ class LoraTrainer:
     held: Latents | None
     words: tuple[Tensor, ...]
     clock: Clock = field(default_factory=Clock)
+    curves: Curves = no_curves
 
     @property
     def versions(self) -> int:
@@ -163,6 +165,7 @@ class LoraTrainer:
     def _report(self, done: train_loop.TrainState) -> None:
         total = max(done.step, round(done.step / max(done.fraction, 1e-9)))
         self.progress("adapter", done.step, total, f"loss {done.loss:.4f}")
+        self.curves("adapter", done.step, {"loss": done.loss})
 
     def _is_due(self, evaluations: Sequence[Evaluation], done: train_loop.TrainState) -> bool:
         """Whether another part of the training is done, or all of it."""
@@ -182,6 +185,8 @@ class LoraTrainer:
         loss, classes = (None, {}) if judged is None else (judged.loss, judged.to_json()["classes"])
         took = self.clock.seconds() - began
         evaluation = Evaluation(self._number(done), done.step, loss, classes, said.figures, said.notes, said.stop, took)
+        if loss is not None:
+            self.curves("adapter", done.step, {"generator holdout loss": loss, **said.figures})
         for line in _lines(evaluation):
             self.progress("samples", 1, 1, line)
         return evaluation
@@ -247,6 +252,7 @@ def prepare(
     work: Path,
     progress: Progress,
     clock: Clock | None = None,
+    curves: Curves = no_curves,
 ) -> LoraTrainer:
     """Fill the caches: latents of all images, and what the text encoders make of their captions."""
     encoder = Encoder(model.generator.pipe.vae, model.machine.device, model.config.width)
@@ -267,7 +273,7 @@ def prepare(
     words = _words(caption_set, model, work, progress)
     clock = clock or Clock()
     return LoraTrainer(
-        material, caption_set, model, settings, work, progress, sampler, latents, judged, held, words, clock
+        material, caption_set, model, settings, work, progress, sampler, latents, judged, held, words, clock, curves
     )
 
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from balancer.adapting.common import train_loop
 from balancer.adapting.common.clock import Clock
 from balancer.adapting.common.device import TrainingDevice
+from balancer.adapting.common.logger import Curves, no_curves
 from balancer.adapting.common.rng import generator
 from balancer.adapting.common.training_classes import Findings, balancing_classes, shown_labels
 from balancer.adapting.scratch.settings import ScratchSettings
@@ -46,6 +47,7 @@ class Run:
     attributes: Mapping[str, Attributes] = field(default_factory=dict)
     clock: Clock = field(default_factory=Clock)
     findings: Findings = field(default_factory=dict)
+    curves: Curves = no_curves
 
     def known(self, sample: Sample) -> Attributes:
         """What a table of patients tells of a sample."""
@@ -125,6 +127,7 @@ def learn(
         look(done)
         total = max(done.step, round(done.step / max(done.fraction, 1e-9)))
         run.progress(phase, done.step, total, f"loss {done.loss:.4f}")
+        run.curves(phase, done.step, {"loss": done.loss})
 
     every, states = run.settings.checkpoint_every_seconds, run.work / phase
     done = train_loop.resume(learner, states)

@@ -15,6 +15,7 @@ from torch import nn
 from balancer.adapting.common.clock import Clock
 from balancer.adapting.common.device import find_machine
 from balancer.adapting.common.image_tensors import ImageTensors, read_image_tensors
+from balancer.adapting.common.logger import Curves, no_curves
 from balancer.adapting.common.model_card import write_card
 from balancer.adapting.common.oom import memory_explained, no_room_from_scratch
 from balancer.adapting.common.run_dir import begin, clear_away, is_finished, work_folder
@@ -45,6 +46,7 @@ def train_from_scratch(
     attributes: Mapping[str, Attributes] | None = None,
     clock: Clock | None = None,
     findings: Findings | None = None,
+    curves: Curves = no_curves,
 ) -> Path:
     """Train on `samples` under `root` and save a `StableDiffusionPipeline` as `folder`, which it gives back.
 
@@ -71,7 +73,8 @@ def train_from_scratch(
         machine = find_machine(settings.device)
         begin(folder, fingerprint, AUTOENCODER)
         run = Run(
-            samples, packs, settings, work_folder(folder), machine, progress, known, clock or Clock(), findings or {}
+            *(samples, packs, settings, work_folder(folder), machine, progress, known),
+            *(clock or Clock(), findings or {}, curves),
         )
         for label in single:
             progress("samples", 1, 1, left_out(label))

@@ -11,6 +11,7 @@ from balancer.collection.sources.dicom_headers import DicomHeaders, WithHeaders
 from balancer.collection.sources.folders import Folders
 from balancer.collection.sources.labelled_table import Tables, is_beside
 from balancer.collection.sources.options import SourceOptions
+from balancer.collection.sources.own_source import own_source
 from balancer.collection.sources.path_pattern import PathPattern
 from balancer.collection.sources.reading import Reading, Source
 from balancer.collection.sources.split_lists import SplitLists
@@ -46,6 +47,8 @@ def make_source(options: SourceOptions, root: str, *, as_is: bool = False) -> So
     headers = DicomHeaders(root)
     tables = Tables(options, headers, as_is) if options.labels else None
     source: Source = Folders() if tables is None else tables
+    if options.source:
+        source = own_source(options.source, root)
     if options.pattern:
         source = PathPattern(options.pattern, source, tables, tuple((options.mapped or {}).items()))
     if options.split_lists:

@@ -19,7 +19,7 @@ class SourceOptions:
     """The options of `balance scan` that say where labels come from; each as it is written there, but parsed.
 
     `columns` are column names by role, the first with a value counts; `mapped` new label values by old ones, "" for a
-    blank; `split_lists` pairs of a split and a file.
+    blank; `split_lists` pairs of a split and a file; `source` a plug-in and its argument.
     """
 
     labels: tuple[Path, ...] = ()
@@ -37,6 +37,7 @@ class SourceOptions:
     pattern: str | None = None
     target_label: str | None = None
     primary: tuple[str, ...] = ()
+    source: str | None = None
 
     @property
     def named(self) -> Mapping[str, tuple[str, ...]]:

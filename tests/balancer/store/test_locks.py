@@ -21,6 +21,7 @@ WRITING = {
     "merge": ("merge",),
     "unmerge": ("unmerge", "xrays-balanced"),
     "compare": ("compare", "--quick"),
+    "export": ("export", "--hub-folder", "hub"),
     "labels": ("labels", "--steps", "1", "--size", "16"),
     "purge": ("purge", "--yes"),
     "screen": ("screen", "xrays"),

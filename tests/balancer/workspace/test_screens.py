@@ -1,16 +1,15 @@
 """What judges is found by an entry point, also where balance runs without being installed."""
 
-from importlib.metadata import EntryPoint
-
 import pytest
 
 from analysis.screening.service import CollectionScreen
 from analysis.vision.memorisation_monitor import CopyWatch
-from balancer.errors import ModelError, ScreenError
-from balancer.workspace import screens
+from balancer.errors import PluginError
+from balancer.plugins import MONITORS, SCREENS
 from balancer.workspace.screens import monitor_for, screen_for
 from balancer.workspace.settings import AdaptSettings, FillSettings
 from balancer.workspace.workspace import Workspace
+from tests.support.plugin_site import install
 
 
 def test_a_screen_and_a_monitor_are_those_of_analysis(tmp_path):
@@ -20,8 +19,9 @@ def test_a_screen_and_a_monitor_are_those_of_analysis(tmp_path):
 
 
 def test_a_package_that_cannot_be_imported_is_told(monkeypatch, tmp_path):
-    monkeypatch.setattr(screens, "entry_points", lambda group, name: [EntryPoint(name, "nowhere:fit", group)])
-    with pytest.raises(ScreenError, match="nowhere:fit"):
+    broken = {group: {"default": "nowhere:fit"} for group in (SCREENS, MONITORS)}
+    monkeypatch.syspath_prepend(str(install(tmp_path / "site", "xray-balancer", "9", broken)))  # before the real one
+    with pytest.raises(PluginError, match="nowhere:fit"):
         screen_for(Workspace.open(tmp_path), FillSettings())
-    with pytest.raises(ModelError, match="nowhere:fit"):
+    with pytest.raises(PluginError, match="nowhere:fit"):
         monitor_for(AdaptSettings(base="sd"))
