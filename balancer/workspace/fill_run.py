@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from balancer.errors import ScreenError, SettingsError
+from balancer.filling.ray_cluster import require_ray
 from balancer.filling.verdicts import ScreeningSummary, ScreenSource
 from balancer.progress import SILENT, Progress, Task
 from balancer.text import duration
@@ -119,6 +120,8 @@ def fill(
     {'nodule': 3}
     """
     settings = _agreed(settings, screen)
+    if settings.engine == "ray":
+        require_ray("balance fill")
     began = time.monotonic()
     with workspace.session(write=True, several=True) as session:
         session = session.without_holdout() if settings.no_holdout else session

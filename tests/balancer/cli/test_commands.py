@@ -331,6 +331,8 @@ MISTAKES = [
     (("fill", "--target", "20", "--collect", "nowhere"), "none", "--shard K/N"),
     (("fill", "--target", "20", "--workers", "2"), "--workers", "--engine ray"),
     (("fill", "--target", "20", "--engine", "spark"), "'spark'", "--engine ray"),
+    (("compare", "--engine", "spark"), "'spark'", "--engine ray"),
+    (("compare", "--engine", "ray", "--device", "mps"), "--device mps", "--engine ray --device cpu"),
     (("fill", "--target", "NODULES=9"), "'NODULES' in --target", "--target NODULE=500"),
     (("fill", "--target", "20", "--model", "xrays"), "xrays: EFFUSION, NODULE, NORMAL", "balance adapt"),
     (("fill", "--target", "20", "--model", "no/model"), "nothing is downloaded", "balance adapt"),
