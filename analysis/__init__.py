@@ -16,11 +16,11 @@ _HOMES = {
     "analysis.labels.service": ("LabelsResult", "check_labels"),
     "analysis.power.service": ("DetectableEffect", "detectable_effect"),
     "analysis.realism.service": ("DetectabilityResult", "FidelityResult", "detectability", "fidelity"),
-    "analysis.report.service": ("ReportResult", "write_report"),
+    "analysis.report.service": ("ReportResult", "write_report", "write_scan_report"),
     "analysis.screening.service": ("ScreenResult", "fit_screen", "screen"),
     "balancer.workspace.judging_settings": (
         *("CheckLabelsSettings", "CompareSettings", "DetectabilitySettings", "FidelitySettings", "PowerSettings"),
-        "ReportSettings",
+        *("ReportSettings", "ScanReportSettings"),
     ),
     "balancer.workspace.settings": ("ScreenSettings",),
 }
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from analysis.labels.service import LabelsResult, check_labels
     from analysis.power.service import DetectableEffect, detectable_effect
     from analysis.realism.service import DetectabilityResult, FidelityResult, detectability, fidelity
-    from analysis.report.service import ReportResult, write_report
+    from analysis.report.service import ReportResult, write_report, write_scan_report
     from analysis.screening.service import ScreenResult, fit_screen, screen
     from balancer.workspace.judging_settings import (
         CheckLabelsSettings,
@@ -50,6 +50,7 @@ if TYPE_CHECKING:
         FidelitySettings,
         PowerSettings,
         ReportSettings,
+        ScanReportSettings,
     )
     from balancer.workspace.settings import ScreenSettings
 

@@ -6,8 +6,9 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
+from sys import intern
 from typing import Any, Literal, get_args
 
 from balancer.collection.scan import Sample
@@ -82,7 +83,7 @@ class Job:
     @cached_property
     def id(self) -> str:
         """20 hexadecimal digits of the SHA-256 of all that makes the image, computed once."""
-        return hashlib.sha256(replace(self, wanted="").to_json().encode()).hexdigest()[:20]
+        return _id_of(replace(self, wanted="").to_json())
 
     def to_json(self) -> str:
         """Canonical JSON: sorted keys, no spaces."""
@@ -93,12 +94,13 @@ class Job:
 
     @classmethod
     def from_json(cls, text: str) -> Job:
-        """The job that `to_json` wrote."""
+        """The job that `to_json` wrote; what many jobs have in common is shared, since a ledger may hold a million."""
         fields = json.loads(text)
-        fields["prompt"] = Prompt(**fields["prompt"])
+        fields["label"] = intern(fields["label"])
+        fields["prompt"] = _prompt_from(fields["prompt"])
         fields["config"] = _config_from(fields["config"])
         fields["method"] = _method_from(fields["method"])
-        fields["output"] = OutputFormat.from_fields(fields["output"])
+        fields["output"] = _output_from(json.dumps(fields["output"]))
         return cls(**fields)
 
 
@@ -170,6 +172,15 @@ class BlindedAnswer:
     answer: Literal["real", "synthetic"] | None
 
 
+def is_id_of(text: str, key: str) -> bool:
+    """Whether a text of canonical JSON is that of the job with this id, which has no `wanted`."""
+    return _id_of(text) == key
+
+
+def _id_of(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:20]
+
+
 def external_id(label: str, sha256: str) -> str:
     """The id of an image that was made elsewhere, whatever format it is brought into.
 
@@ -199,13 +210,30 @@ def batch_ranges(count: int, batch_size: int, start: int = 0) -> Iterator[range]
         yield range(first, first + batch_size)
 
 
+_SHARED = 1024  # models and settings that are held once, however many jobs have them
+_model = lru_cache(maxsize=_SHARED, typed=True)(ModelRef)
+_config = lru_cache(maxsize=_SHARED, typed=True)(GenerationConfig)
+
+
+def _prompt_from(fields: dict[str, Any]) -> Prompt:
+    texts = {name: intern(fields[name]) for name in ("text", "negative", "template")}
+    return Prompt(
+        **{**fields, **texts, "slots": {intern(slot): intern(word) for slot, word in fields["slots"].items()}}
+    )
+
+
+@lru_cache(maxsize=_SHARED)
+def _output_from(text: str) -> OutputFormat:
+    return OutputFormat.from_fields(json.loads(text))
+
+
 def _model_from(fields: dict[str, Any] | None) -> ModelRef | None:
-    return None if fields is None else ModelRef(**fields)
+    return None if fields is None else _model(**fields)
 
 
 def _config_from(fields: dict[str, Any]) -> GenerationConfig:
     models = {"model": _model_from(fields["model"]), "adapter": _model_from(fields["adapter"])}
-    return GenerationConfig(**{**fields, **models})
+    return _config(**{**fields, **models})
 
 
 def _method_from(fields: dict[str, Any]) -> ModeDraw:

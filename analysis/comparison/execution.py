@@ -31,7 +31,7 @@ from analysis.comparison.training.replicates import (
 )
 from analysis.comparison.training.run_files import digest
 from analysis.comparison.training.tuning import Tuning
-from analysis.comparison.training.worker_pool import WorkerPool
+from analysis.comparison.training.worker_pool import TrainingPool
 from analysis.data.endpoint import primary_endpoint
 from analysis.statistics.convergence import Course
 from balancer import __version__
@@ -78,7 +78,7 @@ class TrainedArms:
         return all_trained(self.inputs.replicates, self.arms, self.request.runs, self.request.home)
 
 
-def train_arms(request: Request, inputs: ComparisonInputs, pool: WorkerPool, progress: Progress) -> TrainedArms:
+def train_arms(request: Request, inputs: ComparisonInputs, pool: TrainingPool, progress: Progress) -> TrainedArms:
     """Find how long to train, and train what is not trained yet.
 
     Raises:
@@ -99,7 +99,7 @@ def train_arms(request: Request, inputs: ComparisonInputs, pool: WorkerPool, pro
     return TrainedArms(request, inputs, arms, left_out)
 
 
-def _tuning(request: Request, arms: Sequence[Arm], pool: WorkerPool, progress: Progress) -> Tuning:
+def _tuning(request: Request, arms: Sequence[Arm], pool: TrainingPool, progress: Progress) -> Tuning:
     asked, by_name = request.judged(arms), {each.name: each for each in arms}
     beside = {*asked.synthetic, *(asked.controls[name] for name in asked.synthetic)} - {asked.baseline}
     return Tuning(
@@ -122,7 +122,7 @@ def _schedule_in_words(replicate: Replicate) -> str:
     return f"{where}every arm trains for {schedule.steps} steps{chosen}."
 
 
-def judge(trained: TrainedArms, power: Mapping[str, Any], pool: WorkerPool, progress: Progress) -> Comparison:
+def judge(trained: TrainedArms, power: Mapping[str, Any], pool: TrainingPool, progress: Progress) -> Comparison:
     """Open the test split, which is counted, and conclude."""
     request, session = trained.request, trained.request.session
     session.ledger.add_opening(session.collection, session.split.sha256, _name_of(trained))
@@ -196,7 +196,7 @@ def _facts(trained: TrainedArms, power: Mapping[str, Any], exchange: Mapping[str
     )
 
 
-def _exchange(trained: TrainedArms, test: Outcomes, pool: WorkerPool, progress: Progress) -> Mapping[str, Any] | None:
+def _exchange(trained: TrainedArms, test: Outcomes, pool: TrainingPool, progress: Progress) -> Mapping[str, Any] | None:
     """What the synthetic images are worth in real ones, where there is one study to train a learning curve on.
 
     The curve is that of the matched control: of another recipe it would say what the recipe is worth.

@@ -22,12 +22,14 @@ from analysis.comparison.inputs.study import Outcomes
 from analysis.comparison.predictions import NAME, read_predictions
 from analysis.comparison.preparation import cross_fitted, redrawn, require_enough_a_fold, with_external
 from analysis.comparison.request import Request, request_of, require_arms
+from analysis.comparison.training.ray_pool import COMMAND, RayPool
 from analysis.comparison.training.worker_pool import WorkerPool
 from analysis.data.endpoint import primary_endpoint
 from analysis.power import text
 from analysis.power.detectable_effect import Power, measure_power
 from balancer.collection.scan import Collection
 from balancer.errors import ComparisonError
+from balancer.filling.ray_cluster import require_ray
 from balancer.progress import SILENT, Phases, Progress
 from balancer.text import printable
 from balancer.workspace.fill_origin import not_repeated
@@ -91,6 +93,7 @@ def compare(
         PlanError: there is no such class.
         SplitError: the stored split has not so many folds, or nothing to test on.
         ModelError: there is no such backbone or device.
+        SettingsError: `engine` is "ray", which is not installed, or RAY_ADDRESS names no cluster of the user's choice.
         OutputError: the folder is not a balanced folder, or its tables were changed.
 
     >>> _ = make_balanced(folder)
@@ -99,6 +102,8 @@ def compare(
     'cannot tell'
     """
     require_arms(settings)
+    if settings.engine == "ray":
+        require_ray(COMMAND)
     with workspace.session(write=True, several=True) as session:
         request, preview = _previewed(session, settings, progress)
         other = _external(request)
@@ -106,7 +111,7 @@ def compare(
         inputs = prepared(request, preview.refits, progress)
         if other is not None and not settings.validation_only:
             inputs = with_external(request, inputs, other, progress)
-        with WorkerPool(request.workers) as pool:
+        with _pool(request, progress) as pool:
             trained = train_arms(request, inputs, pool, progress)
             choice = trained.on_validation()
             if settings.validation_only:
@@ -215,6 +220,13 @@ def _last_comparison(session: Session) -> Mapping[str, Any]:
             found="a damaged comparison, or one of an earlier version" if place.exists() else "none",
             next_step="balance compare; completed training is not repeated",
         ) from error
+
+
+def _pool(request: Request, progress: Progress) -> WorkerPool | RayPool:
+    """Where the arms are trained: by processes of this machine, or by workers of a Ray cluster."""
+    if request.settings.engine == "ray":
+        return RayPool(request.settings.workers, request.runs.backbone.device, progress.message)
+    return WorkerPool(request.workers)
 
 
 def _external(request: Request) -> Collection | None:

@@ -30,10 +30,15 @@ COLOURS = ("#0063a6", "#b34700", "#00785a", "#8a3f7d", "#5b6570", "#7a5c00")
 MARKS = ("o", "s", "^", "D", "o", "P")
 _HOLLOW = 4
 _DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1.5, 1.5)), (0, (6, 2, 1.5, 2)), "-", "--")
-_SOLID, _STRIPES = (COLOURS[0], "", COLOURS[0]), ("#f6e3d6", "/////", COLOURS[1])
+_HATCHED = (
+    *((COLOURS[0], "", COLOURS[0]), ("#f6e3d6", "/////", COLOURS[1]), ("#d9ebe6", "....", COLOURS[2])),
+    *(("#eee0ec", "xxxx", COLOURS[3]), ("#e3e6e9", "-----", COLOURS[4]), ("#efe8d2", "|||||", COLOURS[5])),
+)
+"""Face, hatch and its colour, of kinds in their order; page.css has them for a dark page too."""
+_SOLID, _STRIPES, _DOTS, _CROSSES, *_ = _HATCHED
 _FILLS = {
     **{"real": _SOLID, "accept": _SOLID, "synthetic": _STRIPES, "reject": _STRIPES},
-    **{"review": ("#d9ebe6", "....", COLOURS[2]), "unscreened": ("#eee0ec", "xxxx", COLOURS[3])},
+    **{"review": _DOTS, "unscreened": _CROSSES},
 }
 _LETTERS = 24
 _METADATA: Mapping[str, Mapping[str, None]] = {
@@ -174,13 +179,16 @@ def shorten(text: str, letters: int = _LETTERS) -> str:
 
 
 def bars(name: str, rows: Sequence[Bar], kinds: Sequence[str], title: str) -> Chart:
-    """Horizontal bars, each the sum of its kinds, in their order; each kind has a hatch of its own."""
+    """Horizontal bars, each the sum of its kinds, in their order; each kind has a hatch of its own.
+
+    Kinds of images and of decisions look the same in all figures.
+    """
 
     def plot(axes: Axes) -> None:
         ends, places = [0.0] * len(rows), range(len(rows))
-        for kind in kinds:
+        for place, kind in enumerate(kinds):
             amounts = [row.amounts.get(kind, 0.0) for row in rows]
-            face, hatch, ink = _FILLS[kind]
+            face, hatch, ink = _FILLS.get(kind, _HATCHED[place % len(_HATCHED)])
             fill: dict[str, Any] = {
                 "facecolor": face,
                 "hatch": hatch,
@@ -188,7 +196,7 @@ def bars(name: str, rows: Sequence[Bar], kinds: Sequence[str], title: str) -> Ch
                 "edgecolor": "black",
                 "linewidth": 0.5,
             }
-            drawn = axes.barh(places, amounts, 0.66, ends, label=kind, **fill)
+            drawn = axes.barh(places, amounts, 0.66, ends, label=shorten(kind, 12), **fill)
             ends = [end + amount for end, amount in zip(ends, amounts, strict=True)]
         axes.bar_label(drawn, [clean(row.note) for row in rows], padding=4, fontsize=8.5)
         axes.set(xticks=[], xlim=(0, max(ends, default=0) or 1))

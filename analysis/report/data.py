@@ -14,9 +14,18 @@ from analysis.report.by_finding import counts_by_finding, imbalance_of, one_row_
 from analysis.report.copy_distances import Copies, measure_copies
 from analysis.report.image_sheets import first_tiles, tiles_of
 from analysis.report.stored_json import read_stored
-from analysis.report.stored_results import Design, ModelCard, Results, StoredLabels, StoredProbe, StoredQuality
+from analysis.report.stored_results import (
+    Design,
+    ModelCard,
+    Results,
+    StoredFill,
+    StoredLabels,
+    StoredProbe,
+    StoredQuality,
+)
 from analysis.report.verdict_counts import Screened, count_verdicts
 from balancer.collection.crosstabs import Crosstab, crosstabs
+from balancer.collection.findings import KINDS, Finding
 from balancer.collection.imbalance import FindingImbalance
 from balancer.collection.label_sets import findings_in
 from balancer.collection.scan import Collection
@@ -28,7 +37,7 @@ from balancer.filling.verdicts import LabelRecords, load_records
 from balancer.splits.split import Split
 from balancer.store.database import Ledger
 from balancer.store.state_dir import State
-from balancer.workspace.reports import LABELS, METRICS, PROBE, QUALITY
+from balancer.workspace.reports import FILL, LABELS, METRICS, PROBE, QUALITY
 
 PARTS = ("train", "holdout", "val", "test")
 MADE_WITH = (
@@ -82,6 +91,7 @@ class Facts:
     suspected: StoredLabels | None = None
     suspected_tiles: Mapping[tuple[str, str], Sequence[str]] = field(default_factory=dict)
     imbalance: FindingImbalance | None = None
+    last_fill: StoredFill | None = None
 
     @property
     def what(self) -> str:
@@ -139,7 +149,7 @@ def collect(
         labels=collection.labels,
         counts=_counts(image_rows, collection.labels, split),
         attributes=crosstabs(image_rows),
-        findings=[(f.kind, f.message, f.fix, [] if private else list(map(str, f.paths))) for f in collection.findings],
+        findings=[_told(each, private=private) for each in collection.findings],
         patients=collection.patient_source or "",
         table="" if collection.table is None else collection.table.path.name,
         split=split,
@@ -159,7 +169,15 @@ def collect(
         suspected=suspected,
         suspected_tiles={} if private or suspected is None else _suspected_tiles(suspected, collection),
         imbalance=imbalance_of(collection, split),
+        last_fill=_kept(state, FILL, StoredFill, current, warnings),
     )
+
+
+def _told(found: Finding, *, private: bool) -> tuple[str, str, str, Sequence[str]]:
+    """A finding; in private without what may name a patient or a file."""
+    if private:
+        return found.kind, KINDS.get(found.kind, ""), found.fix, []
+    return found.kind, found.message, found.fix, list(map(str, found.paths))
 
 
 def stale(results: Results | None, labels: Sequence[str], split_sha256: str, fold_order: str = "") -> list[str]:
@@ -188,12 +206,12 @@ def _same_again(design: Design) -> str:
     return "balance compare" + (f" --cross-fit {folds}" if folds else f" --redraw {redraws}" if redraws > 1 else "")
 
 
-Kept = TypeVar("Kept", Results, StoredProbe, StoredQuality, StoredLabels)
+Kept = TypeVar("Kept", Results, StoredFill, StoredProbe, StoredQuality, StoredLabels)
 
 
 def _kept(state: State, name: str, kind: type[Kept], current: str | None, warnings: list[str]) -> Kept | None:
     """The result that a command kept, with a warning where it is damaged, or of another balanced folder."""
-    command = {METRICS: "compare", PROBE: "probe", QUALITY: "quality", LABELS: "labels"}[name]
+    command = {METRICS: "compare", PROBE: "probe", QUALITY: "quality", LABELS: "labels", FILL: "fill"}[name]
     found, fault = read_stored(state.reports / name, kind)
     if fault:
         warnings.append(f"{name} is damaged ({fault}) and was left out; run again: balance {command}.")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from markupsafe import Markup
 
@@ -16,27 +16,29 @@ from analysis.report.data import Facts
 from analysis.report.rendering import Draw, render
 from analysis.report.sections import collection, comparison, labels, methods, realism, reproducibility, screening
 
+F = TypeVar("F", bound=Facts)
+
 
 @dataclass(frozen=True, slots=True)
-class Section:
+class Section(Generic[F]):
     """A part of the page: its address there and name of its template, its title, and what it shows."""
 
     name: str
     title: str
-    compute: Callable[[Facts], Mapping[str, Any]]
+    compute: Callable[[F], Mapping[str, Any]]
 
-    def html(self, facts: Facts, draw: Draw = Chart.inline) -> Markup:
+    def html(self, facts: F, draw: Draw = Chart.inline) -> Markup:
         """The section as its template shows it."""
         return Markup(render(f"{self.name}.html", draw, facts=facts, **self.compute(facts)))
 
-    def charts(self, facts: Facts) -> list[Chart]:
+    def charts(self, facts: F) -> list[Chart]:
         """Its figures."""
         shown = self.compute(facts).values()
         some = [each for value in shown for each in (value.values() if isinstance(value, dict) else [value])]
         return [each for each in some if isinstance(each, Chart)]
 
 
-SECTIONS = (
+SECTIONS: tuple[Section[Facts], ...] = (
     Section("verdict", "Verdict", comparison.verdict),
     Section("distribution", "Distribution before and after", collection.distribution),
     Section("findings", "Findings of the scan", collection.findings),
@@ -56,13 +58,20 @@ SECTIONS = (
 
 def make_page(facts: Facts, written: str, draw: Draw = Chart.inline) -> bytes:
     """The report of some facts; `written` is the day it was made on, `draw` makes what stands for a figure."""
+    return page_of(SECTIONS, facts, written, draw, title="report", heading=", balanced: a report")
+
+
+def page_of(sections: Sequence[Section[F]], facts: F, written: str, draw: Draw, *, title: str, heading: str) -> bytes:
+    """A page of these sections; `heading` follows the collection's name, and `title` stands in the window's."""
     style = (files("analysis.report") / "templates" / "page.css").read_text("utf-8")
     page = render(
         "page.html",
         facts=facts,
         written=written,
+        title=title,
+        heading=heading,
         stamps=facts.stamps,
-        sections=[(section, section.html(facts, draw)) for section in SECTIONS],
+        sections=[(section, section.html(facts, draw)) for section in sections],
         style=Markup(style),
         digest=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
     )

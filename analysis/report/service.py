@@ -1,4 +1,4 @@
-"""The report as one function: all that is known of a workspace, written as one page."""
+"""The report as one function, and a scan's own: what is known of a workspace, written as one page."""
 
 from __future__ import annotations
 
@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 from balancer.errors import OutputError
 from balancer.files import write_whole
+from balancer.progress import SILENT, Progress
 from balancer.workspace.fill_origin import commands_behind, fold_key
-from balancer.workspace.judging_settings import ReportSettings
+from balancer.workspace.judging_settings import ReportSettings, ScanReportSettings
 
 if TYPE_CHECKING:
     from analysis.report.charts import Chart
     from balancer.workspace.workspace import Session, Workspace
 
-PAGE = "report.html"
+PAGE, SCAN_PAGE = "report.html", "scan.html"
+_OUT, _SCAN_OUT = "balance report --out", "balance scan DATA --report-out"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +55,7 @@ def write_report(workspace: Workspace, settings: ReportSettings = ReportSettings
 
     with workspace.session(write=settings.out is None, several=True) as session:
         place = settings.out or session.state.reports / PAGE
-        _require_place(place, session)
+        _require_place(place, session, _OUT)
         if settings.figures is not None:
             _require_folder(settings.figures, session)
         folder = settings.folder or session.balanced_folder()
@@ -64,11 +66,45 @@ def write_report(workspace: Workspace, settings: ReportSettings = ReportSettings
             typed=commands_behind(session, folder),
         )
         page = make_page(facts, datetime.now(UTC).date().isoformat())
-        if settings.out is None:
-            place.parent.mkdir(exist_ok=True)
-        write_whole(place, page)
+        _write_page(place, page, session)
         figures = [] if settings.figures is None else _write_figures(settings.figures, figures_of(facts))
     return ReportResult(place, len(page), facts.warnings, figures)
+
+
+def write_scan_report(
+    workspace: Workspace, settings: ScanReportSettings = ScanReportSettings(), *, progress: Progress = SILENT
+) -> ReportResult:
+    """Write what the last scan found as one HTML page with figures and images; it loads nothing and can be printed.
+
+    Where no deep scan has decoded every image, up to 64 of each class are decoded for their grey levels.
+
+    Raises:
+        OutputError: the page cannot be written there.
+        CollectionError: nothing was scanned here, or the collection is gone.
+
+    >>> _ = scan(Workspace.open(folder), ScanSettings(folder / "xrays"))
+    >>> write_scan_report(Workspace.open(folder)).page.name
+    'scan.html'
+    """
+    from datetime import UTC, datetime
+
+    from analysis.report.scan_facts import collect_scan
+    from analysis.report.scan_page import make_scan_page
+
+    with workspace.session(write=settings.out is None, several=True) as session:
+        place = settings.out or session.state.reports / SCAN_PAGE
+        _require_place(place, session, _SCAN_OUT)
+        facts = collect_scan(session, private=settings.private, progress=progress)
+        page = make_scan_page(facts, datetime.now(UTC).date().isoformat())
+        _write_page(place, page, session)
+    return ReportResult(place, len(page), facts.warnings)
+
+
+def _write_page(place: Path, page: bytes, session: Session) -> None:
+    """The page, whole or not at all."""
+    if place.parent == session.state.reports:
+        place.parent.mkdir(exist_ok=True)
+    write_whole(place, page)
 
 
 def _write_figures(folder: Path, charts: Sequence[Chart]) -> list[Path]:
@@ -80,18 +116,18 @@ def _write_figures(folder: Path, charts: Sequence[Chart]) -> list[Path]:
     return list(places)
 
 
-def _require_place(place: Path, session: Session) -> None:
-    """Refuse a page where there is no folder for it.
+def _require_place(place: Path, session: Session, option: str) -> None:
+    """Refuse a page where there is no folder for it; `option` is the command that names another.
 
     Raises:
         OutputError: the page cannot be written there.
     """
-    _require_outside(place, session, "choose another: balance report --out report.html")
+    _require_outside(place, session, f"choose another: {option} report.html")
     if place.is_dir() or not (place.parent.is_dir() or place.parent == session.state.reports):
         raise OutputError(
             needed="a file in a folder that exists",
             found=f"{place}: {'a folder' if place.is_dir() else 'no such folder'}",
-            next_step="name a file: balance report --out report.html",
+            next_step=f"name a file: {option} report.html",
         )
 
 

@@ -323,6 +323,18 @@ class StoredLabels:
 
 
 @dataclass(frozen=True, slots=True)
+class StoredFill:
+    """How long the last fill that generated anything took, and on what; `generating` are seconds too."""
+
+    seconds: float = 0.0
+    generating: float = 0.0
+    device: str = ""
+    made: int = 0
+    images_a_second: float | None = None
+    balanced_sha256: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class ModelCard:
     """What a model that was trained here says of itself."""
 

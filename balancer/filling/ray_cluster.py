@@ -14,11 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from balancer.errors import GenerationError, SettingsError, lacks_memory
+from balancer.offline import quieten_libraries, stay_offline
 from balancer.parallel import cores
 
 LEAST = (2, 60)
 """The oldest version of Ray that this was made for."""
-_INSTALL = "pip install 'xray-balancer[ray]'; or without it: balance fill --engine local"
+_INSTALL = "pip install 'xray-balancer[ray]'; or without it: {} --engine local"
+STARTING = "Starting Ray, which takes about 15 seconds; its usage statistics and dashboard are off."
+"""What is said before Ray is started."""
 _PREFIX = "balance-ray-"
 HOME_OF_WORKERS = "BALANCE_RAY_HOME"
 """The variable that tells workers the home folder of the user."""
@@ -37,18 +40,43 @@ class RayCluster:
         """How many GPUs the cluster has."""
         return int(self.ray.cluster_resources().get("GPU", 0))
 
+    @property
+    def processors(self) -> int:
+        """How many processor cores the cluster has."""
+        return int(self.ray.cluster_resources().get("CPU", 0))
+
+    @contextmanager
+    def room(self, command: str) -> Iterator[None]:
+        """What is put into the cluster's memory in the block, or taken out of it, has room there.
+
+        Raises:
+            GenerationError: it has not.
+        """
+        errors = self.ray.exceptions
+        try:
+            yield
+        except (errors.ObjectStoreFullError, errors.OutOfDiskError) as error:
+            full = "memory" if isinstance(error, errors.ObjectStoreFullError) else "memory and disk"
+            raise GenerationError(
+                needed="room in the memory that Ray shares between processes (its object store)",
+                found=f"its {full} full",
+                next_step=f"free memory and disk there, or fewer workers: {command} --engine ray --workers 1; "
+                "what is finished is kept",
+            ) from error
+
 
 @contextmanager
-def ray_cluster(workers: int | None, device: str) -> Iterator[RayCluster]:
+def ray_cluster(workers: int | None, device: str, command: str = "balance fill") -> Iterator[RayCluster]:
     """The cluster that RAY_ADDRESS names, else one of this machine alone, which ends with the block.
+
+    `command` is what a person types, for messages.
 
     Raises:
         SettingsError: Ray is not installed, or RAY_ADDRESS names no cluster of the user's choice.
         GenerationError: the cluster cannot be reached, is of another version, or has no GPU where one is asked for.
     """
     address = address_of(os.environ)
-    silence(os.environ, joined=address is not None)
-    ray = _imported()
+    ray = require_ray(command)
     folder = None if address else _folder()
     own = {
         "address": "local",
@@ -59,14 +87,14 @@ def ray_cluster(workers: int | None, device: str) -> Iterator[RayCluster]:
     }
     theirs = {"address": address}
     try:
-        with _translated(ray, address), _surroundings(os.environ, folder):
+        with _translated(ray, address, command), _surroundings(os.environ, folder):
             ray.init(**(theirs if address else own), log_to_driver=False, logging_level="error")
         cluster = RayCluster(ray, address is not None)
         if device.startswith("cuda") and not cluster.gpus:
             raise GenerationError(
                 needed="a cluster with a GPU, for --device cuda",
                 found="no GPU in it now",
-                next_step="add a machine with a GPU to the cluster, or: balance fill --engine ray --device cpu",
+                next_step=f"add a machine with a GPU to the cluster, or: {command} --engine ray --device cpu",
             )
         yield cluster
     finally:
@@ -118,15 +146,22 @@ def silence(environment: MutableMapping[str, str], *, joined: bool) -> None:
         environment.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
 
 
-def _imported() -> Any:
+def require_ray(command: str) -> Any:
+    """The package, silenced before it is imported.
+
+    Raises:
+        SettingsError: it is not installed or too old, or RAY_ADDRESS names no cluster of the user's choice.
+    """
+    silence(os.environ, joined=address_of(os.environ) is not None)
+    step = _INSTALL.format(command)
     try:
         import ray
     except ImportError as error:
-        raise SettingsError(needed="Ray, for --engine ray", found="it is not installed", next_step=_INSTALL) from error
+        raise SettingsError(needed="Ray, for --engine ray", found="it is not installed", next_step=step) from error
     found = tuple(int(part) for part in ray.__version__.split(".")[:2])
     if found < LEAST:
         raise SettingsError(
-            needed=f"Ray {'.'.join(map(str, LEAST))} or newer", found=f"Ray {ray.__version__}", next_step=_INSTALL
+            needed=f"Ray {'.'.join(map(str, LEAST))} or newer", found=f"Ray {ray.__version__}", next_step=step
         )
     return ray
 
@@ -163,8 +198,16 @@ def _surroundings(environment: MutableMapping[str, str], folder: str | None) -> 
             environment.update({} if value is None else {name: value})
 
 
+def prepare_worker() -> None:
+    """On a worker: the user's own home folder again, and no network for the libraries that load models."""
+    if home := os.environ.pop(HOME_OF_WORKERS, ""):
+        os.environ["HOME"] = home
+    stay_offline()
+    quieten_libraries()
+
+
 @contextmanager
-def _translated(ray: Any, address: str | None) -> Iterator[None]:
+def _translated(ray: Any, address: str | None, command: str) -> Iterator[None]:
     try:
         yield
     except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
@@ -176,10 +219,10 @@ def _translated(ray: Any, address: str | None) -> Iterator[None]:
             raise GenerationError(
                 needed=f"the same Ray and {python} on every machine of the cluster",
                 found=" ".join(line.strip() for line in lines)[:300],
-                next_step="install the same versions there, then run the same balance fill again",
+                next_step=f"there: pip install ray=={ray.__version__} under the same Python; then: {command} --engine ray",
             ) from error
         raise GenerationError(
             needed="a Ray cluster that this machine may use" if address else "a Ray cluster on this machine",
             found=lines[0][:300],
-            next_step="check RAY_ADDRESS and the token (export RAY_AUTH_TOKEN=...), or: balance fill --engine local",
+            next_step=f"check RAY_ADDRESS and the token (export RAY_AUTH_TOKEN=...), or: {command} --engine local",
         ) from error

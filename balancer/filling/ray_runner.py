@@ -19,6 +19,7 @@ from balancer.generators.protocol import ImageGenerator
 
 IN_FLIGHT = 2
 """Batches that a worker has at once: it makes one while the other waits for it."""
+_COMMAND = "balance fill"
 _WINDOW = 4  # batches on their way, for each worker
 _PAUSE = 0.5  # seconds between two questions to a worker that restarts
 _STUCK = 1800.0  # seconds without any worker
@@ -111,7 +112,8 @@ class RayRunner:
 
     def _ask(self, worker: int, batch: Batch | None) -> None:
         actor = self._actors[worker]
-        self._asked[actor.ping.remote() if batch is None else actor.make.remote(batch)] = (worker, batch)
+        with self._open().room(_COMMAND):
+            self._asked[actor.ping.remote() if batch is None else actor.make.remote(batch)] = (worker, batch)
 
     def _hand_out(self, queue: WorkQueue[int]) -> None:
         """Give each worker that is there its batches, one round after the other."""
@@ -144,22 +146,21 @@ class RayRunner:
     ) -> None:
         errors = self._ray.exceptions
         try:
-            found = self._ray.get(answer)
+            with self._open().room(_COMMAND):
+                found = self._ray.get(answer)
         except errors.RayTaskError as error:
             cause = error.cause if isinstance(error.cause, BaseException) else error
             if isinstance(cause, BalanceError):  # an error of the application: it would come again
                 raise cause from None
             if batch is None:
-                raise GenerationError(
-                    needed="a generator on each worker",
-                    found=_first_line(cause),
-                    next_step="check the model there: balance doctor --model FOLDER",
-                ) from error
+                raise _no_generator(_first_line(cause)) from error
             queue.failed(worker, batch, _first_line(cause))
         except errors.ActorUnavailableError as error:
             self._lose(queue, worker, error)
             self._later[worker] = time.monotonic() + _PAUSE
         except errors.ActorDiedError as error:
+            if error.actor_init_failed:  # it would fail again
+                raise _no_generator(str(error).strip().splitlines()[-1][:300]) from error
             self._lose(queue, worker, error)
             self._start(worker, make_generator)
         except errors.RayError as error:  # out of memory, a lost object, a crashed process
@@ -190,6 +191,14 @@ class RayRunner:
                 found=f"none within {_STUCK / 60:.0f} minutes",
                 next_step="see what the cluster has (ray status), or: balance fill --engine ray --workers 1",
             )
+
+
+def _no_generator(found: str) -> GenerationError:
+    return GenerationError(
+        needed="a generator on each worker, with the same packages and plug-ins as here",
+        found=found,
+        next_step="install the same there, and check the model there: balance doctor --model FOLDER",
+    )
 
 
 def _first_line(error: BaseException) -> str:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import replace
 
 from balancer.errors import BalanceError
-from balancer.filling.ray_cluster import HOME_OF_WORKERS
+from balancer.filling.ray_cluster import prepare_worker
 from balancer.filling.runner import Batch, Made, Maker
 from balancer.generators.protocol import ImageGenerator
-from balancer.offline import quieten_libraries, stay_offline
 
 _UNSAID = Batch(())
 
@@ -20,10 +18,7 @@ class RayWorker:
 
     def __init__(self, blueprint: Callable[[], ImageGenerator], device: str, threads: int) -> None:
         """Build the generator; what stands against it is raised by `ping`, since Ray would only try again."""
-        if home := os.environ.pop(HOME_OF_WORKERS, ""):
-            os.environ["HOME"] = home
-        stay_offline()
-        quieten_libraries()
+        prepare_worker()
         self._error: BalanceError | None = None
         self._maker = Maker(blueprint, device)
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from sys import intern
 
 from balancer.collection.scan import Collection
 from balancer.jobs import BlindedAnswer, Candidate, Verdict
@@ -74,8 +75,11 @@ class Candidates(Reviews, Collections):
         tables = ("candidates", "c."), ("verdicts", "v."), ("devices", "d.")
         sound = " AND ".join(self._is_sound(*each) for each in tables)
         text = f"SELECT {columns}, {sound} {_LAST} ORDER BY c.id"
-        rows = require_sound("candidates and verdicts", self._rows(text, (self._key(collection), label)))
-        return {row[0]: (self._candidate(label, *row[:7]), serialization.verdict_from(*row[7:])) for row in rows}
+        found = {}
+        for rows in self._chunks(text, (self._key(collection), label)):
+            for row in require_sound("candidates and verdicts", rows):
+                found[row[0]] = self._candidate(label, *row[:7]), serialization.verdict_from(*row[7:])
+        return found
 
     def candidate_labels(self, collection: Collection) -> list[str]:
         """The classes, or label sets, that any candidate has, sorted."""
@@ -126,7 +130,7 @@ class Candidates(Reviews, Collections):
         store = self._state.candidates
         made, elsewhere = serialization.job_from(key, label, job), serialization.origin_from(origin, store)
         pixels, device = (each or "" for each in more)
-        return Candidate(label, store / file, sha256, made, elsewhere, pixels, device)
+        return Candidate(label, store / file, sha256, made, elsewhere, pixels, intern(device))
 
     def _write_down(self, key: str, candidate: str, verdict: Verdict, at: str) -> None:
         """Beside the database; the screen's own words are those of a person who takes theirs back."""

@@ -141,6 +141,7 @@ MIGRATIONS: Mapping[str, str] = {
             collection TEXT, candidate TEXT, device TEXT, checksum INTEGER, PRIMARY KEY (collection, candidate)
         ) WITHOUT ROWID;
         """,
+    "candidates by class": "CREATE INDEX candidates_of ON candidates (collection, label);",
 }
 """Every step in SQL by its name, the oldest first."""
 COUNTED = 8

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, fields, replace
 from pathlib import Path, PurePosixPath
+from sys import intern
 from typing import Any
 
 import pandas as pd
@@ -16,7 +17,7 @@ from balancer.collection.label_sets import LabelSets
 from balancer.collection.listed import COLUMNS, DTYPES
 from balancer.collection.metadata_table import TableRef
 from balancer.collection.sources.reading import SourceRef
-from balancer.jobs import DECISIONS, ExternalOrigin, Job, Verdict
+from balancer.jobs import DECISIONS, ExternalOrigin, Job, Verdict, is_id_of
 from balancer.splits.split import PARTS, Split
 from balancer.store.faults import damaged
 
@@ -49,6 +50,8 @@ def job_from(key: str, label: str, text: str | None) -> Job | None:
         job = Job.from_json(text)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise damaged(f"the job of candidate {key} cannot be read") from error
+    if is_id_of(text, key):  # as it is written; to write it again takes ten times as long
+        vars(job)["id"] = key
     if (job.id, job.label) != (key, label):
         raise damaged(f"the job of candidate {key} does not match its name")
     return job
@@ -201,4 +204,9 @@ def verdict_from(decision: Any, scores: str, reasons: str, reviewer: str) -> Ver
     """
     if decision not in DECISIONS:
         raise damaged(f"not a decision: {str(decision)[:40]!r}")
-    return Verdict(decision, value_from(scores), tuple(value_from(reasons)), reviewer)
+    numbers, words = value_from(scores), value_from(reasons)
+    try:  # names, words and reviewers are the same ones again and again
+        shared = {intern(name): value for name, value in numbers.items()}
+        return Verdict(decision, shared, tuple(map(intern, words)), intern(reviewer))
+    except (TypeError, AttributeError) as error:
+        raise damaged("a verdict cannot be read") from error

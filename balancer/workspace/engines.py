@@ -36,9 +36,10 @@ def engine_of(settings: FillSettings, setup: FillSetup, progress: Progress) -> I
     from balancer.filling.runner import LocalRunner
 
     if settings.engine == "ray":
+        from balancer.filling.ray_cluster import STARTING
         from balancer.filling.ray_runner import RayRunner
 
-        progress.message("Starting Ray, which takes about 15 seconds; its usage statistics and dashboard are off.")
+        progress.message(STARTING)
         with RayRunner(setup.device, settings.workers) as runner:
             yield Engine(runner, setup.blueprint, lambda: runner.note)
         return

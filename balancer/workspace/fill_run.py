@@ -8,17 +8,20 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from balancer.errors import ScreenError, SettingsError
+from balancer.filling.ray_cluster import require_ray
 from balancer.filling.verdicts import ScreeningSummary, ScreenSource
 from balancer.progress import SILENT, Progress, Task
 from balancer.text import duration
 from balancer.workspace.disk import require_room
 from balancer.workspace.engines import Engine, engine_of
 from balancer.workspace.exposure import learned_by
+from balancer.workspace.fill_figures import FillFigures
 from balancer.workspace.fill_setup import FillRequest, FillSetup, fill_request, prepare, prompt_of, seconds_of
 from balancer.workspace.last_fill import FillManifest, portable
 from balancer.workspace.merge_run import merge_accepted
 from balancer.workspace.plan_run import PlanResult, plan_of
 from balancer.workspace.prompts_run import require_sound_wording
+from balancer.workspace.reports import FILL, keep_report
 from balancer.workspace.run_record import remember_run
 from balancer.workspace.settings import FillSettings
 from balancer.workspace.shard_run import made_as, read_shards, take_over_shards
@@ -34,12 +37,16 @@ _SHOWN = 3  # prompts of a class in a preview
 
 @dataclass(frozen=True, slots=True)
 class FillResult:
-    """What a fill made (`report`), what the screen says of it, and the balanced folder; `None`: nothing was to do."""
+    """What a fill made (`report`), what the screen says of it, and the balanced folder; `None`: nothing was to do.
+
+    `figures` are its time, its rate, and how many images were rejected.
+    """
 
     planned: PlanResult
     report: FillReport | None = None
     merged: MergeReport | None = None
     screening: ScreeningSummary = field(default_factory=ScreeningSummary)
+    figures: FillFigures | None = None
 
     @property
     def short(self) -> Mapping[str, int]:
@@ -60,6 +67,7 @@ class FillResult:
             "review": {} if report is None else dict(report.review),
             "short": dict(self.short),
             "screening": list(self.screening.stamps),
+            "figures": None if self.figures is None else self.figures.to_json(),
         }
 
 
@@ -112,6 +120,8 @@ def fill(
     {'nodule': 3}
     """
     settings = _agreed(settings, screen)
+    if settings.engine == "ray":
+        require_ray("balance fill")
     began = time.monotonic()
     with workspace.session(write=True, several=True) as session:
         session = session.without_holdout() if settings.no_holdout else session
@@ -186,7 +196,7 @@ def _carry_out(
     session, collection = request.session, request.session.collection
     fitted = screen.fit(collection, session.split, exposed=learned_by(setup.choice), progress=progress)
     with engine_of(request.settings, setup, progress) as engine:
-        shown = _Generating(setup, progress, engine)
+        shown, start = _Generating(setup, progress, engine), time.monotonic()
         report = generate(
             collection,
             request.planned.plan,
@@ -200,6 +210,7 @@ def _carry_out(
             retries=request.settings.retries,
             progress=shown.counting(),
         )
+    generating = time.monotonic() - start
     summary = fitted.summary(report.judged)
     last = _manifest(request, setup, report, summary)
     with session.ledger.atomic():  # a merge that is stopped can be done again
@@ -208,7 +219,10 @@ def _carry_out(
     records = {label: some.with_judged(report.judged.get(label, ())) for label, some in request.records.items()}
     merged = merge_accepted(session, last, records, request.place, progress, request.settings.format)
     _remember(session, request.settings, began)
-    return FillResult(request.planned, report, merged, summary)
+    figures = FillFigures.of(report, time.monotonic() - began, generating, setup.device)
+    if report.made:  # a run that found all done says nothing of how long it takes
+        keep_report(session.state, FILL, figures.to_json(), None)
+    return FillResult(request.planned, report, merged, summary, figures)
 
 
 def _manifest(request: FillRequest, setup: FillSetup, report: FillReport, summary: ScreeningSummary) -> FillManifest:

@@ -9,6 +9,7 @@ from typing import ClassVar, Literal, cast
 
 from balancer.errors import ComparisonError, SettingsError
 from balancer.settings import Settings, option
+from balancer.workspace.placement_settings import ENGINES
 
 _SEEDS, _QUICK_SEEDS = 5, 3
 _RECIPES = ("strong", "plain")
@@ -122,7 +123,10 @@ class CompareSettings(Settings):
     )
     validation_only: bool = option(False, "Train and choose, without opening the test split.")
     force: bool = option(False, "Continue despite leaks (every figure is INVALID) or few images.")
-    workers: int | None = option(None, "Trainings at once (default: as many as there are cores).", minimum=1)
+    engine: str = option("local", "Where to train: local (this machine), or ray (workers, also of a cluster).")
+    workers: int | None = option(
+        None, "Trainings at once (default: one for each core; with ray on GPUs, one for each).", minimum=1
+    )
     seed: int = option(0, "Same seed, same result.", minimum=0)
     device: str = option("auto", _DEVICE)
 
@@ -153,6 +157,12 @@ class CompareSettings(Settings):
             raise _refused("auto, or a number of steps, for --steps", repr(self.steps), "--steps auto")
         if self.recipe not in _RECIPES:
             raise _refused("strong or plain for --recipe", repr(self.recipe), "--recipe strong")
+        if self.engine not in ENGINES:
+            raise _refused(f"--engine as one of {', '.join(ENGINES)}", repr(self.engine), "--engine ray")
+        if self.engine == "ray" and self.device not in ("auto", "cuda", "cpu"):
+            raise _refused(
+                "--device cuda or cpu, for --engine ray", f"--device {self.device}", "--engine ray --device cpu"
+            )
         self._check_extra()
         self._check_one_way()
 
@@ -200,6 +210,19 @@ class ReportSettings(Settings):
     out: Path | None = option(None, "The page (default: .balance/reports/report.html).")
     private: bool = option(False, "Leave out patients' images and file names.")
     figures: Path | None = option(None, "Write every figure into this folder too, as PNG and PDF.")
+
+
+@dataclass(frozen=True, slots=True)
+class ScanReportSettings(Settings):
+    """Where the page on a scan goes, and whether it shows images of patients.
+
+    >>> ScanReportSettings(private=True).changed()
+    {'private': True}
+    """
+
+    COMMAND: ClassVar[str] = "scan"
+    out: Path | None = option(None, "The page (default: .balance/reports/scan.html).")
+    private: bool = option(False, "Leave out patients' images and file names.")
 
 
 @dataclass(frozen=True, slots=True)

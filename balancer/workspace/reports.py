@@ -16,6 +16,7 @@ from balancer.text import printable
 from balancer.workspace.workspace import Workspace
 
 METRICS, PROBE, QUALITY, LABELS = "metrics.json", "probe.json", "quality.json", "labels.json"
+FILL = "fill.json"
 OF_FOLDER = "balanced_sha256"
 """In a kept result: the hash of the manifest of the balanced folder that it was measured on."""
 

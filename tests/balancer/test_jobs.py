@@ -2,7 +2,7 @@ from dataclasses import replace
 
 from balancer.collection.scan import Sample
 from balancer.imaging.decode import OutputFormat
-from balancer.jobs import GenerationConfig, Job, ModeDraw, ModelRef, batch_ranges, job_seed
+from balancer.jobs import GenerationConfig, Job, ModeDraw, ModelRef, batch_ranges, is_id_of, job_seed
 from balancer.prompting.prompts import Prompt
 
 MODEL = ModelRef("sd", None, "aa")
@@ -17,6 +17,16 @@ def test_json_is_a_whole_record():
     assert Job.from_json(JOB.to_json()) == JOB
     plain = replace(JOB, method=ModeDraw(), config=replace(CONFIG, adapter=None), output=replace(OUTPUT, tables=None))
     assert Job.from_json(plain.to_json()) == plain
+
+
+def test_jobs_share_what_is_the_same_to_the_letter():
+    first, again = (Job.from_json(replace(JOB, index=index).to_json()) for index in (1, 2))
+    assert first.config is again.config
+    assert first.output is again.output
+    whole = replace(JOB, config=replace(CONFIG, guidance_scale=3))  # equal to 3.0, and another text
+    assert Job.from_json(whole.to_json()).to_json() == whole.to_json() != JOB.to_json()
+    assert is_id_of(JOB.to_json(), JOB.id)
+    assert not is_id_of(whole.to_json(), JOB.id)
 
 
 def test_the_id_is_the_hash_of_everything():

@@ -147,7 +147,7 @@ def _set(labels: tuple[str, ...], patients: range) -> tuple[npt.NDArray[np.float
     return np.array(images) / 255.0, names
 
 
-@pytest.mark.parametrize(("labels", "enough"), [(CHEST, 0.70), (FOREARM, 0.65)])
+@pytest.mark.parametrize(("labels", "enough"), [pytest.param(CHEST, 0.70, marks=pytest.mark.slow), (FOREARM, 0.65)])
 def test_a_simple_classifier_knows_unseen_patients(labels: tuple[str, ...], enough: float) -> None:
     images, names = _set(labels, range(250))
     unseen, truth = _set(labels, range(250, 330))

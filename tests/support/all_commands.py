@@ -26,7 +26,7 @@ MIXED = ("--target", "NODULE=12", *QUICK, "--mode", "text=0.5,mix=0.5", "--harmo
 WORD = ("--accept-unscreened",)
 ERRANDS: Sequence[tuple[str, ...]] = (
     ("scan", "data/xrays", "--patient", r"(p\d+)-", "--patients", "meta.csv", "--deep"),
-    ("scan", "data/xrays", "--json"),
+    ("scan", "data/xrays", "--json", "--report"),
     ("presets",),
     ("status", "--json"),
     ("labels", "--steps", "2", "--size", "16", "--folds", "2"),

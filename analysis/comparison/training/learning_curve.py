@@ -12,7 +12,7 @@ from analysis.comparison.inputs.study import Part, Probabilities, Study
 from analysis.comparison.training.arms import ARMS, Arm
 from analysis.comparison.training.replicates import Replicate, Watch, across_redraws, run_replicates
 from analysis.comparison.training.runs import RunSettings
-from analysis.comparison.training.worker_pool import WorkerPool
+from analysis.comparison.training.worker_pool import TrainingPool
 from analysis.data.targets import having
 from analysis.statistics.intervals import Flags
 
@@ -33,7 +33,7 @@ class Point:
 
 
 def learning_curve(
-    replicate: Replicate, arm: Arm, settings: RunSettings, home: Path, watch: Watch, *, pool: WorkerPool | None = None
+    replicate: Replicate, arm: Arm, settings: RunSettings, home: Path, watch: Watch, *, pool: TrainingPool | None = None
 ) -> list[Point]:
     """An arm trained on fractions of the real images of the rare class, another draw of patients for each seed.
 

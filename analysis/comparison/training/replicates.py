@@ -13,7 +13,7 @@ from analysis.comparison.inputs.study import Outcomes, Part, Study
 from analysis.comparison.training.arms import Arm
 from analysis.comparison.training.run_files import PredictionStore, Which, hash_of
 from analysis.comparison.training.runs import Run, RunSettings, load, run_together, study_key
-from analysis.comparison.training.worker_pool import Training, WorkerPool
+from analysis.comparison.training.worker_pool import Training, TrainingPool
 from analysis.statistics.convergence import Course, is_unfinished
 
 Watch = Callable[[str], Callable[[int, int], None]]
@@ -61,7 +61,7 @@ def run_replicates(
     home: Path,
     watch: Watch,
     *,
-    pool: WorkerPool | None = None,
+    pool: TrainingPool | None = None,
     title: str = "Training",
 ) -> None:
     """Run every arm on every replicate; all replicates share the processes.
@@ -72,7 +72,7 @@ def run_replicates(
     run_watched([replicate.whole(arms, settings, home) for replicate in replicates], watch, pool=pool, title=title)
 
 
-def run_watched(runs: Sequence[Run], watch: Watch, *, pool: WorkerPool | None, title: str) -> None:
+def run_watched(runs: Sequence[Run], watch: Watch, *, pool: TrainingPool | None, title: str) -> None:
     """The same with the progress shown under a title."""
     run_together(runs, progress=watch(title), looking=watch(f"{title}: features"), pool=pool)
 

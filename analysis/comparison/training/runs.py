@@ -32,7 +32,7 @@ from analysis.comparison.training.arms import ARMS, RECIPES, Arm, Recipe, Rows
 from analysis.comparison.training.networks import SmallNetwork
 from analysis.comparison.training.run_files import PredictionStore, Which, digest, hash_of
 from analysis.comparison.training.training_spec import Backbone, Progress, Seen, Watched
-from analysis.comparison.training.worker_pool import Job, Layout, Said, Training, WorkerPool
+from analysis.comparison.training.worker_pool import Job, Layout, Said, Training, TrainingPool, WorkerPool
 from analysis.data.targets import count_each, rarity
 from balancer import __version__
 from balancer.parallel import cores, free_memory, one_thread
@@ -120,13 +120,13 @@ def run_together(
     *,
     progress: Progress = lambda done, total: None,
     looking: Progress = lambda done, total: None,
-    pool: WorkerPool | None = None,
+    pool: TrainingPool | None = None,
 ) -> None:
     """Do each training, unless its files are there; all runs, which have one backbone, share the processes.
 
     `progress` hears of training steps over all runs that are left to do, `looking` of features that are computed
-    before. The results do not depend on how many processes of the `pool` train at once: by default as many as there
-    are cores and memory for. A training that is finished is kept, whatever stops the others.
+    before. The results do not depend on how many of the `pool` train at once: by default as many processes as there
+    are cores and memory for. The processes of a `pool` stay. A finished training is kept, whatever stops the others.
 
     Raises:
         BalanceError: a training has no memory, or its process was killed.
@@ -135,9 +135,10 @@ def run_together(
     jobs = (job for number, pile in enumerate(piles) for job in pile.jobs(number, looking))
     backbone = runs[0].settings.backbone
     steps = sum(backbone.units(each.steps) for pile in piles for each in pile.training)
-    with pool or WorkerPool(usual_workers(backbone, steps)) if steps else nullcontext() as opened:
+    own = steps and pool is None
+    with WorkerPool(usual_workers(backbone, steps)) if own else nullcontext(pool) as opened:
         try:
-            for job, said in () if opened is None else _done(jobs, steps, opened, progress):
+            for job, said in _done(jobs, steps, opened, progress) if steps and opened is not None else ():
                 piles[job.pile].put(job.training, said)
         finally:
             for pile in piles:
@@ -190,7 +191,7 @@ class _Pile:
             self._store.put(each, _adjusted(each, self._store, self._run.study))
 
 
-def _done(jobs: Iterator[Job], total: int, pool: WorkerPool, progress: Progress) -> Iterator[tuple[Job, Said]]:
+def _done(jobs: Iterator[Job], total: int, pool: TrainingPool, progress: Progress) -> Iterator[tuple[Job, Said]]:
     done = 0
 
     def stepped(steps: int) -> None:

@@ -15,7 +15,7 @@ from analysis.comparison.training.arms import Arm
 from analysis.comparison.training.replicates import Replicate, Schedule, Watch, run_watched
 from analysis.comparison.training.run_files import PredictionStore
 from analysis.comparison.training.runs import RunSettings
-from analysis.comparison.training.worker_pool import Training, WorkerPool
+from analysis.comparison.training.worker_pool import Training, TrainingPool
 from analysis.statistics.convergence import Course
 
 
@@ -28,7 +28,7 @@ class Tuning:
     settings: RunSettings
     home: Path
     watch: Watch
-    pool: WorkerPool | None = None
+    pool: TrainingPool | None = None
 
     def find(self, replicates: Sequence[Replicate], *, shared: bool) -> list[Replicate]:
         """The replicates with their schedules; `shared`: all have the first one's, since they share its real images.

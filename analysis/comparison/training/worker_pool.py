@@ -6,11 +6,12 @@ wherever it happens, so that its result does not depend on how many there are.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import reduce
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
@@ -85,16 +86,32 @@ class Job:
     training: Training
 
 
+class TrainingPool(Protocol):
+    """Where trainings are done, several at once."""
+
+    def run(self, items: Iterable[Job], stepped: Stepped = ...) -> Iterator[tuple[Job, Said]]:
+        """The trainings as they are finished; `stepped` hears of steps made."""
+        ...
+
+
 class WorkerPool(Workers[Job, Said]):
-    """Processes that train, several at once; with one worker, trainings run one after the other in this process."""
+    """Processes of this machine that train, several at once; with one worker, this process does one after the other."""
 
     def __init__(self, workers: int) -> None:
-        super().__init__(workers, _run, _lost)
+        super().__init__(workers, _run, lost)
 
 
 def _run(job: Job, stepped: Stepped) -> Said:
-    layout, training = job.layout, job.training
-    seen, courses = layout.seen(training.seed), list[Course]()
+    return train(job, job.layout.seen(job.training.seed), stepped)
+
+
+def train(job: Job, seen: Seen, stepped: Stepped) -> Said:
+    """Do a training on what is `seen` with its seed, with one thread.
+
+    Raises:
+        OutOfMemory: there is not enough for it.
+    """
+    layout, training, courses = job.layout, job.training, list[Course]()
     watched = None if layout.watched is None else replace(layout.watched, to_plateau=training.to_plateau)
     if training.arm.learn is None:
         raise ValueError(f"{training.arm.name} learns nothing")
@@ -139,7 +156,8 @@ def _memory(job: Job) -> Iterator[None]:
         ) from error
 
 
-def _lost(job: Job) -> StateError:
+def lost(job: Job) -> StateError:
+    """The error where the process that did a training was killed."""
     return StateError(
         needed="training processes that run to completion",
         found=f"the one that trained {job.training.name} was killed, possibly because memory ran out",

@@ -9,6 +9,7 @@ from typing import Any
 from analysis.report.charts import Bar, Chart, bars, heat
 from analysis.report.data import PARTS, Facts
 from analysis.report.formatting import count
+from balancer.collection.crosstabs import Crosstab
 from balancer.collection.imbalance import FindingImbalance, measure_imbalance
 
 FILL = "balance fill --target max --dry-run"
@@ -47,7 +48,7 @@ def distribution(facts: Facts) -> Mapping[str, Any]:
             (
                 "age group" if name == "age" else name,
                 list(next(iter(table.values()), {})),
-                [[label, *map(_images, row.values())] for label, row in table.items()],
+                crosstab_rows(table),
             )
             for name, table in facts.attributes.items()
         ],
@@ -55,6 +56,11 @@ def distribution(facts: Facts) -> Mapping[str, Any]:
         "figures": facts.imbalance and _figures(facts.imbalance),
         "fill": FILL,
     }
+
+
+def crosstab_rows(table: Crosstab) -> list[list[str]]:
+    """A row for each class: images, and known patients in brackets, of each value."""
+    return [[label, *map(_images, row.values())] for label, row in table.items()]
 
 
 def together(facts: Facts) -> Chart | None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from analysis.report.charts import Bar, bars, shares
+from analysis.report.charts import Bar, Chart, bars, shares
 from analysis.report.copy_distances import Copies
 from analysis.report.data import Facts
 from analysis.report.formatting import count
 from analysis.report.sections.collection import FILL
-from analysis.report.verdict_counts import DECISIONS, GATES
+from analysis.report.verdict_counts import DECISIONS, GATES, Screened
+from balancer.text import duration
 
 _BEYOND = 2.5  # times the rejection threshold: what is farther is beyond the edge
 
@@ -23,8 +24,12 @@ def screening(facts: Facts) -> Mapping[str, Any]:
         for label, counts in found.decisions.items()
     ]
     shown = [each for each in DECISIONS if any(counts[each] for counts in found.decisions.values())]
+    last = facts.last_fill
     return {
         "found": found,
+        "took": None if last is None else duration(last.seconds),
+        "rate": None if last is None or last.images_a_second is None else f"{last.images_a_second:.3g}",
+        "stopped": found.rejected and _stopped(found),
         "chart": found.total and bars("decisions", rows, shown, f"Decisions by {facts.what}"),
         "decisions": list(DECISIONS),
         "counts": [[label, *(count(by[each]) for each in DECISIONS)] for label, by in found.decisions.items()],
@@ -39,6 +44,15 @@ def screening(facts: Facts) -> Mapping[str, Any]:
         ],
         "fill": FILL,
     }
+
+
+def _stopped(found: Screened) -> Chart:
+    """The check that rejected images, of how many of all."""
+    rows = [
+        Bar(GATES.get(gate, gate).partition(":")[0], {"reject": times}, f"{times:,} ({times / found.total:.1%})")
+        for gate, times in found.stopped.items()
+    ]
+    return bars("rejected-by-check", rows, ["reject"], "Rejected images by the screening check that rejected them")
 
 
 def copies(facts: Facts) -> Mapping[str, Any]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from balancer.cli.console import here, message, result, result_json, shown
+from balancer.cli.console import here, message, result_json, shown
 from balancer.cli.options import JSON, command
-from balancer.text import printable, size_of
+from balancer.cli.views.report import show_page
 from balancer.workspace.judging_settings import ReportSettings
 
 
@@ -19,13 +19,8 @@ def report(settings: ReportSettings, *, as_json: bool = JSON) -> None:
     from analysis.report.service import write_report
 
     found = write_report(here(), settings)
-    for warning in found.warnings:
-        message(f"Warning: {printable(warning)}")
-    if not settings.private:
-        message("The page shows images of patients: protect it like the collection, or use --private.")
     if settings.figures is not None:
         message(f"{len(found.figures)} files of figures: {shown(settings.figures)}")
     if as_json:
         result_json(found.to_json())
-        return
-    result(f"Report: {shown(found.page)} ({size_of(found.size)})")
+    show_page(found, private=settings.private, as_json=as_json)

@@ -11,12 +11,13 @@ from balancer.cli.console import message, result, shown, table
 from balancer.cli.views.findings import show_findings_made, show_findings_plan
 from balancer.cli.views.merge import show_classes, show_folder
 from balancer.cli.views.screen import reason_in_words, show_unscreened
-from balancer.text import duration, printable
+from balancer.text import duration, many, printable
 
 if TYPE_CHECKING:
     from balancer.filling.run import FillReport
     from balancer.filling.verdicts import ScreeningSummary
     from balancer.planning import Plan
+    from balancer.workspace.fill_figures import FillFigures
     from balancer.workspace.fill_run import FillPreview, FillResult
     from balancer.workspace.plan_run import PlanResult
     from balancer.workspace.settings import PlanSettings
@@ -121,9 +122,26 @@ def show_fill(found: FillResult, sheet: Path) -> None:
         message(f"Waiting: {printable(label)}: {count} for a person to decide: balance review --reader NAME")
     show_unscreened([each for judged in report.accepted.values() for each in judged])
     message(f"Contact sheet, real above synthetic: {shown(sheet)}")
+    if found.figures is not None:
+        result(figures_in_words(found.figures))
     show_folder(merged)
     _show_screening(found.screening)
     _show_short(report)
+
+
+def figures_in_words(found: FillFigures) -> str:
+    """A line on a fill: how long, how fast, and how many were rejected by which check.
+
+    >>> from balancer.workspace.fill_figures import FillFigures
+    >>> figures_in_words(FillFigures(7300, 7000, "cpu", 20, 25, 5, 1, {"sound": 3, "copy": 2}))
+    'Generated 20 images in 2 h 2 min (0.00286 a second); rejected 5 of 25 (20%): 3 quality, 2 copy; 1 in review'
+    """
+    rate = "" if found.images_a_second is None else f" ({found.images_a_second:.3g} a second)"
+    why = ", ".join(f"{count} {reason_in_words(check)}" for check, count in found.checks.items())
+    share = f" ({found.share_rejected:.0%}){': ' + why if why else ''}" if found.rejected else ""
+    waiting = f"; {found.review} in review" if found.review else ""
+    made = f"Generated {many(found.made, 'image')} in {duration(found.seconds)}{rate}"
+    return f"{made}; rejected {found.rejected} of {found.judged}{share}{waiting}"
 
 
 def _show_many(counts: Mapping[str, int], plan: Plan) -> None:

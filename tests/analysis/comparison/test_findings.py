@@ -78,6 +78,7 @@ def test_arms_that_mean_nothing_for_several_findings_are_left_out_by_name(compar
     assert left_out == {"logit-adjustment": "it is defined for one class an image; these images have several findings"}
 
 
+@pytest.mark.slow
 def test_frozen_features_and_other_arms_are_trained_too(compared):
     workspace, _ = compared
     arms = ("class-weights", "real-share-0.5", "synthetic-all", "duplicated", "unscreened")

@@ -205,7 +205,7 @@ def test_folds_of_few_patients_are_refused_before_anything_else(tmp_path):
     with pytest.raises(ComparisonError, match="5 test patients of NODULE") as caught:
         preview_compare(workspace, CompareSettings(cross_fit=4))
     assert caught.value.found == ("3 test patients of NODULE in fold 1 of 4; conclusions are still possible for NORMAL")
-    assert "largest number of folds for 12 patients is 2: balance split --folds 2, then:" in caught.value.next_step
+    assert "number of folds that fits 12 patients is 2: balance split --folds 2, then:" in caught.value.next_step
     split(workspace, SplitSettings(folds=2))
     with pytest.raises(ComparisonError, match="a completed balance fill to repeat"):
         preview_compare(workspace, CompareSettings(cross_fit=2))

@@ -118,6 +118,22 @@ def test_figures_of_the_folder_are_those_of_its_records(filled):
     assert [(made["model"], count) for made, count in facts.balanced.made] == [("tiny-sd", 6)]
 
 
+def test_the_screening_says_why_images_were_rejected_and_how_long_the_fill_took(filled):
+    took = {"seconds": 7300.0, "generating": 7000.0, "device": "cuda", "made": 14, "images_a_second": 0.002}
+    keep(filled, took, "fill.json")
+    try:
+        facts = gathered(filled)
+    finally:
+        (filled / ".balance" / "reports" / "fill.json").unlink()
+    rejected = facts.screened.rejected
+    assert dict(facts.screened.stopped) == {"sound": rejected, "new": rejected}
+    page = " ".join(page_of(facts).split())
+    assert "took 2 h 2 min: 14 images on cuda, 0.002 images a second" in page
+    assert f"Rejected were {rejected} of 9 images" in page
+    assert "Rejected images by the screening check that rejected them" in page
+    assert "The last fill that generated images" not in page_of(gathered(filled))
+
+
 def test_no_path_and_no_name_of_a_file_is_in_it(filled):
     page = page_of(gathered(filled))
     assert str(filled) not in page
@@ -341,7 +357,15 @@ HOSTILE = ("<script>alert(1)</script>", "\"'><img src=x onerror=alert(1)>", "</t
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_whatever_is_put_in_is_text(name):
-    shown = {"sections": [], "style": "", "digest": "", "stamps": [name], "written": DAY}
+    shown = {
+        "sections": [],
+        "style": "",
+        "digest": "",
+        "stamps": [name],
+        "written": DAY,
+        "title": name,
+        "heading": name,
+    }
     page = render("page.html", facts=facts_with((name,), None, name=name, version=name), **shown)
     page += render("repeat.html", lines=[name]) + render("methods.html", paragraph=name, checklist=[(name, name)])
     page += render("sheets.html", facts=facts_with((name,), None), strips={name: [(name, [name])]})

@@ -4,7 +4,10 @@ import pytest
 
 from analysis.report.data import collect
 from analysis.report.page import make_page
+from analysis.report.service import write_scan_report
 from balancer.store.state_dir import find_state
+from balancer.workspace.judging_settings import ScanReportSettings
+from balancer.workspace.workspace import Workspace
 from tests.support.report_fixtures import keep, metrics, prepared
 from tests.support.review_fixtures import opened
 
@@ -37,6 +40,13 @@ def written(tmp_path_factory):
     return page
 
 
+@pytest.fixture(scope="module")
+def scan_written(written):
+    """The page of a scan of the same collection."""
+    folder = written.parent
+    return write_scan_report(Workspace.open(folder), ScanReportSettings(folder / "scan.html")).page
+
+
 class Opened:
     """The page, and all that it asked for or complained of."""
 
@@ -55,8 +65,8 @@ class Opened:
 def load(browser, written):
     pages = []
 
-    def opened_page(**options):
-        pages.append(Opened(browser, written, **options))
+    def opened_page(path=written, **options):
+        pages.append(Opened(browser, path, **options))
         return pages[-1]
 
     yield opened_page
@@ -77,6 +87,14 @@ def test_names_from_the_disk_are_text_and_nothing_is_asked_for(load, written):
 
 
 @pytest.mark.slow
+def test_the_page_of_a_scan_asks_for_nothing_either(load, scan_written):
+    seen = load(scan_written)
+    assert (seen.dialogs, seen.complaints) == ([], [])
+    assert [url for url in seen.asked if not url.startswith("data:")] == [scan_written.as_uri()]
+    assert seen.page.locator("[onerror], [onload], script, iframe").count() == 0
+
+
+@pytest.mark.slow
 def test_the_policy_holds(load):
     seen = load()
     tried = """() => {
@@ -94,8 +112,10 @@ def test_the_policy_holds(load):
 @pytest.mark.slow
 @pytest.mark.parametrize("width", [400, 1200])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_it_fits_and_can_be_read(load, width, scheme):
-    page = load(viewport={"width": width, "height": 900}, color_scheme=scheme).page
+@pytest.mark.parametrize("name", ["written", "scan_written"])
+def test_it_fits_and_can_be_read(load, request, name, width, scheme):
+    path = request.getfixturevalue(name)
+    page = load(path, viewport={"width": width, "height": 900}, color_scheme=scheme).page
     assert page.evaluate("document.documentElement.scrollWidth") == width
     ink, paper = page.evaluate("(s => [s.color, s.backgroundColor])(getComputedStyle(document.body))")
     assert (brightness(ink) < brightness(paper)) == (scheme == "light")
@@ -114,8 +134,9 @@ def test_it_fits_and_can_be_read(load, width, scheme):
 
 
 @pytest.mark.slow
-def test_on_paper_no_table_is_cut_off(load):
-    page = load(viewport={"width": 690, "height": 1000}, color_scheme="dark").page
+@pytest.mark.parametrize("name", ["written", "scan_written"])
+def test_on_paper_no_table_is_cut_off(load, request, name):
+    page = load(request.getfixturevalue(name), viewport={"width": 690, "height": 1000}, color_scheme="dark").page
     page.emulate_media(media="print")
     assert page.evaluate("document.documentElement.scrollWidth") == 690
     assert brightness(page.evaluate("getComputedStyle(document.body).backgroundColor")) == 255

@@ -67,9 +67,9 @@ def test_the_loss_can_be_another(trained):
 
 
 def drawn(sampling, weights=None, steps=50):
-    targets = torch.tensor([0] * 90 + [1] * 10)
+    targets = np.array([0] * 90 + [1] * 10)
     settings = replace(QUICK, sampling=sampling, steps=steps, batch_size=10)
-    return torch.stack(list(_batches(targets, 2, settings, weights)))
+    return torch.stack(list(_batches(targets, settings, weights)))
 
 
 def test_plain_sampling_shows_every_image_equally_often():

@@ -6,8 +6,8 @@ import types
 
 import pytest
 
-from balancer.errors import SettingsError
-from balancer.filling.ray_cluster import address_of, ray_cluster, silence
+from balancer.errors import GenerationError, SettingsError
+from balancer.filling.ray_cluster import RayCluster, address_of, ray_cluster, silence
 
 
 def test_no_cluster_is_joined_that_the_user_did_not_name():
@@ -56,3 +56,55 @@ def test_an_old_ray_is_refused(environment):
     environment.setitem(sys.modules, "ray", types.SimpleNamespace(__version__="2.9.3"))
     with pytest.raises(SettingsError, match=r"Ray 2\.9\.3"), ray_cluster(1, "cpu"):
         pass
+
+
+class FullError(Exception):
+    pass
+
+
+class FullDiskError(Exception):
+    pass
+
+
+def stand_in(says=None, **resources):
+    """A package that starts nothing: what its `init` says is what Ray says."""
+
+    def init(**settings):
+        if says is not None:
+            raise RuntimeError(says)
+
+    errors = types.SimpleNamespace(RayError=OSError, ObjectStoreFullError=FullError, OutOfDiskError=FullDiskError)
+    found = {"init": init, "shutdown": lambda: None, "cluster_resources": lambda: resources}
+    return types.SimpleNamespace(__version__="2.60.0", exceptions=errors, **found)
+
+
+@pytest.mark.parametrize(
+    ("says", "device", "words", "step"),
+    [
+        (
+            "Version mismatch: The cluster was started with:\n Ray: 2.50.0",
+            "cpu",
+            "Ray: 2.50.0",
+            "pip install ray==2.60.0",
+        ),
+        ("could not reach it", "cpu", "could not reach it", "check RAY_ADDRESS"),
+        (None, "cuda", "no GPU", "balance compare --engine ray --device cpu"),
+    ],
+)
+def test_a_cluster_that_will_not_do_is_a_message(environment, says, device, words, step):
+    environment.setenv("RAY_ADDRESS", "10.0.0.1:6379")
+    environment.setitem(sys.modules, "ray", stand_in(says, CPU=4.0))
+    with pytest.raises(GenerationError) as found, ray_cluster(1, device, "balance compare"):
+        pass
+    assert words in found.value.found
+    assert step in found.value.next_step
+
+
+@pytest.mark.parametrize("error", [FullError, FullDiskError])
+def test_a_full_object_store_is_a_message(error):
+    with (
+        pytest.raises(GenerationError, match="object store") as found,
+        RayCluster(stand_in(), True).room("balance fill"),
+    ):
+        raise error("no room")
+    assert "balance fill --engine ray --workers 1" in found.value.next_step

@@ -100,6 +100,23 @@ def test_an_error_of_our_own_stops_at_once_with_its_message():
     assert (found.value.found, found.value.next_step) == ("seed 2", "balance fill --seed 1")
 
 
+def of_a_plug_in():
+    raise ModuleNotFoundError("No module named 'their_plug_in'")
+
+
+class PlugIn:
+    """Comes from a package that is here and not there."""
+
+    def __reduce__(self):
+        return of_a_plug_in, ()
+
+
+def test_a_plug_in_that_workers_lack_is_a_message():
+    with pytest.raises(GenerationError, match="same packages and plug-ins") as found:
+        run(PlugIn())
+    assert "No module named 'their_plug_in'" in found.value.found
+
+
 def test_other_weights_on_a_worker_are_refused(tmp_path, checkpoint):
     from balancer.generators.blueprint import StableDiffusionBlueprint
     from balancer.generators.models.checkpoint import find_checkpoint

@@ -260,10 +260,12 @@ def test_rows_are_sound_after_every_change(full, xrays):
         assert ledger.load_collection().images["sha256"].to_dict() == hashes
 
 
-def test_an_index_that_lost_a_verdict_is_damage(full):
+@pytest.mark.parametrize(
+    ("name", "column", "other"), [("verdicts_of", "candidate", "reviewer"), ("candidates_of", "label", "sha256")]
+)
+def test_an_index_that_lost_a_row_is_damage(full, name, column, other):
     with contextlib.closing(sqlite3.connect(full.ledger, isolation_level=None)) as base:
         base.execute("PRAGMA writable_schema = ON")
-        base.execute(
-            "UPDATE sqlite_master SET sql = replace(sql, 'candidate)', 'reviewer)') WHERE name = 'verdicts_of'"
-        )
+        text = "UPDATE sqlite_master SET sql = replace(sql, ?, ?) WHERE name = ?"
+        base.execute(text, (f"{column})", f"{other})", name))
     assert set_aside_if_damaged(full) is not None

@@ -2,7 +2,7 @@
 
 import pytest
 
-from analysis import ReportSettings, write_report
+from analysis import ReportSettings, write_report, write_scan_report
 from analysis.report.by_finding import records_by_finding
 from analysis.review.service import review_session
 from balancer import FillSettings, NoScreen, fill
@@ -32,6 +32,16 @@ def test_the_report_counts_findings_and_shows_which_go_together(filled):
     assert "mean of these (MeanIR)" in page
     assert (workspace.home / "figures" / "co-occurrence.pdf").stat().st_size > 1000
     assert "Synthetic images of each class" not in page
+    assert f"{found.figures.made} images on cpu" in page
+    assert found.figures.judged == found.figures.made == found.report.made
+
+
+def test_the_page_of_a_scan_counts_findings_and_shows_which_go_together(filled):
+    page = write_scan_report(filled[0]).page.read_text("utf-8")
+    assert "Largest to smallest finding of the training split" in page
+    assert "cardiomegaly with pleural_effusion: 6 of" in page
+    assert "mean of these (MeanIR)" in page
+    assert "labels are compared class against class" in page
 
 
 def test_what_is_on_record_is_told_by_the_finding_that_it_was_made_for(filled):

@@ -41,7 +41,7 @@ def place(tmp_path):
     write_xrays(place / "xrays", COUNTS)
     workspace = Workspace.open(place / "project")
     scan(workspace, ScanSettings(place / "xrays", patient=r"(p\d+)-"))
-    split(workspace, SplitSettings(seed=7, test=0.3))
+    split(workspace, SplitSettings(seed=7, test=0.3, folds=2))
     with workspace.session(write=True) as session:
         candidate = Candidate("NODULE", session.state.candidates / "x.png", "ab", JOB)
         session.ledger.add_candidates(session.collection, [(candidate, VERDICT)], "screen")
@@ -132,7 +132,7 @@ def test_other_images_of_the_same_names_and_sizes_are_another_collection(tmp_pat
     workspace = Workspace.open(tmp_path)
     root = write_xrays(tmp_path / "xrays", COUNTS, suffix=".bmp")
     scan(workspace, ScanSettings(root, patient=r"(p\d+)-"))
-    split(workspace, SplitSettings(seed=7, test=0.3))
+    split(workspace, SplitSettings(seed=7, test=0.3, folds=2))
     moved = root.rename(tmp_path / "renamed")
     for file in moved.rglob("*.bmp"):
         content = bytearray(file.read_bytes())

@@ -72,7 +72,7 @@ def test_what_needs_one_class_refuses_several_findings(tmp_path):
     assert "Infiltration" in output
     assert "One class an image instead: balance scan DATA --target-label '" in output
     assert run(tmp_path, "split", "--seed", "1")[0] == 0
-    code, output = run(tmp_path, "merge")
+    code, output = run(tmp_path, "labels")
     assert code == 2
     assert "balance scan DATA --target-label " in output
     assert run(tmp_path, "scan", "x", "--target-label", "Infiltration")[0] == 0

@@ -125,7 +125,7 @@ def test_findings_that_are_in_test_alone_or_of_few_images_are_told_in_a_line_eac
         "no real training image of b",
     ]
     many = tuple(f"f{number:03}" for number in range(500))
-    hundreds = Counts(many, {"f000": 20}, {"f000": 20}, {"f000": 20}, {"train": 50, "test": 50})
+    hundreds = Counts(many, {"f000": 20}, {"f000": 20}, {"f000": 20}, lacking={"train": 50, "test": 50})
     said = require_sufficient(hundreds, "f000")
     assert len(said) == 2
     assert all("and 494 more" in line for line in said)

@@ -37,7 +37,7 @@ def test_the_schema_is_one_and_knows_every_kind():
     assert SCHEMA["$defs"]["finding"]["properties"]["kind"]["enum"] == list(KINDS)
 
 
-@pytest.mark.parametrize("options", [(), ("--deep",), ("--patient", PATIENT)])
+@pytest.mark.parametrize("options", [(), ("--deep",), ("--patient", PATIENT, "--report")])
 def test_the_json_fits_the_schema(tmp_path, xrays, options):
     validate(run_json(tmp_path, "scan", "xrays", *options))
 
