@@ -219,7 +219,7 @@ def _translated(ray: Any, address: str | None, command: str) -> Iterator[None]:
             raise GenerationError(
                 needed=f"the same Ray and {python} on every machine of the cluster",
                 found=" ".join(line.strip() for line in lines)[:300],
-                next_step=f"there: pip install ray=={ray.__version__} under the same Python; then: {command} --engine ray",
+                next_step=f"install it there: pip install ray=={ray.__version__}; then: {command} --engine ray",
             ) from error
         raise GenerationError(
             needed="a Ray cluster that this machine may use" if address else "a Ray cluster on this machine",
