@@ -70,16 +70,20 @@ def attributes(facts: ScanFacts) -> Mapping[str, Any]:
 
 
 def faults(facts: ScanFacts) -> Mapping[str, Any]:
-    """Each kind of finding with some of its images."""
-    order = {kind: place for place, kind in enumerate(KINDS)}
-    rows = sorted(collection.findings(facts)["rows"], key=lambda row: order.get(row[0], len(order)))
-    return {"rows": [(*row, *([""] if facts.private else []), facts.examples.get(row[0], ())) for row in rows]}
+    """Each kind of finding with some of its images; those of inverted images follow in a section of their own."""
+    return {"rows": [(*told, () if told[0] in _POLARITY else tiles) for *told, tiles in _findings(facts)]}
 
 
 def inverted(facts: ScanFacts) -> Mapping[str, Any]:
     """Negatives among upright images."""
-    found = [each for each in faults(facts)["rows"] if each[0] in _POLARITY]
-    return {"found": found, "deep": DEEP}
+    return {"found": [each for each in _findings(facts) if each[0] in _POLARITY], "deep": DEEP}
+
+
+def _findings(facts: ScanFacts) -> list[tuple[Any, ...]]:
+    """Kind, times, meaning, fix, files and images, the worst first."""
+    order = {kind: place for place, kind in enumerate(KINDS)}
+    rows = sorted(collection.findings(facts)["rows"], key=lambda row: order.get(row[0], len(order)))
+    return [(*row, *([""] if facts.private else []), facts.examples.get(row[0], ())) for row in rows]
 
 
 def _images(facts: Facts, label: str, parts: tuple[str, ...]) -> int:
