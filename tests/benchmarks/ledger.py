@@ -3,7 +3,8 @@
     python -m tests.benchmarks.ledger [CANDIDATES]
 
 Rows are written by the store's own functions, a batch of 16 at a time, for files that are empty. Each figure is taken
-in a process of its own. Goals: 180 s and 4 GB for opening, listing and planning together.
+in a process of its own. Goals: 180 s of a processor and 4 GB for opening, listing and planning together; the seconds of
+the clock hang on what else the machine does.
 """
 
 from __future__ import annotations
@@ -72,14 +73,14 @@ def write(folder: Path, count: int) -> float:
     return count / taken
 
 
-def plan(folder: Path) -> tuple[dict[str, float], float, int]:
-    """Seconds of each part of the work, gigabytes at the most, and how many images would be merged."""
-    seconds = dict[str, float]()
+def plan(folder: Path) -> tuple[dict[str, float], float, float, int]:
+    """Seconds of a processor for each part of the work and all on the clock, gigabytes at the most, images to merge."""
+    seconds, clock = dict[str, float](), time.perf_counter()
 
     def timed(name: str, work: Callable[[], Any]) -> Any:
-        began = time.perf_counter()
+        began = time.process_time()
         found = work()
-        seconds[name] = time.perf_counter() - began
+        seconds[name] = time.process_time() - began
         return found
 
     opened = Workspace.open(folder).session(write=False, several=True)
@@ -87,14 +88,15 @@ def plan(folder: Path) -> tuple[dict[str, float], float, int]:
     records = timed("listing", lambda: load_records(session.ledger, session.collection))
     last = FillManifest.load(session.ledger, session.collection)
     assert last is not None
-    began = time.perf_counter()
+    began = time.process_time()
     judged = [each for some in last.accepted(records).values() for each in some]
     dataset_facts(session, last.run, last.stamps, judged)
     layout = plan_layout(session.collection, session.split, merging._with_pixels(judged))
-    seconds["planning"] = time.perf_counter() - began
+    seconds["planning"] = time.process_time() - began
+    clock = time.perf_counter() - clock
     made = sum(entry.made is not None for entry in layout.entries)
     opened.__exit__(None, None, None)
-    return seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6, made
+    return seconds, clock, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6, made
 
 
 def alone(work: Callable[..., Any], *given: Any) -> Any:
@@ -110,13 +112,13 @@ def main(count: int = 1_000_000) -> None:
         pace = alone(write, folder, count)
         size = sum(each.stat().st_size for each in (folder / ".balance").glob("*") if each.is_file()) / 1e9
         print(f"{count:,} candidates written, {pace:,.0f} a second; the ledger has {size:.2f} GB", flush=True)
-        seconds, memory, made = alone(plan, folder)
+        seconds, clock, memory, made = alone(plan, folder)
         total = sum(seconds.values())
         parts = ", ".join(f"{name} {taken:.1f} s" for name, taken in seconds.items())
-        for what, value, goal in (("seconds", total, GOAL_SECONDS), ("GB", memory, GOAL_GB)):
+        for what, value, goal in (("seconds of a processor", total, GOAL_SECONDS), ("GB", memory, GOAL_GB)):
             said = "met" if value <= goal else "MISSED"
             print(f"{said:7} {what}: {value:.1f} (goal for a million: {goal:g})", flush=True)
-        print(f"        {parts}; {made:,} would be merged", flush=True)
+        print(f"        {parts}; {clock:.0f} s on the clock; {made:,} would be merged", flush=True)
 
 
 if __name__ == "__main__":
