@@ -587,4 +587,7 @@ if __name__ == "__main__":
     parser.add_argument("--first", type=int, default=0, help="number of the first patient")
     args = parser.parse_args()
     write = write_table_collection if args.table else write_collection
-    write(args.out, dict(args.counts), args.size, args.seed, args.first, args.images)
+    try:
+        write(args.out, dict(args.counts), args.size, args.seed, args.first, args.images)
+    except ValueError as error:
+        parser.error(str(error))

@@ -39,7 +39,7 @@ def fill(
     if as_drawn:
         message("Warning: --as-drawn is now --no-intensity-matching. The next version will not have the old name.")
         settings = replace(settings, harmonise=False)
-    if settings.shard is not None:
+    if settings.shard is not None and not dry_run:
         with ConsoleProgress() as progress:
             made = fill_shard(here(), settings, progress=progress)
         result_json(made.to_json()) if as_json else show_shard(made)

@@ -261,6 +261,14 @@ def test_a_dry_run_needs_no_model(work):
     assert "balance adapt --from-scratch" in output
 
 
+def test_a_dry_run_of_a_shard_makes_none(work, checkpoint):
+    given = ("--target", "20", "--shard", "1/2", "--shard-dir", "shards", "--dry-run")
+    code, output = fill(work, checkpoint, *given)
+    assert code == 0, output
+    assert "Dry run: nothing was written." in output
+    assert not (work / "shards").exists()
+
+
 def test_a_dry_run_writes_nothing(work, checkpoint):
     before = sorted((p, p.stat().st_mtime_ns) for p in work.rglob("*") if p.is_file() and "sqlite-" not in p.name)
     code, output = fill(work, checkpoint, "--target", "20", "--dry-run")
