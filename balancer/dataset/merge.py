@@ -336,7 +336,11 @@ def _existing(out: Path) -> _Existing | None:
         return None
     manifest = read_manifest(out) if out.is_dir() else None
     if manifest is None:
-        raise refused("a folder that balance made, or a new one", f"{out} exists and was not made by balance", "")
+        raise refused(
+            "a folder that balance made, or a new one",
+            f"{out} exists and was not made by balance, or balance unmerge has left only originals in it",
+            "move it to another folder; or: ",
+        )
     if manifest.unmerging:
         raise refused(
             "a complete balanced folder",

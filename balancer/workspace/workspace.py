@@ -200,10 +200,16 @@ class Session:
         return Session(self.state, self.ledger, self.collection, no_split(self.collection))
 
     def balanced_folder(self) -> Path | None:
-        """Where the last fill put its balanced folder, else the usual place; `None` where there is none."""
+        """Where the last fill put its balanced folder, else the usual place; `None` where there is none.
+
+        A folder that `unmerge` has left is none: it has no manifest.
+        """
         from balancer.dataset.merge import default_out
+        from balancer.dataset.metadata_files import MANIFEST
         from balancer.workspace.last_fill import FillManifest
 
         last = FillManifest.load(self.ledger, self.collection)
         places = [] if last is None else [self.state.folder.parent / last.place]
-        return next((each for each in (*places, default_out(self.collection.root)) if each.is_dir()), None)
+        return next(
+            (each for each in (*places, default_out(self.collection.root)) if (each / MANIFEST).is_file()), None
+        )

@@ -101,8 +101,16 @@ def gather(
     whole = _Whole(collection, greys, places, groups)
     made = {name: whole.part(parts.index[parts == name]) for name in ("train", "validation", "test")}
     pools, added, also = _added(collection, balanced, made["train"], wanted, ledger, cache, reconstruct, watch)
+    stamps = (*stamps, *_none_made(added, rare, collection.labels.index(rare)))
     study = Study(tuple(collection.labels), rare, made["train"], made["validation"], made["test"], added, stamps)
     return Material(study, collection, split, balanced, pools, (*notes, *more, *also))
+
+
+def _none_made(added: Mapping[str, Added], rare: str, number: int) -> Iterable[str]:
+    """A stamp where synthetic images are there, but none of the class or finding that decides."""
+    synthetic = added.get("synthetic")
+    if synthetic is not None and len(synthetic) and not having(synthetic.targets, number).any():
+        yield f"no synthetic image has {rare}, which decides: choose another with --label"
 
 
 def _counts(collection: Collection, parts: pd.Series, rare: str) -> Counts:

@@ -2,6 +2,7 @@ import json
 
 import pytest
 
+from balancer.dataset.metadata_files import MANIFEST
 from balancer.workspace.reports import METRICS
 from balancer.workspace.scan_run import scan
 from balancer.workspace.settings import ScanSettings
@@ -37,6 +38,9 @@ def test_after_a_scan_a_fill_comes_next(scanned):
 def test_a_verdict_of_an_older_folder_is_told(scanned):
     balanced = scanned.home / "xrays-balanced"
     balanced.mkdir()
+    left = status(scanned)  # as by unmerge
+    assert (left.balanced, left.next_step) == ("", "balance fill --target max --dry-run")
+    (balanced / MANIFEST).write_text("{}")
     assert status(scanned).next_step == "balance compare --quick"
     scanned.state.reports.mkdir(exist_ok=True)
     kept = {"sentence": "Cannot tell.", "balanced_sha256": "another"}

@@ -203,6 +203,12 @@ def test_extras_that_are_no_class_folders(tmp_path, make, found):
         place.gather(side=8, extras={"more": tmp_path / "more"})
 
 
+def test_it_is_told_when_no_synthetic_image_has_the_class_that_decides(tmp_path):
+    place = filled(place_of(tmp_path))
+    told = [place.gather(side=8, rare=rare).study.stamps for rare in ("NODULE", "NORMAL")]
+    assert [any("no synthetic image has" in stamp for stamp in each) for each in told] == [False, True]
+
+
 def test_the_rarest_class_is_named_beforehand(tmp_path):
     place = place_of(tmp_path)
     assert place.gather(side=8).study.rare == "NODULE"
