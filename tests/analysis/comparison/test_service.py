@@ -157,7 +157,9 @@ def test_each_fold_is_filled_in_a_child_process_and_one_that_is_killed_goes_on(t
     assert kept
     heard = Listener()
     found = compare(work, asked, progress=heard).to_json()
-    assert {path: path.stat().st_mtime_ns for path in kept} == kept
+    again = [path for path, time in kept.items() if path.stat().st_mtime_ns != time]
+    assert len(again) <= 2  # the batch that the kill interrupted, if it had begun one
+    assert len(again) < len(kept)
     assert found["test"] == {"NODULE": {"images": 60, "patients": 30}, "NORMAL": {"images": 110, "patients": 55}}
     assert [set(each) for each in found["chosen"]["folds"]] == [{"free", "synthetic"}] * 2
     assert found["chosen"]["sentence"] == "Both arms were named beforehand."
