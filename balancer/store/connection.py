@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 from threading import RLock
 from typing import Any, Self
 
-from balancer.errors import DamagedLedger
+from balancer.errors import DamagedLedger, StateError
 from balancer.store import faults
 from balancer.store.migrations import REAL, TABLES, checksum, is_sound, missing, script_of
 from balancer.store.state_dir import State, locked
@@ -195,7 +195,11 @@ class Connection:
 
 
 def _copied(database: Path, folder: Path) -> Path:
-    """A copy of a database, with what SQLite keeps beside it, as it was while nobody wrote to it."""
+    """A copy of a database, with what SQLite keeps beside it, as it was while nobody wrote to it.
+
+    Raises:
+        StateError: it changes all the time.
+    """
     parts = [database.with_name(f"{database.name}{end}") for end in ("", "-wal")]
     for _ in range(_TRIES):
         before = [(each.stat().st_size, each.stat().st_mtime_ns) if each.exists() else None for each in parts]
@@ -204,9 +208,13 @@ def _copied(database: Path, folder: Path) -> Path:
             with suppress(FileNotFoundError):
                 shutil.copyfile(each, folder / each.name)
         if before == [(each.stat().st_size, each.stat().st_mtime_ns) if each.exists() else None for each in parts]:
-            break
+            return folder / database.name
         time.sleep(0.2)
-    return folder / database.name
+    raise StateError(
+        needed="a state folder that no other command is writing to",
+        found=f"{database}, which changed while it was copied",
+        next_step="wait until other balance commands have ended, then run again",
+    )
 
 
 def _place(name: str, number: int) -> str:

@@ -1,6 +1,7 @@
 """Errors, blocks, versions and turned bytes: what the database promises whatever is in it."""
 
 import contextlib
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from balancer.collection.sources.reading import SourceRef
 from balancer.errors import DamagedLedger, StateError
 from balancer.jobs import BlindedAnswer, Candidate, Verdict
 from balancer.splits.split import draw_split
+from balancer.store import connection
 from balancer.store.database import Ledger
 from balancer.store.migrations import COUNTED, MIGRATIONS, TABLES
 from balancer.store.setting_names import ACCEPTED, PROFILE, STUDY
@@ -269,3 +271,21 @@ def test_an_index_that_lost_a_row_is_damage(full, name, column, other):
         text = "UPDATE sqlite_master SET sql = replace(sql, ?, ?) WHERE name = ?"
         base.execute(text, (f"{column})", f"{other})", name))
     assert set_aside_if_damaged(full) is not None
+
+
+def test_a_database_that_changes_while_it_is_copied_is_refused(tmp_path, monkeypatch):
+    database = tmp_path / "ledger.sqlite"
+    database.write_bytes(b"x")
+    copyfile = shutil.copyfile
+
+    def busy(source, place):
+        copyfile(source, place)
+        source.write_bytes(source.read_bytes() + b"x")  # another command writes on
+
+    monkeypatch.setattr(connection, "_TRIES", 2)
+    monkeypatch.setattr(shutil, "copyfile", busy)
+    (tmp_path / "copy").mkdir()
+    with pytest.raises(StateError, match="changed while it was copied"):
+        connection._copied(database, tmp_path / "copy")
+    monkeypatch.setattr(shutil, "copyfile", copyfile)
+    assert connection._copied(database, tmp_path / "copy").read_bytes() == database.read_bytes()
