@@ -105,11 +105,13 @@ def test_a_block_within_a_block_holds_the_same_lock(work):
 
 def test_a_result_that_cannot_be_kept_is_said(work, capsys):
     from balancer.cli.console import ConsoleProgress
+    from balancer.dataset.metadata_files import MANIFEST
     from balancer.workspace.reports import PROBE, keep_measured
     from balancer.workspace.workspace import Workspace
 
     folder = work / "xrays-balanced"
     folder.mkdir()
+    (folder / MANIFEST).write_text("{}")
     holder = start_holding(work)
     keep_measured(Workspace.open(work), PROBE, {"found": 1}, folder, ConsoleProgress())
     assert f"Not kept for the report: process {holder.pid} is using it" in capsys.readouterr().err
