@@ -21,8 +21,8 @@ import pyarrow.parquet as pq
 
 from analysis.comparison.inference.selection import pooled
 from analysis.comparison.inputs.study import ATTRIBUTES, Outcomes
-from analysis.data.targets import DENIED, GIVEN, Targets
-from balancer.collection.label_sets import set_name
+from analysis.data.targets import Targets
+from balancer.collection.label_sets import DENIED, GIVEN, set_name
 from balancer.collection.pseudonyms import Pseudonyms
 from balancer.errors import ComparisonError
 from balancer.files import write_whole

@@ -17,7 +17,7 @@ from analysis.comparison.inference.metrics import metric_names
 from analysis.comparison.inference.result import Comparison, as_json, plain, plain_strata, without_nan
 from analysis.comparison.inference.selection import Selection
 from analysis.comparison.inference.subgroups import Strata, measure_strata
-from analysis.comparison.inference.verdict_rule import ArmRoles
+from analysis.comparison.inference.verdict_rule import ArmRoles, Grounds
 from analysis.comparison.inputs.study import Outcomes
 from analysis.comparison.predictions import NAME, read_predictions
 from analysis.comparison.preparation import cross_fitted, redrawn, require_enough_a_fold, with_external
@@ -189,7 +189,7 @@ def comparison_figures(workspace: Workspace, *, progress: Progress = SILENT) -> 
         arms = {arm: estimate(each, patients, folds=folds) for arm, each in measured.items()}
         named, primary = _named(last, outcomes)
         strata = measure_strata(outcomes, named, primary, _TIMES, 0, phases)
-        findings = judge_findings(outcomes, measured, named)
+        findings = judge_findings(outcomes, measured, named, _kept_grounds(last, named))
         return FiguresResult(name, arms, outcomes.rare, before + 1, primary, named, strata, findings)
 
 
@@ -201,6 +201,19 @@ def _named(last: Mapping[str, Any], outcomes: Outcomes) -> tuple[ArmRoles, str]:
     primary = str((last.get("endpoint") or {}).get("primary"))
     known = primary in metric_names(outcomes.classes, outcomes.has_several)
     return ArmRoles(baseline, synthetic), primary if known else primary_endpoint(outcomes.rare)
+
+
+def _kept_grounds(last: Mapping[str, Any], named: ArmRoles) -> Grounds:
+    """Why nothing could be told, as it was kept: a figure computed later tells no more than the comparison did."""
+    unfinished = tuple(arm for arm in last.get("unfinished") or () if arm in (named.baseline, named.synthetic))
+    return Grounds(
+        None,
+        0,
+        int(last.get("seeds") or 0),
+        unfinished=unfinished,
+        failed=bool(last.get("baseline_failed")),
+        invalid=any(str(stamp).startswith("INVALID") for stamp in last.get("stamps") or ()),
+    )
 
 
 def _last_comparison(session: Session) -> Mapping[str, Any]:

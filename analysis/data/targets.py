@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from balancer.collection.label_sets import DENIED, GIVEN
+
 Targets = npt.NDArray[Any]
 """(N,) numbers of classes, or (N, F) marks of findings."""
 Numbers = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
 
-GIVEN, DENIED = 1, 0
 _FEW = 10  # images of a label set: a smaller one would be shown far too often by itself
 
 

@@ -33,9 +33,8 @@ class Monitor:
     """Validation images (V, side, side) uint8 and their targets, looked at now and then.
 
     `log_prior` (C,) are the logarithms of the class shares, or of the odds of findings, that the training takes for
-    granted: taken off the logits,
-    trainings that sample their classes in different ways can be told from each other by the same loss. With
-    `to_plateau` the training looks for its own end, which it does not find before `least` steps.
+    granted: taken off the logits, trainings that sample their classes in different ways can be told from each other by
+    the same loss. With `to_plateau` the training looks for its own end, which it does not find before `least` steps.
     """
 
     greys: npt.NDArray[np.uint8]

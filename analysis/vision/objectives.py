@@ -12,7 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from analysis.data.targets import DENIED, GIVEN, Targets, has_several
+from analysis.data.targets import Targets, has_several
+from balancer.collection.label_sets import DENIED, GIVEN
 
 
 class Objective(Protocol):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
@@ -12,7 +11,7 @@ from urllib.parse import quote
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from balancer.dataset.metadata_files import CARD, ORIGINALS, TABLE, Manifest, Row
+from balancer.dataset.metadata_files import CARD, ORIGINALS, TABLE, Manifest, Row, names_of, stamps_in
 from balancer.dataset.provenance import provenance_rows
 from balancer.imaging.decode import EXTENSIONS
 from balancer.text import many
@@ -78,6 +77,7 @@ def describe(folder: Path, manifest: Manifest, rows: Mapping[str, Row], licence:
     made = [row for row in rows.values() if row.is_synthetic]
     about = f"{many(len(rows) - len(made), 'real X-ray')} of a labelled collection and {many(len(made), 'synthetic')}"
     schemas = {part: pq.read_schema(folder / part / TABLE) for part in manifest.tables}
+    names = names_of(next(iter(schemas.values())))
     return {
         "@context": _CONTEXT,
         "@type": "sc:Dataset",
@@ -87,7 +87,10 @@ def describe(folder: Path, manifest: Manifest, rows: Mapping[str, Row], licence:
         "license": licence,
         "isLiveDataset": False,
         "distribution": [*_files(folder, manifest), *_image_sets(manifest, rows)],
-        "recordSet": [_classes(_class_names(schemas)), *(_records(part, schema) for part, schema in schemas.items())],
+        "recordSet": [
+            _classes(names),
+            *(_records(part, schema) for part, schema in schemas.items()),
+        ],
         **_responsible(folder, manifest, made),
     }
 
@@ -115,13 +118,6 @@ def _image_sets(manifest: Manifest, rows: Iterable[str]) -> Iterator[dict[str, A
             "includes": [f"{part}/**/*{suffix}" if part else f"**/*{suffix}" for suffix in sorted(found)],
             "encodingFormat": sorted({_MEDIA.get(suffix.lower(), _ANY) for suffix in found}) or [_ANY],
         }
-
-
-def _class_names(schemas: Mapping[str, pa.Schema]) -> list[str]:
-    """The names behind the numbers of `label`, or of `labels` where images have several findings."""
-    features = json.loads(next(iter(schemas.values())).metadata[b"huggingface"])["info"]["features"]
-    named = features["labels"]["feature"] if "labels" in features else features["label"]
-    return list(map(str, named["names"]))
 
 
 def _classes(names: Sequence[str]) -> dict[str, Any]:
@@ -172,7 +168,7 @@ def _responsible(folder: Path, manifest: Manifest, made: Sequence[Row]) -> dict[
         f"{label}: {real} real and {synthetic} synthetic"
         for label, (real, synthetic) in manifest.counts.get(manifest.training, {}).items()
     )
-    limits = ("Whether a synthetic image shows its label is not proven.", *facts.get("stamps", "").split("; "))
+    limits = ("Whether a synthetic image shows its label is not proven.", *stamps_in(facts))
     return {
         "rai:hasSyntheticData": bool(made),
         "rai:dataCollection": f"Real images come from a labelled collection ({original}). "
@@ -186,7 +182,7 @@ def _responsible(folder: Path, manifest: Manifest, made: Sequence[Row]) -> dict[
         "model may learn to recognise the generator in place of the disease.",
         "rai:personalSensitiveInformation": "Radiographs of patients: health data. Synthetic images may resemble "
         "training images and are not anonymous. Names of files are those of the collection.",
-        "rai:dataLimitations": [each for each in limits if each],
+        "rai:dataLimitations": list(limits),
         "rai:dataUseCases": "Research on training with rare classes. Not for diagnosis. Test on real images alone.",
         "prov:wasDerivedFrom": "the labelled collection of the real images",
         "prov:wasGeneratedBy": [{"@type": "prov:Activity", "sc:description": way} for way in ways],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
@@ -24,6 +25,7 @@ ORIGINALS = "original"
 FORMAT = 1
 _SET = "label_set"
 """The column of the whole label set, in place of `label`, where images have several findings."""
+_BETWEEN_STAMPS = re.compile(r"; (?!th(?:at|is) )")  # one stamp has a semicolon of its own
 _LATER = ("mode", "source", "reference", "original_sha256")
 """Columns that tables of earlier versions lack."""
 _COLUMNS = {
@@ -187,18 +189,33 @@ def findings_of_folder(folder: Path, manifest: Manifest) -> tuple[str, ...] | No
     Raises:
         OutputError: a table is missing or damaged.
     """
+    part = next(iter(manifest.tables))
     try:
-        schema = pq.read_schema(folder / next(iter(manifest.tables)) / TABLE)
-        if _SET not in schema.names:
-            return None
-        features = json.loads(schema.metadata[b"huggingface"])["info"]["features"]
-        return tuple(map(str, features["labels"]["feature"]["names"]))
-    except (OSError, ValueError, LookupError, TypeError, StopIteration, pa.ArrowException) as error:
-        raise OutputError(
-            needed=f"the {TABLE} that balance fill wrote",
-            found="missing or damaged",
-            next_step="move the folder aside, then make it again: balance fill",
-        ) from error
+        schema = pq.read_schema(folder / part / TABLE)
+        return names_of(schema) if _SET in schema.names else None
+    except (OSError, ValueError, LookupError, TypeError, pa.ArrowException) as error:
+        raise _damaged(part) from error
+
+
+def stamps_in(facts: Mapping[str, str]) -> list[str]:
+    """The stamps of a balanced folder, which its facts hold as one text.
+
+    >>> stamps_in({"stamps": "weak; one set; that is all"})
+    ['weak', 'one set; that is all']
+    """
+    said = facts.get("stamps", "")
+    return _BETWEEN_STAMPS.split(said) if said else []
+
+
+def names_of(schema: pa.Schema) -> tuple[str, ...]:
+    """The names behind the numbers of `label`, or of `labels` where images have several findings.
+
+    Raises:
+        ValueError, LookupError, TypeError: they are not told as they were written.
+    """
+    features = json.loads(schema.metadata[b"huggingface"])["info"]["features"]
+    told = features["labels"]["feature"] if "labels" in features else features["label"]
+    return tuple(map(str, told["names"]))
 
 
 def read_rows(folder: Path, manifest: Manifest) -> dict[str, Row]:
@@ -222,8 +239,7 @@ def read_marks(folder: Path, manifest: Manifest) -> tuple[tuple[str, ...], dict[
             table = pq.read_table(folder / part / TABLE, partitioning=None)
             if _SET not in table.column_names:
                 continue
-            told = json.loads(table.schema.metadata[b"huggingface"])["info"]["features"]
-            findings = tuple(told["labels"]["feature"]["names"])
+            findings = names_of(table.schema)
             columns = [table[name].to_pylist() for name in apart(findings, (*_COLUMNS, "labels", _SET))]
             names = table["file_name"].to_pylist()
             found |= {

@@ -67,8 +67,9 @@ def make_shard(
         GenerationError: the generator failed; what was finished before is kept.
         StateInUse: another process makes the same shard.
     """
-    files.clear()
+    files.store.mkdir(parents=True, exist_ok=True)
     with _held(files.store):
+        files.clear()
         known = {batch[0].id: verified_batch(files.store, batch) for batch in batches}
         waiting = [batch for batch in batches if known[batch[0].id] is None]
         total = sum(map(len, batches))

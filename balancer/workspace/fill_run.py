@@ -24,7 +24,7 @@ from balancer.workspace.prompts_run import require_sound_wording
 from balancer.workspace.reports import FILL, keep_report
 from balancer.workspace.run_record import remember_run
 from balancer.workspace.settings import FillSettings
-from balancer.workspace.shard_run import made_as, read_shards, take_over_shards
+from balancer.workspace.shard_run import made_as, take_over_shards
 from balancer.workspace.workspace import Session, Workspace
 
 if TYPE_CHECKING:
@@ -119,6 +119,8 @@ def fill(
     >>> fill(Workspace.open(folder), settings, screen=NoScreen("example")).to_json()["accepted"]
     {'nodule': 3}
     """
+    from balancer.filling.shards import read_shards
+
     settings = _agreed(settings, screen)
     if settings.engine == "ray":
         require_ray("balance fill")

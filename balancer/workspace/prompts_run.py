@@ -119,9 +119,8 @@ def sample_prompts(
     from balancer.generators.preview import draw_prompts
 
     labelled = [(label, prompt) for label, some in found.prompts.items() for prompt in some]
-    with workspace.session(
-        write=True, several=True
-    ) as session:  # a sheet of them is kept: better refused now than then
+    # "write", since a sheet of them is kept: better refused now than then
+    with workspace.session(write=True, several=True) as session:
         images = iter(draw_prompts(labelled, chosen_maker(session, settings.model), progress.start("Generating")))
         return {label: [next(images) for _ in some] for label, some in found.prompts.items()}
 

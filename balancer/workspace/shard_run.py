@@ -85,17 +85,6 @@ def fill_shard(workspace: Workspace, settings: FillSettings, *, progress: Progre
     return ShardResult(str(shard), found.folder, found.images, found.made)
 
 
-def read_shards(folder: Path) -> Sequence[WholeShard]:
-    """The whole shards in a folder.
-
-    Raises:
-        GenerationError: there is none, or one is not as it was written.
-    """
-    from balancer.filling import shards
-
-    return shards.read_shards(folder)
-
-
 def made_as(shards: Sequence[WholeShard] | None) -> dict[str, Any]:
     """The settings of the generator that hung on the machine that made the shards: it need not be this one."""
     return {} if shards is None else {name: shards[0].config[name] for name in _OF_THE_MACHINE}

@@ -12,7 +12,7 @@ import pandas as pd
 from analysis.comparison.inference.bootstrap import measure_arms
 from analysis.comparison.inference.by_finding import judge_findings
 from analysis.comparison.inference.metrics import measure, metric_names
-from analysis.comparison.inference.verdict_rule import ArmRoles
+from analysis.comparison.inference.verdict_rule import ArmRoles, Grounds
 from analysis.comparison.inputs.study import Outcomes
 from tests.benchmarks.rows import Row
 
@@ -20,6 +20,7 @@ NAMED = ArmRoles("strong-augmentation", "pretraining")
 SHARES = {"A": 0.3, "B": 0.2, "C": 0.12, "D": 0.08, "E": 0.0}
 """Images with each finding, drawn independently; two more have E, which is too few to judge."""
 BASE, SEEDS, DRAWS = 1.5, 3, 200
+SOUND = Grounds(None, 0, SEEDS)
 
 
 def drawn_findings(
@@ -48,7 +49,8 @@ def drawn_findings(
 
 def told(outcomes: Outcomes) -> dict[str, str]:
     """What is told of each finding."""
-    return {name: each.told for name, each in judge_findings(outcomes, measure_arms(outcomes, DRAWS), NAMED).items()}
+    found = judge_findings(outcomes, measure_arms(outcomes, DRAWS), NAMED, SOUND)
+    return {name: each.told for name, each in found.items()}
 
 
 def no_winner(full: bool) -> Row:

@@ -37,7 +37,7 @@ ByFinding = Mapping[str, FindingResult]
 
 
 def judge_findings(
-    test: Outcomes, measured: Mapping[str, Measured], named: ArmRoles, grounds: Grounds | None = None
+    test: Outcomes, measured: Mapping[str, Measured], named: ArmRoles, grounds: Grounds
 ) -> dict[str, FindingResult]:
     """Every finding by name; none where images have one class.
 
@@ -52,10 +52,8 @@ def judge_findings(
         if patients[name] >= RARE_TEST_PATIENTS:
             found[name] = _measured(found[name], primary_endpoint(name), measured, named, patients, test.fold_count)
     tested = {name: each.difference for name, each in found.items() if each.difference is not None}
-    seeds = measured[named.baseline].found.shape[1]
-    beside = grounds or Grounds(None, 0, seeds)
     for name, difference in with_holm(tested).items():
-        own = replace(beside, contrast=difference, patients=patients[name], rivals={}, margins={}, uses={})
+        own = replace(grounds, contrast=difference, patients=patients[name], rivals={}, margins={}, uses={})
         found[name] = replace(found[name], difference=difference, told=_told(own, difference))
     return found
 

@@ -230,6 +230,7 @@ def as_json(found: Comparison) -> dict[str, Any]:
         },
         "trainings": [dict(each) for each in facts.trainings],
         "unfinished": list(found.unfinished),
+        "baseline_failed": found.grounds.failed,
         "adjusted": None
         if found.adjusted is None
         else {"prevalence": found.adjusted.prevalence, "arms": plain(found.adjusted.arms)},

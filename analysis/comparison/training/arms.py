@@ -15,9 +15,10 @@ import numpy.typing as npt
 
 from analysis.comparison.inputs.study import Numbers, Probabilities
 from analysis.comparison.training.training_spec import Ability, Model, TrainingSpec
-from analysis.data.targets import DENIED, Targets, count_each, has_several, having, strata
+from analysis.data.targets import Targets, count_each, has_several, having, strata
 from analysis.vision.augmentation import Augmentation
 from balancer import plugins
+from balancer.collection.label_sets import DENIED
 from balancer.plugins import find_plugins
 
 Kind = Literal["real", "free", "synthetic", "control"]

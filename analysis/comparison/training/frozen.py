@@ -24,11 +24,12 @@ from analysis.comparison.training.training_spec import (
     Watched,
 )
 from analysis.data.images import Greys
-from analysis.data.targets import GIVEN, Targets, evened, has_several, having, lacking, strata
+from analysis.data.targets import Targets, evened, has_several, having, lacking, strata
 from analysis.statistics.convergence import Course
 from analysis.vision.classifier import ClassifierSettings, train_classifier
 from analysis.vision.objectives import objective_for
 from analysis.vision.pretrained import load_pretrained
+from balancer.collection.label_sets import GIVEN
 from balancer.files import sha256_of
 
 _AT_ONCE = 64

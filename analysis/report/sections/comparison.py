@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -12,23 +11,22 @@ from analysis.report.formatting import UNKNOWN, count, figure, format_p, number
 from analysis.report.stored_results import Detectable, Results, Sizes
 from analysis.statistics.intervals import Interval
 from analysis.statistics.metric_labels import metric_in_words
+from balancer.dataset.metadata_files import stamps_in
 
 _SERIES = {"free": 0, "synthetic": 1, "real": 2, "control": 4}
 _KEYS = {2: "only real images", 0: "without synthetic images", 1: "with synthetic images", 4: "control"}
 _BY_CLASS = {"auprc": "AUPRC", "auroc": "AUROC", "recall": "Recall"}
 _COLUMNS = 6  # as many as fit on paper
-_FOLDER_STAMP = re.compile(r"; (?!th(?:at|is) )")  # one stamp has a semicolon of its own
 
 Table = list[list[str]]
 
 
 def verdict(facts: Facts) -> Mapping[str, Any]:
     """What came of it all; its stamps are at the head of the page."""
-    said = "" if facts.balanced is None else facts.balanced.facts.get("stamps", "")
     return {
         "results": facts.results,
         "stamps": facts.stamps,
-        "folder_stamps": _FOLDER_STAMP.split(said) if said else [],
+        "folder_stamps": [] if facts.balanced is None else stamps_in(facts.balanced.facts),
     }
 
 

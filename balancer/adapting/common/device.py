@@ -54,8 +54,8 @@ def find_machine(device: str) -> TrainingDevice:
 def train_finite(train: Callable[[TrainingDevice], tuple[nn.Module, Trained]], machine: TrainingDevice) -> Trained:
     """What `train` makes beside the network of its last step; again in float32 where bfloat16 left no finite weights.
 
-    On a processor with AMX a convolution in bfloat16 was seen to read memory that nobody had written: about one
-    training in thirty became not a number, and the next with the same seed did not.
+    On a processor with AMX one training of 25 in bfloat16 became not a number, and the next with the same seed did not.
+    The cause is not known.
 
     Raises:
         ModelError: they are not finite in float32 either.

@@ -9,7 +9,10 @@ import pytest
 from PIL import Image
 
 from analysis import CompareSettings, compare, comparison_figures, preview_compare
+from analysis.comparison.inference.bootstrap import measure_arms
+from analysis.comparison.inference.by_finding import judge_findings
 from analysis.comparison.predictions import read_predictions
+from analysis.comparison.service import _kept_grounds
 from analysis.data.minimums import ADVISED_SEEDS
 from balancer import (
     FillSettings,
@@ -24,6 +27,7 @@ from balancer import (
 from balancer.errors import ComparisonError, SettingsError
 from balancer.workspace.fill_origin import fold_key
 from balancer.workspace.reports import METRICS
+from tests.benchmarks.simulations_findings import NAMED, drawn_findings
 from tests.support.cli_process import tree_hash
 from tests.support.tiny_models import write_xrays
 
@@ -251,3 +255,18 @@ def test_values_that_there_are_not_are_refused(settings, told):
 def test_what_cannot_be_asked_for_together_is_refused(settings, told):
     with pytest.raises(ComparisonError, match=told):
         CompareSettings(**settings)
+
+
+@pytest.mark.parametrize(
+    "kept",
+    [{"unfinished": ["pretraining"]}, {"baseline_failed": True}, {"stamps": ["INVALID: a leak"]}, {"seeds": 1}],
+    ids=lambda kept: next(iter(kept)),
+)
+def test_figures_that_are_computed_later_tell_no_more_of_a_finding_than_the_comparison(kept):
+    outcomes = drawn_findings(0, gain={"B": 1.5})
+    measured = measure_arms(outcomes, times=200)
+    told = [
+        judge_findings(outcomes, measured, NAMED, _kept_grounds({"seeds": 3, **more}, NAMED))["B"].told
+        for more in ({}, kept)
+    ]
+    assert told == ["helped", "cannot tell"]

@@ -189,8 +189,11 @@ def test_two_processes_do_not_make_the_same_shard(work):
 
     place = work / "many" / "shards" / "shard-1-of-3"
     place.mkdir(parents=True)
+    writing = place / ".tmp-image.png"  # of the process that holds the shard
+    writing.touch()
     with FileLock(place / "lock"), pytest.raises(StateInUse, match="shard-1-of-3"):
         make(work / "many", 1)
+    assert writing.exists()
 
 
 def test_shards_name_no_patient_and_lie_outside_the_collection(work):

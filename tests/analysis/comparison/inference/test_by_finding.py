@@ -12,13 +12,13 @@ from analysis.comparison.inference.metrics import metric_names
 from analysis.comparison.inference.result import Facts, NamedArms, as_json, conclude, table
 from analysis.comparison.inference.verdict_rule import ArmRoles, Grounds
 from analysis.comparison.inputs.study import Outcomes
-from tests.benchmarks.simulations_findings import SHARES, difference, drawn_findings
+from tests.benchmarks.simulations_findings import SHARES, SOUND, difference, drawn_findings
 
 NAMED = ArmRoles("strong-augmentation", "pretraining")
 KINDS = {"strong-augmentation": "free", "pretraining": "synthetic"}
 
 
-def told(outcomes, grounds=None):
+def told(outcomes, grounds=SOUND):
     return judge_findings(outcomes, measure_arms(outcomes, times=200), NAMED, grounds)
 
 
@@ -77,7 +77,7 @@ def test_of_one_class_an_image_there_is_none():
     targets = np.array([0, 1] * 10)
     said = {arm: np.full((2, 20, 2), 0.5, np.float32) for arm in KINDS}
     outcomes = Outcomes(("A", "B"), "B", targets, np.arange(20), pd.DataFrame(index=range(20)), said)
-    assert judge_findings(outcomes, {}, NAMED) == {}
+    assert judge_findings(outcomes, {}, NAMED, SOUND) == {}
     with pytest.raises(ValueError, match="macro_auprc"):
         conclude(outcomes, outcomes, KINDS, Facts(), NamedArms("strong-augmentation"), primary="macro_auprc")
 
