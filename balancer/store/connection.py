@@ -213,7 +213,7 @@ def _copied(database: Path, folder: Path) -> Path:
     raise StateError(
         needed="a state folder that no other command is writing to",
         found=f"{database}, which changed while it was copied",
-        next_step="wait until the other commands have ended, then run again",
+        next_step="wait until the other commands have ended, then run the same balance fill again",
     )
 
 
