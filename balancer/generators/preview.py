@@ -8,10 +8,11 @@ from dataclasses import replace
 
 from balancer.devices import choose_device
 from balancer.generators.models.selection import ModelSelection
+from balancer.generators.models.tokens import require_tokens_fit
 from balancer.generators.plugins import LoadedPlugin, family_config
 from balancer.generators.protocol import ImageGenerator
 from balancer.generators.scheduler import edit_steps, fewest_steps
-from balancer.generators.stable_diffusion import SamplingOptions, StableDiffusion, require_tokens_fit, resolve_config
+from balancer.generators.stable_diffusion import SamplingOptions, StableDiffusion, resolve_config
 from balancer.imaging.decode import GreyImage, OutputFormat
 from balancer.jobs import GenerationConfig, Job, ModeDraw, job_seed
 from balancer.prompting.prompts import Prompt
@@ -54,7 +55,7 @@ def _quick(choice: ModelSelection, prompts: Sequence[Prompt]) -> tuple[ImageGene
     require_tokens_fit(checkpoint, prompts)
     sampling = SamplingOptions(steps=QUICK_STEPS, size=min(checkpoint.native_size, LARGEST))
     config = resolve_config(checkpoint, choice.adapter, sampling)
-    return StableDiffusion(checkpoint, choice.file, config, choose_device("auto")), config
+    return StableDiffusion(checkpoint, choice.file, config, choose_device("auto"), expected=prompts), config
 
 
 def seconds_per_batch(generator: ImageGenerator, jobs: Sequence[Job], mean_steps: float) -> float:

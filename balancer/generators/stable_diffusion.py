@@ -1,9 +1,9 @@
-"""Images from text, or from real images, with any Stable Diffusion checkpoint of diffusers."""
+"""Images from text, or from real images, with any checkpoint of diffusers that is of one of the families."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,14 +14,10 @@ from balancer.devices import choose_device
 from balancer.errors import GenerationError, ModelError, OutOfMemory
 from balancer.generators.img2img import SourceCache, editing_pipeline, encode_image
 from balancer.generators.models.checkpoint import Checkpoint
-from balancer.generators.models.pipeline import fuse_adapter, load_pipeline, load_tokenizer
-from balancer.generators.scheduler import (
-    guidance_rescale,
-    our_scheduler,
-    read_schedule,
-    schedule_name,
-    usual_guidance,
-)
+from balancer.generators.models.memory import require_memory, resident_bytes
+from balancer.generators.models.pipeline import fuse_adapter, let_go, load_pipeline
+from balancer.generators.prompt_encoder import PromptEncoder
+from balancer.generators.scheduler import default_guidance, guidance_rescale, our_scheduler, scheduler_name
 from balancer.imaging.decode import GreyImage
 from balancer.jobs import GenerationConfig, Job, ModelRef
 from balancer.prompting.prompts import Prompt
@@ -54,15 +50,14 @@ def resolve_config(checkpoint: Checkpoint, adapter: ModelRef | None, sampling: S
     Raises:
         ModelError: a size that the model cannot make, or a device that is not there.
     """
-    size, multiple = sampling.size or checkpoint.native_size, math.lcm(8, checkpoint.scale_factor)
+    size, multiple = sampling.size or checkpoint.native_size, checkpoint.side
     if size % multiple or size <= 0:
         raise ModelError(
             needed=f"a size that is a multiple of {multiple} pixels for this model",
             found=f"--size {size}",
             next_step=f"use --size {max(1, round(size / multiple)) * multiple}",
         )
-    schedule = read_schedule(checkpoint.folder)
-    guidance = usual_guidance(schedule) if sampling.guidance_scale is None else sampling.guidance_scale
+    guidance = default_guidance(checkpoint) if sampling.guidance_scale is None else sampling.guidance_scale
     if not 0 <= guidance < math.inf:
         raise ModelError(needed="a guidance scale of 0 or more", found=f"{guidance}", next_step="use --guidance 3")
     device = choose_device(sampling.device)
@@ -70,48 +65,21 @@ def resolve_config(checkpoint: Checkpoint, adapter: ModelRef | None, sampling: S
         model=checkpoint.ref,
         adapter=adapter,
         adapter_scale=sampling.adapter_scale if adapter else 0.0,
-        scheduler=schedule_name(schedule),
+        scheduler=scheduler_name(checkpoint),
         steps=sampling.steps,
         guidance_scale=guidance,
         width=size,
         height=size,
-        dtype="float16" if device.startswith("cuda") else "float32",
+        dtype=checkpoint.family.half if device.startswith("cuda") else "float32",
         batch_size=sampling.batch_size or _fitting_batch(checkpoint, size, device),
     )
-
-
-def require_tokens_fit(checkpoint: Checkpoint, prompts: Iterable[Prompt]) -> None:
-    """Refuse prompts of which the checkpoint's text encoder would silently drop the end.
-
-    Raises:
-        ModelError: a prompt or negative has more tokens than the encoder takes.
-    """
-    count_tokens, limit = token_counter(checkpoint)
-    for text in dict.fromkeys(text for prompt in prompts for text in (prompt.text, prompt.negative)):
-        count = count_tokens(text)
-        if count > limit:
-            raise ModelError(
-                needed=f"prompts of at most {limit} tokens, which is what this model reads",
-                found=f"{count} tokens: {text!r}",
-                next_step="shorten it in the template pack, then check: balance prompts",
-            )
-
-
-def token_counter(checkpoint: Checkpoint) -> tuple[Callable[[str], int], int]:
-    """A function that counts the tokens of a text as the checkpoint reads it, and how many it reads.
-
-    Raises:
-        ModelError: its tokenizer cannot be loaded.
-    """
-    tokenizer = load_tokenizer(checkpoint)
-    limit = int(checkpoint.config("text_encoder").get("max_position_embeddings", 77))
-    return (lambda text: len(tokenizer(text, truncation=False, verbose=False)["input_ids"])), limit
 
 
 class StableDiffusion:
     """An `ImageGenerator`: one checkpoint with at most one adapter, on one device.
 
-    `root` is the collection that real images are read from, where jobs begin with one.
+    `root` is the collection that real images are read from, where jobs begin with one. `expected` are prompts that
+    will be asked for; a family whose text encoders do not stay in memory encodes them together.
     """
 
     def __init__(
@@ -121,21 +89,26 @@ class StableDiffusion:
         config: GenerationConfig,
         device: str,
         root: Path | None = None,
+        expected: Sequence[Prompt] = (),
     ) -> None:
         import torch
 
         self._device = device
         self._dtype = getattr(torch, config.dtype)
-        self._pipe = load_pipeline(checkpoint, self._dtype)
-        if adapter is not None:
-            fuse_adapter(self._pipe, adapter, config.adapter_scale)
-        self._pipe.scheduler = our_scheduler(self._pipe.scheduler.config)
-        self._pipe.set_progress_bar_config(disable=True)
-        self._pipe.to(device)
+        self.family = checkpoint.family
+        self._load: Callable[[], Any] = lambda: _loaded(checkpoint, self._dtype, adapter, config.adapter_scale, device)
+        self._pipe: Any = None
+        self._editing: Any = None
+        self._kept = False
+        self._reader = None if self.family.whole else PromptEncoder(checkpoint, device, self._dtype, expected)
+        require_memory(checkpoint, config.dtype, device)
+        if self._reader is None:
+            self._pipe = self._load()
+        elif expected:
+            self._read([])
         self._embedded: dict[tuple[str, str], dict[str, torch.Tensor]] = {}
         self._sources = None if root is None else SourceCache(root)
         self._lent: Mapping[Sample, GreyImage] = {}
-        self._editing: Any = None
 
     def generate(self, jobs: Sequence[Job]) -> list[GreyImage]:
         """Return one uint8 array of shape (config.height, config.width) a job, in order.
@@ -175,8 +148,9 @@ class StableDiffusion:
 
     @property
     def pipe(self) -> Any:
-        """The pipeline of diffusers that draws, for those who teach its networks."""
-        return self._pipe
+        """The pipeline of diffusers that draws, for those who teach its networks. It stays in memory from then on."""
+        self._kept = True
+        return self._ready()
 
     def forget(self) -> None:
         """Encode prompts anew: the text encoder has changed."""
@@ -190,15 +164,19 @@ class StableDiffusion:
 
     def _from_text(self, jobs: Sequence[Job]) -> torch.Tensor:
         config = jobs[0].config
-        latents: torch.Tensor = self._pipe(
-            **self._embeddings([job.prompt for job in jobs]),
+        embeddings = self._embeddings([job.prompt for job in jobs])
+        pipe, extra = self._ready(), dict(self.family.call)
+        if self.family.whole:
+            extra["guidance_rescale"] = guidance_rescale(pipe.scheduler.config)
+        latents: torch.Tensor = pipe(
+            **embeddings,
             generator=_generators(jobs),
             num_inference_steps=config.steps,
             guidance_scale=config.guidance_scale,
-            guidance_rescale=guidance_rescale(self._pipe.scheduler.config),
             width=config.width,
             height=config.height,
             output_type="latent",
+            **extra,
         ).images
         return latents
 
@@ -206,13 +184,16 @@ class StableDiffusion:
         """Begin with a real image each, noised as far as the strength says."""
         import torch
 
-        self._editing = self._editing or editing_pipeline(self._pipe)
+        embeddings = self._embeddings([job.prompt for job in jobs])
+        self._editing = self._editing or editing_pipeline(self._ready(), self.family)
         generators, config = _generators(jobs), jobs[0].config
+        vae = self._pipe.vae
+        channels = {} if self.family.whole else {"channels": vae.config.latent_channels}
         begun = [
-            encode_image(self._pipe.vae, self._source(job), each) for job, each in zip(jobs, generators, strict=True)
+            encode_image(vae, self._source(job), each, **channels) for job, each in zip(jobs, generators, strict=True)
         ]
         latents: torch.Tensor = self._editing(
-            **self._embeddings([job.prompt for job in jobs]),
+            **embeddings,
             image=torch.cat(begun),
             strength=strength,
             generator=generators,
@@ -236,19 +217,30 @@ class StableDiffusion:
     def _embeddings(self, prompts: Sequence[Prompt]) -> dict[str, Any]:
         import torch
 
+        if self._reader is not None:
+            if self._reader.lacks(prompts):
+                self._read(prompts)
+            return self._reader.arguments(prompts)
         found = [self._embed(prompt) for prompt in prompts]
         return {name: torch.cat([each[name] for each in found]) for name in found[0]}
+
+    def _ready(self) -> Any:
+        """The pipeline, loaded where it is not."""
+        self._pipe = self._pipe or self._load()
+        return self._pipe
+
+    def _read(self, prompts: Sequence[Prompt]) -> None:
+        """Encode prompts while the denoiser is not in memory, unless somebody teaches it."""
+        if self._reader is not None:
+            if self._pipe is not None and not self._kept:
+                let_go(self._pipe, (self.family.denoiser, "vae"))
+                self._pipe = self._editing = None
+            self._reader.encode(prompts)
 
     def _embed(self, prompt: Prompt) -> dict[str, Any]:
         """The text encoder's output, computed once for each different prompt."""
         key = (prompt.text, prompt.negative)
         if key not in self._embedded:
-            names = (
-                "prompt_embeds",
-                "negative_prompt_embeds",
-                "pooled_prompt_embeds",
-                "negative_pooled_prompt_embeds",
-            )
             values = self._pipe.encode_prompt(
                 prompt=prompt.text,
                 negative_prompt=prompt.negative,
@@ -256,14 +248,14 @@ class StableDiffusion:
                 num_images_per_prompt=1,
                 do_classifier_free_guidance=True,
             )
-            self._embedded[key] = dict(zip(names, values, strict=False))  # only XL has pooled ones
+            self._embedded[key] = dict(zip(self.family.encoded, values, strict=False))
         return self._embedded[key]
 
     def _decode(self, latents: torch.Tensor) -> torch.Tensor:
         """Latents to uint8 of shape (n, height, width), the mean of the three colours, on the device."""
         import torch
 
-        vae = self._pipe.vae
+        vae = self._ready().vae
         latents = latents.to(vae.dtype)
         mean, std = (getattr(vae.config, name, None) for name in ("latents_mean", "latents_std"))
         if mean is not None and std is not None:
@@ -272,10 +264,22 @@ class StableDiffusion:
             )
             latents = latents * scale / vae.config.scaling_factor + shift
         else:
-            latents = latents / vae.config.scaling_factor
+            latents = latents / vae.config.scaling_factor + (getattr(vae.config, "shift_factor", None) or 0)
         colour: torch.Tensor = vae.decode(latents, return_dict=False)[0].float()
         grey = (colour / 2 + 0.5).mean(dim=1)
         return (grey.clamp(0, 1) * 255).round().to(torch.uint8)
+
+
+def _loaded(checkpoint: Checkpoint, dtype: torch.dtype, adapter: Path | None, scale: float, device: str) -> Any:
+    """The pipeline on its device, the adapter in its weights; of a family that is not whole without text encoders."""
+    family = checkpoint.family
+    pipe = load_pipeline(checkpoint, dtype, () if family.whole else (family.denoiser, "vae", "scheduler"))
+    if adapter is not None:
+        fuse_adapter(pipe, adapter, scale)
+    if family.whole:
+        pipe.scheduler = our_scheduler(pipe.scheduler.config)
+    pipe.set_progress_bar_config(disable=True)
+    return pipe.to(device)
 
 
 def _drawn_with(job: Job) -> tuple[float | None, float]:
@@ -318,7 +322,7 @@ def _fitting_batch(checkpoint: Checkpoint, size: int, device: str) -> int:
 
     if not device.startswith("cuda"):
         return next((batch for side, batch in _CPU_BATCHES if size <= side), 1)
-    weights = sum(file.stat().st_size for file in checkpoint.weights)
+    weights = resident_bytes(checkpoint)
     total = torch.cuda.get_device_properties(torch.device(device)).total_memory
     image = 0.7 * _GIB * (size / 512) ** 2  # measured order of a UNet pass with guidance in half precision
     room = 0.8 * total - weights - _DECODED_AT_ONCE * image

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from balancer.adapting.common.monitor import TrainingMonitor
     from balancer.generators.models.checkpoint import Checkpoint
 
-_LATENT_CELL = 16  # bytes: four channels in float32
+_LATENT_NUMBER = 4  # bytes: float32
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,15 +145,16 @@ def _on_base(
     from balancer.collection.attributes import attributes_of
     from balancer.collection.scan import samples, with_hashes
     from balancer.generators.models.checkpoint import find_checkpoint
+    from balancer.generators.models.memory import largest_bytes
 
     training = LoraSettings(**_chosen(settings, "rank", "learning_rate", "text_encoder"))
     checkpoint = find_checkpoint(str(settings.base))
     _require_licence(session, checkpoint, settings, accept, progress)
     side = training.size or checkpoint.native_size
     paths = learnable(session, ("train", "holdout"), progress)
-    latents = len(paths) * training.augmentations * _LATENT_CELL * (side // checkpoint.scale_factor) ** 2
-    weights = sum(file.stat().st_size for file in checkpoint.weights)
-    require_memory_and_disk(session.state.folder, weights, latents, progress=progress)
+    cell = _LATENT_NUMBER * int(checkpoint.config("vae").get("latent_channels", 4))
+    latents = len(paths) * training.augmentations * cell * (side // checkpoint.scale_factor) ** 2
+    require_memory_and_disk(session.state.folder, largest_bytes(checkpoint), latents, progress=progress)
     collection = with_hashes(session.collection, paths)
     session.ledger.save_hashes(collection)
     parts = [paths.intersection(session.split.paths(name)) for name in ("train", "holdout")]

@@ -148,8 +148,7 @@ def check_offline(environment: Mapping[str, str] = os.environ) -> Check:
 def check_model(checkpoint: Checkpoint) -> list[Check]:
     """The checkpoint, which is whole as it was found, and its hashes where it was fetched."""
     size = sum(file.stat().st_size for file in checkpoint.weights)
-    kind = "XL" if checkpoint.is_xl else "1.x or 2.x"
-    found = f"{checkpoint.ref.name}: Stable Diffusion {kind}, {checkpoint.native_size} px, {size / 1e9:.2g} GB"
+    found = f"{checkpoint.ref.name}: {checkpoint.family.name}, {checkpoint.native_size} px, {size / 1e9:.2g} GB"
     checks = [Check("model", "ok", f"{found}, complete on this machine")]
     record = record_of(checkpoint.folder)
     if record is not None:
@@ -182,15 +181,14 @@ def check_prompts(choice: ModelSelection, prompts: Iterable[Prompt]) -> Check:
     Raises:
         ModelError: its tokenizer cannot be loaded.
     """
-    from balancer.generators.stable_diffusion import token_counter
+    from balancer.generators.models.tokens import longest_text
 
-    count, limit = token_counter(choice.checkpoint)
     texts = list(dict.fromkeys(text for prompt in prompts for text in (prompt.text, prompt.negative)))
-    longest = max(texts, key=count, default="")
-    if texts and count(longest) > limit:
+    longest = longest_text(choice.checkpoint, texts)
+    if longest.count > longest.limit:
         advice = "shorten it in the template pack, then: balance prompts --check"
-        return Check("tokens", "fail", f"{count(longest)} tokens of {limit}: {longest!r}", advice)
-    return Check("tokens", "ok", f"at most {count(longest) if texts else 0} of {limit} in {len(texts)} texts")
+        return Check("tokens", "fail", f"{longest.count} tokens of {longest.limit}: {longest.text!r}", advice)
+    return Check("tokens", "ok", f"at most {longest.count} of {longest.limit} in {len(texts)} texts")
 
 
 def check_drawing(choice: ModelSelection, device: str, prompt: Prompt, seconds: Callable[[float], str]) -> list[Check]:

@@ -102,6 +102,7 @@ def _plugins() -> Iterator[Check]:
 
 
 def _model(session: Session | None, settings: DoctorSettings, progress: Progress) -> Iterator[Check]:
+    from balancer.generators.models.memory import largest_bytes
     from balancer.generators.plugins import LoadedPlugin
     from balancer.workspace.checks import (
         Check,
@@ -131,7 +132,7 @@ def _model(session: Session | None, settings: DoctorSettings, progress: Progress
     accepted = session.ledger.setting(session.collection, ACCEPTED) if session else None
     yield check_licence(checkpoint, accepted or {})
     yield from _tried("tokens", lambda: [check_prompts(choice, prompts)])
-    memory = check_memory(sum(file.stat().st_size for file in checkpoint.weights))
+    memory = check_memory(largest_bytes(checkpoint))
     yield memory
     if draw and memory.state != "fail":
         progress.message("Loading the model and generating an image, to check memory and time (--no-draw skips this)")

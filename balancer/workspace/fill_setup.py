@@ -135,6 +135,7 @@ def prepare(
     from balancer.dataset.layout import plan_layout
     from balancer.filling.generation_modes import read_mode_options
     from balancer.filling.recipe import Recipe, resolve_profile
+    from balancer.generators.models.memory import largest_bytes
     from balancer.workspace.checks import require_memory_and_disk
     from balancer.workspace.generator_setup import choose_generator, choose_sampler
 
@@ -142,7 +143,7 @@ def prepare(
     plan_layout(session.collection, session.split, ())  # only looks whether all originals are there
     generator = choose_generator(session, settings)
     if generator.choice is not None:
-        weights = sum(file.stat().st_size for file in generator.choice.checkpoint.weights)
+        weights = largest_bytes(generator.choice.checkpoint)
         require_memory_and_disk(session.state.folder, weights, None, progress=progress)
     profile = resolve_profile(session.collection, session.split, session.ledger, remember=remember)
     labels = request.planned.labels
@@ -159,6 +160,7 @@ def prepare(
     prompts = [recipe.job(label, i).prompt for label, n in request.wanted for i in range(min(n, _WORDINGS))]
     require_sound_wording(request.templates, labels, prompts, progress)
     generator.require_readable(prompts)
+    generator = generator.expecting(prompts)
     modes, _ = read_mode_options(settings.mode, settings.strength)
     progress.message(
         f"Model: {printable(config.model.name)}{with_adapter(config)}, {config.width} x {config.height} px, "

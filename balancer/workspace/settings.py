@@ -155,7 +155,7 @@ class AdaptSettings(Settings):
 
     base: str | None = option(
         None,
-        "Stable Diffusion 1.x, 2.x or XL to adapt by LoRA: a folder, name of a fetched model, or .safetensors file.",
+        "Stable Diffusion or Sana to adapt by LoRA: a folder, name of a fetched model, or .safetensors file.",
         place=True,
     )
     from_scratch: bool = option(False, "Train a small Stable Diffusion on your images only.")
@@ -246,7 +246,7 @@ class FillSettings(PlacementSettings, PlanSettings):
 
     model: str | None = option(
         None,
-        "Stable Diffusion folder, name of a fetched model, .safetensors file, or FAMILY:WEIGHTS of a plug-in; "
+        "Stable Diffusion or Sana: folder, name of a fetched model, .safetensors file, or FAMILY:WEIGHTS of a plug-in; "
         "default: the newest model that adapt made.",
         place=True,
     )

@@ -21,18 +21,21 @@ from balancer.adapting.common.run_dir import begin, clear_away, is_finished, wor
 from balancer.adapting.common.train_state import to_json, whole_folder
 from balancer.adapting.common.training_classes import left_out
 from balancer.adapting.lora import model_card
-from balancer.adapting.lora.base_model import adapting_device, load_base
-from balancer.adapting.lora.captions import require_texts_fit
+from balancer.adapting.lora.base_model import adapting_device, require_teachable
+from balancer.adapting.lora.captions import MOST_TEXTS
 from balancer.adapting.lora.data import TrainingData
 from balancer.adapting.lora.effect_check import measure_effect, require_effect
 from balancer.adapting.lora.evaluations import Evaluation, EvaluationLog, best_evaluation
 from balancer.adapting.lora.layers import save_layers
 from balancer.adapting.lora.settings import MACHINE_FIELDS, LoraSettings
-from balancer.adapting.lora.trainer import STATES, LoraTrainer, make_caption_sets, prepare
+from balancer.adapting.lora.trainer import STATES, LoraTrainer, load_model, make_caption_sets, prepare
 from balancer.adapting.scratch import captions
 from balancer.adapting.scratch.phases import Progress
 from balancer.generators.models.checkpoint import Checkpoint
+from balancer.generators.models.tokens import require_texts_fit
 from balancer.generators.stable_diffusion import SamplingOptions
+
+_MOST_TEXTS = {True: MOST_TEXTS, False: 512}  # what large text encoders make of one takes 1 to 3 MB
 
 
 def train_lora(
@@ -63,8 +66,9 @@ def train_lora(
     wanted = {sample.label for sample in material.train}
     packs = {label: pack for label, pack in sorted(material.packs.items()) if label in wanted}
     material = replace(material, packs=packs)
-    caption_sets = make_caption_sets(material, settings)
-    require_texts_fit(checkpoint, caption_sets.texts)
+    require_teachable(checkpoint, settings)
+    caption_sets = make_caption_sets(material, settings, _MOST_TEXTS[checkpoint.family.whole])
+    require_texts_fit(checkpoint, caption_sets.texts, "captions")
     fingerprint = _fingerprint(material, checkpoint, settings)
     if not is_finished(folder, fingerprint):
         machine = adapting_device(find_machine(settings.device))
@@ -73,9 +77,9 @@ def train_lora(
         for label in single:
             progress("samples", 1, 1, left_out(label))
         meter = EnergyMeter(work / "cost.json", machine.device, clock)
-        lora_trainer = prepare(
-            material, caption_sets, load_base(checkpoint, settings, machine), settings, work, progress, clock, curves
-        )
+        model = load_model(material, caption_sets, checkpoint, settings, machine, work, progress)
+        lora_trainer = prepare(material, caption_sets, model, settings, work, progress, clock, curves)
+        del model
         facts = _learn(lora_trainer, monitor, meter)
         del lora_trainer
         gc.collect()
@@ -97,7 +101,7 @@ def _learn(lora_trainer: LoraTrainer, monitor: TrainingMonitor, meter: EnergyMet
         "caption_variants": lora_trainer.caption_set.variants,
         "versions_of_an_image": lora_trainer.versions,
         "holdout_images": len(lora_trainer.judged),
-        "prediction": lora_trainer.model.prediction,
+        "prediction": lora_trainer.model.objective.prediction,
         "dtype": lora_trainer.model.config.dtype,
         "size": lora_trainer.model.config.width,
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,12 @@ from balancer.errors import ModelError
 from balancer.generators.models.checkpoint import Checkpoint
 
 _LAYER = re.compile(r"(lora_A|lora_down|lora\.down|_lora\.down|lora_linear_layer\.down)(\.|$)")
+_DENOISERS = {"unet": "a UNet", "transformer": "a transformer"}
 _LOADED = (".lora_A.balance", ".lora_embedding_A.balance")
 
 
-def load_pipeline(checkpoint: Checkpoint, dtype: Any) -> Any:
-    """The checkpoint as its pipeline of diffusers, in this precision.
+def load_pipeline(checkpoint: Checkpoint, dtype: Any, parts: Collection[str] = ()) -> Any:
+    """The checkpoint as its pipeline of diffusers, in this precision; with `parts`, of these parts alone.
 
     Raises:
         ModelError: diffusers cannot load it.
@@ -28,11 +30,9 @@ def load_pipeline(checkpoint: Checkpoint, dtype: Any) -> Any:
         library.utils.logging.set_verbosity_error()
         library.utils.logging.disable_progress_bar()
     kind = getattr(diffusers, checkpoint.pipeline)
-    extras = (
-        {}
-        if checkpoint.is_xl
-        else {"safety_checker": None, "feature_extractor": None, "requires_safety_checker": False}
-    )
+    extras: dict[str, Any] = {part: None for part in checkpoint.family.parts if parts and part not in parts}
+    if checkpoint.pipeline == "StableDiffusionPipeline":
+        extras |= {"safety_checker": None, "feature_extractor": None, "requires_safety_checker": False}
     try:
         if checkpoint.single_file is not None:
             pipe = kind.from_single_file(
@@ -52,24 +52,16 @@ def load_pipeline(checkpoint: Checkpoint, dtype: Any) -> Any:
                 **extras,
             )
     except Exception as error:  # whatever a foreign file makes diffusers raise
-        raise _not_loaded(checkpoint, error) from error
+        raise not_loaded(checkpoint, error) from error
     if checkpoint.is_xl and getattr(pipe.vae.config, "force_upcast", False):
         pipe.vae.float()  # XL's VAE overflows in half precision
     return pipe
 
 
-def load_tokenizer(checkpoint: Checkpoint) -> Any:
-    """The tokenizer of the checkpoint's first text encoder.
-
-    Raises:
-        ModelError: transformers cannot load it.
-    """
-    from transformers import CLIPTokenizer
-
-    try:
-        return CLIPTokenizer.from_pretrained(checkpoint.folder / "tokenizer", local_files_only=True)
-    except Exception as error:  # whatever a foreign file makes transformers raise
-        raise _not_loaded(checkpoint, error) from error
+def let_go(pipe: Any, parts: Iterable[str]) -> None:
+    """Give the memory of a pipeline's networks back at once; it is of no use afterwards."""
+    for part in parts:
+        getattr(pipe, part).to("meta")
 
 
 def fuse_adapter(pipe: Any, adapter: Path, scale: float) -> None:
@@ -79,6 +71,7 @@ def fuse_adapter(pipe: Any, adapter: Path, scale: float) -> None:
         ModelError: it does not fit this model.
     """
     try:
+        _require_denoiser(pipe, adapter)
         pipe.load_lora_weights(
             str(adapter.parent),
             weight_name=adapter.name,
@@ -97,13 +90,24 @@ def fuse_adapter(pipe: Any, adapter: Path, scale: float) -> None:
         ) from error
 
 
+def _require_denoiser(pipe: Any, adapter: Path) -> None:
+    """Refuse layers of a UNet for a transformer, and the other way round."""
+    from safetensors import safe_open
+
+    with safe_open(adapter, "pt") as file:
+        names = list(file.keys())
+    for part, words in _DENOISERS.items():
+        if getattr(pipe, part, None) is None and any(name.startswith((f"{part}.", f"lora_{part}_")) for name in names):
+            raise ValueError(f"layers of {words}, which this model has not got: it is an adapter of another family")
+
+
 def _require_all_layers(pipe: Any, adapter: Path) -> None:
     """Refuse what diffusers only warns of in its log: layers of the file that the model has not got."""
     from safetensors import safe_open
 
     with safe_open(adapter, "pt") as file:
         wanted = sum(1 for name in file.keys() if _LAYER.search(name))  # noqa: SIM118  # it is no dict
-    parts = [getattr(pipe, part, None) for part in ("unet", "text_encoder", "text_encoder_2")]
+    parts = [getattr(pipe, part, None) for part in ("unet", "transformer", "text_encoder", "text_encoder_2")]
     names = [name for part in parts if part is not None for name, _ in part.named_modules()]
     found = sum(1 for name in names if name.endswith(_LOADED))
     if found == 0:
@@ -112,7 +116,8 @@ def _require_all_layers(pipe: Any, adapter: Path) -> None:
         raise ValueError(f"{wanted - found} of its {wanted} layers are not in this model")
 
 
-def _not_loaded(checkpoint: Checkpoint, error: Exception) -> ModelError:
+def not_loaded(checkpoint: Checkpoint, error: Exception) -> ModelError:
+    """The error for a checkpoint that a library cannot load."""
     return ModelError(
         needed=f"a {checkpoint.pipeline} that diffusers can load",
         found=f"{checkpoint.ref.name}: {(str(error) or type(error).__name__).splitlines()[0]}",

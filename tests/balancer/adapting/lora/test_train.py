@@ -299,7 +299,7 @@ def test_too_little_memory_even_for_one_image_is_an_error(material, base, tmp_pa
 
     def full(self, clean, *others):
         if torch.is_grad_enabled():
-            sizes.append((len(clean), self.unet.is_gradient_checkpointing))
+            sizes.append((len(clean), self.denoiser.is_gradient_checkpointing))
             raise torch.OutOfMemoryError("full")
         return clean.mean(dim=(1, 2, 3))
 
