@@ -135,6 +135,7 @@ def prepare(
     from balancer.dataset.layout import plan_layout
     from balancer.filling.generation_modes import read_mode_options
     from balancer.filling.recipe import Recipe, resolve_profile
+    from balancer.generators.models.adapter_format import is_kohya, layer_names
     from balancer.generators.models.memory import largest_bytes
     from balancer.workspace.checks import require_memory_and_disk
     from balancer.workspace.generator_setup import choose_generator, choose_sampler
@@ -145,6 +146,8 @@ def prepare(
     if generator.choice is not None:
         weights = largest_bytes(generator.choice.checkpoint)
         require_memory_and_disk(session.state.folder, weights, None, progress=progress)
+        if generator.choice.file is not None and is_kohya(layer_names(generator.choice.file)):
+            progress.message("Adapter: its layers have kohya's names; diffusers converts them to its own.")
     profile = resolve_profile(session.collection, session.split, session.ledger, remember=remember)
     labels = request.planned.labels
     wanted = {} if request.planned.findings is None else request.planned.findings.sets.wanted

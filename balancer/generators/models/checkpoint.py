@@ -13,6 +13,7 @@ from typing import Any
 
 from balancer.errors import BalanceError, ModelError
 from balancer.files import sha256_of
+from balancer.generators.models.adapter_format import require_lora
 from balancer.generators.models.download_manifest import record_of
 from balancer.generators.models.families import FAMILIES, NAMES, Family, require_family
 from balancer.generators.models.folder_validation import SCHEDULER, read_json, refused, require_safe_folder
@@ -130,7 +131,7 @@ def find_adapter(path: Path) -> tuple[Path, ModelRef]:
     """The one `.safetensors` file of a LoRA adapter, given it or its folder.
 
     Raises:
-        ModelError: there is none, or more than one.
+        ModelError: there is none, or more than one, or it is of LyCORIS.
     """
     files = sorted(path.glob("*.safetensors")) if path.is_dir() else [path]
     usual = [file for file in files if file.name == "pytorch_lora_weights.safetensors"]
@@ -138,6 +139,7 @@ def find_adapter(path: Path) -> tuple[Path, ModelRef]:
     if len(chosen) == 1 and chosen[0].is_file() and chosen[0].suffix == ".safetensors":
         require_sound(chosen[0], "use another adapter: balance fill --adapter FILE.safetensors")
         require_plain_metadata(chosen[0])
+        require_lora(chosen[0])
         return chosen[0], ModelRef(path.resolve().name, None, sha256_of(chosen[0]))
     raise ModelError(
         needed="a LoRA adapter: one .safetensors file, or a folder with one",

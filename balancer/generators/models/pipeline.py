@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from balancer.errors import ModelError
+from balancer.generators.models.adapter_format import is_kohya, layer_names
 from balancer.generators.models.checkpoint import Checkpoint
 
 _LAYER = re.compile(r"(lora_A|lora_down|lora\.down|_lora\.down|lora_linear_layer\.down)(\.|$)")
@@ -71,7 +72,8 @@ def fuse_adapter(pipe: Any, adapter: Path, scale: float) -> None:
         ModelError: it does not fit this model.
     """
     try:
-        _require_denoiser(pipe, adapter)
+        names = layer_names(adapter)
+        _require_family(pipe, names)
         pipe.load_lora_weights(
             str(adapter.parent),
             weight_name=adapter.name,
@@ -79,7 +81,7 @@ def fuse_adapter(pipe: Any, adapter: Path, scale: float) -> None:
             use_safetensors=True,
             local_files_only=True,
         )
-        _require_all_layers(pipe, adapter)
+        _require_all_layers(pipe, names)
         pipe.fuse_lora(lora_scale=scale)
         pipe.unload_lora_weights()
     except Exception as error:  # whatever a foreign file makes diffusers raise
@@ -90,23 +92,22 @@ def fuse_adapter(pipe: Any, adapter: Path, scale: float) -> None:
         ) from error
 
 
-def _require_denoiser(pipe: Any, adapter: Path) -> None:
-    """Refuse layers of a UNet for a transformer, and the other way round."""
-    from safetensors import safe_open
-
-    with safe_open(adapter, "pt") as file:
-        names = list(file.keys())
+def _require_family(pipe: Any, names: Sequence[str]) -> None:
+    """Refuse layers of a UNet for a transformer and the other way round, and of text encoders that are not there."""
+    parts = {name.split(".")[0] for name in names}
+    if is_kohya(names) and getattr(pipe, "unet", None) is None:
+        raise ValueError("layers of a UNet under kohya's names, which diffusers does not convert for this family")
     for part, words in _DENOISERS.items():
-        if getattr(pipe, part, None) is None and any(name.startswith((f"{part}.", f"lora_{part}_")) for name in names):
+        if part in parts and getattr(pipe, part, None) is None:
             raise ValueError(f"layers of {words}, which this model has not got: it is an adapter of another family")
+    foreign = sorted(part for part in parts if part.startswith("text_encoder") and getattr(pipe, part, None) is None)
+    if foreign:
+        raise ValueError(f"layers of its {foreign[0]}, which encodes prompts before and takes none")
 
 
-def _require_all_layers(pipe: Any, adapter: Path) -> None:
+def _require_all_layers(pipe: Any, layers: Sequence[str]) -> None:
     """Refuse what diffusers only warns of in its log: layers of the file that the model has not got."""
-    from safetensors import safe_open
-
-    with safe_open(adapter, "pt") as file:
-        wanted = sum(1 for name in file.keys() if _LAYER.search(name))  # noqa: SIM118  # it is no dict
+    wanted = sum(1 for name in layers if _LAYER.search(name))
     parts = [getattr(pipe, part, None) for part in ("unet", "transformer", "text_encoder", "text_encoder_2")]
     names = [name for part in parts if part is not None for name, _ in part.named_modules()]
     found = sum(1 for name in names if name.endswith(_LOADED))

@@ -13,6 +13,7 @@ from transformers import PreTrainedModel
 
 from balancer.errors import GenerationError, ModelError
 from balancer.generators.models.checkpoint import find_checkpoint
+from balancer.generators.models.download import _require_weights, wanted_files
 from balancer.generators.models.memory import largest_load, parameters_of, require_memory
 from balancer.generators.models.tokens import require_texts_fit
 from balancer.generators.stable_diffusion import SamplingOptions, StableDiffusion, resolve_config
@@ -99,6 +100,15 @@ def test_what_it_is_and_reads(base, name):
     assert (found.native_size, found.side) == (32, SIDE[name])
     with pytest.raises(ModelError, match=f"prompts of at most {LIMIT[name]}"):
         require_texts_fit(found, ["a nodule", "1 " * 400])
+
+
+def test_fetch_takes_all_that_it_needs(base):
+    there = [path.relative_to(base).as_posix() for path in base.rglob("*") if path.is_file()]
+    wanted = wanted_files([*there, "transformer/diffusion_pytorch_model.bin", "text_encoders/t5.safetensors"])
+    assert wanted == sorted(there)
+    _require_weights("owner/name", there, wanted)
+    with pytest.raises(ModelError, match="without transformer"):
+        _require_weights("owner/name", there, [path for path in wanted if "transformer" not in path])
 
 
 def test_a_missing_text_encoder_is_named(base, tmp_path):
