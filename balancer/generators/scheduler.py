@@ -68,12 +68,12 @@ def flow_shift(config: Mapping[str, Any]) -> float:
 
 
 def scheduler_name(checkpoint: Checkpoint) -> str:
-    """What provenance calls the way in which a checkpoint draws: ours, or its own of flow matching."""
+    """What provenance calls the way in which a checkpoint draws: ours, or its own."""
     config = read_schedule(checkpoint.folder)
     if checkpoint.family.whole:
         return schedule_name(config)
     kind = checkpoint.part_class("scheduler").removesuffix("Scheduler")
-    return f"{kind}, its own, shift {flow_shift(config):g}"
+    return f"{kind}, its own" + (f", shift {flow_shift(config):g}" if checkpoint.family.flow else "")
 
 
 def default_guidance(checkpoint: Checkpoint, mode: Mode = "text") -> float:

@@ -155,7 +155,7 @@ class AdaptSettings(Settings):
 
     base: str | None = option(
         None,
-        "Stable Diffusion or Sana to adapt by LoRA: a folder, name of a fetched model, or .safetensors file.",
+        "Stable Diffusion, Sana or PixArt-Sigma to adapt by LoRA: a folder, name of a fetched model, or .safetensors file.",
         place=True,
     )
     from_scratch: bool = option(False, "Train a small Stable Diffusion on your images only.")
@@ -246,7 +246,7 @@ class FillSettings(PlacementSettings, PlanSettings):
 
     model: str | None = option(
         None,
-        "Stable Diffusion or Sana: folder, name of a fetched model, .safetensors file, or FAMILY:WEIGHTS of a plug-in; "
+        "Model: a folder, name of a fetched one, .safetensors file, or FAMILY:WEIGHTS of a plug-in; "
         "default: the newest model that adapt made.",
         place=True,
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 from string import printable
 from typing import Any
 
-from tests.support.tiny_models import _text_encoder, _tokenizer
+from tests.support.tiny_models import _autoencoder, _text_encoder, _tokenizer
 
 
 def write_sana(folder: Path) -> Path:
@@ -79,12 +79,10 @@ def write_sd3(folder: Path) -> Path:
         SD3Transformer2DModel,
         StableDiffusion3Pipeline,
     )
-    from transformers import T5Config, T5EncoderModel
 
     with torch.random.fork_rng():
         torch.manual_seed(0)
         tokenizer = _trained("T5Tokenizer")
-        reads = T5Config(vocab_size=len(tokenizer), d_model=64, d_kv=8, d_ff=32, num_layers=1, num_heads=2)
         pipe = StableDiffusion3Pipeline(
             transformer=SD3Transformer2DModel(
                 sample_size=16,
@@ -116,11 +114,47 @@ def write_sd3(folder: Path) -> Path:
             tokenizer=_tokenizer(),
             text_encoder_2=_text_encoder("CLIPTextModelWithProjection"),
             tokenizer_2=_tokenizer(),
-            text_encoder_3=T5EncoderModel(reads),
+            text_encoder_3=_t5(tokenizer, 64),
             tokenizer_3=tokenizer,
         )
     pipe.save_pretrained(folder, safe_serialization=True)
     return folder
+
+
+def write_pixart(folder: Path) -> Path:
+    """A PixArt-Sigma of some ten thousand random weights that draws 32 x 32 pixels."""
+    import torch
+    from diffusers import DPMSolverMultistepScheduler, PixArtSigmaPipeline, PixArtTransformer2DModel
+
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        tokenizer = _trained("T5Tokenizer")
+        pipe = PixArtSigmaPipeline(
+            tokenizer=tokenizer,
+            text_encoder=_t5(tokenizer, 16),
+            vae=_autoencoder(),
+            transformer=PixArtTransformer2DModel(
+                num_attention_heads=2,
+                attention_head_dim=8,
+                in_channels=4,
+                out_channels=8,
+                num_layers=1,
+                cross_attention_dim=16,
+                caption_channels=16,
+                sample_size=16,
+                use_additional_conditions=False,
+            ),
+            scheduler=DPMSolverMultistepScheduler(beta_schedule="linear", beta_start=0.0001, beta_end=0.02),
+        )
+    pipe.save_pretrained(folder, safe_serialization=True)
+    return folder
+
+
+def _t5(tokenizer: Any, width: int) -> Any:
+    from transformers import T5Config, T5EncoderModel
+
+    reads = T5Config(vocab_size=len(tokenizer), d_model=width, d_kv=8, d_ff=32, num_layers=1, num_heads=2)
+    return T5EncoderModel(reads)
 
 
 @cache
@@ -137,4 +171,4 @@ def _trained(name: str) -> Any:
     return getattr(transformers, name)().train_new_from_iterator([words, list(printable), 99 * instruction], 900)
 
 
-FAMILIES = {"sana": write_sana, "sd3": write_sd3}
+FAMILIES = {"sana": write_sana, "sd3": write_sd3, "pixart": write_pixart}

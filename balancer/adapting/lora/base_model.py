@@ -79,7 +79,7 @@ class LoraModel:
         scale = getattr(self.denoiser.config, "timestep_scale", 1.0)
         kind = getattr(torch, self.config.dtype)
         predicted: Tensor = self.denoiser(latents.to(kind), timestep=times * scale, **told, return_dict=False)[0]
-        return predicted
+        return predicted[:, : latents.shape[1]]  # beside it some predict a variance
 
     def save_memory(self) -> bool:
         """Recompute what a backward pass needs instead of keeping it; whether that was not done already."""
@@ -123,13 +123,13 @@ def adapting_device(machine: TrainingDevice) -> TrainingDevice:
 def _objective(pipe: Any, checkpoint: Checkpoint) -> Diffusion | Flow:
     """What the base was taught, by its scheduler."""
     config = pipe.scheduler.config
-    found, known = config.get("prediction_type", "epsilon"), PREDICTIONS if checkpoint.family.whole else ("flow",)
-    if not checkpoint.family.whole and is_flow(config):
+    flow, found = checkpoint.family.flow, config.get("prediction_type", "epsilon")
+    if flow and is_flow(config):
         return Flow(flow_sigmas(config.num_train_timesteps, flow_shift(config)), config.num_train_timesteps)
-    if checkpoint.family.whole and found in PREDICTIONS:
+    if not flow and found in PREDICTIONS:
         return Diffusion(pipe.scheduler.alphas_cumprod.float(), str(found))
     raise ModelError(
-        needed=f"a base of {checkpoint.family.name} that predicts {' or '.join(known)}",
+        needed=f"a base of {checkpoint.family.name} that predicts {'the flow' if flow else ' or '.join(PREDICTIONS)}",
         found=f"{checkpoint.ref.name}, whose scheduler has {found}",
         next_step=f"adapt a model of {NAMES}: balance adapt --base FOLDER",
     )

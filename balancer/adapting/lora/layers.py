@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from peft import LoraConfig
+from peft import LoraConfig, inject_adapter_in_model
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from balancer.adapting.common.rng import generator
@@ -71,13 +72,22 @@ def save_layers(pipeline: type[Any], weights: Mapping[str, Tensor], folder: Path
         part, _, layer = name.partition(".")
         plain = layer.replace("/", ".").replace(f".{_NAME}.", ".")
         kinds.setdefault(f"{part}_lora_layers", {})[plain] = weight.detach().float().cpu().contiguous()
-    pipeline.save_lora_weights(folder, safe_serialization=True, weight_name=FILE, **kinds)
+    if hasattr(pipeline, "save_lora_weights"):
+        pipeline.save_lora_weights(folder, safe_serialization=True, weight_name=FILE, **kinds)
+    else:  # the same names, for pipelines that cannot load adapters themselves
+        parts = {kind.removesuffix("_lora_layers"): layers for kind, layers in kinds.items()}
+        named = {f"{part}.{name}": value for part, layers in parts.items() for name, value in layers.items()}
+        save_file(named, folder / FILE, {"format": "pt"})
     return folder / FILE
 
 
 def _add(network: Any, layers: Sequence[str], rank: int) -> nn.ParameterDict:
     where = next(network.parameters()).device
-    network.add_adapter(LoraConfig(r=rank, lora_alpha=rank, target_modules=list(layers)), adapter_name=_NAME)
+    config = LoraConfig(r=rank, lora_alpha=rank, target_modules=list(layers))
+    if hasattr(network, "add_adapter"):
+        network.add_adapter(config, adapter_name=_NAME)
+    else:
+        inject_adapter_in_model(config, network, _NAME)
     found = {name: weight for name, weight in network.named_parameters() if weight.requires_grad}
     for weight in found.values():
         weight.data = weight.data.to(where, torch.float32)

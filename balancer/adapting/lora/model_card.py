@@ -106,10 +106,19 @@ def page(card: Mapping[str, Any]) -> str:
 `card.json` has the settings, every evaluation on the generator holdout, and the hash of every training file and weight
 file.
 
-```python
-from diffusers import {base["pipeline"]}
-
-pipeline = {base["pipeline"]}.from_pretrained("BASE", use_safetensors=True, local_files_only=True)
-pipeline.load_lora_weights("FOLDER", weight_name="pytorch_lora_weights.safetensors", use_safetensors=True)
-```
+{_usage(base["pipeline"])}
 """
+
+
+def _usage(pipeline: str) -> str:
+    """How another program uses the adapter."""
+    import diffusers
+
+    if not hasattr(getattr(diffusers, pipeline), "load_lora_weights"):
+        return f"{pipeline} of diffusers loads no adapters itself: `balance fill --model BASE --adapter FOLDER` does."
+    return f"""```python
+from diffusers import {pipeline}
+
+pipeline = {pipeline}.from_pretrained("BASE", use_safetensors=True, local_files_only=True)
+pipeline.load_lora_weights("FOLDER", weight_name="pytorch_lora_weights.safetensors", use_safetensors=True)
+```"""

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,8 @@ from balancer.generators.models.folder_validation import SCHEDULER, read_json, r
 from balancer.generators.models.safetensors_check import PICKLES, require_plain_metadata, require_sound
 from balancer.jobs import ModelRef
 
-_HASHED = (".safetensors", ".json", ".txt")
+_HASHED = (".safetensors", ".json", ".txt", ".model")
+_SENTENCEPIECE = ("spiece.model", "tokenizer.model")
 _MOST_BLOCKS = 16  # each halves the image
 _LARGEST_SIDE = 8192  # pixels
 _HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
@@ -248,7 +250,7 @@ def _check_parts(folder: Path, family: Family, *, weights: bool) -> None:
         if not (folder / part / _config_name(part)).is_file():
             raise _lacks(folder, part, family)
         if part.startswith("tokenizer") and not _has_vocabulary(folder / part):
-            raise _lacks(folder, f"{part}'s vocabulary", family)
+            _require_sentencepiece(folder, part, family)
         if weights and part in family.weighted and not list((folder / part).glob("*.safetensors")):
             pickles = [file for file in (folder / part).iterdir() if file.suffix in PICKLES]
             raise _pickled(folder, pickles) if pickles else _lacks(folder, f"{part}'s weights", family)
@@ -261,6 +263,19 @@ def _config_name(part: str) -> str:
 
 def _has_vocabulary(folder: Path) -> bool:
     return (folder / "tokenizer.json").is_file() or all((folder / f).is_file() for f in ("vocab.json", "merges.txt"))
+
+
+def _require_sentencepiece(folder: Path, part: str, family: Family) -> None:
+    """A vocabulary that only the package sentencepiece reads needs that package."""
+    file = next((folder / part / name for name in _SENTENCEPIECE if (folder / part / name).is_file()), None)
+    if file is None:
+        raise _lacks(folder, f"{part}'s vocabulary", family)
+    if find_spec("sentencepiece") is None:
+        raise ModelError(
+            needed=f"the package sentencepiece, or a tokenizer.json in {part}",
+            found=f"{folder.name}, which has its vocabulary as {file.name} alone",
+            next_step="pip install sentencepiece, then check: balance doctor --model FOLDER",
+        )
 
 
 def _plain_weights(folder: Path) -> list[Path]:

@@ -56,7 +56,7 @@ def wanted_files(paths: Iterable[str]) -> list[str]:
     weights = [path for path in there if path.endswith(".safetensors") and _part(path) in _WEIGHTED]
     whole = {_part(path) for path in weights if ".fp16" not in path}
     chosen = [path for path in weights if (".fp16" in path) == (_part(path) not in whole)]
-    configs = [path for path in there if _part(path) in _PARTS and path.endswith((".json", ".txt"))]
+    configs = [path for path in there if _part(path) in _PARTS and path.endswith((".json", ".txt", ".model"))]
     return sorted({*chosen, *configs, *(path for path in there if path in _PAGES)})
 
 

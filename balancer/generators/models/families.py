@@ -23,7 +23,8 @@ class Family:
 
     A family that is `whole` stays in memory with its text encoders, which are small and may learn too. The others'
     encode first and are let go; they are in `half` precision on a GPU, draw with their own scheduler and with
-    `guidance`. `side` divides every width and height.
+    `guidance`. A family of `flow` matching is taught so, others by diffusion. `side` divides every width and height,
+    and the pipeline is called with `call`.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Family:
     encoded: tuple[str, ...]
     condition: tuple[str, ...] = ("encoder_hidden_states",)
     whole: bool = False
+    flow: bool = False
     half: str = "bfloat16"
     guidance: float | None = None
     side: int = 8
@@ -66,6 +68,7 @@ _SD_PARTS: Mapping[str, tuple[str, ...]] = {
     "scheduler": (),  # any scheduler's configuration will do: ours is made from it
 }
 _POOLED = ("prompt_embeds", "negative_prompt_embeds", "pooled_prompt_embeds", "negative_pooled_prompt_embeds")
+_MASKED = ("prompt_embeds", "prompt_attention_mask", "negative_prompt_embeds", "negative_prompt_attention_mask")
 
 STABLE_DIFFUSION = Family(
     name="Stable Diffusion 1.x or 2.x",
@@ -106,11 +109,9 @@ SANA = Family(
         "scheduler": _FLOW_SCHEDULERS,
     },
     layers=("to_q", "to_k", "to_v", "to_out.0"),
-    encoded=(
-        *("prompt_embeds", "prompt_attention_mask"),
-        *("negative_prompt_embeds", "negative_prompt_attention_mask"),
-    ),
+    encoded=_MASKED,
     condition=("encoder_hidden_states", "encoder_attention_mask"),
+    flow=True,
     guidance=4.5,
     side=32,
     tokens={"tokenizer": 299},  # of its 300 places one is that of the first token of the instruction before a prompt
@@ -138,11 +139,32 @@ STABLE_DIFFUSION_3 = Family(
     ),
     encoded=_POOLED,
     condition=("encoder_hidden_states", "pooled_projections"),
+    flow=True,
     guidance=4.5,
     tokens={"tokenizer_3": 256},
 )
 
-_ALL = (STABLE_DIFFUSION, STABLE_DIFFUSION_XL, SANA, STABLE_DIFFUSION_3)
+PIXART_SIGMA = Family(
+    name="PixArt-Sigma",
+    pipeline="PixArtSigmaPipeline",
+    editing=None,
+    denoiser="transformer",
+    parts={
+        "transformer": ("PixArtTransformer2DModel",),
+        "vae": ("AutoencoderKL",),
+        "text_encoder": ("T5EncoderModel",),
+        "tokenizer": ("T5Tokenizer", "T5TokenizerFast"),
+        "scheduler": ("DPMSolverMultistepScheduler",),
+    },
+    layers=_SD_LAYERS,
+    encoded=_MASKED,
+    condition=("encoder_hidden_states", "encoder_attention_mask"),
+    guidance=4.5,
+    tokens={"tokenizer": 300},
+    call={"use_resolution_binning": False, "negative_prompt": None, "clean_caption": False},
+)
+
+_ALL = (STABLE_DIFFUSION, STABLE_DIFFUSION_XL, SANA, STABLE_DIFFUSION_3, PIXART_SIGMA)
 FAMILIES: Mapping[str, Family] = {each.pipeline: each for each in _ALL}
 """The families, by the class of their pipeline."""
 NAMES = f"{', '.join(each.name for each in _ALL[:-1])} or {_ALL[-1].name}"

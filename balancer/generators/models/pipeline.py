@@ -14,7 +14,8 @@ from balancer.generators.models.checkpoint import Checkpoint
 
 _LAYER = re.compile(r"(lora_A|lora_down|lora\.down|_lora\.down|lora_linear_layer\.down)(\.|$)")
 _DENOISERS = {"unet": "a UNet", "transformer": "a transformer"}
-_LOADED = (".lora_A.balance", ".lora_embedding_A.balance")
+_NAME = "balance"
+_LOADED = (f".lora_A.{_NAME}", f".lora_embedding_A.{_NAME}")
 
 
 def load_pipeline(checkpoint: Checkpoint, dtype: Any, parts: Collection[str] = ()) -> Any:
@@ -74,10 +75,13 @@ def fuse_adapter(pipe: Any, adapter: Path, scale: float) -> None:
     try:
         names = layer_names(adapter)
         _require_family(pipe, names)
+        if not hasattr(pipe, "load_lora_weights"):
+            _fuse_by_peft(pipe, adapter, names, scale)
+            return
         pipe.load_lora_weights(
             str(adapter.parent),
             weight_name=adapter.name,
-            adapter_name="balance",
+            adapter_name=_NAME,
             use_safetensors=True,
             local_files_only=True,
         )
@@ -90,6 +94,28 @@ def fuse_adapter(pipe: Any, adapter: Path, scale: float) -> None:
             found=f"{adapter.name}: {str(error).splitlines()[0]}",
             next_step="use the model that the adapter was trained on: balance fill --model BASE --adapter ADAPTER",
         ) from error
+
+
+def _fuse_by_peft(pipe: Any, adapter: Path, names: Sequence[str], scale: float) -> None:
+    """The same for a transformer whose pipeline cannot load adapters: of one rank, under diffusers' names."""
+    from peft import LoraConfig, inject_adapter_in_model, set_peft_model_state_dict
+    from peft.tuners.lora import LoraLayer
+    from safetensors.torch import load_file
+
+    weights = {name.removeprefix("transformer."): value for name, value in load_file(adapter).items()}
+    ranks = {value.shape[0] for name, value in weights.items() if ".lora_A." in name}
+    if len(ranks) != 1 or not all(name.startswith("transformer.") for name in names):
+        raise ValueError("layers of a transformer of one rank under diffusers' names were needed")
+    layers = sorted({name.split(".lora_")[0] for name in weights})
+    rank = ranks.pop()
+    inject_adapter_in_model(LoraConfig(r=rank, lora_alpha=rank, target_modules=layers), pipe.transformer, _NAME)
+    set_peft_model_state_dict(pipe.transformer, weights, adapter_name=_NAME)
+    _require_all_layers(pipe, names)
+    for name, layer in list(pipe.transformer.named_modules()):
+        if isinstance(layer, LoraLayer):
+            layer.scale_layer(scale)
+            layer.merge()
+            pipe.transformer.set_submodule(name, layer.get_base_layer())
 
 
 def _require_family(pipe: Any, names: Sequence[str]) -> None:
