@@ -155,7 +155,7 @@ class AdaptSettings(Settings):
 
     base: str | None = option(
         None,
-        "Stable Diffusion, Sana or PixArt-Sigma to adapt by LoRA: a folder, name of a fetched model, or .safetensors file.",
+        "Stable Diffusion, Sana or PixArt-Sigma to adapt by LoRA: folder, name of a fetched model, .safetensors file.",
         place=True,
     )
     from_scratch: bool = option(False, "Train a small Stable Diffusion on your images only.")
