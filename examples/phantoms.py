@@ -8,7 +8,7 @@ about 60 keV, rounded from NIST's tables (Hubbell and Seltzer 1995, doi:10.18434
 
 import argparse
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import lru_cache
 from itertools import count
 from math import cos, hypot, pi, sin, sqrt
@@ -22,6 +22,7 @@ from PIL import Image
 CHEST = ("normal", "consolidation", "pleural_effusion", "cardiomegaly", "nodule")
 FOREARM = ("intact", "fractured")
 TISSUE, LUNG, CORTEX, SPONGY, MARROW = 0.20, 0.06, 0.55, 0.34, 0.21  # attenuation per cm
+_REGIONS = "image,finding,x,y,width,height"
 BEAMS = 2  # per pixel and side: the detector averages their intensities
 
 Map = npt.NDArray[np.floating]  # float32 throughout: half the time of float64
@@ -500,6 +501,33 @@ def draw_radiograph(label: str, patient: int, image: int = 0, size: int = 64, se
     return _exposed(_forearm_path(draw_forearm(label, patient, seed), exposure, beams), exposure)
 
 
+def finding_mask(label: str, patient: int, image: int = 0, size: int = 64, seed: int = 0) -> npt.NDArray[np.bool_]:
+    """Where the finding lies in the radiograph of these numbers, (size, size): what it takes from the beams' path.
+
+    Of a finding that is no more than a shape, as of cardiomegaly, nothing. Raises ValueError as `draw_radiograph`.
+
+    >>> finding_mask("nodule", patient=5, size=32).any(), finding_mask("normal", patient=5, size=32).any()
+    (np.True_, np.False_)
+    """
+    chest, exposure = draw_chest(label, patient, seed), draw_exposure(patient, image, seed)
+    without = _chest_path(replace(chest, findings=()), exposure, size)
+    change = np.abs(_chest_path(chest, exposure, size) - without)
+    return np.asarray(change > max(0.1 * float(change.max()), 1e-3))
+
+
+def region_rows(name: str, label: str, patient: int, image: int, size: int, seed: int) -> Iterator[str]:
+    """A line of a table for each finding of one image that has a place: image, finding, x, y, width, height in pixels.
+
+    >>> next(region_rows("a.png", "nodule", 5, 0, 64, 0))
+    'a.png,nodule,43,22,4,4'
+    """
+    for each in _labels(label):
+        rows, columns = np.nonzero(finding_mask(each, patient, image, size, seed))
+        if len(rows):
+            x, y = columns.min(), rows.min()
+            yield f"{name},{each},{x},{y},{columns.max() + 1 - x},{rows.max() + 1 - y}"
+
+
 def _images_of(
     counts: Mapping[str, int], seed: int, first_patient: int, max_images: int
 ) -> Iterator[tuple[str, int, int]]:
@@ -520,10 +548,12 @@ def write_collection(
     seed: int = 0,
     first_patient: int = 0,
     max_images: int = 3,
+    regions: Path | None = None,
 ) -> None:
     """Write counts[label] radiographs as root/label/p<patient>-<image>.png, 1 to max_images of each patient.
 
-    Patients are numbered on from first_patient, each with one label. Raises ValueError for an unknown label.
+    Patients are numbered on from first_patient, each with one label. `regions` gets a table of where the findings are:
+    image, finding, x, y, width, height. Raises ValueError for an unknown label.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -534,9 +564,14 @@ def write_collection(
     _ = [_index(label, CHEST + FOREARM) for label in counts]  # before anything is written
     for label in counts:
         (root / label).mkdir(parents=True, exist_ok=True)
+    found = [_REGIONS]
     for label, patient, image in _images_of(counts, seed, first_patient, max_images):
-        grey = draw_radiograph(label, patient, image, size, seed)
-        Image.fromarray(grey).save(root / label / f"p{patient:05d}-{image:02d}.png")
+        grey, name = draw_radiograph(label, patient, image, size, seed), f"{label}/p{patient:05d}-{image:02d}.png"
+        Image.fromarray(grey).save(root / name)
+        if regions is not None and label not in FOREARM:
+            found += region_rows(name, label, patient, image, size, seed)
+    if regions is not None:
+        regions.write_text("\n".join(found) + "\n")
 
 
 def write_table_collection(
@@ -546,11 +581,13 @@ def write_table_collection(
     seed: int = 0,
     first_patient: int = 0,
     max_images: int = 3,
+    regions: Path | None = None,
 ) -> Path:
     """Write counts[set] radiographs of each label set, such as "nodule|pleural_effusion", and a table of them.
 
     The images lie in root/images, 1 to max_images of each patient, and root/labels.csv names the findings of each in
-    one column, with | between; "normal" stands for none. Returns its path. Raises ValueError for an unknown finding.
+    one column, with | between; "normal" stands for none. `regions` gets a table as of `write_collection`. Returns the
+    path of labels.csv. Raises ValueError for an unknown finding.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -560,12 +597,16 @@ def write_table_collection(
     <BLANKLINE>
     """
     _ = [_index(each, CHEST) for label in counts for each in _labels(label)]  # before anything is written
-    rows = ["image,findings,patient"]
+    rows, found = ["image,findings,patient"], [_REGIONS]
     (root / "images").mkdir(parents=True, exist_ok=True)
     for label, patient, image in _images_of(counts, seed, first_patient, max_images):
         name = f"p{patient:05d}-{image:02d}.png"
         Image.fromarray(draw_radiograph(label, patient, image, size, seed)).save(root / "images" / name)
         rows.append(f"{name},{label},p{patient:05d}")
+        if regions is not None:
+            found += region_rows(name, label, patient, image, size, seed)
+    if regions is not None:
+        regions.write_text("\n".join(found) + "\n")
     table = root / "labels.csv"
     table.write_text("\n".join(rows) + "\n")
     return table
@@ -584,10 +625,11 @@ if __name__ == "__main__":
     parser.add_argument("--size", type=int, default=64)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--images", type=int, default=3, help="of each patient, at most")
+    parser.add_argument("--regions", type=Path, help="table of where the findings are, to be written")
     parser.add_argument("--first", type=int, default=0, help="number of the first patient")
     args = parser.parse_args()
     write = write_table_collection if args.table else write_collection
     try:
-        write(args.out, dict(args.counts), args.size, args.seed, args.first, args.images)
+        write(args.out, dict(args.counts), args.size, args.seed, args.first, args.images, args.regions)
     except ValueError as error:
         parser.error(str(error))
