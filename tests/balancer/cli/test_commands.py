@@ -174,6 +174,9 @@ def test_fill_from_end_to_end(work, checkpoint):
     code, output = run(work, "explain", str(out / "train" / made["file_name"].iloc[0]))
     assert code == 0
     assert "tiny-sd" in output
+    code, output = run(work, "explain", "xrays/NODULE/p2000-0.png")
+    assert code == 0
+    assert "original, in the scanned collection" in output
     (out / "train" / made["file_name"].iloc[0]).unlink()
     assert run(work, "verify", "xrays-balanced")[0] == 1
     assert run(work, "unmerge", "xrays-balanced")[0] == 0
@@ -387,7 +390,7 @@ MISTAKES = [
     (("merge", "--out", "taken"), "taken", "--out"),
     (("verify", "taken"), "taken", ""),
     (("verify", "nowhere"), "nowhere", ""),
-    (("explain", "xrays/NODULE/p2000-0.png"), "p2000-0.png", ""),
+    (("explain", "taken/thesis.txt"), "thesis.txt", ""),
     (("unmerge", "xrays"), "xrays", ""),
     (("probe",), "xrays-balanced", "balance fill"),
     (("probe", "taken"), "taken", "or make one: balance fill"),
