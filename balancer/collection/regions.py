@@ -13,7 +13,7 @@ from PIL import Image
 
 from balancer.collection.class_names import find_loosely
 from balancer.collection.region_files import Annotation, Outline, read_annotations, refused
-from balancer.collection.run_lengths import from_runs
+from balancer.collection.run_lengths import from_runs, to_runs
 from balancer.collection.scan import Collection
 from balancer.collection.sources.matching import match_files
 from balancer.errors import TableError
@@ -151,6 +151,30 @@ def union(regions: Sequence[Region], height: int, width: int) -> Mask:
     for each in regions:
         found = found | each.mask(height, width)
     return found
+
+
+def moved(region: Region, zoom: float, right: float, down: float) -> Region:
+    """The region enlarged about its centre and shifted by shares of the image's sides, and still inside the image.
+
+    >>> moved(Region(8, 8, (((4, 4), (6, 4), (6, 6), (4, 6)),)), 1, 0.5, -0.25).box
+    (0.75, 0.25, 1.0, 0.5)
+    """
+    left, top, far, bottom = region.box
+    wide, high = min(1.0, zoom * (far - left)), min(1.0, zoom * (bottom - top))
+    x = min(max(0.0, (left + far - wide) / 2 + right), 1 - wide)
+    y = min(max(0.0, (top + bottom - high) / 2 + down), 1 - high)
+    if region.outlines:
+        frame, scale = np.array([region.width, region.height]), np.array([wide / (far - left), high / (bottom - top)])
+        points = (((np.array(outline) / frame - (left, top)) * scale + (x, y)) * frame for outline in region.outlines)
+        return replace(region, outlines=tuple(tuple((float(a), float(b)) for a, b in each) for each in points))
+    whole = region.mask(region.height, region.width)
+    rows, columns = (slice(*np.flatnonzero(whole.any(axis=axis))[[0, -1]] + (0, 1)) for axis in (1, 0))
+    size = max(1, round(wide * region.width)), max(1, round(high * region.height))
+    cut = Image.fromarray(whole[rows, columns].astype(np.uint8)).resize(size, Image.Resampling.NEAREST)
+    place = np.zeros_like(whole)
+    first = min(round(y * region.height), region.height - size[1]), min(round(x * region.width), region.width - size[0])
+    place[first[0] : first[0] + size[1], first[1] : first[1] + size[0]] = np.asarray(cut) > 0
+    return replace(region, runs=to_runs(place))
 
 
 def filled(outline: npt.NDArray[np.float64], height: int, width: int) -> Mask:

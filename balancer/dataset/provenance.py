@@ -40,7 +40,7 @@ COLUMNS = (
         "adapter_scale",
     ),
     *("scheduler", "steps", "guidance_scale", "width", "height", "dtype", "batch_size", "device"),
-    *("mode", "source_path", "source_patient", "source_sha256", "strength"),
+    *("mode", "source_path", "source_patient", "source_sha256", "strength", "mask", "mask_from"),
     *("reference_path", "reference_patient", "reference_sha256"),
     *("decision", "reviewer", "scores", "reasons"),
 )
@@ -152,7 +152,7 @@ def _method(job: Job) -> dict[str, Any]:
     return {
         "mode": method.mode,
         **_sample("source", method.source),
-        "strength": method.strength,
+        **{"strength": method.strength, "mask": method.mask, "mask_from": method.mask_from},
         **_sample("reference", method.reference),
     }
 

@@ -46,7 +46,7 @@ def editing_pipeline(pipe: Any) -> Any:
     """
     import diffusers
 
-    is_xl = type(pipe).__name__ == "StableDiffusionXLPipeline"
+    is_xl = "XL" in type(pipe).__name__
     kind = diffusers.StableDiffusionXLImg2ImgPipeline if is_xl else diffusers.StableDiffusionImg2ImgPipeline
     extra = {"add_watermarker": False} if is_xl else {"requires_safety_checker": False}
     editing = kind(**pipe.components, **extra)

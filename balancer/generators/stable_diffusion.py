@@ -13,6 +13,7 @@ from balancer.collection.scan import Sample
 from balancer.devices import choose_device
 from balancer.errors import GenerationError, ModelError, OutOfMemory
 from balancer.generators.img2img import SourceCache, editing_pipeline, encode_image
+from balancer.generators.inpaint import hidden, is_for_inpainting, latent_masks, painting_pipeline
 from balancer.generators.models.checkpoint import Checkpoint
 from balancer.generators.models.pipeline import fuse_adapter, load_pipeline, load_tokenizer
 from balancer.generators.scheduler import (
@@ -136,11 +137,13 @@ class StableDiffusion:
         self._sources = None if root is None else SourceCache(root)
         self._lent: Mapping[Sample, GreyImage] = {}
         self._editing: Any = None
+        self._painting: Any = None
 
     def generate(self, jobs: Sequence[Job]) -> list[GreyImage]:
         """Return one uint8 array of shape (config.height, config.width) a job, in order.
 
-        Jobs of one strength and guidance are drawn together, and so are those from text alone.
+        Jobs of one strength and guidance are drawn together, and so are those from text alone. Of a job with a mask,
+        what is outside of it is near the source, and not the source itself.
 
         Raises:
             OutOfMemory: the batch does not fit on the device.
@@ -150,10 +153,13 @@ class StableDiffusion:
 
         images: dict[int, GreyImage] = {}
         with torch.inference_mode(), _translated(len(jobs)):
-            for strength, guidance in dict.fromkeys(map(_drawn_with, jobs)):
-                places = [place for place, job in enumerate(jobs) if _drawn_with(job) == (strength, guidance)]
-                some = [jobs[place] for place in places]
-                latents = self._from_text(some) if strength is None else self._from_images(some, strength)
+            for way in dict.fromkeys(map(_drawn_with, jobs)):
+                places = [place for place, job in enumerate(jobs) if _drawn_with(job) == way]
+                some, (strength, _, is_painted) = [jobs[place] for place in places], way
+                if strength is None:
+                    latents = self._from_text(some)
+                else:
+                    latents = (self._painted if is_painted else self._from_images)(some, strength)
                 images.update(zip(places, self.decode(latents).cpu().numpy(), strict=True))
         return [images[place] for place in range(len(jobs))]
 
@@ -190,6 +196,12 @@ class StableDiffusion:
 
     def _from_text(self, jobs: Sequence[Job]) -> torch.Tensor:
         config = jobs[0].config
+        if is_for_inpainting(self._pipe.unet):
+            raise GenerationError(
+                needed="a model that generates from text",
+                found=f"{config.model.name}, which is for inpainting",
+                next_step="use it in balance fill --mode inpaint, or another --model",
+            )
         latents: torch.Tensor = self._pipe(
             **self._embeddings([job.prompt for job in jobs]),
             generator=_generators(jobs),
@@ -218,6 +230,33 @@ class StableDiffusion:
             generator=generators,
             num_inference_steps=config.steps,
             guidance_scale=config.guidance_scale,
+            output_type="latent",
+        ).images
+        return latents
+
+    def _painted(self, jobs: Sequence[Job], strength: float) -> torch.Tensor:
+        """Make only what a job's mask holds anew, beginning as far from the real image as the strength says."""
+        import torch
+
+        self._painting = self._painting or painting_pipeline(self._pipe)
+        generators, config = _generators(jobs), jobs[0].config
+        sources, vae = [self._source(job) for job in jobs], self._pipe.vae
+        begun = [encode_image(vae, source, each) for source, each in zip(sources, generators, strict=True)]
+        around = begun
+        if is_for_inpainting(self._pipe.unet):
+            unseen = [hidden(source, job) for source, job in zip(sources, jobs, strict=True)]
+            around = [encode_image(vae, source, each) for source, each in zip(unseen, generators, strict=True)]
+        latents: torch.Tensor = self._painting(
+            **self._embeddings([job.prompt for job in jobs]),
+            image=torch.cat(begun),
+            mask_image=latent_masks(jobs, config.height // begun[0].shape[-2]),
+            masked_image_latents=torch.cat(around),
+            strength=strength,
+            generator=generators,
+            num_inference_steps=config.steps,
+            guidance_scale=config.guidance_scale,
+            width=config.width,
+            height=config.height,
             output_type="latent",
         ).images
         return latents
@@ -278,9 +317,9 @@ class StableDiffusion:
         return (grey.clamp(0, 1) * 255).round().to(torch.uint8)
 
 
-def _drawn_with(job: Job) -> tuple[float | None, float]:
+def _drawn_with(job: Job) -> tuple[float | None, float, bool]:
     """What jobs have in common that are drawn at once."""
-    return job.method.strength, job.config.guidance_scale
+    return job.method.strength, job.config.guidance_scale, bool(job.method.mask)
 
 
 def _generators(jobs: Sequence[Job]) -> list[torch.Generator]:

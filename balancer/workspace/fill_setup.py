@@ -147,8 +147,12 @@ def prepare(
     profile = resolve_profile(session.collection, session.split, session.ledger, remember=remember)
     labels = request.planned.labels
     wanted = {} if request.planned.findings is None else request.planned.findings.sets.wanted
+    painted = [label for label, _ in request.wanted]
     sampler = choose_sampler(
-        session, settings, profile.output, generator, labels, progress, remember=remember, wanted=wanted
+        *(session, settings, profile.output, generator, labels, progress),
+        remember=remember,
+        wanted=wanted,
+        painted=painted,
     )
     config = replace(generator.config, **(made_as or {}))
     recipe = Recipe(

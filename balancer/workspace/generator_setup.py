@@ -16,6 +16,7 @@ from balancer.generators.scheduler import read_schedule, usual_guidance
 from balancer.generators.stable_diffusion import SamplingOptions, StableDiffusion, require_tokens_fit, resolve_config
 from balancer.progress import Progress
 from balancer.text import printable
+from balancer.workspace.inpaint_setup import choose_painting
 from balancer.workspace.models import chosen_model, refuse_adapter
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ def choose_generator(session: Session, settings: FillSettings) -> GeneratorSetup
     return GeneratorSetup(
         config,
         device,
-        MODES,
+        ("inpaint",) if choice.checkpoint.is_for_inpainting else MODES,
         lambda: StableDiffusion(choice.checkpoint, choice.file, config, device, root),
         choice,
         StableDiffusionBlueprint(choice.checkpoint, choice.file, config, device),
@@ -98,10 +99,11 @@ def choose_sampler(
     *,
     remember: bool,
     wanted: Mapping[str, str] = {},
+    painted: Sequence[str] = (),
 ) -> ModeSampler:
     """How each image of these classes is made; says what is not to be had.
 
-    `wanted` is the finding that each label set is made for.
+    `wanted` is the finding that each label set is made for, `painted` are the classes of which any is to be made.
 
     Raises:
         PlanError: the model, or a class, cannot do what was asked for.
@@ -112,13 +114,17 @@ def choose_sampler(
         raise PlanError(
             needed=f"a model that supports --mode {unable[0]}",
             found=f"{setup.config.model.name}, which supports {', '.join(setup.modes)}",
-            next_step="use --mode text, or another --model",
+            next_step=f"use --mode {setup.modes[0]}, or another --model",
         )
     if not settings.harmonise and set(weights) == {"text"}:
         return ModeSampler()
     sources = resolve_source_images(session.collection, session.split, output, session.ledger, remember=remember)
     mixed = images_without(session.collection, sources, wanted) if "mix" in weights else {}
-    sampler = ModeSampler(weights, strengths, sources, settings.harmonise, mixed)
+    painting = {}
+    if "inpaint" in weights:
+        size = setup.config.height, setup.config.width
+        painting = choose_painting(session.collection, settings, sources, painted, wanted, size, progress)
+    sampler = ModeSampler(weights, strengths, sources, settings.harmonise, mixed, painting)
     sampler.require_usable(labels, setup.config.steps)
     without = [label for label in labels if label not in sources] if settings.harmonise else []
     if without:

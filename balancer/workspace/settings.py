@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from balancer.errors import SettingsError
 from balancer.settings import Settings, option
+from balancer.workspace.mode_settings import ModeSettings
 from balancer.workspace.placement_settings import PlacementSettings
 
 
@@ -234,7 +235,7 @@ class PlanSettings(Settings):
 
 
 @dataclass(frozen=True, slots=True)
-class FillSettings(PlacementSettings, PlanSettings):
+class FillSettings(ModeSettings, PlacementSettings, PlanSettings):
     """What is generated, by which model, how it is screened, and where it is merged.
 
     `no_screen` and `accept_unscreened` say which screen the command line, or a child process, makes; the one that is
@@ -251,15 +252,6 @@ class FillSettings(PlacementSettings, PlanSettings):
         place=True,
     )
     adapter: Path | None = option(None, "LoRA adapter for the model.", place=True)
-    mode: str = option(
-        "text",
-        "How to generate: text; image (edit a real image of the class); mix (edit a real image of another class "
-        "into this one); or shares, such as text=0.5,mix=0.5.",
-    )
-    strength: str | None = option(
-        None,
-        "With --mode image or mix: how much of the real image to change, at random one of (default) 0.5,0.7,0.9.",
-    )
     harmonise: bool = option(
         True,
         "Match the exposure and contrast of each image to a random real training image of its class, or do not.",
@@ -268,7 +260,7 @@ class FillSettings(PlacementSettings, PlanSettings):
     steps: int = option(25, "Denoising steps.", minimum=1)
     guidance: float | None = option(
         None,
-        "Guidance scale (default: 1 for a model trained from scratch, 2 in --mode mix; 3 for others).",
+        "Guidance scale (default: 1 for a model trained from scratch, 2 in --mode mix; 3 for others; 4 in inpaint).",
         minimum=0,
     )
     size: int | None = option(
@@ -296,6 +288,7 @@ class FillSettings(PlacementSettings, PlanSettings):
     def check(self) -> None:
         """Refuse a batch size that is no number, and modes, strengths and formats that there are not."""
         PlacementSettings.check(self)
+        ModeSettings.check(self)
         require_format(self.format)
         if self.no_screen and self.accept_unscreened:
             raise SettingsError(
@@ -309,10 +302,6 @@ class FillSettings(PlacementSettings, PlanSettings):
                 found=repr(self.batch_size),
                 next_step="balance fill --batch-size auto",
             )
-        if (self.mode, self.strength) != ("text", None):
-            from balancer.filling.generation_modes import read_mode_options
-
-            read_mode_options(self.mode, self.strength)
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,7 +57,10 @@ def with_transplants(pool: Pool, real: Any, count: int) -> tuple[Pool, Any]:
     paths = tuple(f"{row}.png" for row in real)
     nothing = pd.DataFrame(columns=ATTRIBUTES, index=range(len(real)))
     part = Part(pool.seen[0][real], pool.targets[real], pool.groups[real], paths, nothing)
-    masks = {path: finding_mask(CLASSES[1], int(row), size=SIDE) for path, row in zip(paths, real, strict=True)}
+    masks = {
+        path: finding_mask(CLASSES[1], int(row), size=SIDE, difficulty=HARD)
+        for path, row in zip(paths, real, strict=True)
+    }
     regions = {path: (Region(SIDE, SIDE, runs=to_runs(mask)),) for path, mask in masks.items()}
     normal = np.flatnonzero(part.targets == 0)
     wishes = [Wish(1, int(row)) for row in np.resize(normal, count)]

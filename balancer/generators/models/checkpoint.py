@@ -17,7 +17,10 @@ from balancer.generators.models.folder_validation import SCHEDULER, read_json, r
 from balancer.generators.models.safetensors_check import PICKLES, require_plain_metadata, require_sound
 from balancer.jobs import ModelRef
 
-PIPELINES = ("StableDiffusionPipeline", "StableDiffusionXLPipeline")
+PIPELINES = (
+    *("StableDiffusionPipeline", "StableDiffusionXLPipeline"),
+    *("StableDiffusionInpaintPipeline", "StableDiffusionXLInpaintPipeline"),
+)
 PARTS: Mapping[str, tuple[str, ...]] = {
     "unet": ("UNet2DConditionModel",),
     "vae": ("AutoencoderKL", "AutoencoderTiny"),
@@ -56,7 +59,13 @@ class Checkpoint:
     @property
     def is_xl(self) -> bool:
         """Whether it is a Stable Diffusion XL."""
-        return self.pipeline == "StableDiffusionXLPipeline"
+        return "XL" in self.pipeline
+
+    @property
+    def is_for_inpainting(self) -> bool:
+        """Whether its UNet sees a mask and the surroundings of what it makes, and can do nothing else."""
+        unet = self.config("unet")
+        return bool(unet.get("in_channels") == 2 * unet.get("out_channels", 4) + 1)
 
     def config(self, part: str) -> dict[str, Any]:
         """The configuration of the UNet, VAE or a text encoder."""
@@ -218,7 +227,7 @@ def _check_index(folder: Path) -> str:
 def _parts_of(folder: Path) -> list[str]:
     """The parts that are needed and named in the index, each of a class we know."""
     index = read_json(folder / "model_index.json")
-    is_xl = index["_class_name"] == "StableDiffusionXLPipeline"
+    is_xl = "XL" in index["_class_name"]
     needed = [part for part in PARTS if is_xl or not part.endswith("_2")]
     for part in needed:
         entry = index.get(part)
