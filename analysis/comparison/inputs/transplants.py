@@ -7,7 +7,7 @@ hidden by Poisson blending.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import cycle
 
@@ -118,7 +118,7 @@ def _added_by(pool: Pool, place: int, classes: Sequence[str], source: Targets) -
     return next(numbers, None)
 
 
-def _painted(told: dict[str, str]) -> Region:
+def _painted(told: Mapping[str, str]) -> Region:
     return Region(int(told["height"]), int(told["width"]), runs=tuple(runs_from_text(told["mask"])))
 
 
