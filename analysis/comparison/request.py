@@ -19,9 +19,12 @@ from analysis.comparison.training.runs import LONGEST, LONGEST_QUICK, RunSetting
 from balancer.errors import ComparisonError
 from balancer.settings import as_command
 from balancer.workspace.judging_settings import CompareSettings
+from balancer.workspace.run_record import last_run
+from balancer.workspace.settings import FillSettings
 from balancer.workspace.workspace import Session
 
-_NEEDS = ("synthetic", "unscreened", "reconstructed")
+_NEEDS = ("synthetic", "unscreened", "reconstructed", "transplanted")
+_ALWAYS = ("synthetic", "transplanted")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +83,7 @@ def request_of(session: Session, settings: CompareSettings, rare: str) -> Reques
         steps=settings.fixed_steps,
         device=settings.device,
     )
-    needs = [each for each in _NEEDS if each == "synthetic" or _is_wanted(each, settings)]
+    needs = [each for each in _NEEDS if each in _ALWAYS or _is_wanted(each, settings)]
     pooled, insist = bool(settings.cross_fit), settings.force
     runs = RunSettings(
         backbone,
@@ -90,8 +93,16 @@ def request_of(session: Session, settings: CompareSettings, rare: str) -> Reques
         LONGEST_QUICK if settings.quick else LONGEST,
         tries_rates=not settings.quick,
     )
-    wanted = Wanted(backbone.side, needs, settings.extra_folders, rare, insist=insist, pooled=pooled)
+    regions = settings.regions or _regions_of_fill(session)
+    wanted = Wanted(backbone.side, needs, settings.extra_folders, rare, insist=insist, pooled=pooled, regions=regions)
     return Request(session, settings, wanted, runs)
+
+
+def _regions_of_fill(session: Session) -> Path | None:
+    """Where the last fill was told that findings are, if that file is still there."""
+    filled = last_run(session, "fill", FillSettings)
+    regions = None if filled is None else getattr(filled.settings, "regions", None)
+    return regions if regions is not None and regions.exists() else None
 
 
 def _is_wanted(need: str, settings: CompareSettings) -> bool:
