@@ -168,6 +168,11 @@ class AdaptSettings(Settings):
     rank: int | None = option(None, "With --base: rank of the adapter (default: 16).", minimum=1)
     learning_rate: float | None = option(None, "With --base: peak learning rate (default: 0.0001).")
     text_encoder: bool = option(False, "With --base: adapt the text encoder too.")
+    regions: Path | None = option(
+        None,
+        "With --base: where findings are in your images, as for fill --mode inpaint: half of the loss is of them.",
+        place=True,
+    )
     batch_size: int | None = option(
         None, "Images in each training step (default: 8 with --base, 32 from scratch).", minimum=1
     )
@@ -194,9 +199,9 @@ class AdaptSettings(Settings):
                 found="both" if self.from_scratch else "none",
                 next_step="balance adapt --base FOLDER, or: balance adapt --from-scratch",
             )
-        if self.from_scratch and (self.text_encoder or self.rank is not None or self.learning_rate is not None):
+        if self.from_scratch and (self.text_encoder or (self.rank, self.learning_rate, self.regions) != (None,) * 3):
             raise SettingsError(
-                needed="--base, for --rank, --learning-rate and --text-encoder",
+                needed="--base, for --rank, --learning-rate, --regions and --text-encoder",
                 found="--from-scratch, which trains the whole model",
                 next_step="leave them out, or: balance adapt --base FOLDER",
             )

@@ -37,15 +37,19 @@ class LoraModel:
         """The UNet, with the new layers in it."""
         return self.generator.pipe.unet
 
-    def losses(self, clean: Tensor, noise: Tensor, times: Tensor, *condition: Tensor) -> Tensor:
+    def losses(
+        self, clean: Tensor, noise: Tensor, times: Tensor, *condition: Tensor, weights: Tensor | None = None
+    ) -> Tensor:
         """The weighted denoising loss of each image, (N,).
 
         `condition` is the output of the text encoders, or tokens for them where they learn too; then, for XL, its
-        six sizes.
+        six sizes. `weights`, (N, 1, h, w), say how much the squared error of each cell counts.
         """
         alpha_bar = self.alpha_bars[times]
         with self.machine.autocast():
             predicted = self._predict(noised(clean, noise, alpha_bar), times, condition)
+        if weights is not None:  # what is predicted is linear in image and noise, and so is its error
+            predicted, clean, noise = (each * weights.sqrt() for each in (predicted, clean, noise))
         return denoising_losses(self.prediction, predicted, clean, noise, alpha_bar)
 
     def _predict(self, latents: Tensor, times: Tensor, condition: tuple[Tensor, ...]) -> Tensor:

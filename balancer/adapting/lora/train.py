@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +97,7 @@ def _learn(lora_trainer: LoraTrainer, monitor: TrainingMonitor, meter: EnergyMet
         "caption_variants": lora_trainer.caption_set.variants,
         "versions_of_an_image": lora_trainer.versions,
         "holdout_images": len(lora_trainer.judged),
+        "images_with_regions": 0 if lora_trainer.weights is None else len(lora_trainer.weights.known),
         "prediction": lora_trainer.model.prediction,
         "dtype": lora_trainer.model.config.dtype,
         "size": lora_trainer.model.config.width,
@@ -165,5 +166,7 @@ def _fingerprint(material: TrainingData, checkpoint: Checkpoint, settings: LoraS
     words = {label: [pack.name, *captions.texts({label: pack})] for label, pack in material.packs.items()}
     parts = [[(each.path, each.label, each.sha256) for each in part] for part in (material.train, material.holdout)]
     known = [material.known(part) for part in (material.train, material.holdout)]
-    whole = [kept, words, parts, known, material.split_sha256, checkpoint.ref.sha256]
+    whole: list[Any] = [kept, words, parts, known, material.split_sha256, checkpoint.ref.sha256]
+    if material.regions:  # without, as before there were any
+        whole.append(sorted((path, [asdict(each) for each in some]) for path, some in material.regions.items()))
     return hashlib.sha256(to_json(whole).encode()).hexdigest()

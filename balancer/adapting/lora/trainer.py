@@ -27,6 +27,7 @@ from balancer.adapting.lora.effect_check import columns_of_effect, draw_rows, sa
 from balancer.adapting.lora.evaluations import Evaluation, EvaluationLog, early_stop_reason
 from balancer.adapting.lora.holdout_loss import HoldoutLoss, image_losses, stratified_subset, summarised
 from balancer.adapting.lora.latents import Encoder, Latents, cached_latents
+from balancer.adapting.lora.region_weights import RegionWeights, region_weights
 from balancer.adapting.lora.settings import LoraSettings
 from balancer.adapting.scratch.phases import Progress
 from balancer.collection.scan import Sample
@@ -55,6 +56,7 @@ class LoraTrainer:
     words: tuple[Tensor, ...]
     clock: Clock = field(default_factory=Clock)
     curves: Curves = no_curves
+    weights: RegionWeights | None = None
 
     @property
     def versions(self) -> int:
@@ -76,11 +78,14 @@ class LoraTrainer:
         noise = torch.randn(clean.shape, generator=chance)
         times = rng.draw_timesteps(len(images), len(self.model.alpha_bars), chance)
         condition = self._condition(images, variants, self.latents.sizes[images, versions])
-        return self.model.machine.send(clean, noise, times, *condition)
+        weights = () if self.weights is None else (self.weights.of(images, versions),)
+        return self.model.machine.send(clean, noise, times, *condition, *weights)
 
     def loss(self, *batch: Tensor) -> Tensor:
         """The mean loss of a batch, or of a part of one."""
-        return self.model.losses(*batch).mean()
+        if self.weights is None:
+            return self.model.losses(*batch).mean()
+        return self.model.losses(*batch[:-1], weights=batch[-1]).mean()
 
     def exhausted(self, step: int) -> list[str]:
         """Classes whose images were all seen as often as they may be."""
@@ -272,8 +277,10 @@ def prepare(
     sampler = CappedSqrtSampler(labels, settings.batch_size, settings.repetitions, settings.seed)
     words = _words(caption_set, model, work, progress)
     clock = clock or Clock()
+    weights = region_weights(train, material.regions, encoder.size, latents.mean.shape, settings.seed)
     return LoraTrainer(
-        material, caption_set, model, settings, work, progress, sampler, latents, judged, held, words, clock, curves
+        *(material, caption_set, model, settings, work, progress, sampler, latents, judged, held, words, clock, curves),
+        weights,
     )
 
 
