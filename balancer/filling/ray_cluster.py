@@ -20,7 +20,9 @@ from balancer.parallel import cores
 LEAST = (2, 60)
 """The oldest version of Ray that this was made for."""
 _INSTALL = "pip install 'xray-balancer[ray]'; or without it: {} --engine local"
-STARTING = "Starting Ray, which takes about 15 seconds; its usage statistics and dashboard are off."
+START_SECONDS = 15.0
+"""What Ray takes to start on this machine, about."""
+STARTING = f"Starting Ray, which takes about {START_SECONDS:.0f} seconds; its usage statistics and dashboard are off."
 """What is said before Ray is started."""
 _PREFIX = "balance-ray-"
 HOME_OF_WORKERS = "BALANCE_RAY_HOME"
