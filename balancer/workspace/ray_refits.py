@@ -15,11 +15,12 @@ from typing import Any, Self
 from balancer.devices import software_versions
 from balancer.errors import BalanceError, CollectionError, ComparisonError, StateInUse
 from balancer.files import private_umask, write_whole
-from balancer.filling.ray_cluster import STARTING, RayCluster, prepare_worker, ray_cluster
+from balancer.filling.ray_cluster import RayCluster, prepare_worker, ray_cluster, starting
 from balancer.interrupt import Stopped, was_stopped
 from balancer.progress import Progress, Silent
 from balancer.settings import Settings
 from balancer.workspace.child import RUNS
+from balancer.workspace.fold_runs import gpus_of
 from balancer.workspace.workspace import Workspace
 
 COMMAND = "balance compare"
@@ -53,7 +54,7 @@ class RayRefits:
     def _open(self) -> RayCluster:
         with self._lock:
             if self._cluster is None:
-                self._say(STARTING)
+                self._say(starting())
                 self._cluster = self._stack.enter_context(ray_cluster(self._asked_for, self._device, COMMAND))
             return self._cluster
 
@@ -77,7 +78,8 @@ class RayRefits:
         """
         ray, mark = self._open().ray, secrets.token_hex(16)
         write_whole(workspace.home / MARK, mark.encode())
-        task = ray.remote(num_cpus=1, num_gpus=self._gpus, max_retries=0, max_calls=1)(run_on_worker)
+        gpus = self._gpus * gpus_of([settings])
+        task = ray.remote(num_cpus=1, num_gpus=gpus, max_retries=0, max_calls=1)(run_on_worker)
         losses = 0
         while True:
             with self._open().room(COMMAND):

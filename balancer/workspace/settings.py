@@ -178,6 +178,9 @@ class AdaptSettings(Settings):
     seed: int = option(0, "Same seed, same training.")
     device: str = option("auto", "cuda, mps or cpu.")
     accept_licence: bool = option(False, "With --base: accept its licence. This is remembered.")
+    workers: int | None = option(
+        None, "GPUs of this machine that share every batch, a process on each (default: 1).", minimum=1
+    )
     log: str | None = option(None, "Plug-in of another package that records the training's curves: NAME:PLACE.")
 
     @property

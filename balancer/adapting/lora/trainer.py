@@ -14,12 +14,14 @@ from torch import Tensor
 from balancer.adapting.common import rng, train_loop
 from balancer.adapting.common.class_mixing import sampling_weights
 from balancer.adapting.common.clock import Clock
+from balancer.adapting.common.data_parallel import Team
+from balancer.adapting.common.device import TrainingDevice
 from balancer.adapting.common.energy import EnergyMeter
 from balancer.adapting.common.logger import Curves, no_curves
 from balancer.adapting.common.monitor import Observation, TrainingMonitor, TrainingSet
 from balancer.adapting.common.oom import memory_explained, no_room
 from balancer.adapting.common.train_state import state_folder
-from balancer.adapting.lora.base_model import LoraModel
+from balancer.adapting.lora.base_model import LoraModel, load_base
 from balancer.adapting.lora.batch_sampler import CappedSqrtSampler
 from balancer.adapting.lora.captions import CaptionSet, embedded, make_caption_set
 from balancer.adapting.lora.data import TrainingData
@@ -32,6 +34,7 @@ from balancer.adapting.scratch.phases import Progress
 from balancer.collection.scan import Sample
 from balancer.errors import ModelError
 from balancer.files import write_whole
+from balancer.generators.models.checkpoint import Checkpoint
 from balancer.imaging.decode import GreyImage
 
 STATES = "adapter"
@@ -55,6 +58,7 @@ class LoraTrainer:
     words: tuple[Tensor, ...]
     clock: Clock = field(default_factory=Clock)
     curves: Curves = no_curves
+    team: Team | None = None
 
     @property
     def versions(self) -> int:
@@ -92,6 +96,7 @@ class LoraTrainer:
             self.model.layers.weights, self.draw, self.loss, self.settings.learning_rate, self.settings.average_decay
         )
         made.spare, made.ahead = self.model.save_memory, self.model.machine.device.type == "cuda"
+        made.shared = None if self.team is None else self.team.gradients
         return made
 
     def learn(self, monitor: TrainingMonitor, meter: EnergyMeter) -> tuple[train_loop.TrainState, str]:
@@ -224,6 +229,18 @@ class LoraTrainer:
         texts = self.caption_set.chosen[variants, images]
         words = tuple(each[texts] for each in self.words)
         return (*words, sizes.float()) if len(self.model.readers.encoders) == 2 else words
+
+
+def helper(checkpoint: Checkpoint, settings: LoraSettings, machine: TrainingDevice) -> train_loop.Trainer:
+    """What another process needs for its part of a batch: the same layers in the same base."""
+    model = load_base(checkpoint, settings, machine)
+
+    def loss(*batch: Tensor) -> Tensor:
+        return model.losses(*batch).mean()
+
+    made = train_loop.Trainer(model.layers.weights, lambda step: (), loss, settings.learning_rate, 0.0)
+    made.spare = model.save_memory
+    return made
 
 
 def make_caption_sets(material: TrainingData, settings: LoraSettings) -> CaptionSet:
