@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from balancer.generators.protocol import ImageGenerator
     from balancer.prompting.packs import TemplatePack
 
+FULL_SIZE = 2**28
+"""Bytes of weights from which a model is slow on a processor: Stable Diffusion 1.5 has eight times as many."""
 _ENLARGED = 1.5  # times; less is hardly seen
 _WORDINGS = 500  # prompts of a class that are looked at beforehand: wordings repeat long before
 
@@ -182,12 +184,32 @@ def _enlargement(recipe: Recipe) -> str:
     return f"images are generated at {made} px and enlarged to {wanted:.0f} px: they have less detail than real ones"
 
 
+def is_slow(setup: FillSetup) -> bool:
+    """Whether a batch takes so long, a full-size model on a processor, that its time is told before the first one."""
+    weights = () if setup.choice is None else setup.choice.checkpoint.weights
+    return setup.device == "cpu" and sum(file.stat().st_size for file in weights) >= FULL_SIZE
+
+
 def seconds_of(request: FillRequest, setup: FillSetup) -> float:
     """How long a fill would take, measured on this machine."""
     from balancer.generators.preview import seconds_per_batch
 
-    recipe, wanted = setup.recipe, request.wanted
+    recipe, wanted, generator = setup.recipe, request.wanted, setup.make_generator()
     size, label = recipe.config.batch_size, wanted[0][0]
+    batches = sum(-(-count // size) for _, count in wanted)
+    if is_slow(setup):
+        return batches * size * seconds_each(setup, generator, label)
     jobs = [recipe.job(label, index) for index in range(size)]
-    steps = recipe.sampler.mean_steps(recipe.config.steps)
-    return sum(-(-count // size) for _, count in wanted) * seconds_per_batch(setup.make_generator(), jobs, steps)
+    return batches * seconds_per_batch(generator, jobs, recipe.sampler.mean_steps(recipe.config.steps))
+
+
+def seconds_each(setup: FillSetup, generator: ImageGenerator, label: str) -> float:
+    """How long an image of a full-size model takes on a processor, by two denoising steps of one from text."""
+    from balancer.generators.preview import seconds_per_image
+    from balancer.generators.stable_diffusion import StableDiffusion
+    from balancer.jobs import ModeDraw
+
+    assert isinstance(generator, StableDiffusion)
+    recipe = setup.recipe
+    job = replace(recipe.job(label, 0), method=ModeDraw())
+    return seconds_per_image(generator, job, recipe.sampler.mean_steps(recipe.config.steps))
