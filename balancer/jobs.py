@@ -11,6 +11,10 @@ from pathlib import Path
 from sys import intern
 from typing import Any, Literal, get_args
 
+import numpy as np
+import numpy.typing as npt
+
+from balancer.collection.run_lengths import from_runs, runs_from_text
 from balancer.collection.scan import Sample
 from balancer.imaging.decode import OutputFormat
 from balancer.prompting.prompts import Prompt
@@ -20,7 +24,7 @@ DECISIONS: tuple[Decision, ...] = get_args(Decision)
 """What can be decided about a candidate."""
 
 
-Mode = Literal["text", "image", "mix"]
+Mode = Literal["text", "image", "mix", "inpaint"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +58,18 @@ class GenerationConfig:
 
 @dataclass(frozen=True, slots=True)
 class ModeDraw:
-    """How an image comes about: from `source` unless from text alone; `reference` lends its intensities."""
+    """How an image comes about: from `source` unless from text alone; `reference` lends its intensities.
+
+    `mask` says which part of the source is made anew, "" all of it: run lengths in COCO's text, of the size at which
+    the generator draws; `mask_from` says where it was taken from.
+    """
 
     mode: Mode = "text"
     source: Sample | None = None
     strength: float | None = None
     reference: Sample | None = None
+    mask: str = ""
+    mask_from: str = ""
 
 
 @dataclass(frozen=True)  # no slots: the id is kept beside the fields
@@ -85,11 +95,19 @@ class Job:
         """20 hexadecimal digits of the SHA-256 of all that makes the image, computed once."""
         return _id_of(replace(self, wanted="").to_json())
 
+    @property
+    def mask(self) -> npt.NDArray[np.bool_]:
+        """What is made anew, of shape (config.height, config.width); all where the image is no part of another."""
+        shape = self.config.height, self.config.width
+        return from_runs(runs_from_text(self.method.mask), *shape) if self.method.mask else np.ones(shape, bool)
+
     def to_json(self) -> str:
         """Canonical JSON: sorted keys, no spaces."""
         fields = asdict(self)
         if not self.wanted:
             del fields["wanted"]
+        if not self.method.mask:  # as it was written before there were masks, so that ids stay
+            del fields["method"]["mask"], fields["method"]["mask_from"]
         return json.dumps(fields, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
     @classmethod

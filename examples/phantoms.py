@@ -8,7 +8,7 @@ about 60 keV, rounded from NIST's tables (Hubbell and Seltzer 1995, doi:10.18434
 
 import argparse
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import lru_cache
 from itertools import count
 from math import cos, hypot, pi, sin, sqrt
@@ -22,6 +22,7 @@ from PIL import Image
 CHEST = ("normal", "consolidation", "pleural_effusion", "cardiomegaly", "nodule")
 FOREARM = ("intact", "fractured")
 TISSUE, LUNG, CORTEX, SPONGY, MARROW = 0.20, 0.06, 0.55, 0.34, 0.21  # attenuation per cm
+_REGIONS = "image,finding,x,y,width,height"
 BEAMS = 2  # per pixel and side: the detector averages their intensities
 
 Map = npt.NDArray[np.floating]  # float32 throughout: half the time of float64
@@ -66,6 +67,41 @@ class Nodule:
     attenuation: float = _between(0.52, 0.62)
 
 
+Finding = Consolidation | Effusion | Nodule
+
+
+@dataclass(frozen=True, slots=True)
+class LookAlike:
+    """Something in the lungs that is no finding but is seen as a bright spot: an ellipse, perhaps hollow."""
+
+    side: int
+    radius_cm: float
+    stretch: float  # its length over its width
+    hollow: float  # share of the radius
+    depth: float  # attenuation, summed along the beam through its middle
+    u: float = _between(-0.2, 0.65)  # its place as that of a Nodule
+    v: float = _between(-0.6, 0.25)
+    turn: float = _between(0, pi)  # radians
+
+
+@dataclass(frozen=True, slots=True)
+class Difficulty:
+    """How hard a nodule is to tell; by default nothing is changed.
+
+    `contrast` scales what a nodule or a consolidation attenuates, `size` how large a nodule and all that looks like one
+    is. `log_photons` are added to those of the exposure: below 0 is more noise. `vessels` (seen end-on),
+    `calcifications`, `scars` and `electrodes` are the fewest and the most in every patient, whatever the label.
+    """
+
+    contrast: float = 1.0
+    size: float = 1.0
+    log_photons: float = 0.0
+    vessels: tuple[int, int] = (0, 0)
+    calcifications: tuple[int, int] = (0, 0)
+    scars: tuple[int, int] = (0, 0)
+    electrodes: tuple[int, int] = (0, 0)
+
+
 @dataclass(frozen=True, slots=True)
 class Chest:
     """One patient's chest, in cm where nothing else is said."""
@@ -74,7 +110,7 @@ class Chest:
     ribs: int
     vessels: tuple[tuple[float, float, float], ...]  # angle, length, radius
     grain: int  # seed of the lungs' texture
-    findings: tuple[Consolidation | Effusion | Nodule, ...]
+    findings: tuple[Finding, ...]
     half_width: float = _between(11.8, 14.0)  # of the thorax's inside
     lung_half_height: float = _between(12.8, 14.6)
     lung_half_depth: float = _between(7.4, 9.2)
@@ -91,9 +127,10 @@ class Chest:
     rib_drop: float = _between(0.26, 0.4)
     bone: float = _between(0.85, 1.2)  # mineral: 1 is usual
     clavicle: float = _between(-9.8, -8.4)  # y of its inner end
+    look_alikes: tuple[LookAlike, ...] = ()
 
     @property
-    def finding(self) -> Consolidation | Effusion | Nodule | None:
+    def finding(self) -> Finding | None:
         """The first finding beside the heart's size; None where there is none."""
         return self.findings[0] if self.findings else None
 
@@ -151,13 +188,25 @@ class Exposure:
     gamma: float = _between(0.85, 1.2)
 
 
-T = TypeVar("T", Consolidation, Effusion, Nodule, Chest, Break, Forearm, Exposure)
+T = TypeVar("T", Consolidation, Effusion, Nodule, LookAlike, Chest, Break, Forearm, Exposure)
 
 
 def _drawn(kind: type[T], g: np.random.Generator, **known: Any) -> T:
     """Draw every field that has bounds, in their order; the others are known."""
     bounds = {f.name: f.metadata["between"] for f in fields(kind) if f.metadata}
     return kind(**known | {name: float(g.uniform(*between)) for name, between in bounds.items()})
+
+
+USUAL = Difficulty()
+HARD = Difficulty(size=1.5, vessels=(2, 5), calcifications=(1, 3), scars=(0, 2), electrodes=(0, 2))
+"""Of 20 nodules a small network at 64 px makes an AUPRC of about 0.7, of 300 over 0.9: tests.benchmarks.yardstick."""
+DIFFICULTIES = {"usual": USUAL, "hard": HARD}
+LOOK_ALIKES = {  # least and most radius in cm, length over width, hollow share, attenuation along the beam
+    "vessels": ((0.5, 0.75), (1.0, 1.3), (0.0, 0.0), (0.6, 1.2)),
+    "calcifications": ((0.4, 0.7), (1.0, 1.3), (0.0, 0.0), (1.0, 2.0)),
+    "scars": ((0.5, 0.8), (2.2, 3.5), (0.0, 0.0), (0.8, 1.6)),
+    "electrodes": ((1.1, 1.4), (1.0, 1.0), (0.6, 0.75), (1.2, 1.8)),
+}
 
 
 def _index(label: str, labels: tuple[str, ...]) -> int:
@@ -174,7 +223,7 @@ def _labels(label: str) -> list[str]:
     return found
 
 
-def draw_chest(label: str, patient: int, seed: int = 0) -> Chest:
+def draw_chest(label: str, patient: int, seed: int = 0, difficulty: Difficulty = USUAL) -> Chest:
     """A patient's chest, by chance; `label` changes the findings or the heart and nothing else.
 
     Of several findings, with | between, each is as it would be alone. Raises ValueError for a label not in CHEST, for
@@ -190,16 +239,38 @@ def draw_chest(label: str, patient: int, seed: int = 0) -> Chest:
         g = np.random.default_rng([seed, 2, patient, _index(each, CHEST)])
         enlarged, finding = g.uniform(0.58, 0.68), _draw_finding(each, g)
         ratio = float(enlarged) if each == "cardiomegaly" else ratio
-        findings += [] if finding is None else [finding]
+        findings += [] if finding is None else [_as_hard(finding, difficulty)]
     g = np.random.default_rng([seed, 1, patient])
     usual, ribs, grain = g.uniform(0.40, 0.48), int(g.integers(9, 11)), int(g.integers(2**31))
     angles = np.linspace(-1.25, 1.35, 6) + g.uniform(-0.15, 0.15, 6)
     vessels = tuple((float(a), float(g.uniform(3.5, 6.5)), float(g.uniform(0.36, 0.5))) for a in angles)
     known = {"cardiothoracic_ratio": ratio or float(usual), "findings": tuple(findings)}
+    known["look_alikes"] = _draw_look_alikes(difficulty, np.random.default_rng([seed, 7, patient]))
     return _drawn(Chest, g, ribs=ribs, vessels=vessels, grain=grain, **known)
 
 
-def _draw_finding(label: str, g: np.random.Generator) -> Consolidation | Effusion | Nodule | None:
+def _as_hard(finding: Finding, d: Difficulty) -> Finding:
+    """The finding with the contrast and size of a difficulty."""
+    if isinstance(finding, Nodule):
+        attenuation = LUNG + d.contrast * (finding.attenuation - LUNG)
+        return replace(finding, attenuation=attenuation, radius_cm=d.size * finding.radius_cm)
+    return replace(finding, density=d.contrast * finding.density) if isinstance(finding, Consolidation) else finding
+
+
+def _draw_look_alikes(difficulty: Difficulty, g: np.random.Generator) -> tuple[LookAlike, ...]:
+    """What looks like a nodule, by chance: as many of each kind as the difficulty says."""
+    found = []
+    for kind, (radius, *bounds) in LOOK_ALIKES.items():
+        least, most = getattr(difficulty, kind)
+        for _ in range(int(g.integers(least, most + 1))):
+            side, radius_cm = int(g.choice([-1, 1])), difficulty.size * float(g.uniform(*radius))
+            stretch, hollow, depth = (float(g.uniform(*each)) for each in bounds)
+            sizes = {"radius_cm": radius_cm, "stretch": stretch, "hollow": hollow, "depth": depth}
+            found.append(_drawn(LookAlike, g, side=side, **sizes))
+    return tuple(found)
+
+
+def _draw_finding(label: str, g: np.random.Generator) -> Finding | None:
     side, grain = int(g.choice([-1, 1])), int(g.integers(2**31))
     if label == "consolidation":
         return _drawn(Consolidation, g, side=side, grain=grain)
@@ -229,14 +300,15 @@ def draw_forearm(label: str, patient: int, seed: int = 0) -> Forearm:
     return _drawn(Forearm, g, side=int(g.choice([-1, 1])), carpals=carpals, **breaks)
 
 
-def draw_exposure(patient: int, image: int = 0, seed: int = 0) -> Exposure:
+def draw_exposure(patient: int, image: int = 0, seed: int = 0, difficulty: Difficulty = USUAL) -> Exposure:
     """How one image of a patient is taken, whatever the patient has. Raises ValueError for a negative number.
 
     >>> draw_exposure(1, image=0) == draw_exposure(1, image=1)
     False
     """
     g = np.random.default_rng([seed, 5, patient, image])
-    return _drawn(Exposure, g, noise=int(g.integers(2**31)))
+    drawn = _drawn(Exposure, g, noise=int(g.integers(2**31)))
+    return replace(drawn, log_photons=drawn.log_photons + difficulty.log_photons)
 
 
 def _beams(e: Exposure, beams: int, field_cm: float, turn: float) -> tuple[Map, Map]:
@@ -327,6 +399,8 @@ def _lung(c: Chest, side: int, x: Map, y: Map, soft: list[tuple[float, Map]]) ->
     lost: Map = (TISSUE - LUNG) * air * (1 + 0.035 * _texture(x, y, c.grain + side, 1.3))
     lost -= _vessels(c, side, x, y) * np.minimum(1, air / 4)
     place = Place(x, y - top, u * half_width, down * c.lung_half_height, half_width, c.lung_half_height)
+    for look_alike in c.look_alikes:
+        lost = _with_look_alike(look_alike, side, lost, place)
     for finding in c.findings:
         lost = _with_finding(finding, side, lost, place)
     return lost
@@ -343,7 +417,7 @@ class Place(NamedTuple):
     high: float
 
 
-def _with_finding(f: Consolidation | Effusion | Nodule, side: int, lost: Map, at: Place) -> Map:
+def _with_finding(f: Finding, side: int, lost: Map, at: Place) -> Map:
     if isinstance(f, Effusion) and (level := f.left_cm if side < 0 else f.right_cm):
         climb = f.meniscus_cm * np.clip(at.across / at.wide, 0, 1) ** 3
         return lost * (1 - 0.97 * _step((at.y + level + climb) / 0.5))
@@ -356,6 +430,16 @@ def _with_finding(f: Consolidation | Effusion | Nodule, side: int, lost: Map, at
     cloud = _step((1 - far + 0.2 * _texture(at.x, at.y, f.grain, 2.4)) / 0.4)
     uneven = 1 + 0.08 * _texture(at.x, at.y, f.grain + 1, 0.9)
     return np.asarray(lost * (1 - f.density * cloud * uneven))
+
+
+def _with_look_alike(f: LookAlike, side: int, lost: Map, at: Place) -> Map:
+    if f.side != side:
+        return lost
+    x, y = at.across - f.u * at.wide, at.down - f.v * at.high
+    co, si = cos(f.turn), sin(f.turn)
+    long, short = (x * co + y * si) / (f.radius_cm * f.stretch), (y * co - x * si) / f.radius_cm
+    hollow = f.hollow * _half(long / f.hollow, short / f.hollow) if f.hollow else 0
+    return np.asarray(lost - f.depth * (_half(long, short) - hollow) * (lost > 0))
 
 
 def _vessels(c: Chest, side: int, x: Map, y: Map) -> Map:
@@ -484,7 +568,9 @@ def _gaussian(n: int, sigma: float) -> Map:
     return np.asarray(kernel / kernel.sum(axis=1, keepdims=True), np.float32)
 
 
-def draw_radiograph(label: str, patient: int, image: int = 0, size: int = 64, seed: int = 0) -> Grey:
+def draw_radiograph(
+    label: str, patient: int, image: int = 0, size: int = 64, seed: int = 0, difficulty: Difficulty = USUAL
+) -> Grey:
     """One radiograph, (size, size) grey: chest or forearm, as `label` says; equal numbers give equal bytes.
 
     A chest may have several findings, with | between. Raises ValueError for a label in neither CHEST nor FOREARM, or a
@@ -493,11 +579,42 @@ def draw_radiograph(label: str, patient: int, image: int = 0, size: int = 64, se
     >>> draw_radiograph("nodule", patient=5, size=32).shape
     (32, 32)
     """
-    exposure, beams = draw_exposure(patient, image, seed), size * BEAMS
+    exposure, beams = draw_exposure(patient, image, seed, difficulty), size * BEAMS
     if label not in FOREARM:
         _ = [_index(each, CHEST + FOREARM) for each in _labels(label)]
-        return _exposed(_chest_path(draw_chest(label, patient, seed), exposure, beams), exposure)
+        return _exposed(_chest_path(draw_chest(label, patient, seed, difficulty), exposure, beams), exposure)
     return _exposed(_forearm_path(draw_forearm(label, patient, seed), exposure, beams), exposure)
+
+
+def finding_mask(
+    label: str, patient: int, image: int = 0, size: int = 64, seed: int = 0, difficulty: Difficulty = USUAL
+) -> npt.NDArray[np.bool_]:
+    """Where the finding lies in the radiograph of these numbers, (size, size): what it takes from the beams' path.
+
+    Of a finding that is no more than a shape, as of cardiomegaly, nothing. Raises ValueError as `draw_radiograph`.
+
+    >>> finding_mask("nodule", patient=5, size=32).any(), finding_mask("normal", patient=5, size=32).any()
+    (np.True_, np.False_)
+    """
+    chest, exposure = draw_chest(label, patient, seed, difficulty), draw_exposure(patient, image, seed)
+    without = _chest_path(replace(chest, findings=()), exposure, size)
+    change = np.abs(_chest_path(chest, exposure, size) - without)
+    return np.asarray(change > max(0.1 * float(change.max()), 1e-3))
+
+
+def region_rows(
+    name: str, label: str, patient: int, image: int, size: int, seed: int, difficulty: Difficulty = USUAL
+) -> Iterator[str]:
+    """A line of a table for each finding of one image that has a place: image, finding, x, y, width, height in pixels.
+
+    >>> next(region_rows("a.png", "nodule", 5, 0, 64, 0))
+    'a.png,nodule,43,22,4,4'
+    """
+    for each in _labels(label):
+        rows, columns = np.nonzero(finding_mask(each, patient, image, size, seed, difficulty))
+        if len(rows):
+            x, y = columns.min(), rows.min()
+            yield f"{name},{each},{x},{y},{columns.max() + 1 - x},{rows.max() + 1 - y}"
 
 
 def _images_of(
@@ -520,10 +637,13 @@ def write_collection(
     seed: int = 0,
     first_patient: int = 0,
     max_images: int = 3,
+    regions: Path | None = None,
+    difficulty: Difficulty = USUAL,
 ) -> None:
     """Write counts[label] radiographs as root/label/p<patient>-<image>.png, 1 to max_images of each patient.
 
-    Patients are numbered on from first_patient, each with one label. Raises ValueError for an unknown label.
+    Patients are numbered on from first_patient, each with one label. `regions` gets a table of where the findings are:
+    image, finding, x, y, width, height. Raises ValueError for an unknown label.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -534,9 +654,15 @@ def write_collection(
     _ = [_index(label, CHEST + FOREARM) for label in counts]  # before anything is written
     for label in counts:
         (root / label).mkdir(parents=True, exist_ok=True)
+    found = [_REGIONS]
     for label, patient, image in _images_of(counts, seed, first_patient, max_images):
-        grey = draw_radiograph(label, patient, image, size, seed)
-        Image.fromarray(grey).save(root / label / f"p{patient:05d}-{image:02d}.png")
+        grey = draw_radiograph(label, patient, image, size, seed, difficulty)
+        name = f"{label}/p{patient:05d}-{image:02d}.png"
+        Image.fromarray(grey).save(root / name)
+        if regions is not None and label not in FOREARM:
+            found += region_rows(name, label, patient, image, size, seed, difficulty)
+    if regions is not None:
+        regions.write_text("\n".join(found) + "\n")
 
 
 def write_table_collection(
@@ -546,11 +672,14 @@ def write_table_collection(
     seed: int = 0,
     first_patient: int = 0,
     max_images: int = 3,
+    regions: Path | None = None,
+    difficulty: Difficulty = USUAL,
 ) -> Path:
     """Write counts[set] radiographs of each label set, such as "nodule|pleural_effusion", and a table of them.
 
     The images lie in root/images, 1 to max_images of each patient, and root/labels.csv names the findings of each in
-    one column, with | between; "normal" stands for none. Returns its path. Raises ValueError for an unknown finding.
+    one column, with | between; "normal" stands for none. `regions` gets a table as of `write_collection`. Returns the
+    path of labels.csv. Raises ValueError for an unknown finding.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -560,12 +689,17 @@ def write_table_collection(
     <BLANKLINE>
     """
     _ = [_index(each, CHEST) for label in counts for each in _labels(label)]  # before anything is written
-    rows = ["image,findings,patient"]
+    rows, found = ["image,findings,patient"], [_REGIONS]
     (root / "images").mkdir(parents=True, exist_ok=True)
     for label, patient, image in _images_of(counts, seed, first_patient, max_images):
         name = f"p{patient:05d}-{image:02d}.png"
-        Image.fromarray(draw_radiograph(label, patient, image, size, seed)).save(root / "images" / name)
+        grey = draw_radiograph(label, patient, image, size, seed, difficulty)
+        Image.fromarray(grey).save(root / "images" / name)
         rows.append(f"{name},{label},p{patient:05d}")
+        if regions is not None:
+            found += region_rows(name, label, patient, image, size, seed, difficulty)
+    if regions is not None:
+        regions.write_text("\n".join(found) + "\n")
     table = root / "labels.csv"
     table.write_text("\n".join(rows) + "\n")
     return table
@@ -584,10 +718,12 @@ if __name__ == "__main__":
     parser.add_argument("--size", type=int, default=64)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--images", type=int, default=3, help="of each patient, at most")
+    parser.add_argument("--regions", type=Path, help="table of where the findings are, to be written")
+    parser.add_argument("--difficulty", choices=DIFFICULTIES, default="usual", help="how hard a nodule is to tell")
     parser.add_argument("--first", type=int, default=0, help="number of the first patient")
     args = parser.parse_args()
-    write = write_table_collection if args.table else write_collection
+    write, difficulty = write_table_collection if args.table else write_collection, DIFFICULTIES[args.difficulty]
     try:
-        write(args.out, dict(args.counts), args.size, args.seed, args.first, args.images)
+        write(args.out, dict(args.counts), args.size, args.seed, args.first, args.images, args.regions, difficulty)
     except ValueError as error:
         parser.error(str(error))

@@ -102,6 +102,7 @@ def train_arms(request: Request, inputs: ComparisonInputs, pool: TrainingPool, p
 def _tuning(request: Request, arms: Sequence[Arm], pool: TrainingPool, progress: Progress) -> Tuning:
     asked, by_name = request.judged(arms), {each.name: each for each in arms}
     beside = {*asked.synthetic, *(asked.controls[name] for name in asked.synthetic)} - {asked.baseline}
+    beside |= {by_name[name].counter for name in asked.synthetic}
     return Tuning(
         by_name[asked.baseline],
         tuple(each for each in arms if each.name in beside),

@@ -9,7 +9,7 @@ from typing import Any
 from analysis.statistics.intervals import Interval
 
 _BY_FOLD = ("free-by-fold", "synthetic-by-fold")  # what version 0.1 put together of several arms
-_ORDER = ("real", "free", "synthetic", "control")
+_ORDER = ("real", "free", "counter", "synthetic", "control")
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,12 +17,15 @@ from analysis.data.minimums import CALIBRATION_PATIENTS, WARNING_PATIENTS
 from analysis.screening.copies import IDENTICAL, REJECT, REVIEW, Calibration, Nearest, Views, calibrate, search
 from analysis.screening.finding_consistency import FindingGates
 from analysis.screening.image_quality import SoundGate
+from analysis.screening.inside import InsideGate
 from analysis.screening.label_consistency import LabelGate, mean_distance
 from analysis.screening.memorisation import blame
+from analysis.screening.model_fitness import ModelFitness
 from analysis.screening.own_checks import OwnCheck, fit_own_checks
 from analysis.screening.reference_images import Reals, Watch, load_reals
 from analysis.screening.source_change import SourceGate, likeness
 from analysis.vision.copy_embedding import Vectors
+from balancer.collection.label_sets import findings_in
 from balancer.collection.scan import Collection as Xrays
 from balancer.errors import ImageError, ScreenError
 from balancer.files import write_whole
@@ -81,8 +84,10 @@ class Screen:
     unscreened: str
     notes: tuple[str, ...]
     own: tuple[OwnCheck, ...] = ()
+    fitness: ModelFitness | None = None
     _seen: dict[str, _Seen] = field(default_factory=dict)
     _structure: SourceGate | None = None  # fitted when the first image made from another is judged
+    _inside: InsideGate | None = None  # the same for one that was painted into another
 
     @property
     def name(self) -> str:
@@ -102,14 +107,21 @@ class Screen:
 
     def _verdicts(self, batch: Sequence[Candidate], accepted: Sequence[Candidate]) -> list[Verdict]:
         looked: list[_Seen | ImageError] = [self._look(candidate) for candidate in batch]
-        others = [seen for each in accepted if isinstance(seen := self._look(each), _Seen)]
+        others = [(each, seen) for each in accepted if isinstance(seen := self._look(each), _Seen)]
         verdicts = []
         for candidate, seen in zip(batch, looked, strict=True):
-            verdict = self._judge(candidate, seen, others)
+            verdict = self._judge(candidate, seen, [each for other, each in others if _may_repeat(candidate, other)])
             if isinstance(seen, _Seen) and verdict.decision in ("accept", "unscreened"):
-                others.append(seen)
+                others.append((candidate, seen))
             verdicts.append(verdict)
         return verdicts
+
+    def why_unfit(self, first: Sequence[Candidate]) -> str:
+        """Why a model whose first images these are does not draw such images at all; "" where that is not clear."""
+        seen = [(each.label, found.grey) for each in first if isinstance(found := self._look(each), _Seen)]
+        if self.fitness is None or not seen:
+            return ""
+        return self.fitness.why_unfit(np.stack([grey for _, grey in seen]), [label for label, _ in seen])
 
     def diversity(self, candidates: Sequence[Candidate]) -> float:
         """Mean distance of all pairs in the embedding; 0 without one."""
@@ -175,6 +187,8 @@ class Screen:
         reject: list[str] = []
         review: list[str] = []
         place = self._source(candidate)
+        if _is_painted(candidate):
+            return self._copied_inside(candidate, seen, place, scores), review
         if place is not None:
             scores["source_likeness"] = value = likeness(seen.grey, self.reals.images.greys[place])
             self._structure = self._structure or SourceGate.fit(self.reals.images.greys)
@@ -190,6 +204,26 @@ class Screen:
         elif decision == "review":
             review.append(f"copy: {self._how_near('review')} (nearest: {name})")
         return reject, review
+
+    def _copied_inside(self, candidate: Candidate, seen: _Seen, place: int | None, scores: Scores) -> list[str]:
+        """Reasons to reject an image that was painted into a real one: its surroundings are, and are to be, of that."""
+        assert candidate.job is not None
+        if candidate.job.method.source is not None:
+            scores["copy_nearest"] = candidate.job.method.source.path
+        self._inside = self._inside or InsideGate.of(self.reals)
+        likeness = self._inside.likeness(seen.grey, candidate.job.mask, self._named(candidate.label), place)
+        if likeness is None:
+            return []
+        value, usual = likeness
+        scores["inside_likeness"] = value
+        copied = value >= max(IDENTICAL, usual)
+        return ["copy: what was painted is a part of a real image of the class"] if copied else []
+
+    def _named(self, label: str) -> npt.NDArray[np.bool_]:
+        """The real images that have any finding of a label."""
+        wanted = set(findings_in(label)) if isinstance(self.label, FindingGates) else {label}
+        split = isinstance(self.label, FindingGates)
+        return np.array([bool(wanted & (set(findings_in(each)) if split else {each})) for each in self.reals.labels])
 
     def _how_near(self, decision: str) -> str:
         if self.calibration is None:
@@ -228,6 +262,19 @@ class Screen:
         other = groups != groups[place] if groups[place] >= 0 else np.ones(len(groups), bool)
         other[place] = False
         return other
+
+
+def _is_painted(candidate: Candidate) -> bool:
+    """Whether only a part of it was made, and the rest is a real image."""
+    return candidate.job is not None and bool(candidate.job.method.mask)
+
+
+def _may_repeat(candidate: Candidate, other: Candidate) -> bool:
+    """Whether two images have to differ as wholes: not where the rest of one is real, but for the same part again."""
+    if candidate.job is None or not _is_painted(candidate):
+        return True
+    one, two = candidate.job.method, None if other.job is None else other.job.method
+    return two is not None and (one.source, one.mask) == (two.source, two.mask)
 
 
 def fit_checks(
@@ -272,7 +319,8 @@ def fit_checks(
     sound = SoundGate.fit(own, reals.train[known])
     checks = fit_own_checks(own.greys[reals.train[known]], np.array(reals.labels, object)[known & reals.train].tolist())
     notes += tuple(f"{each.plugin.name}: a check of {each.plugin.package}" for each in checks)
-    return Screen(reals, pool, sound, label, calibration, unscreened, notes, checks)
+    fitness = ModelFitness.fit(own.greys, reals.labels[known].tolist(), reals.groups[known])
+    return Screen(reals, pool, sound, label, calibration, unscreened, notes, checks, fitness)
 
 
 def _told(calibration: Calibration) -> str:

@@ -69,7 +69,10 @@ def _parameter(kind: type[Settings], name: str) -> inspect.Parameter:
         flags = facts["flags"] or (f"--{name.replace('_', '-')}",)
         default = typer.Option(field.default, *flags, help=facts["help"])
     elif get_origin(plain) is tuple:
-        default, plain = typer.Option(None, *facts["flags"], help=facts["help"], **extra), list[get_args(plain)[0]]  # type: ignore[misc]
+        each = get_args(plain)[0]
+        shown = f"<{each.__name__}>..."
+        default = typer.Option(None, *facts["flags"], help=facts["help"], metavar=shown, **extra)
+        plain = list[each]  # type: ignore[valid-type]
     else:
         default = typer.Option(field.default, *facts["flags"], help=facts["help"], **extra)
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=plain)

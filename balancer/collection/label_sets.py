@@ -202,9 +202,18 @@ class LabelSets:
         return cls(pd.DataFrame(values[letters], paths, list(labels)), nothing)
 
 
+def means_nothing(label: str) -> bool:
+    """Whether a label says that there is no finding.
+
+    >>> means_nothing("No Finding"), means_nothing("NORMAL"), means_nothing("abnormal")
+    (True, True, False)
+    """
+    return words_of(label) in _NOTHING
+
+
 def nothing_among(marks: pd.DataFrame) -> str | None:
     """The label that says that there is no finding: of several, the one that most images have."""
-    counts = {str(name): int((marks[name].to_numpy() == GIVEN).sum()) for name in marks if words_of(name) in _NOTHING}
+    counts = {str(name): int((marks[name].to_numpy() == GIVEN).sum()) for name in marks if means_nothing(str(name))}
     return max(counts, key=lambda name: (counts[name], name)) if counts else None
 
 

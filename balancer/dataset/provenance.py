@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from balancer.collection.scan import Sample
+from balancer.devices import MADE_AGAIN
 from balancer.jobs import Candidate, Job, ModelRef, Verdict
 
 PROVENANCE = "provenance.csv"
@@ -40,7 +41,7 @@ COLUMNS = (
         "adapter_scale",
     ),
     *("scheduler", "steps", "guidance_scale", "width", "height", "dtype", "batch_size", "device"),
-    *("mode", "source_path", "source_patient", "source_sha256", "strength"),
+    *("mode", "source_path", "source_patient", "source_sha256", "strength", "mask", "mask_from"),
     *("reference_path", "reference_patient", "reference_sha256"),
     *("decision", "reviewer", "scores", "reasons"),
 )
@@ -100,6 +101,8 @@ def unescape_formula(cell: str) -> str:
 def _provenance(path: str, sha256: str, candidate: Candidate, verdict: Verdict) -> dict[str, str]:
     job = candidate.job
     known = {} if job is None else {**_job(job), **_config(job), **_method(job)}
+    if candidate.device.endswith(MADE_AGAIN):
+        known["dtype"] = "float32"
     return {
         **dict.fromkeys(COLUMNS, ""),
         **{"file": path, "label": candidate.label, "sha256": sha256, "pixels_sha256": candidate.pixels},
@@ -152,7 +155,7 @@ def _method(job: Job) -> dict[str, Any]:
     return {
         "mode": method.mode,
         **_sample("source", method.source),
-        "strength": method.strength,
+        **{"strength": method.strength, "mask": method.mask, "mask_from": method.mask_from},
         **_sample("reference", method.reference),
     }
 

@@ -97,6 +97,7 @@ def _fields(label: str, job: Job | None) -> dict[str, str]:
         "adapter_sha256": config.adapter and config.adapter.sha256,
         "source_sha256": method.source and method.source.sha256,
         "strength": method.strength and f"{method.strength:g}",
+        "mask": method.mask and f"{config.width}x{config.height} {method.mask}",
         "reference_sha256": method.reference and method.reference.sha256,
     }
     return {

@@ -1,4 +1,4 @@
-"""The files that the images of a batch become: harmonised, resized, encoded, each with its hash, whole or not there."""
+"""The files that the images of a batch become: put into their sources or harmonised and resized, encoded, hashed."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from balancer.collection.scan import Collection
+from balancer.collection.unchanged import read_unchanged
 from balancer.dataset.xmp import make_xmp
 from balancer.files import sync_path
 from balancer.filling.batch_checksums import write_checksums
+from balancer.filling.composite import composite
 from balancer.filling.intensity_matching import HistogramCache
 from balancer.filling.recipe import Recipe
 from balancer.filling.runner import Batch, Made
@@ -24,7 +26,7 @@ class BatchFiles:
     """What real images lend to batches of a collection, and the folder `store` that finished batches go to."""
 
     def __init__(self, collection: Collection, recipe: Recipe, store: Path) -> None:
-        self.store, self._recipe = store, recipe
+        self.store, self._recipe, self._root = store, recipe, collection.root
         self._sources, self._histograms = SourceCache(collection.root), HistogramCache(collection.root)
 
     def clear(self) -> None:
@@ -50,8 +52,10 @@ class BatchFiles:
     def write(self, made: Made) -> list[Candidate]:
         """Match, resize, encode and write the images of a batch, and their hashes when all of them are there.
 
+        Of an image with a mask only the painted part is taken, and put into its source, which is read anew.
+
         Raises:
-            CollectionError: a real image that intensities come from is gone or changed.
+            CollectionError: a real image that intensities or surroundings come from is gone or changed.
         """
         pairs = list(zip(made.batch.jobs, made.images, strict=True))
         threads = min(8, cores())
@@ -62,7 +66,11 @@ class BatchFiles:
 
     def _write(self, job: Job, image: GreyImage, device: str) -> Candidate:
         width, height = job.output.size or image.shape[::-1]
-        image = resize(image, width, height)
+        if job.method.mask and job.method.source is not None:
+            source = resize(read_unchanged(self._root, job.method.source), width, height)
+            image = composite(image, source, job.mask)
+        else:
+            image = resize(image, width, height)
         if job.method.reference is not None:
             image = self._histograms.match_intensity(image, job.method.reference)
         content = encode(image, job.output, make_xmp(job.label, job))

@@ -1,4 +1,4 @@
-"""How images are made: from text, from a real image of the class, or from one of another class."""
+"""How images are made: from text, from a real image of the class or of another, or as a part of a normal one."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TypeVar, get_args
 
 from balancer.collection.scan import Sample
 from balancer.errors import PlanError
+from balancer.filling.lesion_places import Painting
 from balancer.filling.source_images import SourceImages
 from balancer.generators.scheduler import edit_steps, fewest_steps
 from balancer.jobs import Mode, ModeDraw, job_seed
@@ -17,6 +18,8 @@ from balancer.jobs import Mode, ModeDraw, job_seed
 MODES: tuple[Mode, ...] = get_args(Mode)
 STRENGTHS = (0.5, 0.7, 0.9)
 """What DA-Fusion (Trabucco 2023) and Diff-Mix (Wang 2024) used lies around these."""
+PAINT_STRENGTHS = (0.9, 0.99)
+"""Of what is painted into a mask: at 0.5 hardly any finding appears there, and what is around it stays anyway."""
 _T = TypeVar("_T")
 
 
@@ -25,16 +28,18 @@ class ModeSampler:
     """What decides how each image is made: modes by weight, strengths, and real training images.
 
     "text": from the prompt alone. "image": a real image of the class, changed (DA-Fusion). "mix": a real image of
-    another class, edited to the wanted one (Diff-Mix). `harmonised`: each takes the exposure and contrast of a
-    real image of its class. `mixed` are the images that "mix" edits for each label set, where images have several
-    findings: then another set is not enough, the wanted finding must be missing.
+    another class, edited to the wanted one (Diff-Mix). "inpaint": a part of a normal one, as `painting` says of each
+    class. `harmonised`: each takes the exposure and contrast of a real image of its class, but for painted ones, which
+    have those of their source. `mixed` are the images that "mix" edits for each label set, where images have several
+    findings: then another set is not enough, the wanted finding must be missing. `strengths` `None`: the usual ones.
     """
 
     weights: Mapping[Mode, float] = field(default_factory=lambda: {"text": 1.0})
-    strengths: Sequence[float] = STRENGTHS
+    strengths: Sequence[float] | None = None
     sources: SourceImages = field(default_factory=dict)
     harmonised: bool = False
     mixed: Mapping[str, Sequence[Sample]] = field(default_factory=dict)
+    painting: Mapping[str, Painting] = field(default_factory=dict)
 
     @property
     def from_images(self) -> bool:
@@ -47,8 +52,11 @@ class ModeSampler:
         if not self.from_images and not self.harmonised:
             return {}
         modes = ", ".join(f"{mode} {self.weights[mode]:.0%}" for mode in MODES if mode in self.weights)
-        strengths = f", strength {' or '.join(f'{each:g}' for each in self.strengths)}" if self.from_images else ""
+        used = dict.fromkeys(self.strengths_of(mode) for mode in MODES if mode in self.weights and mode != "text")
+        strengths = "".join(f", strength {' or '.join(f'{each:g}' for each in some)}" for some in used)
         intensities = "those of a real training image of the class" if self.harmonised else "not matched"
+        if "inpaint" in self.weights:
+            intensities = f"inpaint: those of the source{'' if len(self.weights) == 1 else f'; others: {intensities}'}"
         return {"mode": f"{modes}{strengths}", "intensities": intensities}
 
     def draw(self, run_seed: int, label: str, index: int) -> ModeDraw:
@@ -63,12 +71,24 @@ class ModeSampler:
         lender = _at(reference, lent) if lent else None
         if mode == "text":
             return ModeDraw(reference=lender)
-        return ModeDraw(mode, _at(source, *self._sources(mode, label)), _at(strength, self.strengths), lender)
+        changed = _at(strength, self.strengths_of(mode))
+        if mode == "inpaint":
+            normal, mask, origin = self.painting[label].draw(run_seed, label, index)
+            return ModeDraw(mode, normal, changed, mask=mask, mask_from=origin)
+        return ModeDraw(mode, _at(source, *self._sources(mode, label)), changed, lender)
+
+    def strengths_of(self, mode: Mode) -> Sequence[float]:
+        """The strengths that images of a mode are drawn with."""
+        return self.strengths or (PAINT_STRENGTHS if mode == "inpaint" else STRENGTHS)
+
+    def size_of(self, label: str, method: ModeDraw) -> tuple[int, int] | None:
+        """The width and height that an image must have: a painted one, those of its source."""
+        painted = method.mode == "inpaint" and method.source is not None
+        return self.painting[label].sizes[method.source.path] if painted and method.source else None
 
     def mean_steps(self, steps: int) -> float:
         """Denoising steps that an image takes on average, where one from text alone takes `steps`."""
-        edited = sum(edit_steps(steps, strength) for strength in self.strengths) / len(self.strengths)
-        return sum(weight * (steps if mode == "text" else edited) for mode, weight in self.weights.items())
+        return sum(weight * self._mean_steps(mode, steps) for mode, weight in self.weights.items())
 
     def require_usable(self, labels: Iterable[str], steps: int) -> None:
         """Refuse before the first image what some image could not be made by.
@@ -78,7 +98,7 @@ class ModeSampler:
         """
         if not self.from_images:
             return
-        weakest = min(self.strengths)
+        weakest = min(min(self.strengths_of(mode)) for mode in self.weights if mode != "text")
         if edit_steps(steps, weakest) < 1:
             raise PlanError(
                 needed=f"enough steps: strength {weakest:g} must leave at least one",
@@ -87,8 +107,12 @@ class ModeSampler:
             )
         for label in labels:
             for mode in self.weights:
-                if mode != "text" and not self._sources(mode, label):
+                if mode not in ("text", "inpaint") and not self._sources(mode, label):
                     raise _no_source_images(mode, label)
+
+    def _mean_steps(self, mode: Mode, steps: int) -> float:
+        some = [edit_steps(steps, strength) for strength in self.strengths_of(mode)]
+        return steps if mode == "text" else sum(some) / len(some)
 
     def _sources(self, mode: Mode, label: str) -> list[Sequence[Sample]]:
         """The images to begin from, class by class; none of them empty."""
@@ -113,7 +137,7 @@ def read_modes(text: str) -> dict[Mode, float]:
         weight = _number(number) if equals else 1.0
         if mode is None or mode in weights or not 0 < weight < math.inf:
             raise PlanError(
-                needed="text, image or mix, or several of them, each once and with a weight above 0",
+                needed="text, image, mix or inpaint, or several of them, each once and with a weight above 0",
                 found=f"{part.strip()!r} in --mode {text}",
                 next_step="use, for example: --mode mix, or --mode text=0.5,mix=0.5",
             )
@@ -141,11 +165,11 @@ def read_strengths(text: str) -> tuple[float, ...]:
     )
 
 
-def read_mode_options(mode: str, strength: str | None) -> tuple[dict[Mode, float], tuple[float, ...]]:
-    """Modes by weight and strengths, as `--mode` and `--strength` give them.
+def read_mode_options(mode: str, strength: str | None) -> tuple[dict[Mode, float], tuple[float, ...] | None]:
+    """Modes by weight and strengths, as `--mode` and `--strength` give them; `None`: the usual strengths.
 
-    >>> read_mode_options("mix", None)
-    ({'mix': 1.0}, (0.5, 0.7, 0.9))
+    >>> read_mode_options("mix", "0.5")
+    ({'mix': 1.0}, (0.5,))
 
     Raises:
         PlanError: a mode, weight or strength that there is not, or a strength for images from text alone.
@@ -155,9 +179,9 @@ def read_mode_options(mode: str, strength: str | None) -> tuple[dict[Mode, float
         raise PlanError(
             needed="a mode that starts from a real image, for --strength",
             found=f"--mode {mode}",
-            next_step="add --mode image or --mode mix, or leave --strength out",
+            next_step="add --mode image, --mode mix or --mode inpaint, or leave --strength out",
         )
-    return weights, STRENGTHS if strength is None else read_strengths(strength)
+    return weights, None if strength is None else read_strengths(strength)
 
 
 def _no_source_images(mode: Mode, label: str) -> PlanError:

@@ -66,8 +66,9 @@ class Recipe:
         attributes = self.of_sets.get(label, self.attributes)
         known = self.packs[label].words(attributes.draw(index, self.seed))
         prompt = make_prompt(self.packs[label], label, index, self.seed, known)
-        size = self.profile.output.size or random.Random(seed).choice(self.profile.sizes_of(label))
         method = self.sampler.draw(self.seed, label, index)
+        size = self.sampler.size_of(label, method) or self.profile.output.size
+        size = size or random.Random(seed).choice(self.profile.sizes_of(label))
         scale = self.guidance.get(method.mode, self.config.guidance_scale)
         config = replace(self.config, guidance_scale=scale)
         output, wanted = replace(self.profile.output, size=size), self.wanted.get(label, "")

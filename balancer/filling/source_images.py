@@ -46,11 +46,13 @@ def resolve_source_images(
     return {label: samples(collection.images.loc[some]) for label, some in paths.items()}
 
 
-def images_without(collection: Collection, sources: SourceImages, wanted: Mapping[str, str]) -> dict[str, list[Sample]]:
+def images_without(
+    collection: Collection, sources: SourceImages, wanted: Mapping[str, str], *, exactly: bool = False
+) -> dict[str, list[Sample]]:
     """For each label set the images that may be edited to show it: all that are known not to have its `wanted` finding.
 
     Where there are any, only those that have just the other findings of the set, which then stay in the label; all
-    others may keep a finding that the set has not.
+    others may keep a finding that the set has not. `exactly`: no others.
     """
     sets = collection.label_sets
     if sets is None:
@@ -63,7 +65,7 @@ def images_without(collection: Collection, sources: SourceImages, wanted: Mappin
         others = tuple(sorted({*findings_in(label)} - {finding}))
         without = [place for place, is_denied in enumerate(denied[finding]) if is_denied]
         same = [place for place in without if findings[place] == others]
-        found[label] = [some[place] for place in same or without]
+        found[label] = [some[place] for place in (same if exactly else same or without)]
     return found
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from balancer.generators.models.checkpoint import Checkpoint
 from balancer.generators.models.families import Family
 from balancer.generators.models.pipeline import let_go, load_pipeline
+from balancer.generators.not_a_number import ENCODER, require_numbers
 from balancer.prompting.prompts import Prompt
 
 if TYPE_CHECKING:
@@ -78,6 +79,7 @@ def encode_texts(
 
     Raises:
         ModelError: they cannot be loaded.
+        NotANumber: they give values that are no numbers.
     """
     import torch
 
@@ -87,7 +89,7 @@ def encode_texts(
         for text, unwanted in texts:
             with torch.no_grad():
                 made = _encode(pipe, family, text, unwanted)
-            yield tuple(each.cpu() for each in made)
+            yield tuple(require_numbers(each.cpu(), ENCODER) for each in made)
     finally:
         let_go(pipe, family.text_encoders)
         if device.startswith("cuda"):

@@ -4,29 +4,32 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from balancer.collection.scan import Sample
 from balancer.devices import choose_device
-from balancer.errors import GenerationError, ModelError, OutOfMemory
+from balancer.errors import GenerationError, ModelError, NotANumber
 from balancer.generators.img2img import SourceCache, editing_pipeline, encode_image
+from balancer.generators.inpaint import hidden, is_for_inpainting, latent_masks, painting_pipeline
+from balancer.generators.library_errors import translated
 from balancer.generators.models.checkpoint import Checkpoint
 from balancer.generators.models.memory import require_memory, resident_bytes
-from balancer.generators.models.pipeline import fuse_adapter, let_go, load_pipeline
+from balancer.generators.models.pipeline import let_go
+from balancer.generators.not_a_number import DECODER, DENOISER, ENCODER, cause_of, require_numbers
 from balancer.generators.prompt_encoder import PromptEncoder
-from balancer.generators.scheduler import default_guidance, guidance_rescale, our_scheduler, scheduler_name
+from balancer.generators.ready_pipeline import ready_pipeline
+from balancer.generators.scheduler import default_guidance, guidance_rescale, scheduler_name
 from balancer.imaging.decode import GreyImage
 from balancer.jobs import GenerationConfig, Job, ModelRef
 from balancer.prompting.prompts import Prompt
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     import torch
 
+T = TypeVar("T")
 _DECODED_AT_ONCE = 8
 _CPU_BATCHES = ((128, 16), (256, 8), (512, 4))
 _GIB = 2**30
@@ -42,6 +45,7 @@ class SamplingOptions:
     batch_size: int | None = None
     device: str = "auto"
     adapter_scale: float = 1.0
+    precision: str = "auto"
 
 
 def resolve_config(checkpoint: Checkpoint, adapter: ModelRef | None, sampling: SamplingOptions) -> GenerationConfig:
@@ -70,7 +74,7 @@ def resolve_config(checkpoint: Checkpoint, adapter: ModelRef | None, sampling: S
         guidance_scale=guidance,
         width=size,
         height=size,
-        dtype=checkpoint.family.half if device.startswith("cuda") else "float32",
+        dtype=sampling.precision if sampling.precision != "auto" else checkpoint.family.precision(device),
         batch_size=sampling.batch_size or _fitting_batch(checkpoint, size, device),
     )
 
@@ -79,7 +83,9 @@ class StableDiffusion:
     """An `ImageGenerator`: one checkpoint with at most one adapter, on one device.
 
     `root` is the collection that real images are read from, where jobs begin with one. `expected` are prompts that
-    will be asked for; a family whose text encoders do not stay in memory encodes them together.
+    will be asked for; a family whose text encoders do not stay in memory encodes them together. What half precision
+    cannot draw, since its numbers overflow, is drawn again in float32 by the same weights, read anew; not where `again`
+    is false, as for networks that are being taught and are no longer those of the files.
     """
 
     def __init__(
@@ -89,16 +95,22 @@ class StableDiffusion:
         config: GenerationConfig,
         device: str,
         root: Path | None = None,
+        *,
         expected: Sequence[Prompt] = (),
+        again: bool = True,
     ) -> None:
         import torch
 
+        self._made_of, self._again = (checkpoint, adapter, config, root), again
+        self._exact: StableDiffusion | None = None
+        self._made_again = False
         self._device = device
         self._dtype = getattr(torch, config.dtype)
         self.family = checkpoint.family
-        self._load: Callable[[], Any] = lambda: _loaded(checkpoint, self._dtype, adapter, config.adapter_scale, device)
+        self._load = partial(ready_pipeline, checkpoint, self._dtype, adapter, config.adapter_scale, device)
         self._pipe: Any = None
         self._editing: Any = None
+        self._painting: Any = None
         self._kept = False
         self._reader = None if self.family.whole else PromptEncoder(checkpoint, device, self._dtype, expected)
         require_memory(checkpoint, config.dtype, device)
@@ -113,32 +125,70 @@ class StableDiffusion:
     def generate(self, jobs: Sequence[Job]) -> list[GreyImage]:
         """Return one uint8 array of shape (config.height, config.width) a job, in order.
 
-        Jobs of one strength and guidance are drawn together, and so are those from text alone.
+        Jobs of one strength and guidance are drawn together, and so are those from text alone. Of a job with a mask,
+        what is outside of it is near the source, and not the source itself.
 
         Raises:
             OutOfMemory: the batch does not fit on the device.
+            NotANumber: the networks give values that are no numbers, in float32 too.
             CollectionError: a real image that one begins with is gone or changed.
         """
-        import torch
-
-        images: dict[int, GreyImage] = {}
-        with torch.inference_mode(), _translated(len(jobs)):
-            for strength, guidance in dict.fromkeys(map(_drawn_with, jobs)):
-                places = [place for place, job in enumerate(jobs) if _drawn_with(job) == (strength, guidance)]
-                some = [jobs[place] for place in places]
-                latents = self._from_text(some) if strength is None else self._from_images(some, strength)
-                images.update(zip(places, self.decode(latents).cpu().numpy(), strict=True))
-        return [images[place] for place in range(len(jobs))]
+        return self._or_again(lambda maker: maker._generate(jobs))
 
     def draw(self, jobs: Sequence[Job]) -> tuple[torch.Tensor, list[GreyImage]]:
         """The latents of each job from text, (n, channels, h, w) in float32 on the CPU, and its image.
 
         Raises:
             OutOfMemory: the batch does not fit on the device.
+            NotANumber: the networks give values that are no numbers, in float32 too.
         """
+        return self._or_again(lambda maker: maker._draw(jobs))
+
+    @property
+    def made_again(self) -> bool:
+        """Whether the last images had to be made again, in float32."""
+        return self._made_again
+
+    def _or_again(self, work: Callable[[StableDiffusion], T]) -> T:
+        """The work, and where that gives what is no number, the same in float32."""
         import torch
 
-        with torch.inference_mode(), _translated(len(jobs)):
+        self._made_again = False
+        try:
+            return work(self)
+        except NotANumber as error:
+            checkpoint, adapter, config, root = self._made_of
+            if self._dtype == torch.float32:
+                raise cause_of(error, self._ready(), checkpoint.ref.name, adapter, lambda: work(self)) from error
+            if not self._again:
+                raise
+        exact = replace(config, dtype="float32")
+        self._make_room()
+        self._exact = self._exact or StableDiffusion(checkpoint, adapter, exact, self._device, root)
+        self._exact.lend(self._lent)
+        found = self._exact._or_again(work)
+        self._made_again = True
+        return found
+
+    def _generate(self, jobs: Sequence[Job]) -> list[GreyImage]:
+        import torch
+
+        images: dict[int, GreyImage] = {}
+        with torch.inference_mode(), translated(len(jobs)):
+            for way in dict.fromkeys(map(_drawn_with, jobs)):
+                places = [place for place, job in enumerate(jobs) if _drawn_with(job) == way]
+                some, (strength, _, is_painted) = [jobs[place] for place in places], way
+                if strength is None:
+                    latents = self._from_text(some)
+                else:
+                    latents = (self._painted if is_painted else self._from_images)(some, strength)
+                images.update(zip(places, self.decode(latents).cpu().numpy(), strict=True))
+        return [images[place] for place in range(len(jobs))]
+
+    def _draw(self, jobs: Sequence[Job]) -> tuple[torch.Tensor, list[GreyImage]]:
+        import torch
+
+        with torch.inference_mode(), translated(len(jobs)):
             latents = self._from_text(jobs)
             return latents.float().cpu(), list(self.decode(latents).cpu().numpy())
 
@@ -151,6 +201,15 @@ class StableDiffusion:
         """The pipeline of diffusers that draws, for those who teach its networks. It stays in memory from then on."""
         self._kept = True
         return self._ready()
+
+    @property
+    def denoiser(self) -> Any:
+        """The UNet or transformer of the pipeline, which is loaded."""
+        return getattr(self._ready(), self.family.denoiser)
+
+    def read(self, prompts: Sequence[Prompt]) -> None:
+        """Encode prompts now that will be drawn."""
+        self._embeddings(prompts)
 
     def forget(self) -> None:
         """Encode prompts anew: the text encoder has changed."""
@@ -166,6 +225,12 @@ class StableDiffusion:
         config = jobs[0].config
         embeddings = self._embeddings([job.prompt for job in jobs])
         pipe, extra = self._ready(), dict(self.family.call)
+        if is_for_inpainting(self.denoiser):
+            raise GenerationError(
+                needed="a model that generates from text",
+                found=f"{config.model.name}, which is for inpainting",
+                next_step="use it in balance fill --mode inpaint, or another --model",
+            )
         if self.family.whole:
             extra["guidance_rescale"] = guidance_rescale(pipe.scheduler.config)
         latents: torch.Tensor = pipe(
@@ -178,7 +243,7 @@ class StableDiffusion:
             output_type="latent",
             **extra,
         ).images
-        return latents
+        return require_numbers(latents, DENOISER)
 
     def _from_images(self, jobs: Sequence[Job], strength: float) -> torch.Tensor:
         """Begin with a real image each, noised as far as the strength says."""
@@ -189,16 +254,43 @@ class StableDiffusion:
         generators, config = _generators(jobs), jobs[0].config
         vae = self._pipe.vae
         channels = {} if self.family.whole else {"channels": vae.config.latent_channels}
-        begun = [
-            encode_image(vae, self._source(job), each, **channels) for job, each in zip(jobs, generators, strict=True)
-        ]
+        begun = torch.cat(
+            [encode_image(vae, self._source(job), each, **channels) for job, each in zip(jobs, generators, strict=True)]
+        )
         latents: torch.Tensor = self._editing(
             **embeddings,
-            image=torch.cat(begun),
+            image=require_numbers(begun, DECODER),
             strength=strength,
             generator=generators,
             num_inference_steps=config.steps,
             guidance_scale=config.guidance_scale,
+            output_type="latent",
+        ).images
+        return require_numbers(latents, DENOISER)
+
+    def _painted(self, jobs: Sequence[Job], strength: float) -> torch.Tensor:
+        """Make only what a job's mask holds anew, beginning as far from the real image as the strength says."""
+        import torch
+
+        self._painting = self._painting or painting_pipeline(self._pipe)
+        generators, config = _generators(jobs), jobs[0].config
+        sources, vae = [self._source(job) for job in jobs], self._pipe.vae
+        begun = [encode_image(vae, source, each) for source, each in zip(sources, generators, strict=True)]
+        around = begun
+        if is_for_inpainting(self.denoiser):
+            unseen = [hidden(source, job) for source, job in zip(sources, jobs, strict=True)]
+            around = [encode_image(vae, source, each) for source, each in zip(unseen, generators, strict=True)]
+        latents: torch.Tensor = self._painting(
+            **self._embeddings([job.prompt for job in jobs]),
+            image=torch.cat(begun),
+            mask_image=latent_masks(jobs, config.height // begun[0].shape[-2]),
+            masked_image_latents=torch.cat(around),
+            strength=strength,
+            generator=generators,
+            num_inference_steps=config.steps,
+            guidance_scale=config.guidance_scale,
+            width=config.width,
+            height=config.height,
             output_type="latent",
         ).images
         return latents
@@ -232,10 +324,14 @@ class StableDiffusion:
     def _read(self, prompts: Sequence[Prompt]) -> None:
         """Encode prompts while the denoiser is not in memory, unless somebody teaches it."""
         if self._reader is not None:
-            if self._pipe is not None and not self._kept:
-                let_go(self._pipe, (self.family.denoiser, "vae"))
-                self._pipe = self._editing = None
+            self._make_room()
             self._reader.encode(prompts)
+
+    def _make_room(self) -> None:
+        """Let the pipeline of a family that is not whole go, unless somebody teaches it."""
+        if self._reader is not None and self._pipe is not None and not self._kept:
+            let_go(self._pipe, (self.family.denoiser, "vae"))
+            self._pipe = self._editing = None
 
     def _embed(self, prompt: Prompt) -> dict[str, Any]:
         """The text encoder's output, computed once for each different prompt."""
@@ -248,7 +344,10 @@ class StableDiffusion:
                 num_images_per_prompt=1,
                 do_classifier_free_guidance=True,
             )
-            self._embedded[key] = dict(zip(self.family.encoded, values, strict=False))
+            found = {name: value for name, value in zip(self.family.encoded, values, strict=False) if value is not None}
+            for value in found.values():
+                require_numbers(value, ENCODER)
+            self._embedded[key] = found
         return self._embedded[key]
 
     def _decode(self, latents: torch.Tensor) -> torch.Tensor:
@@ -265,26 +364,14 @@ class StableDiffusion:
             latents = latents * scale / vae.config.scaling_factor + shift
         else:
             latents = latents / vae.config.scaling_factor + (getattr(vae.config, "shift_factor", None) or 0)
-        colour: torch.Tensor = vae.decode(latents, return_dict=False)[0].float()
+        colour = require_numbers(vae.decode(latents, return_dict=False)[0].float(), DECODER)
         grey = (colour / 2 + 0.5).mean(dim=1)
         return (grey.clamp(0, 1) * 255).round().to(torch.uint8)
 
 
-def _loaded(checkpoint: Checkpoint, dtype: torch.dtype, adapter: Path | None, scale: float, device: str) -> Any:
-    """The pipeline on its device, the adapter in its weights; of a family that is not whole without text encoders."""
-    family = checkpoint.family
-    pipe = load_pipeline(checkpoint, dtype, () if family.whole else (family.denoiser, "vae", "scheduler"))
-    if adapter is not None:
-        fuse_adapter(pipe, adapter, scale)
-    if family.whole:
-        pipe.scheduler = our_scheduler(pipe.scheduler.config)
-    pipe.set_progress_bar_config(disable=True)
-    return pipe.to(device)
-
-
-def _drawn_with(job: Job) -> tuple[float | None, float]:
+def _drawn_with(job: Job) -> tuple[float | None, float, bool]:
     """What jobs have in common that are drawn at once."""
-    return job.method.strength, job.config.guidance_scale
+    return job.method.strength, job.config.guidance_scale, bool(job.method.mask)
 
 
 def _generators(jobs: Sequence[Job]) -> list[torch.Generator]:
@@ -292,28 +379,6 @@ def _generators(jobs: Sequence[Job]) -> list[torch.Generator]:
     import torch
 
     return [torch.Generator("cpu").manual_seed(job.seed) for job in jobs]
-
-
-@contextmanager
-def _translated(count: int) -> Iterator[None]:
-    import torch
-
-    try:
-        yield
-    except torch.OutOfMemoryError as error:
-        raise OutOfMemory(
-            needed=f"device memory for {count} images at once",
-            found=str(error).splitlines()[0],
-            next_step=f"use --batch-size {count // 2}, or a smaller --size"
-            if count > 1
-            else "use a smaller --size, or another device: --device cpu",
-        ) from error
-    except (RuntimeError, ValueError) as error:
-        raise GenerationError(
-            needed="a pipeline that runs with these settings",
-            found=str(error).splitlines()[0],
-            next_step="check that the model supports this --size; or try --device cpu",
-        ) from error
 
 
 def _fitting_batch(checkpoint: Checkpoint, size: int, device: str) -> int:

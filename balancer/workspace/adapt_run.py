@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from balancer.adapting.common.clock import Clock
     from balancer.adapting.common.logger import Curves
     from balancer.adapting.common.monitor import TrainingMonitor
+    from balancer.collection.regions import Region
+    from balancer.collection.scan import Collection
     from balancer.generators.models.checkpoint import Checkpoint
 
 _LATENT_NUMBER = 4  # bytes: float32
@@ -88,7 +90,7 @@ def adapt(
 
 def _chosen(settings: AdaptSettings, *names: str) -> dict[str, Any]:
     """The settings that are given, by name; the others are as the training has them by default."""
-    usual = ("size", "steps", "minutes", "batch_size", "seed", "device")
+    usual = ("size", "steps", "minutes", "batch_size", "seed", "device", "workers")
     return {name: value for name in (*usual, *names) if (value := getattr(settings, name)) is not None}
 
 
@@ -162,12 +164,29 @@ def _on_base(
     packs = caption_packs(session, settings.pack, train, progress)
     attributes = attributes_of(collection.images.loc[paths])
     sets = findings_of_sets(collection, train + held)
-    data = TrainingData(train, held, collection.root, packs, session.split.sha256, attributes, sets)
+    regions = {} if settings.regions is None else _regions(settings.regions, collection, parts[0], progress)
+    data = TrainingData(train, held, collection.root, packs, session.split.sha256, attributes, sets, regions)
     progress.message(f"Base: {printable(checkpoint.ref.name)}, {side} px; {len(train)} images")
     progress.message(f"Samples during training: {folder.with_name(folder.name + '.training') / 'samples'}")
     train_lora(data, checkpoint, training, folder, monitor or no_monitor, _TrainingPhases(progress), clock, curves)
     session.ledger.add_adapter(collection, folder)
     remember_base(session, folder, str(settings.base))
+
+
+def _regions(
+    file: Path, collection: Collection, train: Iterable[str], progress: Progress
+) -> dict[str, Sequence[Region]]:
+    """Where findings are in the training images.
+
+    Raises:
+        TableError: the regions cannot be used.
+    """
+    from balancer.collection.regions import read_regions
+
+    found = read_regions(file, collection)
+    known = {path: some for path in train if (some := found.of(path))}
+    progress.message(f"Regions: {found.summary}; half of the loss of {len(known)} training images is of them.")
+    return dict(known)
 
 
 def _require_licence(

@@ -19,6 +19,7 @@ from balancer.generators.scheduler import default_guidance
 from balancer.generators.stable_diffusion import SamplingOptions, StableDiffusion, resolve_config
 from balancer.progress import Progress
 from balancer.text import printable
+from balancer.workspace.inpaint_setup import choose_painting
 from balancer.workspace.models import chosen_model, refuse_adapter
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ class GeneratorSetup:
 
     def guidance_in(self, modes: Iterable[Mode]) -> str:
         """The guidance scale of these modes; one of each mode where they differ."""
-        scales = {mode: f"{self.guidance.get(mode, self.config.guidance_scale):g}" for mode in modes}
+        scales = {mode: f"{self.guidance.get(mode, self.config.guidance_scale):g}" for mode in MODES}
         if len(set(scales.values())) == 1:
             return next(iter(scales.values()))
         return ", ".join(f"{scale} for {mode}" for mode, scale in scales.items())
@@ -77,7 +78,10 @@ def choose_generator(session: Session, settings: FillSettings) -> GeneratorSetup
     Raises:
         ModelError: there is none, or it does not fit the other settings.
     """
-    sampling = SamplingOptions(settings.steps, settings.guidance, settings.size, settings.at_once, settings.device)
+    sampling = SamplingOptions(
+        *(settings.steps, settings.guidance, settings.size, settings.at_once, settings.device),
+        precision=settings.precision,
+    )
     root = session.collection.root
     if settings.model is not None and names_family(settings.model):
         refuse_adapter(settings.model, settings.adapter)
@@ -88,7 +92,7 @@ def choose_generator(session: Session, settings: FillSettings) -> GeneratorSetup
     choice = chosen_model(session, settings.model, settings.adapter)
     config, device = resolve_config(choice.checkpoint, choice.adapter, sampling), choose_device(settings.device)
     require_memory(choice.checkpoint, config.dtype, device)
-    modes = MODES if choice.checkpoint.family.editing else ("text",)
+    modes = ("inpaint",) if choice.checkpoint.is_for_inpainting else choice.checkpoint.family.modes
     return GeneratorSetup(
         config,
         device,
@@ -96,7 +100,7 @@ def choose_generator(session: Session, settings: FillSettings) -> GeneratorSetup
         partial(StableDiffusion, choice.checkpoint, choice.file, config, device, root),
         choice,
         StableDiffusionBlueprint(choice.checkpoint, choice.file, config, device),
-        {} if settings.guidance is not None else {mode: default_guidance(choice.checkpoint, mode) for mode in modes},
+        {} if settings.guidance is not None else {mode: default_guidance(choice.checkpoint, mode) for mode in MODES},
     )
 
 
@@ -110,10 +114,11 @@ def choose_sampler(
     *,
     remember: bool,
     wanted: Mapping[str, str] = {},
+    painted: Sequence[str] = (),
 ) -> ModeSampler:
     """How each image of these classes is made; says what is not to be had.
 
-    `wanted` is the finding that each label set is made for.
+    `wanted` is the finding that each label set is made for, `painted` are the classes of which any is to be made.
 
     Raises:
         PlanError: the model, or a class, cannot do what was asked for.
@@ -124,13 +129,17 @@ def choose_sampler(
         raise PlanError(
             needed=f"a model that supports --mode {unable[0]}",
             found=f"{setup.config.model.name}, which supports {', '.join(setup.modes)}",
-            next_step="use --mode text, or another --model",
+            next_step=f"use --mode {setup.modes[0]}, or another --model",
         )
     if not settings.harmonise and set(weights) == {"text"}:
         return ModeSampler()
     sources = resolve_source_images(session.collection, session.split, output, session.ledger, remember=remember)
     mixed = images_without(session.collection, sources, wanted) if "mix" in weights else {}
-    sampler = ModeSampler(weights, strengths, sources, settings.harmonise, mixed)
+    painting = {}
+    if "inpaint" in weights:
+        size = setup.config.height, setup.config.width
+        painting = choose_painting(session.collection, settings, sources, painted, wanted, size, progress)
+    sampler = ModeSampler(weights, strengths, sources, settings.harmonise, mixed, painting)
     sampler.require_usable(labels, setup.config.steps)
     without = [label for label in labels if label not in sources] if settings.harmonise else []
     if without:

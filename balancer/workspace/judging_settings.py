@@ -112,6 +112,11 @@ class CompareSettings(Settings):
         None, "The class or finding whose AUPRC decides, named beforehand (default: as in balance power)."
     )
     extra: tuple[str, ...] = option((), "NAME=FOLDER: other real images, as an arm of their own.")
+    regions: Path | None = option(
+        None,
+        "Where findings are in your images, to transplant real lesions as a control (default: as the last fill).",
+        place=True,
+    )
     external: str | None = option(
         None, "Test the arms on another collection too: its name or folder, scanned here earlier."
     )

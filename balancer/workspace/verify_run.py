@@ -9,7 +9,7 @@ from typing import Any
 
 from balancer.collection.findings import Finding
 from balancer.dataset import verify as folder
-from balancer.errors import BalanceError
+from balancer.errors import BalanceError, OutputError
 from balancer.progress import SILENT, Progress
 from balancer.workspace.settings import ExplainSettings, VerifySettings
 from balancer.workspace.workspace import Workspace
@@ -61,6 +61,8 @@ def verify(
 def explain(workspace: Workspace, settings: ExplainSettings) -> Explanation:
     """Say of an image what it is and where it comes from; a name may be one in the last fill's balanced folder.
 
+    An image of the scanned collection is told by its label and its part of the split.
+
     Raises:
         ImageError: the file is no readable image.
         OutputError: there is no such file, or nothing is known of it.
@@ -69,12 +71,35 @@ def explain(workspace: Workspace, settings: ExplainSettings) -> Explanation:
     >>> explain(Workspace.open(folder), ExplainSettings(next(balanced.rglob("syn-*")))).facts["what"]
     'synthetic'
     """
-    return Explanation(folder.explain(_file(workspace, settings.file), _balanced(workspace)))
+    file = _file(workspace, settings.file)
+    try:
+        return Explanation(folder.explain(file, _balanced(workspace)))
+    except OutputError:
+        original = _in_collection(workspace, file)
+        if original is None:
+            raise
+        return Explanation(original)
 
 
 def _file(workspace: Workspace, file: Path) -> Path:
     balanced = None if file.exists() or file.is_absolute() else _balanced(workspace)
     return balanced / file if balanced is not None and (balanced / file).is_file() else file
+
+
+def _in_collection(workspace: Workspace, file: Path) -> dict[str, str] | None:
+    """What is known of an image of the scanned collection; nothing of any other file."""
+    if workspace.is_new:
+        return None
+    try:
+        with workspace.session(write=False, several=True) as session:
+            root, place, images = session.collection.root.resolve(), file.resolve(), session.collection.images
+            path = place.relative_to(root).as_posix() if place.is_relative_to(root) else ""
+            if path not in images.index:
+                return None
+            label, part = str(images.at[path, "label"]), str(session.split.parts.get(path, "none"))
+    except BalanceError:  # the message about a file that is not known says more
+        return None
+    return {"file": path, "what": "original, in the scanned collection", "label": label, "part": part}
 
 
 def _balanced(workspace: Workspace) -> Path | None:

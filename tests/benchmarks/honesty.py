@@ -159,14 +159,23 @@ def feature_pool(folder: Path | None, steps: int = 300) -> Pool:
 
 
 def compared(
-    pool: Pool, folds: Sequence[Parts], kinds: Mapping[str, Any], lessons: Mapping[str, Lesson], seeds: int, seed: int
+    pool: Pool,
+    folds: Sequence[Parts],
+    kinds: Mapping[str, Any],
+    lessons: Mapping[str, Lesson],
+    seeds: int,
+    seed: int,
+    longest: int = LONGEST,
 ) -> Comparison:
-    """Arms trained by their lessons on each fold, and judged as `balance compare` judges; the first is the baseline."""
+    """Arms trained by their lessons on each fold, and judged as `balance compare` judges; the first is the baseline.
+
+    The next, if there is one, is the synthetic arm. A training that looks for its end takes `longest` steps at most.
+    """
     validation, test, courses = [], [], {arm: list[Course]() for arm in kinds}
     for fold, parts in enumerate(folds):
         known = np.concatenate((parts.validation, parts.test))
         watched = Watched(parts.validation, pool.targets[parts.validation])
-        steps = _steps(pool, lessons, parts, fold, watched)
+        steps = _steps(pool, lessons, parts, fold, watched, longest)
         said: dict[str, list[Any]] = {arm: [] for arm in kinds}
         for arm, each in ((arm, each) for arm in kinds for each in range(seeds)):
             model, course = _trained(pool, lessons[arm](parts.train, fold, each), watched, steps, each)
@@ -175,8 +184,8 @@ def compared(
         half = len(parts.validation)
         for rows, part, found in ((parts.validation, slice(half), validation), (parts.test, slice(half, None), test)):
             found.append(_outcomes(pool, rows, {arm: np.stack(some)[:, part] for arm, some in said.items()}))
-    baseline, synthetic = kinds
-    asked = NamedArms(baseline, [synthetic], courses=courses)
+    baseline, *others = kinds
+    asked = NamedArms(baseline, others[:1], courses=courses)
     one = len(folds) == 1
     return conclude(
         validation[0] if one else validation,
@@ -195,12 +204,12 @@ def _outcomes(pool: Pool, rows: Any, probabilities: Mapping[str, Any]) -> Outcom
     return Outcomes(pool.classes, pool.classes[-1], pool.targets[rows], pool.groups[rows], unknown, probabilities)
 
 
-def _steps(pool: Pool, lessons: Mapping[str, Lesson], parts: Parts, fold: int, watched: Watched) -> int:
+def _steps(pool: Pool, lessons: Mapping[str, Lesson], parts: Parts, fold: int, watched: Watched, longest: int) -> int:
     """Twice what the baseline takes to its plateau; a regression has no steps."""
     if not pool.backbone.rates:
         return 1
     lesson = next(iter(lessons.values()))(parts.train, fold, 0)
-    return _trained(pool, lesson, replace(watched, to_plateau=True), LONGEST, 0)[1].steps[-1]
+    return _trained(pool, lesson, replace(watched, to_plateau=True), longest, 0)[1].steps[-1]
 
 
 def _trained(

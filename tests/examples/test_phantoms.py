@@ -13,6 +13,7 @@ from sklearn.svm import SVC
 from examples.phantoms import (
     CHEST,
     FOREARM,
+    HARD,
     Consolidation,
     Effusion,
     Nodule,
@@ -20,6 +21,7 @@ from examples.phantoms import (
     draw_exposure,
     draw_forearm,
     draw_radiograph,
+    finding_mask,
     write_collection,
     write_table_collection,
 )
@@ -201,6 +203,34 @@ def test_each_of_several_findings_is_seen_where_it_is_alone() -> None:
         alone = _change("nodule", patient, "normal")
         beside = _change("cardiomegaly|nodule", patient, "cardiomegaly")
         assert np.corrcoef(alone.ravel(), beside.ravel())[0, 1] > 0.3
+
+
+def test_hard_phantoms_have_look_alikes_in_normal_images_as_in_those_of_the_finding() -> None:
+    for patient in PATIENTS:
+        normal, sick = (draw_chest(label, patient, difficulty=HARD) for label in ("normal", "nodule"))
+        assert len(normal.look_alikes) >= 3
+        assert normal.look_alikes == sick.look_alikes
+        without = draw_radiograph("normal", patient)
+        bright = draw_radiograph("normal", patient, difficulty=HARD).astype(float) - without
+        assert (bright > 25).sum() >= 5
+        change = draw_radiograph("nodule", patient, difficulty=HARD).astype(float)
+        change -= draw_radiograph("normal", patient, difficulty=HARD)
+        there = finding_mask("nodule", patient, difficulty=HARD)
+        assert change[there].mean() > change[~there].mean() + 10
+
+
+def test_a_difficulty_changes_the_look_alikes_and_the_finding_and_nothing_else(tmp_path: Path) -> None:
+    for label in CHEST:
+        usual, hard = draw_chest(label, 3), draw_chest(label, 3, difficulty=HARD)
+        assert usual.look_alikes == ()
+        assert dataclasses.replace(hard, look_alikes=(), findings=usual.findings) == usual
+    assert dataclasses.replace(draw_exposure(3, difficulty=HARD), log_photons=0.0) == dataclasses.replace(
+        draw_exposure(3), log_photons=0.0
+    )
+    assert draw_radiograph("fractured", 3, difficulty=HARD).tobytes() == draw_radiograph("fractured", 3).tobytes()
+    write_collection(tmp_path, {"normal": 1}, size=16, max_images=1, difficulty=HARD)
+    stored = np.asarray(Image.open(tmp_path / "normal" / "p00000-00.png"))
+    assert np.array_equal(stored, draw_radiograph("normal", 0, 0, 16, difficulty=HARD))
 
 
 @pytest.mark.parametrize("label", ["normal|nodule", "nodule|nodule", "nodule|fractured", "nodule|"])

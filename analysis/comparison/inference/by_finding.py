@@ -53,7 +53,9 @@ def judge_findings(
             found[name] = _measured(found[name], primary_endpoint(name), measured, named, patients, test.fold_count)
     tested = {name: each.difference for name, each in found.items() if each.difference is not None}
     for name, difference in with_holm(tested).items():
-        own = replace(grounds, contrast=difference, patients=patients[name], rivals={}, margins={}, uses={})
+        own = replace(
+            grounds, contrast=difference, patients=patients[name], rivals={}, margins={}, uses={}, counters={}
+        )
         found[name] = replace(found[name], difference=difference, told=_told(own, difference))
     return found
 

@@ -2,7 +2,8 @@
 
 One planned contrast decides, the synthetic arm less the baseline, at its 95% interval: it needs no correction for other
 arms. Those without synthetic images are there to show whether the baseline is sound, and never to be beaten: a rule
-that asks to beat each of them has less power than its planned contrast, and nobody knows how much less.
+that asks to beat each of them has less power than its planned contrast, and nobody knows how much less. Only
+transplanted lesions, which do the same without a model, must be beaten where they beat the baseline too.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from analysis.statistics.average_precision import RankedFolds
 from analysis.statistics.intervals import Flags, Groups
 
 Judgement = Literal["helps", "harms", "no use", "cannot tell", "nothing synthetic", "invalid"]
-Reason = Literal["nobody", "one seed", "too few", "not finished", "failed", "beaten", "others", "too small"]
+Reason = Literal["nobody", "one seed", "too few", "not finished", "failed", "beaten", "matched", "others", "too small"]
 """Why nothing can be told."""
 Scores = npt.NDArray[np.floating]
 """(S, N): what an arm says of each test image, a row for each seed."""
@@ -38,13 +39,14 @@ class ArmRoles:
     """The arms of the contrast, named before the test split is opened.
 
     `synthetic` is None where there are no synthetic images. `rivals` are the other arms without them, by which the
-    baseline is checked; `uses` are other arms with them.
+    baseline is checked; `uses` are other arms with them; `counters` have transplanted lesions instead.
     """
 
     baseline: str
     synthetic: str | None
     rivals: tuple[str, ...] = ()
     uses: tuple[str, ...] = ()
+    counters: tuple[str, ...] = ()
 
     @classmethod
     def among(cls, kinds: Mapping[str, str], baseline: str, synthetic: str | None) -> ArmRoles:
@@ -60,6 +62,7 @@ class ArmRoles:
             synthetic,
             tuple(arm for arm in others if kinds[arm] in ("real", "free")),
             tuple(arm for arm in others if kinds[arm] == "synthetic"),
+            tuple(arm for arm in others if kinds[arm] == "counter"),
         )
 
 
@@ -67,10 +70,11 @@ class ArmRoles:
 class Grounds:
     """What a judgement rests on: differences in the primary endpoint on the test split, and what is known beside.
 
-    `contrast` is the synthetic arm less the baseline; None where there is none. `rivals` and `uses` are other arms
-    less the baseline, without and with synthetic images, each with its p-value after Holm; `margins` are the synthetic
-    arm less each rival. `patients` have the rare class. `unfinished` names the arms of the contrast that were still
-    improving when their training ended, `failed` says that the baseline learned nothing.
+    `contrast` is the synthetic arm less the baseline; None where there is none. `rivals`, `uses` and `counters` are
+    other arms less the baseline, without and with synthetic images and with transplanted lesions, each with its p-value
+    after Holm; `margins` are the synthetic arm less each rival and counter. `patients` have the rare class.
+    `unfinished` names the arms of the contrast that were still improving when their training ended, `failed` says that
+    the baseline learned nothing.
     """
 
     contrast: Estimate | None
@@ -79,6 +83,7 @@ class Grounds:
     rivals: Mapping[str, Estimate] = field(default_factory=dict)
     margins: Mapping[str, Estimate] = field(default_factory=dict)
     uses: Mapping[str, Estimate] = field(default_factory=dict)
+    counters: Mapping[str, Estimate] = field(default_factory=dict)
     unfinished: tuple[str, ...] = ()
     failed: bool = False
     invalid: bool = False
@@ -93,6 +98,11 @@ class Grounds:
     def better_use(self) -> str | None:
         """The best other arm with synthetic images that is shown to beat the baseline, if there is one."""
         return _best_shown(self.uses)
+
+    @property
+    def as_good(self) -> str | None:
+        """The best arm with transplanted lesions that is shown to beat the baseline, and is not shown to be beaten."""
+        return _best_shown({arm: each for arm, each in self.counters.items() if not self.margins[arm].low > 0})
 
 
 def judge(grounds: Grounds) -> Judgement:
@@ -121,6 +131,7 @@ def why_not(grounds: Grounds) -> Reason | None:
         "failed": grounds.failed,
         "not finished": bool(grounds.unfinished),
         "beaten": told in ("helps", "cannot tell") and grounds.better_baseline is not None,
+        "matched": told in ("helps", "cannot tell") and grounds.as_good is not None,
         "others": told in ("harms", "no use") and grounds.better_use is not None,
         "too small": told == "cannot tell",
     }
@@ -137,7 +148,9 @@ def best_arm(grounds: Grounds, named: ArmRoles) -> str | None:
     if judgement == "helps":
         return named.synthetic
     if judgement in ("harms", "no use", "nothing synthetic"):
-        return better or named.baseline
+        return better or grounds.as_good or named.baseline
+    if judgement == "cannot tell" and why_not(grounds) == "matched":
+        return grounds.as_good
     if judgement == "cannot tell" and why_not(grounds) == "beaten" and better is not None:
         return None if better in grounds.margins and grounds.margins[better].low > 0 else better
     return None
@@ -165,8 +178,9 @@ def weigh(
         patients.get(label, min((count for count in patients.values() if count), default=0)),
         seeds,
         with_holm({arm: less(arm, named.baseline) for arm in named.rivals}),
-        {} if ours is None else {arm: less(ours, arm) for arm in named.rivals},
+        {} if ours is None else {arm: less(ours, arm) for arm in (*named.rivals, *named.counters)},
         with_holm({arm: less(arm, named.baseline) for arm in named.uses}),
+        {} if ours is None else with_holm({arm: less(arm, named.baseline) for arm in named.counters}),
         worth=worth,
     )
 
@@ -209,7 +223,7 @@ def grounds_of(
     """
     draws = draw_patients(positive.astype(np.int64), groups, times, seed, folds)
     weights = np.concatenate((np.ones((len(draws), 1), np.float32), draws), axis=1)
-    arms = [named.baseline, *filter(None, [named.synthetic]), *named.rivals, *named.uses]
+    arms = [named.baseline, *filter(None, [named.synthetic]), *named.rivals, *named.uses, *named.counters]
     measured = {arm: _measured(scores[arm], positive, folds, weights) for arm in arms}
     patients = {"": len(np.unique(groups[positive]))}
     count = 1 if folds is None else len(np.unique(folds))

@@ -145,6 +145,8 @@ def _cannot_tell(found: Evidence) -> str:
         "not finished": f"Cannot tell {whether}: train longer ({longer})",
         "beaten": f"Cannot tell: the baseline fails here, {better} beats it, though {ours} beats both",
         "others": f"Cannot tell {whether}: {ours} does not, {found.grounds.better_use} may",
+        "matched": f"Use {found.best_arm}, which needs no model: for {found.whom} it beats the baseline {base}, and "
+        f"{ours} is not shown to beat it",
         "too small": f"Cannot tell {whether}: {_people(found)} cannot show a difference this small",
         None: "",
     }
@@ -199,6 +201,11 @@ def _baseline(found: Evidence) -> str:
         sound = f"none of {others} other arm{'s' if others > 1 else ''} without synthetic images is shown to beat it"
     else:
         sound = "no other arm without synthetic images was compared with it"
+    sound += "".join(
+        f"; {arm}, real lesions put into other images, differs from it by {each.signed}, {found.named.synthetic} from "
+        f"{arm} by {grounds.margins[arm].signed}"
+        for arm, each in grounds.counters.items()
+    )
     effect = "" if found.effect is None else f" {found.effect.in_words(found.primary)}"
     return f"Baseline: {base}; {sound}.{how}{effect}"
 
@@ -235,6 +242,7 @@ def _next(found: Evidence) -> str:
         "not finished": f"balance compare {_longer(found)}",
         "failed": f"more real images of {found.rare}, or a pretrained --backbone with --weights",
         "beaten": "compare with that arm on new patients",
+        "matched": "compare with that arm on new patients",
         "others": f"balance compare --arm {found.grounds.better_use} on new patients",
         "one seed": f"balance compare --seeds {ADVISED_SEEDS}",
     }

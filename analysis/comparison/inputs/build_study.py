@@ -13,12 +13,14 @@ import pandas as pd
 from analysis.comparison.inputs.pools import Pool, extra_pool, findings_of, synthetic_pool, unscreened_pool
 from analysis.comparison.inputs.sample_size import Counts, require_sufficient
 from analysis.comparison.inputs.study import EXTRA, Added, Numbers, Part, Study, attributes_table
+from analysis.comparison.inputs.transplants import transplant, transplants_like
 from analysis.data.balanced_folder import BalancedFolder, read_balanced
 from analysis.data.endpoint import fitting_folds, known_labels, rarest_class
 from analysis.data.images import Greys, decode_readable
 from analysis.data.targets import Targets, having
 from analysis.screening.reference_images import Watch
 from analysis.statistics.intervals import group_numbers
+from balancer.collection.regions import Regions, read_regions
 from balancer.collection.scan import Collection, with_hashes
 from balancer.errors import CollectionError, ComparisonError
 from balancer.files import sha256_if_there
@@ -36,9 +38,10 @@ _PARTS = ("train", "holdout", "val", "test")
 class Wanted:
     """What to gather: images of `side` pixels, and what else than real images.
 
-    `needs` name what is added: "synthetic", "unscreened", "reconstructed"; `extras` are folders of the user's own, by
-    name. `rare` is the class of the primary endpoint, by default the one with the fewest training images. `insist`:
-    go on where nothing can be concluded of that class, and say so. `pooled`: this is one fold among several.
+    `needs` name what is added: "synthetic", "unscreened", "reconstructed", "transplanted"; `extras` are folders of the
+    user's own, by name. `regions` is a file of where findings are in real images. `rare` is the class of the primary
+    endpoint, by default the one with the fewest training images. `insist`: go on where nothing can be concluded of that
+    class, and say so. `pooled`: this is one fold among several.
     """
 
     side: int
@@ -47,6 +50,7 @@ class Wanted:
     rare: str | None = None
     insist: bool = False
     pooled: bool = False
+    regions: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +88,7 @@ def gather(
     Raises:
         CollectionError: an image is gone or changed since the scan.
         OutputError: `folder` is not a balanced folder, or its tables were changed.
+        TableError: the regions cannot be used.
         ComparisonError: too little is there for any conclusion, or `folder` belongs to another collection.
     """
     collection = _hashed(collection, split, ledger, watch)
@@ -243,7 +248,19 @@ def _added(
         rows = _rows_like(train, added["synthetic"], len(collection.labels))
         files = [collection.root / train.paths[row] for row in rows.tolist()]
         added["reconstructed"] = Added(reconstruct(files, wanted.side), train.targets[rows])
+    if "transplanted" in wanted.needs and balanced is not None and "synthetic" in pools:
+        regions = None if wanted.regions is None else read_regions(wanted.regions, collection)
+        made = _transplanted(collection, balanced, train, pools["synthetic"], regions)
+        added |= {"transplanted": made} if len(made) else {}
     return pools, added, notes
+
+
+def _transplanted(
+    collection: Collection, balanced: BalancedFolder, train: Part, synthetic: Pool, regions: Regions | None
+) -> Added:
+    """As many real lesions in images of other patients as there are synthetic ones; of each class that can be had."""
+    wishes = transplants_like(synthetic, balanced, collection.labels, train)
+    return transplant(train, collection.labels, wishes, regions)
 
 
 def _targets(labels: Iterable[str], classes: Sequence[str]) -> Numbers:

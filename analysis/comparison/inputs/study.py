@@ -66,7 +66,8 @@ class Study:
 
     `added` has, by name, what else than real training images there is: "synthetic" (what the balanced folder holds),
     "unscreened" (as many as that, in the order in which they were drawn, whatever the gates said), "reconstructed"
-    (real ones, pushed through the generator's autoencoder), and the user's own. `rare` is the class of the primary
+    (real ones, pushed through the generator's autoencoder), "transplanted" (real lesions put into other real images),
+    and the user's own. `rare` is the class of the primary
     endpoint, named before anything is trained. `stamps` say what the study cannot know. `external` are images of
     another collection, on which the trained arms are tested beside the test split.
     """

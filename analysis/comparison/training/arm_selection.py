@@ -28,7 +28,7 @@ def choose_arms(
     """The arms to run, and of each that is left out by name, why.
 
     With `quick` those of the verdict and their matched control, with `only` these and those that are named; `real`
-    always, and the matched control of every arm with synthetic images.
+    always, and of every arm with synthetic images the matched control and, where lesions were transplanted, that arm.
 
     Raises:
         ValueError: `only` names what is no arm.
@@ -58,9 +58,9 @@ def wanted_of(
     """The names of the arms to run, of all `known`; of these the `able` ones can be."""
     wanted = {"real", name_baseline(backbone).name, *name_synthetic(able, only), *only}
     wanted |= {name for name in known if name.startswith(EXTRA) or not (quick or only)}
-    return wanted | {
-        control_of(ARMS[name], recipe, backbone).name for name in wanted & set(able) if _is_synthetic(name)
-    }
+    synthetic = [ARMS[name] for name in wanted & set(able) if _is_synthetic(name)]
+    counters = {each.counter for each in synthetic} & set(able)
+    return wanted | counters | {control_of(each, recipe, backbone).name for each in synthetic}
 
 
 def name_baseline(backbone: Backbone) -> Arm:
@@ -118,6 +118,8 @@ def _why_not(each: Arm, study: Study, there: set[str], backbone: Backbone) -> st
     """Why an arm cannot be run, or nothing."""
     if each.one_class and has_several(study.train.targets):
         return "it is defined for one class an image; these images have several findings"
+    if each.adds == "transplanted" not in there:
+        return "no place of a lesion is known: balance fill --mode inpaint, or balance compare --regions FILE"
     if each.adds is not None and each.adds not in there:
         return f"there are no {each.adds.removeprefix(EXTRA)} images"
     if each.of_all and (missing := _without(study, study.added["synthetic"])):

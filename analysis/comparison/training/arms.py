@@ -21,7 +21,7 @@ from balancer import plugins
 from balancer.collection.label_sets import DENIED
 from balancer.plugins import find_plugins
 
-Kind = Literal["real", "free", "synthetic", "control"]
+Kind = Literal["real", "free", "counter", "synthetic", "control"]
 Recipe = Literal["plain", "strong"]
 Factors = npt.NDArray[np.float64]
 
@@ -33,6 +33,7 @@ RECIPES: Mapping[Recipe, Mapping[str, Any]] = {
 _TEMPERING = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25)
 _SHOWN = 80  # letters of what is no arm
 _MIXUP = 0.2  # within the range that Galdran et al. (2021) tried
+_FIRST = {"adds": "synthetic", "asks": ("pretraining",), "control": "two-stage", "counter": "pretraining-transplanted"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +107,8 @@ class Arm:
     `adds` is the name of what it adds of the study; `asks` what its backbone must be able to do. `recipe` is the one by
     which it trains on the real images and nothing else; `otherwise` the arm that comes to the same with a backbone that
     is not able. `control` is its matched control, which trains as it does without its images: by default the arm that
-    has its recipe. `of_all` asks for images of every class. `one_class`: it means nothing where an image has several
-    findings.
+    has its recipe. `counter` is the arm that uses transplanted lesions as this one uses its images. `of_all` asks for
+    images of every class. `one_class`: it means nothing where an image has several findings.
     """
 
     name: str
@@ -120,6 +121,7 @@ class Arm:
     recipe: Recipe | None = None
     otherwise: str | None = None
     control: str | None = None
+    counter: str = "transplanted"
     of_all: bool = False
     one_class: bool = False
 
@@ -282,20 +284,13 @@ def two_stage(task: Task) -> Model:
     return _in_two_stages(task, task.real)
 
 
-@arm("pretraining", "synthetic", adds="synthetic", asks=("pretraining",), control="two-stage")
+@arm("pretraining", "synthetic", **_FIRST)
 def pretraining(task: Task) -> Model:
     """Half of the steps on real and all synthetic images, sampled evenly, then the other half on real ones alone."""
     return _in_two_stages(task, task.real + task.added["synthetic"])
 
 
-@arm(
-    *("pretraining-synthetic", "synthetic"),
-    adds="synthetic",
-    asks=("pretraining",),
-    control="two-stage",
-    of_all=True,
-    one_class=True,
-)
+@arm("pretraining-synthetic", "synthetic", of_all=True, one_class=True, **_FIRST)
 def pretraining_synthetic(task: Task) -> Model:
     """Half of the steps on synthetic images of every class alone, then the other half on real ones alone."""
     return _in_two_stages(task, task.added["synthetic"])
@@ -317,6 +312,18 @@ def real_share_half(task: Task) -> Model:
 def real_share_most(task: Task) -> Model:
     """Three quarters of what is shown of a class is real, the rest synthetic."""
     return _shared(task, 0.75)
+
+
+@arm("transplanted", "counter", adds="transplanted")
+def transplanted(task: Task) -> Model:
+    """Half of what is shown of a class is real, the rest real lesions put into normal images of other patients."""
+    return _shared(task, 0.5, "transplanted")
+
+
+@arm("pretraining-transplanted", "counter", adds="transplanted", asks=("pretraining",))
+def pretraining_transplanted(task: Task) -> Model:
+    """What pretraining does with synthetic images, with real lesions put into normal images instead of them."""
+    return _in_two_stages(task, task.real + task.added["transplanted"])
 
 
 @arm("unscreened", "control", adds="unscreened")
@@ -347,9 +354,9 @@ def _in_two_stages(task: Task, images: Rows) -> Model:
     return task.by_recipe(task.real, steps=task.steps - first, start=body)
 
 
-def _shared(task: Task, share: float) -> Model:
-    """Classes or label sets evenly, and of one with synthetic images the real ones by this share."""
-    made = task.added["synthetic"]
+def _shared(task: Task, share: float, name: str = "synthetic") -> Model:
+    """Classes or label sets evenly, and of one with added images the real ones by this share."""
+    made = task.added[name]
     ours, theirs = _strata(task.real, made)
     weights = np.concatenate((_even(ours, theirs, share), _even(theirs, ours, 1 - share)))
     return task.by_recipe(task.real + made, sampling="weighted", row_weights=weights.astype(np.float32))

@@ -13,7 +13,7 @@ from analysis.statistics.intervals import Interval
 from analysis.statistics.metric_labels import metric_in_words
 from balancer.dataset.metadata_files import stamps_in
 
-_SERIES = {"free": 0, "synthetic": 1, "real": 2, "control": 4}
+_SERIES = {"free": 0, "synthetic": 1, "real": 2, "counter": 4, "control": 4}
 _KEYS = {2: "only real images", 0: "without synthetic images", 1: "with synthetic images", 4: "control"}
 _BY_CLASS = {"auprc": "AUPRC", "auroc": "AUROC", "recall": "Recall"}
 _COLUMNS = 6  # as many as fit on paper

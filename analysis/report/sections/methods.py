@@ -18,7 +18,7 @@ from balancer.text import many
 AUTHORS = "to be completed by the authors"
 _HOLDOUT = "training, but not of the generator"
 _PART_NAMES = {"train": "training", "holdout": _HOLDOUT, "val": "validation", "test": "test"}
-_BEGINNINGS = {"image": "the same class", "mix": "another class"}
+_BEGINNINGS = {"image": "the same class", "mix": "another class", "inpaint": "the normal class, in a part of each"}
 _BACKBONE = ("backbone", "steps", "side", "batch_size", "recipe")  # as `RunSettings.facts` has them
 
 

@@ -47,14 +47,18 @@ class LoraModel:
         """The UNet or transformer, with the new layers in it."""
         return getattr(self.generator.pipe, self.family.denoiser)
 
-    def losses(self, clean: Tensor, noise: Tensor, times: Tensor, *condition: Tensor) -> Tensor:
+    def losses(
+        self, clean: Tensor, noise: Tensor, times: Tensor, *condition: Tensor, weights: Tensor | None = None
+    ) -> Tensor:
         """The weighted denoising loss of each image, (N,).
 
         `condition` is the output of the text encoders, or tokens for them where they learn too; then, for XL, its
-        six sizes.
+        six sizes. `weights`, (N, 1, h, w), say how much the squared error of each cell counts.
         """
         with self.machine.autocast():
             predicted = self._predict(self.objective.noised(clean, noise, times), self.objective.told(times), condition)
+        if weights is not None:  # what is predicted is linear in image and noise, and so is its error
+            predicted, clean, noise = (each * weights.sqrt() for each in (predicted, clean, noise))
         return self.objective.losses(predicted, clean, noise, times)
 
     def _predict(self, latents: Tensor, times: Tensor, condition: tuple[Tensor, ...]) -> Tensor:
@@ -102,7 +106,7 @@ def load_base(
     """
     usual = SamplingOptions(settings.look_steps, size=settings.size, device=str(machine.device))
     config = replace(resolve_config(checkpoint, None, usual), dtype="bfloat16" if machine.bfloat16 else "float32")
-    generator = StableDiffusion(checkpoint, None, config, str(machine.device), expected=expected)
+    generator = StableDiffusion(checkpoint, None, config, str(machine.device), expected=expected, again=False)
     pipe = generator.pipe
     pipe.vae.float()
     objective = _objective(pipe, checkpoint)

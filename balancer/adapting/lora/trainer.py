@@ -14,6 +14,7 @@ from torch import Tensor
 from balancer.adapting.common import rng, train_loop
 from balancer.adapting.common.class_mixing import sampling_weights
 from balancer.adapting.common.clock import Clock
+from balancer.adapting.common.data_parallel import Team
 from balancer.adapting.common.device import TrainingDevice
 from balancer.adapting.common.energy import EnergyMeter
 from balancer.adapting.common.logger import Curves, no_curves
@@ -29,6 +30,7 @@ from balancer.adapting.lora.effect_check import columns_of_effect, draw_rows, sa
 from balancer.adapting.lora.evaluations import Evaluation, EvaluationLog, early_stop_reason
 from balancer.adapting.lora.holdout_loss import HoldoutLoss, image_losses, stratified_subset, summarised
 from balancer.adapting.lora.latents import Encoder, Latents, cached_latents
+from balancer.adapting.lora.region_weights import RegionWeights, region_weights
 from balancer.adapting.lora.settings import LoraSettings
 from balancer.adapting.scratch.phases import Progress
 from balancer.collection.scan import Sample
@@ -61,6 +63,8 @@ class LoraTrainer:
     words: tuple[Tensor | CaptionRows, ...]
     clock: Clock = field(default_factory=Clock)
     curves: Curves = no_curves
+    weights: RegionWeights | None = None
+    team: Team | None = None
 
     @property
     def versions(self) -> int:
@@ -82,11 +86,12 @@ class LoraTrainer:
         noise = torch.randn(clean.shape, generator=chance)
         times = rng.draw_timesteps(len(images), self.model.objective.levels, chance)
         condition = self._condition(images, variants, self.latents.sizes[images, versions])
-        return self.model.machine.send(clean, noise, times, *condition)
+        weights = () if self.weights is None else (self.weights.of(images, versions),)
+        return self.model.machine.send(clean, noise, times, *condition, *weights)
 
     def loss(self, *batch: Tensor) -> Tensor:
         """The mean loss of a batch, or of a part of one."""
-        return self.model.losses(*batch).mean()
+        return _mean_loss(self.model, batch, self.weights is not None)
 
     def exhausted(self, step: int) -> list[str]:
         """Classes whose images were all seen as often as they may be."""
@@ -98,6 +103,7 @@ class LoraTrainer:
             self.model.layers.weights, self.draw, self.loss, self.settings.learning_rate, self.settings.average_decay
         )
         made.spare, made.ahead = self.model.save_memory, self.model.machine.device.type == "cuda"
+        made.shared = None if self.team is None else self.team.gradients
         return made
 
     def learn(self, monitor: TrainingMonitor, meter: EnergyMeter) -> tuple[train_loop.TrainState, str]:
@@ -231,6 +237,29 @@ class LoraTrainer:
         return (*words, sizes.float()) if len(self.model.readers.encoders) == 2 else words
 
 
+def helper(
+    checkpoint: Checkpoint, settings: LoraSettings, weighted: bool, machine: TrainingDevice
+) -> train_loop.Trainer:
+    """What another process needs for its part of a batch: the same layers in the same base.
+
+    `weighted`: the last tensor of a batch says how much each cell counts.
+    """
+    model = load_base(checkpoint, settings, machine)
+
+    def loss(*batch: Tensor) -> Tensor:
+        return _mean_loss(model, batch, weighted)
+
+    made = train_loop.Trainer(model.layers.weights, lambda step: (), loss, settings.learning_rate, 0.0)
+    made.spare = model.save_memory
+    return made
+
+
+def _mean_loss(model: LoraModel, batch: train_loop.Batch, weighted: bool) -> Tensor:
+    if not weighted:
+        return model.losses(*batch).mean()
+    return model.losses(*batch[:-1], weights=batch[-1]).mean()
+
+
 def make_caption_sets(material: TrainingData, settings: LoraSettings, most: int = MOST_TEXTS) -> CaptionSet:
     """The captions of the training images, about `most`, and one for each holdout image that is judged."""
     train, judged, packs = material.train, judged_of(material), material.packs
@@ -300,8 +329,10 @@ def prepare(
     sampler = CappedSqrtSampler(labels, settings.batch_size, settings.repetitions, settings.seed)
     words = _words(caption_set, model, work, progress)
     clock = clock or Clock()
+    weights = region_weights(train, material.regions, encoder.size, latents.mean.shape, settings.seed)
     return LoraTrainer(
-        material, caption_set, model, settings, work, progress, sampler, latents, judged, held, words, clock, curves
+        *(material, caption_set, model, settings, work, progress, sampler, latents, judged, held, words, clock, curves),
+        weights,
     )
 
 

@@ -51,7 +51,13 @@ class Checkpoint:
     @property
     def is_xl(self) -> bool:
         """Whether it is a Stable Diffusion XL."""
-        return self.pipeline == "StableDiffusionXLPipeline"
+        return "XL" in self.pipeline
+
+    @property
+    def is_for_inpainting(self) -> bool:
+        """Whether its denoiser sees a mask and the surroundings of what it makes, and can do nothing else."""
+        denoiser = self.config(self.family.denoiser)
+        return bool(denoiser.get("in_channels") == 2 * (denoiser.get("out_channels") or 4) + 1)
 
     def config(self, part: str) -> dict[str, Any]:
         """The configuration of the denoiser, VAE or a text encoder."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, get_args
 
+from balancer.devices import usual_precision
 from balancer.errors import ModelError
+from balancer.jobs import Mode
 
 _CLIP_TOKENIZERS = ("CLIPTokenizer", "CLIPTokenizerFast")
 _FLOW_SCHEDULERS = ("FlowMatchEulerDiscreteScheduler", "DPMSolverMultistepScheduler")
@@ -18,8 +20,9 @@ class Family:
 
     `parts` are the folders that it needs, each with the classes that are known; none means any scheduler. `denoiser`
     is the part that predicts, and `layers` of it get LoRA layers. `editing` is the pipeline that begins with a real
-    image, where there is one. `encoded` names what `encode_prompt` gives, in order; `condition` names what of it the
-    denoiser is given. `tokens` says how many tokens are read where no configuration does, by tokenizer.
+    image, where there is one; one that `paints` can make a part of a real image anew. `encoded` names what
+    `encode_prompt` gives, in order; `condition` names what of it the denoiser is given. `tokens` says how many tokens
+    are read where no configuration does, by tokenizer.
 
     A family that is `whole` stays in memory with its text encoders, which are small and may learn too. The others'
     encode first and are let go; they are in `half` precision on a GPU, draw with their own scheduler and with
@@ -35,6 +38,7 @@ class Family:
     layers: tuple[str, ...]
     encoded: tuple[str, ...]
     condition: tuple[str, ...] = ("encoder_hidden_states",)
+    paints: bool = False
     whole: bool = False
     flow: bool = False
     half: str = "bfloat16"
@@ -42,6 +46,17 @@ class Family:
     side: int = 8
     tokens: Mapping[str, int] = field(default_factory=dict)
     call: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def modes(self) -> tuple[Mode, ...]:
+        """How it can generate, where its denoiser is not for inpainting alone."""
+        able = {"text": True, "image": self.editing, "mix": self.editing, "inpaint": self.paints}
+        return tuple(mode for mode in get_args(Mode) if able[mode])
+
+    def precision(self, device: str) -> str:
+        """The numbers that it generates with on a device where the user names none."""
+        usual = usual_precision(device)
+        return self.half if usual == "float16" else usual
 
     @property
     def text_encoders(self) -> tuple[str, ...]:
@@ -78,6 +93,7 @@ STABLE_DIFFUSION = Family(
     parts=_SD_PARTS,
     layers=_SD_LAYERS,
     encoded=("prompt_embeds", "negative_prompt_embeds"),
+    paints=True,
     whole=True,
     half="float16",
 )
@@ -93,6 +109,7 @@ STABLE_DIFFUSION_XL = Family(
     },
     layers=_SD_LAYERS,
     encoded=_POOLED,
+    paints=True,
     whole=True,
     half="float16",
 )
@@ -165,7 +182,11 @@ PIXART_SIGMA = Family(
 )
 
 _ALL = (STABLE_DIFFUSION, STABLE_DIFFUSION_XL, SANA, STABLE_DIFFUSION_3, PIXART_SIGMA)
-FAMILIES: Mapping[str, Family] = {each.pipeline: each for each in _ALL}
+_FOR_INPAINTING = (
+    replace(STABLE_DIFFUSION, pipeline="StableDiffusionInpaintPipeline"),
+    replace(STABLE_DIFFUSION_XL, pipeline="StableDiffusionXLInpaintPipeline"),
+)
+FAMILIES: Mapping[str, Family] = {each.pipeline: each for each in (*_ALL, *_FOR_INPAINTING)}
 """The families, by the class of their pipeline."""
 NAMES = f"{', '.join(each.name for each in _ALL[:-1])} or {_ALL[-1].name}"
 """The families as messages list them."""

@@ -33,7 +33,7 @@ def load_pipeline(checkpoint: Checkpoint, dtype: Any, parts: Collection[str] = (
         library.utils.logging.disable_progress_bar()
     kind = getattr(diffusers, checkpoint.pipeline)
     extras: dict[str, Any] = {part: None for part in checkpoint.family.parts if parts and part not in parts}
-    if checkpoint.pipeline == "StableDiffusionPipeline":
+    if checkpoint.family.whole and not checkpoint.is_xl:
         extras |= {"safety_checker": None, "feature_extractor": None, "requires_safety_checker": False}
     try:
         if checkpoint.single_file is not None:

@@ -1,4 +1,5 @@
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -7,6 +8,7 @@ from PIL import Image
 from analysis.data.image_statistics import MEASURES, inspect, measure_soundness
 from analysis.screening.image_quality import NOT_CHECKED, SoundGate, Soundness
 from analysis.screening.screen import fit_checks, require_patients, why_unscreened
+from balancer.collection.run_lengths import runs_to_text, to_runs
 from balancer.collection.scan import Sample, scan
 from balancer.errors import ImageError, ScreenError
 from balancer.files import sha256_of
@@ -160,6 +162,36 @@ def test_verdicts_do_not_depend_on_company_or_moment(drawn, tmp_path):
     assert [fresh([each], batch[:n])[0] for n, each in enumerate(batch)] == together
     found_again = fit_checks(collection, split, tmp_path / "cache", steps=10)
     assert found_again(batch, []) == together
+
+
+def painted_into(grey, path, label, rows, columns, number=0):
+    """A job that made just this part of a real image anew."""
+    job = make_job(label, number, source=Sample(path, "normal", "p", "0" * 64))
+    mask = np.zeros((job.config.height, job.config.width), bool)
+    scale = job.config.height / grey.shape[0]
+    mask[tuple(slice(round(each.start * scale), round(each.stop * scale)) for each in (rows, columns))] = True
+    return replace(job, method=replace(job.method, mode="inpaint", mask=runs_to_text(to_runs(mask)), mask_from="a box"))
+
+
+def test_an_image_painted_into_a_real_one_is_judged_by_what_was_painted(drawn, tmp_path):
+    collection, split, screen = drawn
+    path = next(each for each in split.paths("train") if each.startswith("normal"))
+    rows, columns = slice(20, 32), slice(36, 48)
+    grey, label = np.array(Image.open(collection.root / path)), "consolidation"
+    grey[rows, columns] = 255 - (255 - grey[rows, columns]) // 2 + np.random.default_rng(0).integers(0, 20, (12, 12))
+    job = painted_into(grey, path, label, rows, columns)
+    verdict = screen([candidate(tmp_path / "a.png", grey, label, job)], [])[0]
+    assert not any(reason.startswith(("copy", "new")) for reason in verdict.reasons), verdict
+    assert verdict.scores["copy_nearest"] == path
+    first = candidate(tmp_path / "a.png", grey, label, job)
+    again = candidate(tmp_path / "b.png", grey, label, replace(job, index=1))
+    other = candidate(tmp_path / "c.png", grey, label, painted_into(grey, path, label, rows, slice(40, 48), 2))
+    repeated = [screen([each], [first])[0].reasons for each in (again, other)]
+    assert [any(reason.startswith("new") for reason in reasons) for reasons in repeated] == [True, False]
+    real = next(each for each in split.paths("train") if each.startswith(label))
+    grey[rows, columns] = np.array(Image.open(collection.root / real))[rows, columns]
+    copied = screen([candidate(tmp_path / "d.png", grey, label, job)], [])[0]
+    assert "copy: what was painted is a part of a real image of the class" in copied.reasons
 
 
 def test_an_image_made_from_a_source_is_judged_against_it_alone(drawn, sources, tmp_path):

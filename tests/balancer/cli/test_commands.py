@@ -174,6 +174,9 @@ def test_fill_from_end_to_end(work, checkpoint):
     code, output = run(work, "explain", str(out / "train" / made["file_name"].iloc[0]))
     assert code == 0
     assert "tiny-sd" in output
+    code, output = run(work, "explain", "xrays/NODULE/p2000-0.png")
+    assert code == 0
+    assert "original, in the scanned collection" in output
     (out / "train" / made["file_name"].iloc[0]).unlink()
     assert run(work, "verify", "xrays-balanced")[0] == 1
     assert run(work, "unmerge", "xrays-balanced")[0] == 0
@@ -354,6 +357,8 @@ MISTAKES = [
     (("fill", "--target", "20", "--mode", "text=0"), "text=0", "--mode mix"),
     (("fill", "--target", "20", "--mode", "mix", "--strength", "1.5"), "1.5", "--strength 0.5"),
     (("fill", "--target", "20", "--strength", "0.5"), "--mode text", "--mode image"),
+    (("fill", "--target", "20", "--normal", "NORMAL"), "--mode text", "--mode inpaint"),
+    (("adapt", "--from-scratch", "--regions", "boxes.csv"), "--from-scratch", "--base FOLDER"),
     (("fill", "--target", "20", "--model", "gan:x"), "installed plug-ins", "install the package"),
     (("fill", "--target", "5", "--batch-size", "x"), "'x'", "--batch-size auto"),
     (("labels", "--out", "xrays/list.csv"), "xrays", "--out"),
@@ -386,7 +391,7 @@ MISTAKES = [
     (("merge", "--out", "taken"), "taken", "--out"),
     (("verify", "taken"), "taken", ""),
     (("verify", "nowhere"), "nowhere", ""),
-    (("explain", "xrays/NODULE/p2000-0.png"), "p2000-0.png", ""),
+    (("explain", "taken/thesis.txt"), "thesis.txt", ""),
     (("unmerge", "xrays"), "xrays", ""),
     (("probe",), "xrays-balanced", "balance fill"),
     (("probe", "taken"), "taken", "or make one: balance fill"),

@@ -11,6 +11,7 @@ from analysis.statistics.metric_labels import metric_in_words
 STILL = Estimate(0.0, -0.1, 0.1)
 UP, DOWN, FLAT = Estimate(0.1, 0.02, 0.18), Estimate(-0.1, -0.18, -0.02), Estimate(0.0, -0.02, 0.019)
 SHOWN = replace(UP, p_holm=0.01)
+MATCHED, BEATEN = ({"counters": {"transplanted": SHOWN}, "margins": {"transplanted": each}} for each in (STILL, UP))
 NAMED = ArmRoles("strong-augmentation", "pretraining", ("real", "crt"), ("synthetic-1",))
 
 
@@ -72,6 +73,13 @@ CASES = [
     (UP, {"rivals": {"crt": replace(UP, p_holm=0.2)}}, "helps", "pretraining", "Use pretraining"),  # not shown
     (DOWN, {"rivals": {"crt": SHOWN}}, "harms", "crt", "Do not use these images: with pretraining they harm V (small"),
     (
+        *(UP, MATCHED, "cannot tell", "transplanted"),
+        "Use transplanted, which needs no model: for V it beats the baseline strong-augmentation, and pretraining is "
+        "not shown to beat it (small network, 64 px).",
+    ),
+    (UP, BEATEN, "helps", "pretraining", "Use pretraining"),
+    (DOWN, MATCHED, "harms", "transplanted", "Do not use these images"),
+    (
         *(FLAT, {"uses": {"synthetic-1": SHOWN}}, "cannot tell", None),
         "Cannot tell whether synthetic images help V: pretraining does not, synthetic-1 may (small network, 64 px).",
     ),
@@ -102,6 +110,13 @@ def test_a_baseline_that_is_not_sound_never_lets_images_help():
     for how in ({"failed": True}, {"rivals": {"crt": SHOWN}}, {"unfinished": ("strong-augmentation",)}):
         assert judge(replace(evidence(UP).grounds, **how)) != "helps"
     assert why_not(evidence(UP).grounds) is None
+
+
+def test_transplanted_lesions_are_told_beside_the_baseline():
+    assert (
+        "transplanted, real lesions put into other images, differs from it by +0.100 [+0.020, +0.180], pretraining "
+        "from transplanted by +0.000 [-0.100, +0.100]."
+    ) in points(evidence(UP, MATCHED))[1]
 
 
 def test_the_points_in_their_order():

@@ -12,7 +12,7 @@ from tests.support.comparison_fixtures import CLASSES, Scribe, added, study
 
 REAL = Rows(np.arange(46), np.repeat([0, 1, 2], [24, 16, 6]))
 MADE = Rows(np.arange(100, 130), np.repeat([1, 2], [8, 22]))
-POOLS = dict.fromkeys(("synthetic", "unscreened", "reconstructed"), MADE)
+POOLS = dict.fromkeys(("synthetic", "unscreened", "reconstructed", "transplanted"), MADE)
 
 
 def taught(name, steps=21, recipe="strong", seed=0, pools=POOLS):
@@ -127,6 +127,17 @@ def test_pretraining_ends_on_real_images():
     assert (first.steps, second.steps) == (10, 11)
     assert second.start is not None
     assert not second.head_only
+
+
+def test_transplanted_lesions_are_used_as_synthetic_images_are():
+    assert (made(taught("transplanted")[0]), counts(taught("transplanted")[0])) == ([0, 8, 22], [24, 24, 28])
+    assert [made(spec) for spec in taught("pretraining-transplanted")] == [[0, 8, 22], [0, 0, 0]]
+    pools = {"synthetic": added((0, 10, 34)), "transplanted": added((0, 10, 34))}
+    quick, _ = choose_arms(study(extra=pools), SmallNetwork(), quick=True)
+    assert [each.name for each in quick if each.kind == "counter"] == ["pretraining-transplanted"]
+    mixed, _ = choose_arms(study(extra=pools), SmallNetwork(), only=["real-share-0.5"])
+    assert [each.name for each in mixed if each.kind == "counter"] == ["transplanted"]
+    assert "--regions FILE" in choose_arms(study(), SmallNetwork())[1]["transplanted"]
 
 
 def test_the_threshold_is_shifted_as_far_as_validation_says():
