@@ -16,7 +16,7 @@ from analysis.comparison.training.training_spec import Backbone
 from balancer.text import duration, size_of
 from balancer.workspace.fold_runs import Refit
 
-_RATED = 3  # the arms whose learning rate is chosen: those of the verdict and the matched control
+_RATED = 3  # the arms whose learning rate is chosen: those of the verdict, the matched control; and the counter-arm
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,8 @@ def training_cost(request: Request, *, made: bool) -> Cost:
     seeds, studies = len(runs.seeds), replicates if folds else 1
     curve = len(FRACTIONS) * seeds if made and replicates == 1 and request.has_curve else 0
     tried = len(backbone.rates) - 1 if runs.tries_rates and backbone.rates else 0
-    trainings = (len(_arms(request, made)) * seeds + tried * (_RATED if made else 1)) * studies + curve
+    rated = _RATED + ("transplanted" in request.wanted.needs) if made else 1
+    trainings = (len(_arms(request, made)) * seeds + tried * rated) * studies + curve
     steps = runs.steps or runs.longest
     parts = request.session.split.parts
     learned, others = (int(parts.isin(some).sum()) for some in (("train", "holdout"), ("val", "test")))
@@ -100,5 +101,6 @@ def _arms(request: Request, made: bool) -> set[str]:
     """Those that are trained, as far as can be told before the images are gathered."""
     backbone, extras = request.runs.backbone, [f"{EXTRA}{name}" for name in request.wanted.extras]
     trained = [each for each in ARMS.values() if each.learn is not None]
-    able = [each.name for each in trained if (made or each.adds is None) and not set(each.asks) & set(backbone.unable)]
+    there = [each for each in trained if each.adds != "transplanted" or "transplanted" in request.wanted.needs]
+    able = [each.name for each in there if (made or each.adds is None) and not set(each.asks) & set(backbone.unable)]
     return wanted_of(able, [*ARMS, *extras], backbone, **request.which_arms) & {*able, *extras}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -16,15 +17,14 @@ from analysis.comparison.training.arm_selection import control_of, name_baseline
 from analysis.comparison.training.arms import ARMS, Arm, load_arms
 from analysis.comparison.training.backbones import find_backbone
 from analysis.comparison.training.runs import LONGEST, LONGEST_QUICK, RunSettings, usual_workers
-from balancer.errors import ComparisonError
+from balancer.errors import ComparisonError, StateError
 from balancer.settings import as_command
 from balancer.workspace.judging_settings import CompareSettings
 from balancer.workspace.run_record import last_run
 from balancer.workspace.settings import FillSettings
 from balancer.workspace.workspace import Session
 
-_NEEDS = ("synthetic", "unscreened", "reconstructed", "transplanted")
-_ALWAYS = ("synthetic", "transplanted")
+_NEEDS = ("synthetic", "unscreened", "reconstructed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,10 @@ def request_of(session: Session, settings: CompareSettings, rare: str) -> Reques
         steps=settings.fixed_steps,
         device=settings.device,
     )
-    needs = [each for each in _NEEDS if each in _ALWAYS or _is_wanted(each, settings)]
+    filled = _last_fill(session)
+    regions = settings.regions or (filled.regions if filled and filled.regions and filled.regions.exists() else None)
+    needs = [each for each in _NEEDS if each == "synthetic" or _is_wanted(each, settings)]
+    needs += ["transplanted"] if regions is not None or (filled is not None and filled.paints) else []
     pooled, insist = bool(settings.cross_fit), settings.force
     runs = RunSettings(
         backbone,
@@ -93,16 +96,15 @@ def request_of(session: Session, settings: CompareSettings, rare: str) -> Reques
         LONGEST_QUICK if settings.quick else LONGEST,
         tries_rates=not settings.quick,
     )
-    regions = settings.regions or _regions_of_fill(session)
     wanted = Wanted(backbone.side, needs, settings.extra_folders, rare, insist=insist, pooled=pooled, regions=regions)
     return Request(session, settings, wanted, runs)
 
 
-def _regions_of_fill(session: Session) -> Path | None:
-    """Where the last fill was told that findings are, if that file is still there."""
-    filled = last_run(session, "fill", FillSettings)
-    regions = None if filled is None else getattr(filled.settings, "regions", None)
-    return regions if regions is not None and regions.exists() else None
+def _last_fill(session: Session) -> FillSettings | None:
+    with suppress(StateError):  # of another version, which knew no regions
+        filled = last_run(session, "fill", FillSettings)
+        return None if filled is None else filled.settings
+    return None
 
 
 def _is_wanted(need: str, settings: CompareSettings) -> bool:

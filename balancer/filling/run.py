@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -33,7 +34,7 @@ class FillReport:
 
     `review` counts those that wait for a person; `judged` holds all that were looked at, in order. `judged_anew`
     counts those that an earlier run had made and another screen judged, `taken_up` those that it had made and the
-    database does not know.
+    database does not know. `finishing` are the seconds in which the made ones were encoded, screened and recorded.
     """
 
     accepted: Mapping[str, Sequence[Judged]]
@@ -44,6 +45,7 @@ class FillReport:
     judged: Mapping[str, Sequence[Judged]] = field(default_factory=dict)
     judged_anew: int = 0
     taken_up: int = 0
+    finishing: float = 0.0
 
 
 @dataclass(slots=True)
@@ -149,6 +151,7 @@ class _FillRun:
     set_aside: dict[str, list[SetAside]] = field(default_factory=dict)
     judged_anew: int = 0
     taken_up: int = 0
+    finishing: float = 0.0
 
     def next_batches(self, label: str, missing: int, deficit: int, retries: int) -> list[range]:
         """Batches after those already judged that may cover what is missing; none when `retries` is used up."""
@@ -196,9 +199,11 @@ class _FillRun:
 
         Behind a batch of its class that could not be made it is only written: a later run takes it up.
         """
+        began = time.perf_counter()
         label, batch = made.batch.jobs[0].label, self.files.write(made)
         if label not in self.set_aside:
             self.judged.setdefault(label, []).extend(self._screen(label, batch))
+        self.finishing += time.perf_counter() - began
         return made.batch.jobs
 
     def require_all_made(self) -> None:
@@ -289,6 +294,7 @@ def _report(run: _FillRun, plan: Plan, made: int) -> FillReport:
         judged,
         run.judged_anew,
         run.taken_up,
+        run.finishing,
     )
 
 

@@ -90,7 +90,7 @@ def adapt(
 
 def _chosen(settings: AdaptSettings, *names: str) -> dict[str, Any]:
     """The settings that are given, by name; the others are as the training has them by default."""
-    usual = ("size", "steps", "minutes", "batch_size", "seed", "device")
+    usual = ("size", "steps", "minutes", "batch_size", "seed", "device", "workers")
     return {name: value for name in (*usual, *names) if (value := getattr(settings, name)) is not None}
 
 

@@ -196,7 +196,7 @@ def check_prompts(choice: ModelSelection, prompts: Iterable[Prompt]) -> Check:
 def check_drawing(choice: ModelSelection, device: str, prompt: Prompt, seconds: Callable[[float], str]) -> list[Check]:
     """Load the model with its adapter and draw: whether they fit each other and the device, and how long it takes.
 
-    `seconds` puts a time into words.
+    `seconds` puts the time of an image into words.
 
     Raises:
         ModelError: one cannot be loaded, or they do not fit.
@@ -211,7 +211,7 @@ def check_drawing(choice: ModelSelection, device: str, prompt: Prompt, seconds: 
         Check(
             "time",
             "ok",
-            f"about {seconds(each)} an image of {config.width} px, {config.steps} steps",
+            f"an image of {config.width} px, {config.steps} steps: {seconds(each)}",
         )
     ]
     if choice.adapter is None:
@@ -237,7 +237,7 @@ def check_family_drawing(family: LoadedPlugin, label: str, prompt: Prompt, secon
 
     config = family_config(family, SamplingOptions(batch_size=1))
     each = _seconds_each(family.generator, label, prompt, config)
-    return Check("time", "ok", f"about {seconds(each)} an image of {config.width} px")
+    return Check("time", "ok", f"an image of {config.width} px: {seconds(each)}")
 
 
 def _seconds_each(generator: ImageGenerator, label: str, prompt: Prompt, config: GenerationConfig) -> float:

@@ -16,7 +16,8 @@ from balancer.workspace.disk import require_room
 from balancer.workspace.engines import Engine, engine_of
 from balancer.workspace.exposure import learned_by
 from balancer.workspace.fill_figures import FillFigures
-from balancer.workspace.fill_setup import FillRequest, FillSetup, fill_request, prepare, prompt_of, seconds_of
+from balancer.workspace.fill_setup import FillRequest, FillSetup, fill_request, prepare, prompt_of
+from balancer.workspace.fill_time import FillTime, time_of
 from balancer.workspace.last_fill import FillManifest, portable
 from balancer.workspace.merge_run import merge_accepted
 from balancer.workspace.plan_run import PlanResult, plan_of
@@ -73,16 +74,16 @@ class FillResult:
 
 @dataclass(frozen=True, slots=True)
 class FillPreview:
-    """What a fill would ask for and take: prompts of each class, bytes of disk, and seconds on `device`.
+    """What a fill would ask for and take: prompts of each class, bytes of disk, and `time` on `device`.
 
-    `seconds` is `None` where there is no model yet.
+    `time` is `None` where there is no model yet.
     """
 
     planned: PlanResult
     prompts: Mapping[str, Sequence[str]] = field(default_factory=dict)
     negatives: Sequence[str] = ()
     disk: float = 0.0
-    seconds: float | None = None
+    time: FillTime | None = None
     device: str = ""
 
     def to_json(self) -> dict[str, Any]:
@@ -92,8 +93,9 @@ class FillPreview:
             "prompts": {label: list(some) for label, some in self.prompts.items()},
             "negatives": list(self.negatives),
             "disk": self.disk,
-            "seconds": self.seconds,
+            "seconds": None if self.time is None else self.time.seconds,
             "device": self.device,
+            "time": None if self.time is None else self.time.to_json(),
         }
 
 
@@ -149,6 +151,8 @@ def preview_fill(
         BalanceError: what `fill` would refuse, but for images that cannot be screened: that is a message.
     """
     settings = _agreed(settings, screen)
+    if settings.engine == "ray":
+        require_ray("balance fill")
     with workspace.session(write=False, several=True) as session:
         session = session.without_holdout() if settings.no_holdout else session
         planned = plan_of(session, settings)
@@ -167,7 +171,7 @@ def preview_fill(
             screen.require(session.collection, progress)
         except ScreenError as error:
             progress.message(f"Images cannot be screened: {error.found}: fill will need --accept-unscreened.")
-        return replace(found, seconds=seconds_of(request, setup), device=setup.device)
+        return replace(found, time=time_of(request, setup), device=setup.device)
 
 
 def _agreed(settings: FillSettings, screen: ScreenSource) -> FillSettings:

@@ -184,14 +184,3 @@ def _enlargement(recipe: Recipe) -> str:
     if wanted <= _ENLARGED * made:
         return ""
     return f"images are generated at {made} px and enlarged to {wanted:.0f} px: they have less detail than real ones"
-
-
-def seconds_of(request: FillRequest, setup: FillSetup) -> float:
-    """How long a fill would take, measured on this machine."""
-    from balancer.generators.preview import seconds_per_batch
-
-    recipe, wanted = setup.recipe, request.wanted
-    size, label = recipe.config.batch_size, wanted[0][0]
-    jobs = [recipe.job(label, index) for index in range(size)]
-    steps = recipe.sampler.mean_steps(recipe.config.steps)
-    return sum(-(-count // size) for _, count in wanted) * seconds_per_batch(setup.make_generator(), jobs, steps)

@@ -184,6 +184,9 @@ class AdaptSettings(Settings):
     seed: int = option(0, "Same seed, same training.")
     device: str = option("auto", "cuda, mps or cpu.")
     accept_licence: bool = option(False, "With --base: accept its licence. This is remembered.")
+    workers: int | None = option(
+        None, "GPUs of this machine that share every batch, a process on each (default: 1).", minimum=1
+    )
     log: str | None = option(None, "Plug-in of another package that records the training's curves: NAME:PLACE.")
 
     @property
@@ -359,19 +362,6 @@ class VerifySettings(Settings):
     """Which balanced folder is checked."""
 
     folder: Path | None = option(None, "The balanced folder (default: that of the last fill).", argument=True)
-
-
-@dataclass(frozen=True, slots=True)
-class DoctorSettings(Settings):
-    """Which model, adapter and prompts are looked at, and on which device."""
-
-    model: str | None = option(
-        None, "Model to check: a folder, a fetched name or a .safetensors file (default: what adapt made).", place=True
-    )
-    adapter: Path | None = option(None, "LoRA adapter to check, on its base or on --model.", place=True)
-    pack: str | None = option(None, "Template pack: chest, bone, or your own YAML file.", place=True)
-    device: str = option("auto", "cuda, mps or cpu.")
-    no_draw: bool = option(False, "Do not load the model and generate an image, which takes time.")
 
 
 @dataclass(frozen=True, slots=True)

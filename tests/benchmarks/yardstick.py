@@ -57,10 +57,8 @@ def with_transplants(pool: Pool, real: Any, count: int) -> tuple[Pool, Any]:
     paths = tuple(f"{row}.png" for row in real)
     nothing = pd.DataFrame(columns=ATTRIBUTES, index=range(len(real)))
     part = Part(pool.seen[0][real], pool.targets[real], pool.groups[real], paths, nothing)
-    masks = {
-        path: finding_mask(CLASSES[1], int(row), size=SIDE, difficulty=HARD)
-        for path, row in zip(paths, real, strict=True)
-    }
+    sick = [(path, int(row)) for path, row in zip(paths, real, strict=True) if pool.targets[row]]
+    masks = {path: finding_mask(CLASSES[1], row, size=SIDE, difficulty=HARD) for path, row in sick}
     regions = {path: (Region(SIDE, SIDE, runs=to_runs(mask)),) for path, mask in masks.items()}
     normal = np.flatnonzero(part.targets == 0)
     wishes = [Wish(1, int(row)) for row in np.resize(normal, count)]

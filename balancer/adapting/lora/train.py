@@ -6,17 +6,20 @@ import gc
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from balancer.adapting.common.clock import Clock
+from balancer.adapting.common.data_parallel import devices_of, processes, team_of
 from balancer.adapting.common.device import find_machine
 from balancer.adapting.common.energy import EnergyMeter
 from balancer.adapting.common.logger import Curves, no_curves
 from balancer.adapting.common.model_card import write_card
 from balancer.adapting.common.monitor import TrainingMonitor, no_monitor
+from balancer.adapting.common.oom import memory_explained, no_room
 from balancer.adapting.common.run_dir import begin, clear_away, is_finished, work_folder
 from balancer.adapting.common.train_state import to_json, whole_folder
 from balancer.adapting.common.training_classes import left_out
@@ -28,7 +31,7 @@ from balancer.adapting.lora.effect_check import measure_effect, require_effect
 from balancer.adapting.lora.evaluations import Evaluation, EvaluationLog, best_evaluation
 from balancer.adapting.lora.layers import save_layers
 from balancer.adapting.lora.settings import MACHINE_FIELDS, LoraSettings
-from balancer.adapting.lora.trainer import STATES, LoraTrainer, make_caption_sets, prepare
+from balancer.adapting.lora.trainer import STATES, LoraTrainer, helper, make_caption_sets, prepare
 from balancer.adapting.scratch import captions
 from balancer.adapting.scratch.phases import Progress
 from balancer.generators.models.checkpoint import Checkpoint
@@ -68,6 +71,7 @@ def train_lora(
     fingerprint = _fingerprint(material, checkpoint, settings)
     if not is_finished(folder, fingerprint):
         machine = adapting_device(find_machine(settings.device))
+        devices = devices_of(machine, settings.device, settings.workers, settings.batch_size)
         begin(folder, fingerprint, STATES)
         work = work_folder(folder)
         for label in single:
@@ -76,7 +80,10 @@ def train_lora(
         lora_trainer = prepare(
             material, caption_sets, load_base(checkpoint, settings, machine), settings, work, progress, clock, curves
         )
-        facts = _learn(lora_trainer, monitor, meter)
+        helping = partial(helper, checkpoint, settings, lora_trainer.weights is not None)
+        explained = memory_explained(no_room, lora_trainer.model.config.width)
+        with explained, team_of(devices, helping) as team:
+            facts = _learn(replace(lora_trainer, team=team), monitor, meter)
         del lora_trainer
         gc.collect()
         if machine.device.type == "cuda":
@@ -99,6 +106,7 @@ def _learn(lora_trainer: LoraTrainer, monitor: TrainingMonitor, meter: EnergyMet
         "holdout_images": len(lora_trainer.judged),
         "images_with_regions": 0 if lora_trainer.weights is None else len(lora_trainer.weights.known),
         "prediction": lora_trainer.model.prediction,
+        **processes(lora_trainer.settings.workers, lora_trainer.settings.batch_size),
         "dtype": lora_trainer.model.config.dtype,
         "size": lora_trainer.model.config.width,
     }

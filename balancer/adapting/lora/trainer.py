@@ -14,12 +14,14 @@ from torch import Tensor
 from balancer.adapting.common import rng, train_loop
 from balancer.adapting.common.class_mixing import sampling_weights
 from balancer.adapting.common.clock import Clock
+from balancer.adapting.common.data_parallel import Team
+from balancer.adapting.common.device import TrainingDevice
 from balancer.adapting.common.energy import EnergyMeter
 from balancer.adapting.common.logger import Curves, no_curves
 from balancer.adapting.common.monitor import Observation, TrainingMonitor, TrainingSet
 from balancer.adapting.common.oom import memory_explained, no_room
 from balancer.adapting.common.train_state import state_folder
-from balancer.adapting.lora.base_model import LoraModel
+from balancer.adapting.lora.base_model import LoraModel, load_base
 from balancer.adapting.lora.batch_sampler import CappedSqrtSampler
 from balancer.adapting.lora.captions import CaptionSet, embedded, make_caption_set
 from balancer.adapting.lora.data import TrainingData
@@ -33,6 +35,7 @@ from balancer.adapting.scratch.phases import Progress
 from balancer.collection.scan import Sample
 from balancer.errors import ModelError
 from balancer.files import write_whole
+from balancer.generators.models.checkpoint import Checkpoint
 from balancer.imaging.decode import GreyImage
 
 STATES = "adapter"
@@ -57,6 +60,7 @@ class LoraTrainer:
     clock: Clock = field(default_factory=Clock)
     curves: Curves = no_curves
     weights: RegionWeights | None = None
+    team: Team | None = None
 
     @property
     def versions(self) -> int:
@@ -83,9 +87,7 @@ class LoraTrainer:
 
     def loss(self, *batch: Tensor) -> Tensor:
         """The mean loss of a batch, or of a part of one."""
-        if self.weights is None:
-            return self.model.losses(*batch).mean()
-        return self.model.losses(*batch[:-1], weights=batch[-1]).mean()
+        return _mean_loss(self.model, batch, self.weights is not None)
 
     def exhausted(self, step: int) -> list[str]:
         """Classes whose images were all seen as often as they may be."""
@@ -97,6 +99,7 @@ class LoraTrainer:
             self.model.layers.weights, self.draw, self.loss, self.settings.learning_rate, self.settings.average_decay
         )
         made.spare, made.ahead = self.model.save_memory, self.model.machine.device.type == "cuda"
+        made.shared = None if self.team is None else self.team.gradients
         return made
 
     def learn(self, monitor: TrainingMonitor, meter: EnergyMeter) -> tuple[train_loop.TrainState, str]:
@@ -229,6 +232,29 @@ class LoraTrainer:
         texts = self.caption_set.chosen[variants, images]
         words = tuple(each[texts] for each in self.words)
         return (*words, sizes.float()) if len(self.model.readers.encoders) == 2 else words
+
+
+def helper(
+    checkpoint: Checkpoint, settings: LoraSettings, weighted: bool, machine: TrainingDevice
+) -> train_loop.Trainer:
+    """What another process needs for its part of a batch: the same layers in the same base.
+
+    `weighted`: the last tensor of a batch says how much each cell counts.
+    """
+    model = load_base(checkpoint, settings, machine)
+
+    def loss(*batch: Tensor) -> Tensor:
+        return _mean_loss(model, batch, weighted)
+
+    made = train_loop.Trainer(model.layers.weights, lambda step: (), loss, settings.learning_rate, 0.0)
+    made.spare = model.save_memory
+    return made
+
+
+def _mean_loss(model: LoraModel, batch: train_loop.Batch, weighted: bool) -> Tensor:
+    if not weighted:
+        return model.losses(*batch).mean()
+    return model.losses(*batch[:-1], weights=batch[-1]).mean()
 
 
 def make_caption_sets(material: TrainingData, settings: LoraSettings) -> CaptionSet:

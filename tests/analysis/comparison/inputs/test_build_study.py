@@ -10,10 +10,22 @@ import pytest
 from analysis.comparison.inputs.build_study import Wanted, gather
 from analysis.data import images
 from analysis.data.images import decode
+from balancer.collection.run_lengths import runs_to_text, to_runs
 from balancer.collection.scan import scan
 from balancer.errors import CollectionError, ComparisonError, OutputError
 from balancer.imaging.decode import resize
-from tests.support.study_fixtures import PARTS, draw, filled, judged, place_of, write_flat, write_images, write_parts
+from tests.support.study_fixtures import (
+    PARTS,
+    draw,
+    filled,
+    judged,
+    made_from,
+    place_of,
+    sample,
+    write_flat,
+    write_images,
+    write_parts,
+)
 
 
 def test_real_images_come_from_the_collection_by_the_stored_split(tmp_path):
@@ -61,6 +73,27 @@ def test_without_synthetic_images_the_free_arms_remain(tmp_path):
     material = place_of(tmp_path).gather(side=8)
     assert material.study.added == {}
     assert "only arms without synthetic images can be compared" in material.notes[0]
+
+
+def test_lesions_are_transplanted_into_the_sources_of_painted_images(tmp_path):
+    place = place_of(tmp_path)
+    normal = sample(place, place.paths("train", "NORMAL")[0])
+    mask = np.zeros((32, 32), bool)  # of the size at which these jobs draw
+    mask[8:16, 8:16] = True
+    painted = made_from(mode="inpaint", source=normal, strength=0.8, mask=runs_to_text(to_runs(mask)))
+    place.fill(judged(place, 3, change=painted))
+    study = place.gather(side=16, needs=("synthetic", "transplanted")).study
+    made = study.added["transplanted"]
+    assert made.targets.tolist() == [0, 0, 0]
+    into = study.train.images[study.train.paths.index(normal.path)]
+    assert (made.images[:, 10:] == into[10:]).all()
+    assert (made.images[:, 4:8, 4:8] != into[4:8, 4:8]).any(axis=(1, 2)).all()
+    boxes = tmp_path / "boxes.csv"
+    lesion = place.paths("train")[0]
+    boxes.write_text(f"image,x,y,width,height\n{lesion},60,60,24,24\n")
+    made = place.gather(side=16, needs=("synthetic", "transplanted"), regions=boxes).study.added["transplanted"]
+    assert (made.images[:, :9] == into[:9]).all()
+    assert "transplanted" not in place.gather(side=16).study.added
 
 
 def test_real_images_of_the_filled_classes_are_reconstructed(tmp_path):
