@@ -57,6 +57,29 @@ def _quick(choice: ModelSelection, prompts: Sequence[Prompt]) -> tuple[ImageGene
     return StableDiffusion(checkpoint, choice.file, config, choose_device("auto")), config
 
 
+def seconds_per_image(generator: StableDiffusion, job: Job, mean_steps: float) -> float:
+    """Time one image on a processor by as few denoising steps as there can be, each timed; for large models.
+
+    Prompts, encoding and decoding count once, and the denoiser for each of `mean_steps`.
+    """
+    began: list[float] = []
+    taken: list[float] = []
+    unet = generator.pipe.unet
+    hooks = [
+        unet.register_forward_pre_hook(lambda *_: began.append(time.perf_counter())),
+        unet.register_forward_hook(lambda *_: taken.append(time.perf_counter() - began[-1])),
+    ]
+    short = replace(job, config=replace(job.config, steps=fewest_steps(job.method.strength)))
+    start = time.perf_counter()
+    try:
+        generator.generate([short])
+    finally:
+        for hook in hooks:
+            hook.remove()
+    rest = time.perf_counter() - start - sum(taken)
+    return rest + mean_steps * min(taken)
+
+
 def seconds_per_batch(generator: ImageGenerator, jobs: Sequence[Job], mean_steps: float) -> float:
     """Time one batch from a few steps: what a step takes and what comes on top do not depend on their number.
 

@@ -5,17 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from balancer.collection.scan import Sample
-from balancer.devices import choose_device
-from balancer.errors import GenerationError, ModelError, OutOfMemory
+from balancer.devices import choose_device, usual_precision
+from balancer.errors import GenerationError, ModelError, NotANumber, OutOfMemory
 from balancer.generators.img2img import SourceCache, editing_pipeline, encode_image
 from balancer.generators.inpaint import hidden, is_for_inpainting, latent_masks, painting_pipeline
 from balancer.generators.models.checkpoint import Checkpoint
 from balancer.generators.models.pipeline import fuse_adapter, load_pipeline, load_tokenizer
+from balancer.generators.not_a_number import DECODER, DENOISER, ENCODER, cause_of, require_numbers, require_schedule
 from balancer.generators.scheduler import (
     guidance_rescale,
     our_scheduler,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
     import torch
 
+T = TypeVar("T")
 _DECODED_AT_ONCE = 8
 _CPU_BATCHES = ((128, 16), (256, 8), (512, 4))
 _GIB = 2**30
@@ -47,6 +49,7 @@ class SamplingOptions:
     batch_size: int | None = None
     device: str = "auto"
     adapter_scale: float = 1.0
+    precision: str = "auto"
 
 
 def resolve_config(checkpoint: Checkpoint, adapter: ModelRef | None, sampling: SamplingOptions) -> GenerationConfig:
@@ -76,7 +79,7 @@ def resolve_config(checkpoint: Checkpoint, adapter: ModelRef | None, sampling: S
         guidance_scale=guidance,
         width=size,
         height=size,
-        dtype="float16" if device.startswith("cuda") else "float32",
+        dtype=sampling.precision if sampling.precision != "auto" else usual_precision(device),
         batch_size=sampling.batch_size or _fitting_batch(checkpoint, size, device),
     )
 
@@ -112,7 +115,9 @@ def token_counter(checkpoint: Checkpoint) -> tuple[Callable[[str], int], int]:
 class StableDiffusion:
     """An `ImageGenerator`: one checkpoint with at most one adapter, on one device.
 
-    `root` is the collection that real images are read from, where jobs begin with one.
+    `root` is the collection that real images are read from, where jobs begin with one. What half precision cannot
+    draw, since its numbers overflow, is drawn again in float32 by the same weights, read anew; not where `again` is
+    false, as for networks that are being taught and are no longer those of the files.
     """
 
     def __init__(
@@ -122,15 +127,21 @@ class StableDiffusion:
         config: GenerationConfig,
         device: str,
         root: Path | None = None,
+        *,
+        again: bool = True,
     ) -> None:
         import torch
 
+        self._made_of, self._again = (checkpoint, adapter, config, root), again
+        self._exact: StableDiffusion | None = None
+        self._made_again = False
         self._device = device
         self._dtype = getattr(torch, config.dtype)
         self._pipe = load_pipeline(checkpoint, self._dtype)
         if adapter is not None:
             fuse_adapter(self._pipe, adapter, config.adapter_scale)
         self._pipe.scheduler = our_scheduler(self._pipe.scheduler.config)
+        require_schedule(self._pipe.scheduler.alphas_cumprod, checkpoint.ref.name)
         self._pipe.set_progress_bar_config(disable=True)
         self._pipe.to(device)
         self._embedded: dict[tuple[str, str], dict[str, torch.Tensor]] = {}
@@ -147,8 +158,46 @@ class StableDiffusion:
 
         Raises:
             OutOfMemory: the batch does not fit on the device.
+            NotANumber: the networks give values that are no numbers, in float32 too.
             CollectionError: a real image that one begins with is gone or changed.
         """
+        return self._or_again(lambda maker: maker._generate(jobs))
+
+    def draw(self, jobs: Sequence[Job]) -> tuple[torch.Tensor, list[GreyImage]]:
+        """The latents of each job from text, (n, channels, h, w) in float32 on the CPU, and its image.
+
+        Raises:
+            OutOfMemory: the batch does not fit on the device.
+            NotANumber: the networks give values that are no numbers, in float32 too.
+        """
+        return self._or_again(lambda maker: maker._draw(jobs))
+
+    @property
+    def made_again(self) -> bool:
+        """Whether the last images had to be made again, in float32."""
+        return self._made_again
+
+    def _or_again(self, work: Callable[[StableDiffusion], T]) -> T:
+        """The work, and where that gives what is no number, the same in float32."""
+        import torch
+
+        self._made_again = False
+        try:
+            return work(self)
+        except NotANumber as error:
+            checkpoint, adapter, config, root = self._made_of
+            if self._dtype == torch.float32:
+                raise cause_of(error, self._pipe, checkpoint.ref.name, adapter, lambda: work(self)) from error
+            if not self._again:
+                raise
+        exact = replace(config, dtype="float32")
+        self._exact = self._exact or StableDiffusion(checkpoint, adapter, exact, self._device, root)
+        self._exact.lend(self._lent)
+        found = self._exact._or_again(work)
+        self._made_again = True
+        return found
+
+    def _generate(self, jobs: Sequence[Job]) -> list[GreyImage]:
         import torch
 
         images: dict[int, GreyImage] = {}
@@ -163,12 +212,7 @@ class StableDiffusion:
                 images.update(zip(places, self.decode(latents).cpu().numpy(), strict=True))
         return [images[place] for place in range(len(jobs))]
 
-    def draw(self, jobs: Sequence[Job]) -> tuple[torch.Tensor, list[GreyImage]]:
-        """The latents of each job from text, (n, channels, h, w) in float32 on the CPU, and its image.
-
-        Raises:
-            OutOfMemory: the batch does not fit on the device.
-        """
+    def _draw(self, jobs: Sequence[Job]) -> tuple[torch.Tensor, list[GreyImage]]:
         import torch
 
         with torch.inference_mode(), _translated(len(jobs)):
@@ -212,7 +256,7 @@ class StableDiffusion:
             height=config.height,
             output_type="latent",
         ).images
-        return latents
+        return require_numbers(latents, DENOISER)
 
     def _from_images(self, jobs: Sequence[Job], strength: float) -> torch.Tensor:
         """Begin with a real image each, noised as far as the strength says."""
@@ -220,19 +264,19 @@ class StableDiffusion:
 
         self._editing = self._editing or editing_pipeline(self._pipe)
         generators, config = _generators(jobs), jobs[0].config
-        begun = [
-            encode_image(self._pipe.vae, self._source(job), each) for job, each in zip(jobs, generators, strict=True)
-        ]
+        begun = torch.cat(
+            [encode_image(self._pipe.vae, self._source(job), each) for job, each in zip(jobs, generators, strict=True)]
+        )
         latents: torch.Tensor = self._editing(
             **self._embeddings([job.prompt for job in jobs]),
-            image=torch.cat(begun),
+            image=require_numbers(begun, DECODER),
             strength=strength,
             generator=generators,
             num_inference_steps=config.steps,
             guidance_scale=config.guidance_scale,
             output_type="latent",
         ).images
-        return latents
+        return require_numbers(latents, DENOISER)
 
     def _painted(self, jobs: Sequence[Job], strength: float) -> torch.Tensor:
         """Make only what a job's mask holds anew, beginning as far from the real image as the strength says."""
@@ -295,7 +339,10 @@ class StableDiffusion:
                 num_images_per_prompt=1,
                 do_classifier_free_guidance=True,
             )
-            self._embedded[key] = dict(zip(names, values, strict=False))  # only XL has pooled ones
+            found = {name: value for name, value in zip(names, values, strict=False) if value is not None}
+            for value in found.values():
+                require_numbers(value, ENCODER)
+            self._embedded[key] = found  # only XL has pooled ones
         return self._embedded[key]
 
     def _decode(self, latents: torch.Tensor) -> torch.Tensor:
@@ -312,7 +359,7 @@ class StableDiffusion:
             latents = latents * scale / vae.config.scaling_factor + shift
         else:
             latents = latents / vae.config.scaling_factor
-        colour: torch.Tensor = vae.decode(latents, return_dict=False)[0].float()
+        colour = require_numbers(vae.decode(latents, return_dict=False)[0].float(), DECODER)
         grey = (colour / 2 + 0.5).mean(dim=1)
         return (grey.clamp(0, 1) * 255).round().to(torch.uint8)
 
@@ -343,7 +390,7 @@ def _translated(count: int) -> Iterator[None]:
             if count > 1
             else "use a smaller --size, or another device: --device cpu",
         ) from error
-    except (RuntimeError, ValueError) as error:
+    except (RuntimeError, ValueError, IndexError) as error:
         raise GenerationError(
             needed="a pipeline that runs with these settings",
             found=str(error).splitlines()[0],

@@ -11,13 +11,13 @@ from balancer.errors import ScreenError, SettingsError
 from balancer.filling.ray_cluster import require_ray
 from balancer.filling.verdicts import ScreeningSummary, ScreenSource
 from balancer.progress import SILENT, Progress, Task
-from balancer.text import duration
+from balancer.text import duration, many
 from balancer.workspace.disk import require_room
 from balancer.workspace.engines import Engine, engine_of
 from balancer.workspace.exposure import learned_by
 from balancer.workspace.fill_figures import FillFigures
 from balancer.workspace.fill_setup import FillRequest, FillSetup, fill_request, prepare, prompt_of
-from balancer.workspace.fill_time import FillTime, time_of
+from balancer.workspace.fill_time import FillTime, is_slow, seconds_each, time_of
 from balancer.workspace.last_fill import FillManifest, portable
 from balancer.workspace.merge_run import merge_accepted
 from balancer.workspace.plan_run import PlanResult, plan_of
@@ -257,6 +257,8 @@ class _Generating:
         self._task: Task | None = None
         self._began, self._before = time.monotonic(), (0, 0)
         self._announced = setup.device.startswith("cuda")
+        self._said_again = False
+        self._counted: FillProgress | None = None
 
     def make_generator(self) -> Callable[[], ImageGenerator]:
         """What loads the model; in this process, the time that this takes says nothing about the images."""
@@ -266,7 +268,8 @@ class _Generating:
         """The progress counter that `generate` needs."""
         from balancer.filling.run import FillProgress
 
-        return FillProgress(notify=self._show)
+        self._counted = FillProgress(notify=self._show)
+        return self._counted
 
     def _load(self) -> ImageGenerator:
         if not self._announced:
@@ -274,10 +277,24 @@ class _Generating:
                 f"Generating on {self._setup.device}, not on a GPU: an estimate follows the first batch."
             )
         generator = self._engine.make_generator()
+        if self._counted is not None and is_slow(self._setup):
+            left = self._counted.total - self._counted.done
+            taken = left * seconds_each(self._setup, generator, next(iter(self._setup.recipe.packs)))
+            self._progress.message(
+                f"About {duration(taken)} for {many(left, 'image')} (from two denoising steps of one). Stop it "
+                "whenever you like: what is finished is kept. Much faster: a GPU, a smaller --size, or fewer --steps"
+            )
         self._task, self._began = self._progress.start("Generating"), time.monotonic()
         return generator
 
     def _show(self, found: FillProgress) -> None:
+        if found.made_again and not self._said_again:
+            self._said_again = True
+            self._progress.message(
+                f"Warning: in {self._setup.recipe.config.dtype} the model gives values that are not numbers. Those "
+                "images are made again in float32, as provenance records. To save the time of the first try: "
+                "--precision float32"
+            )
         note = self._engine.note()
         if note and self._task is None:  # workers load their models before the first batch, which says nothing
             self._task, self._began = self._progress.start("Generating"), time.monotonic()

@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from balancer.workspace.fill_setup import FillRequest, FillSetup
 
 
+FULL_SIZE = 2**28
+"""Bytes of weights from which a model is slow on a processor: Stable Diffusion 1.5 has eight times as many."""
+
+
 @dataclass(frozen=True, slots=True)
 class FillTime:
     """What a fill takes: `batches` of `batch_seconds` each on every one of its `workers`, after `start` seconds.
@@ -103,7 +107,12 @@ def time_of(request: FillRequest, setup: FillSetup) -> FillTime:
     generator = setup.make_generator()
     loading = time.perf_counter() - began
     batches, images = sum(-(-count // size) for _, count in wanted), sum(count for _, count in wanted)
-    found = FillTime(batches, seconds_per_batch(generator, jobs, steps), images)
+    slow = is_slow(setup)
+    found = FillTime(
+        batches,
+        size * seconds_each(setup, generator, label) if slow else seconds_per_batch(generator, jobs, steps),
+        images,
+    )
     if settings.engine != "ray":
         return found
     joined = address_of(os.environ) is not None
@@ -116,6 +125,24 @@ def time_of(request: FillRequest, setup: FillSetup) -> FillTime:
         screened=earlier is not None,
         notes=tuple(_notes(setup.device, joined=joined, asked=settings.workers is not None)),
     )
+
+
+def is_slow(setup: FillSetup) -> bool:
+    """Whether a batch takes so long, a full-size model on a processor, that its time is told before the first one."""
+    weights = () if setup.choice is None else setup.choice.checkpoint.weights
+    return setup.device == "cpu" and sum(file.stat().st_size for file in weights) >= FULL_SIZE
+
+
+def seconds_each(setup: FillSetup, generator: ImageGenerator, label: str) -> float:
+    """How long an image of a full-size model takes on a processor, by two denoising steps of one from text."""
+    from balancer.generators.preview import seconds_per_image
+    from balancer.generators.stable_diffusion import StableDiffusion
+    from balancer.jobs import ModeDraw
+
+    assert isinstance(generator, StableDiffusion)
+    recipe = setup.recipe
+    job = replace(recipe.job(label, 0), method=ModeDraw())
+    return seconds_per_image(generator, job, recipe.sampler.mean_steps(recipe.config.steps))
 
 
 def _notes(device: str, *, joined: bool, asked: bool) -> Iterator[str]:

@@ -67,7 +67,10 @@ def choose_generator(session: Session, settings: FillSettings) -> GeneratorSetup
     Raises:
         ModelError: there is none, or it does not fit the other settings.
     """
-    sampling = SamplingOptions(settings.steps, settings.guidance, settings.size, settings.at_once, settings.device)
+    sampling = SamplingOptions(
+        *(settings.steps, settings.guidance, settings.size, settings.at_once, settings.device),
+        precision=settings.precision,
+    )
     root = session.collection.root
     if settings.model is not None and names_family(settings.model):
         refuse_adapter(settings.model, settings.adapter)

@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from balancer.errors import SettingsError
 from balancer.settings import Settings, option
+from balancer.workspace.drawing_settings import DrawingSettings
 from balancer.workspace.mode_settings import ModeSettings
 from balancer.workspace.placement_settings import PlacementSettings
 
@@ -243,7 +244,7 @@ class PlanSettings(Settings):
 
 
 @dataclass(frozen=True, slots=True)
-class FillSettings(ModeSettings, PlacementSettings, PlanSettings):
+class FillSettings(DrawingSettings, ModeSettings, PlacementSettings, PlanSettings):
     """What is generated, by which model, how it is screened, and where it is merged.
 
     `no_screen` and `accept_unscreened` say which screen the command line, or a child process, makes; the one that is
@@ -265,17 +266,6 @@ class FillSettings(ModeSettings, PlacementSettings, PlanSettings):
         "Match the exposure and contrast of each image to a random real training image of its class, or do not.",
         flags=("--harmonise/--no-intensity-matching",),
     )
-    steps: int = option(25, "Denoising steps.", minimum=1)
-    guidance: float | None = option(
-        None,
-        "Guidance scale (default: 1 for a model trained from scratch, 2 in --mode mix; 3 for others; 4 in inpaint).",
-        minimum=0,
-    )
-    size: int | None = option(
-        None, "Image size in pixels at which the model generates (default: the size of the model).", minimum=1
-    )
-    batch_size: str = option("auto", "Images generated at once; auto: as many as fit.")
-    device: str = option("auto", "cuda, mps or cpu.")
     seed: int = option(0, "Same seed, same images.")
     pack: str | None = option(None, "Template pack: chest, bone, or your own YAML file.", place=True)
     retries: int = option(
@@ -288,14 +278,10 @@ class FillSettings(ModeSettings, PlacementSettings, PlanSettings):
     out: Path | None = option(None, "The balanced folder (default: <collection>-balanced beside the collection).")
     format: str | None = option(None, _FORMAT_HELP)
 
-    @property
-    def at_once(self) -> int | None:
-        """How many images are made at once; `None`: as many as suit the device."""
-        return None if self.batch_size == "auto" else int(self.batch_size)
-
     def check(self) -> None:
-        """Refuse a batch size that is no number, and modes, strengths and formats that there are not."""
+        """Refuse modes, strengths and formats that there are not."""
         PlacementSettings.check(self)
+        DrawingSettings.check(self)
         ModeSettings.check(self)
         require_format(self.format)
         if self.no_screen and self.accept_unscreened:
@@ -303,12 +289,6 @@ class FillSettings(ModeSettings, PlacementSettings, PlanSettings):
                 needed="one of --no-screen, which checks nothing, and --accept-unscreened",
                 found="both",
                 next_step="balance fill --target 500 --accept-unscreened",
-            )
-        if self.batch_size != "auto" and not (self.batch_size.isascii() and self.batch_size.isdigit() and self.at_once):
-            raise SettingsError(
-                needed="a number above 0, or auto, for --batch-size",
-                found=repr(self.batch_size),
-                next_step="balance fill --batch-size auto",
             )
 
 

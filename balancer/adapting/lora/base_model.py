@@ -86,7 +86,7 @@ def load_base(checkpoint: Checkpoint, settings: LoraSettings, machine: TrainingD
     """
     usual = SamplingOptions(settings.look_steps, size=settings.size, device=str(machine.device))
     config = replace(resolve_config(checkpoint, None, usual), dtype="bfloat16" if machine.bfloat16 else "float32")
-    generator = StableDiffusion(checkpoint, None, config, str(machine.device))
+    generator = StableDiffusion(checkpoint, None, config, str(machine.device), again=False)
     pipe = generator.pipe
     pipe.vae.float()
     prediction = _prediction(pipe, checkpoint)
