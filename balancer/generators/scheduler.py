@@ -88,7 +88,7 @@ def usual_guidance(config: Mapping[str, Any], mode: Mode = "text") -> float:
     That noise gives back the detail for which guidance is turned up otherwise. Each step up from 1 makes the class a
     little more certain and the images less like real ones, as `python -m tests.benchmarks.scratch --guidance` shows. To
     edit an image of another class takes 2: by 1 too much of that class stays. To paint a part of a normal image takes
-    4 with any solver: what is around the part speaks for normal.
+    5 with any solver: what is around the part speaks for normal.
 
     >>> usual_guidance({}), usual_guidance({"algorithm_type": "sde-dpmsolver++"})
     (3.0, 1.0)
@@ -96,7 +96,7 @@ def usual_guidance(config: Mapping[str, Any], mode: Mode = "text") -> float:
     2.0
     """
     if mode == "inpaint":
-        return 4.0
+        return 5.0
     if not is_stochastic(config):
         return 3.0
     return 2.0 if mode == "mix" else 1.0

@@ -200,11 +200,21 @@ def check_drawing(choice: ModelSelection, device: str, prompt: Prompt, seconds: 
         ModelError: one cannot be loaded, or they do not fit.
         GenerationError: it cannot draw.
     """
+    import numpy as np
+
+    from balancer.collection.scan import Sample
     from balancer.generators.stable_diffusion import SamplingOptions, StableDiffusion, resolve_config
 
     config = resolve_config(choice.checkpoint, choice.adapter, SamplingOptions(batch_size=1, device=device))
     generator = StableDiffusion(choice.checkpoint, choice.file, config, device)
-    each = _seconds_each(generator, "doctor", prompt, config)
+    method = ModeDraw()
+    if choice.checkpoint.is_for_inpainting:  # it draws nothing but parts of images: of a grey one, then
+        from balancer.collection.run_lengths import runs_to_text
+
+        grey = Sample("grey", "doctor", None, "")
+        generator.lend({grey: np.full((config.height, config.width), 128, np.uint8)})
+        method = ModeDraw("inpaint", grey, 0.99, mask=runs_to_text([0, config.height * config.width]))
+    each = _seconds_each(generator, "doctor", prompt, config, method)
     checks = [
         Check(
             "time",
@@ -234,16 +244,18 @@ def check_family_drawing(family: LoadedPlugin, label: str, prompt: Prompt, secon
     from balancer.generators.stable_diffusion import SamplingOptions
 
     config = family_config(family, SamplingOptions(batch_size=1))
-    each = _seconds_each(family.generator, label, prompt, config)
+    each = _seconds_each(family.generator, label, prompt, config, ModeDraw())
     return Check("time", "ok", f"an image of {config.width} px: {seconds(each)}")
 
 
-def _seconds_each(generator: ImageGenerator, label: str, prompt: Prompt, config: GenerationConfig) -> float:
+def _seconds_each(
+    generator: ImageGenerator, label: str, prompt: Prompt, config: GenerationConfig, method: ModeDraw
+) -> float:
     from balancer.generators.preview import seconds_per_batch
     from balancer.imaging.decode import OutputFormat
 
     file = OutputFormat("PNG", ".png", "L", 8, None)
-    job = Job(label, 0, prompt, job_seed(0, "doctor", 0), config, ModeDraw(), file)
+    job = Job(label, 0, prompt, job_seed(0, "doctor", 0), config, method, file)
     return seconds_per_batch(generator, [job], config.steps)
 
 

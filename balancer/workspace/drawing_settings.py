@@ -16,7 +16,7 @@ class DrawingSettings(Settings):
     steps: int = option(25, "Denoising steps.", minimum=1)
     guidance: float | None = option(
         None,
-        "Guidance scale (default: 1 for a model trained from scratch, 2 in --mode mix; 3 for others; 4 in inpaint).",
+        "Guidance scale (default: 1 for a model trained from scratch, 2 in --mode mix; 3 for others; 5 in inpaint).",
         minimum=0,
     )
     precision: str = option(

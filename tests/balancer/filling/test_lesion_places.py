@@ -112,6 +112,6 @@ def test_a_sampler_paints_what_it_is_asked_to():
     assert 20 < len(painted) < 40
     assert all(each.mask and each.reference is None and each.mask_from == "a" for each in painted)
     assert all(not each.mask and each.reference for each in drawn if each.mode == "text")
-    assert {each.strength for each in painted} == {0.9, 0.99}
+    assert {each.strength for each in painted} == {0.6, 0.7, 0.8}
     assert sampler.size_of("nodule", painted[0]) == (64, 48)
     assert sampler.facts["intensities"].startswith("inpaint: those of the source; others")

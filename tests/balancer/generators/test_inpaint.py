@@ -5,6 +5,7 @@ import pytest
 import torch
 from diffusers import StableDiffusionInpaintPipeline, StableDiffusionPipeline, UNet2DConditionModel
 
+from balancer import DoctorSettings, Workspace, doctor
 from balancer.collection.run_lengths import runs_to_text, to_runs
 from balancer.errors import GenerationError, ModelError
 from balancer.generators.img2img import encode_image
@@ -93,6 +94,11 @@ def test_a_job_with_a_mask_comes_back_and_one_without_is_written_as_before(check
     np.testing.assert_array_equal(again.mask, MASK)
     assert plain.mask.all()
     assert json.loads(plain.to_json())["method"].keys() == {"mode", "source", "strength", "reference"}
+
+
+def test_doctor_draws_with_it(inpainting, tmp_path):
+    found = doctor(Workspace.open(tmp_path), DoctorSettings(model=str(inpainting)))
+    assert {check.name: check.state for check in found.checks}["time"] == "ok"
 
 
 def test_it_cannot_be_adapted(inpainting):
