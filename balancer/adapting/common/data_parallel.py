@@ -186,6 +186,7 @@ def _joined(rank: int, count: int, meeting: str, threads: int) -> Iterator[None]
     os.environ.update(changed)
     try:
         torch.set_num_threads(threads)
+        PartialState._reset_state()  # a library may have asked for it before, alone
         PartialState(cpu=True, backend="gloo", init_method=meeting, timeout=_FOREVER)
         yield
     finally:
