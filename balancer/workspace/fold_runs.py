@@ -170,7 +170,11 @@ def _on_any_gpu(refit: Refit) -> bool:
 
 
 def gpus_of(runs: Iterable[Settings]) -> int:
-    """How many GPUs the largest of these runs takes."""
+    """How many GPUs the largest of these runs takes.
+
+    >>> gpus_of([AdaptSettings(base="sd15", workers=2), FillSettings()])
+    2
+    """
     return max((each.workers or 1 for each in runs if isinstance(each, AdaptSettings)), default=1)
 
 

@@ -79,6 +79,7 @@ class RayRefits:
         ray, mark = self._open().ray, secrets.token_hex(16)
         write_whole(workspace.home / MARK, mark.encode())
         gpus = self._gpus * gpus_of([settings])
+        _require_gpus(ray, gpus)
         task = ray.remote(num_cpus=1, num_gpus=gpus, max_retries=0, max_calls=1)(run_on_worker)
         losses = 0
         while True:
@@ -169,6 +170,17 @@ def require_same_place(home: Path, mark: str, versions: Mapping[str, str]) -> No
             pass
     except CollectionError as error:
         raise _another("the collection at the same path on every machine of the cluster", error.found) from error
+
+
+def _require_gpus(ray: Any, wanted: int) -> None:
+    """Refuse what no machine of the cluster could ever run: Ray would wait for one for ever."""
+    found = max((int(each["Resources"].get("GPU", 0)) for each in ray.nodes() if each["Alive"]), default=0)
+    if found < wanted:
+        raise ComparisonError(
+            needed=f"a machine with {wanted} GPUs in the cluster, as many as the last adapt had --workers",
+            found=f"at most {found} in one",
+            next_step=f"add one, or adapt and fill here: {COMMAND} --engine local",
+        )
 
 
 def _another(needed: str, found: str) -> ComparisonError:

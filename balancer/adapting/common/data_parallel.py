@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import pickle
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -76,7 +77,7 @@ def _refused(needed: str, found: str, options: str) -> ModelError:
 
 @dataclass(frozen=True, slots=True)
 class Team:
-    """The other processes, by the ends of pipes on which they say what went wrong."""
+    """The other processes, by the ends of pipes on which they hear their parts and say what went wrong."""
 
     others: tuple[tuple[Connection, BaseProcess], ...]
 
@@ -88,8 +89,11 @@ class Team:
             Exception: what another process raised.
         """
         try:
-            found = _step(learner, [tuple(tensor.cpu() for tensor in batch)], 0)
-        except RuntimeError as error:
+            first, *others = zip(*(tensor.tensor_split(len(self.others) + 1) for tensor in batch), strict=True)
+            for (end, _), part in zip(self.others, others, strict=True):
+                end.send_bytes(pickle.dumps((tuple(tensor.cpu().clone() for tensor in part), len(batch[0]))))
+            found = _step(learner, first, len(batch[0]))
+        except (RuntimeError, OSError) as error:
             if isinstance(error, torch.cuda.OutOfMemoryError) or not self._gone():
                 raise
             raise self._lost() from error
@@ -182,6 +186,7 @@ def _joined(rank: int, count: int, meeting: str, threads: int) -> Iterator[None]
     os.environ.update(changed)
     try:
         torch.set_num_threads(threads)
+        PartialState._reset_state()  # a library may have asked for it before, alone
         PartialState(cpu=True, backend="gloo", init_method=meeting, timeout=_FOREVER)
         yield
     finally:
@@ -211,7 +216,9 @@ def _help(
     end.send(None)
     with _joined(rank, count, meeting, threads):
         while True:
-            _step(learner, [None], rank, end)
+            part, whole = pickle.loads(end.recv_bytes())  # from the process that started this one
+            _step(learner, tuple(tensor.to(device.device) for tensor in part), whole, end)
+            learner.optimizer.zero_grad(set_to_none=True)
 
 
 def _end_with_parent() -> None:
@@ -221,18 +228,16 @@ def _end_with_parent() -> None:
         os._exit(0)
 
 
-def _step(learner: Trainer, told: list[Any], rank: int, end: Connection | None = None) -> Tensor:
+def _step(learner: Trainer, part: Batch, whole: int, end: Connection | None = None) -> Tensor:
     """One step of one process: gives the summed loss, and how many processes failed.
 
-    The weights are those of the first process; the gradients of the whole batch are left in every process.
+    The weights are those of the first process; the gradients of the whole batch are left in every process. The others
+    say at their `end` what went wrong.
     """
-    from accelerate.utils import broadcast, broadcast_object_list, reduce
+    from accelerate.utils import broadcast, reduce
 
-    (batch,) = broadcast_object_list(told)
     weights = list(learner.networks.parameters())
     _spread(broadcast(_flat(weights)), weights)
-    whole, count = len(batch[0]), torch.distributed.get_world_size()
-    part = tuple(tensor.tensor_split(count)[rank].to(weights[0].device) for tensor in batch)
     loss, failed = torch.zeros(()), 0.0
     try:
         loss = learner.gradients(part, whole)
@@ -246,8 +251,6 @@ def _step(learner: Trainer, told: list[Any], rank: int, end: Connection | None =
     for each, gradient in zip(weights, gradients, strict=True):
         each.grad = gradient
     _spread(found[:-2], gradients)
-    if rank:
-        learner.optimizer.zero_grad(set_to_none=True)
     return found[-2:]
 
 

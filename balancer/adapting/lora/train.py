@@ -80,7 +80,7 @@ def train_lora(
         work = work_folder(folder)
         for label in single:
             progress("samples", 1, 1, left_out(label))
-        meter = EnergyMeter(work / "cost.json", machine.device, clock)
+        meter = EnergyMeter(work / "cost.json", [each.device for each in devices], clock)
         model = load_model(material, caption_sets, checkpoint, settings, machine, work, progress)
         lora_trainer = prepare(material, caption_sets, model, settings, work, progress, clock, curves)
         del model
@@ -147,7 +147,9 @@ def _finish(
         (partial / "samples.png").write_bytes(picture)
         cost = meter.note()
         joules = cost["joules"]
-        energy = "unknown" if joules is None else f"{joules / 3600:.1f} Wh of the GPU"
+        energy = (
+            "unknown" if joules is None else f"{joules / 3600:.1f} Wh of the GPU{'s' if settings.workers > 1 else ''}"
+        )
         known = {**facts, "device": _device_name(device), "cost": {"seconds": cost["seconds"], "energy": energy}}
         learnt = material.train, material.findings
         write = model_card.make_card(checkpoint, *learnt, settings, evaluations, best, change, partial, known)

@@ -3,12 +3,14 @@
 import builtins
 import socket
 import sys
+import time
 import types
 
 import pytest
 
 from balancer.errors import GenerationError, SettingsError
 from balancer.filling.ray_cluster import RayCluster, address_of, ray_cluster, silence
+from balancer.filling.ray_runner import RayRunner
 
 
 def test_no_cluster_is_joined_that_the_user_did_not_name():
@@ -129,3 +131,16 @@ def test_a_full_object_store_is_a_message(error):
     ):
         raise error("no room")
     assert "balance fill --engine ray --workers 1" in found.value.next_step
+
+
+def test_a_fill_that_waits_for_a_worker_says_so_once_and_then_stops():
+    said = []
+    runner = RayRunner("cpu", 1, said.append)
+    runner._last_seen = time.monotonic() - 61
+    runner._require_a_worker()
+    runner._require_a_worker()
+    assert len(said) == 1
+    assert "No worker is there yet" in said[0]
+    runner._last_seen -= 1800
+    with pytest.raises(GenerationError, match="none within 30 minutes"):
+        runner._require_a_worker()

@@ -5,6 +5,7 @@ import time
 from dataclasses import replace
 from importlib.util import find_spec
 from threading import Thread
+from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -15,7 +16,7 @@ from balancer.filling.verdicts import NoScreen
 from balancer.progress import SILENT, Silent
 from balancer.workspace.fill_run import fill
 from balancer.workspace.fold_runs import fold_refits, refitted
-from balancer.workspace.ray_refits import MARK, RayRefits, require_same_place
+from balancer.workspace.ray_refits import MARK, RayRefits, _require_gpus, require_same_place
 from balancer.workspace.scan_run import scan
 from balancer.workspace.settings import FillSettings, ScanSettings, SplitSettings
 from balancer.workspace.split_run import split
@@ -96,3 +97,10 @@ def test_folds_on_workers_are_those_of_this_machine(work):
         (wrong.folder / "fill.done").unlink()
         with pytest.raises(ComparisonError, match="'nowhere' is none of these"):
             next(refitted([wrong], AGAIN, SILENT, cluster.run, cluster.places))
+
+
+def test_a_training_on_more_gpus_than_a_machine_has_is_refused():
+    nodes = [{"Alive": True, "Resources": {"GPU": 1.0}}, {"Alive": False, "Resources": {"GPU": 8.0}}]
+    _require_gpus(SimpleNamespace(nodes=lambda: nodes), 1)
+    with pytest.raises(ComparisonError, match="a machine with 2 GPUs"):
+        _require_gpus(SimpleNamespace(nodes=lambda: nodes), 2)
