@@ -230,7 +230,7 @@ def _require_answer(address: str | None) -> None:
 def _translated(ray: Any, address: str | None, command: str) -> Iterator[None]:
     try:
         yield
-    except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
+    except Exception as error:  # Ray raises a bare one where its processes start too slowly
         if lacks_memory(error):
             raise
         lines = (str(error) or type(error).__name__).splitlines()
@@ -241,8 +241,9 @@ def _translated(ray: Any, address: str | None, command: str) -> Iterator[None]:
                 found=" ".join(line.strip() for line in lines)[:300],
                 next_step=f"install it there: pip install ray=={ray.__version__}; then: {command} --engine ray",
             ) from error
+        check = "check RAY_ADDRESS and the token (export RAY_AUTH_TOKEN=...)"
         raise GenerationError(
             needed="a Ray cluster that this machine may use" if address else "a Ray cluster on this machine",
             found=lines[0][:300],
-            next_step=f"check RAY_ADDRESS and the token (export RAY_AUTH_TOKEN=...), or: {command} --engine local",
+            next_step=f"{check if address else 'run it again when less else runs here'}, or: {command} --engine local",
         ) from error

@@ -123,6 +123,15 @@ def test_a_cluster_that_will_not_do_is_a_message(environment, address, says, dev
     assert step in found.value.next_step
 
 
+def test_a_ray_that_does_not_start_here_is_a_message(environment):
+    ray = stand_in()
+    ray.init = lambda **settings: (_ for _ in ()).throw(Exception("The current node timed out during startup."))
+    environment.setitem(sys.modules, "ray", ray)
+    with pytest.raises(GenerationError, match="timed out during startup") as found, ray_cluster(1, "cpu"):
+        pass
+    assert found.value.next_step == "run it again when less else runs here, or: balance fill --engine local"
+
+
 @pytest.mark.parametrize("error", [FullError, FullDiskError])
 def test_a_full_object_store_is_a_message(error):
     with (
