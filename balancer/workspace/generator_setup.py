@@ -49,7 +49,7 @@ class GeneratorSetup:
 
     def guidance_in(self, modes: Iterable[Mode]) -> str:
         """The guidance scale of these modes; one of each mode where they differ."""
-        scales = {mode: f"{self.guidance.get(mode, self.config.guidance_scale):g}" for mode in MODES}
+        scales = {mode: f"{self.guidance.get(mode, self.config.guidance_scale):g}" for mode in modes}
         if len(set(scales.values())) == 1:
             return next(iter(scales.values()))
         return ", ".join(f"{scale} for {mode}" for mode, scale in scales.items())
