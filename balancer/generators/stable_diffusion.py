@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from balancer.collection.scan import Sample
 from balancer.devices import choose_device, usual_precision
 from balancer.errors import GenerationError, ModelError, NotANumber, OutOfMemory
+from balancer.generators.guidance import Interval, guided_within
 from balancer.generators.img2img import SourceCache, editing_pipeline, encode_image
 from balancer.generators.models.checkpoint import Checkpoint
 from balancer.generators.models.pipeline import fuse_adapter, load_pipeline, load_tokenizer
@@ -49,6 +50,7 @@ class SamplingOptions:
     device: str = "auto"
     adapter_scale: float = 1.0
     precision: str = "auto"
+    guidance_interval: Interval | None = None
 
 
 def resolve_config(checkpoint: Checkpoint, adapter: ModelRef | None, sampling: SamplingOptions) -> GenerationConfig:
@@ -80,6 +82,7 @@ def resolve_config(checkpoint: Checkpoint, adapter: ModelRef | None, sampling: S
         height=size,
         dtype=sampling.precision if sampling.precision != "auto" else usual_precision(device),
         batch_size=sampling.batch_size or _fitting_batch(checkpoint, size, device),
+        guidance_interval=sampling.guidance_interval,
     )
 
 
@@ -143,6 +146,9 @@ class StableDiffusion:
         require_schedule(self._pipe.scheduler.alphas_cumprod, checkpoint.ref.name)
         self._pipe.set_progress_bar_config(disable=True)
         self._pipe.to(device)
+        if device.startswith("cuda"):  # on a processor it would change the bytes of the images
+            for network in (self._pipe.unet, self._pipe.vae):
+                network.to(memory_format=torch.channels_last)
         self._embedded: dict[tuple[str, str], dict[str, torch.Tensor]] = {}
         self._sources = None if root is None else SourceCache(root)
         self._lent: Mapping[Sample, GreyImage] = {}
@@ -188,7 +194,8 @@ class StableDiffusion:
             if not self._again:
                 raise
         exact = replace(config, dtype="float32")
-        self._exact = self._exact or StableDiffusion(checkpoint, adapter, exact, self._device, root)
+        with _translated(1):
+            self._exact = self._exact or StableDiffusion(checkpoint, adapter, exact, self._device, root)
         self._exact.lend(self._lent)
         found = self._exact._or_again(work)
         self._made_again = True
@@ -234,16 +241,17 @@ class StableDiffusion:
 
     def _from_text(self, jobs: Sequence[Job]) -> torch.Tensor:
         config = jobs[0].config
-        latents: torch.Tensor = self._pipe(
-            **self._embeddings([job.prompt for job in jobs]),
-            generator=_generators(jobs),
-            num_inference_steps=config.steps,
-            guidance_scale=config.guidance_scale,
-            guidance_rescale=guidance_rescale(self._pipe.scheduler.config),
-            width=config.width,
-            height=config.height,
-            output_type="latent",
-        ).images
+        with guided_within(self._pipe, config.guidance_interval):
+            latents: torch.Tensor = self._pipe(
+                **self._embeddings([job.prompt for job in jobs]),
+                generator=_generators(jobs),
+                num_inference_steps=config.steps,
+                guidance_scale=config.guidance_scale,
+                guidance_rescale=guidance_rescale(self._pipe.scheduler.config),
+                width=config.width,
+                height=config.height,
+                output_type="latent",
+            ).images
         return require_numbers(latents, DENOISER)
 
     def _from_images(self, jobs: Sequence[Job], strength: float) -> torch.Tensor:
@@ -255,15 +263,16 @@ class StableDiffusion:
         begun = torch.cat(
             [encode_image(self._pipe.vae, self._source(job), each) for job, each in zip(jobs, generators, strict=True)]
         )
-        latents: torch.Tensor = self._editing(
-            **self._embeddings([job.prompt for job in jobs]),
-            image=require_numbers(begun, DECODER),
-            strength=strength,
-            generator=generators,
-            num_inference_steps=config.steps,
-            guidance_scale=config.guidance_scale,
-            output_type="latent",
-        ).images
+        with guided_within(self._editing, config.guidance_interval):
+            latents: torch.Tensor = self._editing(
+                **self._embeddings([job.prompt for job in jobs]),
+                image=require_numbers(begun, DECODER),
+                strength=strength,
+                generator=generators,
+                num_inference_steps=config.steps,
+                guidance_scale=config.guidance_scale,
+                output_type="latent",
+            ).images
         return require_numbers(latents, DENOISER)
 
     def _source(self, job: Job) -> GreyImage:

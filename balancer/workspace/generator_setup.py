@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from balancer.devices import choose_device
-from balancer.errors import PlanError
+from balancer.errors import ModelError, PlanError
 from balancer.filling.generation_modes import MODES, ModeSampler, read_mode_options
 from balancer.filling.source_images import images_without, resolve_source_images
 from balancer.generators.blueprint import Blueprint, FamilyBlueprint, StableDiffusionBlueprint
+from balancer.generators.guidance import read_interval
 from balancer.generators.plugins import family_config, names_family, open_family
 from balancer.generators.scheduler import read_schedule, usual_guidance
 from balancer.generators.stable_diffusion import SamplingOptions, StableDiffusion, require_tokens_fit, resolve_config
@@ -69,6 +70,7 @@ def choose_generator(session: Session, settings: FillSettings) -> GeneratorSetup
     sampling = SamplingOptions(
         *(settings.steps, settings.guidance, settings.size, settings.at_once, settings.device),
         precision=settings.precision,
+        guidance_interval=None if settings.guidance_interval is None else read_interval(settings.guidance_interval),
     )
     root = session.collection.root
     if settings.model is not None and names_family(settings.model):
@@ -80,6 +82,8 @@ def choose_generator(session: Session, settings: FillSettings) -> GeneratorSetup
     choice = chosen_model(session, settings.model, settings.adapter)
     config, device = resolve_config(choice.checkpoint, choice.adapter, sampling), choose_device(settings.device)
     schedule = read_schedule(choice.checkpoint.folder)
+    guidance = {} if settings.guidance is not None else {mode: usual_guidance(schedule, mode) for mode in MODES}
+    _require_guidance(settings, config, guidance)
     return GeneratorSetup(
         config,
         device,
@@ -87,8 +91,24 @@ def choose_generator(session: Session, settings: FillSettings) -> GeneratorSetup
         lambda: StableDiffusion(choice.checkpoint, choice.file, config, device, root),
         choice,
         StableDiffusionBlueprint(choice.checkpoint, choice.file, config, device),
-        {} if settings.guidance is not None else {mode: usual_guidance(schedule, mode) for mode in MODES},
+        guidance,
     )
+
+
+def _require_guidance(settings: FillSettings, config: GenerationConfig, guidance: Mapping[Mode, float]) -> None:
+    """Refuse an interval for guidance where there is none.
+
+    Raises:
+        ModelError: no image that is asked for is guided.
+    """
+    modes, _ = read_mode_options(settings.mode, settings.strength)
+    scale = max(guidance.get(mode, config.guidance_scale) for mode in modes)
+    if config.guidance_interval is not None and scale <= 1:
+        raise ModelError(
+            needed="a guidance scale above 1, for --guidance-interval",
+            found=f"{scale:g}, which is no guidance",
+            next_step="add --guidance 2, or leave --guidance-interval out",
+        )
 
 
 def choose_sampler(
