@@ -42,7 +42,10 @@ class ModelRef:
 
 @dataclass(frozen=True, slots=True)
 class GenerationConfig:
-    """All settings of the generator that change an image. `width` and `height` are in pixels."""
+    """All settings of the generator that change an image. `width` and `height` are in pixels.
+
+    Guidance is applied from the first share of the steps of `guidance_interval` to the second; `None`: in all of them.
+    """
 
     model: ModelRef
     adapter: ModelRef | None
@@ -54,6 +57,7 @@ class GenerationConfig:
     height: int
     dtype: str
     batch_size: int
+    guidance_interval: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +112,8 @@ class Job:
             del fields["wanted"]
         if not self.method.mask:  # as it was written before there were masks, so that ids stay
             del fields["method"]["mask"], fields["method"]["mask_from"]
+        if self.config.guidance_interval is None:  # jobs of earlier versions keep their ids
+            del fields["config"]["guidance_interval"]
         return json.dumps(fields, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
     @classmethod
@@ -251,7 +257,8 @@ def _model_from(fields: dict[str, Any] | None) -> ModelRef | None:
 
 def _config_from(fields: dict[str, Any]) -> GenerationConfig:
     models = {"model": _model_from(fields["model"]), "adapter": _model_from(fields["adapter"])}
-    return _config(**{**fields, **models})
+    interval = fields.get("guidance_interval")
+    return _config(**{**fields, **models, "guidance_interval": None if interval is None else tuple(interval)})
 
 
 def _method_from(fields: dict[str, Any]) -> ModeDraw:

@@ -42,7 +42,7 @@ from balancer.workspace.reports import FILL, LABELS, METRICS, PROBE, QUALITY
 PARTS = ("train", "holdout", "val", "test")
 MADE_WITH = (
     *("generator", "model", "model_revision", "model_sha256", "adapter", "adapter_sha256", "adapter_scale"),
-    *("scheduler", "steps", "guidance_scale", "width", "height", "dtype", "mode", "strength"),
+    *("scheduler", "steps", "guidance_scale", "guidance_interval", "width", "height", "dtype", "mode", "strength"),
 )
 Made = Mapping[str, str]
 Counts = Mapping[str, tuple[int, int]]

@@ -40,7 +40,8 @@ COLUMNS = (
         "adapter_sha256",
         "adapter_scale",
     ),
-    *("scheduler", "steps", "guidance_scale", "width", "height", "dtype", "batch_size", "device"),
+    *("scheduler", "steps", "guidance_scale", "guidance_interval"),
+    *("width", "height", "dtype", "batch_size", "device"),
     *("mode", "source_path", "source_patient", "source_sha256", "strength", "mask", "mask_from"),
     *("reference_path", "reference_patient", "reference_sha256"),
     *("decision", "reviewer", "scores", "reasons"),
@@ -140,6 +141,7 @@ def _config(job: Job) -> dict[str, Any]:
         **_model("model", config.model),
         **_model("adapter", config.adapter),
         "adapter_scale": scale,
+        "guidance_interval": config.guidance_interval and "{:g},{:g}".format(*config.guidance_interval),
         **{name: getattr(config, name) for name in names},
     }
 

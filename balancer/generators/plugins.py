@@ -100,6 +100,13 @@ def family_config(family: LoadedPlugin, sampling: SamplingOptions) -> Generation
             found=f"--size {sampling.size}",
             next_step="leave --size out",
         )
+    if sampling.precision != "auto" or sampling.guidance_interval is not None:
+        given = "--precision" if sampling.precision != "auto" else "--guidance-interval"
+        raise ModelError(
+            needed=f"a Stable Diffusion, for {given}",
+            found=f"{family.ref.name}, a plug-in that chooses that itself",
+            next_step=f"leave {given} out, or use another one: balance fill --model FOLDER",
+        )
     choose_device(sampling.device)
     return GenerationConfig(
         model=family.ref,

@@ -21,6 +21,8 @@ def ready_pipeline(checkpoint: Checkpoint, dtype: torch.dtype, adapter: Path | N
         ModelError: it cannot be loaded, or the adapter does not fit.
         NotANumber: its noise schedule is none.
     """
+    import torch
+
     family = checkpoint.family
     pipe = load_pipeline(checkpoint, dtype, () if family.whole else (family.denoiser, "vae", "scheduler"))
     if adapter is not None:
@@ -30,4 +32,8 @@ def ready_pipeline(checkpoint: Checkpoint, dtype: torch.dtype, adapter: Path | N
     if not family.flow:
         require_schedule(pipe.scheduler.alphas_cumprod, checkpoint.ref.name)
     pipe.set_progress_bar_config(disable=True)
-    return pipe.to(device)
+    pipe.to(device)
+    if family.whole and device.startswith("cuda"):  # on a processor it would change the bytes of the images
+        for network in (pipe.unet, pipe.vae):
+            network.to(memory_format=torch.channels_last)
+    return pipe

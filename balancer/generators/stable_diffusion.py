@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from balancer.collection.scan import Sample
 from balancer.devices import choose_device
 from balancer.errors import GenerationError, ModelError, NotANumber
+from balancer.generators.guidance import Interval, guided_within
 from balancer.generators.img2img import SourceCache, editing_pipeline, encode_image
 from balancer.generators.inpaint import hidden, is_for_inpainting, latent_masks, painting_pipeline
 from balancer.generators.library_errors import translated
@@ -46,6 +47,7 @@ class SamplingOptions:
     device: str = "auto"
     adapter_scale: float = 1.0
     precision: str = "auto"
+    guidance_interval: Interval | None = None
 
 
 def resolve_config(checkpoint: Checkpoint, adapter: ModelRef | None, sampling: SamplingOptions) -> GenerationConfig:
@@ -76,6 +78,7 @@ def resolve_config(checkpoint: Checkpoint, adapter: ModelRef | None, sampling: S
         height=size,
         dtype=sampling.precision if sampling.precision != "auto" else checkpoint.family.precision(device),
         batch_size=sampling.batch_size or _fitting_batch(checkpoint, size, device),
+        guidance_interval=sampling.guidance_interval,
     )
 
 
@@ -164,7 +167,8 @@ class StableDiffusion:
                 raise
         exact = replace(config, dtype="float32")
         self._make_room()
-        self._exact = self._exact or StableDiffusion(checkpoint, adapter, exact, self._device, root)
+        with translated(1):
+            self._exact = self._exact or StableDiffusion(checkpoint, adapter, exact, self._device, root)
         self._exact.lend(self._lent)
         found = self._exact._or_again(work)
         self._made_again = True
@@ -233,17 +237,9 @@ class StableDiffusion:
             )
         if self.family.whole:
             extra["guidance_rescale"] = guidance_rescale(pipe.scheduler.config)
-        latents: torch.Tensor = pipe(
-            **embeddings,
-            generator=_generators(jobs),
-            num_inference_steps=config.steps,
-            guidance_scale=config.guidance_scale,
-            width=config.width,
-            height=config.height,
-            output_type="latent",
-            **extra,
-        ).images
-        return require_numbers(latents, DENOISER)
+        return _latents(
+            pipe, config, generator=_generators(jobs), width=config.width, height=config.height, **embeddings, **extra
+        )
 
     def _from_images(self, jobs: Sequence[Job], strength: float) -> torch.Tensor:
         """Begin with a real image each, noised as far as the strength says."""
@@ -257,16 +253,13 @@ class StableDiffusion:
         begun = torch.cat(
             [encode_image(vae, self._source(job), each, **channels) for job, each in zip(jobs, generators, strict=True)]
         )
-        latents: torch.Tensor = self._editing(
-            **embeddings,
+        return _latents(
+            *(self._editing, config),
             image=require_numbers(begun, DECODER),
             strength=strength,
             generator=generators,
-            num_inference_steps=config.steps,
-            guidance_scale=config.guidance_scale,
-            output_type="latent",
-        ).images
-        return require_numbers(latents, DENOISER)
+            **embeddings,
+        )
 
     def _painted(self, jobs: Sequence[Job], strength: float) -> torch.Tensor:
         """Make only what a job's mask holds anew, beginning as far from the real image as the strength says."""
@@ -280,20 +273,17 @@ class StableDiffusion:
         if is_for_inpainting(self.denoiser):
             unseen = [hidden(source, job) for source, job in zip(sources, jobs, strict=True)]
             around = [encode_image(vae, source, each) for source, each in zip(unseen, generators, strict=True)]
-        latents: torch.Tensor = self._painting(
-            **self._embeddings([job.prompt for job in jobs]),
-            image=torch.cat(begun),
+        return _latents(
+            *(self._painting, config),
+            image=require_numbers(torch.cat(begun), DECODER),
             mask_image=latent_masks(jobs, config.height // begun[0].shape[-2]),
             masked_image_latents=torch.cat(around),
             strength=strength,
             generator=generators,
-            num_inference_steps=config.steps,
-            guidance_scale=config.guidance_scale,
             width=config.width,
             height=config.height,
-            output_type="latent",
-        ).images
-        return latents
+            **self._embeddings([job.prompt for job in jobs]),
+        )
 
     def _source(self, job: Job) -> GreyImage:
         if job.method.source is not None and job.method.source in self._lent:
@@ -367,6 +357,15 @@ class StableDiffusion:
         colour = require_numbers(vae.decode(latents, return_dict=False)[0].float(), DECODER)
         grey = (colour / 2 + 0.5).mean(dim=1)
         return (grey.clamp(0, 1) * 255).round().to(torch.uint8)
+
+
+def _latents(pipe: Any, config: GenerationConfig, **given: Any) -> torch.Tensor:
+    """The latents that a pipeline makes, (n, channels, h, w)."""
+    with guided_within(pipe, config.guidance_interval):
+        latents: torch.Tensor = pipe(
+            num_inference_steps=config.steps, guidance_scale=config.guidance_scale, output_type="latent", **given
+        ).images
+    return require_numbers(latents, DENOISER)
 
 
 def _drawn_with(job: Job) -> tuple[float | None, float, bool]:

@@ -19,6 +19,11 @@ class DrawingSettings(Settings):
         "Guidance scale (default: 1 for a model trained from scratch, 2 in --mode mix; 3 for others; 5 in inpaint).",
         minimum=0,
     )
+    guidance_interval: str | None = option(
+        None,
+        "Shares of the denoising steps that guidance is limited to, as 0.2,0.8: the others take half the time, and "
+        "images differ a little (default: all steps).",
+    )
     precision: str = option(
         "auto",
         "Numbers that the model computes with: float32, float16, bfloat16; auto: float16 on a GPU, else float32.",
@@ -35,7 +40,11 @@ class DrawingSettings(Settings):
         return None if self.batch_size == "auto" else int(self.batch_size)
 
     def check(self) -> None:
-        """Refuse a batch size that is no number, and a precision that there is not."""
+        """Refuse a batch size that is no number, and an interval and a precision that there is not."""
+        if self.guidance_interval is not None:
+            from balancer.generators.guidance import read_interval
+
+            read_interval(self.guidance_interval)
         if self.precision not in ("auto", *PRECISIONS):
             raise SettingsError(
                 needed=f"--precision as one of auto, {', '.join(PRECISIONS)}",

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from balancer.devices import supports_bfloat16
 from balancer.errors import ScreenError, SettingsError
 from balancer.filling.ray_cluster import require_ray
 from balancer.filling.verdicts import ScreeningSummary, ScreenSource
@@ -280,9 +281,11 @@ class _Generating:
         if self._counted is not None and is_slow(self._setup):
             left = self._counted.total - self._counted.done
             taken = left * seconds_each(self._setup, generator, next(iter(self._setup.recipe.packs)))
+            exact = self._setup.recipe.config.dtype == "float32"
+            faster = "--precision bfloat16, " if exact and supports_bfloat16("cpu") else ""
             self._progress.message(
                 f"About {duration(taken)} for {many(left, 'image')} (from two denoising steps of one). Stop it "
-                "whenever you like: what is finished is kept. Much faster: a GPU, a smaller --size, or fewer --steps"
+                f"whenever you like: what is finished is kept. Faster: a GPU, {faster}a smaller --size, fewer --steps"
             )
         self._task, self._began = self._progress.start("Generating"), time.monotonic()
         return generator

@@ -8,10 +8,12 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from balancer.devices import choose_device
-from balancer.errors import PlanError
+from balancer.errors import ModelError, PlanError
 from balancer.filling.generation_modes import MODES, ModeSampler, read_mode_options
 from balancer.filling.source_images import images_without, resolve_source_images
 from balancer.generators.blueprint import Blueprint, FamilyBlueprint, StableDiffusionBlueprint
+from balancer.generators.guidance import read_interval
+from balancer.generators.models.families import Family
 from balancer.generators.models.memory import require_memory
 from balancer.generators.models.tokens import require_tokens_fit
 from balancer.generators.plugins import family_config, names_family, open_family
@@ -81,6 +83,7 @@ def choose_generator(session: Session, settings: FillSettings) -> GeneratorSetup
     sampling = SamplingOptions(
         *(settings.steps, settings.guidance, settings.size, settings.at_once, settings.device),
         precision=settings.precision,
+        guidance_interval=None if settings.guidance_interval is None else read_interval(settings.guidance_interval),
     )
     root = session.collection.root
     if settings.model is not None and names_family(settings.model):
@@ -93,6 +96,8 @@ def choose_generator(session: Session, settings: FillSettings) -> GeneratorSetup
     config, device = resolve_config(choice.checkpoint, choice.adapter, sampling), choose_device(settings.device)
     require_memory(choice.checkpoint, config.dtype, device)
     modes = ("inpaint",) if choice.checkpoint.is_for_inpainting else choice.checkpoint.family.modes
+    guidance = {} if settings.guidance is not None else {m: default_guidance(choice.checkpoint, m) for m in MODES}
+    _require_guidance(settings, config, guidance, choice.checkpoint.family)
     return GeneratorSetup(
         config,
         device,
@@ -100,8 +105,34 @@ def choose_generator(session: Session, settings: FillSettings) -> GeneratorSetup
         partial(StableDiffusion, choice.checkpoint, choice.file, config, device, root),
         choice,
         StableDiffusionBlueprint(choice.checkpoint, choice.file, config, device),
-        {} if settings.guidance is not None else {mode: default_guidance(choice.checkpoint, mode) for mode in MODES},
+        guidance,
     )
+
+
+def _require_guidance(
+    settings: FillSettings, config: GenerationConfig, guidance: Mapping[Mode, float], family: Family
+) -> None:
+    """Refuse an interval for guidance where there is none, or where the family is not guided step by step here.
+
+    Raises:
+        ModelError: no image that is asked for is guided, or the family does not know intervals.
+    """
+    if config.guidance_interval is None:
+        return
+    if not family.whole:
+        raise ModelError(
+            needed="a Stable Diffusion 1.x, 2.x or XL, for --guidance-interval",
+            found=f"{config.model.name}, {family.name}",
+            next_step="leave --guidance-interval out",
+        )
+    modes, _ = read_mode_options(settings.mode, settings.strength)
+    scale = max(guidance.get(mode, config.guidance_scale) for mode in modes)
+    if scale <= 1:
+        raise ModelError(
+            needed="a guidance scale above 1, for --guidance-interval",
+            found=f"{scale:g}, which is no guidance",
+            next_step="add --guidance 2, or leave --guidance-interval out",
+        )
 
 
 def choose_sampler(

@@ -195,17 +195,27 @@ def accept_all(batch: Sequence[Any], accepted: Sequence[Any]) -> list[Any]:
 
 def plain_speed(bench: Bench, size: int, batches: int) -> float:
     """Images a second of a loop over diffusers' own pipeline, as its documentation writes one."""
+    batch = plain_batch(bench, size)
+    batch(0)
+    return batches * size / bench.seconds(lambda: [batch(number + 1) for number in range(batches)])
+
+
+def plain_batch(bench: Bench, size: int) -> Callable[[int], object]:
+    """Draws batch number n by diffusers' own pipeline, with what the engine draws by: solver, guidance, precision."""
     from diffusers import StableDiffusionPipeline
+
+    from balancer.generators.scheduler import our_scheduler
 
     config = bench.config
     pipe = StableDiffusionPipeline.from_pretrained(
         bench.checkpoint.folder, use_safetensors=True, local_files_only=True, dtype=getattr(torch, config.dtype)
     ).to(bench.device)
+    pipe.scheduler = our_scheduler(pipe.scheduler.config)
     pipe.set_progress_bar_config(disable=True)
 
-    def batch(number: int) -> None:
+    def batch(number: int) -> object:
         jobs = bench.jobs(size, number * size)
-        pipe(
+        return pipe(
             [job.prompt.text for job in jobs],
             negative_prompt=[job.prompt.negative for job in jobs],
             generator=[torch.Generator("cpu").manual_seed(job.seed) for job in jobs],
@@ -215,8 +225,7 @@ def plain_speed(bench: Bench, size: int, batches: int) -> float:
             height=config.height,
         )
 
-    batch(0)
-    return batches * size / bench.seconds(lambda: [batch(number + 1) for number in range(batches)])
+    return batch
 
 
 def measure(

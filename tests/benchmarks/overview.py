@@ -16,6 +16,7 @@ from balancer.generators.protocol import ImageGenerator
 from balancer.imaging.decode import GreyImage
 from balancer.jobs import Job
 from balancer.parallel import cores
+from tests.benchmarks.drawing import ratios as drawing_ratios
 from tests.benchmarks.lora import bench_lora
 from tests.benchmarks.ratio import Ratio, in_turns, markdown, processor, seconds
 from tests.benchmarks.scan import bench_many
@@ -187,6 +188,7 @@ def ratios() -> Iterator[Ratio]:
     with tempfile.TemporaryDirectory() as folder:
         yield from bench_comparison(Path(folder))
     yield bench_lora()
+    yield from drawing_ratios()
 
 
 def main() -> None:

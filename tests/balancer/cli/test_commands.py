@@ -361,6 +361,8 @@ MISTAKES = [
     (("adapt", "--from-scratch", "--regions", "boxes.csv"), "--from-scratch", "--base FOLDER"),
     (("fill", "--target", "20", "--model", "gan:x"), "installed plug-ins", "install the package"),
     (("fill", "--target", "5", "--batch-size", "x"), "'x'", "--batch-size auto"),
+    (("fill", "--target", "5", "--precision", "int8"), "'int8'", "--precision float32"),
+    (("fill", "--target", "5", "--guidance-interval", "0.8,0.2"), "'0.8,0.2'", "--guidance-interval 0.2,0.8"),
     (("labels", "--out", "xrays/list.csv"), "xrays", "--out"),
     (("merge", "--no-screen"), "--no-screen", "balance merge --from FOLDER --no-screen"),
     (("prompts", "--check", "--pack", "none.yaml"), "none.yaml", ""),
