@@ -31,7 +31,7 @@ torture: setup
 	$(BIN)/python -m tests.torture.kills $(KILLS) scan scan-deep split fill fill-more merge unmerge compare
 	$(BIN)/python -m tests.torture.kills 200 fill-pocket
 	$(BIN)/python -m tests.torture.kills 50 adapt-scratch adapt-base
-	$(BIN)/python -m tests.torture.kills 5 adapt-200
+	$(BIN)/python -m tests.torture.kills 5 adapt-200 adapt-two
 	$(BIN)/python -m tests.torture.kills --signals 50
 	$(BIN)/python -m tests.torture.engine_kills 40 10
 	$(BIN)/python -m tests.torture.failing 1

@@ -23,6 +23,7 @@ _HOMES = {
     "balancer.splits.split": ("Split",),
     "balancer.workspace.adapt_run": ("AdaptResult", "adapt"),
     "balancer.workspace.doctor_run": ("DoctorResult", "doctor"),
+    "balancer.workspace.doctor_settings": ("DoctorSettings",),
     "balancer.workspace.export_run": ("ExportResult", "export"),
     "balancer.workspace.export_settings": ("ExportSettings",),
     "balancer.workspace.fill_run": ("FillPreview", "FillResult", "fill", "preview_fill"),
@@ -34,7 +35,6 @@ _HOMES = {
     "balancer.workspace.settings": (
         *(
             "AdaptSettings",
-            "DoctorSettings",
             "ExplainSettings",
             "FillSettings",
             "MergeSettings",
@@ -65,6 +65,7 @@ if TYPE_CHECKING:
     from balancer.splits.split import Split
     from balancer.workspace.adapt_run import AdaptResult, adapt
     from balancer.workspace.doctor_run import DoctorResult, doctor
+    from balancer.workspace.doctor_settings import DoctorSettings
     from balancer.workspace.export_run import ExportResult, export
     from balancer.workspace.export_settings import ExportSettings
     from balancer.workspace.fill_run import FillPreview, FillResult, fill, preview_fill
@@ -75,7 +76,6 @@ if TYPE_CHECKING:
     from balancer.workspace.screens import screen_for
     from balancer.workspace.settings import (
         AdaptSettings,
-        DoctorSettings,
         ExplainSettings,
         FillSettings,
         MergeSettings,

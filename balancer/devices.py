@@ -12,6 +12,9 @@ from pathlib import Path
 from balancer.errors import ModelError
 from balancer.parallel import cores
 
+PRECISIONS = ("float32", "float16", "bfloat16")
+"""Numbers that networks can compute with while they draw."""
+
 
 def choose_device(name: str) -> str:
     """The device for "auto" (a GPU if there is one), or the one that was asked for: `cpu`, `mps`, `cuda`, `cuda:1`.
@@ -69,12 +72,25 @@ def supports_bfloat16(device: str) -> bool:
     return bool(able.get("avx512_bf16") or able.get("amx_bf16"))
 
 
+def usual_precision(device: str) -> str:
+    """The numbers that a device draws with where the user names none.
+
+    >>> usual_precision("cuda:1"), usual_precision("cpu")
+    ('float16', 'float32')
+    """
+    return "float16" if device.startswith("cuda") else "float32"
+
+
 def use_cores() -> None:
     """Let torch compute with no more threads than this process has cores; it does not know a container's quota."""
     import torch
 
     if torch.get_num_threads() > cores():
         torch.set_num_threads(cores())
+
+
+MADE_AGAIN = ", made again in float32"
+"""The end of a device's name on record, where images were made again because half precision gave no numbers."""
 
 
 def device_name(device: str) -> str:

@@ -11,7 +11,9 @@ BalanceError              needed, found, next step: the three parts of every mes
 ├── PromptError           a template pack or prompt that cannot be used
 ├── ModelError            a checkpoint or adapter that cannot be used
 ├── GenerationError       the generator failed on a batch
-│   └── OutOfMemory       the batch does not fit on the device: a smaller one may
+│   ├── OutOfMemory       the batch does not fit on the device: a smaller one may
+│   ├── NotANumber        a network, or the noise schedule, gave values that are not numbers
+│   └── UnfitModel        the model's first images look like none of the collection
 ├── ReviewError           nothing to show to a reader, or the page cannot be served
 ├── ScreenError           images cannot be screened, or not by all that is needed
 ├── ComparisonError       what is there cannot be compared, or not honestly
@@ -94,6 +96,14 @@ class GenerationError(BalanceError):
 
 class OutOfMemory(GenerationError):
     """The batch does not fit on the device."""
+
+
+class NotANumber(GenerationError):
+    """A network, or the noise schedule, gave values that are not finite numbers; no image can be made of them."""
+
+
+class UnfitModel(GenerationError):
+    """The first images of a model look like none of the collection."""
 
 
 class ReviewError(BalanceError):

@@ -54,7 +54,7 @@ class StableDiffusionSampler(BaseEstimator):  # type: ignore[misc]  # scikit-lea
         sampling_strategy: "minority", "not minority", "not majority" (the same as "auto") or "all"; a float, the ratio
             of the smaller to the larger of two classes; a dict of the images wanted in all of each class; or a
             function of the labels that gives such a dict.
-        model: Stable Diffusion folder, name of a fetched model, .safetensors file, or FAMILY:WEIGHTS of a plug-in.
+        model: its folder, name of a fetched model, .safetensors file, or FAMILY:WEIGHTS of a plug-in.
         out: folder for what is made; it must not be in the folder of the images.
         random_state: int for the same images each time (a stopped run needs one to go on); a `RandomState`; or None.
         adapter, mode, steps, guidance, pack, device, max_ratio: as in `FillSettings`.

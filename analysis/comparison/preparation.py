@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -19,6 +20,7 @@ from analysis.comparison.training.run_files import Which
 from analysis.data.endpoint import known_labels
 from balancer.collection.scan import Collection
 from balancer.errors import ComparisonError
+from balancer.filling.ray_cluster import address_of
 from balancer.progress import Phases, Progress
 from balancer.splits.groups import stay_together
 from balancer.store.database import Ledger
@@ -27,6 +29,7 @@ from balancer.workspace.fill_origin import not_repeated, require_last_filled
 from balancer.workspace.fold_runs import Refit, forget_balanced, refitted
 from balancer.workspace.fold_workspace import FoldWorkspace, make_fold_workspace
 from balancer.workspace.models import models_at_hand
+from balancer.workspace.ray_refits import RayRefits
 from balancer.workspace.workspace import Session
 
 _ONE_DRAW = "one set of synthetic images: the intervals do not include the variance between generator seeds (--redraw)"
@@ -99,7 +102,7 @@ def redrawn(request: Request, refits: Sequence[Refit], progress: Progress) -> Co
     if not refits and "synthetic" in study.added:
         said.append((_ONE_DRAW,))
     said.append(not_repeated(session, folds=False) if refits else ())
-    for (refit, place), own in zip(refitted(refits, request.again, progress), seeds[1:], strict=True):
+    for (refit, place), own in zip(_refitted(request, refits, progress), seeds[1:], strict=True):
         study, found = _in_fold(request, refit, place, progress)
         replicates.append(Replicate(refit.name, study, own))
         said.append(found)
@@ -115,11 +118,20 @@ def cross_fitted(request: Request, refits: Sequence[Refit], progress: Progress) 
     few = () if collection.is_multi_label else few_in_all(collection.labels, collection.images["label"])
     said: list[Sequence[str]] = [not_repeated(request.session, folds=True), few, require_enough_a_fold(request)]
     said.append(_left_out(request.session))
-    for refit, place in refitted(refits, request.again, progress):
+    for refit, place in _refitted(request, refits, progress):
         study, found = _in_fold(request, refit, place, progress)
         replicates.append(Replicate(refit.name, study, request.runs.seeds))
         said.append(found)
     return ComparisonInputs(tuple(replicates), _once(said), folds=True, refitted=_commands(refits))
+
+
+def _refitted(request: Request, refits: Sequence[Refit], progress: Progress) -> Iterator[tuple[Refit, FoldWorkspace]]:
+    """Adapt and fill again on this machine; where a cluster is joined, on its workers."""
+    if request.settings.engine != "ray" or address_of(os.environ) is None:
+        yield from refitted(refits, request.again, progress)
+        return
+    with RayRefits(request.settings.workers, request.runs.backbone.device, progress.message) as cluster:
+        yield from refitted(refits, request.again, progress, cluster.run, cluster.places)
 
 
 def _commands(refits: Sequence[Refit]) -> tuple[str, ...]:

@@ -55,7 +55,8 @@ WARNING_PATIENTS = 19
 """Patients for a copy threshold at 95%: 1 / (19 + 1); with fewer there is only a warning."""
 
 QUALITY_IMAGES = 100
-"""Real images whose range of sharpness and grey levels is known; with fewer, only plainly broken ones are rejected."""
+"""Real images whose range of sharpness, grey levels and looks is known; with fewer, only plainly broken ones are
+rejected, and no model is called unfit."""
 
 EMBEDDING_IMAGES = 100
 """Training images for an embedding of one's own: a network knows fewer by heart."""

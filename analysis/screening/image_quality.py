@@ -158,7 +158,7 @@ class Appearance:
     @classmethod
     def fit(cls, greys: Greys, train: npt.NDArray[np.bool_]) -> Appearance:
         """Parts from `train`; limits from the others, or, where they are few, from all."""
-        flat = _flat(greys)
+        flat = at_16_pixels(greys)
         learned = flat[train][:: max(1, int(train.sum()) // 4000)]
         mean = learned.mean(0)
         _, sizes, parts = np.linalg.svd(learned - mean, full_matrices=False)
@@ -171,7 +171,7 @@ class Appearance:
 
     def strangeness(self, greys: Greys) -> npt.NDArray[np.float64]:
         """The larger of the two, each over its limit: above 1 is strange."""
-        rest, along = self._distances(_flat(greys))
+        rest, along = self._distances(at_16_pixels(greys))
         return np.asarray(np.round(np.maximum(rest / self.limits[0], along / self.limits[1]), 4), np.float64)
 
     def _distances(self, flat: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
@@ -180,7 +180,7 @@ class Appearance:
         return rest, np.asarray(np.linalg.norm(weights / self.spread, axis=1), np.float64)
 
 
-def _flat(greys: Greys) -> npt.NDArray[np.float64]:
+def at_16_pixels(greys: Greys) -> npt.NDArray[np.float64]:
     """Images at 16 px a side, of zero mean and unit spread, as rows of 256."""
     cell = greys.shape[1] // 16
     small = greys.reshape(-1, 16, cell, 16, cell).astype(np.float64).mean((2, 4)).reshape(-1, 256)

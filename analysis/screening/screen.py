@@ -20,6 +20,7 @@ from analysis.screening.image_quality import SoundGate
 from analysis.screening.inside import InsideGate
 from analysis.screening.label_consistency import LabelGate, mean_distance
 from analysis.screening.memorisation import blame
+from analysis.screening.model_fitness import ModelFitness
 from analysis.screening.own_checks import OwnCheck, fit_own_checks
 from analysis.screening.reference_images import Reals, Watch, load_reals
 from analysis.screening.source_change import SourceGate, likeness
@@ -83,6 +84,7 @@ class Screen:
     unscreened: str
     notes: tuple[str, ...]
     own: tuple[OwnCheck, ...] = ()
+    fitness: ModelFitness | None = None
     _seen: dict[str, _Seen] = field(default_factory=dict)
     _structure: SourceGate | None = None  # fitted when the first image made from another is judged
     _inside: InsideGate | None = None  # the same for one that was painted into another
@@ -113,6 +115,13 @@ class Screen:
                 others.append((candidate, seen))
             verdicts.append(verdict)
         return verdicts
+
+    def why_unfit(self, first: Sequence[Candidate]) -> str:
+        """Why a model whose first images these are does not draw such images at all; "" where that is not clear."""
+        seen = [(each.label, found.grey) for each in first if isinstance(found := self._look(each), _Seen)]
+        if self.fitness is None or not seen:
+            return ""
+        return self.fitness.why_unfit(np.stack([grey for _, grey in seen]), [label for label, _ in seen])
 
     def diversity(self, candidates: Sequence[Candidate]) -> float:
         """Mean distance of all pairs in the embedding; 0 without one."""
@@ -310,7 +319,8 @@ def fit_checks(
     sound = SoundGate.fit(own, reals.train[known])
     checks = fit_own_checks(own.greys[reals.train[known]], np.array(reals.labels, object)[known & reals.train].tolist())
     notes += tuple(f"{each.plugin.name}: a check of {each.plugin.package}" for each in checks)
-    return Screen(reals, pool, sound, label, calibration, unscreened, notes, checks)
+    fitness = ModelFitness.fit(own.greys, reals.labels[known].tolist(), reals.groups[known])
+    return Screen(reals, pool, sound, label, calibration, unscreened, notes, checks, fitness)
 
 
 def _told(calibration: Calibration) -> str:

@@ -112,6 +112,10 @@ class FittedCollectionScreen:
             for verdict in self.checks(batch, accepted)
         ]
 
+    def why_unfit(self, first: Sequence[Candidate]) -> str:
+        """Say why a model whose first images these are does not draw such images at all; "" where it is not clear."""
+        return self.checks.why_unfit(first)
+
     def summary(self, judged: Mapping[str, Sequence[Judged]]) -> ScreeningSummary:
         """Say what all images together show: a generator that repeats its training images, and how diverse they are."""
         from balancer.filling.verdicts import ScreeningSummary

@@ -71,7 +71,7 @@ def refused(file: Path, needed: str, found: str) -> TableError:
     return TableError(
         needed=f"{needed}, in {file.name}",
         found=found,
-        next_step="correct the file, then run the same balance fill again; or leave --regions out",
+        next_step="correct the file, then run the same balance command again; or leave --regions out",
     )
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from balancer.collection.scan import Sample
+from balancer.devices import MADE_AGAIN
 from balancer.jobs import Candidate, Job, ModelRef, Verdict
 
 PROVENANCE = "provenance.csv"
@@ -100,6 +101,8 @@ def unescape_formula(cell: str) -> str:
 def _provenance(path: str, sha256: str, candidate: Candidate, verdict: Verdict) -> dict[str, str]:
     job = candidate.job
     known = {} if job is None else {**_job(job), **_config(job), **_method(job)}
+    if candidate.device.endswith(MADE_AGAIN):
+        known["dtype"] = "float32"
     return {
         **dict.fromkeys(COLUMNS, ""),
         **{"file": path, "label": candidate.label, "sha256": sha256, "pixels_sha256": candidate.pixels},

@@ -16,21 +16,29 @@ _GAIN = 1.25  # how far contrast is matched: more would be a change of the findi
 def composite(painted: GreyImage, source: GreyImage, mask: Mask) -> GreyImage:
     """The source with the painted part in it, of the source's shape; where `faded` is 0, it is the source exactly.
 
-    `painted` and `mask` may be of another size. Around the mask the painted part has mean and contrast of the source.
+    `painted` and `mask` may be of another size. What a smaller painted image is too coarse for, as grain, stays that of
+    the source. Around the mask the painted part has mean and contrast of the source.
     """
     height, width = source.shape
     weight = faded(_stretched(mask, height, width))
     touched = weight > 0
-    there, new = source[touched].astype(float), resize(painted, width, height)[touched].astype(float)
+    there = source[touched].astype(float)
+    coarse, new = (resize(each, width, height)[touched].astype(float) for each in (_like(source, painted), painted))
     ring = weight[touched] < 1
     if ring.any():
         spread = new[ring].std()
-        gain = float(np.clip(there[ring].std() / spread, 1 / _GAIN, _GAIN)) if spread > 0 else 1.0
-        new = (new - new[ring].mean()) * gain + there[ring].mean()
-    blended = there + weight[touched] * (new - there)
+        gain = float(np.clip(coarse[ring].std() / spread, 1 / _GAIN, _GAIN)) if spread > 0 else 1.0
+        new = (new - new[ring].mean()) * gain + coarse[ring].mean()
+    blended = there + weight[touched] * (new - coarse)
     result = source.copy()
     result[touched] = np.rint(np.clip(blended, 0, 255)).astype(np.uint8)
     return result
+
+
+def _like(source: GreyImage, painted: GreyImage) -> GreyImage:
+    """The source as coarse as what was painted; as it is where that is no smaller."""
+    height, width = painted.shape
+    return resize(source, width, height) if height < source.shape[0] or width < source.shape[1] else source
 
 
 def faded(mask: Mask) -> npt.NDArray[np.float64]:

@@ -21,31 +21,41 @@ from balancer.parallel import in_threads
 
 SHIFT, ZOOM = 0.03, 1.2
 """How far a region is moved at most, in shares of the image's sides, and by what it is enlarged or made smaller."""
-CENTRE = "the central field: nothing is known of where the finding is"
+CENTRE = "spots anywhere in the central field: nothing is known of where the finding is"
+LUNGS = "spots anywhere in the lungs: nothing is known of where the finding is"
 MARGIN = 0.05
-"""What is made anew around a region of a real lesion, in shares of the smaller side: the finding must find room."""
+"""What is made anew around a region, in shares of the smaller side: the finding must find room."""
 _SIDE, _MOST = 64, 200  # pixels and images by which a class is compared with normal ones
 _SMOOTH, _REACH = 1.5, 6  # pixels: of the comparison, and by how much an image is shifted at most to fit the others
-_CERTAIN, _HELD = 4.0, 0.6  # standard errors that count as a difference; the share of all difference that is kept
-_LARGEST = 0.4  # of the image
+_CHANCE = 0.01 / (_SIDE / 4) ** 2  # of a difference by chance, in each of as many places as differ independently
+_HELD = 0.8  # the share of all difference that is kept
+_LARGEST, _SMALLEST = 0.4, 0.01  # of the image
+_PART = 0.15  # of all difference: a part apart from the others that holds less is left out
+_SPOT = (0.07, 0.14)  # radius of a spot, in shares of the smaller side
 _FIELD = 0.36  # half axis of the central field, in shares of the image's sides
 Greys = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A region to paint at, and where it is known from; `is_real`: it is that of a lesion, of `patient` if known."""
+    """A region to paint at, and where it is known from; `is_real`: it is that of a lesion, of `patient` if known.
+
+    `is_field`: the finding may be anywhere in it, and each image is painted at a spot there.
+    """
 
     region: Region
     origin: str
     patient: str | None = None
     is_real: bool = False
+    is_field: bool = False
 
     def drawn(self, chance: random.Random) -> Region:
         """The region a little elsewhere and a little larger or smaller, by chance.
 
         This alone decides where a lesion of one patient lies in an image of another, whoever puts it there.
         """
+        if self.is_field:
+            return _spot(self.region, chance)
         zoom = math.exp(chance.uniform(-1, 1) * math.log(ZOOM))
         return moved(self.region, zoom, chance.uniform(-SHIFT, SHIFT), chance.uniform(-SHIFT, SHIFT))
 
@@ -75,7 +85,7 @@ class Painting:
         others = [place for place in self.places if place.patient is None or place.patient != source.patient]
         place = chance.choice(others or list(self.places))
         mask = place.drawn(chance).mask(*self.size)
-        return source, runs_to_text(to_runs(widened(mask) if place.is_real else mask)), place.origin
+        return source, runs_to_text(to_runs(mask if place.is_field else widened(mask))), place.origin
 
 
 def places_of_lesions(regions: Regions, images: Iterable[Sample], finding: str, size: tuple[int, int]) -> list[Place]:
@@ -120,26 +130,56 @@ def central_place() -> Place:
     >>> central_place().region.mask(4, 4).astype(int).tolist()
     [[0, 0, 0, 0], [0, 1, 1, 0], [0, 1, 1, 0], [0, 0, 0, 0]]
     """
-    turns = np.linspace(0, 2 * np.pi, 48, endpoint=False)
-    outline = tuple((float(0.5 + _FIELD * np.cos(t)), float(0.5 + _FIELD * np.sin(t))) for t in turns)
-    return Place(Region(1, 1, (outline,)), CENTRE)
+    return Place(_ellipse(1, 1, 0.5, 0.5, _FIELD), CENTRE, is_field=True)
+
+
+def lung_place(root: Path, normal: Sequence[Sample]) -> Place:
+    """What is darker than the rest of the central field in normal chests on average; all of that where too few are."""
+    found, middle = _read(root, normal[:_MOST]), central_place()
+    if not len(found):
+        return middle
+    mean, field = _standardized(found).mean(axis=0), middle.region.mask(_SIDE, _SIDE)
+    level = (np.percentile(mean[field], 10) + np.percentile(mean[field], 90)) / 2
+    return Place(Region(_SIDE, _SIDE, runs=to_runs(field & (mean < level))), LUNGS, is_field=True)
+
+
+def _spot(region: Region, chance: random.Random) -> Region:
+    """A disc with its centre anywhere in a region."""
+    rows, columns = np.nonzero(region.mask(_SIDE, _SIDE))
+    place = chance.randrange(len(rows))
+    across, down = (float(each[place] + chance.random()) / _SIDE for each in (columns, rows))
+    return _ellipse(region.height, region.width, across, down, chance.uniform(*_SPOT))
+
+
+def _ellipse(height: int, width: int, across: float, down: float, radius: float) -> Region:
+    """A disc in an image of (height, width), its numbers in shares of the sides, the radius of the smaller one."""
+    turns, least = np.linspace(0, 2 * np.pi, 48, endpoint=False), min(height, width)
+    points = zip(
+        (across * width + radius * least * np.cos(turns)).tolist(),
+        (down * height + radius * least * np.sin(turns)).tolist(),
+        strict=True,
+    )
+    return Region(height, width, (tuple(points),))
 
 
 def differing(of_class: Greys, normal: Greys) -> npt.NDArray[np.bool_] | None:
     """The smallest part of an image that holds most of the standardized difference of two groups, (n, side, side) each.
 
-    The images are standardized and shifted onto the mean normal one first. Only differences count that are certain by
-    their standard error; `None` where there is none.
+    The images are first shifted onto the mean normal one, and take its intensities where they are most alike. Only
+    differences count that chance gives anywhere one time in a hundred, in parts of some size; `None`: there is none.
     """
-    from scipy.ndimage import gaussian_filter
+    from scipy.ndimage import gaussian_filter, label
+    from scipy.stats import t
 
     template = _standardized(normal).mean(axis=0)
     ours, theirs = (
-        gaussian_filter(_aligned(_standardized(some), template), (0, _SMOOTH, _SMOOTH)) for some in (of_class, normal)
+        gaussian_filter(_matched(_aligned(_standardized(some), template), template), (0, _SMOOTH, _SMOOTH))
+        for some in (of_class, normal)
     )
     spread = [some.var(axis=0, ddof=1) for some in (ours, theirs)]
     change = ours.mean(axis=0) - theirs.mean(axis=0)
-    certain = np.abs(change) > _CERTAIN * np.sqrt(spread[0] / len(ours) + spread[1] / len(theirs)) + 1e-9
+    error = np.sqrt(spread[0] / len(ours) + spread[1] / len(theirs))
+    certain = np.abs(change) > t.isf(_CHANCE / 2, min(len(ours), len(theirs)) - 1) * error + 1e-9
     weight = np.round(np.where(certain, change**2 / (spread[0] + spread[1] + 1e-9), 0), 6)
     if not weight.any():
         return None
@@ -148,8 +188,10 @@ def differing(of_class: Greys, normal: Greys) -> npt.NDArray[np.bool_] | None:
     count = min(int(np.searchsorted(held, _HELD * held[-1])) + 1, int(_LARGEST * weight.size))
     mask = np.zeros(weight.shape, bool)
     mask.ravel()[order[:count]] = True
-    smooth: npt.NDArray[np.bool_] = gaussian_filter(mask.astype(float), 1.0) > 0.5
-    return smooth if smooth.any() else mask
+    parts, number = label(gaussian_filter(mask.astype(float), 1.0) > 0.5)
+    weights = np.bincount(parts.ravel(), weight.ravel(), number + 1)[1:]
+    kept = np.isin(parts, 1 + np.flatnonzero(weights >= _PART * weights.sum()))
+    return kept if kept.mean() >= _SMALLEST else None
 
 
 def _read(root: Path, some: Sequence[Sample]) -> Greys:
@@ -166,6 +208,19 @@ def _read(root: Path, some: Sequence[Sample]) -> Greys:
 def _standardized(greys: Greys) -> Greys:
     centred = greys - greys.mean(axis=(1, 2), keepdims=True)
     return np.asarray(centred / np.maximum(centred.std(axis=(1, 2), keepdims=True), 1e-6))
+
+
+def _matched(greys: Greys, template: Greys) -> Greys:
+    """Each image in brightness and contrast as the template, by the 60% of it that then differ least."""
+    flat, wanted = greys.reshape(len(greys), -1), template.ravel()
+    kept = np.ones(flat.shape)
+    for _ in range(3):
+        here, there = (np.average(np.broadcast_to(some, flat.shape), 1, kept)[:, None] for some in (flat, wanted))
+        slope = ((flat - here) * (wanted - there) * kept).sum(axis=1) / ((flat - here) ** 2 * kept).sum(axis=1)
+        fitted = (flat - here) * slope[:, None] + there
+        error = np.abs(fitted - wanted)
+        kept = (error <= np.quantile(error, 0.6, axis=1, keepdims=True)).astype(float)
+    return np.asarray(fitted.reshape(greys.shape))
 
 
 def _aligned(greys: Greys, template: Greys) -> Greys:

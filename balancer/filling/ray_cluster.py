@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
+import socket
 import sys
 import tempfile
 from collections.abc import Iterator, MutableMapping
@@ -20,8 +21,9 @@ from balancer.parallel import cores
 LEAST = (2, 60)
 """The oldest version of Ray that this was made for."""
 _INSTALL = "pip install 'xray-balancer[ray]'; or without it: {} --engine local"
-STARTING = "Starting Ray, which takes about 15 seconds; its usage statistics and dashboard are off."
-"""What is said before Ray is started."""
+START_SECONDS = 15.0
+"""What Ray takes to start on this machine, about."""
+_ANSWER = 10.0  # seconds within which a cluster that is there answers
 _PREFIX = "balance-ray-"
 HOME_OF_WORKERS = "BALANCE_RAY_HOME"
 """The variable that tells workers the home folder of the user."""
@@ -88,6 +90,7 @@ def ray_cluster(workers: int | None, device: str, command: str = "balance fill")
     theirs = {"address": address}
     try:
         with _translated(ray, address, command), _surroundings(os.environ, folder):
+            _require_answer(address)
             ray.init(**(theirs if address else own), log_to_driver=False, logging_level="error")
         cluster = RayCluster(ray, address is not None)
         if device.startswith("cuda") and not cluster.gpus:
@@ -101,6 +104,13 @@ def ray_cluster(workers: int | None, device: str, command: str = "balance fill")
         ray.shutdown()
         if folder is not None:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def starting() -> str:
+    """What is said before Ray is started here, or a cluster is joined."""
+    if address_of(os.environ) is not None:
+        return "Joining the Ray cluster that RAY_ADDRESS names; Ray's usage statistics are off."
+    return f"Starting Ray, which takes about {START_SECONDS:.0f} seconds; its usage statistics and dashboard are off."
 
 
 def address_of(environment: MutableMapping[str, str]) -> str | None:
@@ -204,6 +214,16 @@ def prepare_worker() -> None:
         os.environ["HOME"] = home
     stay_offline()
     quieten_libraries()
+
+
+def _require_answer(address: str | None) -> None:
+    """Raise an OSError where nobody answers at HOST:PORT; Ray itself would go on asking for minutes."""
+    host, _, port = (address or "").rpartition(":")
+    if host and "/" not in host and port.isdecimal():
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), timeout=_ANSWER).close()
+        except OSError as error:
+            raise OSError(f"no answer from {address}: {error.strerror or error}") from error
 
 
 @contextmanager

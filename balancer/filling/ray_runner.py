@@ -22,7 +22,7 @@ IN_FLIGHT = 2
 _COMMAND = "balance fill"
 _WINDOW = 4  # batches on their way, for each worker
 _PAUSE = 0.5  # seconds between two questions to a worker that restarts
-_STUCK = 1800.0  # seconds without any worker
+_LONG, _STUCK = 60.0, 1800.0  # seconds without any worker: worth a word, an error
 
 
 class RayRunner:
@@ -32,8 +32,8 @@ class RayRunner:
     it is used again as soon as it answers. Use it in a `with` block: the workers end with it.
     """
 
-    def __init__(self, device: str, workers: int | None) -> None:
-        self._device, self._asked_for = device, workers
+    def __init__(self, device: str, workers: int | None, say: Callable[[str], None] = lambda text: None) -> None:
+        self._device, self._asked_for, self._say = device, workers, say
         self._stack = ExitStack()
         self._cluster: RayCluster | None = None
         self._queue: WorkQueue[int] | None = None
@@ -41,7 +41,7 @@ class RayRunner:
         self._actors: dict[int, Any] = {}
         self._asked: dict[Any, tuple[int, Batch | None]] = {}
         self._later: dict[int, float] = {}
-        self._last_seen = 0.0
+        self._last_seen, self._said = 0.0, False
 
     def __enter__(self) -> Self:
         return self
@@ -184,7 +184,12 @@ class RayRunner:
     def _require_a_worker(self) -> None:
         now = time.monotonic()
         if self._ready:
-            self._last_seen = now
+            self._last_seen, self._said = now, False
+        elif now - self._last_seen > _LONG and not self._said:
+            self._said = True
+            self._say(
+                "No worker is there yet: the cluster may have no room, as while another command uses it (ray status)"
+            )
         elif now - self._last_seen > _STUCK:
             raise GenerationError(
                 needed="a worker of the cluster with room for a generator",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -9,14 +10,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from balancer.collection.scan import Collection
-from balancer.errors import GenerationError
+from balancer.devices import MADE_AGAIN
+from balancer.errors import GenerationError, UnfitModel
 from balancer.files import sha256_if_there
 from balancer.filling.acceptance import is_accepted
 from balancer.filling.batch_checksums import has_checksums, verified_batch
 from balancer.filling.batch_files import BatchFiles
 from balancer.filling.recipe import Recipe
 from balancer.filling.runner import Batch, Made, Runner, SetAside
-from balancer.filling.verdicts import Judged, LabelRecords, Screen, load_records, screen_and_record
+from balancer.filling.verdicts import Judged, JudgesModel, LabelRecords, Screen, load_records, screen_and_record
 from balancer.generators.protocol import ImageGenerator
 from balancer.generators.scheduler import edit_steps
 from balancer.jobs import Candidate, Job, Verdict, batch_ranges
@@ -24,6 +26,8 @@ from balancer.planning import Plan
 from balancer.store.database import Ledger
 
 _NAMED = 5  # batches in a message
+FIRST = 4
+"""Images that a model is judged by, at least: of fewer, odd ones could be taken for the model."""
 _UNJUDGED = Verdict("accept", {}, (), "")
 
 
@@ -33,7 +37,7 @@ class FillReport:
 
     `review` counts those that wait for a person; `judged` holds all that were looked at, in order. `judged_anew`
     counts those that an earlier run had made and another screen judged, `taken_up` those that it had made and the
-    database does not know.
+    database does not know. `finishing` are the seconds in which the made ones were encoded, screened and recorded.
     """
 
     accepted: Mapping[str, Sequence[Judged]]
@@ -44,23 +48,28 @@ class FillReport:
     judged: Mapping[str, Sequence[Judged]] = field(default_factory=dict)
     judged_anew: int = 0
     taken_up: int = 0
+    finishing: float = 0.0
 
 
 @dataclass(slots=True)
 class FillProgress:
     """Where a run stands: `done` of `total` images are safe in the database, `made` of them by this run.
 
-    `steps` are the denoising steps that these took: fewer for an image that is made from another.
+    `steps` are the denoising steps that these took: fewer for an image that is made from another. `made_again` of them
+    took float32, since half precision gave no numbers.
     """
 
     done: int = 0
     total: int = 0
     made: int = 0
     steps: int = 0
+    made_again: int = 0
     notify: Callable[[FillProgress], None] = field(default=lambda progress: None)
 
-    def add(self, jobs: Sequence[Job]) -> None:
+    def add(self, found: Made) -> None:
         """Count a batch that is safe."""
+        jobs = found.batch.jobs
+        self.made_again += len(jobs) * found.device.endswith(MADE_AGAIN)
         self.done += len(jobs)
         self.made += len(jobs)
         self.steps += sum(edit_steps(job.config.steps, job.method.strength) for job in jobs)
@@ -89,6 +98,7 @@ def generate(
 
     Raises:
         GenerationError: the generator failed; what was finished before is kept.
+        UnfitModel: the screen says that the first images look like none of the collection; they are kept too.
         CollectionError: a real image that one is made from, or takes its intensities from, is gone or changed.
     """
     files = BatchFiles(collection, recipe, store)
@@ -149,6 +159,9 @@ class _FillRun:
     set_aside: dict[str, list[SetAside]] = field(default_factory=dict)
     judged_anew: int = 0
     taken_up: int = 0
+    finishing: float = 0.0
+    first: list[Candidate] = field(default_factory=list)
+    unfit: str | None = None  # why the model does not fit; `None` until that is known
 
     def next_batches(self, label: str, missing: int, deficit: int, retries: int) -> list[range]:
         """Batches after those already judged that may cover what is missing; none when `retries` is used up."""
@@ -189,17 +202,40 @@ class _FillRun:
         elif self.screen and not all(self.records[label].is_current(candidate, self.screen) for candidate, _ in batch):
             batch = self._screen(label, [candidate for candidate, _ in batch])
             self.judged_anew += len(batch)
-        self.judged.setdefault(label, []).extend(batch)
+        self._judge(label, batch)
 
-    def finish(self, made: Made) -> Sequence[Job]:
+    def finish(self, made: Made) -> Made:
         """Write, screen and record one batch: the files first, then, all at once, their rows.
 
         Behind a batch of its class that could not be made it is only written: a later run takes it up.
         """
+        began = time.perf_counter()
         label, batch = made.batch.jobs[0].label, self.files.write(made)
         if label not in self.set_aside:
-            self.judged.setdefault(label, []).extend(self._screen(label, batch))
-        return made.batch.jobs
+            self._judge(label, self._screen(label, batch))
+        self.finishing += time.perf_counter() - began
+        return made
+
+    def require_fit(self) -> None:
+        """Raise an UnfitModel where the first images show that the others are not worth their time."""
+        if self.unfit:
+            raise UnfitModel(
+                needed="a model that generates images like those of the collection",
+                found=f"{self.first[0].job.config.model.name if self.first[0].job else 'this one'}: {self.unfit}",
+                next_step="look at what it generates (balance prompts --sample), then adapt it (balance adapt --base "
+                "FOLDER), train it longer, or use another --model. What was generated is kept; to go on all the same: "
+                "balance fill --no-screen",
+            )
+
+    def _judge(self, label: str, batch: Sequence[Judged]) -> None:
+        """Count a batch of a class, and ask of the first ones whether the model fits."""
+        self.judged.setdefault(label, []).extend(batch)
+        if self.unfit is None:
+            self.first += [candidate for candidate, _ in batch]
+            if not isinstance(self.screen, JudgesModel):
+                self.unfit = ""
+            elif len(self.first) >= FIRST:
+                self.unfit = self.screen.why_unfit(self.first)
 
     def require_all_made(self) -> None:
         """Raise a GenerationError that names the batches that could not be made."""
@@ -235,6 +271,12 @@ def _run_round(
     """
     there: deque[tuple[Batch, Sequence[Judged] | Sequence[Candidate] | None]] = deque()
 
+    in_hand: list[Future[Made]] = []
+
+    def settle() -> None:
+        while in_hand:
+            progress.add(in_hand.pop().result())
+
     def to_make() -> Iterator[Batch]:
         for label, ranges in rounds.items():
             for indices in ranges:
@@ -242,15 +284,12 @@ def _run_round(
                 known = run.known(jobs)
                 there.append((Batch(jobs), known))
                 if known is None:
+                    if run.unfit is None:
+                        settle()  # what the first images show is worth waiting for
+                    run.require_fit()
                     yield run.files.batch(jobs)
                 else:
                     take_known()
-
-    in_hand: list[Future[Sequence[Job]]] = []
-
-    def settle() -> None:
-        while in_hand:
-            progress.add(in_hand.pop().result())
 
     def take_known() -> None:
         while there and there[0][1] is not None:
@@ -270,6 +309,8 @@ def _run_round(
                 in_hand.append(writer.submit(run.finish, found))
         take_known()
         settle()
+    if progress.made:  # what is all there costs no more time
+        run.require_fit()
     run.require_all_made()
 
 
@@ -289,6 +330,7 @@ def _report(run: _FillRun, plan: Plan, made: int) -> FillReport:
         judged,
         run.judged_anew,
         run.taken_up,
+        run.finishing,
     )
 
 

@@ -10,7 +10,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from balancer.collection.scan import Sample
-from balancer.devices import device_name, software_versions
+from balancer.devices import MADE_AGAIN, device_name, software_versions
 from balancer.errors import OutOfMemory
 from balancer.generators.protocol import ImageGenerator
 from balancer.imaging.decode import GreyImage
@@ -38,7 +38,8 @@ class Batch:
 class Made:
     """The images of a batch: one contiguous uint8 array of shape (jobs, height, width), and what made them.
 
-    `versions` are those of the packages that an image depends on, `seconds` what the batch took.
+    `versions` are those of the packages that an image depends on, `seconds` what the batch took. `device` ends in
+    `MADE_AGAIN` where the numbers of its own precision overflowed.
     """
 
     batch: Batch
@@ -75,6 +76,16 @@ class TakesSources(Protocol):
         ...
 
 
+@runtime_checkable
+class RemakesInFloat32(Protocol):
+    """A generator that makes images again in float32 where those in its own precision are not numbers."""
+
+    @property
+    def made_again(self) -> bool:
+        """Whether the last images had to be made again."""
+        ...
+
+
 class Maker:
     """One generator, made when the first batch comes. A batch that does not fit on the device is made in halves."""
 
@@ -102,12 +113,14 @@ class Maker:
         if isinstance(generator, TakesSources):
             generator.lend(batch.sources)
         began = time.perf_counter()
-        images = np.stack(self._run(generator, batch.jobs))
-        taken = time.perf_counter() - began
-        return Made(batch, images, device_name(self._device), software_versions(), taken)
+        made, again = self._run(generator, batch.jobs)
+        images, taken = np.stack(made), time.perf_counter() - began
+        device = device_name(self._device) + (MADE_AGAIN if again else "")
+        return Made(batch, images, device, software_versions(), taken)
 
-    def _run(self, generator: ImageGenerator, jobs: Sequence[Job]) -> list[GreyImage]:
+    def _run(self, generator: ImageGenerator, jobs: Sequence[Job]) -> tuple[list[GreyImage], bool]:
         images: list[GreyImage] = []
+        again = False
         while len(images) < len(jobs):
             size = self._at_once or len(jobs)
             made = self._try(generator, jobs[len(images) : len(images) + size])
@@ -115,7 +128,8 @@ class Maker:
                 self._at_once = max(1, min(size, len(jobs)) // 2)  # what did not fit once is not tried again
             else:
                 images += made
-        return images
+                again |= isinstance(generator, RemakesInFloat32) and generator.made_again
+        return images, again
 
     def _try(self, generator: ImageGenerator, jobs: Sequence[Job]) -> Sequence[GreyImage] | None:
         """The images, or `None` when they did not fit: by then nothing holds on to what they filled the device with."""

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar, Protocol, cast
+from typing import ClassVar, Protocol, cast, runtime_checkable
 
 from balancer.collection.label_sets import findings_in
 from balancer.collection.scan import Collection
@@ -32,6 +32,15 @@ class Screen(Protocol):
 
     def __call__(self, batch: Sequence[Candidate], accepted: Sequence[Candidate]) -> Sequence[Verdict]:
         """Return one verdict a candidate."""
+        ...
+
+
+@runtime_checkable
+class JudgesModel(Protocol):
+    """A screen that also tells from its first images whether a model draws what the collection shows at all."""
+
+    def why_unfit(self, first: Sequence[Candidate]) -> str:
+        """Return in words why it does not; "" unless that is clear beyond doubt."""
         ...
 
 

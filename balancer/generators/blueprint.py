@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,17 +14,22 @@ from balancer.generators.plugins import open_family
 from balancer.generators.protocol import ImageGenerator
 from balancer.generators.stable_diffusion import StableDiffusion
 from balancer.jobs import GenerationConfig, ModelRef
+from balancer.prompting.prompts import Prompt
 
 
 @dataclass(frozen=True, slots=True)
 class StableDiffusionBlueprint:
-    """A checkpoint and at most one adapter, by where they are and by their hashes."""
+    """A checkpoint and at most one adapter, by where they are and by their hashes.
+
+    `expected` are prompts that will be asked for.
+    """
 
     checkpoint: Checkpoint
     file: Path | None
     config: GenerationConfig
     device: str
     versions: Mapping[str, str] = field(default_factory=software_versions)
+    expected: Sequence[Prompt] = ()
 
     def __call__(self) -> ImageGenerator:
         """Build the generator.
@@ -37,7 +42,7 @@ class StableDiffusionBlueprint:
         _require_same(self.checkpoint.ref, there.ref)
         if self.file is not None and self.config.adapter is not None:
             _require_same(self.config.adapter, find_adapter(self.file)[1])
-        return StableDiffusion(there, self.file, self.config, choose_device(self.device))
+        return StableDiffusion(there, self.file, self.config, choose_device(self.device), expected=self.expected)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 from balancer.collection.scan import Sample
 from balancer.collection.unchanged import read_unchanged
-from balancer.errors import ModelError
+from balancer.errors import GenerationError, ModelError
+from balancer.generators.models.families import Family
 from balancer.imaging.decode import GreyImage, resize
 
 if TYPE_CHECKING:
     import torch
 
 _REMEMBERED = 256
-_CHANNELS = 4  # of a latent; by their number diffusers tells latents from images
+_CHANNELS = 4  # of a latent of Stable Diffusion; by their number diffusers tells latents from images
 
 
 class SourceCache:
@@ -39,23 +40,33 @@ class SourceCache:
         return self._known[key]
 
 
-def editing_pipeline(pipe: Any) -> Any:
+def editing_pipeline(pipe: Any, family: Family) -> Any:
     """The image-to-image pipeline of the same parts.
 
     Not by `from_pipe`: it turns all parts into one precision, and XL's autoencoder overflows in half of it.
+
+    Raises:
+        GenerationError: the family has none.
     """
     import diffusers
 
-    is_xl = "XL" in type(pipe).__name__
-    kind = diffusers.StableDiffusionXLImg2ImgPipeline if is_xl else diffusers.StableDiffusionImg2ImgPipeline
-    extra = {"add_watermarker": False} if is_xl else {"requires_safety_checker": False}
-    editing = kind(**pipe.components, **extra)
+    if family.editing is None:
+        raise GenerationError(
+            needed="a model that can begin with a real image",
+            found=f"{family.name}, which generates from text only",
+            next_step="use --mode text, or another --model",
+        )
+    extra = {
+        "StableDiffusionImg2ImgPipeline": {"requires_safety_checker": False},
+        "StableDiffusionXLImg2ImgPipeline": {"add_watermarker": False},
+    }
+    editing = getattr(diffusers, family.editing)(**pipe.components, **extra.get(family.editing, {}))
     editing.set_progress_bar_config(disable=True)
     return editing
 
 
-def encode_image(vae: Any, grey: GreyImage, chance: torch.Generator) -> torch.Tensor:
-    """Latents of shape (1, 4, H, W), as the UNet takes them; an autoencoder that draws them draws from `chance`.
+def encode_image(vae: Any, grey: GreyImage, chance: torch.Generator, channels: int = _CHANNELS) -> torch.Tensor:
+    """Latents of shape (1, channels, H, W), as denoisers take them; an autoencoder that draws them draws from `chance`.
 
     Raises:
         ModelError: the latents have another number of channels.
@@ -65,16 +76,16 @@ def encode_image(vae: Any, grey: GreyImage, chance: torch.Generator) -> torch.Te
     image = torch.from_numpy(grey.copy()).to(vae.device, vae.dtype).div(127.5).sub(1)
     found = vae.encode(image.expand(1, 3, *grey.shape))
     latents: torch.Tensor = found.latent_dist.sample(chance) if hasattr(found, "latent_dist") else found.latents
-    if latents.shape[1] != _CHANNELS:
+    if latents.shape[1] != channels:
         raise ModelError(
-            needed=f"latents of {_CHANNELS} channels, to start from a real image",
+            needed=f"latents of {channels} channels, to start from a real image",
             found=f"{latents.shape[1]} in this model",
             next_step="use --mode text, or another --model",
         )
     mean, std = (getattr(vae.config, name, None) for name in ("latents_mean", "latents_std"))
     scale = float(vae.config.scaling_factor)
     if mean is None or std is None:
-        return latents * scale
+        return (latents - (getattr(vae.config, "shift_factor", None) or 0)) * scale
     shift, spread = (latents.new_tensor(values).view(1, -1, 1, 1) for values in (mean, std))
     scaled: torch.Tensor = (latents - shift) * scale / spread
     return scaled

@@ -8,10 +8,11 @@ from dataclasses import replace
 
 from balancer.devices import choose_device
 from balancer.generators.models.selection import ModelSelection
+from balancer.generators.models.tokens import require_tokens_fit
 from balancer.generators.plugins import LoadedPlugin, family_config
 from balancer.generators.protocol import ImageGenerator
 from balancer.generators.scheduler import edit_steps, fewest_steps
-from balancer.generators.stable_diffusion import SamplingOptions, StableDiffusion, require_tokens_fit, resolve_config
+from balancer.generators.stable_diffusion import SamplingOptions, StableDiffusion, resolve_config
 from balancer.imaging.decode import GreyImage, OutputFormat
 from balancer.jobs import GenerationConfig, Job, ModeDraw, job_seed
 from balancer.prompting.prompts import Prompt
@@ -54,7 +55,31 @@ def _quick(choice: ModelSelection, prompts: Sequence[Prompt]) -> tuple[ImageGene
     require_tokens_fit(checkpoint, prompts)
     sampling = SamplingOptions(steps=QUICK_STEPS, size=min(checkpoint.native_size, LARGEST))
     config = resolve_config(checkpoint, choice.adapter, sampling)
-    return StableDiffusion(checkpoint, choice.file, config, choose_device("auto")), config
+    return StableDiffusion(checkpoint, choice.file, config, choose_device("auto"), expected=prompts), config
+
+
+def seconds_per_image(generator: StableDiffusion, job: Job, mean_steps: float) -> float:
+    """Time one image on a processor by as few denoising steps as there can be, each timed; for large models.
+
+    Prompts, encoding and decoding count once, and the denoiser for each of `mean_steps`.
+    """
+    began: list[float] = []
+    taken: list[float] = []
+    generator.read([job.prompt])
+    denoiser = generator.denoiser
+    hooks = [
+        denoiser.register_forward_pre_hook(lambda *_: began.append(time.perf_counter())),
+        denoiser.register_forward_hook(lambda *_: taken.append(time.perf_counter() - began[-1])),
+    ]
+    short = replace(job, config=replace(job.config, steps=fewest_steps(job.method.strength)))
+    start = time.perf_counter()
+    try:
+        generator.generate([short])
+    finally:
+        for hook in hooks:
+            hook.remove()
+    rest = time.perf_counter() - start - sum(taken)
+    return rest + mean_steps * min(taken)
 
 
 def seconds_per_batch(generator: ImageGenerator, jobs: Sequence[Job], mean_steps: float) -> float:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from balancer.generators.models.checkpoint import Checkpoint
 from balancer.generators.models.folder_validation import read_json
 from balancer.jobs import Mode
 
@@ -48,13 +49,46 @@ def schedule_name(config: Mapping[str, Any]) -> str:
     return (ZERO_TERMINAL if is_zero_terminal(config) else USUAL) + (_STOCHASTIC if is_stochastic(config) else "")
 
 
+def is_flow(config: Mapping[str, Any]) -> bool:
+    """Whether a scheduler's configuration is of flow matching.
+
+    >>> is_flow({"_class_name": "FlowMatchEulerDiscreteScheduler"}), is_flow({"prediction_type": "epsilon"})
+    (True, False)
+    """
+    return "FlowMatch" in str(config.get("_class_name")) or config.get("prediction_type") == "flow_prediction"
+
+
+def flow_shift(config: Mapping[str, Any]) -> float:
+    """How far a schedule of flow matching is moved towards noise (Esser et al. 2024, section 5.3.2).
+
+    >>> flow_shift({"shift": 3.0}), flow_shift({"flow_shift": 3.0}), flow_shift({})
+    (3.0, 3.0, 1.0)
+    """
+    return float(config.get("shift") or config.get("flow_shift") or 1)
+
+
+def scheduler_name(checkpoint: Checkpoint) -> str:
+    """What provenance calls the way in which a checkpoint draws: ours, or its own."""
+    config = read_schedule(checkpoint.folder)
+    if checkpoint.family.whole:
+        return schedule_name(config)
+    kind = checkpoint.part_class("scheduler").removesuffix("Scheduler")
+    return f"{kind}, its own" + (f", shift {flow_shift(config):g}" if checkpoint.family.flow else "")
+
+
+def default_guidance(checkpoint: Checkpoint, mode: Mode = "text") -> float:
+    """The scale of guidance where the user names none."""
+    own = checkpoint.family.guidance
+    return usual_guidance(read_schedule(checkpoint.folder), mode) if own is None else own
+
+
 def usual_guidance(config: Mapping[str, Any], mode: Mode = "text") -> float:
     """The guidance scale where the user names none: 3, and 1, which is none, where the solver adds noise.
 
     That noise gives back the detail for which guidance is turned up otherwise. Each step up from 1 makes the class a
     little more certain and the images less like real ones, as `python -m tests.benchmarks.scratch --guidance` shows. To
     edit an image of another class takes 2: by 1 too much of that class stays. To paint a part of a normal image takes
-    4 with any solver: what is around the part speaks for normal.
+    5 with any solver: what is around the part speaks for normal.
 
     >>> usual_guidance({}), usual_guidance({"algorithm_type": "sde-dpmsolver++"})
     (3.0, 1.0)
@@ -62,7 +96,7 @@ def usual_guidance(config: Mapping[str, Any], mode: Mode = "text") -> float:
     2.0
     """
     if mode == "inpaint":
-        return 4.0
+        return 5.0
     if not is_stochastic(config):
         return 3.0
     return 2.0 if mode == "mix" else 1.0

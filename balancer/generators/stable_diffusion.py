@@ -1,37 +1,35 @@
-"""Images from text, or from real images, with any Stable Diffusion checkpoint of diffusers."""
+"""Images from text, or from real images, with any checkpoint of diffusers that is of one of the families."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from balancer.collection.scan import Sample
 from balancer.devices import choose_device
-from balancer.errors import GenerationError, ModelError, OutOfMemory
+from balancer.errors import GenerationError, ModelError, NotANumber
 from balancer.generators.img2img import SourceCache, editing_pipeline, encode_image
 from balancer.generators.inpaint import hidden, is_for_inpainting, latent_masks, painting_pipeline
+from balancer.generators.library_errors import translated
 from balancer.generators.models.checkpoint import Checkpoint
-from balancer.generators.models.pipeline import fuse_adapter, load_pipeline, load_tokenizer
-from balancer.generators.scheduler import (
-    guidance_rescale,
-    our_scheduler,
-    read_schedule,
-    schedule_name,
-    usual_guidance,
-)
+from balancer.generators.models.memory import require_memory, resident_bytes
+from balancer.generators.models.pipeline import let_go
+from balancer.generators.not_a_number import DECODER, DENOISER, ENCODER, cause_of, require_numbers
+from balancer.generators.prompt_encoder import PromptEncoder
+from balancer.generators.ready_pipeline import ready_pipeline
+from balancer.generators.scheduler import default_guidance, guidance_rescale, scheduler_name
 from balancer.imaging.decode import GreyImage
 from balancer.jobs import GenerationConfig, Job, ModelRef
 from balancer.prompting.prompts import Prompt
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     import torch
 
+T = TypeVar("T")
 _DECODED_AT_ONCE = 8
 _CPU_BATCHES = ((128, 16), (256, 8), (512, 4))
 _GIB = 2**30
@@ -47,6 +45,7 @@ class SamplingOptions:
     batch_size: int | None = None
     device: str = "auto"
     adapter_scale: float = 1.0
+    precision: str = "auto"
 
 
 def resolve_config(checkpoint: Checkpoint, adapter: ModelRef | None, sampling: SamplingOptions) -> GenerationConfig:
@@ -55,15 +54,14 @@ def resolve_config(checkpoint: Checkpoint, adapter: ModelRef | None, sampling: S
     Raises:
         ModelError: a size that the model cannot make, or a device that is not there.
     """
-    size, multiple = sampling.size or checkpoint.native_size, math.lcm(8, checkpoint.scale_factor)
+    size, multiple = sampling.size or checkpoint.native_size, checkpoint.side
     if size % multiple or size <= 0:
         raise ModelError(
             needed=f"a size that is a multiple of {multiple} pixels for this model",
             found=f"--size {size}",
             next_step=f"use --size {max(1, round(size / multiple)) * multiple}",
         )
-    schedule = read_schedule(checkpoint.folder)
-    guidance = usual_guidance(schedule) if sampling.guidance_scale is None else sampling.guidance_scale
+    guidance = default_guidance(checkpoint) if sampling.guidance_scale is None else sampling.guidance_scale
     if not 0 <= guidance < math.inf:
         raise ModelError(needed="a guidance scale of 0 or more", found=f"{guidance}", next_step="use --guidance 3")
     device = choose_device(sampling.device)
@@ -71,48 +69,23 @@ def resolve_config(checkpoint: Checkpoint, adapter: ModelRef | None, sampling: S
         model=checkpoint.ref,
         adapter=adapter,
         adapter_scale=sampling.adapter_scale if adapter else 0.0,
-        scheduler=schedule_name(schedule),
+        scheduler=scheduler_name(checkpoint),
         steps=sampling.steps,
         guidance_scale=guidance,
         width=size,
         height=size,
-        dtype="float16" if device.startswith("cuda") else "float32",
+        dtype=sampling.precision if sampling.precision != "auto" else checkpoint.family.precision(device),
         batch_size=sampling.batch_size or _fitting_batch(checkpoint, size, device),
     )
-
-
-def require_tokens_fit(checkpoint: Checkpoint, prompts: Iterable[Prompt]) -> None:
-    """Refuse prompts of which the checkpoint's text encoder would silently drop the end.
-
-    Raises:
-        ModelError: a prompt or negative has more tokens than the encoder takes.
-    """
-    count_tokens, limit = token_counter(checkpoint)
-    for text in dict.fromkeys(text for prompt in prompts for text in (prompt.text, prompt.negative)):
-        count = count_tokens(text)
-        if count > limit:
-            raise ModelError(
-                needed=f"prompts of at most {limit} tokens, which is what this model reads",
-                found=f"{count} tokens: {text!r}",
-                next_step="shorten it in the template pack, then check: balance prompts",
-            )
-
-
-def token_counter(checkpoint: Checkpoint) -> tuple[Callable[[str], int], int]:
-    """A function that counts the tokens of a text as the checkpoint reads it, and how many it reads.
-
-    Raises:
-        ModelError: its tokenizer cannot be loaded.
-    """
-    tokenizer = load_tokenizer(checkpoint)
-    limit = int(checkpoint.config("text_encoder").get("max_position_embeddings", 77))
-    return (lambda text: len(tokenizer(text, truncation=False, verbose=False)["input_ids"])), limit
 
 
 class StableDiffusion:
     """An `ImageGenerator`: one checkpoint with at most one adapter, on one device.
 
-    `root` is the collection that real images are read from, where jobs begin with one.
+    `root` is the collection that real images are read from, where jobs begin with one. `expected` are prompts that
+    will be asked for; a family whose text encoders do not stay in memory encodes them together. What half precision
+    cannot draw, since its numbers overflow, is drawn again in float32 by the same weights, read anew; not where `again`
+    is false, as for networks that are being taught and are no longer those of the files.
     """
 
     def __init__(
@@ -122,22 +95,32 @@ class StableDiffusion:
         config: GenerationConfig,
         device: str,
         root: Path | None = None,
+        *,
+        expected: Sequence[Prompt] = (),
+        again: bool = True,
     ) -> None:
         import torch
 
+        self._made_of, self._again = (checkpoint, adapter, config, root), again
+        self._exact: StableDiffusion | None = None
+        self._made_again = False
         self._device = device
         self._dtype = getattr(torch, config.dtype)
-        self._pipe = load_pipeline(checkpoint, self._dtype)
-        if adapter is not None:
-            fuse_adapter(self._pipe, adapter, config.adapter_scale)
-        self._pipe.scheduler = our_scheduler(self._pipe.scheduler.config)
-        self._pipe.set_progress_bar_config(disable=True)
-        self._pipe.to(device)
+        self.family = checkpoint.family
+        self._load = partial(ready_pipeline, checkpoint, self._dtype, adapter, config.adapter_scale, device)
+        self._pipe: Any = None
+        self._editing: Any = None
+        self._painting: Any = None
+        self._kept = False
+        self._reader = None if self.family.whole else PromptEncoder(checkpoint, device, self._dtype, expected)
+        require_memory(checkpoint, config.dtype, device)
+        if self._reader is None:
+            self._pipe = self._load()
+        elif expected:
+            self._read([])
         self._embedded: dict[tuple[str, str], dict[str, torch.Tensor]] = {}
         self._sources = None if root is None else SourceCache(root)
         self._lent: Mapping[Sample, GreyImage] = {}
-        self._editing: Any = None
-        self._painting: Any = None
 
     def generate(self, jobs: Sequence[Job]) -> list[GreyImage]:
         """Return one uint8 array of shape (config.height, config.width) a job, in order.
@@ -147,12 +130,51 @@ class StableDiffusion:
 
         Raises:
             OutOfMemory: the batch does not fit on the device.
+            NotANumber: the networks give values that are no numbers, in float32 too.
             CollectionError: a real image that one begins with is gone or changed.
         """
+        return self._or_again(lambda maker: maker._generate(jobs))
+
+    def draw(self, jobs: Sequence[Job]) -> tuple[torch.Tensor, list[GreyImage]]:
+        """The latents of each job from text, (n, channels, h, w) in float32 on the CPU, and its image.
+
+        Raises:
+            OutOfMemory: the batch does not fit on the device.
+            NotANumber: the networks give values that are no numbers, in float32 too.
+        """
+        return self._or_again(lambda maker: maker._draw(jobs))
+
+    @property
+    def made_again(self) -> bool:
+        """Whether the last images had to be made again, in float32."""
+        return self._made_again
+
+    def _or_again(self, work: Callable[[StableDiffusion], T]) -> T:
+        """The work, and where that gives what is no number, the same in float32."""
+        import torch
+
+        self._made_again = False
+        try:
+            return work(self)
+        except NotANumber as error:
+            checkpoint, adapter, config, root = self._made_of
+            if self._dtype == torch.float32:
+                raise cause_of(error, self._ready(), checkpoint.ref.name, adapter, lambda: work(self)) from error
+            if not self._again:
+                raise
+        exact = replace(config, dtype="float32")
+        self._make_room()
+        self._exact = self._exact or StableDiffusion(checkpoint, adapter, exact, self._device, root)
+        self._exact.lend(self._lent)
+        found = self._exact._or_again(work)
+        self._made_again = True
+        return found
+
+    def _generate(self, jobs: Sequence[Job]) -> list[GreyImage]:
         import torch
 
         images: dict[int, GreyImage] = {}
-        with torch.inference_mode(), _translated(len(jobs)):
+        with torch.inference_mode(), translated(len(jobs)):
             for way in dict.fromkeys(map(_drawn_with, jobs)):
                 places = [place for place, job in enumerate(jobs) if _drawn_with(job) == way]
                 some, (strength, _, is_painted) = [jobs[place] for place in places], way
@@ -163,15 +185,10 @@ class StableDiffusion:
                 images.update(zip(places, self.decode(latents).cpu().numpy(), strict=True))
         return [images[place] for place in range(len(jobs))]
 
-    def draw(self, jobs: Sequence[Job]) -> tuple[torch.Tensor, list[GreyImage]]:
-        """The latents of each job from text, (n, channels, h, w) in float32 on the CPU, and its image.
-
-        Raises:
-            OutOfMemory: the batch does not fit on the device.
-        """
+    def _draw(self, jobs: Sequence[Job]) -> tuple[torch.Tensor, list[GreyImage]]:
         import torch
 
-        with torch.inference_mode(), _translated(len(jobs)):
+        with torch.inference_mode(), translated(len(jobs)):
             latents = self._from_text(jobs)
             return latents.float().cpu(), list(self.decode(latents).cpu().numpy())
 
@@ -181,8 +198,18 @@ class StableDiffusion:
 
     @property
     def pipe(self) -> Any:
-        """The pipeline of diffusers that draws, for those who teach its networks."""
-        return self._pipe
+        """The pipeline of diffusers that draws, for those who teach its networks. It stays in memory from then on."""
+        self._kept = True
+        return self._ready()
+
+    @property
+    def denoiser(self) -> Any:
+        """The UNet or transformer of the pipeline, which is loaded."""
+        return getattr(self._ready(), self.family.denoiser)
+
+    def read(self, prompts: Sequence[Prompt]) -> None:
+        """Encode prompts now that will be drawn."""
+        self._embeddings(prompts)
 
     def forget(self) -> None:
         """Encode prompts anew: the text encoder has changed."""
@@ -196,43 +223,50 @@ class StableDiffusion:
 
     def _from_text(self, jobs: Sequence[Job]) -> torch.Tensor:
         config = jobs[0].config
-        if is_for_inpainting(self._pipe.unet):
+        embeddings = self._embeddings([job.prompt for job in jobs])
+        pipe, extra = self._ready(), dict(self.family.call)
+        if is_for_inpainting(self.denoiser):
             raise GenerationError(
                 needed="a model that generates from text",
                 found=f"{config.model.name}, which is for inpainting",
                 next_step="use it in balance fill --mode inpaint, or another --model",
             )
-        latents: torch.Tensor = self._pipe(
-            **self._embeddings([job.prompt for job in jobs]),
+        if self.family.whole:
+            extra["guidance_rescale"] = guidance_rescale(pipe.scheduler.config)
+        latents: torch.Tensor = pipe(
+            **embeddings,
             generator=_generators(jobs),
             num_inference_steps=config.steps,
             guidance_scale=config.guidance_scale,
-            guidance_rescale=guidance_rescale(self._pipe.scheduler.config),
             width=config.width,
             height=config.height,
             output_type="latent",
+            **extra,
         ).images
-        return latents
+        return require_numbers(latents, DENOISER)
 
     def _from_images(self, jobs: Sequence[Job], strength: float) -> torch.Tensor:
         """Begin with a real image each, noised as far as the strength says."""
         import torch
 
-        self._editing = self._editing or editing_pipeline(self._pipe)
+        embeddings = self._embeddings([job.prompt for job in jobs])
+        self._editing = self._editing or editing_pipeline(self._ready(), self.family)
         generators, config = _generators(jobs), jobs[0].config
-        begun = [
-            encode_image(self._pipe.vae, self._source(job), each) for job, each in zip(jobs, generators, strict=True)
-        ]
+        vae = self._pipe.vae
+        channels = {} if self.family.whole else {"channels": vae.config.latent_channels}
+        begun = torch.cat(
+            [encode_image(vae, self._source(job), each, **channels) for job, each in zip(jobs, generators, strict=True)]
+        )
         latents: torch.Tensor = self._editing(
-            **self._embeddings([job.prompt for job in jobs]),
-            image=torch.cat(begun),
+            **embeddings,
+            image=require_numbers(begun, DECODER),
             strength=strength,
             generator=generators,
             num_inference_steps=config.steps,
             guidance_scale=config.guidance_scale,
             output_type="latent",
         ).images
-        return latents
+        return require_numbers(latents, DENOISER)
 
     def _painted(self, jobs: Sequence[Job], strength: float) -> torch.Tensor:
         """Make only what a job's mask holds anew, beginning as far from the real image as the strength says."""
@@ -243,7 +277,7 @@ class StableDiffusion:
         sources, vae = [self._source(job) for job in jobs], self._pipe.vae
         begun = [encode_image(vae, source, each) for source, each in zip(sources, generators, strict=True)]
         around = begun
-        if is_for_inpainting(self._pipe.unet):
+        if is_for_inpainting(self.denoiser):
             unseen = [hidden(source, job) for source, job in zip(sources, jobs, strict=True)]
             around = [encode_image(vae, source, each) for source, each in zip(unseen, generators, strict=True)]
         latents: torch.Tensor = self._painting(
@@ -275,19 +309,34 @@ class StableDiffusion:
     def _embeddings(self, prompts: Sequence[Prompt]) -> dict[str, Any]:
         import torch
 
+        if self._reader is not None:
+            if self._reader.lacks(prompts):
+                self._read(prompts)
+            return self._reader.arguments(prompts)
         found = [self._embed(prompt) for prompt in prompts]
         return {name: torch.cat([each[name] for each in found]) for name in found[0]}
+
+    def _ready(self) -> Any:
+        """The pipeline, loaded where it is not."""
+        self._pipe = self._pipe or self._load()
+        return self._pipe
+
+    def _read(self, prompts: Sequence[Prompt]) -> None:
+        """Encode prompts while the denoiser is not in memory, unless somebody teaches it."""
+        if self._reader is not None:
+            self._make_room()
+            self._reader.encode(prompts)
+
+    def _make_room(self) -> None:
+        """Let the pipeline of a family that is not whole go, unless somebody teaches it."""
+        if self._reader is not None and self._pipe is not None and not self._kept:
+            let_go(self._pipe, (self.family.denoiser, "vae"))
+            self._pipe = self._editing = None
 
     def _embed(self, prompt: Prompt) -> dict[str, Any]:
         """The text encoder's output, computed once for each different prompt."""
         key = (prompt.text, prompt.negative)
         if key not in self._embedded:
-            names = (
-                "prompt_embeds",
-                "negative_prompt_embeds",
-                "pooled_prompt_embeds",
-                "negative_pooled_prompt_embeds",
-            )
             values = self._pipe.encode_prompt(
                 prompt=prompt.text,
                 negative_prompt=prompt.negative,
@@ -295,14 +344,17 @@ class StableDiffusion:
                 num_images_per_prompt=1,
                 do_classifier_free_guidance=True,
             )
-            self._embedded[key] = dict(zip(names, values, strict=False))  # only XL has pooled ones
+            found = {name: value for name, value in zip(self.family.encoded, values, strict=False) if value is not None}
+            for value in found.values():
+                require_numbers(value, ENCODER)
+            self._embedded[key] = found
         return self._embedded[key]
 
     def _decode(self, latents: torch.Tensor) -> torch.Tensor:
         """Latents to uint8 of shape (n, height, width), the mean of the three colours, on the device."""
         import torch
 
-        vae = self._pipe.vae
+        vae = self._ready().vae
         latents = latents.to(vae.dtype)
         mean, std = (getattr(vae.config, name, None) for name in ("latents_mean", "latents_std"))
         if mean is not None and std is not None:
@@ -311,8 +363,8 @@ class StableDiffusion:
             )
             latents = latents * scale / vae.config.scaling_factor + shift
         else:
-            latents = latents / vae.config.scaling_factor
-        colour: torch.Tensor = vae.decode(latents, return_dict=False)[0].float()
+            latents = latents / vae.config.scaling_factor + (getattr(vae.config, "shift_factor", None) or 0)
+        colour = require_numbers(vae.decode(latents, return_dict=False)[0].float(), DECODER)
         grey = (colour / 2 + 0.5).mean(dim=1)
         return (grey.clamp(0, 1) * 255).round().to(torch.uint8)
 
@@ -329,35 +381,13 @@ def _generators(jobs: Sequence[Job]) -> list[torch.Generator]:
     return [torch.Generator("cpu").manual_seed(job.seed) for job in jobs]
 
 
-@contextmanager
-def _translated(count: int) -> Iterator[None]:
-    import torch
-
-    try:
-        yield
-    except torch.OutOfMemoryError as error:
-        raise OutOfMemory(
-            needed=f"device memory for {count} images at once",
-            found=str(error).splitlines()[0],
-            next_step=f"use --batch-size {count // 2}, or a smaller --size"
-            if count > 1
-            else "use a smaller --size, or another device: --device cpu",
-        ) from error
-    except (RuntimeError, ValueError) as error:
-        raise GenerationError(
-            needed="a pipeline that runs with these settings",
-            found=str(error).splitlines()[0],
-            next_step="check that the model supports this --size; or try --device cpu",
-        ) from error
-
-
 def _fitting_batch(checkpoint: Checkpoint, size: int, device: str) -> int:
     """How many images to make at once: from the device's whole memory, so that it is the same on every run."""
     import torch
 
     if not device.startswith("cuda"):
         return next((batch for side, batch in _CPU_BATCHES if size <= side), 1)
-    weights = sum(file.stat().st_size for file in checkpoint.weights)
+    weights = resident_bytes(checkpoint)
     total = torch.cuda.get_device_properties(torch.device(device)).total_memory
     image = 0.7 * _GIB * (size / 512) ** 2  # measured order of a UNet pass with guidance in half precision
     room = 0.8 * total - weights - _DECODED_AT_ONCE * image

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,9 +22,11 @@ if TYPE_CHECKING:
     from balancer.adapting.common.clock import Clock
     from balancer.adapting.common.logger import Curves
     from balancer.adapting.common.monitor import TrainingMonitor
+    from balancer.collection.regions import Region
+    from balancer.collection.scan import Collection
     from balancer.generators.models.checkpoint import Checkpoint
 
-_LATENT_CELL = 16  # bytes: four channels in float32
+_LATENT_NUMBER = 4  # bytes: float32
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +90,7 @@ def adapt(
 
 def _chosen(settings: AdaptSettings, *names: str) -> dict[str, Any]:
     """The settings that are given, by name; the others are as the training has them by default."""
-    usual = ("size", "steps", "minutes", "batch_size", "seed", "device")
+    usual = ("size", "steps", "minutes", "batch_size", "seed", "device", "workers")
     return {name: value for name in (*usual, *names) if (value := getattr(settings, name)) is not None}
 
 
@@ -145,15 +147,16 @@ def _on_base(
     from balancer.collection.attributes import attributes_of
     from balancer.collection.scan import samples, with_hashes
     from balancer.generators.models.checkpoint import find_checkpoint
+    from balancer.generators.models.memory import largest_bytes
 
     training = LoraSettings(**_chosen(settings, "rank", "learning_rate", "text_encoder"))
     checkpoint = find_checkpoint(str(settings.base))
     _require_licence(session, checkpoint, settings, accept, progress)
     side = training.size or checkpoint.native_size
     paths = learnable(session, ("train", "holdout"), progress)
-    latents = len(paths) * training.augmentations * _LATENT_CELL * (side // checkpoint.scale_factor) ** 2
-    weights = sum(file.stat().st_size for file in checkpoint.weights)
-    require_memory_and_disk(session.state.folder, weights, latents, progress=progress)
+    cell = _LATENT_NUMBER * int(checkpoint.config("vae").get("latent_channels", 4))
+    latents = len(paths) * training.augmentations * cell * (side // checkpoint.scale_factor) ** 2
+    require_memory_and_disk(session.state.folder, largest_bytes(checkpoint), latents, progress=progress)
     collection = with_hashes(session.collection, paths)
     session.ledger.save_hashes(collection)
     parts = [paths.intersection(session.split.paths(name)) for name in ("train", "holdout")]
@@ -161,12 +164,29 @@ def _on_base(
     packs = caption_packs(session, settings.pack, train, progress)
     attributes = attributes_of(collection.images.loc[paths])
     sets = findings_of_sets(collection, train + held)
-    data = TrainingData(train, held, collection.root, packs, session.split.sha256, attributes, sets)
+    regions = {} if settings.regions is None else _regions(settings.regions, collection, parts[0], progress)
+    data = TrainingData(train, held, collection.root, packs, session.split.sha256, attributes, sets, regions)
     progress.message(f"Base: {printable(checkpoint.ref.name)}, {side} px; {len(train)} images")
     progress.message(f"Samples during training: {folder.with_name(folder.name + '.training') / 'samples'}")
     train_lora(data, checkpoint, training, folder, monitor or no_monitor, _TrainingPhases(progress), clock, curves)
     session.ledger.add_adapter(collection, folder)
     remember_base(session, folder, str(settings.base))
+
+
+def _regions(
+    file: Path, collection: Collection, train: Iterable[str], progress: Progress
+) -> dict[str, Sequence[Region]]:
+    """Where findings are in the training images.
+
+    Raises:
+        TableError: the regions cannot be used.
+    """
+    from balancer.collection.regions import read_regions
+
+    found = read_regions(file, collection)
+    known = {path: some for path in train if (some := found.of(path))}
+    progress.message(f"Regions: {found.summary}; half of the loss of {len(known)} training images is of them.")
+    return dict(known)
 
 
 def _require_licence(

@@ -148,8 +148,7 @@ def check_offline(environment: Mapping[str, str] = os.environ) -> Check:
 def check_model(checkpoint: Checkpoint) -> list[Check]:
     """The checkpoint, which is whole as it was found, and its hashes where it was fetched."""
     size = sum(file.stat().st_size for file in checkpoint.weights)
-    kind = "XL" if checkpoint.is_xl else "1.x or 2.x"
-    found = f"{checkpoint.ref.name}: Stable Diffusion {kind}, {checkpoint.native_size} px, {size / 1e9:.2g} GB"
+    found = f"{checkpoint.ref.name}: {checkpoint.family.name}, {checkpoint.native_size} px, {size / 1e9:.2g} GB"
     checks = [Check("model", "ok", f"{found}, complete on this machine")]
     record = record_of(checkpoint.folder)
     if record is not None:
@@ -182,36 +181,45 @@ def check_prompts(choice: ModelSelection, prompts: Iterable[Prompt]) -> Check:
     Raises:
         ModelError: its tokenizer cannot be loaded.
     """
-    from balancer.generators.stable_diffusion import token_counter
+    from balancer.generators.models.tokens import longest_text
 
-    count, limit = token_counter(choice.checkpoint)
     texts = list(dict.fromkeys(text for prompt in prompts for text in (prompt.text, prompt.negative)))
-    longest = max(texts, key=count, default="")
-    if texts and count(longest) > limit:
+    longest = longest_text(choice.checkpoint, texts)
+    if longest.count > longest.limit:
         advice = "shorten it in the template pack, then: balance prompts --check"
-        return Check("tokens", "fail", f"{count(longest)} tokens of {limit}: {longest!r}", advice)
-    return Check("tokens", "ok", f"at most {count(longest) if texts else 0} of {limit} in {len(texts)} texts")
+        return Check("tokens", "fail", f"{longest.count} tokens of {longest.limit}: {longest.text!r}", advice)
+    return Check("tokens", "ok", f"at most {longest.count} of {longest.limit} in {len(texts)} texts")
 
 
 def check_drawing(choice: ModelSelection, device: str, prompt: Prompt, seconds: Callable[[float], str]) -> list[Check]:
     """Load the model with its adapter and draw: whether they fit each other and the device, and how long it takes.
 
-    `seconds` puts a time into words.
+    `seconds` puts the time of an image into words.
 
     Raises:
         ModelError: one cannot be loaded, or they do not fit.
         GenerationError: it cannot draw.
     """
+    import numpy as np
+
+    from balancer.collection.scan import Sample
     from balancer.generators.stable_diffusion import SamplingOptions, StableDiffusion, resolve_config
 
     config = resolve_config(choice.checkpoint, choice.adapter, SamplingOptions(batch_size=1, device=device))
     generator = StableDiffusion(choice.checkpoint, choice.file, config, device)
-    each = _seconds_each(generator, "doctor", prompt, config)
+    method = ModeDraw()
+    if choice.checkpoint.is_for_inpainting:  # it draws nothing but parts of images: of a grey one, then
+        from balancer.collection.run_lengths import runs_to_text
+
+        grey = Sample("grey", "doctor", None, "")
+        generator.lend({grey: np.full((config.height, config.width), 128, np.uint8)})
+        method = ModeDraw("inpaint", grey, 0.99, mask=runs_to_text([0, config.height * config.width]))
+    each = _seconds_each(generator, "doctor", prompt, config, method)
     checks = [
         Check(
             "time",
             "ok",
-            f"about {seconds(each)} an image of {config.width} px, {config.steps} steps",
+            f"an image of {config.width} px, {config.steps} steps: {seconds(each)}",
         )
     ]
     if choice.adapter is None:
@@ -236,16 +244,18 @@ def check_family_drawing(family: LoadedPlugin, label: str, prompt: Prompt, secon
     from balancer.generators.stable_diffusion import SamplingOptions
 
     config = family_config(family, SamplingOptions(batch_size=1))
-    each = _seconds_each(family.generator, label, prompt, config)
-    return Check("time", "ok", f"about {seconds(each)} an image of {config.width} px")
+    each = _seconds_each(family.generator, label, prompt, config, ModeDraw())
+    return Check("time", "ok", f"an image of {config.width} px: {seconds(each)}")
 
 
-def _seconds_each(generator: ImageGenerator, label: str, prompt: Prompt, config: GenerationConfig) -> float:
+def _seconds_each(
+    generator: ImageGenerator, label: str, prompt: Prompt, config: GenerationConfig, method: ModeDraw
+) -> float:
     from balancer.generators.preview import seconds_per_batch
     from balancer.imaging.decode import OutputFormat
 
     file = OutputFormat("PNG", ".png", "L", 8, None)
-    job = Job(label, 0, prompt, job_seed(0, "doctor", 0), config, ModeDraw(), file)
+    job = Job(label, 0, prompt, job_seed(0, "doctor", 0), config, method, file)
     return seconds_per_batch(generator, [job], config.steps)
 
 

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from balancer.errors import BalanceError
 from balancer.progress import SILENT, Progress
 from balancer.store.setting_names import ACCEPTED
-from balancer.text import duration
+from balancer.workspace.doctor_settings import DoctorSettings
+from balancer.workspace.fill_time import of_thousand
 from balancer.workspace.models import chosen_maker, refuse_adapter
-from balancer.workspace.settings import DoctorSettings
 
 if TYPE_CHECKING:
     from balancer.generators.models.selection import ModelSelection
@@ -102,6 +103,7 @@ def _plugins() -> Iterator[Check]:
 
 
 def _model(session: Session | None, settings: DoctorSettings, progress: Progress) -> Iterator[Check]:
+    from balancer.generators.models.memory import largest_bytes
     from balancer.generators.plugins import LoadedPlugin
     from balancer.workspace.checks import (
         Check,
@@ -114,7 +116,7 @@ def _model(session: Session | None, settings: DoctorSettings, progress: Progress
         check_prompts,
     )
 
-    adapter, draw = settings.adapter, not settings.no_draw
+    adapter, draw, told = settings.adapter, not settings.no_draw, partial(of_thousand, workers=settings.workers)
     try:
         choice, prompts = _choice(session, settings.model, adapter), _prompts(session, settings.pack)
     except BalanceError as error:
@@ -124,19 +126,19 @@ def _model(session: Session | None, settings: DoctorSettings, progress: Progress
         yield check_family(choice)
         if draw and session is not None:  # a family may know the collection's classes alone
             label = session.collection.labels[0]
-            yield from _tried("drawing", lambda: [check_family_drawing(choice, label, prompts[0], duration)])
+            yield from _tried("drawing", lambda: [check_family_drawing(choice, label, prompts[0], told)])
         return
     checkpoint = choice.checkpoint
     yield from check_model(checkpoint)
     accepted = session.ledger.setting(session.collection, ACCEPTED) if session else None
     yield check_licence(checkpoint, accepted or {})
     yield from _tried("tokens", lambda: [check_prompts(choice, prompts)])
-    memory = check_memory(sum(file.stat().st_size for file in checkpoint.weights))
+    memory = check_memory(largest_bytes(checkpoint))
     yield memory
     if draw and memory.state != "fail":
         progress.message("Loading the model and generating an image, to check memory and time (--no-draw skips this)")
         device = settings.device
-        yield from _tried("drawing", lambda: check_drawing(choice, _device(device), prompts[0], duration))
+        yield from _tried("drawing", lambda: check_drawing(choice, _device(device), prompts[0], told))
 
 
 def _tried(name: str, look: Callable[[], list[Check]]) -> list[Check]:

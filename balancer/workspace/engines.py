@@ -36,11 +36,11 @@ def engine_of(settings: FillSettings, setup: FillSetup, progress: Progress) -> I
     from balancer.filling.runner import LocalRunner
 
     if settings.engine == "ray":
-        from balancer.filling.ray_cluster import STARTING
+        from balancer.filling.ray_cluster import starting
         from balancer.filling.ray_runner import RayRunner
 
-        progress.message(STARTING)
-        with RayRunner(setup.device, settings.workers) as runner:
+        progress.message(starting())
+        with RayRunner(setup.device, settings.workers, progress.message) as runner:
             yield Engine(runner, setup.blueprint, lambda: runner.note)
         return
     local = NothingMade(settings) if settings.collect else LocalRunner(setup.device)

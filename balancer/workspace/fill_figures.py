@@ -19,7 +19,8 @@ class FillFigures:
 
     `generating` includes loading the model and screening. Of the images that it `judged`, those of earlier runs
     included, `rejected` were rejected and `review` wait for a person; `checks` counts the rejected by the check that
-    rejected them, an image with several reasons once for each check.
+    rejected them, an image with several reasons once for each check. Within `finishing` seconds this process encoded,
+    screened and recorded the images that it made.
 
     >>> found = FillFigures(12.0, 10.0, "cpu", made=20, judged=20, rejected=5, review=0, checks={"sound": 5})
     >>> found.images_a_second, found.share_rejected
@@ -34,6 +35,7 @@ class FillFigures:
     rejected: int
     review: int
     checks: Mapping[str, int] = field(default_factory=dict)
+    finishing: float = 0.0
 
     @classmethod
     def of(cls, report: FillReport, seconds: float, generating: float, device: str) -> FillFigures:
@@ -50,6 +52,7 @@ class FillFigures:
             rejected=len(kept_out),
             review=sum(each.decision == "review" for each in verdicts),
             checks=dict(checks.most_common()),
+            finishing=round(report.finishing, 3),
         )
 
     @property
@@ -67,5 +70,6 @@ class FillFigures:
         return {
             **{"seconds": self.seconds, "generating": self.generating, "device": self.device, "made": self.made},
             **{"judged": self.judged, "rejected": self.rejected, "review": self.review, "checks": dict(self.checks)},
+            **{"finishing": self.finishing},
             **{"images_a_second": self.images_a_second, "share_rejected": self.share_rejected},
         }

@@ -11,12 +11,13 @@ from balancer.errors import ScreenError, SettingsError
 from balancer.filling.ray_cluster import require_ray
 from balancer.filling.verdicts import ScreeningSummary, ScreenSource
 from balancer.progress import SILENT, Progress, Task
-from balancer.text import duration
+from balancer.text import duration, many
 from balancer.workspace.disk import require_room
 from balancer.workspace.engines import Engine, engine_of
 from balancer.workspace.exposure import learned_by
 from balancer.workspace.fill_figures import FillFigures
-from balancer.workspace.fill_setup import FillRequest, FillSetup, fill_request, prepare, prompt_of, seconds_of
+from balancer.workspace.fill_setup import FillRequest, FillSetup, fill_request, prepare, prompt_of
+from balancer.workspace.fill_time import FillTime, is_slow, seconds_each, time_of
 from balancer.workspace.last_fill import FillManifest, portable
 from balancer.workspace.merge_run import merge_accepted
 from balancer.workspace.plan_run import PlanResult, plan_of
@@ -73,16 +74,16 @@ class FillResult:
 
 @dataclass(frozen=True, slots=True)
 class FillPreview:
-    """What a fill would ask for and take: prompts of each class, bytes of disk, and seconds on `device`.
+    """What a fill would ask for and take: prompts of each class, bytes of disk, and `time` on `device`.
 
-    `seconds` is `None` where there is no model yet.
+    `time` is `None` where there is no model yet.
     """
 
     planned: PlanResult
     prompts: Mapping[str, Sequence[str]] = field(default_factory=dict)
     negatives: Sequence[str] = ()
     disk: float = 0.0
-    seconds: float | None = None
+    time: FillTime | None = None
     device: str = ""
 
     def to_json(self) -> dict[str, Any]:
@@ -92,8 +93,9 @@ class FillPreview:
             "prompts": {label: list(some) for label, some in self.prompts.items()},
             "negatives": list(self.negatives),
             "disk": self.disk,
-            "seconds": self.seconds,
+            "seconds": None if self.time is None else self.time.seconds,
             "device": self.device,
+            "time": None if self.time is None else self.time.to_json(),
         }
 
 
@@ -149,6 +151,8 @@ def preview_fill(
         BalanceError: what `fill` would refuse, but for images that cannot be screened: that is a message.
     """
     settings = _agreed(settings, screen)
+    if settings.engine == "ray":
+        require_ray("balance fill")
     with workspace.session(write=False, several=True) as session:
         session = session.without_holdout() if settings.no_holdout else session
         planned = plan_of(session, settings)
@@ -167,7 +171,7 @@ def preview_fill(
             screen.require(session.collection, progress)
         except ScreenError as error:
             progress.message(f"Images cannot be screened: {error.found}: fill will need --accept-unscreened.")
-        return replace(found, seconds=seconds_of(request, setup), device=setup.device)
+        return replace(found, time=time_of(request, setup), device=setup.device)
 
 
 def _agreed(settings: FillSettings, screen: ScreenSource) -> FillSettings:
@@ -253,6 +257,8 @@ class _Generating:
         self._task: Task | None = None
         self._began, self._before = time.monotonic(), (0, 0)
         self._announced = setup.device.startswith("cuda")
+        self._said_again = False
+        self._counted: FillProgress | None = None
 
     def make_generator(self) -> Callable[[], ImageGenerator]:
         """What loads the model; in this process, the time that this takes says nothing about the images."""
@@ -262,7 +268,8 @@ class _Generating:
         """The progress counter that `generate` needs."""
         from balancer.filling.run import FillProgress
 
-        return FillProgress(notify=self._show)
+        self._counted = FillProgress(notify=self._show)
+        return self._counted
 
     def _load(self) -> ImageGenerator:
         if not self._announced:
@@ -270,10 +277,24 @@ class _Generating:
                 f"Generating on {self._setup.device}, not on a GPU: an estimate follows the first batch."
             )
         generator = self._engine.make_generator()
+        if self._counted is not None and is_slow(self._setup):
+            left = self._counted.total - self._counted.done
+            taken = left * seconds_each(self._setup, generator, next(iter(self._setup.recipe.packs)))
+            self._progress.message(
+                f"About {duration(taken)} for {many(left, 'image')} (from two denoising steps of one). Stop it "
+                "whenever you like: what is finished is kept. Much faster: a GPU, a smaller --size, or fewer --steps"
+            )
         self._task, self._began = self._progress.start("Generating"), time.monotonic()
         return generator
 
     def _show(self, found: FillProgress) -> None:
+        if found.made_again and not self._said_again:
+            self._said_again = True
+            self._progress.message(
+                f"Warning: in {self._setup.recipe.config.dtype} the model gives values that are not numbers. Those "
+                "images are made again in float32, as provenance records. To save the time of the first try: "
+                "--precision float32"
+            )
         note = self._engine.note()
         if note and self._task is None:  # workers load their models before the first batch, which says nothing
             self._task, self._began = self._progress.start("Generating"), time.monotonic()

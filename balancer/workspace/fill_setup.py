@@ -135,6 +135,8 @@ def prepare(
     from balancer.dataset.layout import plan_layout
     from balancer.filling.generation_modes import read_mode_options
     from balancer.filling.recipe import Recipe, resolve_profile
+    from balancer.generators.models.adapter_format import is_kohya, layer_names
+    from balancer.generators.models.memory import largest_bytes
     from balancer.workspace.checks import require_memory_and_disk
     from balancer.workspace.generator_setup import choose_generator, choose_sampler
 
@@ -142,8 +144,10 @@ def prepare(
     plan_layout(session.collection, session.split, ())  # only looks whether all originals are there
     generator = choose_generator(session, settings)
     if generator.choice is not None:
-        weights = sum(file.stat().st_size for file in generator.choice.checkpoint.weights)
+        weights = largest_bytes(generator.choice.checkpoint)
         require_memory_and_disk(session.state.folder, weights, None, progress=progress)
+        if generator.choice.file is not None and is_kohya(layer_names(generator.choice.file)):
+            progress.message("Adapter: its layers have kohya's names; diffusers converts them to its own.")
     profile = resolve_profile(session.collection, session.split, session.ledger, remember=remember)
     labels = request.planned.labels
     wanted = {} if request.planned.findings is None else request.planned.findings.sets.wanted
@@ -163,6 +167,7 @@ def prepare(
     prompts = [recipe.job(label, i).prompt for label, n in request.wanted for i in range(min(n, _WORDINGS))]
     require_sound_wording(request.templates, labels, prompts, progress)
     generator.require_readable(prompts)
+    generator = generator.expecting(prompts)
     modes, _ = read_mode_options(settings.mode, settings.strength)
     progress.message(
         f"Model: {printable(config.model.name)}{with_adapter(config)}, {config.width} x {config.height} px, "
@@ -184,14 +189,3 @@ def _enlargement(recipe: Recipe) -> str:
     if wanted <= _ENLARGED * made:
         return ""
     return f"images are generated at {made} px and enlarged to {wanted:.0f} px: they have less detail than real ones"
-
-
-def seconds_of(request: FillRequest, setup: FillSetup) -> float:
-    """How long a fill would take, measured on this machine."""
-    from balancer.generators.preview import seconds_per_batch
-
-    recipe, wanted = setup.recipe, request.wanted
-    size, label = recipe.config.batch_size, wanted[0][0]
-    jobs = [recipe.job(label, index) for index in range(size)]
-    steps = recipe.sampler.mean_steps(recipe.config.steps)
-    return sum(-(-count // size) for _, count in wanted) * seconds_per_batch(setup.make_generator(), jobs, steps)

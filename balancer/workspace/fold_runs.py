@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -19,7 +19,7 @@ from balancer.splits.exclusion import leave_out
 from balancer.workspace.child import run_in_child
 from balancer.workspace.fill_origin import adapted_by, origin_of, refit_key, same_model
 from balancer.workspace.fold_workspace import FoldWorkspace, fold_of, make_fold_workspace
-from balancer.workspace.settings import FillSettings
+from balancer.workspace.settings import AdaptSettings, FillSettings
 from balancer.workspace.workspace import Session, Workspace, excluded_of
 
 if TYPE_CHECKING:
@@ -156,14 +156,26 @@ class _Named:
         self._progress, self._name = progress, name
 
     def message(self, text: str) -> None:
-        self._progress.message(f"{self._name.capitalize()}: {text}")
+        name = f"{self._name.capitalize()}: "
+        self._progress.message(name + text.removeprefix(name))
 
     def start(self, what: str, done: int = 0) -> Task:
         return SILENT.start(what, done)
 
 
 def _on_any_gpu(refit: Refit) -> bool:
-    return all(getattr(settings, "device", "auto") in ("auto", "cuda") for settings in refit.runs.values())
+    """Whether one GPU does, whichever it is: not where an `adapt` takes several."""
+    runs = refit.runs.values()
+    return all(getattr(settings, "device", "auto") in ("auto", "cuda") for settings in runs) and gpus_of(runs) == 1
+
+
+def gpus_of(runs: Iterable[Settings]) -> int:
+    """How many GPUs the largest of these runs takes.
+
+    >>> gpus_of([AdaptSettings(base="sd15", workers=2), FillSettings()])
+    2
+    """
+    return max((each.workers or 1 for each in runs if isinstance(each, AdaptSettings)), default=1)
 
 
 def _do(refit: Refit, again: str, progress: Progress, run: Run) -> None:

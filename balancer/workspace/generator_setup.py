@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from balancer.devices import choose_device
@@ -11,9 +12,11 @@ from balancer.errors import PlanError
 from balancer.filling.generation_modes import MODES, ModeSampler, read_mode_options
 from balancer.filling.source_images import images_without, resolve_source_images
 from balancer.generators.blueprint import Blueprint, FamilyBlueprint, StableDiffusionBlueprint
+from balancer.generators.models.memory import require_memory
+from balancer.generators.models.tokens import require_tokens_fit
 from balancer.generators.plugins import family_config, names_family, open_family
-from balancer.generators.scheduler import read_schedule, usual_guidance
-from balancer.generators.stable_diffusion import SamplingOptions, StableDiffusion, require_tokens_fit, resolve_config
+from balancer.generators.scheduler import default_guidance
+from balancer.generators.stable_diffusion import SamplingOptions, StableDiffusion, resolve_config
 from balancer.progress import Progress
 from balancer.text import printable
 from balancer.workspace.inpaint_setup import choose_painting
@@ -39,14 +42,14 @@ class GeneratorSetup:
     config: GenerationConfig
     device: str
     modes: Sequence[str]
-    make: Callable[[], ImageGenerator]
+    make: Callable[..., ImageGenerator]
     choice: ModelSelection | None
     blueprint: Blueprint
     guidance: Mapping[Mode, float] = field(default_factory=dict)
 
     def guidance_in(self, modes: Iterable[Mode]) -> str:
         """The guidance scale of these modes; one of each mode where they differ."""
-        scales = {mode: f"{self.guidance.get(mode, self.config.guidance_scale):g}" for mode in modes}
+        scales = {mode: f"{self.guidance.get(mode, self.config.guidance_scale):g}" for mode in MODES}
         if len(set(scales.values())) == 1:
             return next(iter(scales.values()))
         return ", ".join(f"{scale} for {mode}" for mode, scale in scales.items())
@@ -60,6 +63,14 @@ class GeneratorSetup:
         if self.choice is not None:
             require_tokens_fit(self.choice.checkpoint, prompts)
 
+    def expecting(self, prompts: Sequence[Prompt]) -> GeneratorSetup:
+        """The same, whose text encoders read these prompts in one go where they do not stay in memory."""
+        blueprint = self.blueprint
+        if isinstance(blueprint, FamilyBlueprint) or blueprint.checkpoint.family.whole:
+            return self
+        make, blueprint = partial(self.make, expected=prompts), replace(blueprint, expected=tuple(prompts))
+        return replace(self, make=make, blueprint=blueprint)
+
 
 def choose_generator(session: Session, settings: FillSettings) -> GeneratorSetup:
     """The model that the settings name, of whatever family.
@@ -67,7 +78,10 @@ def choose_generator(session: Session, settings: FillSettings) -> GeneratorSetup
     Raises:
         ModelError: there is none, or it does not fit the other settings.
     """
-    sampling = SamplingOptions(settings.steps, settings.guidance, settings.size, settings.at_once, settings.device)
+    sampling = SamplingOptions(
+        *(settings.steps, settings.guidance, settings.size, settings.at_once, settings.device),
+        precision=settings.precision,
+    )
     root = session.collection.root
     if settings.model is not None and names_family(settings.model):
         refuse_adapter(settings.model, settings.adapter)
@@ -77,15 +91,16 @@ def choose_generator(session: Session, settings: FillSettings) -> GeneratorSetup
         return GeneratorSetup(config, device, family.modes, lambda: family.generator, None, blueprint)
     choice = chosen_model(session, settings.model, settings.adapter)
     config, device = resolve_config(choice.checkpoint, choice.adapter, sampling), choose_device(settings.device)
-    schedule = read_schedule(choice.checkpoint.folder)
+    require_memory(choice.checkpoint, config.dtype, device)
+    modes = ("inpaint",) if choice.checkpoint.is_for_inpainting else choice.checkpoint.family.modes
     return GeneratorSetup(
         config,
         device,
-        ("inpaint",) if choice.checkpoint.is_for_inpainting else MODES,
-        lambda: StableDiffusion(choice.checkpoint, choice.file, config, device, root),
+        modes,
+        partial(StableDiffusion, choice.checkpoint, choice.file, config, device, root),
         choice,
         StableDiffusionBlueprint(choice.checkpoint, choice.file, config, device),
-        {} if settings.guidance is not None else {mode: usual_guidance(schedule, mode) for mode in MODES},
+        {} if settings.guidance is not None else {mode: default_guidance(choice.checkpoint, mode) for mode in MODES},
     )
 
 

@@ -8,9 +8,17 @@ from typing import TYPE_CHECKING
 from balancer.collection.label_sets import findings_in, means_nothing
 from balancer.collection.regions import Regions, read_regions
 from balancer.errors import PlanError
-from balancer.filling.lesion_places import Painting, Place, central_place, differing_place, places_of_lesions
+from balancer.filling.lesion_places import (
+    Painting,
+    Place,
+    central_place,
+    differing_place,
+    lung_place,
+    places_of_lesions,
+)
 from balancer.filling.source_images import SourceImages, images_without
 from balancer.progress import Progress
+from balancer.prompting.packs import choose_pack
 from balancer.text import many, printable
 
 if TYPE_CHECKING:
@@ -102,7 +110,7 @@ def _places(
     normal: Sequence[Sample],
     size: tuple[int, int],
 ) -> Sequence[Place]:
-    """Regions of real lesions of the training part; else where the class differs from normal; else the middle."""
+    """Regions of real lesions of the training part; else where the class differs from normal; else anywhere inside."""
     several = collection.is_multi_label
     of_class = [
         sample
@@ -114,4 +122,7 @@ def _places(
     if real:
         return real
     learned = differing_place(collection.root, of_class, normal, finding)
-    return [learned or central_place()]
+    if learned is not None:
+        return [learned]
+    is_chest = choose_pack(collection.labels).name == "chest"
+    return [lung_place(collection.root, normal) if is_chest else central_place()]

@@ -21,7 +21,7 @@ class ModeSettings(Settings):
     strength: str | None = option(
         None,
         "With --mode image, mix or inpaint: how much of the real image, or of the part, to change, at random one of "
-        "(default) 0.5,0.7,0.9; with inpaint 0.9,0.99.",
+        "(default) 0.5,0.7,0.9; with inpaint 0.6,0.7,0.8.",
     )
     regions: Path | None = option(
         None,

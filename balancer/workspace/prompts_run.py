@@ -245,7 +245,7 @@ def _complaints(templates: Templates, model: str | None, session: Session | None
         tokens = f"estimated: {printable(model)} is a plug-in with its own tokens"
     else:
         from balancer.generators.models.checkpoint import find_checkpoint
-        from balancer.generators.stable_diffusion import token_counter
+        from balancer.generators.models.tokens import token_counter
 
         checkpoint = chosen_model(session, model).checkpoint if session else find_checkpoint(model)
         count, limit = token_counter(checkpoint)

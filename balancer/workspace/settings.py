@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from balancer.errors import SettingsError
 from balancer.settings import Settings, option
+from balancer.workspace.drawing_settings import DrawingSettings
 from balancer.workspace.mode_settings import ModeSettings
 from balancer.workspace.placement_settings import PlacementSettings
 
@@ -156,7 +157,7 @@ class AdaptSettings(Settings):
 
     base: str | None = option(
         None,
-        "Stable Diffusion 1.x, 2.x or XL to adapt by LoRA: a folder, name of a fetched model, or .safetensors file.",
+        "Stable Diffusion, Sana or PixArt-Sigma to adapt by LoRA: folder, name of a fetched model, .safetensors file.",
         place=True,
     )
     from_scratch: bool = option(False, "Train a small Stable Diffusion on your images only.")
@@ -168,6 +169,11 @@ class AdaptSettings(Settings):
     rank: int | None = option(None, "With --base: rank of the adapter (default: 16).", minimum=1)
     learning_rate: float | None = option(None, "With --base: peak learning rate (default: 0.0001).")
     text_encoder: bool = option(False, "With --base: adapt the text encoder too.")
+    regions: Path | None = option(
+        None,
+        "With --base: where findings are in your images, as for fill --mode inpaint: half of the loss is of them.",
+        place=True,
+    )
     batch_size: int | None = option(
         None, "Images in each training step (default: 8 with --base, 32 from scratch).", minimum=1
     )
@@ -179,6 +185,9 @@ class AdaptSettings(Settings):
     seed: int = option(0, "Same seed, same training.")
     device: str = option("auto", "cuda, mps or cpu.")
     accept_licence: bool = option(False, "With --base: accept its licence. This is remembered.")
+    workers: int | None = option(
+        None, "GPUs of this machine that share every batch, a process on each (default: 1).", minimum=1
+    )
     log: str | None = option(None, "Plug-in of another package that records the training's curves: NAME:PLACE.")
 
     @property
@@ -194,9 +203,9 @@ class AdaptSettings(Settings):
                 found="both" if self.from_scratch else "none",
                 next_step="balance adapt --base FOLDER, or: balance adapt --from-scratch",
             )
-        if self.from_scratch and (self.text_encoder or self.rank is not None or self.learning_rate is not None):
+        if self.from_scratch and (self.text_encoder or (self.rank, self.learning_rate, self.regions) != (None,) * 3):
             raise SettingsError(
-                needed="--base, for --rank, --learning-rate and --text-encoder",
+                needed="--base, for --rank, --learning-rate, --regions and --text-encoder",
                 found="--from-scratch, which trains the whole model",
                 next_step="leave them out, or: balance adapt --base FOLDER",
             )
@@ -235,7 +244,7 @@ class PlanSettings(Settings):
 
 
 @dataclass(frozen=True, slots=True)
-class FillSettings(ModeSettings, PlacementSettings, PlanSettings):
+class FillSettings(DrawingSettings, ModeSettings, PlacementSettings, PlanSettings):
     """What is generated, by which model, how it is screened, and where it is merged.
 
     `no_screen` and `accept_unscreened` say which screen the command line, or a child process, makes; the one that is
@@ -247,7 +256,7 @@ class FillSettings(ModeSettings, PlacementSettings, PlanSettings):
 
     model: str | None = option(
         None,
-        "Stable Diffusion folder, name of a fetched model, .safetensors file, or FAMILY:WEIGHTS of a plug-in; "
+        "Model: a folder, name of a fetched one, .safetensors file, or FAMILY:WEIGHTS of a plug-in; "
         "default: the newest model that adapt made.",
         place=True,
     )
@@ -257,17 +266,6 @@ class FillSettings(ModeSettings, PlacementSettings, PlanSettings):
         "Match the exposure and contrast of each image to a random real training image of its class, or do not.",
         flags=("--harmonise/--no-intensity-matching",),
     )
-    steps: int = option(25, "Denoising steps.", minimum=1)
-    guidance: float | None = option(
-        None,
-        "Guidance scale (default: 1 for a model trained from scratch, 2 in --mode mix; 3 for others; 4 in inpaint).",
-        minimum=0,
-    )
-    size: int | None = option(
-        None, "Image size in pixels at which the model generates (default: the size of the model).", minimum=1
-    )
-    batch_size: str = option("auto", "Images generated at once; auto: as many as fit.")
-    device: str = option("auto", "cuda, mps or cpu.")
     seed: int = option(0, "Same seed, same images.")
     pack: str | None = option(None, "Template pack: chest, bone, or your own YAML file.", place=True)
     retries: int = option(
@@ -280,14 +278,10 @@ class FillSettings(ModeSettings, PlacementSettings, PlanSettings):
     out: Path | None = option(None, "The balanced folder (default: <collection>-balanced beside the collection).")
     format: str | None = option(None, _FORMAT_HELP)
 
-    @property
-    def at_once(self) -> int | None:
-        """How many images are made at once; `None`: as many as suit the device."""
-        return None if self.batch_size == "auto" else int(self.batch_size)
-
     def check(self) -> None:
-        """Refuse a batch size that is no number, and modes, strengths and formats that there are not."""
+        """Refuse modes, strengths and formats that there are not."""
         PlacementSettings.check(self)
+        DrawingSettings.check(self)
         ModeSettings.check(self)
         require_format(self.format)
         if self.no_screen and self.accept_unscreened:
@@ -295,12 +289,6 @@ class FillSettings(ModeSettings, PlacementSettings, PlanSettings):
                 needed="one of --no-screen, which checks nothing, and --accept-unscreened",
                 found="both",
                 next_step="balance fill --target 500 --accept-unscreened",
-            )
-        if self.batch_size != "auto" and not (self.batch_size.isascii() and self.batch_size.isdigit() and self.at_once):
-            raise SettingsError(
-                needed="a number above 0, or auto, for --batch-size",
-                found=repr(self.batch_size),
-                next_step="balance fill --batch-size auto",
             )
 
 
@@ -354,19 +342,6 @@ class VerifySettings(Settings):
     """Which balanced folder is checked."""
 
     folder: Path | None = option(None, "The balanced folder (default: that of the last fill).", argument=True)
-
-
-@dataclass(frozen=True, slots=True)
-class DoctorSettings(Settings):
-    """Which model, adapter and prompts are looked at, and on which device."""
-
-    model: str | None = option(
-        None, "Model to check: a folder, a fetched name or a .safetensors file (default: what adapt made).", place=True
-    )
-    adapter: Path | None = option(None, "LoRA adapter to check, on its base or on --model.", place=True)
-    pack: str | None = option(None, "Template pack: chest, bone, or your own YAML file.", place=True)
-    device: str = option("auto", "cuda, mps or cpu.")
-    no_draw: bool = option(False, "Do not load the model and generate an image, which takes time.")
 
 
 @dataclass(frozen=True, slots=True)

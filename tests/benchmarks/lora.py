@@ -9,12 +9,13 @@ from __future__ import annotations
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from balancer.adapting.lora.settings import LoraSettings
 from balancer.adapting.lora.trainer import LoraTrainer, make_caption_sets, prepare
+from balancer.collection.regions import Region
 from tests.benchmarks.ratio import Ratio
 from tests.support.tiny_models import write_pipeline, write_xrays
 
@@ -51,7 +52,7 @@ def write_base(folder: Path, *, large: bool) -> Path:
     return folder
 
 
-def prepared(folder: Path) -> LoraTrainer:
+def prepared(folder: Path, regions: Mapping[str, Sequence[Region]] = {}) -> LoraTrainer:
     """Everything cached, as after the first minutes of `adapt --base`."""
     from balancer.adapting.common.device import find_machine
     from balancer.adapting.lora.base_model import adapting_device, load_base
@@ -68,7 +69,8 @@ def prepared(folder: Path) -> LoraTrainer:
     found = sorted((folder / "xrays").rglob("*.png"))
     samples = [Sample(path.relative_to(folder).as_posix(), path.parent.name, None, sha256_of(path)) for path in found]
     packs = dict.fromkeys(("normal", "nodule"), load_pack("chest"))
-    material, settings = TrainingData(samples, [], folder, packs, ""), LoraSettings(size=side, repetitions=100_000)
+    material = TrainingData(samples, [], folder, packs, "", regions=regions)
+    settings = LoraSettings(size=side, repetitions=100_000)
     base = find_checkpoint(str(write_base(folder / "base", large=large)))
     (folder / "work").mkdir()
     model = load_base(base, settings, machine)
@@ -84,7 +86,7 @@ def bare_step(lora_trainer: LoraTrainer) -> Callable[[], None]:
     model = lora_trainer.model
     optimizer = torch.optim.AdamW(model.layers.weights.parameters(), lr=1e-6, fused=True)
     clean = clean.to(getattr(torch, model.config.dtype))
-    unet: Any = model.unet
+    unet: Any = model.denoiser
 
     def step() -> None:
         with model.machine.autocast():

@@ -51,6 +51,21 @@ def write_lora(folder: Path, checkpoint: Path) -> Path:
     return folder
 
 
+def write_kohya_lora(folder: Path, checkpoint: Path) -> Path:
+    """The adapter of `write_lora` under the names that kohya's scripts give layers."""
+    from safetensors.torch import load_file, save_file
+
+    names = {"lora_A": "lora_down", "lora_B": "lora_up"}
+    layers = load_file(next(write_lora(folder / "plain", checkpoint).iterdir()))
+    found = {}
+    for name, value in layers.items():
+        layer, kind, _ = name.removeprefix("unet.").rsplit(".", 2)
+        key = f"lora_unet_{layer.replace('.', '_')}"
+        found |= {f"{key}.{names[kind]}.weight": value, f"{key}.alpha": value.new_tensor(2.0)}
+    save_file(found, folder / "kohya.safetensors")
+    return folder / "kohya.safetensors"
+
+
 def write_single_file(path: Path, checkpoint: Path) -> Path:
     """The same weights in one file under the names of the original Stable Diffusion, its configuration beside it."""
     from safetensors.torch import load_file, save_file

@@ -1,11 +1,13 @@
 """Kill workers and drivers of `fill --engine ray`, and demand the tree of an undisturbed run in one process.
 
-`python -m tests.torture.engine_kills 40 10` kills 40 workers and 10 drivers. Only processes below the driver that was
+`python -m tests.torture.engine_kills 40 10 [FOLDER]` kills 40 workers and 10 drivers; with a folder, the same command
+goes on where an earlier one was stopped. Only processes below the driver that was
 started here are killed. The generator is the free one, each batch of which takes a moment, so that kills meet work.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import shutil
@@ -14,11 +16,13 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
 import psutil
 
+from balancer.files import write_whole
 from tests.support.cli_process import ROOT, tree_hash
 from tests.support.tiny_models import write_xrays
 from tests.torture.noise_generator import install
@@ -77,47 +81,97 @@ def compare(one: Path, many: Path) -> None:
         assert tree_hash(one / place) == tree_hash(many / place), f"another {place}"
 
 
-def main(of_workers: int, of_drivers: int) -> None:
-    """Print what came of so many kills."""
+@dataclass(slots=True)
+class Count:
+    """What was done so far, kept in a file at every kill."""
+
+    place: Path
+    workers: int = 0
+    drivers: int = 0
+    runs: int = 0
+    compared: int = 0
+    starts: int = 0
+
+    @classmethod
+    def at(cls, place: Path) -> Count:
+        """Go on counting."""
+        told = json.loads(place.read_text("utf-8")) if place.exists() else {}
+        found = cls(place, **told)
+        found.starts += 1
+        return found
+
+    def keep(self) -> None:
+        """Write it, whole or not at all."""
+        fields = {name: value for name, value in asdict(self).items() if name != "place"}
+        write_whole(self.place, json.dumps(fields).encode())
+
+    def __str__(self) -> str:
+        """One line on all of it."""
+        return f"{self.workers} workers and {self.drivers} drivers killed in {self.runs} runs"
+
+
+def attack(place: Path, count: Count, of_workers: int, of_drivers: int) -> None:
+    """Kill so many, those that were counted before included; the numbers are shared out by chance."""
+    chance, one, many = random.Random(count.starts), place / "one", place / f"many-{count.starts}"
+    folders = [many] if (place / "one.done").exists() else [one, many]
+    shutil.rmtree(place / "site", ignore_errors=True)
+    install(place / "site", "slow", "Slow")
+    for folder in folders:
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        write_xrays(folder / "xrays", {"NORMAL": 24, "EFFUSION": 12, "NODULE": 8})
+        reset(folder)
+    if one in folders:
+        finish(one, _FILL)
+        (place / "one.done").touch()
+    while count.workers < of_workers or count.drivers < of_drivers:
+        driver, before = start(many, _RAY), made(many)
+        count.runs += 1
+        while driver.poll() is None:
+            time.sleep(chance.uniform(0.2, 1.5))
+            there = workers(driver)
+            if made(many) <= before or not there:
+                continue
+            if count.workers < of_workers and (count.drivers >= of_drivers or chance.random() < 0.8):
+                chance.choice(there).send_signal(signal.SIGKILL)
+                count.workers += 1
+            elif count.drivers < of_drivers:
+                driver.kill()
+                driver.wait()
+                count.drivers += 1
+                time.sleep(2)
+            count.keep()
+        if driver.returncode == 0:
+            compare(one, many)
+            count.compared += 1
+            reset(many)
+        else:
+            assert driver.returncode == -signal.SIGKILL, (place / f"{many.name}.log").read_text()[-3000:]
+        count.keep()
+        print(count, flush=True)
+    finish(many, _RAY)
+    compare(one, many)
+    count.compared += 1
+    count.keep()
+
+
+def main(of_workers: int, of_drivers: int, folder: str | None = None) -> None:
+    """Print what came of so many kills; with a folder, go on where an earlier call was stopped."""
     if find_spec("ray") is None:
         print("nothing killed: Ray is not installed (pip install 'xray-balancer[ray]')")
         return
-    chance = random.Random(0)
-    with tempfile.TemporaryDirectory() as place:
-        one, many = Path(place) / "one", Path(place) / "many"
-        install(Path(place) / "site", "slow", "Slow")
-        for folder in (one, many):
-            folder.mkdir()
-            write_xrays(folder / "xrays", {"NORMAL": 24, "EFFUSION": 12, "NODULE": 8})
-            reset(folder)
-        finish(one, _FILL)
-        left, drivers, runs = of_workers, of_drivers, 0
-        while left or drivers:
-            driver, before = start(many, _RAY), made(many)
-            runs += 1
-            while driver.poll() is None:
-                time.sleep(chance.uniform(0.2, 1.5))
-                there = workers(driver)
-                if made(many) <= before or not there:
-                    continue
-                if left and (not drivers or chance.random() < 0.8):
-                    chance.choice(there).send_signal(signal.SIGKILL)
-                    left -= 1
-                elif drivers:
-                    driver.kill()
-                    driver.wait()
-                    drivers -= 1
-                    time.sleep(2)
-            if driver.returncode == 0:
-                compare(one, many)
-                reset(many)
-            else:
-                assert driver.returncode == -signal.SIGKILL, (Path(place) / "many.log").read_text()[-3000:]
-            print(f"{of_workers - left} workers and {of_drivers - drivers} drivers killed", flush=True)
-        finish(many, _RAY)
-        compare(one, many)
-        print(f"{of_workers} workers and {of_drivers} drivers killed in {runs} runs: nothing lost, nothing twice")
+    with tempfile.TemporaryDirectory() as scratch:
+        place = Path(scratch if folder is None else folder).resolve()
+        place.mkdir(parents=True, exist_ok=True)
+        count = Count.at(place / "count.json")
+        count.keep()
+        try:
+            attack(place, count, of_workers, of_drivers)
+        except BaseException:
+            print(f"so far: {count}; {count.compared} trees compared, all of them alike", flush=True)
+            raise
+        print(f"{count}, {count.compared} trees compared: nothing lost, nothing twice")
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]))
+    main(int(sys.argv[1]), int(sys.argv[2]), *sys.argv[3:4])

@@ -18,6 +18,7 @@ SCAN: Words = ("scan", "xrays", "--patient", r"(p\d+)-")
 FREE: Words = ("fill", "--target", "16", "--model", "free:4", "--batch-size", "4", "--no-screen")
 _SMALL: Words = ("--base", "base", "--batch-size", "2", "--rank", "4", "--learning-rate")
 _FEW: Words = ("--seeds", "2", "--steps", "2", "--size", "16", "--arm", "synthetic-all", "--workers", "1")
+_FROM_SCRATCH: Words = ("adapt", "--from-scratch", "--steps", "3", "--batch-size", "2", "--size", "32")
 _VOLATILE = {"checksum", "at", "scanned_at", "place"}  # the arena is a copy: `place` is where it was scanned
 
 
@@ -44,12 +45,13 @@ CASES = {
     "merge": Case(("merge", "--from", "theirs", "--no-screen"), (SCAN, FREE)),
     "unmerge": Case(("unmerge", "xrays-balanced"), (SCAN, FREE), "xrays-balanced/balance.json"),
     "compare": Case(("compare", *_FEW, "--force"), (SCAN, FREE)),
-    "adapt-scratch": Case(("adapt", "--from-scratch", "--steps", "3", "--batch-size", "2", "--size", "32")),
+    "adapt-scratch": Case(_FROM_SCRATCH),
     "adapt-base": Case(("adapt", *_SMALL, "0.5", "--steps", "4")),  # so that four steps change something
+    "adapt-two": Case((*_FROM_SCRATCH, "--workers", "2", "--device", "cpu")),
     "adapt-200": Case(("adapt", *_SMALL, "0.01", "--steps", "200")),
 }
 """Another command is attacked as soon as it stands here."""
-USUAL = tuple(name for name in CASES if name != "adapt-200")
+USUAL = tuple(name for name in CASES if name not in ("adapt-200", "adapt-two"))
 """Those that are quick enough to be attacked thousands of times."""
 
 

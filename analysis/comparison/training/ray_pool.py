@@ -18,7 +18,7 @@ from analysis.comparison.training.runs import code_digest
 from analysis.comparison.training.training_spec import Backbone, Seen
 from analysis.comparison.training.worker_pool import Job, Said, lost, train
 from balancer.errors import BalanceError, ComparisonError
-from balancer.filling.ray_cluster import STARTING, RayCluster, prepare_worker, ray_cluster
+from balancer.filling.ray_cluster import RayCluster, prepare_worker, ray_cluster, starting
 from balancer.parallel import Stepped
 
 COMMAND = "balance compare"
@@ -81,7 +81,7 @@ class RayPool:
 
     def _open(self) -> RayCluster:
         if self._cluster is None:
-            self._say(STARTING)
+            self._say(starting())
             self._cluster = self._stack.enter_context(ray_cluster(self._asked_for, self._device, COMMAND))
         return self._cluster
 

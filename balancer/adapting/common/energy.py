@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -33,11 +34,11 @@ def gpu_joules(device: torch.device) -> float | None:
 
 @dataclass(slots=True)
 class EnergyMeter:
-    """Adds up time and energy over the sittings of one training, kept in a file; a killed sitting counts up to its
-    last note."""
+    """Adds up the time, and the energy of all devices, over the sittings of one training, kept in a file; a killed
+    sitting counts up to its last note."""
 
     path: Path
-    device: torch.device
+    devices: Sequence[torch.device]
     clock: Clock = field(default_factory=Clock)
     _before: dict[str, float | None] = field(init=False)
     _joules: float | None = field(init=False)
@@ -47,11 +48,15 @@ class EnergyMeter:
         if self.path.exists():
             self._before = json.loads(self.path.read_text(encoding="utf-8"))
         self.clock.go_on(self._before["seconds"] or 0.0)
-        self._joules = gpu_joules(self.device)
+        self._joules = self._now()
+
+    def _now(self) -> float | None:
+        counted = [joules for device in self.devices if (joules := gpu_joules(device)) is not None]
+        return sum(counted) if len(counted) == len(self.devices) else None
 
     def note(self) -> dict[str, float | None]:
         """Seconds and joules up to now; joules are `None` where they are unknown of any sitting."""
-        now, before = gpu_joules(self.device), self._before["joules"]
+        now, before = self._now(), self._before["joules"]
         joules = None if now is None or self._joules is None or before is None else before + now - self._joules
         found = {"seconds": self.clock.seconds(), "joules": joules}
         write_whole(self.path, json.dumps(found).encode())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -87,3 +89,80 @@ def denoising_losses(prediction: str, predicted: Tensor, clean: Tensor, noise: T
     """Weighted mean squared error of each image, (N,); latents and prediction are (N, C, h, w)."""
     errors = (predicted.float() - target(prediction, clean, noise, alpha_bar).float()).square().mean(dim=(1, 2, 3))
     return min_snr_weights(prediction, alpha_bar) * errors
+
+
+@dataclass(frozen=True, slots=True)
+class Diffusion:
+    """What a denoiser of a diffusion learns: `alpha_bars`, (levels,), are the signal's share at each noise level."""
+
+    alpha_bars: Tensor
+    prediction: str
+
+    @property
+    def levels(self) -> int:
+        """How many noise levels there are."""
+        return len(self.alpha_bars)
+
+    def to(self, device: torch.device) -> Diffusion:
+        """The same on a device."""
+        return replace(self, alpha_bars=self.alpha_bars.to(device))
+
+    def told(self, levels: Tensor) -> Tensor:
+        """What the denoiser is told of noise levels, (N,)."""
+        return levels
+
+    def noised(self, clean: Tensor, noise: Tensor, levels: Tensor) -> Tensor:
+        """Latents at noise levels, (N,)."""
+        return noised(clean, noise, self.alpha_bars[levels])
+
+    def losses(self, predicted: Tensor, clean: Tensor, noise: Tensor, levels: Tensor) -> Tensor:
+        """The weighted loss of each image, (N,)."""
+        return denoising_losses(self.prediction, predicted, clean, noise, self.alpha_bars[levels])
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """What a denoiser of rectified flow learns: `sigmas`, (levels,), are the noise's share at each level.
+
+    It predicts the way from the clean latents to the noise (Liu et al. 2022; Esser et al. 2024, section 2). All levels
+    weigh the same; how often each is trained is what `sigmas` say.
+    """
+
+    sigmas: Tensor
+    timesteps: int
+    prediction = "flow"
+
+    @property
+    def levels(self) -> int:
+        """How many noise levels there are."""
+        return len(self.sigmas)
+
+    def to(self, device: torch.device) -> Flow:
+        """The same on a device."""
+        return replace(self, sigmas=self.sigmas.to(device))
+
+    def told(self, levels: Tensor) -> Tensor:
+        """What the denoiser is told of noise levels, (N,)."""
+        return self.sigmas[levels] * self.timesteps
+
+    def noised(self, clean: Tensor, noise: Tensor, levels: Tensor) -> Tensor:
+        """Latents at noise levels, (N,)."""
+        sigma = self.sigmas[levels].view(-1, 1, 1, 1)
+        return (1 - sigma) * clean + sigma * noise
+
+    def losses(self, predicted: Tensor, clean: Tensor, noise: Tensor, levels: Tensor) -> Tensor:
+        """The squared error of each image, (N,)."""
+        return (predicted.float() - (noise - clean).float()).square().mean(dim=(1, 2, 3))
+
+
+def flow_sigmas(levels: int, shift: float) -> Tensor:
+    """The noise's shares, (levels,), as often as training draws them: logit-normal, then shifted to more noise.
+
+    Both as Stable Diffusion 3 and Sana were trained (Esser et al. 2024, sections 3.1 and 5.3.2; Xie et al. 2024).
+
+    >>> [round(each, 3) for each in flow_sigmas(3, shift=3.0).tolist()]
+    [0.533, 0.75, 0.888]
+    """
+    shares = (torch.arange(levels, dtype=torch.float64) + 0.5) / levels
+    plain: Tensor = torch.special.ndtri(shares).sigmoid()
+    return (shift * plain / (1 + (shift - 1) * plain)).float()

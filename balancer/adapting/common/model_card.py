@@ -33,6 +33,20 @@ def weight_hashes(folder: Path) -> dict[str, str]:
     return {p.relative_to(folder).as_posix(): sha256_of(p) for p in paths}
 
 
+def on_several(card: Mapping[str, Any]) -> str:
+    """How many processes shared every step, for the page; nothing where it was one.
+
+    >>> on_several({"processes": {"count": 2, "images_in_a_step": 8, "images_of_each": 4.0}})
+    ' (2 processes, 8 images in each step of all together)'
+    """
+    told = card.get("processes")
+    return (
+        ""
+        if told is None
+        else f" ({told['count']} processes, {told['images_in_a_step']} images in each step of all together)"
+    )
+
+
 def write_card(folder: Path, card: Mapping[str, Any], page: str) -> None:
     """Write `card.json`, for machines, and `README.md`, for people."""
     (folder / CARD).write_text(to_json(card), encoding="utf-8")

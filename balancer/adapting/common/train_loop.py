@@ -47,7 +47,7 @@ class Trainer:
 
     `draw` gives the batch of a step, the same whenever it is asked; `loss` judges a batch, or a part of one. A batch
     that does not fit is learnt in parts; before that, `spare` may find memory and says whether it did. With `ahead`
-    the next batch is drawn while a GPU still works at this one.
+    the next batch is drawn while a GPU still works at this one. `shared` computes the gradients of a batch with others.
     """
 
     networks: nn.ModuleDict
@@ -60,6 +60,7 @@ class Trainer:
     parts: int = 1
     spare: Callable[[], bool] = lambda: False
     ahead: bool = False
+    shared: Callable[[Trainer, Batch], Tensor] | None = None
     _drawn: tuple[int, Batch] | None = field(init=False, default=None)
     _followed: tuple[list[Tensor], list[Tensor]] = field(init=False)
 
@@ -76,7 +77,8 @@ class Trainer:
         """One step of the optimiser at a learning rate; gives the batch's loss."""
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        loss = self._gradients(self._batch(step))
+        batch = self._batch(step)
+        loss = self.gradients(batch, len(batch[0])) if self.shared is None else self.shared(self, batch)
         nn.utils.clip_grad_norm_(self.networks.parameters(), 1.0)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
@@ -87,9 +89,10 @@ class Trainer:
     def _batch(self, step: int) -> Batch:
         return self._drawn[1] if self._drawn is not None and self._drawn[0] == step else self.draw(step)
 
-    def _gradients(self, batch: Batch) -> Tensor:
+    def gradients(self, batch: Batch, whole: int) -> Tensor:
+        """Leave the gradients of a batch, or a part of a `whole` one of so many images, in the networks; its loss."""
         try:
-            losses = [self._part_gradients(part, len(batch[0])) for part in _parts(batch, self.parts)]
+            losses = [self._part_gradients(part, whole) for part in _parts(batch, self.parts)]
             return torch.stack(losses).sum()
         except torch.cuda.OutOfMemoryError:
             spared = self.spare()
@@ -98,7 +101,7 @@ class Trainer:
         self.optimizer.zero_grad(set_to_none=True)
         torch.cuda.empty_cache()
         self.parts *= 1 if spared else 2  # the same batch in smaller parts
-        return self._gradients(batch)
+        return self.gradients(batch, whole)
 
     def _part_gradients(self, part: Batch, whole: int) -> Tensor:
         loss = self.loss(*part) * (len(part[0]) / whole)

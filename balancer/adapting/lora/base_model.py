@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -9,52 +10,66 @@ import torch
 from torch import Tensor
 
 from balancer.adapting.common.device import TrainingDevice
-from balancer.adapting.common.losses import PREDICTIONS, denoising_losses, noised
+from balancer.adapting.common.losses import PREDICTIONS, Diffusion, Flow, flow_sigmas
 from balancer.adapting.lora.captions import TextEncoders
 from balancer.adapting.lora.layers import LoraWeights
 from balancer.adapting.lora.settings import LoraSettings
 from balancer.errors import ModelError
 from balancer.generators.models.checkpoint import Checkpoint
+from balancer.generators.models.families import NAMES, Family
+from balancer.generators.scheduler import flow_shift, is_flow
 from balancer.generators.stable_diffusion import SamplingOptions, StableDiffusion, resolve_config
 from balancer.jobs import GenerationConfig
+from balancer.prompting.prompts import Prompt
+
+_CALLED = {"unet": "UNet", "transformer": "transformer"}
 
 
 @dataclass(frozen=True, slots=True)
 class LoraModel:
-    """A base that learns. `alpha_bars`, (timesteps,), are the signal's share at each noise level."""
+    """A base that learns: what it draws with, its new layers, and the objective that they are taught by."""
 
     machine: TrainingDevice
     generator: StableDiffusion
     layers: LoraWeights
     readers: TextEncoders
-    alpha_bars: Tensor
-    prediction: str
+    objective: Diffusion | Flow
     config: GenerationConfig
     learns_words: bool
 
     @property
-    def unet(self) -> Any:
-        """The UNet, with the new layers in it."""
-        return self.generator.pipe.unet
+    def family(self) -> Family:
+        """How models of its kind are used."""
+        return self.generator.family
 
-    def losses(self, clean: Tensor, noise: Tensor, times: Tensor, *condition: Tensor) -> Tensor:
+    @property
+    def denoiser(self) -> Any:
+        """The UNet or transformer, with the new layers in it."""
+        return getattr(self.generator.pipe, self.family.denoiser)
+
+    def losses(
+        self, clean: Tensor, noise: Tensor, times: Tensor, *condition: Tensor, weights: Tensor | None = None
+    ) -> Tensor:
         """The weighted denoising loss of each image, (N,).
 
         `condition` is the output of the text encoders, or tokens for them where they learn too; then, for XL, its
-        six sizes.
+        six sizes. `weights`, (N, 1, h, w), say how much the squared error of each cell counts.
         """
-        alpha_bar = self.alpha_bars[times]
         with self.machine.autocast():
-            predicted = self._predict(noised(clean, noise, alpha_bar), times, condition)
-        return denoising_losses(self.prediction, predicted, clean, noise, alpha_bar)
+            predicted = self._predict(self.objective.noised(clean, noise, times), self.objective.told(times), condition)
+        if weights is not None:  # what is predicted is linear in image and noise, and so is its error
+            predicted, clean, noise = (each * weights.sqrt() for each in (predicted, clean, noise))
+        return self.objective.losses(predicted, clean, noise, times)
 
     def _predict(self, latents: Tensor, times: Tensor, condition: tuple[Tensor, ...]) -> Tensor:
+        if not self.family.whole:
+            return self._predict_apart(latents, times, condition)
         is_xl = len(self.readers.encoders) == 2
         words, sizes = (condition[:-1], condition[-1]) if is_xl else (condition, None)
         if self.learns_words:
             words = self.readers.encode(words)
         extra = {"text_embeds": words[1], "time_ids": sizes} if is_xl else None
-        predicted: Tensor = self.unet(
+        predicted: Tensor = self.denoiser(
             latents.to(getattr(torch, self.config.dtype)),
             times,
             encoder_hidden_states=words[0],
@@ -63,36 +78,45 @@ class LoraModel:
         )[0]
         return predicted
 
+    def _predict_apart(self, latents: Tensor, times: Tensor, condition: tuple[Tensor, ...]) -> Tensor:
+        told = dict(zip(self.family.condition, condition, strict=True))
+        scale = getattr(self.denoiser.config, "timestep_scale", 1.0)
+        kind = getattr(torch, self.config.dtype)
+        predicted: Tensor = self.denoiser(latents.to(kind), timestep=times * scale, **told, return_dict=False)[0]
+        return predicted[:, : latents.shape[1]]  # beside it some predict a variance
+
     def save_memory(self) -> bool:
         """Recompute what a backward pass needs instead of keeping it; whether that was not done already."""
-        if self.unet.is_gradient_checkpointing:
+        if self.denoiser.is_gradient_checkpointing:
             return False
-        self.unet.enable_gradient_checkpointing()
+        self.denoiser.enable_gradient_checkpointing()
         if self.learns_words:
             for encoder in self.readers.encoders:
                 encoder.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
         return True
 
 
-def load_base(checkpoint: Checkpoint, settings: LoraSettings, machine: TrainingDevice) -> LoraModel:
-    """Load a base and add its new layers.
+def load_base(
+    checkpoint: Checkpoint, settings: LoraSettings, machine: TrainingDevice, expected: Sequence[Prompt] = ()
+) -> LoraModel:
+    """Load a base and add its new layers; `expected` are the prompts that samples are drawn from.
 
     Raises:
         ModelError: it cannot be loaded, or cannot be taught this way.
     """
     usual = SamplingOptions(settings.look_steps, size=settings.size, device=str(machine.device))
     config = replace(resolve_config(checkpoint, None, usual), dtype="bfloat16" if machine.bfloat16 else "float32")
-    generator = StableDiffusion(checkpoint, None, config, str(machine.device))
+    generator = StableDiffusion(checkpoint, None, config, str(machine.device), expected=expected, again=False)
     pipe = generator.pipe
     pipe.vae.float()
-    prediction = _prediction(pipe, checkpoint)
-    _require_plain_unet(pipe, checkpoint)
-    layers = LoraWeights.add(pipe, settings.rank, settings.text_encoder, settings.seed)
+    objective = _objective(pipe, checkpoint)
+    _require_plain_denoiser(pipe, checkpoint)
+    layers = LoraWeights.add(pipe, checkpoint.family, settings.rank, settings.text_encoder, settings.seed)
     if machine.device.type == "cuda":
-        pipe.unet.to(memory_format=torch.channels_last)
-    alpha_bars = pipe.scheduler.alphas_cumprod.float().to(machine.device)
+        getattr(pipe, checkpoint.family.denoiser).to(memory_format=torch.channels_last)
     readers = TextEncoders.of(pipe)
-    return LoraModel(machine, generator, layers, readers, alpha_bars, prediction, config, settings.text_encoder)
+    objective = objective.to(machine.device)
+    return LoraModel(machine, generator, layers, readers, objective, config, settings.text_encoder)
 
 
 def adapting_device(machine: TrainingDevice) -> TrainingDevice:
@@ -100,22 +124,41 @@ def adapting_device(machine: TrainingDevice) -> TrainingDevice:
     return TrainingDevice(machine.device, machine.bfloat16 and machine.device.type == "cuda")
 
 
-def _prediction(pipe: Any, checkpoint: Checkpoint) -> str:
-    found = pipe.scheduler.config.get("prediction_type", "epsilon")
-    if found in PREDICTIONS:
-        return str(found)
+def _objective(pipe: Any, checkpoint: Checkpoint) -> Diffusion | Flow:
+    """What the base was taught, by its scheduler."""
+    config = pipe.scheduler.config
+    flow, found = checkpoint.family.flow, config.get("prediction_type", "epsilon")
+    if flow and is_flow(config):
+        return Flow(flow_sigmas(config.num_train_timesteps, flow_shift(config)), config.num_train_timesteps)
+    if not flow and found in PREDICTIONS:
+        return Diffusion(pipe.scheduler.alphas_cumprod.float(), str(found))
     raise ModelError(
-        needed=f"a base that predicts {', '.join(PREDICTIONS[:2])} or {PREDICTIONS[2]}",
+        needed=f"a base of {checkpoint.family.name} that predicts {'the flow' if flow else ' or '.join(PREDICTIONS)}",
         found=f"{checkpoint.ref.name}, whose scheduler has {found}",
-        next_step="adapt a Stable Diffusion 1.x, 2.x or XL: balance adapt --base FOLDER",
+        next_step=f"adapt a model of {NAMES}: balance adapt --base FOLDER",
     )
 
 
-def _require_plain_unet(pipe: Any, checkpoint: Checkpoint) -> None:
-    wanted, found = pipe.vae.config.latent_channels, pipe.unet.config.in_channels
+def require_teachable(checkpoint: Checkpoint, settings: LoraSettings) -> None:
+    """Refuse to teach text encoders that do not stay in memory.
+
+    Raises:
+        ModelError: the settings ask for it.
+    """
+    if settings.text_encoder and not checkpoint.family.whole:
+        raise ModelError(
+            needed="for --text-encoder a base whose text encoders are small: Stable Diffusion 1.x, 2.x or XL",
+            found=f"{checkpoint.ref.name}, {checkpoint.family.name}, whose captions are encoded before",
+            next_step="adapt it without: balance adapt --base FOLDER",
+        )
+
+
+def _require_plain_denoiser(pipe: Any, checkpoint: Checkpoint) -> None:
+    name = checkpoint.family.denoiser
+    wanted, found = pipe.vae.config.latent_channels, getattr(pipe, name).config.in_channels
     if wanted != found:
         raise ModelError(
-            needed=f"a base that generates from text only: a UNet with {wanted} channels",
-            found=f"{checkpoint.ref.name}, whose UNet has {found}, as for inpainting",
+            needed=f"a base that generates from text only: a {_CALLED[name]} with {wanted} channels",
+            found=f"{checkpoint.ref.name}, whose {_CALLED[name]} has {found}, as for inpainting",
             next_step="adapt the standard model of the same family: balance adapt --base FOLDER",
         )

@@ -16,14 +16,12 @@ from balancer.adapting.scratch.captions import draw_captions
 from balancer.adapting.scratch.settings import ScratchSettings
 from balancer.collection.attributes import Attributes
 from balancer.collection.scan import Sample
-from balancer.errors import ModelError, PromptError
+from balancer.errors import PromptError
 from balancer.files import write_whole
-from balancer.generators.models.checkpoint import Checkpoint
-from balancer.generators.stable_diffusion import token_counter
 from balancer.prompting.packs import Packs
 
 MOST_VARIANTS = 16
-_TEXTS = 4096
+MOST_TEXTS = 4096
 _AT_ONCE = 16
 _NEVER = 1e-12
 
@@ -48,9 +46,16 @@ class CaptionSet:
 
 
 def make_caption_set(
-    packs: Packs, samples: Sequence[Sample], known: Sequence[Attributes], seed: int, dropout: float | None
+    packs: Packs,
+    samples: Sequence[Sample],
+    known: Sequence[Attributes],
+    seed: int,
+    dropout: float | None,
+    most: int = MOST_TEXTS,
 ) -> CaptionSet:
     """Several captions for each image, a share of them dropped; without `dropout` one, and none dropped.
+
+    Of all images there are at most about `most`, but one of each image.
 
     `known` is what is known of each image.
 
@@ -64,27 +69,11 @@ def make_caption_set(
             found=f"none for {', '.join(missing)}",
             next_step="use a pack that has this class: balance adapt --pack FILE.yaml",
         )
-    variants = 1 if dropout is None else max(1, min(MOST_VARIANTS, _TEXTS // max(1, len(labels))))
+    variants = 1 if dropout is None else max(1, min(MOST_VARIANTS, most // max(1, len(labels))))
     wording = ScratchSettings(batch_size=max(1, len(labels)), seed=seed, caption_dropout=dropout or _NEVER)
     rows = [draw_captions(packs, labels, variant, wording, known) for variant in range(variants)]
     texts = {text: place for place, text in enumerate(dict.fromkeys(text for row in rows for text in row))}
     return CaptionSet(tuple(texts), torch.tensor([[texts[text] for text in row] for row in rows]).reshape(variants, -1))
-
-
-def require_texts_fit(checkpoint: Checkpoint, texts: Sequence[str]) -> None:
-    """Refuse captions of which the text encoder would silently drop the end.
-
-    Raises:
-        ModelError: one has more tokens than the encoder takes.
-    """
-    count_tokens, limit = token_counter(checkpoint)
-    for text in texts:
-        if (count := count_tokens(text)) > limit:
-            raise ModelError(
-                needed=f"captions of at most {limit} tokens, which is what this base reads",
-                found=f"{count} tokens: {text!r}",
-                next_step="shorten it in the template pack, then check: balance prompts",
-            )
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from balancer.adapting.common.training_classes import Findings, balancing_classes, shown_labels, without_singles
 from balancer.collection.attributes import Attributes
+from balancer.collection.regions import Region
 from balancer.collection.scan import Sample
 from balancer.prompting.packs import Packs
 
@@ -17,7 +18,8 @@ class TrainingData:
     """What is learnt from (`train`) and judged by (`holdout`), and how it is worded; paths are relative to `root`.
 
     `attributes` are what a table tells of images, by path; their captions say so. `findings` are those of label sets,
-    by which images are balanced and judged then.
+    by which images are balanced and judged then. `regions` are where findings are in training images, by path: there
+    an error counts more.
     """
 
     train: Sequence[Sample]
@@ -27,6 +29,7 @@ class TrainingData:
     split_sha256: str
     attributes: Mapping[str, Attributes] = field(default_factory=dict)
     findings: Findings = field(default_factory=dict)
+    regions: Mapping[str, Sequence[Region]] = field(default_factory=dict)
 
     def known(self, samples: Sequence[Sample]) -> list[Attributes]:
         """What is known of each sample."""

@@ -17,7 +17,7 @@ from balancer.generators.stable_diffusion import SamplingOptions, StableDiffusio
 from balancer.imaging.decode import GreyImage, OutputFormat, resize
 from balancer.jobs import GenerationConfig, Job, ModeDraw, ModelRef, job_seed
 from balancer.prompting.packs import Packs
-from balancer.prompting.prompts import make_prompt
+from balancer.prompting.prompts import Prompt, make_prompt
 
 LEAST_GREY = 0.01
 """A smaller mean absolute difference, in grey levels of 255, is no change: nobody and no file could tell."""
@@ -38,20 +38,17 @@ class AdapterEffect:
     images: int
 
 
+def sample_prompts(packs: Packs, columns: int, seed: int) -> dict[str, list[Prompt]]:
+    """`columns` fixed prompts for each label."""
+    return {label: [make_prompt(pack, label, n, seed) for n in range(columns)] for label, pack in packs.items()}
+
+
 def sample_jobs(packs: Packs, config: GenerationConfig, columns: int, seed: int) -> list[Job]:
     """Fixed prompts and seeds, `columns` of them for each label."""
     return [
-        Job(
-            label,
-            column,
-            make_prompt(pack, label, column, seed),
-            job_seed(seed, label, column),
-            config,
-            ModeDraw(),
-            _NO_FILE,
-        )
-        for label, pack in packs.items()
-        for column in range(columns)
+        Job(label, column, prompt, job_seed(seed, label, column), config, ModeDraw(), _NO_FILE)
+        for label, prompts in sample_prompts(packs, columns, seed).items()
+        for column, prompt in enumerate(prompts)
     ]
 
 
@@ -95,9 +92,10 @@ def measure_effect(
     columns = columns_of_effect(len(packs))
     plain = replace(resolve_config(checkpoint, None, sampling), batch_size=columns)
     fitted = replace(plain, adapter=ModelRef(adapter.parent.name, None, ""), adapter_scale=1.0)
+    expected = [prompt for some in sample_prompts(packs, columns, seed).values() for prompt in some]
     drawn = []
     for turn, (file, config) in enumerate(((None, plain), (adapter, fitted))):
-        generator = StableDiffusion(checkpoint, file, config, sampling.device)
+        generator = StableDiffusion(checkpoint, file, config, sampling.device, expected=expected)
         latents, images = [], []
         for row, (label, pack) in enumerate(packs.items()):
             found = generator.draw(sample_jobs({label: pack}, config, columns, seed))

@@ -70,7 +70,7 @@ def image_losses(
     found = []
     for image in range(len(latents.mean)):
         chance = rng.generator(seed, "holdout", image)
-        times = rng.draw_timesteps(LEVELS, len(model.alpha_bars), chance)
+        times = rng.draw_timesteps(LEVELS, model.objective.levels, chance)
         clean = latents.mean[image, 0].float().expand(LEVELS, -1, -1, -1)
         noise = torch.randn(clean.shape, generator=chance)
         batch = (clean, noise, times, *condition(torch.full((LEVELS,), image)))

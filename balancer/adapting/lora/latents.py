@@ -80,8 +80,8 @@ class Encoder:
     def _encode(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
         colour = pictures.to(self.device, torch.float32).div(127.5).sub(1)[:, None].expand(-1, 3, -1, -1)
         found = self.vae.encode(colour.contiguous())
-        if hasattr(found, "latents"):  # AutoencoderTiny has no distribution
-            mean = self._scaled(found.latents)
+        if not hasattr(found, "latent_dist"):  # AutoencoderTiny and AutoencoderDC have no distribution
+            mean = self._scaled(found[0])
             return mean, torch.zeros_like(mean)
         mean, deviation = found.latent_dist.mean, found.latent_dist.std
         return self._scaled(mean), (deviation * self._scale()).float().cpu()
@@ -90,6 +90,8 @@ class Encoder:
         shift = getattr(self.vae.config, "latents_mean", None)
         if shift is not None and getattr(self.vae.config, "latents_std", None) is not None:
             latents = latents - self._channels(shift)
+        elif shift := getattr(self.vae.config, "shift_factor", None):
+            latents = latents - shift
         scaled: Tensor = latents * self._scale()
         return scaled.float().cpu()
 

@@ -8,7 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from balancer.adapting.common.model_card import class_table, escaped, trained_on, weight_hashes
+from balancer.adapting.common.model_card import class_table, escaped, on_several, trained_on, weight_hashes
 from balancer.adapting.common.training_classes import Findings
 from balancer.adapting.lora.effect_check import AdapterEffect
 from balancer.adapting.lora.evaluations import Evaluation
@@ -101,15 +101,25 @@ def page(card: Mapping[str, Any]) -> str:
 - Kept: the averaged weights after step {kept["step"]} of {card["training"]["steps"]} ({loss}); {escaped(card["ended"])}
 - The same {change["images"]} seeds with and without it differ by {change["grey_levels"]:.1f} grey levels of 255
   (latents: {change["latents"]:.2f} standard deviations); `samples.png` shows both, one row above the other.
-- {cost["seconds"] / 60:.0f} minutes on {card["device"]}, energy {escaped(str(cost["energy"]))}; {versions}
+- {cost["seconds"] / 60:.0f} minutes on {card["device"]}{on_several(card)}, energy {escaped(str(cost["energy"]))}
+- Made with {versions}
 
 `card.json` has the settings, every evaluation on the generator holdout, and the hash of every training file and weight
 file.
 
-```python
-from diffusers import {base["pipeline"]}
-
-pipeline = {base["pipeline"]}.from_pretrained("BASE", use_safetensors=True, local_files_only=True)
-pipeline.load_lora_weights("FOLDER", weight_name="pytorch_lora_weights.safetensors", use_safetensors=True)
-```
+{_usage(base["pipeline"])}
 """
+
+
+def _usage(pipeline: str) -> str:
+    """How another program uses the adapter."""
+    import diffusers
+
+    if not hasattr(getattr(diffusers, pipeline), "load_lora_weights"):
+        return f"{pipeline} of diffusers loads no adapters itself: `balance fill --model BASE --adapter FOLDER` does."
+    return f"""```python
+from diffusers import {pipeline}
+
+pipeline = {pipeline}.from_pretrained("BASE", use_safetensors=True, local_files_only=True)
+pipeline.load_lora_weights("FOLDER", weight_name="pytorch_lora_weights.safetensors", use_safetensors=True)
+```"""

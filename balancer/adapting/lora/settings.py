@@ -20,7 +20,8 @@ class LoraSettings:
 
     Pictures are `size` x `size` pixels, by default as the base was trained. `steps` counts the optimiser's steps,
     `minutes` the time on the clock, all of it; neither means 30 minutes. `batch_size` images make a step, by default
-    8; what does not fit on the device is learnt in parts. No image is seen more than `repetitions` times, in
+    8, shared out among `workers` processes; what does not fit on a device is learnt in parts. No image is seen more
+    than `repetitions` times, in
     `augmentations` slightly moved versions. Every `look_every` of the training the holdout part is judged and samples
     are drawn; `patience` looks without a better loss end it.
 
@@ -47,10 +48,11 @@ class LoraSettings:
     sample_steps: int = 25
     patience: int = 3
     checkpoint_every_seconds: float = 60.0
+    workers: int = 1
 
     def __post_init__(self) -> None:
         refuse_steps_and_minutes(self.steps, self.minutes)
-        for name in ("rank", "batch_size", "augmentations", "repetitions", "look_columns", "patience"):
+        for name in ("rank", "batch_size", "augmentations", "repetitions", "look_columns", "patience", "workers"):
             refuse_small(name, getattr(self, name), 1)
         refuse_small("steps", self.steps, 2)
         _refuse_rate(self.learning_rate)
@@ -64,8 +66,8 @@ class LoraSettings:
         return None if self.steps is not None else (self.minutes or DEFAULT_MINUTES)
 
     def to_json(self) -> dict[str, Any]:
-        """The fields by name, as JSON knows them."""
-        return asdict(self)
+        """The fields by name, as JSON knows them; `workers` where there are several, as what earlier versions began."""
+        return {name: value for name, value in asdict(self).items() if (name, value) != ("workers", 1)}
 
 
 def _refuse_rate(rate: float) -> None:

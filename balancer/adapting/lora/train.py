@@ -5,34 +5,40 @@ from __future__ import annotations
 import gc
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from balancer.adapting.common.clock import Clock
+from balancer.adapting.common.data_parallel import devices_of, processes, team_of
 from balancer.adapting.common.device import find_machine
 from balancer.adapting.common.energy import EnergyMeter
 from balancer.adapting.common.logger import Curves, no_curves
 from balancer.adapting.common.model_card import write_card
 from balancer.adapting.common.monitor import TrainingMonitor, no_monitor
+from balancer.adapting.common.oom import memory_explained, no_room
 from balancer.adapting.common.run_dir import begin, clear_away, is_finished, work_folder
 from balancer.adapting.common.train_state import to_json, whole_folder
 from balancer.adapting.common.training_classes import left_out
 from balancer.adapting.lora import model_card
-from balancer.adapting.lora.base_model import adapting_device, load_base
-from balancer.adapting.lora.captions import require_texts_fit
+from balancer.adapting.lora.base_model import adapting_device, require_teachable
+from balancer.adapting.lora.captions import MOST_TEXTS
 from balancer.adapting.lora.data import TrainingData
 from balancer.adapting.lora.effect_check import measure_effect, require_effect
 from balancer.adapting.lora.evaluations import Evaluation, EvaluationLog, best_evaluation
 from balancer.adapting.lora.layers import save_layers
 from balancer.adapting.lora.settings import MACHINE_FIELDS, LoraSettings
-from balancer.adapting.lora.trainer import STATES, LoraTrainer, make_caption_sets, prepare
+from balancer.adapting.lora.trainer import STATES, LoraTrainer, helper, load_model, make_caption_sets, prepare
 from balancer.adapting.scratch import captions
 from balancer.adapting.scratch.phases import Progress
 from balancer.generators.models.checkpoint import Checkpoint
+from balancer.generators.models.tokens import require_texts_fit
 from balancer.generators.stable_diffusion import SamplingOptions
+
+_MOST_TEXTS = {True: MOST_TEXTS, False: 512}  # what large text encoders make of one takes 1 to 3 MB
 
 
 def train_lora(
@@ -63,20 +69,25 @@ def train_lora(
     wanted = {sample.label for sample in material.train}
     packs = {label: pack for label, pack in sorted(material.packs.items()) if label in wanted}
     material = replace(material, packs=packs)
-    caption_sets = make_caption_sets(material, settings)
-    require_texts_fit(checkpoint, caption_sets.texts)
+    require_teachable(checkpoint, settings)
+    caption_sets = make_caption_sets(material, settings, _MOST_TEXTS[checkpoint.family.whole])
+    require_texts_fit(checkpoint, caption_sets.texts, "captions")
     fingerprint = _fingerprint(material, checkpoint, settings)
     if not is_finished(folder, fingerprint):
         machine = adapting_device(find_machine(settings.device))
+        devices = devices_of(machine, settings.device, settings.workers, settings.batch_size)
         begin(folder, fingerprint, STATES)
         work = work_folder(folder)
         for label in single:
             progress("samples", 1, 1, left_out(label))
-        meter = EnergyMeter(work / "cost.json", machine.device, clock)
-        lora_trainer = prepare(
-            material, caption_sets, load_base(checkpoint, settings, machine), settings, work, progress, clock, curves
-        )
-        facts = _learn(lora_trainer, monitor, meter)
+        meter = EnergyMeter(work / "cost.json", [each.device for each in devices], clock)
+        model = load_model(material, caption_sets, checkpoint, settings, machine, work, progress)
+        lora_trainer = prepare(material, caption_sets, model, settings, work, progress, clock, curves)
+        del model
+        helping = partial(helper, checkpoint, settings, lora_trainer.weights is not None)
+        explained = memory_explained(no_room, lora_trainer.model.config.width)
+        with explained, team_of(devices, helping) as team:
+            facts = _learn(replace(lora_trainer, team=team), monitor, meter)
         del lora_trainer
         gc.collect()
         if machine.device.type == "cuda":
@@ -97,7 +108,9 @@ def _learn(lora_trainer: LoraTrainer, monitor: TrainingMonitor, meter: EnergyMet
         "caption_variants": lora_trainer.caption_set.variants,
         "versions_of_an_image": lora_trainer.versions,
         "holdout_images": len(lora_trainer.judged),
-        "prediction": lora_trainer.model.prediction,
+        "images_with_regions": 0 if lora_trainer.weights is None else len(lora_trainer.weights.known),
+        "prediction": lora_trainer.model.objective.prediction,
+        **processes(lora_trainer.settings.workers, lora_trainer.settings.batch_size),
         "dtype": lora_trainer.model.config.dtype,
         "size": lora_trainer.model.config.width,
     }
@@ -134,7 +147,9 @@ def _finish(
         (partial / "samples.png").write_bytes(picture)
         cost = meter.note()
         joules = cost["joules"]
-        energy = "unknown" if joules is None else f"{joules / 3600:.1f} Wh of the GPU"
+        energy = (
+            "unknown" if joules is None else f"{joules / 3600:.1f} Wh of the GPU{'s' if settings.workers > 1 else ''}"
+        )
         known = {**facts, "device": _device_name(device), "cost": {"seconds": cost["seconds"], "energy": energy}}
         learnt = material.train, material.findings
         write = model_card.make_card(checkpoint, *learnt, settings, evaluations, best, change, partial, known)
@@ -165,5 +180,7 @@ def _fingerprint(material: TrainingData, checkpoint: Checkpoint, settings: LoraS
     words = {label: [pack.name, *captions.texts({label: pack})] for label, pack in material.packs.items()}
     parts = [[(each.path, each.label, each.sha256) for each in part] for part in (material.train, material.holdout)]
     known = [material.known(part) for part in (material.train, material.holdout)]
-    whole = [kept, words, parts, known, material.split_sha256, checkpoint.ref.sha256]
+    whole: list[Any] = [kept, words, parts, known, material.split_sha256, checkpoint.ref.sha256]
+    if material.regions:  # without, as before there were any
+        whole.append(sorted((path, [asdict(each) for each in some]) for path, some in material.regions.items()))
     return hashlib.sha256(to_json(whole).encode()).hexdigest()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,27 +14,35 @@ from torch import Tensor
 from balancer.adapting.common import rng, train_loop
 from balancer.adapting.common.class_mixing import sampling_weights
 from balancer.adapting.common.clock import Clock
+from balancer.adapting.common.data_parallel import Team
+from balancer.adapting.common.device import TrainingDevice
 from balancer.adapting.common.energy import EnergyMeter
 from balancer.adapting.common.logger import Curves, no_curves
 from balancer.adapting.common.monitor import Observation, TrainingMonitor, TrainingSet
 from balancer.adapting.common.oom import memory_explained, no_room
 from balancer.adapting.common.train_state import state_folder
-from balancer.adapting.lora.base_model import LoraModel
+from balancer.adapting.lora.base_model import LoraModel, load_base
 from balancer.adapting.lora.batch_sampler import CappedSqrtSampler
-from balancer.adapting.lora.captions import CaptionSet, embedded, make_caption_set
+from balancer.adapting.lora.caption_cache import CaptionRows, cache_captions, cached_captions
+from balancer.adapting.lora.captions import MOST_TEXTS, CaptionSet, embedded, make_caption_set
 from balancer.adapting.lora.data import TrainingData
-from balancer.adapting.lora.effect_check import columns_of_effect, draw_rows, sample_jobs, sheet
+from balancer.adapting.lora.effect_check import columns_of_effect, draw_rows, sample_jobs, sample_prompts, sheet
 from balancer.adapting.lora.evaluations import Evaluation, EvaluationLog, early_stop_reason
 from balancer.adapting.lora.holdout_loss import HoldoutLoss, image_losses, stratified_subset, summarised
 from balancer.adapting.lora.latents import Encoder, Latents, cached_latents
+from balancer.adapting.lora.region_weights import RegionWeights, region_weights
 from balancer.adapting.lora.settings import LoraSettings
 from balancer.adapting.scratch.phases import Progress
 from balancer.collection.scan import Sample
 from balancer.errors import ModelError
 from balancer.files import write_whole
+from balancer.generators.models.checkpoint import Checkpoint
+from balancer.generators.models.memory import require_memory
 from balancer.imaging.decode import GreyImage
+from balancer.prompting.packs import Packs
 
 STATES = "adapter"
+_CAPTIONS = "captions"
 _WATCHED_CLASSES = 16
 
 
@@ -52,9 +60,11 @@ class LoraTrainer:
     latents: Latents
     judged: Sequence[Sample]
     held: Latents | None
-    words: tuple[Tensor, ...]
+    words: tuple[Tensor | CaptionRows, ...]
     clock: Clock = field(default_factory=Clock)
     curves: Curves = no_curves
+    weights: RegionWeights | None = None
+    team: Team | None = None
 
     @property
     def versions(self) -> int:
@@ -74,13 +84,14 @@ class LoraTrainer:
         variants = torch.randint(self.caption_set.variants, images.shape, generator=chance)
         clean = self.latents.sample(images, versions, chance)
         noise = torch.randn(clean.shape, generator=chance)
-        times = rng.draw_timesteps(len(images), len(self.model.alpha_bars), chance)
+        times = rng.draw_timesteps(len(images), self.model.objective.levels, chance)
         condition = self._condition(images, variants, self.latents.sizes[images, versions])
-        return self.model.machine.send(clean, noise, times, *condition)
+        weights = () if self.weights is None else (self.weights.of(images, versions),)
+        return self.model.machine.send(clean, noise, times, *condition, *weights)
 
     def loss(self, *batch: Tensor) -> Tensor:
         """The mean loss of a batch, or of a part of one."""
-        return self.model.losses(*batch).mean()
+        return _mean_loss(self.model, batch, self.weights is not None)
 
     def exhausted(self, step: int) -> list[str]:
         """Classes whose images were all seen as often as they may be."""
@@ -92,6 +103,7 @@ class LoraTrainer:
             self.model.layers.weights, self.draw, self.loss, self.settings.learning_rate, self.settings.average_decay
         )
         made.spare, made.ahead = self.model.save_memory, self.model.machine.device.type == "cuda"
+        made.shared = None if self.team is None else self.team.gradients
         return made
 
     def learn(self, monitor: TrainingMonitor, meter: EnergyMeter) -> tuple[train_loop.TrainState, str]:
@@ -209,8 +221,7 @@ class LoraTrainer:
         return {label: labels.count(label) * weights[labels.index(label)] for label in set(labels)}
 
     def _samples(self, step: int) -> Mapping[str, Sequence[GreyImage]]:
-        packs = dict(list(self.material.shown.items())[:_WATCHED_CLASSES])
-        jobs = sample_jobs(packs, self.model.config, self.settings.look_columns, self.settings.seed)
+        jobs = sample_jobs(_watched(self.material), self.model.config, self.settings.look_columns, self.settings.seed)
         rows = draw_rows(self.model.generator, jobs)
         write_whole(self.work / "samples" / f"{step:06d}.png", sheet(rows))
         return rows
@@ -226,10 +237,33 @@ class LoraTrainer:
         return (*words, sizes.float()) if len(self.model.readers.encoders) == 2 else words
 
 
-def make_caption_sets(material: TrainingData, settings: LoraSettings) -> CaptionSet:
-    """The captions of the training images, and one for each holdout image that is judged."""
+def helper(
+    checkpoint: Checkpoint, settings: LoraSettings, weighted: bool, machine: TrainingDevice
+) -> train_loop.Trainer:
+    """What another process needs for its part of a batch: the same layers in the same base.
+
+    `weighted`: the last tensor of a batch says how much each cell counts.
+    """
+    model = load_base(checkpoint, settings, machine)
+
+    def loss(*batch: Tensor) -> Tensor:
+        return _mean_loss(model, batch, weighted)
+
+    made = train_loop.Trainer(model.layers.weights, lambda step: (), loss, settings.learning_rate, 0.0)
+    made.spare = model.save_memory
+    return made
+
+
+def _mean_loss(model: LoraModel, batch: train_loop.Batch, weighted: bool) -> Tensor:
+    if not weighted:
+        return model.losses(*batch).mean()
+    return model.losses(*batch[:-1], weights=batch[-1]).mean()
+
+
+def make_caption_sets(material: TrainingData, settings: LoraSettings, most: int = MOST_TEXTS) -> CaptionSet:
+    """The captions of the training images, about `most`, and one for each holdout image that is judged."""
     train, judged, packs = material.train, judged_of(material), material.packs
-    caption_set = make_caption_set(packs, train, material.known(train), settings.seed, settings.caption_dropout)
+    caption_set = make_caption_set(packs, train, material.known(train), settings.seed, settings.caption_dropout, most)
     return (
         caption_set.joined(make_caption_set(packs, judged, material.known(judged), settings.seed, None))
         if judged
@@ -242,6 +276,29 @@ def judged_of(material: TrainingData) -> list[Sample]:
     class_of = material.class_of
     places = stratified_subset([class_of[sample.label] for sample in material.holdout])
     return [material.holdout[place] for place in places]
+
+
+def load_model(
+    material: TrainingData,
+    caption_set: CaptionSet,
+    checkpoint: Checkpoint,
+    settings: LoraSettings,
+    machine: TrainingDevice,
+    work: Path,
+    progress: Progress,
+) -> LoraModel:
+    """The base with new layers; before it, what text encoders that do not stay in memory make of the captions.
+
+    Raises:
+        ModelError: it cannot be loaded, or cannot be taught this way.
+    """
+    require_memory(checkpoint, "bfloat16" if machine.bfloat16 else "float32", str(machine.device))
+    if not checkpoint.family.whole:
+        unwanted = {pack.negative for pack in material.packs.values()}
+        texts = [(text, text in unwanted) for text in caption_set.texts]
+        cache_captions(checkpoint, texts, machine, work / _CAPTIONS, _shown(progress, "captions"))
+    prompts = sample_prompts(_watched(material), settings.look_columns, settings.seed)
+    return load_base(checkpoint, settings, machine, [prompt for each in prompts.values() for prompt in each])
 
 
 def prepare(
@@ -272,19 +329,32 @@ def prepare(
     sampler = CappedSqrtSampler(labels, settings.batch_size, settings.repetitions, settings.seed)
     words = _words(caption_set, model, work, progress)
     clock = clock or Clock()
+    weights = region_weights(train, material.regions, encoder.size, latents.mean.shape, settings.seed)
     return LoraTrainer(
-        material, caption_set, model, settings, work, progress, sampler, latents, judged, held, words, clock, curves
+        *(material, caption_set, model, settings, work, progress, sampler, latents, judged, held, words, clock, curves),
+        weights,
     )
 
 
-def _words(caption_set: CaptionSet, model: LoraModel, work: Path, progress: Progress) -> tuple[Tensor, ...]:
+def _words(
+    caption_set: CaptionSet, model: LoraModel, work: Path, progress: Progress
+) -> tuple[Tensor | CaptionRows, ...]:
     """What belongs to each text of the book: the output of the text encoders, or tokens where these learn."""
+    if not model.family.whole:
+        return cached_captions(work / _CAPTIONS)
     if model.learns_words:
         return model.readers.tokens(caption_set.texts)
-    path, device = work / "captions.safetensors", model.machine.device
-    return embedded(
-        model.readers, caption_set.texts, device, path, lambda done, total: progress("captions", done, total, "")
-    )
+    path, device = work / f"{_CAPTIONS}.safetensors", model.machine.device
+    return embedded(model.readers, caption_set.texts, device, path, _shown(progress, "captions"))
+
+
+def _shown(progress: Progress, phase: str) -> Callable[[int, int], None]:
+    return lambda done, total: progress(phase, done, total, "")
+
+
+def _watched(material: TrainingData) -> Packs:
+    """The packs of the classes that are looked at during training."""
+    return dict(list(material.shown.items())[:_WATCHED_CLASSES])
 
 
 def _cells(model: LoraModel) -> int:

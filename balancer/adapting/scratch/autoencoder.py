@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors.torch import save
-from torch import Tensor
+from torch import Tensor, nn
 
 from balancer.adapting.common import rng
 from balancer.adapting.common.class_mixing import sampling_weights
+from balancer.adapting.common.data_parallel import team_of
+from balancer.adapting.common.device import TrainingDevice
 from balancer.adapting.common.image_tensors import ImageTensors
 from balancer.adapting.common.losses import LATENT_WEIGHT, latent_penalty, reconstruction_loss
-from balancer.adapting.common.train_loop import Batch, TrainState
+from balancer.adapting.common.train_loop import Batch, Trainer, TrainState
 from balancer.adapting.common.train_state import load_tensors
 from balancer.adapting.scratch.networks import build_autoencoder, make_grey
-from balancer.adapting.scratch.phases import AUTOENCODER, Run, learn, new_networks, new_trainer
+from balancer.adapting.scratch.phases import AUTOENCODER, Run, helping, learn, new_networks, new_trainer
+from balancer.adapting.scratch.settings import ScratchSettings
 from balancer.adapting.scratch.start import load_autoencoder
 from balancer.files import write_whole
 
@@ -31,15 +35,31 @@ LATENTS_SHARE = 0.25
 
 def train_autoencoder(run: Run, pictures: ImageTensors) -> tuple[Any, TrainState]:
     """The averaged autoencoder, and how long it learnt."""
-    networks = new_networks(run, AUTOENCODER, {AUTOENCODER: lambda: build_autoencoder(run.settings)})
-    model: Any = networks[AUTOENCODER]
     if run.settings.start is not None:  # it is taken as it is
+        model: Any = _networks(run)[AUTOENCODER]
         load_autoencoder(model, Path(run.settings.start))
         return model.eval(), TrainState(fraction=1.0, loss=0.0)
     weights = sampling_weights(run.balanced_by(run.samples))
 
     def draw(step: int) -> Batch:
         return _draw(run, pictures, weights, step)
+
+    learner = _learner(run, draw)
+    with team_of(run.devices, partial(_helper, run.settings)) as team:
+        learner.shared = None if team is None else team.gradients
+        done = learn(run, AUTOENCODER, learner)
+    autoencoder: Any = learner.average[AUTOENCODER]
+    make_grey(autoencoder)
+    return autoencoder, done
+
+
+def _networks(run: Run) -> nn.ModuleDict:
+    return new_networks(run, AUTOENCODER, {AUTOENCODER: lambda: build_autoencoder(run.settings)})
+
+
+def _learner(run: Run, draw: Callable[[int], Batch]) -> Trainer:
+    networks = _networks(run)
+    model: Any = networks[AUTOENCODER]
 
     def loss(batch: Tensor, noise: Tensor) -> Tensor:
         with run.machine.autocast():
@@ -48,11 +68,12 @@ def train_autoencoder(run: Run, pictures: ImageTensors) -> tuple[Any, TrainState
         grey, wanted = decoded.float().mean(dim=1, keepdim=True), batch[:, :1]
         return reconstruction_loss(grey, wanted) + LATENT_WEIGHT * latent_penalty(latents)
 
-    learner = new_trainer(run, AUTOENCODER, networks, draw, loss)
-    done = learn(run, AUTOENCODER, learner)
-    autoencoder: Any = learner.average[AUTOENCODER]
-    make_grey(autoencoder)
-    return autoencoder, done
+    return new_trainer(run, AUTOENCODER, networks, draw, loss)
+
+
+def _helper(settings: ScratchSettings, machine: TrainingDevice) -> Trainer:
+    """What another process needs for its part of a batch."""
+    return _learner(helping(settings, machine), lambda step: ())
 
 
 def scaled_latents(run: Run, autoencoder: Any, pictures: ImageTensors) -> tuple[Tensor, list[int]]:

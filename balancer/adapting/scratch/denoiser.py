@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,14 @@ from torch import Tensor, nn
 
 from balancer.adapting.common import losses, rng
 from balancer.adapting.common.class_mixing import sampling_weights
-from balancer.adapting.common.device import compiled
+from balancer.adapting.common.data_parallel import team_of
+from balancer.adapting.common.device import TrainingDevice, compiled
 from balancer.adapting.common.image_tensors import STEPS, contact_sheet, draw_samples
-from balancer.adapting.common.train_loop import Batch, TrainState
+from balancer.adapting.common.train_loop import Batch, Trainer, TrainState
 from balancer.adapting.scratch import captions
 from balancer.adapting.scratch.networks import TIMESTEPS, build_pipeline, build_scheduler, build_unet
-from balancer.adapting.scratch.phases import DENOISER, Run, learn, new_networks, new_trainer
+from balancer.adapting.scratch.phases import DENOISER, Run, helping, learn, new_networks, new_trainer
+from balancer.adapting.scratch.settings import ScratchSettings
 from balancer.adapting.scratch.start import load_denoiser
 from balancer.collection.scan import Sample
 from balancer.files import write_whole
@@ -52,20 +55,31 @@ def train_denoiser(
         tokens = captions.tokenize(tokenizer, captions.draw_captions(run.packs, labels, step, run.settings, known))
         return run.machine.send(latents[chosen], noise, times, tokens, alpha_bars[times])
 
-    def judged_by(encode: Network, unet: Network) -> Loss:
-        def loss(clean: Tensor, noise: Tensor, times: Tensor, tokens: Tensor, alpha_bar: Tensor) -> Tensor:
-            with run.machine.autocast():
-                predicted = unet(losses.noised(clean, noise, alpha_bar), times, encode(tokens)[0])[0]
-            return losses.denoising_losses("v_prediction", predicted, clean, noise, alpha_bar).mean()
-
-        return loss
-
-    loss = _quickest(run, networks, judged_by, draw)
+    loss = _quickest(run, networks, partial(_judged_by, run), draw)
     learner = new_trainer(run, DENOISER, networks, draw, loss)
     sheets = Sheets.of(run, autoencoder, learner.average, tokenizer)
-    done = learn(run, DENOISER, learner, sheets.draw_if_due, sheets.seconds + _SAVING)
+    with team_of(run.devices, partial(_helper, run.settings, tokenizer)) as team:
+        learner.shared = None if team is None else team.gradients
+        done = learn(run, DENOISER, learner, sheets.draw_if_due, sheets.seconds + _SAVING)
     sheets.draw_if_due(done)  # once more, should the last sheet have been lost with a killed run
     return learner.average, done
+
+
+def _judged_by(run: Run, encode: Network, unet: Network) -> Loss:
+    def loss(clean: Tensor, noise: Tensor, times: Tensor, tokens: Tensor, alpha_bar: Tensor) -> Tensor:
+        with run.machine.autocast():
+            predicted = unet(losses.noised(clean, noise, alpha_bar), times, encode(tokens)[0])[0]
+        return losses.denoising_losses("v_prediction", predicted, clean, noise, alpha_bar).mean()
+
+    return loss
+
+
+def _helper(settings: ScratchSettings, tokenizer: Any, machine: TrainingDevice) -> Trainer:
+    """What another process needs for its part of a batch."""
+    run = helping(replace(settings, start=None), machine)  # its weights come with every batch
+    networks = _new_networks(run, tokenizer)
+    loss = _judged_by(run, _any(networks, "text_encoder"), _any(networks, "unet"))
+    return new_trainer(run, DENOISER, networks, lambda step: (), loss)
 
 
 def _new_networks(run: Run, tokenizer: Any) -> nn.ModuleDict:

@@ -7,7 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from balancer.adapting.common.model_card import class_table, escaped, trained_on, weight_hashes
+from balancer.adapting.common.model_card import class_table, escaped, on_several, trained_on, weight_hashes
 from balancer.adapting.common.training_classes import Findings
 from balancer.adapting.scratch.settings import ScratchSettings
 from balancer.collection.scan import Sample
@@ -75,7 +75,7 @@ def page(card: Mapping[str, Any]) -> str:
 {class_table(card)}
 
 Images are {card["size"]} x {card["size"]} pixels, grey. Classes were sampled by the square root of their size; nothing
-was mirrored. Training: {training}, {minutes:.0f} minutes on {card["device"]}; {versions}.
+was mirrored. Training: {training}, {minutes:.0f} minutes on {card["device"]}{on_several(card)}; {versions}.
 `card.json` holds the settings, the hash of every training file and of every weight file; `samples.png` shows what the
 checkpoint generates, a row for each class.
 

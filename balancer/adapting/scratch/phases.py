@@ -48,6 +48,7 @@ class Run:
     clock: Clock = field(default_factory=Clock)
     findings: Findings = field(default_factory=dict)
     curves: Curves = no_curves
+    devices: Sequence[TrainingDevice] = ()
 
     def known(self, sample: Sample) -> Attributes:
         """What a table of patients tells of a sample."""
@@ -81,6 +82,11 @@ class Run:
             return train_loop.Budget(None, max(0.0, left) * (self.settings.autoencoder_share if first else 1))
         own = self.settings.autoencoder_steps or 0
         return train_loop.Budget(own if first else (self.settings.steps or 0) - own, None)
+
+
+def helping(settings: ScratchSettings, machine: TrainingDevice) -> Run:
+    """What another process knows of a training: no image, no folder."""
+    return Run((), {}, settings, Path(), machine, lambda *_: None)
 
 
 def new_networks(run: Run, phase: str, builders: Mapping[str, Callable[[], Any]]) -> nn.ModuleDict:

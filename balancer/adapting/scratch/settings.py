@@ -13,6 +13,8 @@ _DESIGN = {
     **{"stochastic": True, "factored": False},
 }
 """How the networks are built and taught, as earlier versions recorded it: what they began can go on."""
+_ALONE = ("workers", 1)
+"""What earlier versions did not record."""
 MACHINE_FIELDS = ("minutes", "device", "compile", "checkpoint_every_seconds", "sample_every")
 """What may change between two sittings of one training: it says where and how long, and not what is learnt."""
 
@@ -24,7 +26,7 @@ class ScratchSettings:
     Pictures are `size` x `size` pixels. `steps` counts the optimiser's steps of both networks together, `minutes`
     the time on the clock, all of it; neither means 30 minutes. `autoencoder_share` of them goes to the autoencoder.
     `compile` allows compilation, where it pays back. `sample_every` is a fraction of the denoiser's training,
-    `checkpoint_every_seconds` what a killed run may lose.
+    `checkpoint_every_seconds` what a killed run may lose. `workers` processes share each batch.
 
     >>> ScratchSettings(steps=100).autoencoder_steps
     30
@@ -54,12 +56,14 @@ class ScratchSettings:
     checkpoint_every_seconds: float = 120.0
     sample_every: float = 0.25
     start: str | None = None
+    workers: int = 1
 
     def __post_init__(self) -> None:
         refuse_steps_and_minutes(self.steps, self.minutes)
         _refuse_size(self.size, self.factor * 2 ** (len(self.unet_channels) - 1))
         refuse_small("steps", self.steps, 2)
         refuse_small("batch_size", self.batch_size, 1)
+        refuse_small("workers", self.workers, 1)
         refuse_small("autoencoder_batch_size", self.autoencoder_batch_size, 1)
         refuse_small("minutes", self.minutes, 0.01)
         refuse_fraction("autoencoder_share", self.autoencoder_share)
@@ -82,8 +86,8 @@ class ScratchSettings:
         return None if self.steps is None else min(self.steps - 1, max(1, round(self.steps * self.autoencoder_share)))
 
     def to_json(self) -> dict[str, Any]:
-        """The fields by name, as JSON knows them; without the place that `start` is."""
-        fields = {name: value for name, value in asdict(self).items() if name != "start"}
+        """The fields by name, as JSON knows them; without the place that `start` is, and `workers` where it is one."""
+        fields = {name: value for name, value in asdict(self).items() if name != "start" and (name, value) != _ALONE}
         return {"design": _DESIGN, **{name: list(v) if isinstance(v, tuple) else v for name, v in fields.items()}}
 
 

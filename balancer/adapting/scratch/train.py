@@ -13,6 +13,7 @@ from typing import Any
 from torch import nn
 
 from balancer.adapting.common.clock import Clock
+from balancer.adapting.common.data_parallel import devices_of, processes
 from balancer.adapting.common.device import find_machine
 from balancer.adapting.common.image_tensors import ImageTensors, read_image_tensors
 from balancer.adapting.common.logger import Curves, no_curves
@@ -71,16 +72,19 @@ def train_from_scratch(
     fingerprint = _fingerprint(samples, packs, settings, split_sha256, known)
     if not is_finished(folder, fingerprint):
         machine = find_machine(settings.device)
+        smallest = min(settings.batch_size, settings.autoencoder_batch_size)
+        devices = devices_of(machine, settings.device, settings.workers, smallest)
         begin(folder, fingerprint, AUTOENCODER)
         run = Run(
             *(samples, packs, settings, work_folder(folder), machine, progress, known),
-            *(clock or Clock(), findings or {}, curves),
+            *(clock or Clock(), findings or {}, curves, devices),
         )
         for label in single:
             progress("samples", 1, 1, left_out(label))
         if settings.start is not None:
             facts_of(Path(settings.start))  # refused now, and not at the end
         origin = {"fingerprint": fingerprint, "split_sha256": split_sha256, "left_out": single}
+        origin |= processes(settings.workers, settings.batch_size)
         with memory_explained(no_room_from_scratch, settings.size):
             _train(run, root, folder, origin)
     clear_away(folder)

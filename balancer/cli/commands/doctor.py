@@ -7,7 +7,7 @@ import typer
 from balancer.cli.console import ConsoleProgress, here, result_json
 from balancer.cli.options import JSON, command
 from balancer.cli.views.doctor import show_checks
-from balancer.workspace.settings import DoctorSettings
+from balancer.workspace.doctor_settings import DoctorSettings
 
 
 @command(DoctorSettings)

@@ -15,7 +15,7 @@ from balancer.text import printable, size_of
 
 @command()
 def fetch(
-    model: str = typer.Argument(help="Name of a Stable Diffusion 1.x, 2.x or XL on the hub: OWNER/NAME."),
+    model: str = typer.Argument(help="Name of a Stable Diffusion, Sana or PixArt-Sigma on the hub: OWNER/NAME."),
     to: Path = typer.Option(..., help="New folder for the model."),
     revision: str = typer.Option(None, help="Commit, branch or tag (default: the newest commit)."),
     *,

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from balancer.planning import Plan
     from balancer.workspace.fill_figures import FillFigures
     from balancer.workspace.fill_run import FillPreview, FillResult
+    from balancer.workspace.fill_time import FillTime
     from balancer.workspace.plan_run import PlanResult
     from balancer.workspace.settings import PlanSettings
     from balancer.workspace.shard_run import ShardResult
@@ -84,14 +85,41 @@ def show_preview(found: FillPreview) -> None:
         result(f"and prompts of {len(found.prompts) - len(shown_first)} more")
     for negative in found.negatives:
         result(f"negative: {negative}")
-    if found.seconds is None:
+    if found.time is None:
         from balancer.generators.models.checkpoint import WAYS
 
         result(f"Time: not measured, because there is no model yet:\n      {WAYS}")
         return
-    images = f"{found.planned.wanted} images on {found.device}"
-    result(f"Time: about {duration(found.seconds)} for {images} (from a warm-up batch)")
+    for line in time_in_words(found.time, f"{found.planned.wanted} images on {found.device}"):
+        result(line)
     result("Dry run: nothing was written.")
+
+
+def time_in_words(found: FillTime, images: str) -> list[str]:
+    r"""How long a fill takes; with Ray also what its start takes, and how many workers this process can serve.
+
+    >>> from balancer.workspace.fill_time import FillTime
+    >>> found = time_in_words(FillTime(100, 16.0, 1600, workers=8, start=15.0, limit=40.0), "1600 images on cuda")
+    >>> print("\n".join(found).replace(". ", ".\n"))
+    Time: about 4 min for 1600 images on cuda, 8 workers (each as fast as this machine in a warm-up batch)
+    Starting takes about 15 s of it.
+    This process finishes at most 40 images a second, the screen not included: what 40 workers generate.
+    >>> time_in_words(FillTime(2, 30.0, 30), "30 images on cpu")
+    ['Time: about 60 s for 30 images on cpu (from a warm-up batch)']
+    """
+    if found.limit is None:
+        return [f"Time: about {duration(found.seconds)} for {images} (from a warm-up batch)"]
+    alike = "each as fast as this machine in a warm-up batch"
+    screen = "as in the last fill" if found.screened else "the screen not included"
+    served = f": what {many(found.most_workers, 'worker')} generate{'s' if found.most_workers == 1 else ''}"
+    lines = [
+        f"Time: about {duration(found.seconds)} for {images}, {many(found.workers, 'worker')} ({alike})",
+        f"Starting takes about {duration(found.start)} of it. This process finishes at most {found.limit:.3g} images a "
+        f"second, {screen}{served}.",
+    ]
+    if found.workers > found.most_workers:
+        lines.append(f"More workers gain nothing: --workers {found.most_workers}")
+    return [*lines, *found.notes]
 
 
 def show_shard(found: ShardResult) -> None:

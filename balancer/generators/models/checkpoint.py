@@ -1,41 +1,28 @@
-"""Find and check the weights of a Stable Diffusion checkpoint before any of its bytes are loaded."""
+"""Find and check the weights of a checkpoint before any of its bytes are loaded."""
 
 from __future__ import annotations
 
 import hashlib
+import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from balancer.errors import BalanceError, ModelError
 from balancer.files import sha256_of
+from balancer.generators.models.adapter_format import require_lora
 from balancer.generators.models.download_manifest import record_of
+from balancer.generators.models.families import FAMILIES, NAMES, Family, require_family
 from balancer.generators.models.folder_validation import SCHEDULER, read_json, refused, require_safe_folder
 from balancer.generators.models.safetensors_check import PICKLES, require_plain_metadata, require_sound
 from balancer.jobs import ModelRef
 
-PIPELINES = (
-    *("StableDiffusionPipeline", "StableDiffusionXLPipeline"),
-    *("StableDiffusionInpaintPipeline", "StableDiffusionXLInpaintPipeline"),
-)
-PARTS: Mapping[str, tuple[str, ...]] = {
-    "unet": ("UNet2DConditionModel",),
-    "vae": ("AutoencoderKL", "AutoencoderTiny"),
-    "text_encoder": ("CLIPTextModel",),
-    "text_encoder_2": ("CLIPTextModelWithProjection",),
-    "tokenizer": ("CLIPTokenizer", "CLIPTokenizerFast"),
-    "tokenizer_2": ("CLIPTokenizer", "CLIPTokenizerFast"),
-    "scheduler": (),  # any scheduler's configuration will do: ours is made from it
-}
-WEIGHTED = ("unet", "vae", "text_encoder", "text_encoder_2")
-_CONFIGS = {
-    "scheduler": "scheduler_config.json",
-    "tokenizer": "tokenizer_config.json",
-    "tokenizer_2": "tokenizer_config.json",
-}
+_HASHED = (".safetensors", ".json", ".txt", ".model")
+_SENTENCEPIECE = ("spiece.model", "tokenizer.model")
 _MOST_BLOCKS = 16  # each halves the image
 _LARGEST_SIDE = 8192  # pixels
 _HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
@@ -48,7 +35,7 @@ WAYS = (
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """A checked Stable Diffusion checkpoint: `single_file` where the weights are one file beside `folder`."""
+    """A checked checkpoint of one of the families: `single_file` where the weights are one file beside `folder`."""
 
     folder: Path
     ref: ModelRef
@@ -57,19 +44,28 @@ class Checkpoint:
     single_file: Path | None = None
 
     @property
+    def family(self) -> Family:
+        """How models of its kind are used."""
+        return FAMILIES[self.pipeline]
+
+    @property
     def is_xl(self) -> bool:
         """Whether it is a Stable Diffusion XL."""
         return "XL" in self.pipeline
 
     @property
     def is_for_inpainting(self) -> bool:
-        """Whether its UNet sees a mask and the surroundings of what it makes, and can do nothing else."""
-        unet = self.config("unet")
-        return bool(unet.get("in_channels") == 2 * unet.get("out_channels", 4) + 1)
+        """Whether its denoiser sees a mask and the surroundings of what it makes, and can do nothing else."""
+        denoiser = self.config(self.family.denoiser)
+        return bool(denoiser.get("in_channels") == 2 * (denoiser.get("out_channels") or 4) + 1)
 
     def config(self, part: str) -> dict[str, Any]:
-        """The configuration of the UNet, VAE or a text encoder."""
+        """The configuration of the denoiser, VAE or a text encoder."""
         return read_json(self.folder / part / "config.json")
+
+    def part_class(self, part: str) -> str:
+        """The class of a part, by the index."""
+        return str(read_json(self.folder / "model_index.json")[part][1])
 
     @property
     def scale_factor(self) -> int:
@@ -77,18 +73,25 @@ class Checkpoint:
         vae = self.config("vae")
         blocks = vae.get("block_out_channels") or vae.get("decoder_block_out_channels")
         if not isinstance(blocks, list) or not 0 < len(blocks) <= _MOST_BLOCKS:
-            raise _lacks(self.folder, "vae's block_out_channels")
+            raise _lacks(self.folder, "vae's block_out_channels", self.family)
         return int(2 ** (len(blocks) - 1))
+
+    @property
+    def side(self) -> int:
+        """What divides the width and height of all that it generates, in pixels."""
+        patch = int(self.config(self.family.denoiser).get("patch_size") or 1)
+        return math.lcm(self.family.side, self.scale_factor * max(1, patch))
 
     @property
     def native_size(self) -> int:
         """The side, in pixels, that it was trained at."""
-        size = self.config("unet").get("sample_size")
+        denoiser = self.family.denoiser
+        size = self.config(denoiser).get("sample_size")
         side = size[0] if isinstance(size, list) and size else size
         if not isinstance(side, int):
-            raise _lacks(self.folder, "unet's sample_size")
+            raise _lacks(self.folder, f"{denoiser}'s sample_size", self.family)
         if not 0 < side * self.scale_factor <= _LARGEST_SIDE:
-            raise refused(self.folder, f"its UNet generates {side * self.scale_factor:,} pixels")
+            raise refused(self.folder, f"its {denoiser} generates {side * self.scale_factor:,} pixels")
         return side * self.scale_factor
 
     @property
@@ -96,7 +99,11 @@ class Checkpoint:
         """The weight files that are loaded."""
         if self.single_file is not None:
             return [self.single_file]
-        found = [file for part in WEIGHTED for file in (self.folder / part).glob("*.safetensors")]
+        return [file for part in self.family.weighted for file in self.files(part)]
+
+    def files(self, part: str) -> list[Path]:
+        """The weight files of a part that are loaded; of a single file there are none."""
+        found = (self.folder / part).glob("*.safetensors")
         return [file for file in found if (".fp16" in file.name) == (self.variant is not None)]
 
 
@@ -132,7 +139,7 @@ def find_adapter(path: Path) -> tuple[Path, ModelRef]:
     """The one `.safetensors` file of a LoRA adapter, given it or its folder.
 
     Raises:
-        ModelError: there is none, or more than one.
+        ModelError: there is none, or more than one, or it is of LyCORIS.
     """
     files = sorted(path.glob("*.safetensors")) if path.is_dir() else [path]
     usual = [file for file in files if file.name == "pytorch_lora_weights.safetensors"]
@@ -140,6 +147,7 @@ def find_adapter(path: Path) -> tuple[Path, ModelRef]:
     if len(chosen) == 1 and chosen[0].is_file() and chosen[0].suffix == ".safetensors":
         require_sound(chosen[0], "use another adapter: balance fill --adapter FILE.safetensors")
         require_plain_metadata(chosen[0])
+        require_lora(chosen[0])
         return chosen[0], ModelRef(path.resolve().name, None, sha256_of(chosen[0]))
     raise ModelError(
         needed="a LoRA adapter: one .safetensors file, or a folder with one",
@@ -191,74 +199,89 @@ def _check_single_file(file: Path) -> Checkpoint:
             next_step=f"copy the configuration files of the original model into {configs.name}/, then: "
             "balance doctor --model FILE",
         )
-    pipeline, parts = _check_index(configs), _parts_of(configs)
-    _check_parts(configs, parts, weights=False)
-    require_safe_folder(configs, read_json(configs / "model_index.json"), parts)
+    family = _check_index(configs)
+    if not family.whole:
+        raise ModelError(
+            needed=f"{family.name} as a folder in diffusers' format",
+            found=f"{file.name}, one file",
+            next_step="get its folder: balance fetch OWNER/NAME --to FOLDER",
+        )
+    _require_known_parts(configs, family)
+    _check_parts(configs, family, weights=False)
+    require_safe_folder(configs, read_json(configs / "model_index.json"), family.parts)
     require_sound(file)
-    return Checkpoint(configs, ModelRef(file.name, None, sha256_of(file)), pipeline, None, file)
+    return Checkpoint(configs, ModelRef(file.name, None, sha256_of(file)), family.pipeline, None, file)
 
 
 def _check_folder(folder: Path, name: str, revision: str | None) -> Checkpoint:
-    pipeline = _check_index(folder)
-    parts = _parts_of(folder)
-    _check_parts(folder, parts, weights=True)
-    require_safe_folder(folder, read_json(folder / "model_index.json"), parts)
-    files = sorted(
-        file for part in parts for file in (folder / part).iterdir() if file.suffix in (".safetensors", ".json", ".txt")
-    )
-    variant = None if any(_plain_weights(folder / "unet")) else "fp16"
-    return Checkpoint(folder, ModelRef(name, revision, _hash_files(folder, files)), pipeline, variant)
+    family = _check_index(folder)
+    _require_known_parts(folder, family)
+    _check_parts(folder, family, weights=True)
+    require_safe_folder(folder, read_json(folder / "model_index.json"), family.parts)
+    files = sorted(file for part in family.parts for file in (folder / part).iterdir() if file.suffix in _HASHED)
+    variant = None if any(_plain_weights(folder / family.denoiser)) else "fp16"
+    return Checkpoint(folder, ModelRef(name, revision, _hash_files(folder, files)), family.pipeline, variant)
 
 
-def _check_index(folder: Path) -> str:
+def _check_index(folder: Path) -> Family:
     index = folder / "model_index.json"
     if not index.is_file():
         raise ModelError(
-            needed="a Stable Diffusion folder in diffusers' format (with a model_index.json)",
+            needed=f"a folder of {NAMES} in diffusers' format (with a model_index.json)",
             found=f"{folder}: {_describe(folder)}",
             next_step=WAYS,
         )
-    pipeline = read_json(index).get("_class_name")
-    if pipeline not in PIPELINES:
-        raise _not_supported(folder, f"a {pipeline}", " or ".join(PIPELINES))
-    return str(pipeline)
+    return require_family(folder.name, read_json(index).get("_class_name"))
 
 
-def _parts_of(folder: Path) -> list[str]:
-    """The parts that are needed and named in the index, each of a class we know."""
+def _require_known_parts(folder: Path, family: Family) -> None:
+    """Refuse an index that lacks a part of the family, or names another class for it than those we know."""
     index = read_json(folder / "model_index.json")
-    is_xl = "XL" in index["_class_name"]
-    needed = [part for part in PARTS if is_xl or not part.endswith("_2")]
-    for part in needed:
+    for part, classes in family.parts.items():
         entry = index.get(part)
         if not isinstance(entry, list) or len(entry) != 2 or entry[1] is None:
-            raise _lacks(folder, part)
+            raise _lacks(folder, part, family)
         library, name = entry
-        known = isinstance(name, str) and (
-            name in PARTS[part] or (part == "scheduler" and library == "diffusers" and SCHEDULER.fullmatch(name))
-        )
-        if library not in ("diffusers", "transformers") or not known:
-            raise _not_supported(
-                folder,
-                f"{library}.{name} as its {part}",
-                f"{' or '.join(PARTS[part]) or 'a scheduler of diffusers'}",
+        known = isinstance(name, str) and (name in classes if classes else SCHEDULER.fullmatch(name))
+        if library not in ("diffusers", "transformers") or not known or (not classes and library != "diffusers"):
+            raise ModelError(
+                needed=f"{' or '.join(classes) or 'a scheduler of diffusers'}",
+                found=f"{folder.name} has {library}.{name} as its {part}",
+                next_step=f"name a model of {NAMES}: balance fill --model FOLDER",
             )
-    return needed
 
 
-def _check_parts(folder: Path, parts: Iterable[str], *, weights: bool) -> None:
-    for part in parts:
-        if not (folder / part / _CONFIGS.get(part, "config.json")).is_file():
-            raise _lacks(folder, part)
+def _check_parts(folder: Path, family: Family, *, weights: bool) -> None:
+    for part in family.parts:
+        if not (folder / part / _config_name(part)).is_file():
+            raise _lacks(folder, part, family)
         if part.startswith("tokenizer") and not _has_vocabulary(folder / part):
-            raise _lacks(folder, f"{part}'s vocabulary")
-        if weights and part in WEIGHTED and not list((folder / part).glob("*.safetensors")):
+            _require_sentencepiece(folder, part, family)
+        if weights and part in family.weighted and not list((folder / part).glob("*.safetensors")):
             pickles = [file for file in (folder / part).iterdir() if file.suffix in PICKLES]
-            raise _pickled(folder, pickles) if pickles else _lacks(folder, f"{part}'s weights")
+            raise _pickled(folder, pickles) if pickles else _lacks(folder, f"{part}'s weights", family)
+
+
+def _config_name(part: str) -> str:
+    special = next((kind for kind in ("scheduler", "tokenizer") if part.startswith(kind)), "")
+    return f"{special}_config.json".lstrip("_")
 
 
 def _has_vocabulary(folder: Path) -> bool:
     return (folder / "tokenizer.json").is_file() or all((folder / f).is_file() for f in ("vocab.json", "merges.txt"))
+
+
+def _require_sentencepiece(folder: Path, part: str, family: Family) -> None:
+    """A vocabulary that only the package sentencepiece reads needs that package."""
+    file = next((folder / part / name for name in _SENTENCEPIECE if (folder / part / name).is_file()), None)
+    if file is None:
+        raise _lacks(folder, f"{part}'s vocabulary", family)
+    if find_spec("sentencepiece") is None:
+        raise ModelError(
+            needed=f"the package sentencepiece, or a tokenizer.json in {part}",
+            found=f"{folder.name}, which has its vocabulary as {file.name} alone",
+            next_step="pip install sentencepiece, then check: balance doctor --model FOLDER",
+        )
 
 
 def _plain_weights(folder: Path) -> list[Path]:
@@ -277,9 +300,10 @@ def _describe(path: Path) -> str:
     return ", ".join(names[:5]) + (" ..." if len(names) > 5 else "") or "an empty folder"
 
 
-def _lacks(folder: Path, part: str) -> ModelError:
+def _lacks(folder: Path, part: str, family: Family) -> ModelError:
     return ModelError(
-        needed=f"a complete Stable Diffusion folder, with {', '.join(WEIGHTED[:3])}, tokenizer and scheduler",
+        needed=f"a complete folder of {family.name}, with {', '.join(family.weighted)}, "
+        f"{', '.join(family.tokenizers)} and scheduler",
         found=f"{folder.name} lacks its {part}",
         next_step="copy the complete model folder again, or use another: balance fill --model FOLDER",
     )
@@ -291,12 +315,4 @@ def _pickled(folder: Path, files: list[Path]) -> ModelError:
         found=f"{folder.name} holds {files[0].name}",
         next_step="get the model's safetensors files, or convert them on an isolated machine: "
         "balance fetch OWNER/NAME --to FOLDER",
-    )
-
-
-def _not_supported(folder: Path, found: str, needed: str) -> ModelError:
-    return ModelError(
-        needed=needed,
-        found=f"{folder.name} has {found}",
-        next_step="name a Stable Diffusion 1.x, 2.x or XL model: balance fill --model FOLDER",
     )

@@ -13,10 +13,13 @@ from typing import Any
 from balancer import __version__
 from balancer.errors import ModelError, OutputError
 from balancer.files import sha256_if_there, write_whole
-from balancer.generators.models.checkpoint import PARTS, WEIGHTED
 from balancer.generators.models.download_manifest import RECORD, changed_files, is_unsafe_path, record_of
+from balancer.generators.models.families import FAMILIES, NAMES
 from balancer.generators.models.safetensors_check import PICKLES
 
+_PARTS = frozenset(part for family in FAMILIES.values() for part in family.parts)
+_WEIGHTED = frozenset(part for family in FAMILIES.values() for part in family.weighted)
+_DENOISERS = tuple(dict.fromkeys(family.denoiser for family in FAMILIES.values()))
 _BEGUN = ".fetching.json"
 _CACHE = ".cache"  # where the hub's library keeps what it needs to go on
 _PAGES = ("model_index.json", "README.md", "LICENSE", "LICENSE.md", "LICENSE.txt", "LICENSE-MODEL")
@@ -50,10 +53,10 @@ def wanted_files(paths: Iterable[str]) -> list[str]:
     ['unet/a.safetensors', 'unet/config.json']
     """
     there = sorted(path for path in paths if not is_unsafe_path(path))
-    weights = [path for path in there if path.endswith(".safetensors") and _part(path) in WEIGHTED]
+    weights = [path for path in there if path.endswith(".safetensors") and _part(path) in _WEIGHTED]
     whole = {_part(path) for path in weights if ".fp16" not in path}
     chosen = [path for path in weights if (".fp16" in path) == (_part(path) not in whole)]
-    configs = [path for path in there if _part(path) in PARTS and path.endswith((".json", ".txt"))]
+    configs = [path for path in there if _part(path) in _PARTS and path.endswith((".json", ".txt", ".model"))]
     return sorted({*chosen, *configs, *(path for path in there if path in _PAGES)})
 
 
@@ -119,7 +122,8 @@ def _part(path: str) -> str:
 
 def _require_weights(model: str, there: Iterable[str], chosen: Sequence[str]) -> None:
     parts = {_part(path) for path in chosen if path.endswith(".safetensors")}
-    missing = [part for part in ("unet", "vae", "text_encoder") if part not in parts]
+    denoiser = next((name for name in _DENOISERS if any(_part(path) == name for path in there)), _DENOISERS[0])
+    missing = [part for part in (denoiser, "vae", "text_encoder") if part not in parts]
     if "model_index.json" in chosen and not missing:
         return
     pickled = any(Path(path).suffix in PICKLES for path in there)
@@ -128,7 +132,7 @@ def _require_weights(model: str, there: Iterable[str], chosen: Sequence[str]) ->
     else:
         found = f"{model}, without " + ("a model_index.json" if "model_index.json" not in chosen else missing[0])
     raise ModelError(
-        needed="a Stable Diffusion in diffusers' format, with safetensors for each component",
+        needed=f"a model of {NAMES} in diffusers' format, with safetensors for each component",
         found=found,
         next_step="find another revision or copy that has them: balance fetch MODEL --revision R --to FOLDER",
     )

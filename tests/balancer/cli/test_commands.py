@@ -358,6 +358,7 @@ MISTAKES = [
     (("fill", "--target", "20", "--mode", "mix", "--strength", "1.5"), "1.5", "--strength 0.5"),
     (("fill", "--target", "20", "--strength", "0.5"), "--mode text", "--mode image"),
     (("fill", "--target", "20", "--normal", "NORMAL"), "--mode text", "--mode inpaint"),
+    (("adapt", "--from-scratch", "--regions", "boxes.csv"), "--from-scratch", "--base FOLDER"),
     (("fill", "--target", "20", "--model", "gan:x"), "installed plug-ins", "install the package"),
     (("fill", "--target", "5", "--batch-size", "x"), "'x'", "--batch-size auto"),
     (("labels", "--out", "xrays/list.csv"), "xrays", "--out"),

@@ -50,6 +50,19 @@ def test_a_painted_part_takes_the_intensities_around_it(pair):
     np.testing.assert_array_equal(composite(source, source, MASK), source)
 
 
+def test_grain_that_a_small_painting_cannot_have_is_that_of_the_source(pair):
+    painted, source = pair
+    grain = np.random.default_rng(0).normal(0, 12, (256, 256))
+    large = np.clip(np.asarray(Image.fromarray(source).resize((256, 256))) * 0.7 + 30 + grain, 0, 255).astype(np.uint8)
+    made, mask = composite(painted, large, MASK), np.kron(MASK, np.ones((4, 4), bool))
+
+    def grains(grey):
+        return np.diff(grey.astype(float), axis=1)[mask[:, 1:]].std()
+
+    assert 0.85 < grains(made) / grains(large) < 1.15
+    assert grains(np.asarray(Image.fromarray(painted).resize((256, 256)))) < grains(large) / 2
+
+
 def test_small_paintings_come_into_large_images(pair):
     painted, source = pair
     large = np.asarray(Image.fromarray(source).resize((300, 200)))

@@ -15,6 +15,7 @@ from balancer.filling.lesion_places import (
     central_place,
     differing,
     differing_place,
+    lung_place,
     places_of_lesions,
 )
 from examples.phantoms import draw_radiograph, finding_mask
@@ -65,7 +66,7 @@ def test_lesions_are_those_of_the_given_images_and_of_the_finding():
 
 
 def test_where_a_class_differs_is_found_and_nothing_where_it_does_not(tmp_path):
-    label, count = "consolidation", 40
+    label, count = "pleural_effusion", 40
     of_class, normal = (
         np.stack([draw_radiograph(each, patient) for patient in range(start, start + count)]).astype(float)
         for each, start in ((label, 0), ("normal", 100))
@@ -85,6 +86,21 @@ def test_where_a_class_differs_is_found_and_nothing_where_it_does_not(tmp_path):
     assert 0.3 < central_place().region.mask(32, 32).mean() < 0.5
 
 
+def test_where_nothing_is_known_each_image_is_painted_at_a_spot_in_the_lungs(tmp_path):
+    samples = [Sample(f"{number}.png", "normal", None, "") for number in range(6)]
+    for sample, patient in zip(samples, range(6), strict=True):
+        Image.fromarray(draw_radiograph("normal", patient)).save(tmp_path / sample.path)
+    place = lung_place(tmp_path, samples)
+    lungs = place.region.mask(64, 64)
+    assert 0.1 < lungs.mean() < 0.3
+    assert not lungs[:, 30:34].any()
+    for seed in range(20):
+        spot = place.drawn(random.Random(seed)).mask(64, 64)
+        assert 0.01 < spot.mean() < 0.08
+        assert (spot & lungs).any()
+    assert lung_place(tmp_path, []) == central_place()
+
+
 def test_a_sampler_paints_what_it_is_asked_to():
     sampler = ModeSampler(read_modes("text=1,inpaint=3"), sources={"nodule": NORMAL}, harmonised=True)
     sampler = ModeSampler(
@@ -96,6 +112,6 @@ def test_a_sampler_paints_what_it_is_asked_to():
     assert 20 < len(painted) < 40
     assert all(each.mask and each.reference is None and each.mask_from == "a" for each in painted)
     assert all(not each.mask and each.reference for each in drawn if each.mode == "text")
-    assert {each.strength for each in painted} == {0.9, 0.99}
+    assert {each.strength for each in painted} == {0.6, 0.7, 0.8}
     assert sampler.size_of("nodule", painted[0]) == (64, 48)
     assert sampler.facts["intensities"].startswith("inpaint: those of the source; others")

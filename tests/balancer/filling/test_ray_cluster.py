@@ -1,13 +1,16 @@
 """What is decided before Ray is started; what Ray does itself is in test_ray_runner.py, which is slow."""
 
 import builtins
+import socket
 import sys
+import time
 import types
 
 import pytest
 
 from balancer.errors import GenerationError, SettingsError
 from balancer.filling.ray_cluster import RayCluster, address_of, ray_cluster, silence
+from balancer.filling.ray_runner import RayRunner
 
 
 def test_no_cluster_is_joined_that_the_user_did_not_name():
@@ -78,6 +81,26 @@ def stand_in(says=None, **resources):
     return types.SimpleNamespace(__version__="2.60.0", exceptions=errors, **found)
 
 
+@pytest.fixture
+def address():
+    """Where somebody listens."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield "{}:{}".format(*server.getsockname())
+
+
+def test_an_address_where_nobody_answers_is_said_at_once(environment, address):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        closed = "{}:{}".format(*server.getsockname())
+    environment.setenv("RAY_ADDRESS", closed)
+    environment.setitem(sys.modules, "ray", stand_in(CPU=4.0))
+    with pytest.raises(GenerationError, match=f"no answer from {closed}") as found, ray_cluster(1, "cpu"):
+        pass
+    assert "check RAY_ADDRESS" in found.value.next_step
+    environment.setenv("RAY_ADDRESS", address)
+    with ray_cluster(1, "cpu") as cluster:
+        assert cluster.joined
+
+
 @pytest.mark.parametrize(
     ("says", "device", "words", "step"),
     [
@@ -91,8 +114,8 @@ def stand_in(says=None, **resources):
         (None, "cuda", "no GPU", "balance compare --engine ray --device cpu"),
     ],
 )
-def test_a_cluster_that_will_not_do_is_a_message(environment, says, device, words, step):
-    environment.setenv("RAY_ADDRESS", "10.0.0.1:6379")
+def test_a_cluster_that_will_not_do_is_a_message(environment, address, says, device, words, step):
+    environment.setenv("RAY_ADDRESS", address)
     environment.setitem(sys.modules, "ray", stand_in(says, CPU=4.0))
     with pytest.raises(GenerationError) as found, ray_cluster(1, device, "balance compare"):
         pass
@@ -108,3 +131,16 @@ def test_a_full_object_store_is_a_message(error):
     ):
         raise error("no room")
     assert "balance fill --engine ray --workers 1" in found.value.next_step
+
+
+def test_a_fill_that_waits_for_a_worker_says_so_once_and_then_stops():
+    said = []
+    runner = RayRunner("cpu", 1, said.append)
+    runner._last_seen = time.monotonic() - 61
+    runner._require_a_worker()
+    runner._require_a_worker()
+    assert len(said) == 1
+    assert "No worker is there yet" in said[0]
+    runner._last_seen -= 1800
+    with pytest.raises(GenerationError, match="none within 30 minutes"):
+        runner._require_a_worker()

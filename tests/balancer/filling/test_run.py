@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from analysis.screening.screen import fit_checks
 from balancer.collection.attributes import Attributes
 from balancer.collection.metadata_table import read_table
 from balancer.collection.scan import scan
-from balancer.errors import GenerationError
+from balancer.errors import GenerationError, UnfitModel
 from balancer.filling.acceptance import USER_OVERRIDE
 from balancer.filling.recipe import Recipe, measure_profile, resolve_attributes, resolve_profile
 from balancer.filling.run import FillProgress, generate
@@ -105,6 +106,54 @@ def test_batches_are_full_and_indices_run_on(desk):
     painter = Painter()
     desk.fill("NODULE=9", painter)
     assert painter.made == [("NODULE", index) for index in range(8)]
+
+
+class Doubtful:
+    """A screen that calls every model unfit, and remembers by how many images."""
+
+    name = "doubtful"
+
+    def __init__(self, why="they show cats"):
+        self.asked, self.why = [], why
+
+    def __call__(self, batch, accepted):
+        return accept_all(batch, accepted)
+
+    def why_unfit(self, first):
+        self.asked.append(len(first))
+        return self.why
+
+
+@pytest.mark.parametrize(("at_once", "made"), [(3, 6), (4, 4), (8, 8)])
+def test_an_unfit_model_is_told_after_its_first_images_and_they_are_kept(tmp_path, xrays, checkpoint, at_once, made):
+    desk, screen, painter = Desk(tmp_path, xrays, checkpoint, at_once), Doubtful(), Painter()
+    with pytest.raises(UnfitModel, match="tiny-sd: they show cats"):
+        desk.fill("NODULE=40", painter, screen)
+    assert (screen.asked, len(painter.made)) == ([made], made)
+    with pytest.raises(UnfitModel):  # it is no other model the second time
+        desk.fill("NODULE=40", painter, Doubtful())
+    assert len(painter.made) == made
+    report = desk.fill("NODULE=12", painter)  # without that judge it goes on, with what is there
+    assert report.made == len(painter.made) - made
+
+
+def test_a_fit_model_is_asked_about_once(desk):
+    screen = Doubtful("")
+    assert desk.fill("NODULE=20", Painter(), screen).made == 16
+    assert screen.asked == [4]
+
+
+def test_what_is_all_there_is_not_held_up(desk):
+    desk.fill("NODULE=9", Painter())
+    assert desk.fill("NODULE=9", Painter(), Doubtful()).made == 0
+
+
+def test_random_weights_draw_no_such_images(tmp_path, checkpoint):
+    desk = Desk(tmp_path, write_xrays(tmp_path / "xrays", {"NORMAL": 160, "NODULE": 8}), checkpoint)
+    screen = fit_checks(desk.collection, desk.split, desk.state.folder / "cache")
+    generator = StableDiffusion(find_checkpoint(str(checkpoint)), None, desk.recipe.config, "cpu")
+    with pytest.raises(UnfitModel, match="look like none of the real ones"):
+        desk.fill("NODULE=40", generator, screen)
 
 
 def test_a_raised_target_keeps_what_is_there(desk):

@@ -68,7 +68,7 @@ def test_an_edit_of_another_class_is_guided_further_where_the_solver_adds_noise(
     assert drawn.groupby("mode")["guidance_scale"].unique().map(list).to_dict() == {"mix": [2.0], "text": [1.0]}
     finished(balance(work, "report"))
     page = (work / ".balance" / "reports" / "report.html").read_text("utf-8")
-    asked = "--target NODULE=14 --mode text=1,mix=3 --model stochastic --steps 3 --batch-size 4 --no-screen"
+    asked = "--target NODULE=14 --mode text=1,mix=3 --steps 3 --batch-size 4 --model stochastic --no-screen"
     assert f"balance fill {asked}" in page
     assert "were edited from real training images of another class, at strength" in page
     finished(balance(work, *fill, "--out", "later"))

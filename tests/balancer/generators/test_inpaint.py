@@ -5,6 +5,7 @@ import pytest
 import torch
 from diffusers import StableDiffusionInpaintPipeline, StableDiffusionPipeline, UNet2DConditionModel
 
+from balancer import DoctorSettings, Workspace, doctor
 from balancer.collection.run_lengths import runs_to_text, to_runs
 from balancer.errors import GenerationError, ModelError
 from balancer.generators.img2img import encode_image
@@ -95,10 +96,15 @@ def test_a_job_with_a_mask_comes_back_and_one_without_is_written_as_before(check
     assert json.loads(plain.to_json())["method"].keys() == {"mode", "source", "strength", "reference"}
 
 
+def test_doctor_draws_with_it(inpainting, tmp_path):
+    found = doctor(Workspace.open(tmp_path), DoctorSettings(model=str(inpainting)))
+    assert {check.name: check.state for check in found.checks}["time"] == "ok"
+
+
 def test_it_cannot_be_adapted(inpainting):
-    from balancer.adapting.lora.base_model import _require_plain_unet
+    from balancer.adapting.lora.base_model import _require_plain_denoiser
     from balancer.generators.models.pipeline import load_pipeline
 
     found = find_checkpoint(str(inpainting))
     with pytest.raises(ModelError, match="as for inpainting"):
-        _require_plain_unet(load_pipeline(found, torch.float32), found)
+        _require_plain_denoiser(load_pipeline(found, torch.float32), found)

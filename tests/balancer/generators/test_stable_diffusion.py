@@ -15,7 +15,8 @@ from balancer.errors import CollectionError, GenerationError, ModelError, OutOfM
 from balancer.files import sha256_of
 from balancer.filling.runner import Batch, LocalRunner
 from balancer.generators.models.checkpoint import find_adapter, find_checkpoint
-from balancer.generators.stable_diffusion import SamplingOptions, StableDiffusion, require_tokens_fit, resolve_config
+from balancer.generators.models.tokens import require_tokens_fit
+from balancer.generators.stable_diffusion import SamplingOptions, StableDiffusion, resolve_config
 from balancer.imaging.decode import OutputFormat
 from balancer.jobs import Job, ModeDraw, job_seed
 from balancer.prompting.packs import load_pack

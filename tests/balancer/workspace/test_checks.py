@@ -42,7 +42,7 @@ def write_record(folder, change=None):
 def test_a_model_and_its_adapter_are_loaded_drawn_with_and_timed(tmp_path, xrays, base):
     finished(balance(tmp_path, "scan", "xrays", "--patient", r"(p\d+)-"))
     write_lora(tmp_path / "lora", base)
-    found = checks_of(tmp_path, "--model", "base", "--adapter", "lora", "--device", "cpu")
+    found = checks_of(tmp_path, "--model", "base", "--adapter", "lora", "--device", "cpu", "--workers", "3")
     names = ["collection", "privacy", "software", "device", "workers", "disk", "offline"]
     assert list(found) == [*names, "model", "licence", "tokens", "memory", "adapter", "time"]
     assert found["model"]["found"].startswith("base: Stable Diffusion 1.x or 2.x, 32 px")
@@ -54,6 +54,8 @@ def test_a_model_and_its_adapter_are_loaded_drawn_with_and_timed(tmp_path, xrays
     }
     assert found["adapter"]["found"] == "lora fits base"
     assert "an image of 32 px, 25 steps" in found["time"]["found"]
+    assert "1,000 images: about" in found["time"]["found"]
+    assert "with --engine ray --workers 3 about" in found["time"]["found"]
 
 
 def test_an_adapter_of_another_base_fails(tmp_path, base):

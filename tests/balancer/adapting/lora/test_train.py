@@ -160,6 +160,24 @@ def test_a_kill_between_checkpoint_and_look_loses_no_look(material, base, adapte
     assert (tmp_path / "mine" / FILE).read_bytes() == (adapted / FILE).read_bytes()
 
 
+@pytest.mark.slow
+def test_two_processes_adapt_as_one_does_and_go_on_after_a_kill(material, base, adapted, tmp_path):
+    both = replace(QUICK, workers=2)
+    whole = train_lora(material, base, both, tmp_path / "whole")
+    with pytest.raises(Killed):
+        train_lora(material, base, both, tmp_path / "mine", progress=stop_at("adapter", 4))
+    with pytest.raises(ModelError, match="other images or settings"):
+        train_lora(material, base, QUICK, tmp_path / "mine")
+    train_lora(material, base, both, tmp_path / "mine")
+    assert (tmp_path / "mine" / FILE).read_bytes() == (whole / FILE).read_bytes()
+    one, two = (load_file(folder / FILE) for folder in (adapted, whole))
+    assert all(torch.allclose(one[name], two[name], atol=0.02) for name in one)  # sums in another order
+    card = json.loads((whole / "card.json").read_text())
+    assert card["processes"] == {"count": 2, "images_in_a_step": 4, "images_of_each": 2.0}
+    assert "(2 processes, 4 images in each step of all together)" in (whole / "README.md").read_text()
+    assert "processes" not in json.loads((adapted / "card.json").read_text())
+
+
 def test_text_encoders_learn_too_if_asked(material, tmp_path):
     other = find_checkpoint(str(write_pipeline(tmp_path / "xl", xl=True)))
     made = train_lora(material, other, replace(QUICK, text_encoder=True), tmp_path / "mine")
@@ -299,7 +317,7 @@ def test_too_little_memory_even_for_one_image_is_an_error(material, base, tmp_pa
 
     def full(self, clean, *others):
         if torch.is_grad_enabled():
-            sizes.append((len(clean), self.unet.is_gradient_checkpointing))
+            sizes.append((len(clean), self.denoiser.is_gradient_checkpointing))
             raise torch.OutOfMemoryError("full")
         return clean.mean(dim=(1, 2, 3))
 

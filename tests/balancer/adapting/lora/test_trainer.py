@@ -15,7 +15,7 @@ def test_a_step_learns_the_same_from_a_batch_in_parts(tmp_path, parts):
 
     def gradients(count: int) -> list[torch.Tensor]:
         learner.parts = count
-        learner._gradients(batch)
+        learner.gradients(batch, len(batch[0]))
         found = [weight.grad.clone() for weight in learner.networks.parameters()]
         learner.optimizer.zero_grad(set_to_none=True)
         return found

@@ -145,6 +145,23 @@ def test_a_killed_run_ends_with_the_weights_of_an_undisturbed_one(
     assert (folder / "samples.png").read_bytes() == (trained / "samples.png").read_bytes()
 
 
+@pytest.mark.slow
+def test_two_processes_train_whole_after_a_kill_in_either_phase(
+    collection: tuple[Path, list[Sample]], trained: Path, tmp_path: Path
+) -> None:
+    root, samples = collection
+    both = replace(TINY, workers=2)
+    whole = train_from_scratch(samples, root, PACK, both, tmp_path / "whole", "ab" * 32)
+    for phase in ("autoencoder", "denoiser"):
+        with pytest.raises(Killed):
+            train_from_scratch(samples, root, PACK, both, tmp_path / "small", "ab" * 32, stop_at(phase, 2))
+    train_from_scratch(samples, root, PACK, both, tmp_path / "small", "ab" * 32)
+    assert hashes(tmp_path / "small") == hashes(whole)
+    losses = [json.loads((folder / "card.json").read_text())["training"] for folder in (trained, whole)]
+    for phase in ("autoencoder", "denoiser"):
+        assert losses[0][phase]["loss"] == pytest.approx(losses[1][phase]["loss"], rel=0.05)
+
+
 MINUTE = replace(TINY, steps=None, minutes=1, sample_every=0.25)
 
 
