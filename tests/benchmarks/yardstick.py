@@ -116,7 +116,9 @@ def helpful(seeds: int, few: int) -> Iterator[Row]:
     for sentence in (found.sentence, *found.points):
         print(f"  {sentence}")
     what = f"{few} nodules, {MADE} real ones of other patients passed off as synthetic, {seeds} seeds"
-    yield Row(what, "they help", f"{found.judgement}: {found.differences}", "helps", found.judgement == "helps")
+    contrast = found.grounds.contrast
+    told = found.judgement if contrast is None else f"{found.judgement}, {contrast.signed}"
+    yield Row(what, "they help", told, "helps", found.judgement == "helps")
     gain = found.grounds.counters["transplanted"]
     what = f"{few} nodules, transplanted into {MADE} normal images, {seeds} seeds"
     yield Row(what, "unknown", f"AUPRC {found.arms['transplanted'][PRIMARY]}, {gain.signed}", "above 0", gain.low > 0)
