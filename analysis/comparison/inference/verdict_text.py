@@ -240,7 +240,8 @@ def _next(found: Evidence) -> str:
         more = f"test every patient once, balance compare --cross-fit {found.folds_that_fit}{seeds}"
     advice = {
         "not finished": f"balance compare {_longer(found)}",
-        "failed": f"more real images of {found.rare}, or a pretrained --backbone with --weights",
+        "failed": f"balance compare {_longer(found)}; if that is no better, more real images of {found.rare}, or a "
+        "pretrained --backbone with --weights",
         "beaten": "compare with that arm on new patients",
         "matched": "compare with that arm on new patients",
         "others": f"balance compare --arm {found.grounds.better_use} on new patients",
