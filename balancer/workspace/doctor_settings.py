@@ -19,6 +19,6 @@ class DoctorSettings(Settings):
     pack: str | None = option(None, "Template pack: chest, bone, or your own YAML file.", place=True)
     device: str = option("auto", "cuda, mps or cpu.")
     workers: int | None = option(
-        None, "Say what a fill takes on so many workers (default: one for each GPU of this machine).", minimum=1
+        None, "Say what a fill takes on this many workers (default: one for each GPU of this machine).", minimum=1
     )
     no_draw: bool = option(False, "Do not load the model and generate an image, which takes time.")

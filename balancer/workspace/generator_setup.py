@@ -66,7 +66,7 @@ class GeneratorSetup:
             require_tokens_fit(self.choice.checkpoint, prompts)
 
     def expecting(self, prompts: Sequence[Prompt]) -> GeneratorSetup:
-        """The same, whose text encoders read these prompts in one go where they do not stay in memory."""
+        """A setup whose text encoders read these prompts in one go, where they do not stay in memory."""
         blueprint = self.blueprint
         if isinstance(blueprint, FamilyBlueprint) or blueprint.checkpoint.family.whole:
             return self

@@ -2,9 +2,12 @@
 
 import json
 
+import pytest
+
 from tests.benchmarks.gpu import Sheet, measure
 
 
+@pytest.mark.slow
 def test_every_part_is_measured_and_written(tmp_path):
     found = measure(tmp_path / "bench.json", reduced=True, steps=2, batches=1)
     assert json.loads((tmp_path / "bench.json").read_text()) == found

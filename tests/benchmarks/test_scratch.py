@@ -20,6 +20,7 @@ def ground(tmp_path):
     return lay_ground(whole, tmp_path / "cut", steps=2)
 
 
+@pytest.mark.slow
 def test_each_candidate_is_measured_once_and_a_killed_screening_goes_on(ground, tmp_path, capsys, monkeypatch):
     assert (ground.label, len(ground.samples), len(ground.away)) == ("NODULE", 12, 8)
     quick = replace(TINY, steps=2, sample_every=0.9)

@@ -45,7 +45,7 @@ def misdeeds(rows):
             yield f"{name}: {row['bytes'] >> 20} MiB"
 
 
-@pytest.fixture(scope="module", params=[800, pytest.param(24, marks=pytest.mark.slow)])
+@pytest.fixture(scope="module", params=[2000, pytest.param(24, marks=pytest.mark.slow)])
 def folder(tmp_path_factory, request):
     """A class full of hostile files beside two sound ones; one byte in so many is turned."""
     root = write_xrays(tmp_path_factory.mktemp("hostile") / "xrays", {"NORMAL": 12, "NODULE": 12})
