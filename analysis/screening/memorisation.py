@@ -14,7 +14,7 @@ def blame(percentiles: Sequence[float], queries: int, near: int) -> str:
     of `queries` real images, `near` are above the 95th. One-sided test of Fisher (1922).
 
     >>> blame([99.9] * 30 + [50.0] * 70, queries=400, near=20)[:40]
-    'the adapter copies: 30 of 100 candidates'
+    'the model copies: 30 of 100 candidates'
     >>> blame([96.0] * 5 + [50.0] * 95, queries=400, near=20)
     ''
     """
@@ -27,6 +27,6 @@ def blame(percentiles: Sequence[float], queries: int, near: int) -> str:
     if float(fisher_exact(table, alternative="greater").pvalue) >= _SURE:
         return ""
     return (
-        f"the adapter copies: {found} of {len(percentiles)} candidates are nearer to a training image than 95% of real "
+        f"the model copies: {found} of {len(percentiles)} candidates are nearer to a training image than 95% of real "
         f"images of other patients are ({near} of {queries}): train it for fewer steps, on more images, or use another"
     )

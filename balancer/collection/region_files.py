@@ -90,10 +90,18 @@ def _of_table(file: Path, table: Table) -> list[Annotation]:
     filled = [(where, row) for where, row in rows if any(row[name].lower() not in _NOTHING for name in kind)]
     if kind == ("runs",):
         return _of_runs(file, filled)
+    _require_pixels(file, [_numbers(file, where, [row[name] for name in kind]) for where, row in filled])
     return [
         Annotation(row["image"], where, row.get("label", ""), (_box(file, where, [row[name] for name in kind], kind),))
         for where, row in filled
     ]
+
+
+def _require_pixels(file: Path, boxes: Sequence[Sequence[float]]) -> None:
+    """Refuse boxes that are shares of an image: taken for pixels they would all lie in its corner."""
+    if boxes and max(number for box in boxes for number in box) <= 1:
+        found = f"no number above 1 in {len(boxes)} boxes, as if they were shares of the sides"
+        raise refused(file, "boxes in pixels of the original images", found)
 
 
 def _columns(header: Sequence[str]) -> dict[str, int]:
@@ -164,13 +172,20 @@ def _of_coco(file: Path) -> list[Annotation]:
         return [_coco(file, each, images, names) for each in content["annotations"]]
     except BalanceError:
         raise
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
-        raise refused(file, "COCO: images, annotations and categories", f"{type(error).__name__}: {error}") from error
+    except LookupError as error:
+        raise refused(file, "COCO: images, annotations and categories", f"no {error.args[0]!r}") from error
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise refused(file, "COCO: images, annotations and categories", f"another content ({error})") from error
 
 
 def _coco(file: Path, each: Mapping[str, Any], images: Mapping[Any, Any], names: Mapping[Any, str]) -> Annotation:
-    image, where = images[each["image_id"]], f"annotation {each['id']}"
-    label = names.get(each.get("category_id"), "")
+    where = f"annotation {each['id']}"
+    if each["image_id"] not in images:
+        raise refused(file, "for each annotation an image of the file", f"{where}: image_id {each['image_id']}")
+    if names and each.get("category_id") not in names:
+        found = f"{where}: category_id {each.get('category_id')}"
+        raise refused(file, "for each annotation a category of the file", found)
+    image, label = images[each["image_id"]], names.get(each.get("category_id"), "")
     size = (int(image["height"]), int(image["width"])) if "height" in image and "width" in image else None
     shape = each.get("segmentation")
     if isinstance(shape, dict):

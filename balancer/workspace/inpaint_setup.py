@@ -121,6 +121,12 @@ def _places(
     real = [] if regions is None else places_of_lesions(regions, of_class, finding, size)
     if real:
         return real
+    if regions is not None:
+        raise PlanError(
+            needed=f"a region of {finding} in a training image, in {regions.file.name}",
+            found="regions of other classes, or of images that do not train, alone",
+            next_step="correct the file; or, where the class differs from normal: leave --regions out",
+        )
     learned = differing_place(collection.root, of_class, normal, finding)
     if learned is not None:
         return [learned]

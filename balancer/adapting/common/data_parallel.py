@@ -49,7 +49,9 @@ def devices_of(machine: TrainingDevice, asked: str, workers: int, smallest_batch
         return [machine]
     found = len(visible_gpus())
     if machine.device.type != "cuda" and asked != "cpu":
-        raise _refused(f"{workers} GPUs", f"{machine.device.type}, and no GPU", "--workers 1; or, slowly: --device cpu")
+        raise _refused(
+            f"{workers} GPUs", f"{machine.device.type}, and no GPU", "--workers 1; or, slowly, with --device cpu"
+        )
     if machine.device.type == "cuda" and (found < workers or machine.device.index is not None):
         told = f"--device {asked}" if machine.device.index is not None else f"{found}"
         raise _refused(f"{workers} GPUs of this machine", told, f"--workers {max(1, found)} --device cuda")
@@ -72,7 +74,9 @@ def processes(workers: int, batch_size: int) -> dict[str, Any]:
 
 
 def _refused(needed: str, found: str, options: str) -> ModelError:
-    return ModelError(needed=f"{needed}, for --workers", found=found, next_step=f"balance adapt {options}")
+    return ModelError(
+        needed=f"{needed}, for --workers", found=found, next_step=f"run the same balance adapt with {options}"
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -200,7 +200,7 @@ def require_family(found: str, pipeline: object) -> Family:
     """
     if isinstance(pipeline, str) and pipeline in FAMILIES:
         return FAMILIES[pipeline]
-    known = ", ".join(f"{each.name} ({name})" for name, each in FAMILIES.items())
+    known = ", ".join(f"{each.name} ({each.pipeline})" for each in _ALL)
     raise ModelError(
         needed=f"a model of one of these families: {known}",
         found=f"{found} has a {pipeline}",

@@ -3,7 +3,7 @@ from analysis.screening.memorisation import blame
 
 def test_an_adapter_that_copies_is_named_as_the_cause():
     why = blame([99.0] * 20 + [40.0] * 80, queries=600, near=30)
-    assert why.startswith("the adapter copies: 20 of 100 candidates")
+    assert why.startswith("the model copies: 20 of 100 candidates")
     assert "(30 of 600)" in why
 
 

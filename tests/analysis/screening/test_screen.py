@@ -216,7 +216,7 @@ def test_an_unreadable_candidate_is_rejected(drawn, tmp_path):
 
 def test_an_adapter_that_copies_is_blamed(drawn):
     high, low = (Verdict("accept", {"copy_percentile": value}, (), "") for value in (99.0, 20.0))
-    assert drawn[2].blame([high] * 20 + [low] * 20).startswith("the adapter copies: 20 of 40")
+    assert drawn[2].blame([high] * 20 + [low] * 20).startswith("the model copies: 20 of 40")
     assert drawn[2].blame([low] * 40) == ""
 
 

@@ -114,8 +114,12 @@ BAD = {
     "odd.csv": ("ImageId,EncodedPixels\nnodule1.png,1 4 9\n", "pairs", "1 4 9"),
     "start.csv": ("ImageId,EncodedPixels\nnodule1.png,0 4\n", "count from 1", "0"),
     "size.json": (coco(bbox=[1, 1, 4, 4]).replace('"width": 32', '"width": 64'), "size of its image", "64 x 32"),
-    "no.json": ("[]", "COCO", "TypeError"),
-    "text.json": (coco(segmentation={"counts": "\u00e9", "size": [32, 32]}), "COCO", "ValueError"),
+    "no.json": ("[]", "COCO", "another content"),
+    "text.json": (coco(segmentation={"counts": "\u00e9", "size": [32, 32]}), "COCO", "another content"),
+    "box.json": (coco(), "COCO", "no 'bbox'"),
+    "image.json": (coco(bbox=[1, 1, 4, 4], image_id=9), "an image of the file", "image_id 9"),
+    "category.json": (coco(bbox=[1, 1, 4, 4], category_id=9), "a category of the file", "category_id 9"),
+    "shares.csv": ("image,x,y,width,height\nnodule1.png,0.3,0.2,0.1,0.1\n", "boxes in pixels", "shares of the sides"),
 }
 
 

@@ -140,3 +140,9 @@ def test_what_cannot_be_painted_is_refused(work, checkpoint):
     with pytest.raises(PlanError, match="a class of normal images"):
         fill(work, settings(checkpoint, work, regions=None))
     fill(work, settings(checkpoint, work, regions=None, normal="grade1"))
+
+
+def test_regions_of_other_classes_alone_are_refused(work, checkpoint):
+    (work / "normal.csv").write_text("image,finding,x,y,width,height\nnormal/p00000-00.png,normal,4,4,6,6\n")
+    with pytest.raises(PlanError, match="a region of nodule"):
+        fill(work, settings(checkpoint, work, regions=work / "normal.csv"))
