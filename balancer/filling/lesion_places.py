@@ -216,7 +216,8 @@ def _matched(greys: Greys, template: Greys) -> Greys:
     kept = np.ones(flat.shape)
     for _ in range(3):
         here, there = (np.average(np.broadcast_to(some, flat.shape), 1, kept)[:, None] for some in (flat, wanted))
-        slope = ((flat - here) * (wanted - there) * kept).sum(axis=1) / ((flat - here) ** 2 * kept).sum(axis=1)
+        spread = np.maximum(((flat - here) ** 2 * kept).sum(axis=1), 1e-9)  # of a blank image none
+        slope = ((flat - here) * (wanted - there) * kept).sum(axis=1) / spread
         fitted = (flat - here) * slope[:, None] + there
         error = np.abs(fitted - wanted)
         kept = (error <= np.quantile(error, 0.6, axis=1, keepdims=True)).astype(float)

@@ -80,7 +80,7 @@ def of_thousand(each: float, workers: int | None = None) -> str:
     """In words, what an image of so many seconds means for a fill of 1,000: here, and on several workers.
 
     >>> of_thousand(12.0, workers=8)
-    'about 12 s; 1,000 images: about 3 h 20 min, with --engine ray --workers 8 about 25 min'
+    'about 12 s; 1,000 images: about 3 h 20 min, about 25 min on --engine ray --workers 8, each as fast as this machine'
     """
     found = FillTime(1000, each, 1000)
     said = f"about {duration(each)}; 1,000 images: about {duration(found.seconds)}"
@@ -88,7 +88,8 @@ def of_thousand(each: float, workers: int | None = None) -> str:
     if count < 2:
         return said
     several = replace(found, workers=count, start=START_SECONDS)
-    return f"{said}, with --engine ray --workers {count} about {duration(several.seconds)}"
+    alike = f"on --engine ray --workers {count}, each as fast as this machine"
+    return f"{said}, about {duration(several.seconds)} {alike}"
 
 
 def time_of(request: FillRequest, setup: FillSetup) -> FillTime:

@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import re
 import sys
-import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -41,7 +40,7 @@ from analysis.statistics.intervals import group_numbers
 from analysis.vision.classifier import ClassifierSettings, train_classifier
 from examples.phantoms import draw_radiograph
 from tests.benchmarks.overview import PATIENT
-from tests.benchmarks.rows import Row
+from tests.benchmarks.rows import Row, print_rows
 from tests.benchmarks.simulations_probe import alarms_of_halves
 
 SEEDS, FEW_SEEDS = 5, 3  # of frozen features, and of networks
@@ -376,15 +375,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--times", type=int, default=200)
     asked = parser.parse_args(arguments)
     torch.set_num_threads(1)
-    missed, where = 0, "X-rays" if asked.folder else "phantoms"
-    for experiment in EXPERIMENTS:
-        if asked.only and not any(word in experiment.__name__ for word in asked.only):
-            continue
-        began = time.process_time()
-        for row in experiment(asked.folder, asked.times):
-            missed += not row.passed
-            print(f"{replace(row, what=f'{where}: {row.what}')} | {time.process_time() - began:.0f} s", flush=True)
-    return int(missed > 0)
+    where = "X-rays" if asked.folder else "phantoms"
+    print(f"{where}:", flush=True)
+    return print_rows(EXPERIMENTS, asked.only, asked.folder, asked.times)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 
@@ -23,6 +24,19 @@ class Row:
     def __str__(self) -> str:
         outcome = "pass" if self.passed else "MISS"
         return f"{outcome}  {self.what} | truth: {self.truth} | tool: {self.tool} | goal: {self.goal}"
+
+
+def print_rows(experiments: Sequence[Callable[..., Iterator[Row]]], words: Sequence[str], *asked: object) -> int:
+    """Print the rows of the experiments whose name contains a word, of all without words; 1 if one missed its goal."""
+    missed = 0
+    for experiment in experiments:
+        if words and not any(word in experiment.__name__ for word in words):
+            continue
+        began = time.process_time()
+        for row in experiment(*asked):
+            missed += not row.passed
+            print(f"{row} | {time.process_time() - began:.0f} s", flush=True)
+    return int(missed > 0)
 
 
 Simulation = Callable[[bool], Row]

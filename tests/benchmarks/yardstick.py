@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache, partial
 from pathlib import Path
@@ -31,7 +30,7 @@ from balancer.collection.regions import Region, Regions
 from balancer.collection.run_lengths import to_runs
 from examples.phantoms import HARD, draw_radiograph, finding_mask
 from tests.benchmarks.honesty import Parts, Pool, compared
-from tests.benchmarks.rows import Row
+from tests.benchmarks.rows import Row, print_rows
 
 CLASSES = ("normal", "nodule")
 BASELINE, PRIMARY = "strong-augmentation", "auprc:nodule"
@@ -135,15 +134,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--few", type=int, default=FEW)
     asked = parser.parse_args(arguments)
     torch.set_num_threads(1)
-    missed = 0
-    for experiment in EXPERIMENTS:
-        if asked.words and not any(word in experiment.__name__ for word in asked.words):
-            continue
-        began = time.process_time()
-        for row in experiment(asked.seeds, asked.few):
-            missed += not row.passed
-            print(f"{row} | {time.process_time() - began:.0f} s", flush=True)
-    return int(missed > 0)
+    return print_rows(EXPERIMENTS, asked.words, asked.seeds, asked.few)
 
 
 if __name__ == "__main__":

@@ -91,7 +91,7 @@ def fuse_adapter(pipe: Any, adapter: Path, scale: float) -> None:
     except Exception as error:  # whatever a foreign file makes diffusers raise
         raise ModelError(
             needed="a LoRA adapter that fits this model",
-            found=f"{adapter.name}: {str(error).splitlines()[0]}",
+            found=f"{adapter.name}: {' '.join(str(error).split())[:300] or type(error).__name__}",
             next_step="use the model that the adapter was trained on: balance fill --model BASE --adapter ADAPTER",
         ) from error
 

@@ -12,20 +12,9 @@ import pytest
 from balancer.errors import GenerationError, OutOfMemory, PlanError
 from balancer.progress import SILENT, Silent
 from balancer.workspace.child import _error_of, _report_of, run_in_child
-from balancer.workspace.scan_run import scan
-from balancer.workspace.settings import FillSettings, ScanSettings
-from balancer.workspace.workspace import Workspace
-from tests.support.tiny_models import write_xrays
+from balancer.workspace.settings import FillSettings
 
 SETTINGS = FillSettings(target="OTHER=4", model="noise:4", no_screen=True)
-
-
-@pytest.fixture
-def workspace(tmp_path):
-    write_xrays(tmp_path / "xrays", {"NORMAL": 12, "NODULE": 6})
-    found = Workspace.open(tmp_path)
-    scan(found, ScanSettings(tmp_path / "xrays", patient=r"(p\d+)-"))
-    return found
 
 
 def test_its_errors_are_raised_here(workspace):

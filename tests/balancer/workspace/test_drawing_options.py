@@ -3,17 +3,8 @@
 import pandas as pd
 import pytest
 
-from balancer import FillSettings, NoScreen, ScanSettings, Workspace, fill, preview_fill, scan
+from balancer import FillSettings, NoScreen, fill, preview_fill
 from balancer.errors import ModelError
-from tests.support.tiny_models import write_xrays
-
-
-@pytest.fixture
-def workspace(tmp_path):
-    write_xrays(tmp_path / "xrays", {"NORMAL": 12, "NODULE": 6})
-    found = Workspace.open(tmp_path)
-    scan(found, ScanSettings(tmp_path / "xrays", patient=r"(p\d+)-"))
-    return found
 
 
 def asked(checkpoint, **more):

@@ -4,11 +4,10 @@ import re
 
 import pytest
 
-from balancer import FillSettings, NoScreen, ScanSettings, Workspace, fill, preview_fill, scan
+from balancer import FillSettings, NoScreen, fill, preview_fill
 from balancer.generators.stable_diffusion import StableDiffusion
 from balancer.progress import Silent
 from balancer.workspace import fill_time
-from tests.support.tiny_models import write_xrays
 
 
 class Heard(Silent):
@@ -19,14 +18,6 @@ class Heard(Silent):
 
     def message(self, text):
         self.said.append(text)
-
-
-@pytest.fixture
-def workspace(tmp_path):
-    write_xrays(tmp_path / "xrays", {"NORMAL": 12, "NODULE": 6})
-    found = Workspace.open(tmp_path)
-    scan(found, ScanSettings(tmp_path / "xrays", patient=r"(p\d+)-"))
-    return found
 
 
 @pytest.fixture
