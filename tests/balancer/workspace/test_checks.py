@@ -55,7 +55,7 @@ def test_a_model_and_its_adapter_are_loaded_drawn_with_and_timed(tmp_path, xrays
     assert found["adapter"]["found"] == "lora fits base"
     assert "an image of 32 px, 25 steps" in found["time"]["found"]
     assert "1,000 images: about" in found["time"]["found"]
-    assert "with --engine ray --workers 3 about" in found["time"]["found"]
+    assert "on --engine ray --workers 3, each as fast as this machine" in found["time"]["found"]
 
 
 def test_an_adapter_of_another_base_fails(tmp_path, base):
