@@ -166,6 +166,12 @@ class AdaptSettings(Settings):
         "With --from-scratch: begin with the weights of an earlier checkpoint that was trained from scratch.",
         place=True,
     )
+    pretrain: Path | None = option(
+        None,
+        "With --from-scratch: half of the training is on this folder of other radiographs, of any class and "
+        "unlabelled; held-out images are left out, and screening looks for copies of these too.",
+        place=True,
+    )
     rank: int | None = option(None, "With --base: rank of the adapter (default: 16).", minimum=1)
     learning_rate: float | None = option(None, "With --base: peak learning rate (default: 0.0001).")
     text_encoder: bool = option(False, "With --base: adapt the text encoder too.")
@@ -208,6 +214,12 @@ class AdaptSettings(Settings):
                 needed="--base, for --rank, --learning-rate, --regions and --text-encoder",
                 found="--from-scratch, which trains the whole model",
                 next_step="leave them out, or: balance adapt --base FOLDER",
+            )
+        if self.pretrain is not None and (not self.from_scratch or self.start is not None):
+            raise SettingsError(
+                needed="--from-scratch without --start, for --pretrain",
+                found="--base" if self.start is None else "--start, which learned something before",
+                next_step="leave --pretrain out, or: balance adapt --from-scratch --pretrain FOLDER",
             )
         if self.folder_name != Path(self.folder_name).name or self.folder_name.startswith("."):
             raise SettingsError(

@@ -9,8 +9,10 @@ from typing import Any
 
 from balancer.adapting.common.model_card import class_table, escaped, on_several, trained_on, weight_hashes
 from balancer.adapting.common.training_classes import Findings
+from balancer.adapting.scratch.pool import Pretrained
 from balancer.adapting.scratch.settings import ScratchSettings
 from balancer.collection.scan import Sample
+from balancer.text import many
 
 
 def statement(
@@ -58,6 +60,19 @@ def make_card(
         "device": device,
         "versions": {name: version(name) for name in ("torch", "diffusers", "transformers")},
         "weights_sha256": weight_hashes(folder),
+    }
+
+
+def after_pretraining(card: Mapping[str, Any], pretrained: Pretrained) -> dict[str, Any]:
+    """The card of a training that went on from a pretraining, whose files are known by their hashes alone."""
+    count, own = len(pretrained.hashes), card["statement"].removeprefix("Trained only on")
+    before = f"Trained first on {many(count, 'unlabelled radiograph')} of another folder, then on{own}"
+    return {
+        **card,
+        "statement": before.replace("It has no other knowledge.", "It has no other knowledge than of these."),
+        "pretrained": {"images": count, "left_out": dict(pretrained.left_out)},
+        "training": {**pretrained.training, **card["training"]},
+        "training_files": {sha256: sha256 for sha256 in pretrained.hashes} | card["training_files"],
     }
 
 
