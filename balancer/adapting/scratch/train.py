@@ -120,6 +120,8 @@ def _train(
         elif run.settings.start is not None:
             earlier = facts_of(Path(run.settings.start))
             made |= {**earlier, "training_files": earlier["training_files"] | made["training_files"]}
+            if "pretrained" in made:
+                made["statement"] = model_card.first_elsewhere(made["statement"], made["pretrained"]["images"])
         card = {**made, **origin}
         write_card(partial, card, model_card.page(card))
 
