@@ -50,11 +50,13 @@ def pretrain(
     def draw(phase: str, step: int, values: Mapping[str, float]) -> None:
         curves(f"pretraining {phase}", step, values)
 
+    earlier = own.exists()
     train_from_scratch(
         pool.samples, pool.root, general(packs), first, own, "", say, clock=clock, curves=draw, pictures=pool.pictures
     )
     training = read_card(own)["training"]
-    clock.go_on(training["denoiser"]["clock"])
+    if earlier:  # else this sitting has counted it
+        clock.go_on(training["denoiser"]["clock"])
     facts = {f"pretraining_{phase}": facts for phase, facts in training.items()}
     return replace(second, start=str(own)), replace(made, training=facts)
 
