@@ -92,7 +92,7 @@ def train_from_scratch(
         origin = {"fingerprint": fingerprint, "split_sha256": split_sha256, "left_out": single}
         origin |= processes(settings.workers, settings.batch_size)
         with memory_explained(no_room_from_scratch, settings.size):
-            _train(run, _read(run, root) if pictures is None else pictures, folder, origin, pretrained)
+            _train(run, _read(run, root, len(earlier)) if pictures is None else pictures, folder, origin, pretrained)
     clear_away(folder)
     return folder
 
@@ -126,13 +126,14 @@ def _train(
         write_card(partial, card, model_card.page(card))
 
 
-def _read(run: Run, root: Path) -> ImageTensors:
-    """All pictures; the statement is said before the first of them and, with the originals' pixels, after the last."""
+def _read(run: Run, root: Path, before: int) -> ImageTensors:
+    """All pictures; after the last the statement is said. So many others were learnt from `before`."""
     counts, size, factor = class_counts(run.samples, run.findings), run.settings.size, run.settings.factor
     total = len(run.samples)
     run.progress("images", 0, total, "")
     pictures = read_image_tensors(run.samples, root, size, lambda n: run.progress("images", n, total, ""))
-    run.progress("images", total, total, model_card.statement(counts, size, factor, pictures.reduction, total))
+    said = model_card.statement(counts, size, factor, pictures.reduction, total)
+    run.progress("images", total, total, model_card.first_elsewhere(said, before) if before else said)
     return pictures
 
 

@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -100,15 +101,29 @@ def test_a_folder_that_teaches_nothing_is_refused(tmp_path: Path, make: Callable
     assert "--pretrain FOLDER" in str(caught.value)
 
 
+class Seconds:
+    """A clock on which every step takes a second and nothing else takes any."""
+
+    def __init__(self) -> None:
+        self.now, self.steps, self.said = 0.0, dict[str, int](), list[str]()
+
+    def __call__(self, phase: str, done: int, total: int, message: str) -> None:
+        self.said.append(message)
+        if phase.endswith(("autoencoder", "denoiser")) and done:
+            self.steps[phase] = done
+            self.now += 1
+
+
 def train(
     pool: Pool,
     collection: tuple[Path, list[Sample]],
     made: Path,
     settings: ScratchSettings = STEPS,
     progress: Callable[[str, int, int, str], None] = lambda *_: None,
+    clock: Clock | None = None,
 ) -> Path:
     root, samples = collection
-    clock = Clock()
+    clock = clock or Clock()
     second, pretrained = pretrain(pool, PACKS, settings, made, clock, progress)
     return train_from_scratch(
         samples, root, PACK, second, made, "ab" * 32, progress, clock=clock, pretrained=pretrained
@@ -172,7 +187,29 @@ def test_what_goes_on_from_it_keeps_what_it_learnt_from_on_record(made: Path, po
     assert facts["start"]["name"] == "small"
 
 
-def test_minutes_are_shared_on_one_clock() -> None:
+@pytest.mark.slow
+def test_minutes_are_shared_on_one_clock_also_by_two_sittings(
+    pool: Pool, collection: tuple[Path, list[Sample]], tmp_path: Path
+) -> None:
+    minute = replace(TINY, steps=None, minutes=1, sample_every=0.9)
+    first, second = Seconds(), Seconds()
+    stop = stop_at("autoencoder", 4)
+
+    def stopped(*said: Any) -> None:
+        first(*said)
+        stop(*said)
+
+    with pytest.raises(Killed):
+        train(pool, collection, tmp_path / "small", minute, stopped, Clock(lambda: first.now))
+    assert first.steps["pretraining denoiser"] >= 9  # after as many of the autoencoder, and before some for saving
+    assert 25 <= first.now <= 35  # half of it was spent on the pool, and a little on what follows
+    train(pool, collection, tmp_path / "small", minute, second, Clock(lambda: second.now))
+    assert 50 <= first.now + second.now <= 61
+    assert second.steps["denoiser"] >= 12
+    assert any(line.startswith(f"Trained first on {LEAST + 4} unlabelled radiographs") for line in second.said)
+
+
+def test_minutes_and_steps_are_halved() -> None:
     first, second = _in_two(ScratchSettings(minutes=60))
     assert (first.minutes, first.pretrain_share) == (30, None)
     assert (second.minutes, second.pretrain_share) == (60, 0.5)
