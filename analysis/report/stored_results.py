@@ -335,10 +335,18 @@ class StoredFill:
 
 
 @dataclass(frozen=True, slots=True)
+class KeptStep:
+    """The step of a training whose weights were kept, where one was chosen."""
+
+    step: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ModelCard:
     """What a model that was trained here says of itself."""
 
     statement: str = ""
+    kept: KeptStep = field(default_factory=KeptStep)
 
 
 @dataclass(frozen=True, slots=True)

@@ -105,7 +105,7 @@ def page(card: Mapping[str, Any]) -> str:
 - Made with {versions}
 
 `card.json` has the settings, every evaluation on the generator holdout, and the hash of every training file and weight
-file.
+file; `losses.csv` the loss and the learning rate of every step, and those on the generator holdout.
 
 {_usage(base["pipeline"])}
 """

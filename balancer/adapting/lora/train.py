@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
+from shutil import copyfile
 from typing import Any
 
 import torch
@@ -16,7 +17,8 @@ from balancer.adapting.common.clock import Clock
 from balancer.adapting.common.data_parallel import devices_of, processes, team_of
 from balancer.adapting.common.device import find_machine
 from balancer.adapting.common.energy import EnergyMeter
-from balancer.adapting.common.logger import Curves, no_curves
+from balancer.adapting.common.logger import Curves, no_curves, to_all
+from balancer.adapting.common.loss_table import LOSSES, LossTable
 from balancer.adapting.common.model_card import write_card
 from balancer.adapting.common.monitor import TrainingMonitor, no_monitor
 from balancer.adapting.common.oom import memory_explained, no_room
@@ -82,6 +84,7 @@ def train_lora(
             progress("samples", 1, 1, left_out(label))
         meter = EnergyMeter(work / "cost.json", [each.device for each in devices], clock)
         model = load_model(material, caption_sets, checkpoint, settings, machine, work, progress)
+        curves = to_all(LossTable(work / LOSSES).log, curves)
         lora_trainer = prepare(material, caption_sets, model, settings, work, progress, clock, curves)
         del model
         helping = partial(helper, checkpoint, settings, lora_trainer.weights is not None)
@@ -129,7 +132,8 @@ def _finish(
     """Save the best look's weights, measure what they change, and only then let the folder appear."""
     import diffusers
 
-    log = EvaluationLog(work_folder(folder) / "looks")
+    work = work_folder(folder)
+    log = EvaluationLog(work / "looks")
     evaluations = log.read()
     best = best_evaluation(evaluations)
     with whole_folder(folder) as partial:
@@ -145,6 +149,7 @@ def _finish(
         )
         require_effect(change, folder.name)
         (partial / "samples.png").write_bytes(picture)
+        copyfile(work / LOSSES, partial / LOSSES)
         cost = meter.note()
         joules = cost["joules"]
         energy = (

@@ -18,6 +18,7 @@ from balancer.adapting.common.data_parallel import Team
 from balancer.adapting.common.device import TrainingDevice
 from balancer.adapting.common.energy import EnergyMeter
 from balancer.adapting.common.logger import Curves, no_curves
+from balancer.adapting.common.loss_table import HOLDOUT
 from balancer.adapting.common.monitor import Observation, TrainingMonitor, TrainingSet
 from balancer.adapting.common.oom import memory_explained, no_room
 from balancer.adapting.common.train_state import state_folder
@@ -117,6 +118,8 @@ class LoraTrainer:
         done = train_loop.resume(learner, states)
         self.log.forget_after(done.step)
         evaluations = self.log.read()
+        if done.step:
+            self.curves("adapter", done.step, done.figures)  # again: a kill may have come between state and row
 
         def look_if_due(now: train_loop.TrainState) -> bool:
             if self._is_due(evaluations, now):
@@ -177,7 +180,7 @@ class LoraTrainer:
     def _report(self, done: train_loop.TrainState) -> None:
         total = max(done.step, round(done.step / max(done.fraction, 1e-9)))
         self.progress("adapter", done.step, total, f"loss {done.loss:.4f}")
-        self.curves("adapter", done.step, {"loss": done.loss})
+        self.curves("adapter", done.step, done.figures)
 
     def _is_due(self, evaluations: Sequence[Evaluation], done: train_loop.TrainState) -> bool:
         """Whether another part of the training is done, or all of it."""
@@ -198,7 +201,8 @@ class LoraTrainer:
         took = self.clock.seconds() - began
         evaluation = Evaluation(self._number(done), done.step, loss, classes, said.figures, said.notes, said.stop, took)
         if loss is not None:
-            self.curves("adapter", done.step, {"generator holdout loss": loss, **said.figures})
+            of_classes = {f"{HOLDOUT}: {label}": each["loss"] for label, each in classes.items()}
+            self.curves("adapter", done.step, {HOLDOUT: loss, **of_classes, **said.figures})
         for line in _lines(evaluation):
             self.progress("samples", 1, 1, line)
         return evaluation

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from diffusers import StableDiffusionPipeline, StableDiffusionXLPipeline
@@ -91,7 +92,8 @@ def test_diffusers_loads_it_and_draws_something_else(adapted, checkpoint):
 
 
 def test_only_safetensors_and_texts_lie_in_the_folder(adapted):
-    assert sorted(path.name for path in adapted.iterdir()) == ["README.md", "card.json", FILE, "samples.png"]
+    names = ["README.md", "card.json", "losses.csv", FILE, "samples.png"]
+    assert sorted(path.name for path in adapted.iterdir()) == names
     assert [path.name for path in adapted.parent.iterdir()] == ["mine"]
     weights = load_file(adapted / FILE)
     assert {name.split(".")[0] for name in weights} == {"unet"}
@@ -142,7 +144,21 @@ def test_a_killed_run_ends_with_the_bytes_of_an_undisturbed_one(material, base, 
     torch.manual_seed(99)  # whatever the global generator does meanwhile
     train_lora(material, base, QUICK, tmp_path / "mine")
     assert (tmp_path / "mine" / FILE).read_bytes() == (adapted / FILE).read_bytes()
-    assert (tmp_path / "mine" / "samples.png").read_bytes() == (adapted / "samples.png").read_bytes()
+    for name in ("samples.png", "losses.csv"):
+        assert (tmp_path / "mine" / name).read_bytes() == (adapted / name).read_bytes()
+
+
+def test_the_table_of_losses_has_every_step_and_the_looks(adapted):
+    card, table = json.loads((adapted / "card.json").read_text()), pd.read_csv(adapted / "losses.csv")
+    assert table["step"].tolist() == list(range(7))
+    assert table["loss"][1:].notna().all()
+    assert table["loss"].iloc[-1] == pytest.approx(card["training"]["loss"], abs=1e-5)
+    assert table["learning rate"][1] == pytest.approx(0.5 / 100)
+    held = table.dropna(subset="generator holdout loss").set_index("step")
+    assert held["generator holdout loss"].to_dict() == pytest.approx(
+        {look["step"]: look["loss"] for look in card["looks"]}, rel=1e-6
+    )
+    assert held["generator holdout loss: normal"].notna().all()
 
 
 def test_a_kill_between_checkpoint_and_look_loses_no_look(material, base, adapted, tmp_path):
@@ -157,7 +173,8 @@ def test_a_kill_between_checkpoint_and_look_loses_no_look(material, base, adapte
     with pytest.raises(Killed):
         train_lora(material, base, QUICK, tmp_path / "mine", monitor)
     train_lora(material, base, QUICK, tmp_path / "mine", monitor)
-    assert (tmp_path / "mine" / FILE).read_bytes() == (adapted / FILE).read_bytes()
+    for name in (FILE, "losses.csv"):
+        assert (tmp_path / "mine" / name).read_bytes() == (adapted / name).read_bytes()
 
 
 @pytest.mark.slow
@@ -169,7 +186,8 @@ def test_two_processes_adapt_as_one_does_and_go_on_after_a_kill(material, base, 
     with pytest.raises(ModelError, match="other images or settings"):
         train_lora(material, base, QUICK, tmp_path / "mine")
     train_lora(material, base, both, tmp_path / "mine")
-    assert (tmp_path / "mine" / FILE).read_bytes() == (whole / FILE).read_bytes()
+    for name in (FILE, "losses.csv"):
+        assert (tmp_path / "mine" / name).read_bytes() == (whole / name).read_bytes()
     one, two = (load_file(folder / FILE) for folder in (adapted, whole))
     assert all(torch.allclose(one[name], two[name], atol=0.02) for name in one)  # sums in another order
     card = json.loads((whole / "card.json").read_text())
