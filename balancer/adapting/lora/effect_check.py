@@ -131,5 +131,6 @@ def require_effect(change: AdapterEffect, name: str) -> None:
 
 
 def _small(image: GreyImage) -> GreyImage:
-    side = min(_TILE, max(image.shape))
-    return resize(image, side, side)
+    scale = min(1.0, _TILE / max(image.shape))
+    height, width = (max(1, round(scale * side)) for side in image.shape)
+    return resize(image, width, height)

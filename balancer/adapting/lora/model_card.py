@@ -90,6 +90,9 @@ def page(card: Mapping[str, Any]) -> str:
     loss = (
         "no generator holdout" if kept["holdout_loss"] is None else f"generator holdout loss {kept['holdout_loss']:.4f}"
     )
+    size = card["size"]
+    pixels = " x ".join(map(str, size if isinstance(size, list) else (size, size)))
+    shape = ", the proportions of most training images; others were stretched to them" if "aspect" in card else ""
     return f"""# A LoRA adapter for {escaped(base["name"])}
 
 {escaped(card["statement"])}
@@ -101,6 +104,7 @@ def page(card: Mapping[str, Any]) -> str:
 - Kept: the averaged weights after step {kept["step"]} of {card["training"]["steps"]} ({loss}); {escaped(card["ended"])}
 - The same {change["images"]} seeds with and without it differ by {change["grey_levels"]:.1f} grey levels of 255
   (latents: {change["latents"]:.2f} standard deviations); `samples.png` shows both, one row above the other.
+- Images of {pixels} pixels{shape}
 - {cost["seconds"] / 60:.0f} minutes on {card["device"]}{on_several(card)}, energy {escaped(str(cost["energy"]))}
 - Made with {versions}
 

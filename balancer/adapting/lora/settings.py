@@ -13,12 +13,15 @@ BATCH_SIZE = 8
 MACHINE_FIELDS = ("minutes", "device", "checkpoint_every_seconds")
 """What may change between two sittings of one training: it says where and how long, and not what is learnt."""
 
+_LATER = (("workers", 1), ("aspect", 1.0))
+
 
 @dataclass(frozen=True, slots=True)
 class LoraSettings:
     """How one LoRA adapter is trained: rank, learning rate, batch size, steps and time limit.
 
-    Pictures are `size` x `size` pixels, by default as the base was trained. `steps` counts the optimiser's steps,
+    Pictures have `size` x `size` pixels, by default as the base was trained; at an `aspect`, width over height, other
+    than 1 about as many in other proportions. `steps` counts the optimiser's steps,
     `minutes` the time on the clock, all of it; neither means 30 minutes. `batch_size` images make a step, by default
     8, shared out among `workers` processes; what does not fit on a device is learnt in parts. No image is seen more
     than `repetitions` times, in
@@ -49,6 +52,7 @@ class LoraSettings:
     patience: int = 3
     checkpoint_every_seconds: float = 60.0
     workers: int = 1
+    aspect: float = 1.0
 
     def __post_init__(self) -> None:
         refuse_steps_and_minutes(self.steps, self.minutes)
@@ -66,8 +70,8 @@ class LoraSettings:
         return None if self.steps is not None else (self.minutes or DEFAULT_MINUTES)
 
     def to_json(self) -> dict[str, Any]:
-        """The fields by name, as JSON knows them; `workers` where there are several, as what earlier versions began."""
-        return {name: value for name, value in asdict(self).items() if (name, value) != ("workers", 1)}
+        """The fields by name, as JSON knows them; those that earlier versions did not have only where they are set."""
+        return {name: value for name, value in asdict(self).items() if (name, value) not in _LATER}
 
 
 def _refuse_rate(rate: float) -> None:

@@ -88,7 +88,7 @@ def train_lora(
         lora_trainer = prepare(material, caption_sets, model, settings, work, progress, clock, curves)
         del model
         helping = partial(helper, checkpoint, settings, lora_trainer.weights is not None)
-        explained = memory_explained(no_room, lora_trainer.model.config.width)
+        explained = memory_explained(no_room, *lora_trainer.model.size)
         with explained, team_of(devices, helping) as team:
             facts = _learn(replace(lora_trainer, team=team), monitor, meter)
         del lora_trainer
@@ -115,8 +115,13 @@ def _learn(lora_trainer: LoraTrainer, monitor: TrainingMonitor, meter: EnergyMet
         "prediction": lora_trainer.model.objective.prediction,
         **processes(lora_trainer.settings.workers, lora_trainer.settings.batch_size),
         "dtype": lora_trainer.model.config.dtype,
-        "size": lora_trainer.model.config.width,
+        **_size(lora_trainer.model.size, lora_trainer.settings.aspect),
     }
+
+
+def _size(size: tuple[int, int], aspect: float) -> dict[str, Any]:
+    """The pixels of a side; of images that are not square both sides, and the proportion that made them so."""
+    return {"size": size[0]} if aspect == 1 else {"size": list(size), "aspect": aspect}
 
 
 def _finish(
@@ -138,7 +143,9 @@ def _finish(
     best = best_evaluation(evaluations)
     with whole_folder(folder) as partial:
         file = save_layers(getattr(diffusers, checkpoint.pipeline), log.weights(best), partial)
-        sampling = SamplingOptions(settings.sample_steps, size=settings.size, device=str(device))
+        sampling = SamplingOptions(
+            settings.sample_steps, size=settings.size, device=str(device), aspect=settings.aspect
+        )
         change, picture = measure_effect(
             checkpoint,
             file,

@@ -145,7 +145,7 @@ class LoraTrainer:
     @contextmanager
     def _explained(self) -> Iterator[None]:
         try:
-            with memory_explained(no_room, self.model.config.width):
+            with memory_explained(no_room, *self.model.size):
                 yield
         except ArithmeticError as error:
             raise ModelError(
@@ -316,7 +316,7 @@ def prepare(
     curves: Curves = no_curves,
 ) -> LoraTrainer:
     """Fill the caches: latents of all images, and what the text encoders make of their captions."""
-    encoder = Encoder(model.generator.pipe.vae, model.machine.device, model.config.width)
+    encoder = Encoder(model.generator.pipe.vae, model.machine.device, model.size)
     train, judged = material.train, judged_of(material)
     versions = encoder.fitting_versions(len(train), settings.augmentations, _cells(model))
 
@@ -365,7 +365,7 @@ def _cells(model: LoraModel) -> int:
     """How many numbers one latent has: channels x height x width."""
     factor = model.generator.pipe.vae_scale_factor
     channels: Any = model.generator.pipe.vae.config.latent_channels
-    return int(channels * (model.config.width // factor) ** 2)
+    return int(channels * (model.size[0] // factor) * (model.size[1] // factor))
 
 
 def _lines(evaluation: Evaluation) -> list[str]:

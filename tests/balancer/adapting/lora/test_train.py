@@ -161,6 +161,21 @@ def test_the_table_of_losses_has_every_step_and_the_looks(adapted):
     assert held["generator holdout loss: normal"].notna().all()
 
 
+@pytest.mark.slow
+def test_images_keep_their_proportions_after_a_stop_too(material, base, tmp_path):
+    wide = replace(QUICK, aspect=1.6667, steps=3)
+    made = train_lora(material, base, wide, tmp_path / "whole")
+    card = json.loads((made / "card.json").read_text())
+    assert (card["size"], card["aspect"]) == ([40, 24], 1.6667)
+    assert "Images of 40 x 24 pixels, the proportions of most" in (made / "README.md").read_text()
+    with Image.open(made / "samples.png") as sheet:
+        assert sheet.size == (96 + 4 * 82, 4 * 50)
+    with pytest.raises(Killed):
+        train_lora(material, base, wide, tmp_path / "mine", progress=stop_at("adapter", 2))
+    train_lora(material, base, wide, tmp_path / "mine")
+    assert (tmp_path / "mine" / FILE).read_bytes() == (made / FILE).read_bytes()
+
+
 def test_a_kill_between_checkpoint_and_look_loses_no_look(material, base, adapted, tmp_path):
     calls = []
 

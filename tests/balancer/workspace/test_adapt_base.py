@@ -1,0 +1,49 @@
+"""`adapt --base`: its options, from the settings to the adapter and to what fill makes of it."""
+
+import json
+
+import pytest
+
+from balancer import AdaptSettings, FillSettings, ScanSettings, Workspace, adapt, scan
+from balancer.errors import SettingsError
+from balancer.workspace.generator_setup import choose_generator
+from tests.support.tiny_models import write_xrays
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory):
+    """Wide images: twelve normal, six nodules."""
+    folder = tmp_path_factory.mktemp("wide")
+    write_xrays(folder / "xrays", {"normal": 12, "nodule": 6}, size=(40, 24))
+    found = Workspace.open(folder)
+    scan(found, ScanSettings(folder / "xrays", patient=r"(p\d+)-"))
+    return found
+
+
+def asked(checkpoint, **options):
+    usual = {"rank": 2, "steps": 2, "learning_rate": 0.5, "device": "cpu", "batch_size": 4}
+    return AdaptSettings(base=str(checkpoint), **{**usual, **options})
+
+
+def drawn(workspace, name, **options):
+    with workspace.session(write=False, several=True) as session:
+        settings = FillSettings(target="20", adapter=session.state.adapters / name, device="cpu", **options)
+        config = choose_generator(session, settings).config
+    return config.width, config.height
+
+
+def test_an_adapter_and_what_fill_makes_of_it_keep_the_proportions_of_the_collection(workspace, checkpoint):
+    made = adapt(workspace, asked(checkpoint))
+    card = json.loads((made.folder / "card.json").read_text())
+    assert (card["size"], card["settings"]["aspect"]) == ([40, 24], 1.6667)
+    assert drawn(workspace, "lora") == (40, 24)
+    assert drawn(workspace, "lora", size=64) == (80, 48)
+    (made.folder / "card.json").write_text(json.dumps({**card, "aspect": "wide"}))
+    assert drawn(workspace, "lora") == (32, 32)
+
+
+def test_options_of_bases_and_their_values_are_checked():
+    with pytest.raises(SettingsError, match="--rank and --aspect-ratio"):
+        AdaptSettings(from_scratch=True, rank=2, aspect_ratio="keep")
+    with pytest.raises(SettingsError, match="'wide'"):
+        AdaptSettings(base="sd", aspect_ratio="wide")
