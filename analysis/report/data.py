@@ -146,7 +146,7 @@ def collect(
     results = results.without_names() if private and results is not None else results
     suspected = _still_suspected(_kept(state, LABELS, StoredLabels, current, warnings), collection)
     warnings += [*_foreign_folder(manifest, split), *stale(results, collection.labels, split.sha256, fold_order)]
-    trainings, damaged = trainings_of(ledger.adapters(collection), state)
+    trainings, damaged = trainings_of(ledger.adapters(collection), state, private=private)
     warnings += damaged
     return Facts(
         name=collection.root.resolve().name,

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from analysis.report.image_sheets import tile_of
 from analysis.report.stored_json import read_stored
 from analysis.report.stored_results import ModelCard
 from balancer.adapting.common.loss_table import BATCH_LOSS, HOLDOUT, LOSSES
@@ -16,6 +17,7 @@ from balancer.store.state_dir import State
 MOST = 6
 """Models of which curves are shown, the newest."""
 _POINTS = 24
+_SHEET = 900  # pixels of its longer side
 Points = Sequence[tuple[float, float]]
 
 
@@ -24,16 +26,19 @@ class Training:
     """One model's name, and of each phase of its training (steps, mean loss of the steps up to there).
 
     `holdout` are its losses on the generator holdout, `kept` is the step whose weights were kept, where it is known.
+    `sheet` shows what it generated there, as a data URI, a row for each class and then for each of the `prompts`.
     """
 
     name: str
     phases: Mapping[str, Points]
     holdout: Points = ()
     kept: int | None = None
+    sheet: str = ""
+    prompts: Sequence[str] = ()
 
 
-def trainings_of(folders: Iterable[Path], state: State) -> tuple[list[Training], list[str]]:
-    """The trainings of folders that have a table of losses, and what is wrong with others."""
+def trainings_of(folders: Iterable[Path], state: State, *, private: bool) -> tuple[list[Training], list[str]]:
+    """The trainings of folders that have a table of losses, and what is wrong with others; no images if `private`."""
     found, warnings = [], []
     for folder in [each for each in folders if (each / LOSSES).is_file()][:MOST]:
         card = read_stored(folder / "card.json", ModelCard)[0] or ModelCard()
@@ -43,7 +48,9 @@ def trainings_of(folders: Iterable[Path], state: State) -> tuple[list[Training],
             place = (folder / LOSSES).relative_to(state.folder.parent)
             warnings.append(f"{place} is damaged and was left out.")
             continue
-        found.append(Training(folder.name, phases, holdout, card.kept.step))
+        kept = card.kept.step
+        sheet = "" if private or kept is None else tile_of(folder / "samples" / f"{kept:06d}.png", _SHEET)
+        found.append(Training(folder.name, phases, holdout, kept, sheet, card.settings.validation_prompts))
     return found, warnings
 
 

@@ -150,7 +150,8 @@ def _on_base(
     from balancer.generators.models.checkpoint import find_checkpoint
     from balancer.generators.models.memory import largest_bytes
 
-    training = LoraSettings(**_chosen(settings, "rank", "learning_rate", "text_encoder"))
+    options = _chosen(settings, "rank", "learning_rate", "text_encoder", "prior_share")
+    training = LoraSettings(**options, validation_prompts=settings.validation_prompt)
     checkpoint = find_checkpoint(str(settings.base))
     _require_licence(session, checkpoint, settings, accept, progress)
     side = training.size or checkpoint.native_size

@@ -148,7 +148,7 @@ class SplitSettings(Settings):
 
 
 KEEP, SQUARE = "keep", "square"
-_OF_BASES = ("rank", "learning_rate", "regions", "text_encoder", "aspect_ratio")
+_OF_BASES = (*("rank", "learning_rate", "regions", "text_encoder", "aspect_ratio", "prior_share", "validation_prompt"),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +182,14 @@ class AdaptSettings(Settings):
         None,
         "With --base: keep the proportions of most training images, or square (default: keep; square on a base "
         "trained from scratch).",
+    )
+    prior_share: float | None = option(
+        None,
+        "With --base: share of each batch, such as 0.5, that is of the common classes (larger than the mean class), so "
+        "that the adapter does not forget them; rare ones get the rest (default: the square root of their size).",
+    )
+    validation_prompt: tuple[str, ...] = option(
+        (), "With --base: a prompt of your own that samples are generated of at each evaluation. May be repeated."
     )
     batch_size: int | None = option(
         None, "Images in each training step (default: 8 with --base, 32 from scratch).", minimum=1
@@ -225,6 +233,12 @@ class AdaptSettings(Settings):
                 needed=f"--aspect-ratio {KEEP} or --aspect-ratio {SQUARE}",
                 found=repr(self.aspect_ratio),
                 next_step="balance adapt --base FOLDER, which keeps the proportions",
+            )
+        if not all(map(str.strip, self.validation_prompt)):
+            raise SettingsError(
+                needed="a text in --validation-prompt",
+                found="an empty one",
+                next_step="leave it out: balance adapt --base FOLDER",
             )
         if self.folder_name != Path(self.folder_name).name or self.folder_name.startswith("."):
             raise SettingsError(

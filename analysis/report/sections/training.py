@@ -10,11 +10,13 @@ from analysis.report.data import Facts
 from analysis.report.formatting import clean
 from analysis.report.training_curves import Training
 
+_ADAPT = "balance adapt --base FOLDER"
+
 
 def training(facts: Facts) -> Mapping[str, Any]:
-    """A figure for each phase of each training, the newest first."""
+    """A figure for each phase of each training, the newest first, and what its model generates."""
     charts = {chart.name: chart for place, each in enumerate(facts.trainings) for chart in _charts(place + 1, each)}
-    return {"charts": charts, "adapt": "balance adapt --base FOLDER"}
+    return {"charts": charts, "sheets": [each for each in facts.trainings if each.sheet], "adapt": _ADAPT}
 
 
 def _charts(number: int, found: Training) -> Iterator[Chart]:

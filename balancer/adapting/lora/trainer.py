@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 from balancer.adapting.common import rng, train_loop
-from balancer.adapting.common.class_mixing import sampling_weights
 from balancer.adapting.common.clock import Clock
 from balancer.adapting.common.data_parallel import Team
 from balancer.adapting.common.device import TrainingDevice
@@ -27,7 +26,15 @@ from balancer.adapting.lora.batch_sampler import CappedSqrtSampler
 from balancer.adapting.lora.caption_cache import CaptionRows, cache_captions, cached_captions
 from balancer.adapting.lora.captions import MOST_TEXTS, CaptionSet, embedded, make_caption_set
 from balancer.adapting.lora.data import TrainingData
-from balancer.adapting.lora.effect_check import columns_of_effect, draw_rows, sample_jobs, sample_prompts, sheet
+from balancer.adapting.lora.effect_check import (
+    columns_of_effect,
+    draw_rows,
+    own_jobs,
+    own_prompts,
+    sample_jobs,
+    sample_prompts,
+    sheet,
+)
 from balancer.adapting.lora.evaluations import Evaluation, EvaluationLog, early_stop_reason
 from balancer.adapting.lora.holdout_loss import HoldoutLoss, image_losses, stratified_subset, summarised
 from balancer.adapting.lora.latents import Encoder, Latents, cached_latents
@@ -42,7 +49,7 @@ from balancer.generators.models.memory import require_memory
 from balancer.imaging.decode import GreyImage
 from balancer.prompting.packs import Packs
 
-STATES = "adapter"
+STATES, SAMPLES = "adapter", "samples"
 _CAPTIONS = "captions"
 _WATCHED_CLASSES = 16
 
@@ -175,7 +182,8 @@ class LoraTrainer:
         """How many looks what comes after learning takes: the last one, and the same seeds with and without."""
         classes, settings = len(self.material.shown), self.settings
         drawn = 2 * classes * columns_of_effect(classes) * settings.sample_steps
-        return 1 + drawn / (min(classes, _WATCHED_CLASSES) * settings.look_columns * settings.look_steps)
+        rows = min(classes, _WATCHED_CLASSES) + len(settings.validation_prompts)
+        return 1 + drawn / (rows * settings.look_columns * settings.look_steps)
 
     def _report(self, done: train_loop.TrainState) -> None:
         total = max(done.step, round(done.step / max(done.fraction, 1e-9)))
@@ -217,17 +225,13 @@ class LoraTrainer:
 
         losses = image_losses(self.model, self.held, condition, self.settings.seed)
         class_of = self.material.class_of
-        return summarised(losses, [class_of[sample.label] for sample in self.judged], self._shares())
-
-    def _shares(self) -> dict[str, float]:
-        labels = list(self.sampler.labels)
-        weights = sampling_weights(labels).tolist()
-        return {label: labels.count(label) * weights[labels.index(label)] for label in set(labels)}
+        return summarised(losses, [class_of[sample.label] for sample in self.judged], self.sampler.shares)
 
     def _samples(self, step: int) -> Mapping[str, Sequence[GreyImage]]:
-        jobs = sample_jobs(_watched(self.material), self.model.config, self.settings.look_columns, self.settings.seed)
-        rows = draw_rows(self.model.generator, jobs)
-        write_whole(self.work / "samples" / f"{step:06d}.png", sheet(rows))
+        packs, usual = _watched(self.material), (self.model.config, self.settings.look_columns, self.settings.seed)
+        rows = draw_rows(self.model.generator, sample_jobs(packs, *usual))
+        own = own_jobs(own_prompts(self.settings.validation_prompts, packs), *usual)
+        write_whole(self.work / SAMPLES / sheet_name(step), sheet({**rows, **draw_rows(self.model.generator, own)}))
         return rows
 
     def _seen(self) -> TrainingSet:
@@ -239,6 +243,15 @@ class LoraTrainer:
         texts = self.caption_set.chosen[variants, images]
         words = tuple(each[texts] for each in self.words)
         return (*words, sizes.float()) if len(self.model.readers.encoders) == 2 else words
+
+
+def sheet_name(step: int) -> str:
+    """The file with samples after so many steps.
+
+    >>> sheet_name(120)
+    '000120.png'
+    """
+    return f"{step:06d}.png"
 
 
 def helper(
@@ -301,8 +314,9 @@ def load_model(
         unwanted = {pack.negative for pack in material.packs.values()}
         texts = [(text, text in unwanted) for text in caption_set.texts]
         cache_captions(checkpoint, texts, machine, work / _CAPTIONS, _shown(progress, "captions"))
-    prompts = sample_prompts(_watched(material), settings.look_columns, settings.seed)
-    return load_base(checkpoint, settings, machine, [prompt for each in prompts.values() for prompt in each])
+    shown = _watched(material)
+    prompts = [each for some in sample_prompts(shown, settings.look_columns, settings.seed).values() for each in some]
+    return load_base(checkpoint, settings, machine, [*prompts, *own_prompts(settings.validation_prompts, shown)])
 
 
 def prepare(
@@ -330,7 +344,7 @@ def prepare(
     held = cache(judged, "holdout", 1) if judged else None
     class_of = material.class_of
     labels = [class_of[sample.label] for sample in train]
-    sampler = CappedSqrtSampler(labels, settings.batch_size, settings.repetitions, settings.seed)
+    sampler = CappedSqrtSampler(labels, settings.batch_size, settings.repetitions, settings.seed, settings.prior_share)
     words = _words(caption_set, model, work, progress)
     clock = clock or Clock()
     weights = region_weights(train, material.regions, encoder.size, latents.mean.shape, settings.seed)

@@ -2,7 +2,9 @@
 
 import json
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from balancer import AdaptSettings, FillSettings, ScanSettings, Workspace, adapt, scan
 from balancer.errors import SettingsError
@@ -33,9 +35,18 @@ def drawn(workspace, name, **options):
 
 
 def test_an_adapter_and_what_fill_makes_of_it_keep_the_proportions_of_the_collection(workspace, checkpoint):
-    made = adapt(workspace, asked(checkpoint))
+    own = ("a nodule on the left", "nothing at all")
+    made = adapt(workspace, asked(checkpoint, prior_share=0.5, validation_prompt=own))
     card = json.loads((made.folder / "card.json").read_text())
     assert (card["size"], card["settings"]["aspect"]) == ([40, 24], 1.6667)
+    assert (card["common_classes"], card["settings"]["prior_share"]) == (["normal"], 0.5)
+    assert "50% of each batch were images of the common classes: normal" in (made.folder / "README.md").read_text()
+    sheets = sorted((made.folder / "samples").iterdir())
+    assert [int(each.stem) for each in sheets] == [look["step"] for look in card["looks"]]
+    with Image.open(sheets[-1]) as sheet:  # two classes and two prompts, of two images each
+        assert sheet.size == (96 + 2 * 82, 4 * 50)
+        pixels = np.asarray(sheet)
+    assert not np.array_equal(pixels[100:150], pixels[150:200])
     assert drawn(workspace, "lora") == (40, 24)
     assert drawn(workspace, "lora", size=64) == (80, 48)
     (made.folder / "card.json").write_text(json.dumps({**card, "aspect": "wide"}))
@@ -45,5 +56,7 @@ def test_an_adapter_and_what_fill_makes_of_it_keep_the_proportions_of_the_collec
 def test_options_of_bases_and_their_values_are_checked():
     with pytest.raises(SettingsError, match="--rank and --aspect-ratio"):
         AdaptSettings(from_scratch=True, rank=2, aspect_ratio="keep")
+    with pytest.raises(SettingsError, match="a text in --validation-prompt"):
+        AdaptSettings(base="sd", validation_prompt=("x", " "))
     with pytest.raises(SettingsError, match="'wide'"):
         AdaptSettings(base="sd", aspect_ratio="wide")

@@ -92,7 +92,7 @@ def test_diffusers_loads_it_and_draws_something_else(adapted, checkpoint):
 
 
 def test_only_safetensors_and_texts_lie_in_the_folder(adapted):
-    names = ["README.md", "card.json", "losses.csv", FILE, "samples.png"]
+    names = ["README.md", "card.json", "losses.csv", FILE, "samples", "samples.png"]
     assert sorted(path.name for path in adapted.iterdir()) == names
     assert [path.name for path in adapted.parent.iterdir()] == ["mine"]
     weights = load_file(adapted / FILE)
@@ -144,7 +144,8 @@ def test_a_killed_run_ends_with_the_bytes_of_an_undisturbed_one(material, base, 
     torch.manual_seed(99)  # whatever the global generator does meanwhile
     train_lora(material, base, QUICK, tmp_path / "mine")
     assert (tmp_path / "mine" / FILE).read_bytes() == (adapted / FILE).read_bytes()
-    for name in ("samples.png", "losses.csv"):
+    assert [path.name for path in sorted((adapted / "samples").iterdir())] == ["000000.png", "000003.png", "000006.png"]
+    for name in ("samples.png", "losses.csv", "samples/000003.png"):
         assert (tmp_path / "mine" / name).read_bytes() == (adapted / name).read_bytes()
 
 
@@ -323,6 +324,17 @@ def test_nothing_to_learn_from_is_an_error(material, base, tmp_path, train):
 def test_a_class_without_a_pack_is_an_error(material, base, tmp_path):
     with pytest.raises(PromptError, match="none for nodule"):
         train_lora(replace(material, packs={"normal": load_pack("chest")}), base, QUICK, tmp_path / "mine")
+
+
+def test_a_prior_share_without_a_common_class_is_an_error(material, base, tmp_path):
+    few = [each for each in material.train if each.label == "nodule"]
+    with pytest.raises(ModelError, match=r"larger|more training images than the mean class.*\n.*none: 3 of nodule"):
+        train_lora(replace(material, train=few), base, replace(QUICK, prior_share=0.5), tmp_path / "mine")
+
+
+def test_a_validation_prompt_that_the_base_would_cut_is_an_error(material, base, tmp_path):
+    with pytest.raises(ModelError, match="a --validation-prompt of at most 77 tokens"):
+        train_lora(material, base, replace(QUICK, validation_prompts=("nodule " * 200,)), tmp_path / "mine")
 
 
 def test_captions_that_the_base_would_cut_are_an_error(material, base, tmp_path):
