@@ -36,13 +36,14 @@ class LossTable:
         self._names = [LOSS, BATCH_LOSS, RATE]
         self._rows: dict[tuple[str, int], dict[str, str]] = {}
         self._last: dict[str, int] = {}
+        self._written = False  # by this process, which then knows how the file ends
         if path.exists():
             self._read(path.read_bytes())
 
     def log(self, phase: str, step: int, figures: Mapping[str, float]) -> None:
         """Write figures of a step; those that are not numbers are left blank."""
         told = {name: f"{value:.8g}" for name, value in figures.items() if math.isfinite(value)}
-        is_next = step > self._last.get(phase, -1) and self._path.exists() and told.keys() <= {*self._names}
+        is_next = self._written and step > self._last.get(phase, -1) and told.keys() <= {*self._names}
         if step < self._last.get(phase, step):
             self._rows = {key: row for key, row in self._rows.items() if key[0] != phase or key[1] <= step}
         self._last[phase] = step
@@ -53,6 +54,7 @@ class LossTable:
                 file.write(_lines([self._cells(phase, step)]))
         else:
             write_whole(self._path, _lines([(*_KEYS, *self._names), *(self._cells(*key) for key in self._rows)]))
+            self._written = True
 
     def close(self) -> None:
         """Nothing is left to do: every step was written at once."""

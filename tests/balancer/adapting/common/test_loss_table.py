@@ -39,6 +39,14 @@ def test_a_stop_and_a_cut_line_leave_no_trace(tmp_path: Path) -> None:
     assert told(place, step(3), step(1, "denoiser")) == whole
 
 
+def test_a_line_that_was_cut_is_not_written_on(tmp_path: Path) -> None:
+    whole = told(tmp_path / "whole.csv", step(1), step(2), step(3))
+    place = tmp_path / "losses.csv"
+    for cut in range(1, len(b"adapter,3,") + 1):
+        place.write_bytes(whole[: whole.rindex(b"adapter") + cut])
+        assert told(place, step(3)) == whole
+
+
 def test_a_damaged_table_stops_no_training(tmp_path: Path) -> None:
     place = tmp_path / "losses.csv"
     for content in (b"", b"\xff\xfe\n\n,,,\n", b"phase,step,loss,batch loss,learning rate\nadapter,x,1,1,1\n"):
