@@ -100,7 +100,7 @@ def test_weights_are_half_precision_safetensors_and_nothing_is_pickled(trained: 
     kinds = {tensor.dtype for name in hashes(trained) for tensor in load_file(trained / name).values()}
     assert kinds == {torch.float16}
     suffixes = {path.suffix for path in trained.rglob("*") if path.is_file()}
-    assert suffixes == {".safetensors", ".json", ".txt", ".md", ".png"}
+    assert suffixes == {".csv", ".safetensors", ".json", ".txt", ".md", ".png"}
 
 
 def test_the_card_knows_every_file_and_count(trained: Path, collection: tuple[Path, list[Sample]]) -> None:
