@@ -8,8 +8,10 @@ from PIL import Image
 
 from balancer import AdaptSettings, FillSettings, ScanSettings, Workspace, adapt, scan
 from balancer.errors import SettingsError
+from balancer.generators.models.checkpoint import find_checkpoint
+from balancer.workspace.adapt_run import _aspect
 from balancer.workspace.generator_setup import choose_generator
-from tests.support.tiny_models import write_xrays
+from tests.support.tiny_models import write_lora, write_xrays
 
 
 @pytest.fixture(scope="module")
@@ -27,13 +29,29 @@ def asked(checkpoint, **options):
     return AdaptSettings(base=str(checkpoint), **{**usual, **options})
 
 
-def drawn(workspace, name, **options):
+def drawn(workspace, adapter, **options):
     with workspace.session(write=False, several=True) as session:
-        settings = FillSettings(target="20", adapter=session.state.adapters / name, device="cpu", **options)
+        settings = FillSettings(target="20", adapter=adapter, device="cpu", **options)
         config = choose_generator(session, settings).config
     return config.width, config.height
 
 
+def test_the_proportions_are_those_of_the_collection_and_fill_takes_them_from_the_card(workspace, checkpoint, tmp_path):
+    base = find_checkpoint(str(checkpoint))
+    with workspace.session(write=False, several=True) as session:
+        assert _aspect(session, asked(checkpoint), base, 32) == 1.6667
+        assert _aspect(session, asked(checkpoint), base, 8) == 1  # there is no nearer shape of so few pixels
+        assert _aspect(session, asked(checkpoint, aspect_ratio="square"), base, 32) == 1
+    write_lora(tmp_path, checkpoint)
+    card = {"kind": "lora", "base": {"name": base.ref.name, "sha256": base.ref.sha256}}
+    for aspect, size in ((1.6667, (40, 24)), (None, (32, 32)), ("wide", (32, 32))):
+        (tmp_path / "card.json").write_text(json.dumps({**card, "aspect": aspect}))
+        assert drawn(workspace, tmp_path, model=str(checkpoint)) == size
+    (tmp_path / "card.json").write_text(json.dumps({**card, "aspect": 1.6667}))
+    assert drawn(workspace, tmp_path, model=str(checkpoint), size=64) == (80, 48)
+
+
+@pytest.mark.slow
 def test_an_adapter_and_what_fill_makes_of_it_keep_the_proportions_of_the_collection(workspace, checkpoint):
     own = ("a nodule on the left", "nothing at all")
     made = adapt(workspace, asked(checkpoint, prior_share=0.5, validation_prompt=own))
@@ -47,10 +65,7 @@ def test_an_adapter_and_what_fill_makes_of_it_keep_the_proportions_of_the_collec
         assert sheet.size == (96 + 2 * 82, 4 * 50)
         pixels = np.asarray(sheet)
     assert not np.array_equal(pixels[100:150], pixels[150:200])
-    assert drawn(workspace, "lora") == (40, 24)
-    assert drawn(workspace, "lora", size=64) == (80, 48)
-    (made.folder / "card.json").write_text(json.dumps({**card, "aspect": "wide"}))
-    assert drawn(workspace, "lora") == (32, 32)
+    assert drawn(workspace, made.folder) == (40, 24)
 
 
 def test_options_of_bases_and_their_values_are_checked():

@@ -40,6 +40,7 @@ QUICK = LoraSettings(
     look_steps=1,
     sample_steps=2,
     checkpoint_every_seconds=0,
+    validation_prompts=("a nodule on the left",),
 )
 FILE = "pytorch_lora_weights.safetensors"
 
@@ -145,6 +146,8 @@ def test_a_killed_run_ends_with_the_bytes_of_an_undisturbed_one(material, base, 
     train_lora(material, base, QUICK, tmp_path / "mine")
     assert (tmp_path / "mine" / FILE).read_bytes() == (adapted / FILE).read_bytes()
     assert [path.name for path in sorted((adapted / "samples").iterdir())] == ["000000.png", "000003.png", "000006.png"]
+    with Image.open(adapted / "samples" / "000003.png") as sheet:
+        assert sheet.size == (96 + 66, 3 * 66)  # two classes and the prompt
     for name in ("samples.png", "losses.csv", "samples/000003.png"):
         assert (tmp_path / "mine" / name).read_bytes() == (adapted / name).read_bytes()
 
