@@ -28,7 +28,7 @@ from analysis.report.verdict_counts import Screened, count_verdicts
 from balancer.collection.crosstabs import Crosstab, crosstabs
 from balancer.collection.findings import KINDS, Finding
 from balancer.collection.imbalance import FindingImbalance
-from balancer.collection.label_sets import findings_in
+from balancer.collection.label_sets import DENIED, GIVEN, findings_in, without
 from balancer.collection.scan import Collection
 from balancer.dataset.metadata_files import MANIFEST, Manifest, Row, read_rows, require_manifest
 from balancer.dataset.provenance import provenance_rows
@@ -231,8 +231,17 @@ def _still_suspected(found: StoredLabels | None, collection: Collection) -> Stor
     """Without images that are gone, left out, or have another label by now."""
     if found is None:
         return None
-    now = collection.images["label"].to_dict()
-    return replace(found, suspected=tuple(each for each in found.suspected if now.get(each.image) == each.given))
+    if collection.label_sets is None:
+        now = {(str(path), str(label)) for path, label in collection.images["label"].items()}
+    else:
+        marks = collection.label_sets.only(collection.images.index).marks
+        now = {
+            (str(path), label)
+            for name in marks
+            for label, mark in ((without(str(name)), DENIED), (str(name), GIVEN))
+            for path in marks.index[marks[name] == mark]
+        }
+    return replace(found, suspected=tuple(each for each in found.suspected if (each.image, each.given) in now))
 
 
 def _suspected_tiles(found: StoredLabels, collection: Collection) -> dict[tuple[str, str], Sequence[str]]:
