@@ -23,6 +23,7 @@ from analysis.report.stored_results import (
     StoredProbe,
     StoredQuality,
 )
+from analysis.report.training_curves import Training, trainings_of
 from analysis.report.verdict_counts import Screened, count_verdicts
 from balancer.collection.crosstabs import Crosstab, crosstabs
 from balancer.collection.findings import KINDS, Finding
@@ -92,6 +93,7 @@ class Facts:
     suspected_tiles: Mapping[tuple[str, str], Sequence[str]] = field(default_factory=dict)
     imbalance: FindingImbalance | None = None
     last_fill: StoredFill | None = None
+    trainings: Sequence[Training] = ()
 
     @property
     def what(self) -> str:
@@ -144,6 +146,8 @@ def collect(
     results = results.without_names() if private and results is not None else results
     suspected = _still_suspected(_kept(state, LABELS, StoredLabels, current, warnings), collection)
     warnings += [*_foreign_folder(manifest, split), *stale(results, collection.labels, split.sha256, fold_order)]
+    trainings, damaged = trainings_of(ledger.adapters(collection), state, private=private)
+    warnings += damaged
     return Facts(
         name=collection.root.resolve().name,
         labels=collection.labels,
@@ -170,6 +174,7 @@ def collect(
         suspected_tiles={} if private or suspected is None else _suspected_tiles(suspected, collection),
         imbalance=imbalance_of(collection, split),
         last_fill=_kept(state, FILL, StoredFill, current, warnings),
+        trainings=trainings,
     )
 
 
