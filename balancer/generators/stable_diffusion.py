@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from balancer.collection.scan import Sample
 from balancer.devices import choose_device
 from balancer.errors import GenerationError, ModelError, NotANumber
+from balancer.generators.aspect import possible_sides
 from balancer.generators.guidance import Interval, guided_within
 from balancer.generators.img2img import SourceCache, editing_pipeline, encode_image
 from balancer.generators.inpaint import hidden, is_for_inpainting, latent_masks, painting_pipeline
@@ -38,7 +39,10 @@ _GIB = 2**30
 
 @dataclass(frozen=True, slots=True)
 class SamplingOptions:
-    """What the user may choose about generation; `None` and "auto" are chosen here."""
+    """What the user may choose about generation; `None` and "auto" are chosen here.
+
+    `aspect` is the width over the height of the images, at the area of a square of `size`.
+    """
 
     steps: int = 25
     guidance_scale: float | None = None
@@ -48,6 +52,7 @@ class SamplingOptions:
     adapter_scale: float = 1.0
     precision: str = "auto"
     guidance_interval: Interval | None = None
+    aspect: float = 1.0
 
 
 def resolve_config(checkpoint: Checkpoint, adapter: ModelRef | None, sampling: SamplingOptions) -> GenerationConfig:
@@ -56,13 +61,8 @@ def resolve_config(checkpoint: Checkpoint, adapter: ModelRef | None, sampling: S
     Raises:
         ModelError: a size that the model cannot make, or a device that is not there.
     """
-    size, multiple = sampling.size or checkpoint.native_size, checkpoint.side
-    if size % multiple or size <= 0:
-        raise ModelError(
-            needed=f"a size that is a multiple of {multiple} pixels for this model",
-            found=f"--size {size}",
-            next_step=f"use --size {max(1, round(size / multiple)) * multiple}",
-        )
+    size = sampling.size or checkpoint.native_size
+    width, height = possible_sides(checkpoint, size, sampling.aspect)
     guidance = default_guidance(checkpoint) if sampling.guidance_scale is None else sampling.guidance_scale
     if not 0 <= guidance < math.inf:
         raise ModelError(needed="a guidance scale of 0 or more", found=f"{guidance}", next_step="use --guidance 3")
@@ -74,8 +74,8 @@ def resolve_config(checkpoint: Checkpoint, adapter: ModelRef | None, sampling: S
         scheduler=scheduler_name(checkpoint),
         steps=sampling.steps,
         guidance_scale=guidance,
-        width=size,
-        height=size,
+        width=width,
+        height=height,
         dtype=sampling.precision if sampling.precision != "auto" else checkpoint.family.precision(device),
         batch_size=sampling.batch_size or _fitting_batch(checkpoint, size, device),
         guidance_interval=sampling.guidance_interval,

@@ -34,8 +34,7 @@ class ScanSettings(Settings):
         (), "Table with the labels (CSV, TSV, XLSX, Parquet, gz). May be repeated: the tables are joined."
     )
     columns: tuple[str, ...] = option(
-        (),
-        "Columns by name or number: 'file=Image label=Finding patient=PID split=Set sex=.. age=.. view=..'.",
+        (), "Columns by name or number: 'file=Image label=Finding patient=PID split=Set sex=.. age=.. view=..'."
     )
     on: str | None = option(None, "Column by which several --labels tables are joined.")
     separator: str | None = option(None, "Character between several labels in one cell, such as '|'.")
@@ -147,6 +146,10 @@ class SplitSettings(Settings):
             )
 
 
+KEEP, SQUARE = "keep", "square"
+_OF_BASES = (*("rank", "learning_rate", "regions", "text_encoder", "aspect_ratio", "prior_share", "validation_prompt"),)
+
+
 @dataclass(frozen=True, slots=True)
 class AdaptSettings(Settings):
     """How a generator is taught the collection: a LoRA adapter on a base, or a small model from scratch.
@@ -162,15 +165,10 @@ class AdaptSettings(Settings):
     )
     from_scratch: bool = option(False, "Train a small Stable Diffusion on your images only.")
     start: str | None = option(
-        None,
-        "With --from-scratch: begin with the weights of an earlier checkpoint that was trained from scratch.",
-        place=True,
+        None, "With --from-scratch: begin with the weights of an earlier checkpoint from scratch.", place=True
     )
     pretrain: Path | None = option(
-        None,
-        "With --from-scratch: half of the training is on this folder of other radiographs, of any class and "
-        "unlabelled; held-out images are left out, and screening looks for copies of these too.",
-        place=True,
+        None, "With --from-scratch: half of it on this folder of other radiographs first, unlabelled.", place=True
     )
     rank: int | None = option(None, "With --base: rank of the adapter (default: 16).", minimum=1)
     learning_rate: float | None = option(None, "With --base: peak learning rate (default: 0.0001).")
@@ -179,6 +177,19 @@ class AdaptSettings(Settings):
         None,
         "With --base: where findings are in your images, as for fill --mode inpaint: half of the loss is of them.",
         place=True,
+    )
+    aspect_ratio: str | None = option(
+        None,
+        "With --base: keep the proportions of most training images, or square (default: keep; square on a base "
+        "trained from scratch).",
+    )
+    prior_share: float | None = option(
+        None,
+        "With --base: share of each batch, such as 0.5, that is of the common classes (larger than the mean class), so "
+        "that the adapter does not forget them; rare ones get the rest (default: the square root of their size).",
+    )
+    validation_prompt: tuple[str, ...] = option(
+        (), "With --base: a prompt of your own that samples are generated of at each evaluation. May be repeated."
     )
     batch_size: int | None = option(
         None, "Images in each training step (default: 8 with --base, 32 from scratch).", minimum=1
@@ -209,9 +220,10 @@ class AdaptSettings(Settings):
                 found="both" if self.from_scratch else "none",
                 next_step="balance adapt --base FOLDER, or: balance adapt --from-scratch",
             )
-        if self.from_scratch and (self.text_encoder or (self.rank, self.learning_rate, self.regions) != (None,) * 3):
+        given = [name for name in _OF_BASES if getattr(self, name) not in (None, False, ())]
+        if self.from_scratch and given:
             raise SettingsError(
-                needed="--base, for --rank, --learning-rate, --regions and --text-encoder",
+                needed=f"--base, for {' and '.join('--' + name.replace('_', '-') for name in given)}",
                 found="--from-scratch, which trains the whole model",
                 next_step="leave them out, or: balance adapt --base FOLDER",
             )
@@ -220,6 +232,18 @@ class AdaptSettings(Settings):
                 needed="--from-scratch without --start, for --pretrain",
                 found="--base" if self.start is None else "--start, which learned something before",
                 next_step="leave --pretrain out, or: balance adapt --from-scratch --pretrain FOLDER",
+            )
+        if self.aspect_ratio not in (None, KEEP, SQUARE):
+            raise SettingsError(
+                needed=f"--aspect-ratio {KEEP} or --aspect-ratio {SQUARE}",
+                found=repr(self.aspect_ratio),
+                next_step="balance adapt --base FOLDER, which keeps the proportions",
+            )
+        if not all(map(str.strip, self.validation_prompt)):
+            raise SettingsError(
+                needed="a text in --validation-prompt",
+                found="an empty one",
+                next_step="leave it out: balance adapt --base FOLDER",
             )
         if self.folder_name != Path(self.folder_name).name or self.folder_name.startswith("."):
             raise SettingsError(

@@ -7,8 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from balancer.adapting.common.clock import Clock
-from balancer.adapting.common.logger import Curves, no_curves
-from balancer.adapting.common.run_dir import pretrained_folder
+from balancer.adapting.common.logger import Curves, no_curves, to_all
+from balancer.adapting.common.loss_table import LOSSES, LossTable
+from balancer.adapting.common.run_dir import pretrained_folder, work_folder
 from balancer.adapting.scratch.phases import Progress
 from balancer.adapting.scratch.pool import SHARE, Pool, Pretrained, general
 from balancer.adapting.scratch.settings import ScratchSettings
@@ -47,8 +48,12 @@ def pretrain(
         if phase not in _QUIET:
             progress(f"pretraining {phase}", done, total, note)
 
+    work = work_folder(folder)
+    work.mkdir(parents=True, exist_ok=True)
+    every = to_all(LossTable(work / LOSSES).log, curves)  # the table that the training goes on with
+
     def draw(phase: str, step: int, values: Mapping[str, float]) -> None:
-        curves(f"pretraining {phase}", step, values)
+        every(f"pretraining {phase}", step, values)
 
     earlier = own.exists()
     train_from_scratch(
