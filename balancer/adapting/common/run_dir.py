@@ -30,6 +30,16 @@ def pretrained_folder(folder: Path) -> Path:
     return folder.with_name(folder.name + ".pretrained")
 
 
+def require_not_begun(folder: Path) -> None:
+    """Refuse to pretrain for a folder whose training began already, without that pretraining.
+
+    Raises:
+        ModelError: it did.
+    """
+    if (work_folder(folder) / "begun.json").exists() and not pretrained_folder(folder).exists():
+        raise _another_training(work_folder(folder))
+
+
 def begin(folder: Path, fingerprint: str, learnt: str) -> None:
     """Make the work folder of a training, or take up its own; `learnt` is there once anything was learnt.
 
@@ -52,7 +62,8 @@ def clear_away(folder: Path) -> None:
     Raises:
         OSError: something of it cannot be removed; called again, it goes on.
     """
-    for made in (pretrained_folder(folder), work_folder(folder)):
+    before = pretrained_folder(folder)
+    for made in (work_folder(before), before, work_folder(folder)):
         if made.exists():
             shutil.rmtree(made)
 

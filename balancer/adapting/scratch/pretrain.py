@@ -9,7 +9,7 @@ from pathlib import Path
 from balancer.adapting.common.clock import Clock
 from balancer.adapting.common.logger import Curves, no_curves, to_all
 from balancer.adapting.common.loss_table import LOSSES, LossTable
-from balancer.adapting.common.run_dir import pretrained_folder, work_folder
+from balancer.adapting.common.run_dir import pretrained_folder, require_not_begun, work_folder
 from balancer.adapting.scratch.phases import Progress
 from balancer.adapting.scratch.pool import SHARE, Pool, Pretrained, general
 from balancer.adapting.scratch.settings import ScratchSettings
@@ -43,6 +43,7 @@ def pretrain(
     made = Pretrained(own, tuple(sample.sha256 for sample in pool.samples), pool.left_out)
     if folder.exists():
         return second, made
+    require_not_begun(folder)
 
     def say(phase: str, done: int, total: int, note: str) -> None:
         if phase not in _QUIET:

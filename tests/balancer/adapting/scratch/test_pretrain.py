@@ -149,6 +149,7 @@ def test_the_card_tells_what_it_learnt_from_first(
     assert steps == dict.fromkeys(("pretraining_autoencoder", "pretraining_denoiser", "autoencoder", "denoiser"), 3)
     assert card["statement"] in (made / "README.md").read_text()
     assert [path.name for path in made.parent.iterdir()] == ["small"]
+    assert "\npretraining denoiser,3," in (made / "losses.csv").read_text()
     assert str(pool.root) not in (made / "card.json").read_text()
 
 
@@ -178,6 +179,16 @@ def test_a_finished_one_is_left_as_it_is_and_one_of_other_images_is_not_taken_fo
     with pytest.raises(ModelError, match="another --name"):
         train(other, collection, made)
     assert not pretrained_folder(made).exists()
+
+
+def test_an_unfinished_training_without_it_is_refused_before_anything_is_learnt(
+    pool: Pool, collection: tuple[Path, list[Sample]], tmp_path: Path
+) -> None:
+    root, samples = collection
+    with pytest.raises(Killed):
+        train_from_scratch(samples, root, PACK, TINY, tmp_path / "small", "", stop_at("autoencoder", 1))
+    with pytest.raises(ModelError, match=r"small\.training"):
+        train(pool, collection, tmp_path / "small", progress=lambda *_: pytest.fail("it trained"))
 
 
 def test_what_goes_on_from_it_keeps_what_it_learnt_from_on_record(made: Path, pool: Pool) -> None:
