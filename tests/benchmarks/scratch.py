@@ -208,6 +208,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=64)
     parser.add_argument("--generations", type=int, default=1, help="seeds of generation")
     parser.add_argument("--pretrain", type=Path, help="a folder of other radiographs to learn from first")
+    parser.add_argument("--judge-steps", type=int, default=STEPS, help="training of the classifier")
     parser.add_argument("--processor", action="store_true", help="count minutes of processor time, not of the clock")
     parser.add_argument("--guidance", type=float, nargs="+", default=[], help="draw by these guidance scales too")
     parser.add_argument("--anew", action="store_true", help="forget what WORK holds of these candidates")
@@ -224,7 +225,7 @@ def main() -> None:
     if given.pretrain is not None:
         whole = {sha256_of(path): True for path in given.whole.rglob("*") if path.is_file()}
         pool = read_pool(given.pretrain, given.size, whole, ())
-    ground = lay_ground(given.whole, given.cut)
+    ground = lay_ground(given.whole, given.cut, given.judge_steps)
     now = time.process_time if given.processor else time.monotonic
     screen(ground, given.work, candidates, given.images, given.generations, pool, now)
     for name, guidance in product(candidates, given.guidance):
