@@ -22,7 +22,8 @@ import torch
 
 from balancer.devices import choose_device
 from balancer.generators.models.checkpoint import Checkpoint, find_checkpoint
-from balancer.generators.stable_diffusion import SamplingOptions, StableDiffusion, resolve_config
+from balancer.generators.sampling import SamplingOptions, resolve_config
+from balancer.generators.stable_diffusion import StableDiffusion
 from balancer.imaging.decode import OutputFormat
 from balancer.jobs import GenerationConfig, Job, ModeDraw, job_seed
 from balancer.prompting.packs import load_pack
