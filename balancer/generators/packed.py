@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import torch
 
+_OPERATORS = ("_reorder_convolution_weight", "_convolution_pointwise")  # what torch itself compiles for a processor
+
 
 def can_pack(device: str, dtype: torch.dtype) -> bool:
     """Whether `pack` is of use: in float32 on a processor whose convolutions are oneDNN's.
@@ -27,7 +29,8 @@ def can_pack(device: str, dtype: torch.dtype) -> bool:
     if device != "cpu" or dtype != torch.float32:
         return False
     has_onednn = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
-    return has_onednn and torch.backends.cpu.get_cpu_capability().startswith("AVX")
+    has_avx = torch.backends.cpu.get_cpu_capability().startswith("AVX")
+    return has_onednn and has_avx and all(hasattr(torch.ops.mkldnn, name) for name in _OPERATORS)
 
 
 def pack(network: torch.nn.Module) -> None:
