@@ -14,12 +14,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from analysis.comparison.inputs.study import Numbers, Part, Study, attributes_table
+from analysis.comparison.inputs.study import Part, Study, attributes_table
 from analysis.comparison.integrity.same_picture import same_pictures
 from analysis.data.images import decode_readable
+from analysis.data.targets import Targets, count_each, having, lacking
 from analysis.screening.reference_images import Watch
 from analysis.statistics.intervals import Flags, group_numbers
 from balancer.collection.class_names import words_of
+from balancer.collection.label_sets import DENIED, GIVEN, UNKNOWN
 from balancer.collection.scan import Collection, with_hashes
 from balancer.errors import CollectionError, ComparisonError
 from balancer.splits.groups import stay_together
@@ -27,6 +29,7 @@ from balancer.text import many
 from balancer.workspace.workspace import Session
 
 _NAMED = 6
+_OTHERS, _NOT_TOLD = "of other classes", "of which none of these findings is known"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +56,11 @@ class ExternalImages:
 def find_external(session: Session, where: str, classes: Sequence[str], rare: str) -> Collection:
     """The collection of that name or folder, which was scanned here; it must have `rare` and another of `classes`.
 
+    Where images of the compared collection have several findings, these are its `classes`, and the other's images must
+    have several too.
+
     Raises:
-        CollectionError: there is none, it is the one that is compared, or its images have several labels.
+        CollectionError: there is none, it is the one that is compared, or only one of both has several findings.
         ComparisonError: its classes are others.
     """
     own, roots = session.collection.root.resolve(), session.ledger.roots()
@@ -70,12 +76,7 @@ def find_external(session: Session, where: str, classes: Sequence[str], rare: st
             next_step=(f"one of these: {known}; or " if known else "")
             + "balance scan OTHER, then balance scan FOLDER with the one that is compared, then this again",
         )
-    if found.is_multi_label or (found.source is not None and found.source.is_undecided):
-        raise CollectionError(
-            needed=f"one class for each image of {found.root.name}",
-            found="several labels",
-            next_step="balance scan OTHER --target-label LABEL, then balance scan FOLDER, then this again",
-        )
+    _require_alike(found, several=session.collection.is_multi_label)
     _require_classes(found, classes, rare)
     return found
 
@@ -90,14 +91,14 @@ def gather_external(session: Session, other: Collection, study: Study, cache: Pa
         CollectionError: an image is gone or changed since the scan.
         ComparisonError: no image is left of the rare class, or none of another.
     """
-    names = _in_common(other.labels, study.classes)
-    images = other.images[other.images["label"].isin(list(names))]
+    targets, known = _targets_of(other, study)
+    images = other.images[known]
     other = with_hashes(other, images.index, watch("Hashing external images"))
     session.ledger.save_hashes(other)
     images, groups = other.images.loc[images.index], stay_together(other)
     out: Counter[str] = Counter()
     if others := len(other.images) - len(images):
-        out["of other classes"] = others
+        out[_OTHERS if other.label_sets is None else _NOT_TOLD] = others
     mine = session.ledger.load_collection(session.collection.root) or session.collection
     mine = with_hashes(mine, mine.images.index, watch("Hashing"))
     for reason, same in (
@@ -113,15 +114,30 @@ def gather_external(session: Session, other: Collection, study: Study, cache: Pa
     alike = same_pictures(study, list(images.index), greys)
     rows = pd.Series(range(len(images)), images.index)
     images = _without(images, images.index.isin(list(alike)), groups, out, "near-duplicates, or of their patients")
-    classes = tuple(each for each in study.classes if each in {names[label] for label in images["label"]})
-    targets = np.array([study.classes.index(names[label]) for label in images["label"]], np.int64)
+    targets = targets[other.images.index.get_indexer(images.index)]
     _require_left(other.root.name, targets, study, out)
+    classes = tuple(np.array(study.classes)[count_each(targets, len(study.classes)) > 0].tolist())
     numbers = group_numbers(groups.loc[images.index].tolist())
     part = Part(
         greys[rows.loc[images.index].to_numpy()], targets, numbers, tuple(images.index), attributes_table(images)
     )
     patients = {str(path): str(name) for path, name in images["patient"].dropna().items()}
     return ExternalImages(other.root.name, part, classes, dict(out), patients)
+
+
+def _targets_of(other: Collection, study: Study) -> tuple[Targets, Flags]:
+    """What each image of the other collection is, in classes or findings of the study, and whether that is known."""
+    number = {name: place for place, name in enumerate(study.classes)}
+    if other.label_sets is None:
+        names = _in_common(other.labels, study.classes)
+        found = other.images["label"].map({label: number[name] for label, name in names.items()}).fillna(-1)
+        targets = found.to_numpy(np.int64)
+        return targets, targets >= 0
+    sets = other.label_sets.only(other.images.index)
+    marks = np.full((len(sets.marks), len(number)), UNKNOWN, np.int8)
+    for label, name in _in_common(sets.findings, study.classes).items():
+        marks[:, number[name]] = sets.marks[label]
+    return marks, ((marks == GIVEN) | (marks == DENIED)).any(axis=1)
 
 
 def _in_common(labels: Sequence[str], classes: Sequence[str]) -> dict[str, str]:
@@ -135,28 +151,48 @@ def _in_common(labels: Sequence[str], classes: Sequence[str]) -> dict[str, str]:
     return {label: name for label, name in meant.items() if name is not None}
 
 
+def _require_alike(other: Collection, *, several: bool) -> None:
+    """One class for each image in both collections, or several findings in both."""
+    name = other.root.name
+    undecided = other.source is not None and other.source.is_undecided
+    if several and not other.is_multi_label:
+        raise CollectionError(
+            needed=f"several findings on an image in {name}, as in the collection that is compared",
+            found="one class for each image",
+            next_step="balance scan OTHER --labels TABLE --separator '|', or with --labels-in-columns NAMES; then "
+            "balance scan FOLDER, then this again",
+        )
+    if not several and (other.is_multi_label or undecided):
+        raise CollectionError(
+            needed=f"one class for each image of {name}",
+            found="several labels",
+            next_step="balance scan OTHER --target-label LABEL, then balance scan FOLDER, then this again",
+        )
+
+
 def _require_classes(other: Collection, classes: Sequence[str], rare: str) -> None:
     common = sorted(set(_in_common(other.labels, classes).values()))
-    if rare in common and len(common) > 1:
+    if rare in common and (other.is_multi_label or len(common) > 1):
         return
     has = ", ".join(other.labels[:_NAMED]) + (" and more" if len(other.labels) > _NAMED else "")
+    needed = f"a collection with {rare}, the {'finding' if other.is_multi_label else 'class'} of the primary endpoint"
     raise ComparisonError(
-        needed=f"a collection with {rare}, the class of the primary endpoint, and another of the classes "
-        f"{', '.join(classes)}",
+        needed=needed if other.is_multi_label else f"{needed}, and another of the classes {', '.join(classes)}",
         found=f"{other.root.name} with {has}; in common: {', '.join(common) or 'none'}",
         next_step="give its labels these names: balance scan OTHER --map 'OLD=NEW', then balance scan FOLDER, then "
         "this again; without --external the comparison is the same",
     )
 
 
-def _require_left(name: str, targets: Numbers, study: Study, out: Mapping[str, int]) -> None:
-    rare = int((targets == study.classes.index(study.rare)).sum())
-    if rare and rare < len(targets):
+def _require_left(name: str, targets: Targets, study: Study, out: Mapping[str, int]) -> None:
+    number = study.classes.index(study.rare)
+    rare, others = (int(each(targets, number).sum()) for each in (having, lacking))
+    if rare and others:
         return
     why = "; ".join(f"{count} {reason}" for reason, count in out.items()) or "none was there"
     raise ComparisonError(
         needed=f"images of {study.rare} and of another class in {name} that are not in the compared collection too",
-        found=f"{rare} of {study.rare}, {len(targets) - rare} of others. Left out: {why}",
+        found=f"{rare} of {study.rare}, {others} of others. Left out: {why}",
         next_step="if patients of the same name are other people, scan it with a --patient that finds other names; "
         "without --external the comparison is the same",
     )

@@ -247,13 +247,6 @@ def _external(request: Request) -> Collection | None:
     where, session = request.settings.external, request.session
     if where is None:
         return None
-    if session.collection.is_multi_label:
-        raise ComparisonError(
-            needed="one class for each image, for --external",
-            found=f"several findings on an image of {printable(session.collection.root.name)}",
-            next_step="balance compare without --external; or, of one finding against all else: balance scan DATA "
-            "--target-label FINDING, then balance fill, then this again",
-        )
     return find_external(session, where, session.collection.labels, request.wanted.rare or session.collection.labels[0])
 
 

@@ -15,6 +15,7 @@ import torch
 
 from analysis.data.array_cache import Arrays, cached_arrays, key_of, remove_oldest
 from analysis.data.images import Greys
+from analysis.data.targets import Targets, has_several, strata
 from analysis.vision.classifier import ClassifierSettings, train_classifier
 from balancer import __version__
 
@@ -25,7 +26,7 @@ _KEPT = 20  # folds of the last runs
 
 def out_of_fold(
     greys: Greys,
-    targets: Numbers,
+    targets: Targets,
     groups: Numbers,
     classes: Sequence[str],
     settings: ClassifierSettings,
@@ -35,8 +36,9 @@ def out_of_fold(
 ) -> Probabilities:
     """(N, C) probabilities of the classes for (N, side, side) images, each by a classifier without its patient.
 
-    `groups` number the patients. Each fold has its share of the patients of every class. What a fold says is kept in
-    the folder `cache` as soon as it is known: stopped, the same call goes on with the next fold.
+    `targets` are (N,) numbers of classes, or (N, C) marks of findings. `groups` number the patients. Each fold has its
+    share of the patients of every class or label set. What a fold says is kept in the folder `cache` as soon as it is
+    known: stopped, the same call goes on with the next fold.
     """
     from sklearn.model_selection import StratifiedGroupKFold
 
@@ -44,7 +46,7 @@ def out_of_fold(
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "The least populated class")  # its patients are spread as far as they go
         dealt = list(
-            StratifiedGroupKFold(folds, shuffle=True, random_state=settings.seed).split(greys, targets, groups)
+            StratifiedGroupKFold(folds, shuffle=True, random_state=settings.seed).split(greys, strata(targets), groups)
         )
     arrays: tuple[npt.NDArray[Any], ...] = (greys, targets, groups)
     key = key_of(__version__, torch.__version__, asdict(settings), list(classes), *[_digest(each) for each in arrays])
@@ -60,7 +62,7 @@ def out_of_fold(
 
         found[judged] = cached_arrays(cache / f"labels-{key}-{fold}-{folds}.npz", say)["probabilities"]
     remove_oldest(cache, "labels-*.npz", keep=max(folds, _KEPT))
-    scaled: Probabilities = found / found.sum(axis=1, keepdims=True)
+    scaled: Probabilities = found if has_several(targets) else found / found.sum(axis=1, keepdims=True)
     return scaled
 
 

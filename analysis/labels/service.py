@@ -11,17 +11,14 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from balancer.collection.findings import Finding
-from balancer.errors import CollectionError, OutputError
+from balancer.errors import OutputError
 from balancer.files import write_whole
 from balancer.progress import SILENT, Phases, Progress
-from balancer.text import printable
 from balancer.workspace.judging_settings import CheckLabelsSettings
 from balancer.workspace.reports import LABELS, keep_report
 
 if TYPE_CHECKING:
-    import pandas as pd
-
-    from balancer.workspace.workspace import Session, Workspace
+    from balancer.workspace.workspace import Workspace
 
 KIND = "suspected-label"
 TABLE = "suspected-labels.csv"
@@ -30,7 +27,10 @@ _COLUMNS = ("image", "given", "suggested", "quality", "split")
 
 @dataclass(frozen=True, slots=True)
 class SuspectedLabel:
-    """One image, its class, the class that classifiers prefer, the quality of its label (0 is worst), and its split."""
+    """One image, its label, the label that classifiers prefer, the quality of its label (0 is worst), and its split.
+
+    A label is a class; where images have several findings it is "nodule", or "no nodule".
+    """
 
     image: str
     given: str
@@ -43,7 +43,7 @@ class SuspectedLabel:
 class LabelsResult:
     """The suspected labels, the worst first, of `checked` images, and the table of them that a user can edit.
 
-    `agreement` is the share of images whose class the classifiers prefer too. `notes` say what was not checked.
+    `agreement` is the share of labels that the classifiers prefer too. `notes` say what was not checked.
     """
 
     checked: int
@@ -68,13 +68,15 @@ def check_labels(
 ) -> LabelsResult:
     """List images whose labels are probably wrong: classifiers that have not seen their patients contradict them.
 
+    Where images have several findings each of them is a question of its own, as far as it is known.
+
     Quick classifiers are trained in folds by patient over all images, those of the test split too, and are then thrown
     away: nothing is chosen by them, and no training of `compare` knows what they said. The list is kept with the
     collection, for the report, and as a table of which a person keeps the rows that are wrong. Stopped, the same call
     goes on with the next fold.
 
     Raises:
-        CollectionError: fewer than two classes have enough patients; nothing was scanned.
+        CollectionError: fewer than two classes, or no finding, have enough patients; nothing was scanned.
         ImageError: an image cannot be decoded.
         ModelError: the device is not there.
         OutputError: the table cannot be written there.
@@ -84,11 +86,11 @@ def check_labels(
     >>> check_labels(Workspace.open(folder), CheckLabelsSettings(steps=1, size=16)).checked
     22
     """
-    import numpy as np
-
     from analysis.data.images import decode
+    from analysis.data.targets import has_several
+    from analysis.labels.checked import agreement, what_to_check
     from analysis.labels.out_of_fold import out_of_fold
-    from analysis.labels.suspects import suspects
+    from analysis.labels.suspects import suspected_marks, suspects
     from analysis.vision.classifier import ClassifierSettings
     from balancer.devices import choose_device
 
@@ -96,74 +98,44 @@ def check_labels(
     if settings.out is not None:
         workspace.require_outside(settings.out, f"choose another: balance labels --out {TABLE}")
         _require_free(settings.out)
-    with workspace.session(write=True) as session:
-        images, groups, notes = _checked(session)
-        root, labels = session.collection.root, images["label"]
-        classes = sorted(labels.unique())
+    with workspace.session(write=True, several=True) as session:
+        checked = what_to_check(session)
+        root, images, names = session.collection.root, checked.images, checked.names
         greys = decode([root / path for path in images.index], settings.size, partial(phases, "Decoding"))
-        targets = np.array([classes.index(label) for label in labels], np.int64)
         how = ClassifierSettings(
             steps=settings.steps, sampling="balanced", seed=settings.seed, device=choose_device(settings.device)
         )
         said = out_of_fold(
-            *(greys, targets, groups, classes, how, settings.folds, session.state.cache), partial(phases, "Training")
+            *(greys, checked.targets, checked.groups, names, how, settings.folds, session.state.cache),
+            partial(phases, "Training"),
         )
         parts = session.split.parts.reindex(images.index).tolist()
+        search = suspected_marks if has_several(checked.targets) else suspects
         found = [
             SuspectedLabel(
-                *(str(images.index[each.place]), classes[targets[each.place]], each.suggested),
+                *(str(images.index[each.place]), each.given, each.suggested),
                 *(round(each.quality, 4), parts[each.place]),
             )
-            for each in suspects(targets, said, classes)
+            for each in search(checked.targets, said, names)
         ]
         table = settings.out or session.state.reports / TABLE
-        agreement = float((said.argmax(axis=1) == targets).mean())
-        result = LabelsResult(len(images), agreement, found, notes, table)
+        result = LabelsResult(len(images), agreement(checked.targets, said), found, checked.notes, table)
         keep_report(session.state, LABELS, result.to_json(), None)
         write_whole(table, _as_csv(found))
         session.ledger.replace_findings(session.collection, KIND, _finding(found))
     return result
 
 
-def _checked(session: Session) -> tuple[pd.DataFrame, Any, list[str]]:
-    """The images that are checked, their patients as numbers, and which classes have too few of them.
-
-    Raises:
-        CollectionError: fewer than two classes have enough.
-    """
-    import pandas as pd
-
-    from analysis.data.minimums import CHECKED_PATIENTS
-    from balancer.splits.groups import stay_together
-
-    images, names = session.collection.images, stay_together(session.collection)
-    patients = {str(label): int(count) for label, count in names.groupby(images["label"]).nunique().items()}
-    few = {label: count for label, count in patients.items() if count < CHECKED_PATIENTS}
-    if len(patients) - len(few) < 2:
-        raise CollectionError(
-            needed=f"two classes of at least {CHECKED_PATIENTS} patients, to check labels",
-            found=", ".join(f"{printable(label)} ({count})" for label, count in sorted(patients.items())),
-            next_step="look at all images of these classes; leave wrong ones out: balance scan DATA --exclude FILE",
-        )
-    notes = [
-        f"not checked: {printable(label)}, with {count} of {CHECKED_PATIENTS} patients"
-        for label, count in sorted(few.items())
-    ]
-    if images["patient"].isna().any():
-        notes.append("patients are unknown: a classifier may have seen another image of the same patient")
-    kept = ~images["label"].isin(list(few))
-    return images[kept], pd.factorize(names[kept])[0], notes
-
-
 def _finding(found: Sequence[SuspectedLabel]) -> list[Finding]:
     if not found:
         return []
-    message = "classifiers that have not seen the patient prefer another class; the worst first"
+    message = "classifiers that have not seen the patient prefer another label; the worst first"
     fix = (
         f"look at them (balance report), copy the rows of .balance/reports/{TABLE} whose label is wrong into a file of "
         "yours, then: balance scan DATA --exclude FILE; or correct the labels at their source"
     )
-    return [Finding(KIND, tuple(PurePosixPath(each.image) for each in found), message, fix)]
+    paths = dict.fromkeys(PurePosixPath(each.image) for each in found)  # one may have several wrong findings
+    return [Finding(KIND, tuple(paths), message, fix)]
 
 
 def _as_csv(found: Sequence[SuspectedLabel]) -> bytes:

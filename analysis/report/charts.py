@@ -312,8 +312,12 @@ def curves(
     *,
     limits: tuple[float, float] | None = None,
     levels: Mapping[str, float] = {},
+    marks: Mapping[str, float] = {},
 ) -> Chart:
-    """Lines with marks; with `limits` both axes have them, and a diagonal. `levels` are named horizontal lines."""
+    """Lines with marks; with `limits` both axes have them, and a diagonal.
+
+    `levels` are named horizontal lines, `marks` named vertical ones.
+    """
 
     def plot(axes: Axes) -> None:
         axes.grid(axis="y")
@@ -327,12 +331,17 @@ def curves(
             axes.axhline(level, color="black", linewidth=0.9, linestyle=(0, (5, 3)))
             place = ("axes fraction", "data")
             axes.annotate(shorten(label), (0.99, level), (0, 3), place, "offset points", ha="right", fontsize=8)
+        for label, at in marks.items():
+            axes.axvline(at, color="black", linewidth=0.9, linestyle=(0, (5, 3)))
+            place = ("data", "axes fraction")
+            axes.annotate(shorten(label), (at, 1), (0, 2), place, "offset points", ha="center", fontsize=8)
         if limits is not None:
             axes.axline((0, 0), slope=1, color="black", linewidth=0.9, linestyle=(0, (5, 3)))
             axes.set(xlim=limits, ylim=limits)
         _finish(axes, axes_names)
 
     said = "; ".join(f"{line.label}: {', '.join(f'{x:g} to {number(y)}' for x, y in line.points)}" for line in lines)
+    said = "; ".join([said, *marks])
     return Chart(name, title, f"{axes_names[0]} to {axes_names[1]}: {said}", 2.9 + 0.17 * len(lines), plot)
 
 

@@ -23,11 +23,12 @@ from analysis.report.stored_results import (
     StoredProbe,
     StoredQuality,
 )
+from analysis.report.training_curves import Training, trainings_of
 from analysis.report.verdict_counts import Screened, count_verdicts
 from balancer.collection.crosstabs import Crosstab, crosstabs
 from balancer.collection.findings import KINDS, Finding
 from balancer.collection.imbalance import FindingImbalance
-from balancer.collection.label_sets import findings_in
+from balancer.collection.label_sets import DENIED, GIVEN, findings_in, without
 from balancer.collection.scan import Collection
 from balancer.dataset.metadata_files import MANIFEST, Manifest, Row, read_rows, require_manifest
 from balancer.dataset.provenance import provenance_rows
@@ -92,6 +93,7 @@ class Facts:
     suspected_tiles: Mapping[tuple[str, str], Sequence[str]] = field(default_factory=dict)
     imbalance: FindingImbalance | None = None
     last_fill: StoredFill | None = None
+    trainings: Sequence[Training] = ()
 
     @property
     def what(self) -> str:
@@ -144,6 +146,8 @@ def collect(
     results = results.without_names() if private and results is not None else results
     suspected = _still_suspected(_kept(state, LABELS, StoredLabels, current, warnings), collection)
     warnings += [*_foreign_folder(manifest, split), *stale(results, collection.labels, split.sha256, fold_order)]
+    trainings, damaged = trainings_of(ledger.adapters(collection), state, private=private)
+    warnings += damaged
     return Facts(
         name=collection.root.resolve().name,
         labels=collection.labels,
@@ -170,6 +174,7 @@ def collect(
         suspected_tiles={} if private or suspected is None else _suspected_tiles(suspected, collection),
         imbalance=imbalance_of(collection, split),
         last_fill=_kept(state, FILL, StoredFill, current, warnings),
+        trainings=trainings,
     )
 
 
@@ -226,8 +231,17 @@ def _still_suspected(found: StoredLabels | None, collection: Collection) -> Stor
     """Without images that are gone, left out, or have another label by now."""
     if found is None:
         return None
-    now = collection.images["label"].to_dict()
-    return replace(found, suspected=tuple(each for each in found.suspected if now.get(each.image) == each.given))
+    if collection.label_sets is None:
+        now = {(str(path), str(label)) for path, label in collection.images["label"].items()}
+    else:
+        marks = collection.label_sets.only(collection.images.index).marks
+        now = {
+            (str(path), label)
+            for name in marks
+            for label, mark in ((without(str(name)), DENIED), (str(name), GIVEN))
+            for path in marks.index[marks[name] == mark]
+        }
+    return replace(found, suspected=tuple(each for each in found.suspected if (each.image, each.given) in now))
 
 
 def _suspected_tiles(found: StoredLabels, collection: Collection) -> dict[tuple[str, str], Sequence[str]]:

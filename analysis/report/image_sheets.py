@@ -23,30 +23,31 @@ def tiles_of(paths: Sequence[Path], classes: int) -> list[str]:
     """Images spread evenly over `paths`, those that cannot be read passed over; fewer where there are many classes."""
     count = max(2, min(TILES, _ALL // max(1, 2 * classes)))
     places = np.linspace(0, len(paths) - 1, min(count, len(paths)))
-    return [uri for place in places if (uri := _tile(paths[round(place)]))]
+    return [uri for place in places if (uri := tile_of(paths[round(place)]))]
 
 
 def first_tiles(paths: Sequence[Path]) -> list[str]:
     """The first of them, without those that cannot be read."""
-    return [uri for path in paths[:TILES] if (uri := _tile(path))]
+    return [uri for path in paths[:TILES] if (uri := tile_of(path))]
 
 
-def data_uri(grey: GreyImage) -> str:
-    """A grey image as a JPEG of at most `SIDE` pixels a side, its proportions kept.
+def data_uri(grey: GreyImage, side: int = SIDE) -> str:
+    """A grey image as a JPEG of at most so many pixels a side, its proportions kept.
 
     >>> data_uri(np.zeros((8, 8), np.uint8))[:23]
     'data:image/jpeg;base64,'
     """
     height, width = grey.shape
-    scale = min(1.0, SIDE / max(height, width))
+    scale = min(1.0, side / max(height, width))
     small = resize(grey, max(1, round(width * scale)), max(1, round(height * scale)))
     buffer = io.BytesIO()
     Image.fromarray(small).save(buffer, "JPEG", quality=QUALITY)
     return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
-def _tile(path: Path) -> str:
+def tile_of(path: Path, side: int = SIDE) -> str:
+    """The image of a file, or nothing where it cannot be read."""
     try:
-        return data_uri(read_grey(path))
+        return data_uri(read_grey(path), side)
     except (ImageError, OSError):
         return ""

@@ -14,7 +14,16 @@ from markupsafe import Markup
 from analysis.report.charts import Chart
 from analysis.report.data import Facts
 from analysis.report.rendering import Draw, render
-from analysis.report.sections import collection, comparison, labels, methods, realism, reproducibility, screening
+from analysis.report.sections import (
+    collection,
+    comparison,
+    labels,
+    methods,
+    realism,
+    reproducibility,
+    screening,
+    training,
+)
 
 F = TypeVar("F", bound=Facts)
 
@@ -43,6 +52,7 @@ SECTIONS: tuple[Section[Facts], ...] = (
     Section("distribution", "Distribution before and after", collection.distribution),
     Section("findings", "Findings of the scan", collection.findings),
     Section("labels", "Suspected labels", labels.labels),
+    Section("training", "Training of the generator", training.training),
     Section("sheets", "Real beside synthetic", collection.sheets),
     Section("screening", "Screening", screening.screening),
     Section("copies", "Copies of patients", screening.copies),

@@ -335,10 +335,26 @@ class StoredFill:
 
 
 @dataclass(frozen=True, slots=True)
+class KeptStep:
+    """The step of a training whose weights were kept, where one was chosen."""
+
+    step: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TrainedWith:
+    """What the report shows of the settings of a training: the user's own prompts for samples."""
+
+    validation_prompts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class ModelCard:
     """What a model that was trained here says of itself."""
 
     statement: str = ""
+    kept: KeptStep = field(default_factory=KeptStep)
+    settings: TrainedWith = field(default_factory=TrainedWith)
 
 
 @dataclass(frozen=True, slots=True)

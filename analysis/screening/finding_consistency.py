@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from analysis.screening.label_consistency import CLEARLY, TAIL, LabelGate
 from analysis.vision.copy_embedding import Vectors
-from balancer.collection.label_sets import DENIED, GIVEN, LabelSets, findings_in, rarest_in
+from balancer.collection.label_sets import DENIED, GIVEN, LabelSets, findings_in, rarest_in, without
 
 Floats = npt.NDArray[np.float64]
 Claims = Sequence[tuple[str, npt.NDArray[np.int64], Floats]]
@@ -49,7 +49,7 @@ class FindingGates:
         for finding in counts:
             marks = sets.marks[finding].to_numpy()
             known = np.flatnonzero((marks == GIVEN) | (marks == DENIED))
-            labels = np.where(marks[known] == GIVEN, finding, _without(finding)).astype(object)
+            labels = np.where(marks[known] == GIVEN, finding, without(finding)).astype(object)
             gate, unseen = LabelGate.fit_and_judge(features[known], labels, groups[known], held[known])
             if finding in gate.abstains:
                 abstains[finding] = gate.abstains[finding]
@@ -84,7 +84,7 @@ class FindingGates:
             probabilities = gate.probabilities(features)[0]
             if finding == wanted:
                 scores["label_probability"] = float(probabilities[gate.labels.index(finding)])
-            if why := gate.contradiction(finding if finding in own else _without(finding), probabilities):
+            if why := gate.contradiction(finding if finding in own else without(finding), probabilities):
                 (reject if finding == wanted else review).append(f"label: {why}")
         return reject, review
 
@@ -109,7 +109,3 @@ def _at_level(gate: LabelGate, answers: Claims, level: float) -> LabelGate:
         rank = int(np.ceil(level * (len(chances) + 1))) - 1  # so many real images may be as doubtful, or more
         least[name] = float(np.sort(chances)[rank - 1]) if rank > 0 else 0.0
     return replace(gate, least=least)
-
-
-def _without(finding: str) -> str:
-    return f"no {finding}"

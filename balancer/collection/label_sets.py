@@ -57,6 +57,15 @@ def findings_in(name: str) -> tuple[str, ...]:
     return tuple(name.split(MARK))
 
 
+def without(finding: str) -> str:
+    """What an image is called that is known not to have a finding.
+
+    >>> without("Hernia")
+    'no Hernia'
+    """
+    return f"no {finding}"
+
+
 def rarest_in(name: str, counts: Mapping[str, int]) -> str:
     """The finding of a set that has the fewest images by `counts`.
 

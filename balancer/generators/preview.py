@@ -54,7 +54,7 @@ def _of_a_family(family: LoadedPlugin) -> tuple[ImageGenerator, GenerationConfig
 def _quick(choice: ModelSelection, prompts: Sequence[Prompt]) -> tuple[ImageGenerator, GenerationConfig]:
     checkpoint = choice.checkpoint
     require_tokens_fit(checkpoint, prompts)
-    sampling = SamplingOptions(steps=QUICK_STEPS, size=min(checkpoint.native_size, LARGEST))
+    sampling = SamplingOptions(steps=QUICK_STEPS, size=min(checkpoint.native_size, LARGEST), aspect=choice.aspect)
     config = resolve_config(checkpoint, choice.adapter, sampling)
     return StableDiffusion(checkpoint, choice.file, config, choose_device("auto"), expected=prompts), config
 

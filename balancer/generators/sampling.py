@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from balancer.devices import choose_device
 from balancer.errors import ModelError
+from balancer.generators.aspect import possible_sides
 from balancer.generators.guidance import Interval
 from balancer.generators.models.checkpoint import Checkpoint
 from balancer.generators.models.memory import resident_bytes
@@ -21,7 +22,10 @@ _GIB = 2**30
 
 @dataclass(frozen=True, slots=True)
 class SamplingOptions:
-    """What the user may choose about generation; `None` and "auto" are chosen here."""
+    """What the user may choose about generation; `None` and "auto" are chosen here.
+
+    `aspect` is the width over the height of the images, at the area of a square of `size`.
+    """
 
     steps: int = 25
     guidance_scale: float | None = None
@@ -31,6 +35,7 @@ class SamplingOptions:
     adapter_scale: float = 1.0
     precision: str = "auto"
     guidance_interval: Interval | None = None
+    aspect: float = 1.0
 
 
 def resolve_config(checkpoint: Checkpoint, adapter: ModelRef | None, sampling: SamplingOptions) -> GenerationConfig:
@@ -39,13 +44,8 @@ def resolve_config(checkpoint: Checkpoint, adapter: ModelRef | None, sampling: S
     Raises:
         ModelError: a size that the model cannot make, or a device that is not there.
     """
-    size, multiple = sampling.size or checkpoint.native_size, checkpoint.side
-    if size % multiple or size <= 0:
-        raise ModelError(
-            needed=f"a size that is a multiple of {multiple} pixels for this model",
-            found=f"--size {size}",
-            next_step=f"use --size {max(1, round(size / multiple)) * multiple}",
-        )
+    size = sampling.size or checkpoint.native_size
+    width, height = possible_sides(checkpoint, size, sampling.aspect)
     guidance = default_guidance(checkpoint) if sampling.guidance_scale is None else sampling.guidance_scale
     if not 0 <= guidance < math.inf:
         raise ModelError(needed="a guidance scale of 0 or more", found=f"{guidance}", next_step="use --guidance 3")
@@ -57,8 +57,8 @@ def resolve_config(checkpoint: Checkpoint, adapter: ModelRef | None, sampling: S
         scheduler=scheduler_name(checkpoint),
         steps=sampling.steps,
         guidance_scale=guidance,
-        width=size,
-        height=size,
+        width=width,
+        height=height,
         dtype=sampling.precision if sampling.precision != "auto" else checkpoint.family.precision(device),
         batch_size=sampling.batch_size or _fitting_batch(checkpoint, size, device),
         guidance_interval=sampling.guidance_interval,

@@ -15,7 +15,7 @@ from balancer.workspace.checks import require_memory_and_disk
 from balancer.workspace.learning_material import caption_packs, findings_of_sets, learnable
 from balancer.workspace.models import remember_base
 from balancer.workspace.run_record import remember_run
-from balancer.workspace.settings import AdaptSettings
+from balancer.workspace.settings import SQUARE, AdaptSettings
 from balancer.workspace.workspace import Session, Workspace
 
 if TYPE_CHECKING:
@@ -146,13 +146,16 @@ def _on_base(
     from balancer.adapting.lora.train import train_lora
     from balancer.collection.attributes import attributes_of
     from balancer.collection.scan import samples, with_hashes
+    from balancer.generators.aspect import sides
     from balancer.generators.models.checkpoint import find_checkpoint
     from balancer.generators.models.memory import largest_bytes
 
-    training = LoraSettings(**_chosen(settings, "rank", "learning_rate", "text_encoder"))
+    options = _chosen(settings, "rank", "learning_rate", "text_encoder", "prior_share")
+    training = LoraSettings(**options, validation_prompts=settings.validation_prompt)
     checkpoint = find_checkpoint(str(settings.base))
     _require_licence(session, checkpoint, settings, accept, progress)
     side = training.size or checkpoint.native_size
+    training = replace(training, aspect=_aspect(session, settings, checkpoint, side))
     paths = learnable(session, ("train", "holdout"), progress)
     cell = _LATENT_NUMBER * int(checkpoint.config("vae").get("latent_channels", 4))
     latents = len(paths) * training.augmentations * cell * (side // checkpoint.scale_factor) ** 2
@@ -166,11 +169,28 @@ def _on_base(
     sets = findings_of_sets(collection, train + held)
     regions = {} if settings.regions is None else _regions(settings.regions, collection, parts[0], progress)
     data = TrainingData(train, held, collection.root, packs, session.split.sha256, attributes, sets, regions)
-    progress.message(f"Base: {printable(checkpoint.ref.name)}, {side} px; {len(train)} images")
+    pixels = "{} x {}".format(*sides(side, training.aspect, checkpoint.side))
+    progress.message(f"Base: {printable(checkpoint.ref.name)}, {pixels} px; {len(train)} images")
     progress.message(f"Samples during training: {folder.with_name(folder.name + '.training') / 'samples'}")
     train_lora(data, checkpoint, training, folder, monitor or no_monitor, _TrainingPhases(progress), clock, curves)
     session.ledger.add_adapter(collection, folder)
     remember_base(session, folder, str(settings.base))
+
+
+def _aspect(session: Session, settings: AdaptSettings, checkpoint: Checkpoint, side: int) -> float:
+    """Width over height of the middle training image; 1 where that makes a square of the model's sides too.
+
+    All images are stretched to it, as `fill` stretches what it generates to the sizes that images have.
+    """
+    from balancer.generators.aspect import sides
+    from balancer.generators.models.licence import is_from_scratch
+
+    if settings.aspect_ratio == SQUARE or (settings.aspect_ratio is None and is_from_scratch(checkpoint)):
+        return 1.0
+    images = session.collection.images.loc[session.split.paths("train")]
+    found = round(float((images["width"] / images["height"]).median()), 4)
+    width, height = sides(side, found, checkpoint.side)
+    return 1.0 if width == height else found
 
 
 def _regions(

@@ -206,7 +206,9 @@ def check_drawing(choice: ModelSelection, device: str, prompt: Prompt, seconds: 
     from balancer.generators.sampling import SamplingOptions, resolve_config
     from balancer.generators.stable_diffusion import StableDiffusion
 
-    config = resolve_config(choice.checkpoint, choice.adapter, SamplingOptions(batch_size=1, device=device))
+    config = resolve_config(
+        choice.checkpoint, choice.adapter, SamplingOptions(batch_size=1, device=device, aspect=choice.aspect)
+    )
     generator = StableDiffusion(choice.checkpoint, choice.file, config, device)
     method = ModeDraw()
     if choice.checkpoint.is_for_inpainting:  # it draws nothing but parts of images: of a grey one, then

@@ -17,7 +17,7 @@ from balancer.text import many
 from balancer.workspace.last_fill import FillManifest
 from balancer.workspace.models import base_of
 from balancer.workspace.run_record import RunRecord, last_run, movable
-from balancer.workspace.settings import AdaptSettings, FillSettings
+from balancer.workspace.settings import KEEP, SQUARE, AdaptSettings, FillSettings
 
 if TYPE_CHECKING:
     from balancer.jobs import GenerationConfig
@@ -201,6 +201,8 @@ def _named(session: Session, run: RunRecord[Any]) -> Mapping[str, Any]:
     found: dict[str, Any] = movable(session, run.settings).changed()
     if found.pop("harmonise", True) is False:
         found["no_intensity_matching"] = True
+    if "base" in found and found.setdefault("aspect_ratio", KEEP) == SQUARE:
+        del found["aspect_ratio"]  # as all adapters were
     return found
 
 

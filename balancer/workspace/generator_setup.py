@@ -94,6 +94,7 @@ def choose_generator(session: Session, settings: FillSettings) -> GeneratorSetup
         config, blueprint = family_config(family, sampling), FamilyBlueprint(settings.model, family.ref, device, root)
         return GeneratorSetup(config, device, family.modes, lambda: family.generator, None, blueprint)
     choice = chosen_model(session, settings.model, settings.adapter)
+    sampling = replace(sampling, aspect=choice.aspect)
     config, device = resolve_config(choice.checkpoint, choice.adapter, sampling), choose_device(settings.device)
     require_memory(choice.checkpoint, config.dtype, device)
     modes = ("inpaint",) if choice.checkpoint.is_for_inpainting else choice.checkpoint.family.modes

@@ -11,6 +11,7 @@ from balancer.errors import SettingsError, StateError
 from balancer.settings import Settings
 from balancer.store.setting_names import ASKED, RUN, SECONDS, RunFields
 from balancer.workspace.last_fill import portable
+from balancer.workspace.settings import SQUARE
 
 if TYPE_CHECKING:
     from balancer.workspace.workspace import Session
@@ -63,7 +64,7 @@ def last_run(session: Session, command: str, kind: type[S], made: str = "") -> R
         seconds = session.ledger.setting(session.collection, SECONDS.of(name))
         found = RunFields(settings=_from_options(options), seconds=seconds or 0.0)
     try:
-        settings = kind.from_json(found["settings"])
+        settings = kind.from_json(_of_this_version(command, found["settings"]))
     except SettingsError as error:
         raise StateError(
             needed=f"the settings of the last {command} as this version knows them",
@@ -71,6 +72,12 @@ def last_run(session: Session, command: str, kind: type[S], made: str = "") -> R
             next_step="run it again to record them: balance adapt or balance fill, with the same options",
         ) from error
     return RunRecord(settings.with_places(lambda place: _whole(place, session.home)), found["seconds"])
+
+
+def _of_this_version(command: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings with what an earlier version did without being asked: every adapter learned from squares."""
+    squares = command == "adapt" and settings.get("base") is not None
+    return {**({"aspect_ratio": SQUARE} if squares else {}), **settings}
 
 
 def _whole(place: str, home: Path) -> str:

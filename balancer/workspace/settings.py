@@ -147,6 +147,10 @@ class SplitSettings(Settings):
             )
 
 
+KEEP, SQUARE = "keep", "square"
+_OF_BASES = (*("rank", "learning_rate", "regions", "text_encoder", "aspect_ratio", "prior_share", "validation_prompt"),)
+
+
 @dataclass(frozen=True, slots=True)
 class AdaptSettings(Settings):
     """How a generator is taught the collection: a LoRA adapter on a base, or a small model from scratch.
@@ -173,6 +177,19 @@ class AdaptSettings(Settings):
         None,
         "With --base: where findings are in your images, as for fill --mode inpaint: half of the loss is of them.",
         place=True,
+    )
+    aspect_ratio: str | None = option(
+        None,
+        "With --base: keep the proportions of most training images, or square (default: keep; square on a base "
+        "trained from scratch).",
+    )
+    prior_share: float | None = option(
+        None,
+        "With --base: share of each batch, such as 0.5, that is of the common classes (larger than the mean class), so "
+        "that the adapter does not forget them; rare ones get the rest (default: the square root of their size).",
+    )
+    validation_prompt: tuple[str, ...] = option(
+        (), "With --base: a prompt of your own that samples are generated of at each evaluation. May be repeated."
     )
     batch_size: int | None = option(
         None, "Images in each training step (default: 8 with --base, 32 from scratch).", minimum=1
@@ -203,11 +220,25 @@ class AdaptSettings(Settings):
                 found="both" if self.from_scratch else "none",
                 next_step="balance adapt --base FOLDER, or: balance adapt --from-scratch",
             )
-        if self.from_scratch and (self.text_encoder or (self.rank, self.learning_rate, self.regions) != (None,) * 3):
+        if self.from_scratch and (
+            given := [name for name in _OF_BASES if getattr(self, name) not in (None, False, ())]
+        ):
             raise SettingsError(
-                needed="--base, for --rank, --learning-rate, --regions and --text-encoder",
+                needed=f"--base, for {' and '.join('--' + name.replace('_', '-') for name in given)}",
                 found="--from-scratch, which trains the whole model",
                 next_step="leave them out, or: balance adapt --base FOLDER",
+            )
+        if self.aspect_ratio not in (None, KEEP, SQUARE):
+            raise SettingsError(
+                needed=f"--aspect-ratio {KEEP} or --aspect-ratio {SQUARE}",
+                found=repr(self.aspect_ratio),
+                next_step="balance adapt --base FOLDER, which keeps the proportions",
+            )
+        if not all(map(str.strip, self.validation_prompt)):
+            raise SettingsError(
+                needed="a text in --validation-prompt",
+                found="an empty one",
+                next_step="leave it out: balance adapt --base FOLDER",
             )
         if self.folder_name != Path(self.folder_name).name or self.folder_name.startswith("."):
             raise SettingsError(

@@ -152,7 +152,10 @@ def test_a_training_tells_the_logger_that_is_named(tmp_path, site, monkeypatch):
         adapt(workspace, AdaptSettings(from_scratch=True, log=f"tensorboard:{tmp_path / 'xrays' / 'runs'}"))
     adapt(workspace, AdaptSettings(from_scratch=True, size=32, steps=2, log=f"tensorboard:{tmp_path / 'runs'}"))
     told = list(scalars(tmp_path / "runs"))
-    assert {name for name, _, _ in told} == {"autoencoder/loss", "denoiser/loss"}
+    figures = ("loss", "batch loss", "learning rate")
+    assert {name for name, _, _ in told} == {
+        f"{each}/{name}" for each in ("autoencoder", "denoiser") for name in figures
+    }
     assert all(np.isfinite(value) for _, _, value in told)
 
 

@@ -27,6 +27,16 @@ class TrainingLogger(Protocol):
         ...
 
 
+def to_all(*several: Curves) -> Curves:
+    """Tell the figures to several, in turn."""
+
+    def record(phase: str, step: int, figures: Mapping[str, float]) -> None:
+        for curves in several:
+            curves(phase, step, figures)
+
+    return record
+
+
 def no_curves(_phase: str, _step: int, _figures: Mapping[str, float]) -> None:
     """Record nothing."""
 

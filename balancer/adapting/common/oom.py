@@ -12,10 +12,10 @@ from balancer.errors import OutOfMemory
 _WITHOUT_ROOM = "can't allocate memory"  # torch's words for a CPU that has no more
 
 
-def no_room(size: int) -> OutOfMemory:
+def no_room(width: int, height: int) -> OutOfMemory:
     """The error for a base that cannot be adapted on this device, not even one image at a time."""
     return OutOfMemory(
-        needed=f"device memory to train on one image of {size} x {size} pixels at a time",
+        needed=f"device memory to train on one image of {width} x {height} pixels at a time",
         found="not enough, even with gradient checkpointing",
         next_step="use a smaller --size or --rank, no --text-encoder, a smaller base, or another GPU",
     )
@@ -31,13 +31,13 @@ def no_room_from_scratch(size: int) -> OutOfMemory:
 
 
 @contextmanager
-def memory_explained(error: Callable[[int], OutOfMemory], size: int) -> Iterator[None]:
-    """Turn whatever torch and Python raise where memory ends into `error(size)`."""
+def memory_explained(error: Callable[..., OutOfMemory], *size: int) -> Iterator[None]:
+    """Turn whatever torch and Python raise where memory ends into `error(*size)`."""
     try:
         yield
     except (torch.OutOfMemoryError, MemoryError) as cause:
-        raise error(size) from cause
+        raise error(*size) from cause
     except RuntimeError as cause:
         if _WITHOUT_ROOM not in str(cause):
             raise
-        raise error(size) from cause
+        raise error(*size) from cause

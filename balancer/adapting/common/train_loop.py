@@ -12,11 +12,13 @@ import torch
 from torch import Tensor, nn
 
 from balancer.adapting.common.clock import Clock
+from balancer.adapting.common.loss_table import BATCH_LOSS, LOSS, RATE
 from balancer.adapting.common.train_state import load_state, save_state
 
 Batch = tuple[Tensor, ...]
 _WARM_UP = 100
 _FINAL_RATE = 0.02
+_NUMBERS = ("loss", "batch_loss", "rate")  # of a state; they may be unknown
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +141,8 @@ class Trainer:
 class TrainState:
     """How far learning is: steps, seconds at it, fraction of its limit, and the newest loss (a running mean).
 
-    `clock` is what the whole training had taken by then, in seconds.
+    `clock` is what the whole training had taken by then, in seconds. `batch_loss` and `rate` are the loss of the last
+    step's batch and the learning rate that it was taken with.
     """
 
     step: int = 0
@@ -147,6 +150,13 @@ class TrainState:
     fraction: float = 0.0
     loss: float = math.nan
     clock: float = 0.0
+    batch_loss: float = math.nan
+    rate: float = math.nan
+
+    @property
+    def figures(self) -> dict[str, float]:
+        """What loggers are told of the last step."""
+        return {LOSS: self.loss, BATCH_LOSS: self.batch_loss, RATE: self.rate}
 
 
 def learning_rate(peak: float, step: int, fraction: float) -> float:
@@ -167,9 +177,9 @@ def resume(learner: Trainer, root: Path) -> TrainState:
         return TrainState()
     learner.restore(found[0])
     facts = found[1]
-    loss = math.nan if facts["loss"] is None else facts["loss"]
+    loss, *last = (math.nan if (value := facts.get(name)) is None else value for name in _NUMBERS)
     clock = facts.get("clock", facts["seconds"])  # version 0.1 counted the time at the optimiser alone
-    return TrainState(facts["step"], facts["seconds"], facts["fraction"], loss, clock)
+    return TrainState(facts["step"], facts["seconds"], facts["fraction"], loss, clock, *last)
 
 
 def learn(
@@ -191,8 +201,9 @@ def learn(
     saved = clock.seconds()
     start = saved - done.seconds
     while done.fraction < 1:
-        loss = learner.learn(done.step, learning_rate(learner.rate, done.step, done.fraction))
-        done = _after(done, loss, start, clock.seconds(), limit)
+        rate = learning_rate(learner.rate, done.step, done.fraction)
+        loss = learner.learn(done.step, rate)
+        done = _after(done, loss, rate, start, clock.seconds(), limit)
         if done.fraction >= 1 or done.clock - saved >= every_seconds:
             keep(learner, root, done)
             saved = done.clock
@@ -203,17 +214,17 @@ def learn(
 
 def keep(learner: Trainer, root: Path, done: TrainState) -> None:
     """Keep the learner's state under `root`."""
-    loss = None if math.isnan(done.loss) else done.loss
-    facts = {"step": done.step, "seconds": done.seconds, "fraction": done.fraction, "loss": loss, "clock": done.clock}
+    numbers = {name: None if math.isnan(value := getattr(done, name)) else value for name in _NUMBERS}
+    facts = {"step": done.step, "seconds": done.seconds, "fraction": done.fraction, "clock": done.clock, **numbers}
     save_state(root, done.step, learner.tensors(), facts)
 
 
-def _after(done: TrainState, loss: float, start: float, now: float, limit: Budget) -> TrainState:
+def _after(done: TrainState, loss: float, rate: float, start: float, now: float, limit: Budget) -> TrainState:
     if not math.isfinite(loss):
         raise ArithmeticError(f"the loss of step {done.step} is {loss}")
     step = done.step + 1
     mean = loss if math.isnan(done.loss) else done.loss + 0.02 * (loss - done.loss)
-    return TrainState(step, now - start, limit.fraction(step, now - start), mean, now)
+    return TrainState(step, now - start, limit.fraction(step, now - start), mean, now, loss, rate)
 
 
 def _parts(batch: Batch, parts: int) -> list[Batch]:

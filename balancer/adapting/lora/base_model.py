@@ -44,6 +44,11 @@ class LoraModel:
         return self.generator.family
 
     @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of the images that it learns from, in pixels."""
+        return self.config.width, self.config.height
+
+    @property
     def denoiser(self) -> Any:
         """The UNet or transformer, with the new layers in it."""
         return getattr(self.generator.pipe, self.family.denoiser)
@@ -105,7 +110,7 @@ def load_base(
     Raises:
         ModelError: it cannot be loaded, or cannot be taught this way.
     """
-    usual = SamplingOptions(settings.look_steps, size=settings.size, device=str(machine.device))
+    usual = SamplingOptions(settings.look_steps, size=settings.size, device=str(machine.device), aspect=settings.aspect)
     config = replace(resolve_config(checkpoint, None, usual), dtype="bfloat16" if machine.bfloat16 else "float32")
     generator = StableDiffusion(checkpoint, None, config, str(machine.device), expected=expected, again=False)
     pipe = generator.pipe

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from balancer.adapting.common import rng
-from balancer.adapting.common.class_mixing import class_weight
+from balancer.adapting.common.class_mixing import class_shares, class_weight, common_classes
 
 
 @dataclass(slots=True)
@@ -19,7 +19,8 @@ class CappedSqrtSampler:
 
     So no image of a class is seen twice before all are seen once, and none more than `cap` times: a class that is
     used up is left out, and the others are drawn in their old proportions. A batch is a pure function of the labels,
-    the cap, the seed and the step.
+    the cap, the seed and the step. With a `prior` the common classes, larger than the mean class, have that share of
+    every batch, to the next image, as long as others are left.
 
     >>> sampler = CappedSqrtSampler(["common"] * 4 + ["rare"], batch_size=2, cap=3, seed=0)
     >>> sampler.steps, len(sampler.draw(0))
@@ -30,6 +31,8 @@ class CappedSqrtSampler:
     batch_size: int
     cap: int
     seed: int
+    prior: float | None = None
+    common: Sequence[str] = field(init=False)
     _members: dict[str, list[int]] = field(init=False)
     _drawn: Counter[str] = field(init=False)
     _next: int = field(init=False, default=0)
@@ -39,7 +42,18 @@ class CappedSqrtSampler:
         self._members = {}
         for place, label in enumerate(self.labels):
             self._members.setdefault(label, []).append(place)
+        self.common = common_classes(self.sizes)
         self._begin()
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """How many images each class has."""
+        return {name: len(members) for name, members in self._members.items()}
+
+    @property
+    def shares(self) -> dict[str, float]:
+        """How often each class is drawn, before any is used up."""
+        return class_shares(self.sizes, self.common, self.prior)
 
     @property
     def steps(self) -> int:
@@ -56,7 +70,7 @@ class CappedSqrtSampler:
 
     def exhausted(self, step: int) -> list[str]:
         """The classes that the first `step` steps have used up."""
-        other = CappedSqrtSampler(self.labels, self.batch_size, self.cap, self.seed)
+        other = CappedSqrtSampler(self.labels, self.batch_size, self.cap, self.seed, self.prior)
         if step:
             other.draw(step - 1)
         return [label for label, members in other._members.items() if other._left(label, members) <= 0]
@@ -71,13 +85,20 @@ class CappedSqrtSampler:
         chance = rng.generator(self.seed, "deck", self._next)
         self._next += 1
         names = list(self._members)
-        uniform = torch.rand(self.batch_size, generator=chance, dtype=torch.float64).tolist()
-        return [self._card(self._class(names, share)) for share in uniform]
+        uniform = torch.rand(self.batch_size, generator=chance, dtype=torch.float64)
+        if self.prior is not None:  # evenly spread shares, the common classes first
+            names = sorted(names, key=lambda name: name not in self.common)
+            uniform = (torch.arange(self.batch_size) + uniform[0]) / self.batch_size
+        return [self._card(self._class(names, share)) for share in uniform.tolist()]
 
     def _class(self, names: Sequence[str], share: float) -> str:
         """The class at a share, from 0 to 1, of those that are left; of all, where none is."""
         open_classes = [name for name in names if self._left(name, self._members[name]) > 0] or names
-        weights = [class_weight(len(self._members[name])) for name in open_classes]
+        sizes = {name: len(self._members[name]) for name in open_classes}
+        if self.prior is None:
+            weights = [class_weight(size) for size in sizes.values()]
+        else:
+            weights = [*class_shares(sizes, self.common, self.prior).values()]
         place = share * sum(weights)
         for name, weight in zip(open_classes, weights, strict=True):
             place -= weight

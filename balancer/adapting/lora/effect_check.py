@@ -53,6 +53,21 @@ def sample_jobs(packs: Packs, config: GenerationConfig, columns: int, seed: int)
     ]
 
 
+def own_prompts(texts: Sequence[str], packs: Packs) -> list[Prompt]:
+    """The user's own prompts, with the negative text of the first class."""
+    negative = next((pack.negative for pack in packs.values()), "")
+    return [Prompt(text, negative, text, {}) for text in texts]
+
+
+def own_jobs(prompts: Sequence[Prompt], config: GenerationConfig, columns: int, seed: int) -> list[Job]:
+    """`columns` images of each of the user's prompts, as "prompt 1" and so on; all prompts have the same seeds."""
+    return [
+        Job(f"prompt {place + 1}", n, prompt, job_seed(seed, "validation", n), config, ModeDraw(), _NO_FILE)
+        for place, prompt in enumerate(prompts)
+        for n in range(columns)
+    ]
+
+
 def draw_rows(generator: ImageGenerator, jobs: Sequence[Job]) -> dict[str, list[GreyImage]]:
     """The images of all jobs, by label; a batch that does not fit is drawn in halves."""
     rows: dict[str, list[GreyImage]] = {}
@@ -132,5 +147,6 @@ def require_effect(change: AdapterEffect, name: str) -> None:
 
 
 def _small(image: GreyImage) -> GreyImage:
-    side = min(_TILE, max(image.shape))
-    return resize(image, side, side)
+    scale = min(1.0, _TILE / max(image.shape))
+    height, width = (max(1, round(scale * side)) for side in image.shape)
+    return resize(image, width, height)

@@ -50,11 +50,11 @@ class Latents:
 
 @dataclass(frozen=True, slots=True)
 class Encoder:
-    """A pipeline's autoencoder as it is used here: float32, `size` x `size` pixels."""
+    """A pipeline's autoencoder as it is used here: float32, images of `size`, (width, height) in pixels."""
 
     vae: Any
     device: torch.device
-    size: int
+    size: tuple[int, int]
 
     def fitting_versions(self, images: int, wanted: int, cells: int) -> int:
         """How many versions of each image keep the cache within 4 GiB; at least one. `cells` are a latent's numbers."""
@@ -62,7 +62,7 @@ class Encoder:
 
     @torch.no_grad()
     def encode(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
-        """Scaled mean and standard deviation of the latents of uint8 (n, size, size); singly where memory is short.
+        """Scaled mean and standard deviation of the latents of uint8 (n, height, width); singly where memory is short.
 
         Raises:
             OutOfMemory: not even one picture fits on the device.
@@ -71,7 +71,7 @@ class Encoder:
             return self._encode(pictures)
         except torch.OutOfMemoryError as error:
             if len(pictures) == 1:
-                raise no_room(self.size) from error
+                raise no_room(*self.size) from error
         torch.cuda.empty_cache()
         parts = [self.encode(picture[None]) for picture in pictures]
         mean, deviation = (torch.cat(kind) for kind in zip(*parts, strict=True))
@@ -105,25 +105,27 @@ class Encoder:
         return torch.tensor(values, device=self.device).view(1, -1, 1, 1)
 
 
-def moved(grey: GreyImage, size: int, seed: int, image: int, version: int) -> tuple[GreyImage, tuple[int, ...]]:
-    """Version 0 is the image stretched to (size, size); others are enlarged by up to 8% and cut out at random.
+def moved(
+    grey: GreyImage, size: tuple[int, int], seed: int, image: int, version: int
+) -> tuple[GreyImage, tuple[int, ...]]:
+    """Version 0 is the image stretched to a `size`, (width, height); others are enlarged by up to 8% and cut at random.
 
     Nothing is ever mirrored. Gives the picture and XL's six sizes.
 
-    >>> moved(np.zeros((30, 20), np.uint8), 16, seed=0, image=0, version=0)[1]
+    >>> moved(np.zeros((30, 20), np.uint8), (16, 16), seed=0, image=0, version=0)[1]
     (30, 20, 0, 0, 16, 16)
     """
     height, width = grey.shape
     if version == 0:
-        return resize(grey, size, size), (height, width, 0, 0, size, size)
+        return resize(grey, *size), (height, width, 0, 0, *size[::-1])
     chance = rng.generator(seed, f"version {version}", image)
     scale, down, right = torch.rand(3, generator=chance, dtype=torch.float64).tolist()
     scale = 1 + (LARGEST_SCALE - 1) * scale
     rows, columns = max(1, round(height / scale)), max(1, round(width / scale))
     top, left = round(down * (height - rows)), round(right * (width - columns))
     cut = np.ascontiguousarray(grey[top : top + rows, left : left + columns])
-    place = round(top * size / rows), round(left * size / columns)
-    return resize(cut, size, size), (height, width, *place, size, size)
+    place = round(top * size[1] / rows), round(left * size[0] / columns)
+    return resize(cut, *size), (height, width, *place, *size[::-1])
 
 
 def cached_latents(

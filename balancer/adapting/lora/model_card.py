@@ -90,6 +90,9 @@ def page(card: Mapping[str, Any]) -> str:
     loss = (
         "no generator holdout" if kept["holdout_loss"] is None else f"generator holdout loss {kept['holdout_loss']:.4f}"
     )
+    size = card["size"]
+    pixels = " x ".join(map(str, size if isinstance(size, list) else (size, size)))
+    shape = ", the proportions of most training images; others were stretched to them" if "aspect" in card else ""
     return f"""# A LoRA adapter for {escaped(base["name"])}
 
 {escaped(card["statement"])}
@@ -101,14 +104,24 @@ def page(card: Mapping[str, Any]) -> str:
 - Kept: the averaged weights after step {kept["step"]} of {card["training"]["steps"]} ({loss}); {escaped(card["ended"])}
 - The same {change["images"]} seeds with and without it differ by {change["grey_levels"]:.1f} grey levels of 255
   (latents: {change["latents"]:.2f} standard deviations); `samples.png` shows both, one row above the other.
+- Images of {pixels} pixels{shape}{_prior(card)}
 - {cost["seconds"] / 60:.0f} minutes on {card["device"]}{on_several(card)}, energy {escaped(str(cost["energy"]))}
 - Made with {versions}
 
 `card.json` has the settings, every evaluation on the generator holdout, and the hash of every training file and weight
-file.
+file. `losses.csv` has the loss and the learning rate of every step, and the losses on the generator holdout; `samples`
+what it generated at each evaluation, a row for each class and each prompt of the user's own.
 
 {_usage(base["pipeline"])}
 """
+
+
+def _prior(card: Mapping[str, Any]) -> str:
+    """What share of the training was for common classes, where it was set."""
+    if "common_classes" not in card:
+        return ""
+    names = escaped(", ".join(card["common_classes"]))
+    return f"\n- {card['settings']['prior_share']:.0%} of each batch were images of the common classes: {names}"
 
 
 def _usage(pipeline: str) -> str:

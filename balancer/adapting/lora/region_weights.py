@@ -37,11 +37,11 @@ class RegionWeights:
 def region_weights(
     samples: Sequence[Sample],
     regions: Mapping[str, Sequence[Region]],
-    size: int,
+    size: tuple[int, int],
     shape: Sequence[int],
     seed: int,
 ) -> RegionWeights | None:
-    """The weights of training images as they are stretched and moved to (size, size).
+    """The weights of training images as they are stretched and moved to a size, (width, height).
 
     `shape` is that of their latents, (N, A, C, h, w). `None` where no image has a region.
     """
@@ -72,7 +72,7 @@ def shared(inside: npt.NDArray[np.float32]) -> Tensor:
 
 
 def _weights(
-    regions: Sequence[Region], size: int, cells: tuple[int, int], seed: int, image: int, version: int
+    regions: Sequence[Region], size: tuple[int, int], cells: tuple[int, int], seed: int, image: int, version: int
 ) -> Tensor:
     """The mask goes the way of its image; each cell counts by how much of it is inside."""
     grey = union(regions, regions[0].height, regions[0].width).astype(np.uint8) * 255

@@ -10,20 +10,24 @@ from balancer.adapting.scratch.settings import DEFAULT_MINUTES, refuse_fraction,
 from balancer.errors import ModelError
 
 BATCH_SIZE = 8
-MACHINE_FIELDS = ("minutes", "device", "checkpoint_every_seconds")
+MACHINE_FIELDS = ("minutes", "device", "checkpoint_every_seconds", "validation_prompts")
 """What may change between two sittings of one training: it says where and how long, and not what is learnt."""
+
+_LATER = (("workers", 1), ("aspect", 1.0), ("prior_share", None), ("validation_prompts", ()))
 
 
 @dataclass(frozen=True, slots=True)
 class LoraSettings:
     """How one LoRA adapter is trained: rank, learning rate, batch size, steps and time limit.
 
-    Pictures are `size` x `size` pixels, by default as the base was trained. `steps` counts the optimiser's steps,
+    Pictures have `size` x `size` pixels, by default as the base was trained; at an `aspect`, width over height, other
+    than 1 about as many in other proportions. `steps` counts the optimiser's steps,
     `minutes` the time on the clock, all of it; neither means 30 minutes. `batch_size` images make a step, by default
     8, shared out among `workers` processes; what does not fit on a device is learnt in parts. No image is seen more
     than `repetitions` times, in
     `augmentations` slightly moved versions. Every `look_every` of the training the holdout part is judged and samples
-    are drawn; `patience` looks without a better loss end it.
+    are drawn, of each class and of `validation_prompts`; `patience` looks without a better loss end it. With a
+    `prior_share` that much of each batch are images of the common classes, larger than the mean class.
 
     >>> LoraSettings(steps=100).total_minutes is None, LoraSettings().total_minutes
     (True, 30.0)
@@ -49,6 +53,9 @@ class LoraSettings:
     patience: int = 3
     checkpoint_every_seconds: float = 60.0
     workers: int = 1
+    aspect: float = 1.0
+    prior_share: float | None = None
+    validation_prompts: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         refuse_steps_and_minutes(self.steps, self.minutes)
@@ -59,6 +66,8 @@ class LoraSettings:
         refuse_small("minutes", self.minutes, 0.01)
         for name in ("look_every", "caption_dropout"):
             refuse_fraction(name, getattr(self, name))
+        if self.prior_share is not None:
+            refuse_fraction("prior_share", self.prior_share)
 
     @property
     def total_minutes(self) -> float | None:
@@ -66,8 +75,8 @@ class LoraSettings:
         return None if self.steps is not None else (self.minutes or DEFAULT_MINUTES)
 
     def to_json(self) -> dict[str, Any]:
-        """The fields by name, as JSON knows them; `workers` where there are several, as what earlier versions began."""
-        return {name: value for name, value in asdict(self).items() if (name, value) != ("workers", 1)}
+        """The fields by name, as JSON knows them; those that earlier versions did not have only where they are set."""
+        return {name: value for name, value in asdict(self).items() if (name, value) not in _LATER}
 
 
 def _refuse_rate(rate: float) -> None:

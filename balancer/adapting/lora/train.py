@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import gc
 import hashlib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
+from shutil import copyfile
 from typing import Any
 
 import torch
 
+from balancer.adapting.common.class_mixing import common_classes
 from balancer.adapting.common.clock import Clock
 from balancer.adapting.common.data_parallel import devices_of, processes, team_of
 from balancer.adapting.common.device import find_machine
 from balancer.adapting.common.energy import EnergyMeter
-from balancer.adapting.common.logger import Curves, no_curves
+from balancer.adapting.common.logger import Curves, no_curves, to_all
+from balancer.adapting.common.loss_table import LOSSES, LossTable
 from balancer.adapting.common.model_card import write_card
 from balancer.adapting.common.monitor import TrainingMonitor, no_monitor
 from balancer.adapting.common.oom import memory_explained, no_room
@@ -31,9 +35,19 @@ from balancer.adapting.lora.effect_check import measure_effect, require_effect
 from balancer.adapting.lora.evaluations import Evaluation, EvaluationLog, best_evaluation
 from balancer.adapting.lora.layers import save_layers
 from balancer.adapting.lora.settings import MACHINE_FIELDS, LoraSettings
-from balancer.adapting.lora.trainer import STATES, LoraTrainer, helper, load_model, make_caption_sets, prepare
+from balancer.adapting.lora.trainer import (
+    SAMPLES,
+    STATES,
+    LoraTrainer,
+    helper,
+    load_model,
+    make_caption_sets,
+    prepare,
+    sheet_name,
+)
 from balancer.adapting.scratch import captions
 from balancer.adapting.scratch.phases import Progress
+from balancer.errors import ModelError
 from balancer.generators.models.checkpoint import Checkpoint
 from balancer.generators.models.tokens import require_texts_fit
 from balancer.generators.sampling import SamplingOptions
@@ -70,8 +84,10 @@ def train_lora(
     packs = {label: pack for label, pack in sorted(material.packs.items()) if label in wanted}
     material = replace(material, packs=packs)
     require_teachable(checkpoint, settings)
+    common = _common(material, settings)
     caption_sets = make_caption_sets(material, settings, _MOST_TEXTS[checkpoint.family.whole])
     require_texts_fit(checkpoint, caption_sets.texts, "captions")
+    require_texts_fit(checkpoint, settings.validation_prompts, "a --validation-prompt", "shorten it")
     fingerprint = _fingerprint(material, checkpoint, settings)
     if not is_finished(folder, fingerprint):
         machine = adapting_device(find_machine(settings.device))
@@ -80,12 +96,16 @@ def train_lora(
         work = work_folder(folder)
         for label in single:
             progress("samples", 1, 1, left_out(label))
+        if common:
+            told = f"{settings.prior_share:.0%} of each batch are of the common classes: {', '.join(common)}."
+            progress("samples", 1, 1, told)
         meter = EnergyMeter(work / "cost.json", [each.device for each in devices], clock)
         model = load_model(material, caption_sets, checkpoint, settings, machine, work, progress)
+        curves = to_all(LossTable(work / LOSSES).log, curves)
         lora_trainer = prepare(material, caption_sets, model, settings, work, progress, clock, curves)
         del model
         helping = partial(helper, checkpoint, settings, lora_trainer.weights is not None)
-        explained = memory_explained(no_room, lora_trainer.model.config.width)
+        explained = memory_explained(no_room, *lora_trainer.model.size)
         with explained, team_of(devices, helping) as team:
             facts = _learn(replace(lora_trainer, team=team), monitor, meter)
         del lora_trainer
@@ -93,6 +113,7 @@ def train_lora(
         if machine.device.type == "cuda":
             torch.cuda.empty_cache()
         origin = {"fingerprint": fingerprint, "split_sha256": material.split_sha256, "left_out": single, **facts}
+        origin |= {"common_classes": common} if common else {}
         _finish(material, checkpoint, settings, folder, machine.device, meter, progress, origin)
     clear_away(folder)
     return folder
@@ -112,8 +133,40 @@ def _learn(lora_trainer: LoraTrainer, monitor: TrainingMonitor, meter: EnergyMet
         "prediction": lora_trainer.model.objective.prediction,
         **processes(lora_trainer.settings.workers, lora_trainer.settings.batch_size),
         "dtype": lora_trainer.model.config.dtype,
-        "size": lora_trainer.model.config.width,
+        **_size(lora_trainer.model.size, lora_trainer.settings.aspect),
     }
+
+
+def _common(material: TrainingData, settings: LoraSettings) -> list[str]:
+    """The classes that `prior_share` is of; none without it.
+
+    Raises:
+        ModelError: no class is larger than the others.
+    """
+    if settings.prior_share is None:
+        return []
+    sizes = Counter(material.class_of[sample.label] for sample in material.train)
+    if found := common_classes(sizes):
+        return found
+    counts = ", ".join(f"{count} of {label}" for label, count in sizes.items())
+    raise ModelError(
+        needed="a class with more training images than the mean class, for --prior-share",
+        found=f"none: {counts}",
+        next_step="leave --prior-share out: balance adapt --base FOLDER",
+    )
+
+
+def _keep_sheets(folder: Path, evaluations: Sequence[Evaluation], kept: Path) -> None:
+    """The sheets of samples of all evaluations; none is there of what version 0.1 began without any."""
+    kept.mkdir()
+    for name in (sheet_name(evaluation.step) for evaluation in evaluations):
+        if (folder / name).exists():
+            copyfile(folder / name, kept / name)
+
+
+def _size(size: tuple[int, int], aspect: float) -> dict[str, Any]:
+    """The pixels of a side; of images that are not square both sides, and the proportion that made them so."""
+    return {"size": size[0]} if aspect == 1 else {"size": list(size), "aspect": aspect}
 
 
 def _finish(
@@ -129,12 +182,15 @@ def _finish(
     """Save the best look's weights, measure what they change, and only then let the folder appear."""
     import diffusers
 
-    log = EvaluationLog(work_folder(folder) / "looks")
+    work = work_folder(folder)
+    log = EvaluationLog(work / "looks")
     evaluations = log.read()
     best = best_evaluation(evaluations)
     with whole_folder(folder) as partial:
         file = save_layers(getattr(diffusers, checkpoint.pipeline), log.weights(best), partial)
-        sampling = SamplingOptions(settings.sample_steps, size=settings.size, device=str(device))
+        sampling = SamplingOptions(
+            settings.sample_steps, size=settings.size, device=str(device), aspect=settings.aspect
+        )
         change, picture = measure_effect(
             checkpoint,
             file,
@@ -145,6 +201,8 @@ def _finish(
         )
         require_effect(change, folder.name)
         (partial / "samples.png").write_bytes(picture)
+        copyfile(work / LOSSES, partial / LOSSES)
+        _keep_sheets(work / SAMPLES, evaluations, partial / SAMPLES)
         cost = meter.note()
         joules = cost["joules"]
         energy = (

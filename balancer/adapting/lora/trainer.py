@@ -12,12 +12,12 @@ import torch
 from torch import Tensor
 
 from balancer.adapting.common import rng, train_loop
-from balancer.adapting.common.class_mixing import sampling_weights
 from balancer.adapting.common.clock import Clock
 from balancer.adapting.common.data_parallel import Team
 from balancer.adapting.common.device import TrainingDevice
 from balancer.adapting.common.energy import EnergyMeter
 from balancer.adapting.common.logger import Curves, no_curves
+from balancer.adapting.common.loss_table import HOLDOUT
 from balancer.adapting.common.monitor import Observation, TrainingMonitor, TrainingSet
 from balancer.adapting.common.oom import memory_explained, no_room
 from balancer.adapting.common.train_state import state_folder
@@ -26,7 +26,15 @@ from balancer.adapting.lora.batch_sampler import CappedSqrtSampler
 from balancer.adapting.lora.caption_cache import CaptionRows, cache_captions, cached_captions
 from balancer.adapting.lora.captions import MOST_TEXTS, CaptionSet, embedded, make_caption_set
 from balancer.adapting.lora.data import TrainingData
-from balancer.adapting.lora.effect_check import columns_of_effect, draw_rows, sample_jobs, sample_prompts, sheet
+from balancer.adapting.lora.effect_check import (
+    columns_of_effect,
+    draw_rows,
+    own_jobs,
+    own_prompts,
+    sample_jobs,
+    sample_prompts,
+    sheet,
+)
 from balancer.adapting.lora.evaluations import Evaluation, EvaluationLog, early_stop_reason
 from balancer.adapting.lora.holdout_loss import HoldoutLoss, image_losses, stratified_subset, summarised
 from balancer.adapting.lora.latents import Encoder, Latents, cached_latents
@@ -41,7 +49,7 @@ from balancer.generators.models.memory import require_memory
 from balancer.imaging.decode import GreyImage
 from balancer.prompting.packs import Packs
 
-STATES = "adapter"
+STATES, SAMPLES = "adapter", "samples"
 _CAPTIONS = "captions"
 _WATCHED_CLASSES = 16
 
@@ -117,6 +125,8 @@ class LoraTrainer:
         done = train_loop.resume(learner, states)
         self.log.forget_after(done.step)
         evaluations = self.log.read()
+        if done.step:
+            self.curves("adapter", done.step, done.figures)  # again: a kill may have come between state and row
 
         def look_if_due(now: train_loop.TrainState) -> bool:
             if self._is_due(evaluations, now):
@@ -142,7 +152,7 @@ class LoraTrainer:
     @contextmanager
     def _explained(self) -> Iterator[None]:
         try:
-            with memory_explained(no_room, self.model.config.width):
+            with memory_explained(no_room, *self.model.size):
                 yield
         except ArithmeticError as error:
             raise ModelError(
@@ -172,12 +182,13 @@ class LoraTrainer:
         """How many looks what comes after learning takes: the last one, and the same seeds with and without."""
         classes, settings = len(self.material.shown), self.settings
         drawn = 2 * classes * columns_of_effect(classes) * settings.sample_steps
-        return 1 + drawn / (min(classes, _WATCHED_CLASSES) * settings.look_columns * settings.look_steps)
+        rows = min(classes, _WATCHED_CLASSES) + len(settings.validation_prompts)
+        return 1 + drawn / (rows * settings.look_columns * settings.look_steps)
 
     def _report(self, done: train_loop.TrainState) -> None:
         total = max(done.step, round(done.step / max(done.fraction, 1e-9)))
         self.progress("adapter", done.step, total, f"loss {done.loss:.4f}")
-        self.curves("adapter", done.step, {"loss": done.loss})
+        self.curves("adapter", done.step, done.figures)
 
     def _is_due(self, evaluations: Sequence[Evaluation], done: train_loop.TrainState) -> bool:
         """Whether another part of the training is done, or all of it."""
@@ -198,7 +209,8 @@ class LoraTrainer:
         took = self.clock.seconds() - began
         evaluation = Evaluation(self._number(done), done.step, loss, classes, said.figures, said.notes, said.stop, took)
         if loss is not None:
-            self.curves("adapter", done.step, {"generator holdout loss": loss, **said.figures})
+            of_classes = {f"{HOLDOUT}: {label}": each["loss"] for label, each in classes.items()}
+            self.curves("adapter", done.step, {HOLDOUT: loss, **of_classes, **said.figures})
         for line in _lines(evaluation):
             self.progress("samples", 1, 1, line)
         return evaluation
@@ -213,17 +225,13 @@ class LoraTrainer:
 
         losses = image_losses(self.model, self.held, condition, self.settings.seed)
         class_of = self.material.class_of
-        return summarised(losses, [class_of[sample.label] for sample in self.judged], self._shares())
-
-    def _shares(self) -> dict[str, float]:
-        labels = list(self.sampler.labels)
-        weights = sampling_weights(labels).tolist()
-        return {label: labels.count(label) * weights[labels.index(label)] for label in set(labels)}
+        return summarised(losses, [class_of[sample.label] for sample in self.judged], self.sampler.shares)
 
     def _samples(self, step: int) -> Mapping[str, Sequence[GreyImage]]:
-        jobs = sample_jobs(_watched(self.material), self.model.config, self.settings.look_columns, self.settings.seed)
-        rows = draw_rows(self.model.generator, jobs)
-        write_whole(self.work / "samples" / f"{step:06d}.png", sheet(rows))
+        packs, usual = _watched(self.material), (self.model.config, self.settings.look_columns, self.settings.seed)
+        rows = draw_rows(self.model.generator, sample_jobs(packs, *usual))
+        own = own_jobs(own_prompts(self.settings.validation_prompts, packs), *usual)
+        write_whole(self.work / SAMPLES / sheet_name(step), sheet({**rows, **draw_rows(self.model.generator, own)}))
         return rows
 
     def _seen(self) -> TrainingSet:
@@ -235,6 +243,15 @@ class LoraTrainer:
         texts = self.caption_set.chosen[variants, images]
         words = tuple(each[texts] for each in self.words)
         return (*words, sizes.float()) if len(self.model.readers.encoders) == 2 else words
+
+
+def sheet_name(step: int) -> str:
+    """The file with samples after so many steps.
+
+    >>> sheet_name(120)
+    '000120.png'
+    """
+    return f"{step:06d}.png"
 
 
 def helper(
@@ -297,8 +314,9 @@ def load_model(
         unwanted = {pack.negative for pack in material.packs.values()}
         texts = [(text, text in unwanted) for text in caption_set.texts]
         cache_captions(checkpoint, texts, machine, work / _CAPTIONS, _shown(progress, "captions"))
-    prompts = sample_prompts(_watched(material), settings.look_columns, settings.seed)
-    return load_base(checkpoint, settings, machine, [prompt for each in prompts.values() for prompt in each])
+    shown = _watched(material)
+    prompts = [each for some in sample_prompts(shown, settings.look_columns, settings.seed).values() for each in some]
+    return load_base(checkpoint, settings, machine, [*prompts, *own_prompts(settings.validation_prompts, shown)])
 
 
 def prepare(
@@ -312,7 +330,7 @@ def prepare(
     curves: Curves = no_curves,
 ) -> LoraTrainer:
     """Fill the caches: latents of all images, and what the text encoders make of their captions."""
-    encoder = Encoder(model.generator.pipe.vae, model.machine.device, model.config.width)
+    encoder = Encoder(model.generator.pipe.vae, model.machine.device, model.size)
     train, judged = material.train, judged_of(material)
     versions = encoder.fitting_versions(len(train), settings.augmentations, _cells(model))
 
@@ -326,7 +344,7 @@ def prepare(
     held = cache(judged, "holdout", 1) if judged else None
     class_of = material.class_of
     labels = [class_of[sample.label] for sample in train]
-    sampler = CappedSqrtSampler(labels, settings.batch_size, settings.repetitions, settings.seed)
+    sampler = CappedSqrtSampler(labels, settings.batch_size, settings.repetitions, settings.seed, settings.prior_share)
     words = _words(caption_set, model, work, progress)
     clock = clock or Clock()
     weights = region_weights(train, material.regions, encoder.size, latents.mean.shape, settings.seed)
@@ -361,7 +379,7 @@ def _cells(model: LoraModel) -> int:
     """How many numbers one latent has: channels x height x width."""
     factor = model.generator.pipe.vae_scale_factor
     channels: Any = model.generator.pipe.vae.config.latent_channels
-    return int(channels * (model.config.width // factor) ** 2)
+    return int(channels * (model.size[0] // factor) * (model.size[1] // factor))
 
 
 def _lines(evaluation: Evaluation) -> list[str]:

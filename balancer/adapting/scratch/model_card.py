@@ -76,6 +76,7 @@ def page(card: Mapping[str, Any]) -> str:
 
 Images are {card["size"]} x {card["size"]} pixels, grey. Classes were sampled by the square root of their size; nothing
 was mirrored. Training: {training}, {minutes:.0f} minutes on {card["device"]}{on_several(card)}; {versions}.
+`losses.csv` has the loss and the learning rate of every step.
 `card.json` holds the settings, the hash of every training file and of every weight file; `samples.png` shows what the
 checkpoint generates, a row for each class.
 

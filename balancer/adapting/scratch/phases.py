@@ -133,11 +133,13 @@ def learn(
         look(done)
         total = max(done.step, round(done.step / max(done.fraction, 1e-9)))
         run.progress(phase, done.step, total, f"loss {done.loss:.4f}")
-        run.curves(phase, done.step, {"loss": done.loss})
+        run.curves(phase, done.step, done.figures)
 
     every, states = run.settings.checkpoint_every_seconds, run.work / phase
     done = train_loop.resume(learner, states)
     run.clock.go_on(done.clock)
+    if done.step:
+        run.curves(phase, done.step, done.figures)  # again: a kill may have come between its state and its row
     try:
         return train_loop.learn(learner, run.limit(phase, done.seconds, ending), states, every, watch, done, run.clock)
     except ArithmeticError as exc:

@@ -16,7 +16,8 @@ from balancer.adapting.common.clock import Clock
 from balancer.adapting.common.data_parallel import devices_of, processes
 from balancer.adapting.common.device import find_machine
 from balancer.adapting.common.image_tensors import ImageTensors, read_image_tensors
-from balancer.adapting.common.logger import Curves, no_curves
+from balancer.adapting.common.logger import Curves, no_curves, to_all
+from balancer.adapting.common.loss_table import LOSSES, LossTable
 from balancer.adapting.common.model_card import write_card
 from balancer.adapting.common.oom import memory_explained, no_room_from_scratch
 from balancer.adapting.common.run_dir import begin, clear_away, is_finished, work_folder
@@ -75,8 +76,10 @@ def train_from_scratch(
         smallest = min(settings.batch_size, settings.autoencoder_batch_size)
         devices = devices_of(machine, settings.device, settings.workers, smallest)
         begin(folder, fingerprint, AUTOENCODER)
+        work = work_folder(folder)
+        curves = to_all(LossTable(work / LOSSES).log, curves)
         run = Run(
-            *(samples, packs, settings, work_folder(folder), machine, progress, known),
+            *(samples, packs, settings, work, machine, progress, known),
             *(clock or Clock(), findings or {}, curves, devices),
         )
         for label in single:
@@ -178,6 +181,7 @@ def _save_pipeline(pipeline: Any, run: Run, folder: Path) -> None:
     _edit(folder / "vae" / "config.json", {}, drop=("block_out_channels",))
     if sheets := sorted((run.work / "samples").glob("*.png")):
         shutil.copyfile(sheets[-1], folder / "samples.png")
+    shutil.copyfile(run.work / LOSSES, folder / LOSSES)
 
 
 def _edit(path: Path, change: Mapping[str, Any], drop: Sequence[str]) -> None:

@@ -83,6 +83,13 @@ class Checkpoint:
         return math.lcm(self.family.side, self.scale_factor * max(1, patch))
 
     @property
+    def largest_side(self) -> int | None:
+        """The most pixels on a side that its denoiser has places for; `None` where nothing limits them."""
+        config = self.config(self.family.denoiser)
+        places = config.get("pos_embed_max_size")
+        return places * int(config.get("patch_size") or 1) * self.scale_factor if isinstance(places, int) else None
+
+    @property
     def native_size(self) -> int:
         """The side, in pixels, that it was trained at."""
         denoiser = self.family.denoiser

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,13 @@ class ModelSelection:
     file: Path | None = None
     adapter: ModelRef | None = None
     folder: Path | None = None
+
+    @property
+    def aspect(self) -> float:
+        """Width over height of the images that its adapter learned from; 1, as models do, where no card says so."""
+        card = None if self.folder is None else adapter_card(self.folder)
+        found = (card or {}).get("aspect")
+        return float(found) if isinstance(found, int | float) and 0 < found < math.inf else 1.0
 
 
 def choose_model(

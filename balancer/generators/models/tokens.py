@@ -64,7 +64,12 @@ def longest_text(checkpoint: Checkpoint, texts: Iterable[str]) -> LongestText:
     return max(found, key=lambda each: each.count / each.limit)
 
 
-def require_texts_fit(checkpoint: Checkpoint, texts: Iterable[str], kind: str = "prompts") -> None:
+def require_texts_fit(
+    checkpoint: Checkpoint,
+    texts: Iterable[str],
+    kind: str = "prompts",
+    fix: str = "shorten it in the template pack, then check: balance prompts",
+) -> None:
     """Refuse texts of which a text encoder would silently drop the end; `kind` is what messages call them.
 
     Raises:
@@ -77,7 +82,7 @@ def require_texts_fit(checkpoint: Checkpoint, texts: Iterable[str], kind: str = 
         raise ModelError(
             needed=f"{kind} of at most {longest.limit} tokens{by}, which is what this model reads",
             found=f"{longest.count} tokens: {longest.text!r}",
-            next_step="shorten it in the template pack, then check: balance prompts",
+            next_step=fix,
         )
 
 

@@ -49,9 +49,9 @@ def place(tmp_path):
     return tmp_path
 
 
-def study_of(own):
+def study_of(own, targets=None):
     paths = sorted(path.relative_to(own) for path in own.rglob("*.png"))
-    targets = np.array([CLASSES.index(path.parts[0]) for path in paths])
+    targets = np.array([CLASSES.index(path.parts[0]) for path in paths]) if targets is None else targets
     table = pd.DataFrame(index=range(len(paths)), columns=list(ATTRIBUTES))
     whole = Part(
         decode([own / path for path in paths], SIDE), targets, np.arange(len(paths)), tuple(map(str, paths)), table
@@ -114,6 +114,42 @@ def test_a_collection_without_the_class_or_with_nothing_new_is_refused(place):
         few = replace(other, images=other.images[kept])
         with pytest.raises(ComparisonError, match=r"0 of NODULE, 8 of others. Left out: 2 of other classes"):
             gather_external(session, few, study_of(place / "own"), session.state.cache, lambda what: lambda *_: None)
+
+
+def test_findings_are_taken_over_by_their_names_and_what_is_not_told_stays_unknown(tmp_path):
+    """Another hospital has one of our findings under another spelling, and none of the other."""
+
+    def hospital(name, columns, rows, first):
+        write(tmp_path / name, "images", [f"{name[0]}{number}.png" for number in range(len(rows))], first)
+        lines = [f"{name[0]}{number}.png,{row}" for number, row in enumerate(rows)]
+        (tmp_path / name / "t.csv").write_text("\n".join([f"image,{','.join(columns)}", *lines]) + "\n")
+        settings = ScanSettings(
+            tmp_path / name,
+            labels=(str(tmp_path / name / "t.csv"),),
+            columns=("file=image",),
+            labels_in_columns=",".join(columns),
+            patient=r"([pq]\d+)",
+        )
+        scan(Workspace.open(tmp_path), settings)
+
+    hospital("q-other", ("Pleural-Effusion", "Mass"), ("1,0", "0,1", "-1,1", "0,0", "1,1"), 1000)
+    write(tmp_path / "classes", "NODULE", ["q90.png"], 3000)
+    write(tmp_path / "classes", "NORMAL", ["q91.png"], 3100)
+    scanned(tmp_path, tmp_path / "classes")
+    hospital("p-own", ("pleural_effusion", "nodule"), ("1,0", "0,1", "0,0", "1,1"), 0)
+    findings = ("nodule", "pleural_effusion")
+    with Workspace.open(tmp_path).session(write=True, several=True) as session:
+        session.state.cache.mkdir(exist_ok=True)
+        other = find_external(session, "q-other", findings, "pleural_effusion")
+        with pytest.raises(ComparisonError, match="in common: pleural_effusion"):
+            find_external(session, "q-other", findings, "nodule")
+        with pytest.raises(CollectionError, match="several findings on an image in classes"):
+            find_external(session, "classes", findings, "nodule")
+        own = replace(study_of(tmp_path / "p-own", np.zeros(4)), classes=findings, rare="pleural_effusion")
+        found = gather_external(session, other, own, session.state.cache, lambda what: lambda *_: None)
+    assert found.left_out == {"of which none of these findings is known": 1}
+    assert found.part.targets.tolist() == [[-2, 1], [-2, 0], [-2, 0], [-2, 1]]
+    assert found.classes == ("pleural_effusion",)
 
 
 def measured(part, **options):

@@ -11,7 +11,7 @@ from analysis.comparison.predictions import NAME, read_predictions
 from analysis.comparison.service import compare, comparison_figures, preview_compare
 from analysis.power.service import detectable_effect
 from balancer import FillSettings, NoScreen, ScanSettings, SplitSettings, Workspace, fill, scan, split
-from balancer.errors import ComparisonError, PlanError
+from balancer.errors import CollectionError, ComparisonError, PlanError
 from balancer.workspace.judging_settings import CompareSettings, PowerSettings
 from examples.phantoms import write_table_collection
 
@@ -102,7 +102,7 @@ def test_power_is_that_of_the_rarest_finding_of_enough_patients(compared):
 
 def test_what_does_not_support_several_findings_is_refused_with_its_reason(compared):
     workspace, _ = compared
-    with pytest.raises(ComparisonError, match="one class for each image, for --external"):
+    with pytest.raises(CollectionError, match="another collection that was scanned here"):
         compare(workspace, CompareSettings(quick=True, external="x", size=16, workers=1))
     with pytest.raises(ComparisonError, match="10 test images of Consolidation"):
         compare(workspace, CompareSettings(quick=True, label="Consolidation", size=16, workers=1, steps="1"))
@@ -116,3 +116,27 @@ def test_every_patient_is_tested_in_a_fold(compared):
     found = compare(workspace, replace(SETTINGS, cross_fit=2)).comparison
     assert found.test["Nodule"] == {"images": 32, "patients": 32}
     assert found.findings["Consolidation"].told in ("cannot tell", "helped", "hurt")  # six patients in all folds
+
+
+@pytest.mark.slow
+def test_another_hospital_tests_the_same_arms_by_finding(compared):
+    """It tells of two findings alone, and of one image nothing."""
+    workspace, found = compared
+    own, other = workspace.home / "x", workspace.home / "hospital-b"
+    table = write_table_collection(
+        other, {"normal": 12, "nodule": 8, "nodule|pleural_effusion": 6}, size=16, max_images=1, first_patient=5000
+    )
+    rows = [row.split(",") for row in table.read_text().splitlines()[1:]]
+    told = [f"{image},{patient},{int('effusion' in label)},{int('nodule' in label)}" for image, label, patient in rows]
+    told[0] = f"{rows[0][0]},{rows[0][2]},-1,"
+    table.write_text("\n".join(["image,patient,effusion,nodule", *told]) + "\n")
+    columns = ("file=image patient=patient",)
+    scan(workspace, ScanSettings(other, labels=(str(table),), columns=columns, labels_in_columns="effusion,nodule"))
+    scan(workspace, ScanSettings(own))
+    again = compare(workspace, replace(SETTINGS, external="hospital-b")).comparison
+    assert again.judgement == found.comparison.judgement
+    assert again.external.left_out["of which none of these findings is known"] == 1
+    people = again.external.test["Nodule"]["patients"]
+    assert 6 <= people <= 14  # at 16 px some look alike
+    assert again.external.sentence.startswith(f"On hospital-b ({people} patients with Nodule): ")
+    assert set(again.external.test) == {"Nodule", "Effusion"}

@@ -70,8 +70,8 @@ def test_the_page_has_every_section_the_verdict_first(whole):
     page = whole
     names = [each["id"] for each in Parsed(page).of("section") if "id" in each]
     assert names == [
-        *("verdict", "distribution", "findings", "labels", "sheets", "screening", "copies", "probe", "quality"),
-        *("comparison", "record", "repeat", "methods"),
+        *("verdict", "distribution", "findings", "labels", "training", "sheets", "screening", "copies"),
+        *("probe", "quality", "comparison", "record", "repeat", "methods"),
     ]
     assert re.search(r'class="verdict">Use strong-augmentation', page)
     assert page.index("weak baseline") < page.index("<h1") < page.rindex("weak baseline")
@@ -382,6 +382,6 @@ def test_hostile_facts_are_text_in_every_section():
     found = [(name, name, name, [name]) for name in HOSTILE]
     facts = facts_with(HOSTILE, results, name=HOSTILE[2], findings=found, patients=HOSTILE[0], table=HOSTILE[1])
     page = make_page(facts, DAY).decode()
-    assert page.count('class="part"') == len(SECTIONS) == 13
+    assert page.count('class="part"') == len(SECTIONS) == 14
     assert not {"script", "img"} & {tag for tag, _ in Parsed(page).tags}
     assert not any(name.startswith("on") for _, attributes in Parsed(page).tags for name in attributes)

@@ -100,6 +100,10 @@ def test_source_and_strength_take_part_where_the_family_has_it(base, xrays):
 def test_what_it_is_and_reads(base, name):
     found = find_checkpoint(str(base))
     assert (found.native_size, found.side) == (32, SIDE[name])
+    assert found.largest_side == (64 if name == "sd3" else None)
+    if name == "sd3":
+        with pytest.raises(ModelError, match=r"at most 64 pixels a side.*\n.*96 x 96"):
+            resolve_config(found, None, SamplingOptions(size=96))
     with pytest.raises(ModelError, match=f"prompts of at most {LIMIT[name]}"):
         require_texts_fit(found, ["a nodule", "1 " * 400])
 

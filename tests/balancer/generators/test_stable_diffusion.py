@@ -249,6 +249,8 @@ def test_sizes_that_the_model_cannot_make_are_refused(checkpoint):
     with pytest.raises(ModelError, match="--size 32"):
         resolve_config(find_checkpoint(str(checkpoint)), None, SamplingOptions(size=33))
     assert resolve_config(find_checkpoint(str(checkpoint)), None, SamplingOptions(size=64)).width == 64
+    wide = resolve_config(find_checkpoint(str(checkpoint)), None, SamplingOptions(size=64, aspect=99))
+    assert (wide.width, wide.height) == (88, 48)  # twice as wide as high, at most
 
 
 def test_a_device_that_is_not_there_is_refused(checkpoint):

@@ -17,7 +17,7 @@ from balancer.workspace.fill_origin import (
     require_last_filled,
     same_model,
 )
-from balancer.workspace.run_record import RunRecord
+from balancer.workspace.run_record import RunRecord, remember_run
 from balancer.workspace.settings import AdaptSettings, FillSettings
 from balancer.workspace.workspace import Session
 from tests.support.study_fixtures import drawn_by, filled, judged, place_of, write_adapter, write_flat
@@ -55,14 +55,15 @@ def test_the_settings_are_those_of_the_adapter_that_generated_and_not_the_last_o
     session = filled_by(place, first)
     origin = origin_of(session)
     assert (origin.adapter, origin.model) == (place.state.adapters / "first", None)
-    assert adapted_by(session, origin) == RunRecord(AdaptSettings(base="sd", steps=5, name="first"), 2.0)
+    asked = AdaptSettings(base="sd", steps=5, name="first", aspect_ratio="square")  # as all were
+    assert adapted_by(session, origin) == RunRecord(asked, 2.0)
 
 
 def test_a_record_of_an_earlier_version_counts_for_what_it_made(place):
     adapter = write_adapter(place, [], "lora")
     ask(place, "adapt", {"base": "sd"})
     session = filled_by(place, adapter)
-    assert adapted_by(session, origin_of(session)) == RunRecord(AdaptSettings(base="sd"), 2.0)
+    assert adapted_by(session, origin_of(session)) == RunRecord(AdaptSettings(base="sd", aspect_ratio="square"), 2.0)
     ask(place, "adapt", {"base": "sd", "name": "other"})
     with pytest.raises(ComparisonError, match="the settings with which lora was adapted"):
         adapted_by(session, origin_of(session))
@@ -141,9 +142,20 @@ def test_a_key_is_that_of_earlier_versions_so_that_their_folds_are_found_again(p
     assert fold_key(session) == hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:8]
 
 
+def test_an_adapter_of_an_earlier_version_has_the_key_of_one_from_squares(place):
+    adapter = write_adapter(place, [], "lora")
+    ask(place, "adapt", {"base": "sd"}, made="lora")
+    session = filled_by(place, adapter)
+    before = fold_key(session)
+    for aspect_ratio, is_same in (("square", True), (None, False), ("keep", False)):
+        remember_run(session, "adapt", AdaptSettings(base="sd", aspect_ratio=aspect_ratio), 2.0, made="lora")
+        assert (fold_key(session) == before) is is_same
+
+
 def test_a_page_names_what_to_type_and_no_folder_of_the_machine(place, tmp_path):
     adapter = write_adapter(place, [], "lora")
     ask(place, "adapt", {"base": "/srv/ann/sd"}, made="lora")
     session = filled_by(place, adapter)
-    assert commands_behind(session, place.out) == ("balance adapt --base sd", "balance fill --target 60")
+    adapted = "balance adapt --base sd --aspect-ratio square"  # the record is of an earlier version
+    assert commands_behind(session, place.out) == (adapted, "balance fill --target 60")
     assert commands_behind(session, tmp_path / "other") == ()

@@ -1,10 +1,7 @@
-"""Probe and quality of images with several findings: by finding, and labels are refused by name."""
+"""Probe and quality of images with several findings: by finding."""
 
-import pytest
-
-from analysis import CheckLabelsSettings, DetectabilitySettings, FidelitySettings, check_labels, detectability, fidelity
+from analysis import DetectabilitySettings, FidelitySettings, detectability, fidelity
 from analysis.data.balanced_folder import read_training_images
-from balancer.errors import CollectionError
 from balancer.workspace.reports import PROBE, QUALITY
 from tests.balancer.workspace.test_findings_judged import filled  # noqa: F401
 
@@ -21,9 +18,3 @@ def test_real_and_synthetic_images_are_compared_by_finding(filled):  # noqa: F81
     near = fidelity(workspace, FidelitySettings(steps=1))
     assert set(near.quality.classes) == set(merged.filled)
     assert all((workspace.state.reports / name).exists() for name in (PROBE, QUALITY))
-
-
-def test_labels_of_several_findings_are_refused_by_name(filled):  # noqa: F811
-    workspace, _ = filled
-    with pytest.raises(CollectionError, match="--target-label consolidation"):
-        check_labels(workspace, CheckLabelsSettings(steps=1))

@@ -4,7 +4,7 @@ import pytest
 
 from balancer.errors import StateError
 from balancer.workspace.run_record import RunRecord, last_run, remember_run
-from balancer.workspace.settings import FillSettings
+from balancer.workspace.settings import AdaptSettings, FillSettings
 from balancer.workspace.workspace import Session
 from tests.support.study_fixtures import place_of
 
@@ -45,6 +45,15 @@ def test_what_version_0_1_was_asked_for_is_read(session):
     session.ledger.save_setting(session.collection, "seconds of fill", 7.0)
     settings = FillSettings(("max", "A=3"), harmonise=False, batch_size="4", no_screen=True)
     assert last_run(session, "fill", FillSettings) == RunRecord(settings, 7.0)
+
+
+def test_an_adapter_of_an_earlier_version_is_made_again_from_squares(session):
+    remember_run(session, "adapt", AdaptSettings(base="sd"), 2.0)
+    assert last_run(session, "adapt", AdaptSettings).settings.aspect_ratio is None
+    fields = session.ledger.setting(session.collection, "run of adapt")
+    del fields["settings"]["aspect_ratio"]
+    session.ledger.save_setting(session.collection, "run of adapt", fields)
+    assert last_run(session, "adapt", AdaptSettings).settings == AdaptSettings(base="sd", aspect_ratio="square")
 
 
 def test_a_record_that_this_version_does_not_know_asks_to_do_it_once_more(session):

@@ -57,7 +57,7 @@ def test_latents_are_scaled_as_the_pipeline_decodes_them(base):
     model = desk_of(base)
     vae = model.generator.pipe.vae
     pictures = torch.randint(0, 256, (2, 32, 32), dtype=torch.uint8)
-    mean, deviation = Encoder(vae, CPU, 32).encode(pictures)
+    mean, deviation = Encoder(vae, CPU, (32, 32)).encode(pictures)
     colour = pictures.float().div(127.5).sub(1)[:, None].expand(-1, 3, -1, -1)
     assert torch.allclose(mean / vae.config.scaling_factor, vae.encode(colour).latent_dist.mean, atol=1e-5)
     assert float(deviation.min()) > 0
@@ -124,12 +124,12 @@ def test_books_join():
 def test_versions_are_moved_a_little_and_never_mirrored():
     ramp = np.linspace(0, 255, 64, dtype=np.uint8)[None].repeat(64, axis=0)
     for image in range(20):
-        picture, sizes = moved(ramp, 32, seed=0, image=image, version=1)
+        picture, sizes = moved(ramp, (32, 32), seed=0, image=image, version=1)
         assert (np.diff(picture[16].astype(int)) >= 0).all()
         assert sizes[:2] == (64, 64)
         assert sizes[4:] == (32, 32)
         assert 0 <= max(sizes[2:4]) <= 3  # 8% of 32 pixels
-    assert len({moved(ramp, 32, 0, image, 1)[1] for image in range(20)}) > 3
+    assert len({moved(ramp, (32, 32), 0, image, 1)[1] for image in range(20)}) > 3
 
 
 def test_a_base_for_inpainting_is_refused(base, tmp_path):

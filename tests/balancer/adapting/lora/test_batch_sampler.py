@@ -38,6 +38,20 @@ def test_a_step_is_the_same_whenever_it_is_asked():
     assert CappedSqrtSampler(LABELS, 8, 5, seed=4).draw(19).tolist() != places[19]
 
 
+def test_a_prior_share_of_every_batch_is_of_the_common_classes():
+    labels = [*LABELS, *["odd"] * 2]
+    sampler = CappedSqrtSampler(labels, 8, 100, 0, prior=0.5)
+    batches = [sampler.draw(step).tolist() for step in range(40)]
+    assert {sum(labels[place] == "common" for place in batch) for batch in batches} == {4}
+    rare = Counter(labels[place] for batch in batches for place in batch if labels[place] != "common")
+    assert rare["rare"] / rare["odd"] == pytest.approx(2**0.5, rel=0.15)
+    assert sampler.shares == pytest.approx({"common": 0.5, "rare": 0.2929, "odd": 0.2071}, abs=1e-4)
+    assert sampler.draw(7).tolist() == batches[7]
+    capped = CappedSqrtSampler(labels, 8, 2, 0, prior=0.5)
+    assert Counter(drawn(capped, capped.steps)).most_common(1)[0][1] == 2
+    assert capped.exhausted(capped.steps - 1) == ["rare", "odd"]
+
+
 def test_classes_that_are_used_up_are_named():
     sampler = CappedSqrtSampler(LABELS, 8, 2, seed=0)
     assert sampler.exhausted(0) == []

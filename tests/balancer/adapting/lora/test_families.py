@@ -76,6 +76,13 @@ def test_a_killed_run_ends_with_the_bytes_of_an_undisturbed_one(material, base, 
     assert (tmp_path / "mine" / FILE).read_bytes() == (adapted / FILE).read_bytes()
 
 
+@pytest.mark.slow
+def test_images_keep_their_proportions(material, base, tmp_path):
+    wide = replace(FEWER, size=2 * base.side, aspect=2.0) if base.side == 32 else replace(FEWER, aspect=1.6667)
+    card = json.loads((train_lora(material, base, wide, tmp_path / "mine") / "card.json").read_text())
+    assert card["size"] == ([96, 32] if base.side == 32 else [40, 24])
+
+
 def test_large_text_encoders_do_not_learn(material, base, tmp_path):
     with pytest.raises(ModelError, match="for --text-encoder a base whose text encoders are small"):
         train_lora(material, base, replace(FEWER, text_encoder=True), tmp_path / "mine")

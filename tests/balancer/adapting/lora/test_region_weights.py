@@ -25,14 +25,14 @@ def test_half_of_the_loss_is_of_the_region():
 
 def test_the_region_goes_the_way_of_its_image():
     sample = Sample("a.png", "nodule", None, "")
-    found = region_weights([sample] * 2, {"a.png": [BOX]}, 40, (2, 3, 4, 20, 20), seed=1)
+    found = region_weights([sample] * 2, {"a.png": [BOX]}, (40, 40), (2, 3, 4, 20, 20), seed=1)
     image = np.where(BOX.mask(40, 40), 255, 0).astype(np.uint8)
     for place in range(2):
         for version in range(3):
-            there = moved(image, 40, 1, place, version)[0].reshape(20, 2, 20, 2).mean(axis=(1, 3)) > 127
+            there = moved(image, (40, 40), 1, place, version)[0].reshape(20, 2, 20, 2).mean(axis=(1, 3)) > 127
             weights = found.of(torch.tensor([place]), torch.tensor([version]))[0, 0].numpy()
             np.testing.assert_array_equal(weights > (weights.min() + weights.max()) / 2, there)
-    assert region_weights([sample], {}, 40, (1, 3, 4, 20, 20), seed=1) is None
+    assert region_weights([sample], {}, (40, 40), (1, 3, 4, 20, 20), seed=1) is None
 
 
 def test_a_step_learns_more_from_the_region(tmp_path):

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from diffusers import StableDiffusionPipeline, StableDiffusionXLPipeline
@@ -39,6 +40,7 @@ QUICK = LoraSettings(
     look_steps=1,
     sample_steps=2,
     checkpoint_every_seconds=0,
+    validation_prompts=("a nodule on the left",),
 )
 FILE = "pytorch_lora_weights.safetensors"
 
@@ -91,7 +93,8 @@ def test_diffusers_loads_it_and_draws_something_else(adapted, checkpoint):
 
 
 def test_only_safetensors_and_texts_lie_in_the_folder(adapted):
-    assert sorted(path.name for path in adapted.iterdir()) == ["README.md", "card.json", FILE, "samples.png"]
+    names = ["README.md", "card.json", "losses.csv", FILE, "samples", "samples.png"]
+    assert sorted(path.name for path in adapted.iterdir()) == names
     assert [path.name for path in adapted.parent.iterdir()] == ["mine"]
     weights = load_file(adapted / FILE)
     assert {name.split(".")[0] for name in weights} == {"unet"}
@@ -142,7 +145,39 @@ def test_a_killed_run_ends_with_the_bytes_of_an_undisturbed_one(material, base, 
     torch.manual_seed(99)  # whatever the global generator does meanwhile
     train_lora(material, base, QUICK, tmp_path / "mine")
     assert (tmp_path / "mine" / FILE).read_bytes() == (adapted / FILE).read_bytes()
-    assert (tmp_path / "mine" / "samples.png").read_bytes() == (adapted / "samples.png").read_bytes()
+    assert [path.name for path in sorted((adapted / "samples").iterdir())] == ["000000.png", "000003.png", "000006.png"]
+    with Image.open(adapted / "samples" / "000003.png") as sheet:
+        assert sheet.size == (96 + 66, 3 * 66)  # two classes and the prompt
+    for name in ("samples.png", "losses.csv", "samples/000003.png"):
+        assert (tmp_path / "mine" / name).read_bytes() == (adapted / name).read_bytes()
+
+
+def test_the_table_of_losses_has_every_step_and_the_looks(adapted):
+    card, table = json.loads((adapted / "card.json").read_text()), pd.read_csv(adapted / "losses.csv")
+    assert table["step"].tolist() == list(range(7))
+    assert table["loss"][1:].notna().all()
+    assert table["loss"].iloc[-1] == pytest.approx(card["training"]["loss"], abs=1e-5)
+    assert table["learning rate"][1] == pytest.approx(0.5 / 100)
+    held = table.dropna(subset="generator holdout loss").set_index("step")
+    assert held["generator holdout loss"].to_dict() == pytest.approx(
+        {look["step"]: look["loss"] for look in card["looks"]}, rel=1e-6
+    )
+    assert held["generator holdout loss: normal"].notna().all()
+
+
+@pytest.mark.slow
+def test_images_keep_their_proportions_after_a_stop_too(material, base, tmp_path):
+    wide = replace(QUICK, aspect=1.6667, steps=3)
+    made = train_lora(material, base, wide, tmp_path / "whole")
+    card = json.loads((made / "card.json").read_text())
+    assert (card["size"], card["aspect"]) == ([40, 24], 1.6667)
+    assert "Images of 40 x 24 pixels, the proportions of most" in (made / "README.md").read_text()
+    with Image.open(made / "samples.png") as sheet:
+        assert sheet.size == (96 + 4 * 82, 4 * 50)
+    with pytest.raises(Killed):
+        train_lora(material, base, wide, tmp_path / "mine", progress=stop_at("adapter", 2))
+    train_lora(material, base, wide, tmp_path / "mine")
+    assert (tmp_path / "mine" / FILE).read_bytes() == (made / FILE).read_bytes()
 
 
 def test_a_kill_between_checkpoint_and_look_loses_no_look(material, base, adapted, tmp_path):
@@ -157,7 +192,8 @@ def test_a_kill_between_checkpoint_and_look_loses_no_look(material, base, adapte
     with pytest.raises(Killed):
         train_lora(material, base, QUICK, tmp_path / "mine", monitor)
     train_lora(material, base, QUICK, tmp_path / "mine", monitor)
-    assert (tmp_path / "mine" / FILE).read_bytes() == (adapted / FILE).read_bytes()
+    for name in (FILE, "losses.csv"):
+        assert (tmp_path / "mine" / name).read_bytes() == (adapted / name).read_bytes()
 
 
 @pytest.mark.slow
@@ -169,7 +205,8 @@ def test_two_processes_adapt_as_one_does_and_go_on_after_a_kill(material, base, 
     with pytest.raises(ModelError, match="other images or settings"):
         train_lora(material, base, QUICK, tmp_path / "mine")
     train_lora(material, base, both, tmp_path / "mine")
-    assert (tmp_path / "mine" / FILE).read_bytes() == (whole / FILE).read_bytes()
+    for name in (FILE, "losses.csv"):
+        assert (tmp_path / "mine" / name).read_bytes() == (whole / name).read_bytes()
     one, two = (load_file(folder / FILE) for folder in (adapted, whole))
     assert all(torch.allclose(one[name], two[name], atol=0.02) for name in one)  # sums in another order
     card = json.loads((whole / "card.json").read_text())
@@ -290,6 +327,17 @@ def test_nothing_to_learn_from_is_an_error(material, base, tmp_path, train):
 def test_a_class_without_a_pack_is_an_error(material, base, tmp_path):
     with pytest.raises(PromptError, match="none for nodule"):
         train_lora(replace(material, packs={"normal": load_pack("chest")}), base, QUICK, tmp_path / "mine")
+
+
+def test_a_prior_share_without_a_common_class_is_an_error(material, base, tmp_path):
+    few = [each for each in material.train if each.label == "nodule"]
+    with pytest.raises(ModelError, match=r"larger|more training images than the mean class.*\n.*none: 3 of nodule"):
+        train_lora(replace(material, train=few), base, replace(QUICK, prior_share=0.5), tmp_path / "mine")
+
+
+def test_a_validation_prompt_that_the_base_would_cut_is_an_error(material, base, tmp_path):
+    with pytest.raises(ModelError, match="a --validation-prompt of at most 77 tokens"):
+        train_lora(material, base, replace(QUICK, validation_prompts=("nodule " * 200,)), tmp_path / "mine")
 
 
 def test_captions_that_the_base_would_cut_are_an_error(material, base, tmp_path):

@@ -100,7 +100,7 @@ def test_weights_are_half_precision_safetensors_and_nothing_is_pickled(trained: 
     kinds = {tensor.dtype for name in hashes(trained) for tensor in load_file(trained / name).values()}
     assert kinds == {torch.float16}
     suffixes = {path.suffix for path in trained.rglob("*") if path.is_file()}
-    assert suffixes == {".safetensors", ".json", ".txt", ".md", ".png"}
+    assert suffixes == {".csv", ".safetensors", ".json", ".txt", ".md", ".png"}
 
 
 def test_the_card_knows_every_file_and_count(trained: Path, collection: tuple[Path, list[Sample]]) -> None:
@@ -142,7 +142,8 @@ def test_a_killed_run_ends_with_the_weights_of_an_undisturbed_one(
     torch.manual_seed(99)  # whatever the global generator does meanwhile
     train_from_scratch(samples, root, PACK, TINY, folder, "ab" * 32)
     assert hashes(folder) == hashes(trained)
-    assert (folder / "samples.png").read_bytes() == (trained / "samples.png").read_bytes()
+    for name in ("samples.png", "losses.csv"):
+        assert (folder / name).read_bytes() == (trained / name).read_bytes()
 
 
 @pytest.mark.slow
