@@ -8,6 +8,8 @@ from PIL import Image
 from analysis.data.image_statistics import MEASURES, inspect, measure_soundness
 from analysis.screening.image_quality import NOT_CHECKED, SoundGate, Soundness
 from analysis.screening.screen import fit_checks, require_patients, why_unscreened
+from balancer.collection.attributes import Attributes
+from balancer.collection.metadata_table import read_table
 from balancer.collection.run_lengths import runs_to_text, to_runs
 from balancer.collection.scan import Sample, scan
 from balancer.errors import ImageError, ScreenError
@@ -192,6 +194,32 @@ def test_an_image_painted_into_a_real_one_is_judged_by_what_was_painted(drawn, t
     grey[rows, columns] = np.array(Image.open(collection.root / real))[rows, columns]
     copied = screen([candidate(tmp_path / "d.png", grey, label, job)], [])[0]
     assert "copy: what was painted is a part of a real image of the class" in copied.reasons
+
+
+def test_a_prompt_that_the_image_contradicts_is_a_question_for_a_person(drawn, sources, tmp_path):
+    """The table has ages that go with the classes, so that what an image shows tells them."""
+    collection, split, _ = drawn
+    ages = {"consolidation": 70, "normal": 30, "pleural_effusion": 30}
+    rows = [f"{path.split('/')[1][:6]},{ages[path.split('/')[0]]}" for path in collection.images.index]
+    (tmp_path / "patients.csv").write_text("\n".join(["patient,age", *rows]), "utf-8")
+    table = scan(collection.root, r"(p\d+)", table=read_table(tmp_path / "patients.csv"))
+    screen = fit_checks(table, split, collection.root.parent / "cache", steps=10)
+    assert any(note.startswith("prompt: age group is checked: 18-39 (AUROC 0.9") for note in screen.notes)
+    plain = replace(make_job("normal", 0), stated=Attributes("female", "18-39"))
+    wrong = replace(plain, stated=Attributes("female", "65+"))
+    source = Sample(sources[0].relative_to(collection.root).as_posix(), "normal", "p", "0" * 64)
+    edited = replace(wrong, method=replace(wrong.method, mode="image", source=source, strength=0.5))
+    greys = [draw_radiograph("normal", 5000 + number) for number in range(5)]
+    found = [
+        [screen([candidate(tmp_path / "a.png", grey, job=job)], [])[0] for job in (plain, wrong)] for grey in greys
+    ]
+    asked = "prompt: says age 65+, image looks 18-39"
+    assert not any(asked in verdict.reasons for verdict, _ in found)
+    assert sum(asked in verdict.reasons for _, verdict in found) >= 2
+    assert {other.decision for one, other in found if one.decision == "accept"} >= {"review"}
+    made = [screen([candidate(tmp_path / "a.png", grey, job=edited)], [])[0] for grey in greys[:2]]
+    assert not any(asked in verdict.reasons for verdict in made)
+    assert (screen.name, drawn[2].name) == ("screen 3 with prompt check 1", "screen 3")
 
 
 def test_an_image_made_from_a_source_is_judged_against_it_alone(drawn, sources, tmp_path):
