@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from analysis.data.minimums import LABEL_PATIENTS
+from analysis.data.minimums import LABEL_PATIENTS, PROMPT_PATIENTS
 from analysis.screening.label_consistency import TAIL, LabelGate
 from analysis.vision.copy_embedding import Vectors
 from balancer.collection.attributes import Attributes
@@ -22,7 +22,8 @@ Unseen = tuple[npt.NDArray[np.int64], npt.NDArray[np.object_], npt.NDArray[np.fl
 """Places of real images, the value of each, and the probabilities of all values by a model without its patient."""
 _SAID = {"sex": "", "age": "age ", "view": "view "}
 _NAMES = {"sex": "sex", "age": "age group", "view": "view"}
-_MOST = 0.03  # the share of real images of a class that may be in doubt; 1% are, of all classes together
+_MOST = 0.03  # the share of real images of a class and a value that may be in doubt; 1% are of all together
+Asked = tuple[str, str, str]
 Classes = Sequence[Sequence[str]]
 """The class of each image, or its findings."""
 
@@ -31,12 +32,13 @@ Classes = Sequence[Sequence[str]]
 class PromptGates:
     """A classifier of the values of each attribute, fitted on images of which it is known.
 
-    `notes` say what is asked and how well it is told, and what is not asked and why. Of images with one of the `spared`
-    classes nothing is asked: too many real ones of it look otherwise than the table says.
+    `notes` say what is asked and how well it is told, and what is not asked and why. `asked` are the values, as (class,
+    attribute, value), that real images of a class have and nearly always look like: a sick patient may look older, and
+    a class of old patients alone tells nothing of how young ones look.
     """
 
     gates: Mapping[str, LabelGate]
-    spared: frozenset[str]
+    asked: frozenset[Asked]
     notes: tuple[str, ...]
 
     @classmethod
@@ -68,12 +70,18 @@ class PromptGates:
             if gate.least:
                 gates[name], seen[name] = gate, (rows, values[rows], unseen)
         gates = {name: _together(gate, seen[name], len(gates)) for name, gate in gates.items()}
-        spared = _spared(classes, _doubted(gates, seen, len(features)), people)
-        notes += [
-            f"prompt: {name} is not checked: {share:.0%} of its real images look otherwise than the table says"
-            for name, share in spared.items()
-        ]
-        return cls(gates, frozenset(spared), tuple(notes))
+        cells = _cells(gates, seen, classes, people)
+        asked = cells.index[(cells["patients"] >= PROMPT_PATIENTS) & (cells["doubted"] <= _MOST)]
+        for each in sorted({name for some in classes for name in some}):
+            left = [
+                f"{_SAID[name]}{value}"
+                for name, gate in gates.items()
+                for value in gate.least
+                if (each, name, value) not in asked
+            ]
+            why = "real ones are few, or look otherwise than the table says"
+            notes += [f"prompt: {each} is not checked for {', '.join(left)}: {why}"] if left else []
+        return cls(gates, frozenset(asked), tuple(notes))
 
     def judge(
         self, classes: Sequence[str], stated: Attributes, features: Vectors, scores: dict[str, float | str]
@@ -83,12 +91,10 @@ class PromptGates:
         >>> PromptGates({}, frozenset(), ()).judge(["nodule"], Attributes("female"), np.zeros((1, 8), np.float32), {})
         []
         """
-        if self.spared.intersection(classes):
-            return []
         found = []
         for name, gate in self.gates.items():
             value = getattr(stated, name)
-            if value not in gate.labels:
+            if not self.asked.issuperset((each, name, value) for each in classes):
                 continue
             chances = gate.probabilities(features)[0]
             scores[f"prompt_{name}"] = float(chances[gate.labels.index(value)])
@@ -116,20 +122,16 @@ def _together(gate: LabelGate, seen: Unseen, questions: int) -> LabelGate:
     return replace(gate, least={value: float(tail) for value, tail in tails.items()})
 
 
-def _doubted(gates: Mapping[str, LabelGate], seen: Mapping[str, Unseen], count: int) -> npt.NDArray[np.bool_]:
-    """The real images that look otherwise than the table says of them."""
-    doubted = np.zeros(count, bool)
-    for name, (rows, values, unseen) in seen.items():
-        wrong = [bool(gates[name].looks_like(value, each)) for value, each in zip(values, unseen, strict=True)]
-        doubted[rows[wrong]] = True
-    return doubted
-
-
-def _spared(classes: Classes, doubted: npt.NDArray[np.bool_], people: npt.NDArray[np.int64]) -> dict[str, float]:
-    """The classes with too many real images in doubt, those of two patients at least, and the share of each."""
-    names = [name for some in classes for name in some]
-    places = np.repeat(np.arange(len(classes)), [len(some) for some in classes])
-    table = pd.DataFrame({"name": names, "doubted": doubted[places], "patient": people[places]})
-    shares = table.groupby("name")["doubted"].mean()
-    patients = table[table["doubted"]].groupby("name")["patient"].nunique().reindex(shares.index, fill_value=0)
-    return {str(name): float(share) for name, share in shares[(shares > _MOST) & (patients > 1)].items()}
+def _cells(
+    gates: Mapping[str, LabelGate], seen: Mapping[str, Unseen], classes: Classes, people: npt.NDArray[np.int64]
+) -> pd.DataFrame:
+    """By class, attribute and value: the number of patients, and the share of images that look otherwise than it."""
+    rows = [
+        (each, name, value, people[place], bool(gates[name].looks_like(value, chances)))
+        for name, (places, values, unseen) in seen.items()
+        for place, value, chances in zip(places, values, unseen, strict=True)
+        if value in gates[name].least
+        for each in classes[place]
+    ]
+    table = pd.DataFrame(rows, columns=["class", "attribute", "value", "patients", "doubted"])
+    return table.groupby(["class", "attribute", "value"]).agg({"patients": "nunique", "doubted": "mean"})

@@ -102,15 +102,17 @@ def questioned(findings: int, images: int, asked: int, seed: int = 0) -> tuple[f
 
 
 def attributed(
-    count: int, sex: float, age: float, seed: int, sick: float = 0.0
+    count: int, sex: float, age: float, seed: int, sick: float = 0.0, old: float | None = None
 ) -> tuple[npt.NDArray[np.float32], list[Attributes], list[tuple[str]]]:
     """Features (count, 16) of images, what a table tells of each, and its class, of which "nodule" is rare.
 
     `sex` and `age` are how far, in spreads, the sexes and neighbouring age groups lie apart, each in a feature of its
-    own. `sick`: how far an image with a nodule looks older.
+    own. `sick`: how far an image with a nodule looks older; `old`: how many of these patients are of the oldest group.
     """
     chance = np.random.default_rng(seed)
     sexes, ages, rare = chance.integers(0, 2, count), chance.choice(3, count, p=[0.2, 0.5, 0.3]), chance.random(count)
+    if old is not None:
+        ages = np.where((rare < 0.06) & (chance.random(count) < old), 2, ages)
     features = chance.normal(0, 1, (count, 16)).astype(np.float32)
     features[:, 0] += sex * (sexes - 0.5)
     features[:, 1] += age * (ages - 1) + sick * (rare < 0.06)
@@ -121,10 +123,13 @@ def attributed(
 
 
 def doubted_prompts(
-    images: int, asked: int, sex: float, age: float, seed: int = 0, sick: float = 0.0
+    images: int, asked: int, sex: float, age: float, seed: int = 0, sick: float = 0.0, old: float | None = None
 ) -> tuple[float, float, float]:
-    """Shares of further images that go to a person: of all, with the other sex stated, and of those with nodules."""
-    features, known, classes = attributed(images, sex, age, seed, sick)
+    """Shares of further images that go to a person: of all, with the other sex stated, and of those with nodules.
+
+    Further patients with nodules are as old as the others, as prompts are, whatever `old` says of the real ones.
+    """
+    features, known, classes = attributed(images, sex, age, seed, sick, old)
     people = np.arange(images)
     gates = PromptGates.fit(features, known, classes, people, people % 10 == 0)
     features, known, classes = attributed(asked, sex, age, seed + 10_000, sick)
@@ -263,6 +268,12 @@ def a_class_that_looks_older_asks_few_persons(full: bool) -> Row:
     return _doubted("prompt: nodules look older than they are", runs, 0.04)
 
 
+def a_class_of_old_patients_asks_few_persons(full: bool) -> Row:
+    """Of real patients with a nodule nine in ten are old, and half of the prompts say otherwise."""
+    runs = [doubted_prompts(1500, 1500, 4, 4, seed, old=0.9)[2] for seed in range(30 if full else 4)]
+    return _doubted("prompt: nodules of old patients", runs, 0.04)
+
+
 def _doubted(what: str, shares: Sequence[float], most: float = 0.02) -> Row:
     said = f"{np.mean(shares):.2%} to a person"
     return Row(what, "at most 1% of real images", said, f"at most {most:.0%}", float(np.mean(shares)) <= most)
@@ -280,4 +291,5 @@ ROWS: Sequence[Simulation] = (
     a_wrong_sex_is_asked_about,
     random_attributes_ask_nobody,
     a_class_that_looks_older_asks_few_persons,
+    a_class_of_old_patients_asks_few_persons,
 )

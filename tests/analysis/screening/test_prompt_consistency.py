@@ -24,7 +24,7 @@ def judge(gates, stated, place, scores=None):
 
 def test_only_what_is_told_apart_on_real_images_is_asked(gates):
     assert set(gates.gates) == {"sex"}
-    sex, age, view = gates.notes
+    sex, age, view, _ = gates.notes
     assert sex.startswith("prompt: sex is checked: female (AUROC 1.00), male (AUROC 1.00)")
     assert age.startswith("prompt: age group is not checked: real images are not told apart by 18-39 (AUROC 0.")
     assert view == "prompt: view is not checked: AP: only 2 patients"
@@ -59,8 +59,8 @@ def test_a_class_whose_real_images_look_otherwise_is_not_asked_about():
     features[np.flatnonzero(rare)[::4], 0] *= -1
     known = [Attributes(each.sex) for each in known]
     gates = PromptGates.fit(features, known, classes, np.arange(300), np.zeros(300, bool))
-    assert gates.spared == {"nodule"}
-    assert gates.notes[-1].startswith("prompt: nodule is not checked: ")
+    assert gates.asked == {("normal", "sex", "female"), ("normal", "sex", "male")}
+    assert gates.notes[-1].startswith("prompt: nodule is not checked for female, male: real ones are few, or look")
     assert judge(gates, Attributes("female"), 4)
     assert gates.judge(["nodule"], Attributes("female"), np.full((1, 16), 4, np.float32), {}) == []
 

@@ -203,23 +203,26 @@ def test_a_prompt_that_the_image_contradicts_is_a_question_for_a_person(drawn, s
     rows = [f"{path.split('/')[1][:6]},{ages[path.split('/')[0]]}" for path in collection.images.index]
     (tmp_path / "patients.csv").write_text("\n".join(["patient,age", *rows]), "utf-8")
     table = scan(collection.root, r"(p\d+)", table=read_table(tmp_path / "patients.csv"))
-    screen = fit_checks(table, split, collection.root.parent / "cache", steps=10)
-    assert any(note.startswith("prompt: age group is checked: 18-39 (AUROC 0.9") for note in screen.notes)
-    plain = replace(make_job("normal", 0), stated=Attributes("female", "18-39"))
-    wrong = replace(plain, stated=Attributes("female", "65+"))
+    fitted = fit_checks(table, split, collection.root.parent / "cache", steps=10)
+    assert any(note.startswith("prompt: age group is checked: 18-39 (AUROC 0.9") for note in fitted.notes)
+    assert (fitted.name, drawn[2].name) == ("screen 3 with prompt check 1", "screen 3")
+    screen = replace(fitted, label=None)  # it would reject before
+    young = replace(make_job("normal", 0), stated=Attributes("female", "18-39"))
     source = Sample(sources[0].relative_to(collection.root).as_posix(), "normal", "p", "0" * 64)
-    edited = replace(wrong, method=replace(wrong.method, mode="image", source=source, strength=0.5))
-    greys = [draw_radiograph("normal", 5000 + number) for number in range(5)]
-    found = [
-        [screen([candidate(tmp_path / "a.png", grey, job=job)], [])[0] for job in (plain, wrong)] for grey in greys
-    ]
-    asked = "prompt: says age 65+, image looks 18-39"
-    assert not any(asked in verdict.reasons for verdict, _ in found)
-    assert sum(asked in verdict.reasons for _, verdict in found) >= 2
-    assert {other.decision for one, other in found if one.decision == "accept"} >= {"review"}
-    made = [screen([candidate(tmp_path / "a.png", grey, job=edited)], [])[0] for grey in greys[:2]]
-    assert not any(asked in verdict.reasons for verdict in made)
-    assert (screen.name, drawn[2].name) == ("screen 3 with prompt check 1", "screen 3")
+    edited = replace(young, method=replace(young.method, mode="image", source=source, strength=0.5))
+    asked, found = "prompt: says age 18-39, image looks 65+", {}
+    for name, label, job in (
+        ("plain", "normal", young),
+        ("old", "consolidation", young),
+        ("edited", "consolidation", edited),
+    ):
+        made = [candidate(tmp_path / "a.png", draw_radiograph(label, 5000 + n), job=job) for n in range(4)]
+        found[name] = [screen([each], [])[0] for each in made]
+    counts = {name: sum(asked in verdict.reasons for verdict in verdicts) for name, verdicts in found.items()}
+    assert counts["plain"] == counts["edited"] == 0
+    assert counts["old"] >= 2
+    assert {verdict.decision for verdict in found["old"] if asked in verdict.reasons} == {"review"}
+    assert "prompt_age" in found["plain"][0].scores
 
 
 def test_an_image_made_from_a_source_is_judged_against_it_alone(drawn, sources, tmp_path):
