@@ -17,6 +17,7 @@ from analysis.comparison.training.arm_selection import control_of, name_baseline
 from analysis.comparison.training.arms import ARMS, Arm, load_arms
 from analysis.comparison.training.backbones import find_backbone
 from analysis.comparison.training.runs import LONGEST, LONGEST_QUICK, RunSettings, usual_workers
+from balancer.collection.regions import read_regions
 from balancer.errors import ComparisonError, StateError
 from balancer.settings import as_command
 from balancer.workspace.judging_settings import CompareSettings
@@ -75,6 +76,7 @@ def request_of(session: Session, settings: CompareSettings, rare: str) -> Reques
 
     Raises:
         ModelError: there is no such backbone or device, or its weights are of no use.
+        TableError: the regions cannot be used.
     """
     backbone = find_backbone(
         settings.backbone,
@@ -84,7 +86,8 @@ def request_of(session: Session, settings: CompareSettings, rare: str) -> Reques
         device=settings.device,
     )
     filled = _last_fill(session)
-    regions = settings.regions or (filled.regions if filled and filled.regions and filled.regions.exists() else None)
+    file = settings.regions or (filled.regions if filled and filled.regions and filled.regions.exists() else None)
+    regions = None if file is None else read_regions(file, session.collection)
     needs = [each for each in _NEEDS if each == "synthetic" or _is_wanted(each, settings)]
     needs += ["transplanted"] if regions is not None or (filled is not None and filled.paints) else []
     pooled, insist = bool(settings.cross_fit), settings.force

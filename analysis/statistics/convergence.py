@@ -21,6 +21,8 @@ unfinished, and of those stopped at a quarter of their plateau over 95% (tests/b
 _GUESS = 0.98
 """A loss that never fell below this share of a guess's is that of a network that learned nothing: by chance the lowest
 of many checks lies a little below, and networks whose training ended while their loss still stood had 0.99."""
+_STANDSTILL = 600
+"""Steps for which a training is given time to fall below a guess's loss: nodules of a few pixels took 300."""
 _SMOOTH = 2  # checks to each side of one that are averaged with it
 _DENSE, _FIRST = 12, 5  # a check each twelfth of the steps so far, each five at first
 
@@ -78,9 +80,20 @@ def plateau(course: Course) -> int:
     return course.steps[int(np.argmax(losses <= enough))]
 
 
-def is_over(course: Course, least: int) -> bool:
-    """Whether a training that looks for its own end has found it: twice the steps to the plateau, and `least`."""
-    return bool(course.steps) and course.steps[-1] >= max(least, 2 * plateau(course))
+def is_over(course: Course, least: int, guess: float) -> bool:
+    """Whether a training that looks for its own end has found it: twice the steps to the plateau, and `least`.
+
+    `guess` is the loss of equal odds. One that never fell clearly below it may not have begun to learn: it goes on to
+    600 steps, and no further.
+
+    >>> course = Course((0, 100, 200), (0.70, 0.69, 0.69))
+    >>> is_over(course, least=100, guess=0.69), is_over(course, least=100, guess=1.0)
+    (False, True)
+    """
+    if not course.steps:
+        return False
+    begun = course.lowest < _GUESS * guess
+    return course.steps[-1] >= max(least, 2 * plateau(course) if begun else _STANDSTILL)
 
 
 def is_unfinished(courses: Sequence[Course]) -> bool:

@@ -53,6 +53,8 @@ class Checkpoints:
         self._images, self._targets = torch.from_numpy(monitor.greys), torch.from_numpy(monitor.targets)
         self._prior = torch.from_numpy(np.asarray(monitor.log_prior, np.float32))
         self._objective = objective_for(monitor.targets)
+        equal = torch.zeros(len(monitor.targets), len(monitor.log_prior))
+        self._guess = float(self._objective.balanced_loss(equal, self._targets))
         self._kept, self.course, self._next = network, Course(), 0
         self._check(0)
 
@@ -62,7 +64,7 @@ class Checkpoints:
         if step < self._next and not last:
             return False
         self._check(step)
-        return self._monitor.to_plateau and is_over(self.course, self._monitor.least)
+        return self._monitor.to_plateau and is_over(self.course, self._monitor.least, self._guess)
 
     def best(self) -> nn.Module:
         """The network with the lowest loss."""

@@ -20,6 +20,7 @@ from balancer.errors import TableError
 
 Mask = npt.NDArray[np.bool_]
 _OVERHANG = 0.01  # of a side: annotation tools round, and draw a little over the edge
+_MOST = 0.95  # of the image: what covers more shows no place, as an inverted or forgotten mask does
 _UNKNOWN_IMAGE, _UNKNOWN_LABEL = "of images that the collection has not", "of findings that the collection has not"
 
 
@@ -109,8 +110,8 @@ def read_regions(file: Path, collection: Collection) -> Regions:
     mask for each image of the same name, whatever is not black. All are in pixels of the original image.
 
     Raises:
-        TableError: it cannot be read, fits no image, or a region is empty, lies outside its image or is of another
-            size.
+        TableError: it cannot be read, fits no image, or a region is empty, is the whole image, lies outside it or is of
+            another size.
 
     >>> _ = (folder / "boxes.csv").write_text("image,x,y,width,height\\nnodule_p00.png,4,4,8,6\\n")
     >>> collection = scan(Workspace.open(folder), ScanSettings(folder / "xrays")).collection
@@ -217,7 +218,7 @@ def _checked(file: Path, each: Annotation, height: int, width: int) -> Region:
             raise _wrong(file, each, "of the size of its image", f"a run that ends beyond the last pixel; {image}")
         if not sum(each.runs[1::2]):
             raise _wrong(file, each, "with at least one pixel", "an empty mask")
-        return Region(height, width, runs=each.runs)
+        return _not_everywhere(file, each, Region(height, width, runs=each.runs))
     scale = (width, height) if each.in_shares else (1, 1)
     outlines = tuple(tuple((x * scale[0], y * scale[1]) for x, y in outline) for outline in each.outlines)
     points = np.array([point for outline in outlines for point in outline], float).reshape(-1, 2)
@@ -229,7 +230,16 @@ def _checked(file: Path, each: Annotation, height: int, width: int) -> Region:
         corners = f"x {low[0]:g} to {high[0]:g}, y {low[1]:g} to {high[1]:g}"
         raise _wrong(file, each, "inside its image", f"{corners}; {image}")
     clipped = tuple(tuple((min(max(x, 0), width), min(max(y, 0), height)) for x, y in outline) for outline in outlines)
-    return Region(height, width, clipped)
+    return _not_everywhere(file, each, Region(height, width, clipped))
+
+
+def _not_everywhere(file: Path, each: Annotation, region: Region) -> Region:
+    left, top, right, bottom = region.box
+    if (right - left) * (bottom - top) > _MOST and (share := region.mask(64, 64).mean()) > _MOST:
+        raise _wrong(
+            file, each, f"of at most {_MOST:.0%} of its image", f"it covers {share:.0%}: is the mask inverted?"
+        )
+    return region
 
 
 def _wrong(file: Path, each: Annotation, needed: str, found: str) -> TableError:

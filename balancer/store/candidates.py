@@ -81,6 +81,12 @@ class Candidates(Reviews, Collections):
                 found[row[0]] = self._candidate(label, *row[:7]), serialization.verdict_from(*row[7:])
         return found
 
+    def decision_counts(self, collection: Collection, label: str) -> dict[str, int]:
+        """How many candidates of a class have each decision, without reading what they are."""
+        text = f"SELECT v.decision, count(*), min({self._is_sound('verdicts', 'v.')}) {_LAST} GROUP BY v.decision"
+        rows = self._rows(text, (self._key(collection), label))
+        return {str(decision): count for decision, count in require_sound("verdicts", list(rows))}
+
     def candidate_labels(self, collection: Collection) -> list[str]:
         """The classes, or label sets, that any candidate has, sorted."""
         text = "SELECT DISTINCT label FROM candidates WHERE collection = ? ORDER BY label"

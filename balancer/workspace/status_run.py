@@ -81,12 +81,10 @@ def status(workspace: Workspace) -> StatusResult:
 def _generated(session: Session) -> dict[str, int]:
     last = FillManifest.load(session.ledger, session.collection)
     labels = dict.fromkeys((*session.collection.classes, *(() if last is None else last.jobs)))
-    decisions = (
-        verdict.decision
-        for label in labels
-        for _, verdict in session.ledger.candidates(session.collection, label).values()
-    )
-    return dict(Counter(decisions))
+    found: Counter[str] = Counter()
+    for label in labels:
+        found.update(session.ledger.decision_counts(session.collection, label))
+    return dict(found)
 
 
 def _next_step(generated: Mapping[str, int], folder: Path | None, metrics: Any) -> str:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from dataclasses import replace
 from statistics import NormalDist
 from typing import Any
 
 import numpy as np
 from scipy.stats import binomtest
 
-from analysis.comparison.inference.verdict_rule import ArmRoles, grounds_of, judge_scores
+from analysis.comparison.inference.verdict_rule import ArmRoles, grounds_of, judge, judge_scores, why_not
 from analysis.power.detectable_effect import power, recall_difference
 from analysis.power.sample import USUAL, Sample
 from analysis.statistics.average_precision import average_precisions
@@ -36,19 +38,26 @@ def distance_of(rare: int, others: int, difference: float) -> float:
 
 
 def simulated(
-    rare: int, others: int, better: float, rng: np.random.Generator, rivals: int = 0, folds: int = 1
+    rare: int,
+    others: int,
+    better: float,
+    rng: np.random.Generator,
+    rivals: int = 0,
+    folds: int = 1,
+    counter: float | None = None,
 ) -> tuple[dict[str, Any], Any]:
     """Scores (S, N) of each arm for one test set, one image a patient, and the fold of each.
 
-    The classes of the synthetic arm are `better` apart, the rivals are as good as the baseline. Each fold has a model
-    of its own, whose scores have their own zero.
+    The classes of the synthetic arm are `better` apart, those of transplanted lesions `counter`, the rivals are as good
+    as the baseline. Each fold has a model of its own, whose scores have their own zero.
     """
     positive = np.repeat([1, 0], [rare, others])
     fold = np.concatenate([np.arange(rare) % folds, np.arange(others) % folds])
     image, scores = rng.standard_normal(len(positive)), {}
-    for arm in ("baseline", "synthetic", *(f"rival-{number}" for number in range(rivals))):
+    distances = {"synthetic": better} | ({} if counter is None else {"transplanted": counter})
+    for arm in ("baseline", *distances, *(f"rival-{number}" for number in range(rivals))):
         own, luck, zero = rng.standard_normal(len(positive)), rng.normal(0, 0.03, (SEEDS, 1)), rng.normal(0, 1, folds)
-        apart = (better if arm == "synthetic" else BASE) + luck
+        apart = distances.get(arm, BASE) + luck
         scores[arm] = math.sqrt(0.7) * image + math.sqrt(0.3) * own + apart * positive + zero[fold]
     return scores, fold
 
@@ -103,6 +112,48 @@ def auprc_in_folds(full: bool) -> Row:
 def auprc_of_equal_arms(full: bool) -> Row:
     share = share_of_helps(12, 64, 0.0, 1000 if full else 300)
     return Row("S3 equal arms, 12 rare test patients", "none", f"helps in {share:.1%}", "at most 4%", share <= 0.04)
+
+
+def beside_transplants(ours: float, theirs: float, sets: int, seed: int = 0) -> tuple[float, float]:
+    """How often compare says "helps", and "use transplanted", of 40 rare patients: by how much each is better."""
+    apart = [distance_of(40, 360, each) if each else BASE for each in (ours, theirs)]
+    rng, positive, roles = np.random.default_rng(seed), np.arange(400) < 40, ArmRoles("baseline", "synthetic")
+    helps = matched = 0
+    for _ in range(sets):
+        scores, _ = simulated(40, 360, apart[0], rng, counter=apart[1])
+        found = grounds_of(scores, positive, np.arange(400), replace(roles, counters=("transplanted",)), times=200)
+        helps += judge(found) == "helps"
+        matched += why_not(found) == "matched"
+    return helps / sets, matched / sets
+
+
+def _transplants(what: str, ours: float, theirs: float, full: bool, goal: str, holds: Callable[..., bool]) -> Row:
+    helps, matched = beside_transplants(ours, theirs, 1000 if full else 300)
+    truth = f"images {ours:+.2f}, transplants {theirs:+.2f}"
+    return Row(
+        f"40 rare test patients: {what}",
+        truth,
+        f"helps in {helps:.0%}, use transplanted in {matched:.0%}",
+        goal,
+        holds(helps, matched),
+    )
+
+
+def transplants_that_do_nothing(full: bool) -> Row:
+    smallest = power(Sample((1,) * 40, (1,) * 360)).auprc
+    assert smallest is not None
+    goal, holds = "75% to 85%, at most 5%", lambda helps, matched: 0.75 <= helps <= 0.85 and matched <= 0.05
+    return _transplants("transplants that do nothing", smallest, 0.0, full, goal, holds)
+
+
+def transplants_as_good(full: bool) -> Row:
+    goal, holds = "at most 5%, at least 90%", lambda helps, matched: helps <= 0.05 and matched >= 0.9
+    return _transplants("transplants as good as the images", 0.25, 0.25, full, goal, holds)
+
+
+def transplants_and_nothing(full: bool) -> Row:
+    goal, holds = "at most 4% each", lambda helps, matched: max(helps, matched) <= 0.04
+    return _transplants("neither does anything", 0.0, 0.0, full, goal, holds)
 
 
 def coverage(rare: int, sets: int, difference: float, seed: int = 0) -> float:
@@ -190,6 +241,9 @@ ROWS = [
     auprc_beside_rivals,
     auprc_in_folds,
     auprc_of_equal_arms,
+    transplants_that_do_nothing,
+    transplants_as_good,
+    transplants_and_nothing,
     coverage_of_6,
     coverage_of_10,
     coverage_of_20,

@@ -20,7 +20,7 @@ from analysis.data.images import Greys, decode_readable
 from analysis.data.targets import Targets, having
 from analysis.screening.reference_images import Watch
 from analysis.statistics.intervals import group_numbers
-from balancer.collection.regions import Regions, read_regions
+from balancer.collection.regions import Regions
 from balancer.collection.scan import Collection, with_hashes
 from balancer.errors import CollectionError, ComparisonError
 from balancer.files import sha256_if_there
@@ -39,7 +39,7 @@ class Wanted:
     """What to gather: images of `side` pixels, and what else than real images.
 
     `needs` name what is added: "synthetic", "unscreened", "reconstructed", "transplanted"; `extras` are folders of the
-    user's own, by name. `regions` is a file of where findings are in real images. `rare` is the class of the primary
+    user's own, by name. `regions` say where findings are in real images. `rare` is the class of the primary
     endpoint, by default the one with the fewest training images. `insist`: go on where nothing can be concluded of that
     class, and say so. `pooled`: this is one fold among several.
     """
@@ -50,7 +50,7 @@ class Wanted:
     rare: str | None = None
     insist: bool = False
     pooled: bool = False
-    regions: Path | None = None
+    regions: Regions | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,6 @@ def gather(
     Raises:
         CollectionError: an image is gone or changed since the scan.
         OutputError: `folder` is not a balanced folder, or its tables were changed.
-        TableError: the regions cannot be used.
         ComparisonError: too little is there for any conclusion, or `folder` belongs to another collection.
     """
     collection = _hashed(collection, split, ledger, watch)
@@ -249,8 +248,7 @@ def _added(
         files = [collection.root / train.paths[row] for row in rows.tolist()]
         added["reconstructed"] = Added(reconstruct(files, wanted.side), train.targets[rows])
     if "transplanted" in wanted.needs and balanced is not None and "synthetic" in pools:
-        regions = None if wanted.regions is None else read_regions(wanted.regions, collection)
-        made = _transplanted(collection, balanced, train, pools["synthetic"], regions)
+        made = _transplanted(collection, balanced, train, pools["synthetic"], wanted.regions)
         added |= {"transplanted": made} if len(made) else {}
     return pools, added, notes
 

@@ -24,7 +24,7 @@ from balancer import (
     scan,
     split,
 )
-from balancer.errors import ComparisonError, SettingsError
+from balancer.errors import ComparisonError, SettingsError, TableError
 from balancer.workspace.fill_origin import fold_key
 from balancer.workspace.reports import METRICS
 from tests.benchmarks.simulations_findings import NAMED, drawn_findings
@@ -195,6 +195,9 @@ def test_without_synthetic_images_the_other_arms_are_compared(tmp_path):
     scan(workspace, ScanSettings(tmp_path / "xrays", patient=PATIENT))
     preview = preview_compare(workspace, CompareSettings(**FEW))
     assert preview.to_json()["refits"] == []
+    (tmp_path / "boxes.csv").write_text("image,x,y,width,height\nnone.png,1,1,4,4\n")
+    with pytest.raises(TableError, match="images of the collection"):
+        preview_compare(workspace, CompareSettings(**FEW, regions=tmp_path / "boxes.csv"))
     assert not (tmp_path / ".balance" / "comparisons").exists()
     found = compare(workspace, CompareSettings(**FEW), progress=heard).to_json()
     assert "Left out: synthetic-all: there are no synthetic images." in heard.messages

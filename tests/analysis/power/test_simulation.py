@@ -11,7 +11,7 @@ from analysis.power.sample import Assumptions, Sample
 from analysis.power.simulation import Simulation, expected_average_precision
 from analysis.statistics.average_precision import Ranked
 from analysis.statistics.influence import average_precision_influence, stratified_variance
-from tests.benchmarks.simulations_power import BASE, share_of_helps
+from tests.benchmarks.simulations_power import BASE, beside_transplants, share_of_helps
 
 USUAL = Assumptions()
 
@@ -123,3 +123,13 @@ def test_the_expected_average_precision_is_that_of_very_many_images(prevalence):
     scores = np.concatenate((quantiles[0] + 1.3, quantiles[1]))
     found = Ranked.of(scores, np.arange(40_000) < rare).areas(np.ones((40_000, 1)))[0, 0]
     assert expected_average_precision(1.3, prevalence) == pytest.approx(found, abs=0.005)
+
+
+@pytest.mark.slow
+def test_transplants_that_do_as_well_are_advised_and_those_that_do_nothing_cost_nothing():
+    helps, matched = beside_transplants(0.25, 0.25, 60)
+    assert helps <= 0.15
+    assert matched >= 0.8
+    helps, matched = beside_transplants(0.25, 0.0, 60)
+    assert helps >= 0.8
+    assert matched <= 0.1

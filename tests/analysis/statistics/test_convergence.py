@@ -3,7 +3,7 @@
 import pytest
 
 from analysis.statistics.convergence import Course, is_unfinished, learned_nothing
-from tests.benchmarks.simulations_training import Stop, flagged, network_courses, stops, was_left
+from tests.benchmarks.simulations_training import Stop, ends_of_late_ones, flagged, network_courses, stops, was_left
 
 
 def test_finished_trainings_are_seldom_flagged_and_stopped_ones_nearly_always():
@@ -25,6 +25,12 @@ def test_what_was_left_is_told_by_the_further_course():
     assert Stop.of(courses, 10).ended is False
     assert Stop.of(courses, 40).ended is True
     assert was_left(courses, 40) == (0, 0)
+
+
+def test_a_standstill_is_not_taken_for_the_end():
+    """Where nothing is ever learned the training ends all the same."""
+    assert ends_of_late_ones(100, learns=True)[0] >= 0.95
+    assert ends_of_late_ones(100, learns=False)[1] <= 700
 
 
 @pytest.mark.slow

@@ -119,6 +119,8 @@ BAD = {
     "box.json": (coco(), "COCO", "no 'bbox'"),
     "image.json": (coco(bbox=[1, 1, 4, 4], image_id=9), "an image of the file", "image_id 9"),
     "category.json": (coco(bbox=[1, 1, 4, 4], category_id=9), "a category of the file", "category_id 9"),
+    "whole.csv": ("image,x,y,width,height\nnodule1.png,0,0,32,32\n", "at most 95%", "covers 100%"),
+    "inverted.csv": ("ImageId,EncodedPixels\nnodule1.png,1 1020\n", "at most 95%", "inverted"),
     "shares.csv": ("image,x,y,width,height\nnodule1.png,0.3,0.2,0.1,0.1\n", "boxes in pixels", "shares of the sides"),
 }
 

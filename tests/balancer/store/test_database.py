@@ -106,6 +106,8 @@ def test_candidates_come_back_with_the_latest_verdict(state, xrays):
         ledger.add_verdict(found, JOB.id, second)
         assert ledger.candidates(found, "NODULE") == {JOB.id: (candidate, second)}
         assert ledger.candidates(found, "EFFUSION") == {}
+        assert ledger.decision_counts(found, "NODULE") == {second.decision: 1}
+        assert ledger.decision_counts(found, "EFFUSION") == {}
 
 
 def test_candidates_from_elsewhere_come_back_with_their_origin(state, xrays):

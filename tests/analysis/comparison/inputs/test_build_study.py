@@ -10,6 +10,7 @@ import pytest
 from analysis.comparison.inputs.build_study import Wanted, gather
 from analysis.data import images
 from analysis.data.images import decode
+from balancer.collection.regions import read_regions
 from balancer.collection.run_lengths import runs_to_text, to_runs
 from balancer.collection.scan import scan
 from balancer.errors import CollectionError, ComparisonError, OutputError
@@ -91,7 +92,8 @@ def test_lesions_are_transplanted_into_the_sources_of_painted_images(tmp_path):
     boxes = tmp_path / "boxes.csv"
     lesion = place.paths("train")[0]
     boxes.write_text(f"image,x,y,width,height\n{lesion},60,60,24,24\n")
-    made = place.gather(side=16, needs=("synthetic", "transplanted"), regions=boxes).study.added["transplanted"]
+    regions = read_regions(boxes, place.collection)
+    made = place.gather(side=16, needs=("synthetic", "transplanted"), regions=regions).study.added["transplanted"]
     assert (made.images[:, :9] == into[:9]).all()
     assert "transplanted" not in place.gather(side=16).study.added
 

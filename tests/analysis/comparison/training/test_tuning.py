@@ -32,7 +32,7 @@ class Falling(Scribe):
         step = 0
         while True:
             course = Course((*course.steps, step), (*course.losses, floor + float(np.exp(-step / 50))))
-            if step >= spec.steps or (spec.watched.to_plateau and is_over(course, 100)):
+            if step >= spec.steps or (spec.watched.to_plateau and is_over(course, 100, guess=2.0)):
                 return replace(Remembered(spec.rows[0]), course=course)
             step = min(spec.steps, next_check(step))
 
