@@ -55,6 +55,7 @@ def guided_within(pipe: Any, interval: Interval | None) -> Iterator[None]:
         yield
         return
     halved: list[bool] = []
+    told: list[Any] = [None, None]  # both halves, and the second: the same tensor at each step, as the layers expect
 
     def before(_: Any, given: tuple[Any, ...], named: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         times = pipe.scheduler.timesteps
@@ -62,10 +63,12 @@ def guided_within(pipe: Any, interval: Interval | None) -> Iterator[None]:
         halved.append(bool(pipe.do_classifier_free_guidance) and not is_guided(step, len(times), interval))
         if not halved[-1]:
             return given, named
+        if named["encoder_hidden_states"] is not told[0]:
+            told[:] = named["encoder_hidden_states"], _second(named["encoder_hidden_states"])
         more = named.get("added_cond_kwargs")
         kept = {
             **named,
-            "encoder_hidden_states": _second(named["encoder_hidden_states"]),
+            "encoder_hidden_states": told[1],
             "added_cond_kwargs": None if more is None else {name: _second(value) for name, value in more.items()},
         }
         return (_second(given[0]), *given[1:]), kept

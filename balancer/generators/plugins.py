@@ -14,8 +14,8 @@ import numpy as np
 from balancer.devices import choose_device
 from balancer.errors import BalanceError, GenerationError, ModelError, OutOfMemory
 from balancer.generators.protocol import ImageGenerator
+from balancer.generators.sampling import SamplingOptions
 from balancer.generators.scheduler import usual_guidance
-from balancer.generators.stable_diffusion import SamplingOptions
 from balancer.imaging.decode import GreyImage
 from balancer.jobs import GenerationConfig, Job, ModelRef
 from balancer.plugins import GENERATORS, find_plugins

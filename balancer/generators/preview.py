@@ -11,8 +11,9 @@ from balancer.generators.models.selection import ModelSelection
 from balancer.generators.models.tokens import require_tokens_fit
 from balancer.generators.plugins import LoadedPlugin, family_config
 from balancer.generators.protocol import ImageGenerator
+from balancer.generators.sampling import SamplingOptions, resolve_config
 from balancer.generators.scheduler import edit_steps, fewest_steps
-from balancer.generators.stable_diffusion import SamplingOptions, StableDiffusion, resolve_config
+from balancer.generators.stable_diffusion import StableDiffusion
 from balancer.imaging.decode import GreyImage, OutputFormat
 from balancer.jobs import GenerationConfig, Job, ModeDraw, job_seed
 from balancer.prompting.prompts import Prompt

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from balancer.generators.models.checkpoint import Checkpoint
 from balancer.generators.models.pipeline import fuse_adapter, load_pipeline
 from balancer.generators.not_a_number import require_schedule
+from balancer.generators.packed import can_pack, pack
 from balancer.generators.scheduler import our_scheduler
 
 if TYPE_CHECKING:
@@ -33,7 +34,9 @@ def ready_pipeline(checkpoint: Checkpoint, dtype: torch.dtype, adapter: Path | N
         require_schedule(pipe.scheduler.alphas_cumprod, checkpoint.ref.name)
     pipe.set_progress_bar_config(disable=True)
     pipe.to(device)
-    if family.whole and device.startswith("cuda"):  # on a processor it would change the bytes of the images
-        for network in (pipe.unet, pipe.vae):
+    for network in (pipe.unet, pipe.vae) if family.whole else ():
+        if device.startswith("cuda"):
             network.to(memory_format=torch.channels_last)
+        elif can_pack(device, network.dtype):
+            pack(network)
     return pipe

@@ -2,84 +2,35 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from balancer.collection.scan import Sample
-from balancer.devices import choose_device
-from balancer.errors import GenerationError, ModelError, NotANumber
-from balancer.generators.aspect import possible_sides
-from balancer.generators.guidance import Interval, guided_within
+from balancer.errors import GenerationError, NotANumber
+from balancer.generators.guidance import guided_within
 from balancer.generators.img2img import SourceCache, editing_pipeline, encode_image
 from balancer.generators.inpaint import hidden, is_for_inpainting, latent_masks, painting_pipeline
 from balancer.generators.library_errors import translated
 from balancer.generators.models.checkpoint import Checkpoint
-from balancer.generators.models.memory import require_memory, resident_bytes
+from balancer.generators.models.memory import require_memory
 from balancer.generators.models.pipeline import let_go
 from balancer.generators.not_a_number import DECODER, DENOISER, ENCODER, cause_of, require_numbers
+from balancer.generators.packed import prompts_read_once, unpack
 from balancer.generators.prompt_encoder import PromptEncoder
 from balancer.generators.ready_pipeline import ready_pipeline
-from balancer.generators.scheduler import default_guidance, guidance_rescale, scheduler_name
+from balancer.generators.sampling import DECODED_AT_ONCE
+from balancer.generators.scheduler import guidance_rescale
 from balancer.imaging.decode import GreyImage
-from balancer.jobs import GenerationConfig, Job, ModelRef
+from balancer.jobs import GenerationConfig, Job
 from balancer.prompting.prompts import Prompt
 
 if TYPE_CHECKING:
     import torch
 
 T = TypeVar("T")
-_DECODED_AT_ONCE = 8
-_CPU_BATCHES = ((128, 16), (256, 8), (512, 4))
-_GIB = 2**30
-
-
-@dataclass(frozen=True, slots=True)
-class SamplingOptions:
-    """What the user may choose about generation; `None` and "auto" are chosen here.
-
-    `aspect` is the width over the height of the images, at the area of a square of `size`.
-    """
-
-    steps: int = 25
-    guidance_scale: float | None = None
-    size: int | None = None
-    batch_size: int | None = None
-    device: str = "auto"
-    adapter_scale: float = 1.0
-    precision: str = "auto"
-    guidance_interval: Interval | None = None
-    aspect: float = 1.0
-
-
-def resolve_config(checkpoint: Checkpoint, adapter: ModelRef | None, sampling: SamplingOptions) -> GenerationConfig:
-    """All settings that an image depends on, each with its value; the same on every run on the same machine.
-
-    Raises:
-        ModelError: a size that the model cannot make, or a device that is not there.
-    """
-    size = sampling.size or checkpoint.native_size
-    width, height = possible_sides(checkpoint, size, sampling.aspect)
-    guidance = default_guidance(checkpoint) if sampling.guidance_scale is None else sampling.guidance_scale
-    if not 0 <= guidance < math.inf:
-        raise ModelError(needed="a guidance scale of 0 or more", found=f"{guidance}", next_step="use --guidance 3")
-    device = choose_device(sampling.device)
-    return GenerationConfig(
-        model=checkpoint.ref,
-        adapter=adapter,
-        adapter_scale=sampling.adapter_scale if adapter else 0.0,
-        scheduler=scheduler_name(checkpoint),
-        steps=sampling.steps,
-        guidance_scale=guidance,
-        width=width,
-        height=height,
-        dtype=sampling.precision if sampling.precision != "auto" else checkpoint.family.precision(device),
-        batch_size=sampling.batch_size or _fitting_batch(checkpoint, size, device),
-        guidance_interval=sampling.guidance_interval,
-    )
 
 
 class StableDiffusion:
@@ -121,7 +72,7 @@ class StableDiffusion:
             self._pipe = self._load()
         elif expected:
             self._read([])
-        self._embedded: dict[tuple[str, str], dict[str, torch.Tensor]] = {}
+        self._embedded: dict[str, dict[str, torch.Tensor]] = {}
         self._sources = None if root is None else SourceCache(root)
         self._lent: Mapping[Sample, GreyImage] = {}
 
@@ -162,7 +113,7 @@ class StableDiffusion:
         except NotANumber as error:
             checkpoint, adapter, config, root = self._made_of
             if self._dtype == torch.float32:
-                raise cause_of(error, self._ready(), checkpoint.ref.name, adapter, lambda: work(self)) from error
+                raise cause_of(error, self.pipe, checkpoint.ref.name, adapter, lambda: work(self)) from error
             if not self._again:
                 raise
         exact = replace(config, dtype="float32")
@@ -204,7 +155,10 @@ class StableDiffusion:
     def pipe(self) -> Any:
         """The pipeline of diffusers that draws, for those who teach its networks. It stays in memory from then on."""
         self._kept = True
-        return self._ready()
+        pipe = self._ready()
+        for network in (getattr(pipe, self.family.denoiser), pipe.vae):
+            unpack(network)
+        return pipe
 
     @property
     def denoiser(self) -> Any:
@@ -223,7 +177,7 @@ class StableDiffusion:
         """Latents to uint8 of shape (n, height, width), a few at a time, on the device."""
         import torch
 
-        return torch.cat([self._decode(part) for part in torch.split(latents, _DECODED_AT_ONCE)])
+        return torch.cat([self._decode(part) for part in torch.split(latents, DECODED_AT_ONCE)])
 
     def _from_text(self, jobs: Sequence[Job]) -> torch.Tensor:
         config = jobs[0].config
@@ -324,21 +278,22 @@ class StableDiffusion:
             self._pipe = self._editing = None
 
     def _embed(self, prompt: Prompt) -> dict[str, Any]:
-        """The text encoder's output, computed once for each different prompt."""
-        key = (prompt.text, prompt.negative)
-        if key not in self._embedded:
+        """What the text encoder makes of a prompt and of its negative, by the pipeline's own names."""
+        told, against = self._encode(prompt.text), self._encode(prompt.negative)
+        kinds = ((name, name.removeprefix("negative_")) for name in self.family.encoded)
+        return {name: (told if name == kind else against)[kind] for name, kind in kinds}
+
+    def _encode(self, text: str) -> dict[str, torch.Tensor]:
+        """The text encoder's output, computed once for each different text."""
+        if text not in self._embedded:
             values = self._pipe.encode_prompt(
-                prompt=prompt.text,
-                negative_prompt=prompt.negative,
-                device=self._device,
-                num_images_per_prompt=1,
-                do_classifier_free_guidance=True,
+                prompt=text, device=self._device, num_images_per_prompt=1, do_classifier_free_guidance=False
             )
             found = {name: value for name, value in zip(self.family.encoded, values, strict=False) if value is not None}
             for value in found.values():
                 require_numbers(value, ENCODER)
-            self._embedded[key] = found
-        return self._embedded[key]
+            self._embedded[text] = found
+        return self._embedded[text]
 
     def _decode(self, latents: torch.Tensor) -> torch.Tensor:
         """Latents to uint8 of shape (n, height, width), the mean of the three colours, on the device."""
@@ -361,7 +316,7 @@ class StableDiffusion:
 
 def _latents(pipe: Any, config: GenerationConfig, **given: Any) -> torch.Tensor:
     """The latents that a pipeline makes, (n, channels, h, w)."""
-    with guided_within(pipe, config.guidance_interval):
+    with guided_within(pipe, config.guidance_interval), prompts_read_once(pipe):
         latents: torch.Tensor = pipe(
             num_inference_steps=config.steps, guidance_scale=config.guidance_scale, output_type="latent", **given
         ).images
@@ -378,16 +333,3 @@ def _generators(jobs: Sequence[Job]) -> list[torch.Generator]:
     import torch
 
     return [torch.Generator("cpu").manual_seed(job.seed) for job in jobs]
-
-
-def _fitting_batch(checkpoint: Checkpoint, size: int, device: str) -> int:
-    """How many images to make at once: from the device's whole memory, so that it is the same on every run."""
-    import torch
-
-    if not device.startswith("cuda"):
-        return next((batch for side, batch in _CPU_BATCHES if size <= side), 1)
-    weights = resident_bytes(checkpoint)
-    total = torch.cuda.get_device_properties(torch.device(device)).total_memory
-    image = 0.7 * _GIB * (size / 512) ** 2  # measured order of a UNet pass with guidance in half precision
-    room = 0.8 * total - weights - _DECODED_AT_ONCE * image
-    return int(2 ** max(0, min(6, int(room / image).bit_length() - 1))) if room > image else 1

@@ -203,7 +203,8 @@ def check_drawing(choice: ModelSelection, device: str, prompt: Prompt, seconds: 
     import numpy as np
 
     from balancer.collection.scan import Sample
-    from balancer.generators.stable_diffusion import SamplingOptions, StableDiffusion, resolve_config
+    from balancer.generators.sampling import SamplingOptions, resolve_config
+    from balancer.generators.stable_diffusion import StableDiffusion
 
     config = resolve_config(
         choice.checkpoint, choice.adapter, SamplingOptions(batch_size=1, device=device, aspect=choice.aspect)
@@ -243,7 +244,7 @@ def check_family_drawing(family: LoadedPlugin, label: str, prompt: Prompt, secon
         GenerationError: it cannot draw, or not what it should.
     """
     from balancer.generators.plugins import family_config
-    from balancer.generators.stable_diffusion import SamplingOptions
+    from balancer.generators.sampling import SamplingOptions
 
     config = family_config(family, SamplingOptions(batch_size=1))
     each = _seconds_each(family.generator, label, prompt, config, ModeDraw())

@@ -17,8 +17,9 @@ from balancer.generators.models.families import Family
 from balancer.generators.models.memory import require_memory
 from balancer.generators.models.tokens import require_tokens_fit
 from balancer.generators.plugins import family_config, names_family, open_family
+from balancer.generators.sampling import SamplingOptions, resolve_config
 from balancer.generators.scheduler import default_guidance
-from balancer.generators.stable_diffusion import SamplingOptions, StableDiffusion, resolve_config
+from balancer.generators.stable_diffusion import StableDiffusion
 from balancer.progress import Progress
 from balancer.text import printable
 from balancer.workspace.inpaint_setup import choose_painting

@@ -63,7 +63,7 @@ def bench_drawing(name: str, task: Task, turns: int = 3) -> Ratio:
 
 def _bench(task: Task) -> Any:
     from balancer.generators.models.checkpoint import find_checkpoint
-    from balancer.generators.stable_diffusion import SamplingOptions, resolve_config
+    from balancer.generators.sampling import SamplingOptions, resolve_config
     from tests.benchmarks.gpu import Bench
 
     checkpoint = find_checkpoint(str(task.checkpoint))

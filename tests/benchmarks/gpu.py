@@ -13,7 +13,7 @@ import argparse
 import json
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,8 @@ import torch
 
 from balancer.devices import choose_device
 from balancer.generators.models.checkpoint import Checkpoint, find_checkpoint
-from balancer.generators.stable_diffusion import SamplingOptions, StableDiffusion, resolve_config
+from balancer.generators.sampling import SamplingOptions, resolve_config
+from balancer.generators.stable_diffusion import StableDiffusion
 from balancer.imaging.decode import OutputFormat
 from balancer.jobs import GenerationConfig, Job, ModeDraw, job_seed
 from balancer.prompting.packs import load_pack
@@ -147,6 +148,20 @@ def engine_speed(bench: Bench, batches: int, *, compile_unet: bool = False) -> d
     return found
 
 
+def pays_from(plain: Mapping[str, float], compiled: Mapping[str, float]) -> float | None:
+    """From how many images on the compiled UNet has made up for its compilation; `None`: never.
+
+    >>> plain = {"images a second": 1.0, "seconds of the first batch": 5.0}
+    >>> pays_from(plain, {"images a second": 2.0, "seconds of the first batch": 65.0})
+    120.0
+    >>> pays_from(plain, {"images a second": 1.0, "seconds of the first batch": 65.0}) is None
+    True
+    """
+    saved = 1 / plain["images a second"] - 1 / compiled["images a second"]
+    cost = compiled["seconds of the first batch"] - plain["seconds of the first batch"]
+    return cost / saved if saved > 0 else None
+
+
 def fill_speed(bench: Bench, batches: int, folder: Path) -> float:
     """Images a second of `fill`: drawn, encoded with their XMP, written, and recorded in the ledger; not screened."""
     from balancer.collection.scan import scan
@@ -257,6 +272,8 @@ def measure(
             compiled = sheet.part(
                 "engine, whole UNet compiled", lambda: engine_speed(bench, batches, compile_unet=True), minutes=3
             )
+        if engine and compiled:
+            sheet.part("images from which compiling pays", lambda: pays_from(engine, compiled))
         if peak and work:
             shares = {
                 name: found["images a second"] * work / peak

@@ -88,7 +88,8 @@ def bench_fill(folder: Path, images: int = 500) -> Iterator[Ratio]:
     from balancer.filling.run import generate
     from balancer.filling.runner import LocalRunner
     from balancer.generators.models.checkpoint import find_checkpoint
-    from balancer.generators.stable_diffusion import SamplingOptions, StableDiffusion, resolve_config
+    from balancer.generators.sampling import SamplingOptions, resolve_config
+    from balancer.generators.stable_diffusion import StableDiffusion
     from balancer.planning import make_plan
     from balancer.prompting.packs import load_pack
     from balancer.splits.split import draw_split, training_counts

@@ -39,7 +39,8 @@ from balancer.collection.scan import Sample
 from balancer.files import sha256_of
 from balancer.filling.intensity_matching import harmonise_to, histogram
 from balancer.generators.models.checkpoint import Checkpoint, find_checkpoint
-from balancer.generators.stable_diffusion import SamplingOptions, StableDiffusion, resolve_config
+from balancer.generators.sampling import SamplingOptions, resolve_config
+from balancer.generators.stable_diffusion import StableDiffusion
 from balancer.imaging.decode import OutputFormat, read_grey, resize
 from balancer.jobs import Job, ModeDraw, job_seed
 from balancer.prompting.packs import choose_pack
@@ -47,6 +48,7 @@ from balancer.prompting.prompts import make_prompt
 from tests.benchmarks.generator import SIDE, STEPS, judge_of, right
 
 IMAGES, HALVES = 200, 100
+USUAL = SamplingOptions(device="cpu")
 CANDIDATES: Mapping[str, Mapping[str, Any]] = {
     "base": {},
     "wide": {"unet_channels": (128, 192)},
@@ -90,11 +92,11 @@ def draw(
     label: str,
     count: int,
     references: Sequence[Path],
-    guidance: float | None = None,
+    sampling: SamplingOptions = USUAL,
     seed: int = 0,
 ) -> Greys:
     """Images of a class as `fill` draws them, each harmonised to a real one of `references`: (count, SIDE, SIDE)."""
-    sampling, chance = SamplingOptions(guidance_scale=guidance), np.random.default_rng(seed)
+    chance = np.random.default_rng(seed)
     config, pack = resolve_config(checkpoint, None, sampling), choose_pack([label])
     generator, file = StableDiffusion(checkpoint, None, config, "cpu"), OutputFormat("PNG", ".png", "L", 8, None)
     jobs = [
@@ -237,7 +239,7 @@ def looks(ground: Ground, folder: Path, images: int, guidance: float) -> str:
     """KID and the wanted label of what a finished checkpoint draws by a guidance scale."""
     checkpoint = find_checkpoint(str(folder))
     real = ground.judge.features(seen_at(ground.away, checkpoint.native_size))
-    made = draw(checkpoint, ground.label, images, ground.kept, guidance)
+    made = draw(checkpoint, ground.label, images, ground.kept, SamplingOptions(guidance_scale=guidance))
     found = kid(real[:: max(1, len(real) // images)][:images], ground.judge.features(made))
     return f"KID {found:.4f}, wanted label {right(ground.judge, made, ground.label):.0%}"
 

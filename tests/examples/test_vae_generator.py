@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 
 from balancer.errors import GenerationError, ModelError
 from balancer.generators.plugins import LoadedPlugin, family_config, open_family
-from balancer.generators.stable_diffusion import SamplingOptions
+from balancer.generators.sampling import SamplingOptions
 from balancer.imaging.decode import OutputFormat
 from balancer.jobs import Job, ModeDraw, job_seed
 from balancer.prompting.prompts import Prompt

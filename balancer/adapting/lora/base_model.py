@@ -17,8 +17,9 @@ from balancer.adapting.lora.settings import LoraSettings
 from balancer.errors import ModelError
 from balancer.generators.models.checkpoint import Checkpoint
 from balancer.generators.models.families import NAMES, Family
+from balancer.generators.sampling import SamplingOptions, resolve_config
 from balancer.generators.scheduler import flow_shift, is_flow
-from balancer.generators.stable_diffusion import SamplingOptions, StableDiffusion, resolve_config
+from balancer.generators.stable_diffusion import StableDiffusion
 from balancer.jobs import GenerationConfig
 from balancer.prompting.prompts import Prompt
 

@@ -13,7 +13,8 @@ from balancer.adapting.common.image_tensors import contact_sheet
 from balancer.errors import ModelError, OutOfMemory
 from balancer.generators.models.checkpoint import Checkpoint
 from balancer.generators.protocol import ImageGenerator
-from balancer.generators.stable_diffusion import SamplingOptions, StableDiffusion, resolve_config
+from balancer.generators.sampling import SamplingOptions, resolve_config
+from balancer.generators.stable_diffusion import StableDiffusion
 from balancer.imaging.decode import GreyImage, OutputFormat, resize
 from balancer.jobs import GenerationConfig, Job, ModeDraw, ModelRef, job_seed
 from balancer.prompting.packs import Packs

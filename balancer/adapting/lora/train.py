@@ -50,7 +50,7 @@ from balancer.adapting.scratch.phases import Progress
 from balancer.errors import ModelError
 from balancer.generators.models.checkpoint import Checkpoint
 from balancer.generators.models.tokens import require_texts_fit
-from balancer.generators.stable_diffusion import SamplingOptions
+from balancer.generators.sampling import SamplingOptions
 
 _MOST_TEXTS = {True: MOST_TEXTS, False: 512}  # what large text encoders make of one takes 1 to 3 MB
 

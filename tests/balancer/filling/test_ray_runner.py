@@ -120,7 +120,7 @@ def test_a_plug_in_that_workers_lack_is_a_message():
 def test_other_weights_on_a_worker_are_refused(tmp_path, checkpoint):
     from balancer.generators.blueprint import StableDiffusionBlueprint
     from balancer.generators.models.checkpoint import find_checkpoint
-    from balancer.generators.stable_diffusion import SamplingOptions, resolve_config
+    from balancer.generators.sampling import SamplingOptions, resolve_config
     from tests.support.tiny_models import write_pipeline
 
     other = find_checkpoint(str(write_pipeline(tmp_path / "m")))

@@ -18,7 +18,8 @@ from balancer.filling.recipe import Recipe, measure_profile, resolve_attributes,
 from balancer.filling.run import FillProgress, generate
 from balancer.filling.runner import LocalRunner
 from balancer.generators.models.checkpoint import find_checkpoint
-from balancer.generators.stable_diffusion import SamplingOptions, StableDiffusion, resolve_config
+from balancer.generators.sampling import SamplingOptions, resolve_config
+from balancer.generators.stable_diffusion import StableDiffusion
 from balancer.imaging.decode import read_grey, read_header, read_xmp
 from balancer.jobs import Candidate, ExternalOrigin, Verdict
 from balancer.planning import make_plan

@@ -17,7 +17,8 @@ from balancer.generators.models.checkpoint import find_checkpoint
 from balancer.generators.models.download import _require_weights, wanted_files
 from balancer.generators.models.memory import largest_load, parameters_of, require_memory
 from balancer.generators.models.tokens import require_texts_fit
-from balancer.generators.stable_diffusion import SamplingOptions, StableDiffusion, resolve_config
+from balancer.generators.sampling import SamplingOptions, resolve_config
+from balancer.generators.stable_diffusion import StableDiffusion
 from tests.balancer.generators.test_stable_diffusion import from_images, generator, jobs
 from tests.support.tiny_families import FAMILIES
 from tests.support.tiny_models import write_lora

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from balancer.generators.models.checkpoint import find_checkpoint
-from balancer.generators.stable_diffusion import SamplingOptions, StableDiffusion, resolve_config
+from balancer.generators.sampling import SamplingOptions, resolve_config
+from balancer.generators.stable_diffusion import StableDiffusion
 from balancer.jobs import Job
 from tests.balancer.generators.test_stable_diffusion import from_images, jobs
 from tests.support.tiny_models import write_pipeline

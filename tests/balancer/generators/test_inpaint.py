@@ -11,7 +11,8 @@ from balancer.errors import GenerationError, ModelError
 from balancer.generators.img2img import encode_image
 from balancer.generators.inpaint import hidden, latent_masks
 from balancer.generators.models.checkpoint import find_checkpoint
-from balancer.generators.stable_diffusion import SamplingOptions, StableDiffusion, resolve_config
+from balancer.generators.sampling import SamplingOptions, resolve_config
+from balancer.generators.stable_diffusion import StableDiffusion
 from balancer.imaging.decode import read_grey
 from balancer.jobs import Job, ModeDraw
 from tests.balancer.generators.test_stable_diffusion import from_images, jobs

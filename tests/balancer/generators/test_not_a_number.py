@@ -13,7 +13,8 @@ from balancer.devices import MADE_AGAIN
 from balancer.errors import NotANumber
 from balancer.filling.runner import Batch, Maker
 from balancer.generators.models.checkpoint import find_checkpoint
-from balancer.generators.stable_diffusion import SamplingOptions, StableDiffusion, resolve_config
+from balancer.generators.sampling import SamplingOptions, resolve_config
+from balancer.generators.stable_diffusion import StableDiffusion
 from balancer.jobs import Candidate, Verdict
 from tests.balancer.generators.test_stable_diffusion import jobs
 from tests.support.tiny_models import write_lora

@@ -16,7 +16,8 @@ from balancer.files import sha256_of
 from balancer.filling.runner import Batch, LocalRunner
 from balancer.generators.models.checkpoint import find_adapter, find_checkpoint
 from balancer.generators.models.tokens import require_tokens_fit
-from balancer.generators.stable_diffusion import SamplingOptions, StableDiffusion, resolve_config
+from balancer.generators.sampling import SamplingOptions, resolve_config
+from balancer.generators.stable_diffusion import StableDiffusion
 from balancer.imaging.decode import OutputFormat
 from balancer.jobs import Job, ModeDraw, job_seed
 from balancer.prompting.packs import load_pack

@@ -8,8 +8,9 @@ import torch
 from balancer.adapting.scratch.networks import build_autoencoder
 from balancer.adapting.scratch.train import train_from_scratch
 from balancer.generators.models.checkpoint import find_checkpoint
+from balancer.generators.sampling import SamplingOptions, resolve_config
 from balancer.generators.scheduler import USUAL as USUAL_WAY
-from balancer.generators.stable_diffusion import SamplingOptions, StableDiffusion, resolve_config
+from balancer.generators.stable_diffusion import StableDiffusion
 from balancer.imaging.decode import OutputFormat
 from balancer.jobs import Job, ModeDraw, job_seed
 from balancer.prompting.packs import load_pack

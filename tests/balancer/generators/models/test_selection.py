@@ -11,7 +11,8 @@ from balancer.errors import ModelError
 from balancer.generators.models.checkpoint import find_checkpoint
 from balancer.generators.models.licence import Licence, find_licence, is_from_scratch
 from balancer.generators.models.selection import choose_model
-from balancer.generators.stable_diffusion import SamplingOptions, StableDiffusion, resolve_config
+from balancer.generators.sampling import SamplingOptions, resolve_config
+from balancer.generators.stable_diffusion import StableDiffusion
 from tests.support.tiny_models import write_lora, write_pipeline
 
 FILE = "pytorch_lora_weights.safetensors"
