@@ -107,7 +107,7 @@ def _how_well(gate: LabelGate, few: Sequence[str]) -> str:
     """What is checked of an attribute, with the AUROC of each value against the others on images not learned."""
     areas = {value: f"{value} (AUROC {gate.areas[value].value:.2f})" for value in gate.labels}
     others = ", ".join(text for value, text in areas.items() if value not in gate.least)
-    rest = [f"real images are not told apart by {others}"] if others else []
+    rest = [f"real images can hardly be distinguished by {others}"] if others else []
     told = ", ".join(text for value, text in areas.items() if value in gate.least)
     return f"{f'is checked: {told}' if told else 'is not checked'}: {'; '.join([*rest, *few])}".removesuffix(": ")
 

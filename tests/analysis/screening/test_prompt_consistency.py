@@ -26,7 +26,9 @@ def test_only_what_is_told_apart_on_real_images_is_asked(gates):
     assert set(gates.gates) == {"sex"}
     sex, age, view, _ = gates.notes
     assert sex.startswith("prompt: sex is checked: female (AUROC 1.00), male (AUROC 1.00)")
-    assert age.startswith("prompt: age group is not checked: real images are not told apart by 18-39 (AUROC 0.")
+    assert age.startswith(
+        "prompt: age group is not checked: real images can hardly be distinguished by 18-39 (AUROC 0."
+    )
     assert view == "prompt: view is not checked: AP: only 2 patients"
 
 
