@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from analysis.vision.copy_embedding import Embedding, Vectors, train_embedding, 
 from balancer.collection.scan import Collection as Xrays
 from balancer.collection.scan import with_hashes
 from balancer.errors import ImageError
+from balancer.files import sha256_if_there
 from balancer.splits.split import Split
 
 _VERSION = 2  # of all that is computed here: raised with it, so that an old cache is not mistaken for a new one
@@ -59,15 +60,22 @@ def load_reals(
     exposed: Collection[str] = (),
     steps: int | None = None,
     watch: Watch = lambda what: lambda done, total: None,
+    elsewhere: Mapping[str, Path] = {},
 ) -> tuple[Reals, tuple[str, ...]]:
     """Training and holdout part, and whatever else of the collection has a hash in `exposed`; and what is to be said.
+
+    So have files that are `elsewhere`, by their hashes. They are known by a name of ours, and by no class and patient.
 
     Raises:
         ImageError: no training image can be read.
     """
     known, table = _table(collection, split, exposed)
+    others = _elsewhere({sha256: elsewhere[sha256] for sha256 in sorted(set(exposed) - known) if sha256 in elsewhere})
+    known |= set(others["sha256"])
+    places = [*(collection.root / path for path in table.index), *others["place"]]
+    table = pd.concat([table, others]) if len(others) else table
     cache.mkdir(exist_ok=True)
-    read, readable = _inspected([collection.root / path for path in table.index], list(table["sha256"]), cache, watch)
+    read, readable = _inspected(places, list(table["sha256"]), cache, watch)
     rows = table.iloc[readable]
     held, searched = (rows["role"] == role for role in ("holdout", "exposed"))
     train = (~held & ~searched).to_numpy()
@@ -129,6 +137,14 @@ def _table(collection: Xrays, split: Split, exposed: Collection[str]) -> tuple[s
         seen = elsewhere[elsewhere["sha256"].isin(missing)].assign(role="exposed")
         table = pd.concat([table, seen])
     return set(table["sha256"]), table
+
+
+def _elsewhere(files: Mapping[str, Path]) -> pd.DataFrame:
+    """The rows of files outside the collection that are still what they were."""
+    same = {sha256: place for sha256, place in files.items() if sha256_if_there(place) == sha256}
+    rows = {"sha256": list(same), "place": list(same.values())}
+    names = [f"a pretraining image ({sha256[:12]})" for sha256 in same]
+    return pd.DataFrame(rows, index=names, dtype=object).assign(label="", patient=None, role="exposed")
 
 
 def _inspected(paths: list[Path], hashes: list[str], cache: Path, watch: Watch) -> tuple[Inspected, list[int]]:

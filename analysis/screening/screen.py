@@ -295,10 +295,13 @@ def fit_checks(
     cache: Path,
     *,
     exposed: Collection[str] = (),
+    elsewhere: Mapping[str, Path] = {},
     steps: int | None = None,
     watch: Watch = lambda what: lambda done, total: None,
 ) -> Screen:
     """Fit all gates on the training part; `exposed` are hashes of whatever else the generator was trained on.
+
+    Those of them that are `elsewhere`, files outside the collection by their hashes, are searched for copies too.
 
     `steps` of training make the embedding, by default as many as suit the collection. What takes long is kept in
     `cache`, and found again while nothing that it was made from has changed.
@@ -307,7 +310,7 @@ def fit_checks(
         ImageError: no training image can be read.
         CollectionError: an image has changed since the scan.
     """
-    reals, notes = load_reals(collection, split, cache, exposed, steps, watch)
+    reals, notes = load_reals(collection, split, cache, exposed, steps, watch, elsewhere)
     pool, calibration, unscreened = Views.of(reals.images.greys, None), None, why_unscreened(collection)
     if reals.calibrators.detector:
         pool = Views(pool.pixels, reals.vectors, reals.vectors)

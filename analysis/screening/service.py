@@ -12,6 +12,8 @@ from balancer.progress import SILENT, Progress
 from balancer.text import printable
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from analysis.screening.screen import Screen
     from balancer.collection.scan import Collection
     from balancer.filling.external_import import ImportResult
@@ -65,9 +67,12 @@ class CollectionScreen:
         split: Split,
         *,
         exposed: frozenset[str] = frozenset(),
+        elsewhere: Mapping[str, Path] = {},
         progress: Progress = SILENT,
     ) -> FittedCollectionScreen:
         """Fit all checks on the training images; `exposed` are hashes of what else the generator learned from.
+
+        Files of it outside the collection are `elsewhere`, by their hashes.
 
         Raises:
             ScreenError: no patients are known in the training split, and there is no override.
@@ -76,7 +81,7 @@ class CollectionScreen:
         from analysis.screening.screen import fit_checks
 
         cache = self.workspace.state.cache
-        checks = fit_checks(collection, split, cache, exposed=exposed, watch=progress.start)
+        checks = fit_checks(collection, split, cache, exposed=exposed, elsewhere=elsewhere, watch=progress.start)
         for note in checks.notes:
             progress.message(f"Screening: {printable(note)}")
         if not checks.unscreened or self.accept_unscreened:

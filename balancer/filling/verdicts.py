@@ -91,8 +91,19 @@ class ScreenSource(Protocol):
         """
         ...
 
-    def fit(self, collection: Collection, split: Split, *, exposed: frozenset[str], progress: Progress) -> FittedScreen:
-        """Fit a screen to the training images; `exposed` are the SHA-256 of all that the generator learned from."""
+    def fit(
+        self,
+        collection: Collection,
+        split: Split,
+        *,
+        exposed: frozenset[str],
+        elsewhere: Mapping[str, Path],
+        progress: Progress,
+    ) -> FittedScreen:
+        """Fit a screen to the training images; `exposed` are the SHA-256 of all that the generator learned from.
+
+        `elsewhere` are files outside the collection among these, by their hashes.
+        """
         ...
 
 
@@ -122,6 +133,7 @@ class NoScreen:
         split: Split,
         *,
         exposed: frozenset[str] = frozenset(),
+        elsewhere: Mapping[str, Path] = {},
         progress: Progress = SILENT,
     ) -> NoScreen:
         """Return itself: there is nothing to fit."""

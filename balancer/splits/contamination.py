@@ -21,6 +21,13 @@ def learned_files(folder: Path) -> dict[str, str] | None:
     return files if isinstance(files, dict) else None
 
 
+def pretrained_images(folder: Path) -> int:
+    """How many unlabelled images of another folder a model in `folder` learned from first, by its card."""
+    said = read_card(folder).get("pretrained")
+    count = said.get("images") if isinstance(said, dict) else 0
+    return count if isinstance(count, int) else 0
+
+
 def left_out_classes(folder: Path) -> frozenset[str]:
     """The classes that a model in `folder` learned nothing of, since they had one training image."""
     labels = read_card(folder).get("left_out")

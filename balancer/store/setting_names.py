@@ -36,6 +36,13 @@ class PlaceFields(TypedDict):
     place: str
 
 
+class PoolFields(TypedDict):
+    """Where the images are that a checkpoint was pretrained on: their folder, and the path below it by the hash."""
+
+    place: str
+    files: Mapping[str, str]
+
+
 class RunFields(TypedDict):
     """A command's settings, as far as they are not the usual ones, and how long it took."""
 
@@ -89,6 +96,8 @@ ACCEPTED = Setting[Mapping[str, str]]("accepted licences")
 """Names of licences by the hash of the weights that they were accepted for."""
 BASE = Setting[PlaceFields]("base of ")
 """The base of an adapter, by the adapter's name."""
+POOL = Setting[PoolFields]("pretrained on: ")
+"""What a checkpoint was pretrained on, by the checkpoint's name."""
 RUN = Setting[RunFields]("run of ")
 """A command's last run, or the run that made a model."""
 ASKED = Setting[Mapping[str, Any]]("asked of ")

@@ -109,10 +109,12 @@ def _apart(session: Session, log: str | None) -> str | None:
 def _from_scratch(
     session: Session, settings: AdaptSettings, folder: Path, clock: Clock, progress: Progress, curves: Curves
 ) -> None:
+    from balancer.adapting.scratch.pretrain import pretrain
     from balancer.adapting.scratch.settings import ScratchSettings
     from balancer.adapting.scratch.train import train_from_scratch
     from balancer.collection.attributes import attributes_of
     from balancer.collection.scan import samples, with_hashes
+    from balancer.workspace.pretraining import gather, remember_pool
 
     training = ScratchSettings(**_chosen(settings, "start"))
     paths = learnable(session, ("train",), progress)
@@ -124,9 +126,15 @@ def _from_scratch(
     attributes = attributes_of(collection.images.loc[paths])
     phases = _TrainingPhases(progress)
     split, sets = session.split.sha256, findings_of_sets(collection, learned)
+    pool, pretrained = None, None
+    if settings.pretrain is not None:
+        pool = gather(session, settings.pretrain, training.size, progress)
+        training, pretrained = pretrain(pool, packs, training, folder, clock, phases, curves)
     train_from_scratch(
-        learned, collection.root, packs, training, folder, split, phases, attributes, clock, sets, curves
+        learned, collection.root, packs, training, folder, split, phases, attributes, clock, sets, curves, pretrained
     )
+    if pool is not None:
+        remember_pool(session, folder, pool)
     session.ledger.add_adapter(collection, folder)
 
 

@@ -71,14 +71,21 @@ def learned_by(choice: ModelSelection | None) -> frozenset[str]:
 
 def generator_exposure(session: Session, choice: ModelSelection | None) -> str:
     """What is to be said of the patients that the model may have seen; nothing when it saw the training part alone."""
+    from balancer.splits.contamination import pretrained_images
+
     if choice is None:
         return UNKNOWN
     made_here = {folder.resolve(): folder for folder in session.ledger.adapters(session.collection)}
     checkpoint = choice.checkpoint.folder.resolve()
+    before = pretrained_images(choice.checkpoint.folder)
     parts = [checkpoint] if choice.folder is None else [choice.folder.resolve(), checkpoint]
     if parts[0] not in made_here:
         return UNKNOWN
     said = [exposure_of(session, made_here[part]) for part in parts if part in made_here]
+    if before:
+        said.append(
+            f"pretrained on {many(before, 'other radiograph')}: whether held-out patients are among them is not known"
+        )
     if checkpoint not in made_here:
         base = printable(choice.checkpoint.ref.name)
         said.append(

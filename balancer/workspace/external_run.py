@@ -68,7 +68,7 @@ def screen_external(
         known, source = load_records(session.ledger, session.collection), portable(folder, session.state)
         found = _check(session, folder, known, {}, source, progress)
         records = _with_sets(session, known, found.files)
-        fitted = screen.fit(session.collection, session.split, exposed=frozenset(), progress=progress)
+        fitted = screen.fit(session.collection, session.split, exposed=frozenset(), elsewhere={}, progress=progress)
         nothing = {label: LabelRecords({}, {}) for label in records}
         importer = ExternalImporter(session.collection, profile, fitted, Path(own), source, nothing)
         return tuple(_import(session, importer, found, records, progress))
@@ -90,7 +90,7 @@ def import_external(
     found = _check(session, folder, records, apart_from, source, progress, no_screen=no_screen)
     records = _with_sets(session, records, found.files)
     screen.require(session.collection, progress)
-    fitted = screen.fit(session.collection, session.split, exposed=frozenset(), progress=progress)
+    fitted = screen.fit(session.collection, session.split, exposed=frozenset(), elsewhere={}, progress=progress)
     store = session.state.candidates
     importer = ExternalImporter(session.collection, profile, fitted, store, source, records, session.ledger)
     images = _import(session, importer, found, records, progress)

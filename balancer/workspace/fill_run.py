@@ -22,6 +22,7 @@ from balancer.workspace.fill_time import FillTime, is_slow, seconds_each, time_o
 from balancer.workspace.last_fill import FillManifest, portable
 from balancer.workspace.merge_run import merge_accepted
 from balancer.workspace.plan_run import PlanResult, plan_of
+from balancer.workspace.pretraining import pool_files
 from balancer.workspace.prompts_run import require_sound_wording
 from balancer.workspace.reports import FILL, keep_report
 from balancer.workspace.run_record import remember_run
@@ -201,7 +202,9 @@ def _carry_out(
     from balancer.filling.run import generate
 
     session, collection = request.session, request.session.collection
-    fitted = screen.fit(collection, session.split, exposed=learned_by(setup.choice), progress=progress)
+    exposed = learned_by(setup.choice)
+    elsewhere = pool_files(session, exposed)
+    fitted = screen.fit(collection, session.split, exposed=exposed, elsewhere=elsewhere, progress=progress)
     with engine_of(request.settings, setup, progress) as engine:
         shown, start = _Generating(setup, progress, engine), time.monotonic()
         report = generate(

@@ -34,8 +34,7 @@ class ScanSettings(Settings):
         (), "Table with the labels (CSV, TSV, XLSX, Parquet, gz). May be repeated: the tables are joined."
     )
     columns: tuple[str, ...] = option(
-        (),
-        "Columns by name or number: 'file=Image label=Finding patient=PID split=Set sex=.. age=.. view=..'.",
+        (), "Columns by name or number: 'file=Image label=Finding patient=PID split=Set sex=.. age=.. view=..'."
     )
     on: str | None = option(None, "Column by which several --labels tables are joined.")
     separator: str | None = option(None, "Character between several labels in one cell, such as '|'.")
@@ -166,9 +165,10 @@ class AdaptSettings(Settings):
     )
     from_scratch: bool = option(False, "Train a small Stable Diffusion on your images only.")
     start: str | None = option(
-        None,
-        "With --from-scratch: begin with the weights of an earlier checkpoint that was trained from scratch.",
-        place=True,
+        None, "With --from-scratch: begin with the weights of an earlier checkpoint from scratch.", place=True
+    )
+    pretrain: Path | None = option(
+        None, "With --from-scratch: half of it on this folder of other radiographs first, unlabelled.", place=True
     )
     rank: int | None = option(None, "With --base: rank of the adapter (default: 16).", minimum=1)
     learning_rate: float | None = option(None, "With --base: peak learning rate (default: 0.0001).")
@@ -220,13 +220,18 @@ class AdaptSettings(Settings):
                 found="both" if self.from_scratch else "none",
                 next_step="balance adapt --base FOLDER, or: balance adapt --from-scratch",
             )
-        if self.from_scratch and (
-            given := [name for name in _OF_BASES if getattr(self, name) not in (None, False, ())]
-        ):
+        given = [name for name in _OF_BASES if getattr(self, name) not in (None, False, ())]
+        if self.from_scratch and given:
             raise SettingsError(
                 needed=f"--base, for {' and '.join('--' + name.replace('_', '-') for name in given)}",
                 found="--from-scratch, which trains the whole model",
                 next_step="leave them out, or: balance adapt --base FOLDER",
+            )
+        if self.pretrain is not None and (not self.from_scratch or self.start is not None):
+            raise SettingsError(
+                needed="--from-scratch without --start, for --pretrain",
+                found="--base" if self.start is None else "--start, which learned something before",
+                next_step="leave --pretrain out, or: balance adapt --from-scratch --pretrain FOLDER",
             )
         if self.aspect_ratio not in (None, KEEP, SQUARE):
             raise SettingsError(

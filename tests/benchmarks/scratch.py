@@ -3,7 +3,10 @@
 CUT is a collection with a part `train` that was cut down from WHOLE, as a long tail. Each candidate trains for
 `--minutes` on CUT's training part and draws `--images` of its rarest class as `fill` draws them. One line each, as soon
 as it is done: KID against the images of that class that were cut away (those of two halves of them beside it), how
-often a classifier of WHOLE gives the wanted label, the autoencoder's error on the images cut away, and the steps.
+often a classifier of WHOLE gives the wanted label, the autoencoder's error on the images cut away, and the steps. With
+`--pretrain DIR` each candidate learns from DIR first, under the name of NAME-pretrained. Files of WHOLE in it are left
+out; that nothing else in it is of its patients is for you to see to. Below 64 px the real images are reduced to that
+size too. The interval of KID is that of random halves of both sides, over `--generations` seeds of generation.
 Killed and run again it goes on: what is done stands in WORK/results.jsonl, an unfinished training is resumed.
 """
 
@@ -12,8 +15,9 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
+import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
@@ -23,8 +27,12 @@ import numpy as np
 
 from analysis.data.images import Greys, decode
 from analysis.realism.fidelity import kid
+from analysis.statistics.intervals import wilson
 from analysis.vision.classifier import Classifier
 from analysis.vision.reconstruction import Autoencoder
+from balancer.adapting.common.clock import Clock
+from balancer.adapting.scratch.pool import Pool, read_pool
+from balancer.adapting.scratch.pretrain import pretrain
 from balancer.adapting.scratch.settings import ScratchSettings
 from balancer.adapting.scratch.train import train_from_scratch
 from balancer.collection.scan import Sample
@@ -39,7 +47,7 @@ from balancer.prompting.packs import choose_pack
 from balancer.prompting.prompts import make_prompt
 from tests.benchmarks.generator import SIDE, STEPS, judge_of, right
 
-IMAGES = 200
+IMAGES, HALVES = 200, 100
 USUAL = SamplingOptions(device="cpu")
 CANDIDATES: Mapping[str, Mapping[str, Any]] = {
     "base": {},
@@ -48,6 +56,7 @@ CANDIDATES: Mapping[str, Mapping[str, Any]] = {
     "more-autoencoder": {"autoencoder_share": 0.5},
     "less-autoencoder": {"autoencoder_share": 0.15},
     "small-batch": {"batch_size": 16},
+    "narrow": {"autoencoder_width": 32, "unet_channels": (32, 64, 96), "text_width": 64},
 }
 """Changes of the usual settings, by the name that picks them."""
 
@@ -104,21 +113,44 @@ def draw(
     return np.stack([resize(image, SIDE, SIDE) for image in lent])
 
 
-def measure(ground: Ground, folder: Path, images: int) -> dict[str, float]:
+def seen_at(paths: Sequence[Path], size: int) -> Greys:
+    """Real images, (n, SIDE, SIDE), as sharp as those of a checkpoint of so many pixels."""
+    if size >= SIDE:
+        return decode(list(paths), SIDE)
+    return np.stack([resize(grey, SIDE, SIDE) for grey in decode(list(paths), size)])
+
+
+def measure(ground: Ground, folder: Path, images: int, generations: int = 1) -> dict[str, float]:
     """The figures of a finished checkpoint."""
     checkpoint, judge = find_checkpoint(str(folder)), ground.judge
-    away = decode(list(ground.away), SIDE)
-    order = np.random.default_rng(0).permutation(len(away))
+    side = checkpoint.native_size
+    away = seen_at(ground.away, side)
+    chance = np.random.default_rng(0)
+    order = chance.permutation(len(away))
     count = min(images, len(away) // 2)
     real, other = (judge.features(away[order[place : place + count]]) for place in (0, count))
-    made = draw(checkpoint, ground.label, images, ground.kept)
-    side = checkpoint.native_size
+    drawn = [draw(checkpoint, ground.label, images, ground.kept, seed=seed) for seed in range(generations)]
+    made = [judge.features(each)[:count] for each in drawn]
+    half = max(2, count // 2)
+    spread = [
+        kid(real[chance.permutation(count)[:half]], each[chance.permutation(count)[:half]])
+        for each in made
+        for _ in range(HALVES)
+    ]
+    low, high = np.quantile(spread, [0.025, 0.975])
+    hits = [right(judge, each, ground.label) for each in drawn]
+    wanted = wilson(sum(hits) * images, images * generations)
     through = Autoencoder(checkpoint, (side, side), "cpu", lambda *_: None)(list(ground.away[:images]), SIDE)
     card = json.loads((folder / "card.json").read_text("utf-8"))["training"]
     return {
-        "kid": float(kid(real, judge.features(made[:count]))),
+        "kid": float(np.mean([kid(real, each) for each in made])),
+        "kid_low": float(low),
+        "kid_high": float(high),
         "kid_real": float(kid(real, other)),
-        "wanted": right(judge, made, ground.label),
+        "wanted": wanted.value,
+        "wanted_low": wanted.low,
+        "wanted_high": wanted.high,
+        "wanted_real": right(judge, away, ground.label),
         "reconstruction": float(np.abs(through.astype(float) - away[:images]).mean()),
         **{f"{phase}_{name}": card[phase][name] for phase in card for name in ("steps", "seconds")},
     }
@@ -128,14 +160,22 @@ def line(name: str, found: Mapping[str, float]) -> str:
     """A candidate's figures in words."""
     rate = found["denoiser_steps"] / max(found["denoiser_seconds"], 1e-9)
     return (
-        f"{name:<18} KID {found['kid']:.4f} (of real ones {found['kid_real']:.4f}), "
-        f"wanted label {found['wanted']:.0%}, autoencoder {found['reconstruction']:.2f} grey levels off, "
+        f"{name:<18} KID {found['kid']:.4f} [{found['kid_low']:.4f}, {found['kid_high']:.4f}] "
+        f"(of real ones {found['kid_real']:.4f}), "
+        f"wanted label {found['wanted']:.0%} [{found['wanted_low']:.0%}, {found['wanted_high']:.0%}] "
+        f"(of real ones {found['wanted_real']:.0%}), autoencoder {found['reconstruction']:.2f} grey levels off, "
         f"{found['autoencoder_steps']:.0f} + {found['denoiser_steps']:.0f} steps ({rate:.1f} a second)"
     )
 
 
 def screen(
-    ground: Ground, work: Path, candidates: Mapping[str, ScratchSettings], images: int = IMAGES
+    ground: Ground,
+    work: Path,
+    candidates: Mapping[str, ScratchSettings],
+    images: int = IMAGES,
+    generations: int = 1,
+    pool: Pool | None = None,
+    now: Callable[[], float] = time.monotonic,
 ) -> dict[str, dict[str, float]]:
     """Train, draw and measure each candidate that WORK has no figures of; each is printed and kept once it is done."""
     work.mkdir(parents=True, exist_ok=True)
@@ -145,8 +185,13 @@ def screen(
     packs = {sample.label: choose_pack([sample.label]) for sample in ground.samples}
     for name, settings in candidates.items():
         if name not in results:
-            folder = train_from_scratch(ground.samples, ground.root, packs, settings, work / name, "")
-            results[name] = measure(ground, folder, images)
+            clock, made = Clock(now), None
+            if pool is not None:
+                settings, made = pretrain(pool, packs, settings, work / name, clock)
+            folder = train_from_scratch(
+                ground.samples, ground.root, packs, settings, work / name, "", clock=clock, pretrained=made
+            )
+            results[name] = measure(ground, folder, images, generations)
             with kept.open("a", encoding="utf-8") as file:
                 file.write(json.dumps({"name": name, **results[name]}) + "\n")
         print(line(name, results[name]), flush=True)
@@ -163,29 +208,38 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=IMAGES)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--size", type=int, default=64)
+    parser.add_argument("--generations", type=int, default=1, help="seeds of generation")
+    parser.add_argument("--pretrain", type=Path, help="a folder of other radiographs to learn from first")
+    parser.add_argument("--judge-steps", type=int, default=STEPS, help="training of the classifier")
+    parser.add_argument("--processor", action="store_true", help="count minutes of processor time, not of the clock")
     parser.add_argument("--guidance", type=float, nargs="+", default=[], help="draw by these guidance scales too")
     parser.add_argument("--anew", action="store_true", help="forget what WORK holds of these candidates")
     given = parser.parse_args()
     names = given.names or list(CANDIDATES)
     if unknown := sorted(set(names) - set(CANDIDATES)):
         parser.error(f"no candidate {', '.join(unknown)}")
-    if given.anew:
-        forget(given.work, names)
     usual = ScratchSettings(minutes=given.minutes, seed=given.seed, size=given.size, sample_every=0.99, device="cpu")
-    candidates = {name: replace(usual, **CANDIDATES[name]) for name in names}
-    ground = lay_ground(given.whole, given.cut)
-    screen(ground, given.work, candidates, given.images)
-    for name, guidance in product(names, given.guidance):
+    after = "" if given.pretrain is None else "-pretrained"
+    candidates = {f"{name}{after}": replace(usual, **CANDIDATES[name]) for name in names}
+    if given.anew:
+        forget(given.work, list(candidates))
+    pool = None
+    if given.pretrain is not None:
+        whole = {sha256_of(path): True for path in given.whole.rglob("*") if path.is_file()}
+        pool = read_pool(given.pretrain, given.size, whole, ())
+    ground = lay_ground(given.whole, given.cut, given.judge_steps)
+    now = time.process_time if given.processor else time.monotonic
+    screen(ground, given.work, candidates, given.images, given.generations, pool, now)
+    for name, guidance in product(candidates, given.guidance):
         found = looks(ground, given.work / name, given.images, guidance)
         print(f"{name} at guidance {guidance:g}: {found}", flush=True)
 
 
 def looks(ground: Ground, folder: Path, images: int, guidance: float) -> str:
     """KID and the wanted label of what a finished checkpoint draws by a guidance scale."""
-    real = ground.judge.features(decode(list(ground.away), SIDE))
-    made = draw(
-        find_checkpoint(str(folder)), ground.label, images, ground.kept, SamplingOptions(guidance_scale=guidance)
-    )
+    checkpoint = find_checkpoint(str(folder))
+    real = ground.judge.features(seen_at(ground.away, checkpoint.native_size))
+    made = draw(checkpoint, ground.label, images, ground.kept, SamplingOptions(guidance_scale=guidance))
     found = kid(real[:: max(1, len(real) // images)][:images], ground.judge.features(made))
     return f"KID {found:.4f}, wanted label {right(ground.judge, made, ground.label):.0%}"
 
@@ -197,7 +251,7 @@ def forget(work: Path, names: Sequence[str]) -> None:
         rows = kept.read_text("utf-8").splitlines(keepends=True)
         kept.write_text("".join(row for row in rows if json.loads(row)["name"] not in names), "utf-8")
     for name in names:
-        for folder in (work / name, work / f"{name}.training"):
+        for folder in (work / f"{name}{what}" for what in ("", ".training", ".pretrained", ".pretrained.training")):
             shutil.rmtree(folder, ignore_errors=True)
 
 

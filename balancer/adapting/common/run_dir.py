@@ -21,6 +21,25 @@ def work_folder(folder: Path) -> Path:
     return folder.with_name(folder.name + ".training")
 
 
+def pretrained_folder(folder: Path) -> Path:
+    """Where the checkpoint lies that the training of `folder` goes on from, until that is finished.
+
+    >>> pretrained_folder(Path("adapters/mine")).name
+    'mine.pretrained'
+    """
+    return folder.with_name(folder.name + ".pretrained")
+
+
+def require_not_begun(folder: Path) -> None:
+    """Refuse to pretrain for a folder whose training began already, without that pretraining.
+
+    Raises:
+        ModelError: it did.
+    """
+    if (work_folder(folder) / "begun.json").exists() and not pretrained_folder(folder).exists():
+        raise _another_training(work_folder(folder))
+
+
 def begin(folder: Path, fingerprint: str, learnt: str) -> None:
     """Make the work folder of a training, or take up its own; `learnt` is there once anything was learnt.
 
@@ -43,8 +62,10 @@ def clear_away(folder: Path) -> None:
     Raises:
         OSError: something of it cannot be removed; called again, it goes on.
     """
-    if work_folder(folder).exists():
-        shutil.rmtree(work_folder(folder))
+    before = pretrained_folder(folder)
+    for made in (work_folder(before), before, work_folder(folder)):
+        if made.exists():
+            shutil.rmtree(made)
 
 
 def is_finished(folder: Path, fingerprint: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -35,9 +36,8 @@ LATENTS_SHARE = 0.25
 
 def train_autoencoder(run: Run, pictures: ImageTensors) -> tuple[Any, TrainState]:
     """The averaged autoencoder, and how long it learnt."""
-    if run.settings.start is not None:  # it is taken as it is
+    if run.settings.slower:  # it is taken as it is
         model: Any = _networks(run)[AUTOENCODER]
-        load_autoencoder(model, Path(run.settings.start))
         return model.eval(), TrainState(fraction=1.0, loss=0.0)
     weights = sampling_weights(run.balanced_by(run.samples))
 
@@ -54,7 +54,10 @@ def train_autoencoder(run: Run, pictures: ImageTensors) -> tuple[Any, TrainState
 
 
 def _networks(run: Run) -> nn.ModuleDict:
-    return new_networks(run, AUTOENCODER, {AUTOENCODER: lambda: build_autoencoder(run.settings)})
+    networks = new_networks(run, AUTOENCODER, {AUTOENCODER: lambda: build_autoencoder(run.settings)})
+    if run.settings.start is not None:
+        load_autoencoder(networks[AUTOENCODER], Path(run.settings.start))
+    return networks
 
 
 def _learner(run: Run, draw: Callable[[int], Batch]) -> Trainer:
@@ -73,7 +76,8 @@ def _learner(run: Run, draw: Callable[[int], Batch]) -> Trainer:
 
 def _helper(settings: ScratchSettings, machine: TrainingDevice) -> Trainer:
     """What another process needs for its part of a batch."""
-    return _learner(helping(settings, machine), lambda step: ())
+    run = helping(replace(settings, start=None), machine)  # its weights come with every batch
+    return _learner(run, lambda step: ())
 
 
 def scaled_latents(run: Run, autoencoder: Any, pictures: ImageTensors) -> tuple[Tensor, list[int]]:

@@ -9,8 +9,10 @@ from typing import Any
 
 from balancer.adapting.common.model_card import class_table, escaped, on_several, trained_on, weight_hashes
 from balancer.adapting.common.training_classes import Findings
+from balancer.adapting.scratch.pool import Pretrained
 from balancer.adapting.scratch.settings import ScratchSettings
 from balancer.collection.scan import Sample
+from balancer.text import many
 
 
 def statement(
@@ -58,6 +60,28 @@ def make_card(
         "device": device,
         "versions": {name: version(name) for name in ("torch", "diffusers", "transformers")},
         "weights_sha256": weight_hashes(folder),
+    }
+
+
+def first_elsewhere(said: str, count: int) -> str:
+    """A checkpoint's statement where it, or the one that it began with, learnt from so many other images first.
+
+    >>> first_elsewhere("Trained only on your 9 images. It has no other knowledge.", 100)
+    'Trained first on 100 unlabelled radiographs of another folder, then on your 9 images. It has no other knowledge.'
+    """
+    own = said.removeprefix("Trained only on")
+    return f"Trained first on {many(count, 'unlabelled radiograph')} of another folder, then on{own}"
+
+
+def after_pretraining(card: Mapping[str, Any], pretrained: Pretrained) -> dict[str, Any]:
+    """The card of a training that went on from a pretraining, whose files are known by their hashes alone."""
+    count = len(pretrained.hashes)
+    return {
+        **card,
+        "statement": first_elsewhere(card["statement"], count),
+        "pretrained": {"images": count, "left_out": dict(pretrained.left_out)},
+        "training": {**pretrained.training, **card["training"]},
+        "training_files": {sha256: sha256 for sha256 in pretrained.hashes} | card["training_files"],
     }
 
 

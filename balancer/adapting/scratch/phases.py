@@ -108,7 +108,7 @@ def new_trainer(
     """A learner with the phase's own settings."""
     first = phase == AUTOENCODER
     rate = run.settings.autoencoder_learning_rate if first else run.settings.learning_rate
-    rate = rate if run.settings.start is None else rate / SLOWER
+    rate = rate / SLOWER if run.settings.slower else rate
     learner = train_loop.Trainer(networks, draw, loss, rate, run.settings.average_decay)
     learner.ahead = run.machine.device.type == "cuda"
     return learner

@@ -13,7 +13,7 @@ _DESIGN = {
     **{"stochastic": True, "factored": False},
 }
 """How the networks are built and taught, as earlier versions recorded it: what they began can go on."""
-_ALONE = ("workers", 1)
+_UNRECORDED = (("workers", 1), ("pretrain_share", None))
 """What earlier versions did not record."""
 MACHINE_FIELDS = ("minutes", "device", "compile", "checkpoint_every_seconds", "sample_every")
 """What may change between two sittings of one training: it says where and how long, and not what is learnt."""
@@ -27,6 +27,8 @@ class ScratchSettings:
     the time on the clock, all of it; neither means 30 minutes. `autoencoder_share` of them goes to the autoencoder.
     `compile` allows compilation, where it pays back. `sample_every` is a fraction of the denoiser's training,
     `checkpoint_every_seconds` what a killed run may lose. `workers` processes share each batch.
+    `pretrain_share`: it goes on from a pretraining, which had that share of the whole; both networks learn on at full
+    rate.
 
     >>> ScratchSettings(steps=100).autoencoder_steps
     30
@@ -57,6 +59,7 @@ class ScratchSettings:
     sample_every: float = 0.25
     start: str | None = None
     workers: int = 1
+    pretrain_share: float | None = None
 
     def __post_init__(self) -> None:
         refuse_steps_and_minutes(self.steps, self.minutes)
@@ -76,6 +79,11 @@ class ScratchSettings:
         return 4 if self.size <= 128 else 8
 
     @property
+    def slower(self) -> bool:
+        """Whether it goes on from what was learnt of a collection before, and changes it by small steps."""
+        return self.start is not None and self.pretrain_share is None
+
+    @property
     def total_minutes(self) -> float | None:
         """The time to train for, or `None` when steps are counted."""
         return None if self.steps is not None else (self.minutes or DEFAULT_MINUTES)
@@ -86,8 +94,8 @@ class ScratchSettings:
         return None if self.steps is None else min(self.steps - 1, max(1, round(self.steps * self.autoencoder_share)))
 
     def to_json(self) -> dict[str, Any]:
-        """The fields by name, as JSON knows them; without the place that `start` is, and `workers` where it is one."""
-        fields = {name: value for name, value in asdict(self).items() if name != "start" and (name, value) != _ALONE}
+        """The fields by name, as JSON knows them; without the place that `start` is, and what is left as usual."""
+        fields = {each[0]: each[1] for each in asdict(self).items() if each[0] != "start" and each not in _UNRECORDED}
         return {"design": _DESIGN, **{name: list(v) if isinstance(v, tuple) else v for name, v in fields.items()}}
 
 

@@ -22,11 +22,13 @@ SLOWER = 3.0
 
 
 def facts_of(folder: Path) -> dict[str, Any]:
-    """What the card of a training says of the checkpoint in `folder` that it began with, and of its files."""
-    files = read_card(folder).get("training_files")
+    """What the card of a training says of the checkpoint in `folder` that it began with, and what that learnt from."""
+    card = read_card(folder)
+    files = card.get("training_files")
     if not isinstance(files, dict):
         raise _unfit(folder / CARD, "no card with its training images")
-    return {"start": {"name": folder.name, "weights_sha256": weight_hashes(folder)}, "files": files}
+    began = {"start": {"name": folder.name, "weights_sha256": weight_hashes(folder)}}
+    return {**began, **({"pretrained": card["pretrained"]} if "pretrained" in card else {}), "training_files": files}
 
 
 def load_autoencoder(model: nn.Module, folder: Path) -> None:

@@ -29,6 +29,7 @@ from balancer.adapting.scratch.autoencoder import scaled_latents, train_autoenco
 from balancer.adapting.scratch.denoiser import train_denoiser
 from balancer.adapting.scratch.networks import build_pipeline
 from balancer.adapting.scratch.phases import AUTOENCODER, DENOISER, Progress, Run
+from balancer.adapting.scratch.pool import Pretrained
 from balancer.adapting.scratch.settings import MACHINE_FIELDS, ScratchSettings
 from balancer.adapting.scratch.start import facts_of
 from balancer.collection.attributes import Attributes
@@ -49,6 +50,8 @@ def train_from_scratch(
     clock: Clock | None = None,
     findings: Findings | None = None,
     curves: Curves = no_curves,
+    pretrained: Pretrained | None = None,
+    pictures: ImageTensors | None = None,
 ) -> Path:
     """Train on `samples` under `root` and save a `StableDiffusionPipeline` as `folder`, which it gives back.
 
@@ -59,6 +62,8 @@ def train_from_scratch(
     arguments is left as it is.
     Classes of one image are left out, since only a copy could be learnt from it. `minutes` are counted on the `clock`,
     which starts here unless it is given: reading, compiling, sample sheets and saving are in them.
+    `pretrained` is what the training goes on from, by `pretrain`; `pictures` are those of the samples, by their paths,
+    where they were read already.
 
     Raises:
         CollectionError: there is nothing to train on, or it changed since it was scanned.
@@ -70,7 +75,8 @@ def train_from_scratch(
     packs = {label: pack[label] if isinstance(pack, Mapping) else pack for label in class_counts(samples)}
     known = {path: each for path, each in (attributes or {}).items() if any(each)}
     known = {sample.path: known[sample.path] for sample in samples if sample.path in known}
-    fingerprint = _fingerprint(samples, packs, settings, split_sha256, known)
+    earlier = () if pretrained is None else pretrained.hashes
+    fingerprint = _fingerprint(samples, packs, settings, split_sha256, known, earlier)
     if not is_finished(folder, fingerprint):
         machine = find_machine(settings.device)
         smallest = min(settings.batch_size, settings.autoencoder_batch_size)
@@ -89,13 +95,14 @@ def train_from_scratch(
         origin = {"fingerprint": fingerprint, "split_sha256": split_sha256, "left_out": single}
         origin |= processes(settings.workers, settings.batch_size)
         with memory_explained(no_room_from_scratch, settings.size):
-            _train(run, root, folder, origin)
+            _train(run, _read(run, root, len(earlier)) if pictures is None else pictures, folder, origin, pretrained)
     clear_away(folder)
     return folder
 
 
-def _train(run: Run, root: Path, folder: Path, origin: Mapping[str, Any]) -> None:
-    pictures = _read(run, root)
+def _train(
+    run: Run, pictures: ImageTensors, folder: Path, origin: Mapping[str, Any], pretrained: Pretrained | None
+) -> None:
     tokenizer = _vocabulary(run)
     autoencoder, first = train_autoencoder(run, pictures)
     latents, places = scaled_latents(run, autoencoder, pictures)
@@ -111,25 +118,31 @@ def _train(run: Run, root: Path, folder: Path, origin: Mapping[str, Any]) -> Non
         made = model_card.make_card(
             run.samples, run.settings, pictures.reduction, run.machine.device.type, training, partial, run.findings
         )
-        if run.settings.start is not None:
+        if pretrained is not None:
+            made = model_card.after_pretraining(made, pretrained)
+        elif run.settings.start is not None:
             earlier = facts_of(Path(run.settings.start))
-            made |= {"start": earlier["start"], "training_files": earlier["files"] | made["training_files"]}
+            made |= {**earlier, "training_files": earlier["training_files"] | made["training_files"]}
+            if "pretrained" in made:
+                made["statement"] = model_card.first_elsewhere(made["statement"], made["pretrained"]["images"])
         card = {**made, **origin}
         write_card(partial, card, model_card.page(card))
 
 
-def _read(run: Run, root: Path) -> ImageTensors:
-    """All pictures; the statement is said before the first of them and, with the originals' pixels, after the last."""
+def _read(run: Run, root: Path, before: int) -> ImageTensors:
+    """All pictures; after the last the statement is said. So many others were learnt from `before`."""
     counts, size, factor = class_counts(run.samples, run.findings), run.settings.size, run.settings.factor
     total = len(run.samples)
     run.progress("images", 0, total, "")
     pictures = read_image_tensors(run.samples, root, size, lambda n: run.progress("images", n, total, ""))
-    run.progress("images", total, total, model_card.statement(counts, size, factor, pictures.reduction, total))
+    said = model_card.statement(counts, size, factor, pictures.reduction, total)
+    run.progress("images", total, total, model_card.first_elsewhere(said, before) if before else said)
     return pictures
 
 
 def _facts(done: TrainState) -> dict[str, Any]:
-    return {"steps": done.step, "seconds": round(done.seconds, 1), "loss": round(done.loss, 5)}
+    facts = {"steps": done.step, "seconds": round(done.seconds, 1), "loss": round(done.loss, 5)}
+    return {**facts, "clock": round(done.clock, 1)}
 
 
 def _fingerprint(
@@ -138,13 +151,15 @@ def _fingerprint(
     settings: ScratchSettings,
     split_sha256: str,
     known: Mapping[str, Attributes],
+    earlier: Sequence[str],
 ) -> str:
     """The hash of all that decides what is learnt."""
     kept = {name: value for name, value in settings.to_json().items() if name not in MACHINE_FIELDS}
     told = _distinct(known)
     words = {label: [pack.name, *captions.texts({label: pack}, told)] for label, pack in packs.items()}
     files = [(sample.path, sample.label, sample.sha256) for sample in samples]
-    return hashlib.sha256(to_json([kept, words, files, split_sha256, *([known] if known else [])]).encode()).hexdigest()
+    others = [*([known] if known else []), *([earlier] if earlier else [])]
+    return hashlib.sha256(to_json([kept, words, files, split_sha256, *others]).encode()).hexdigest()
 
 
 def _distinct(known: Mapping[str, Attributes]) -> list[Attributes]:

@@ -51,6 +51,25 @@ def test_what_the_generator_saw_elsewhere_is_searched_too(collection, tmp_path):
     assert [note[:20] for note in notes] == ["1 training images of"]
 
 
+def test_files_outside_the_collection_are_searched_under_another_name_while_they_are_what_they_were(
+    collection, tmp_path
+):
+    from balancer.files import sha256_of
+
+    others = write_xrays(tmp_path / "others", {"C": 3}, size=(40, 32)) / "C"
+    files = {sha256_of(path): path for path in sorted(others.iterdir())}
+    changed, gone, same = files
+    files[changed].write_bytes(b"another file")
+    files[gone].unlink()
+    reals, notes = load_reals(collection, draw_split(collection), tmp_path / "cache", files, elsewhere=files)
+    found = [path for path, searched in zip(reals.paths, reals.searched, strict=True) if searched]
+    assert found == [f"a pretraining image ({same[:12]})"]
+    place = reals.paths.index(found[0])
+    assert (reals.labels[place], reals.groups[place], reals.train[place]) == ("", -1, False)
+    assert reals.images.greys[place].any()
+    assert [note[:20] for note in notes] == ["2 training images of"]
+
+
 def test_the_second_time_nothing_is_read_or_learned(tmp_path):
     write_xrays(tmp_path / "xrays", {"A": 110, "B": 60})
     collection = scan(tmp_path / "xrays", r"(p\d+)-")

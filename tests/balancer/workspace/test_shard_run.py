@@ -26,7 +26,7 @@ class Strict(NoScreen):
         decisions = ["reject" if each.job.index % 3 == 1 else "accept" for each in batch]
         return [Verdict(decision, {}, ("third",), self.name) for decision in decisions]
 
-    def fit(self, collection, split, *, exposed=frozenset(), progress=None):
+    def fit(self, collection, split, *, exposed=frozenset(), elsewhere=(), progress=None):
         return self
 
 
