@@ -14,6 +14,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
+from balancer.collection.attributes import Attributes
 from balancer.collection.run_lengths import from_runs, runs_from_text
 from balancer.collection.scan import Sample
 from balancer.imaging.decode import OutputFormat
@@ -23,7 +24,7 @@ Decision = Literal["accept", "review", "reject", "unscreened"]
 DECISIONS: tuple[Decision, ...] = get_args(Decision)
 """What can be decided about a candidate."""
 
-
+_NOTHING = Attributes()
 Mode = Literal["text", "image", "mix", "inpaint"]
 
 
@@ -81,8 +82,8 @@ class Job:
     """One image to make: number `index` of its label, and the file it becomes.
 
     The index runs on within the label and the seed comes from (run seed, label, index), so a raised target
-    keeps what was made for the lower one. `wanted` is the finding that an image of several was made for; it says
-    nothing of the pixels, and is no part of the id.
+    keeps what was made for the lower one. `wanted` is the finding that an image of several was made for, `stated` what
+    the prompt states of sex, age group and view; they say nothing more of the pixels, and are no part of the id.
     """
 
     label: str
@@ -93,11 +94,12 @@ class Job:
     method: ModeDraw
     output: OutputFormat
     wanted: str = ""
+    stated: Attributes = _NOTHING
 
     @cached_property
     def id(self) -> str:
         """20 hexadecimal digits of the SHA-256 of all that makes the image, computed once."""
-        return _id_of(replace(self, wanted="").to_json())
+        return _id_of(replace(self, wanted="", stated=_NOTHING).to_json())
 
     @property
     def mask(self) -> npt.NDArray[np.bool_]:
@@ -110,11 +112,13 @@ class Job:
         fields = asdict(self)
         if not self.wanted:
             del fields["wanted"]
+        if not any(self.stated):
+            del fields["stated"]
         if not self.method.mask:  # as it was written before there were masks, so that ids stay
             del fields["method"]["mask"], fields["method"]["mask_from"]
         if self.config.guidance_interval is None:  # jobs of earlier versions keep their ids
             del fields["config"]["guidance_interval"]
-        return json.dumps(fields, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        return _canonical(fields)
 
     @classmethod
     def from_json(cls, text: str) -> Job:
@@ -125,6 +129,7 @@ class Job:
         fields["config"] = _config_from(fields["config"])
         fields["method"] = _method_from(fields["method"])
         fields["output"] = _output_from(json.dumps(fields["output"]))
+        fields["stated"] = _stated(*fields.get("stated", ()))
         return cls(**fields)
 
 
@@ -196,9 +201,15 @@ class BlindedAnswer:
     answer: Literal["real", "synthetic"] | None
 
 
-def is_id_of(text: str, key: str) -> bool:
-    """Whether a text of canonical JSON is that of the job with this id, which has no `wanted`."""
+def is_id_of(text: str, job: Job, key: str) -> bool:
+    """Whether a text of canonical JSON, which a job was read from, is that of the job with this id."""
+    for name, value in (("stated", job.stated), ("wanted", job.wanted)):  # no text of the job can look like these
+        text = text.replace(f',"{name}":{_canonical(value)}', "", 1)
     return _id_of(text) == key
+
+
+def _canonical(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
 def _id_of(text: str) -> str:
@@ -237,6 +248,7 @@ def batch_ranges(count: int, batch_size: int, start: int = 0) -> Iterator[range]
 _SHARED = 1024  # models and settings that are held once, however many jobs have them
 _model = lru_cache(maxsize=_SHARED, typed=True)(ModelRef)
 _config = lru_cache(maxsize=_SHARED, typed=True)(GenerationConfig)
+_stated = lru_cache(maxsize=_SHARED)(Attributes)
 
 
 def _prompt_from(fields: dict[str, Any]) -> Prompt:

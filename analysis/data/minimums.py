@@ -63,3 +63,6 @@ EMBEDDING_IMAGES = 100
 
 LABEL_PATIENTS = 20
 """Patients of a class whose worst 1% is known well enough for the label check."""
+
+PROMPT_PATIENTS = 10
+"""Patients of a class with one sex, age group or view: of fewer, nothing is known of how they look together."""

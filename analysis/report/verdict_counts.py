@@ -13,6 +13,7 @@ DECISIONS = ("accept", "unscreened", "review", "reject")
 GATES = {
     "sound": "quality: is the image complete, and similar to the images of this collection",
     "label": "label: does the image contradict its class",
+    "prompt": "prompt: does the image contradict the sex, age group or view that its prompt states",
     "new": "repetition: does the image repeat another synthetic image",
     "copy": "copy: is the image a copy of a patient's image",
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +23,7 @@ _FOLDS, _MANY = 5, 2000
 class LabelGate:
     """A logistic regression on features, and for each class the probability that only the worst real images fall below.
 
-    `abstains` names the classes that are not judged, and why.
+    `abstains` names the classes that are not judged, and why; `areas` are the AUROCs of all, each against the others.
     """
 
     labels: tuple[str, ...]
@@ -33,6 +33,7 @@ class LabelGate:
     offsets: npt.NDArray[np.float64]
     least: Mapping[str, float]
     abstains: Mapping[str, str]
+    areas: Mapping[str, Interval] = field(default_factory=dict)
 
     @classmethod
     def fit(
@@ -79,7 +80,7 @@ class LabelGate:
         }
         unseen = np.empty_like(probabilities)
         unseen[np.concatenate([train, np.flatnonzero(held)])] = probabilities
-        return cls(classes, mean, spread, weights / heat, offsets / heat, least, abstains), unseen
+        return cls(classes, mean, spread, weights / heat, offsets / heat, least, abstains, auroc), unseen
 
     def probabilities(self, features: Vectors) -> npt.NDArray[np.float64]:
         """Class probabilities of each image, with classes taken as equally frequent: shape (N, classes)."""
@@ -97,12 +98,16 @@ class LabelGate:
 
     def contradiction(self, wanted: str, probabilities: npt.NDArray[np.float64]) -> str:
         """Why an image is clearly not of the wanted class; "" when it may be, or when this cannot be told."""
+        other = self.looks_like(wanted, probabilities)
+        return f"looks like {other}, and less like {wanted} than nearly all real images of it" if other else ""
+
+    def looks_like(self, wanted: str, probabilities: npt.NDArray[np.float64]) -> str:
+        """The class that an image clearly is of instead of the wanted one; "" where there is none that can be told."""
         if wanted not in self.least:
             return ""
         chance, other = float(probabilities[self.labels.index(wanted)]), int(probabilities.argmax())
-        if chance >= self.least[wanted] or probabilities[other] < CLEARLY * chance:
-            return ""
-        return f"looks like {self.labels[other]}, and less like {wanted} than nearly all real images of it"
+        clear = chance < self.least[wanted] and probabilities[other] >= CLEARLY * chance
+        return self.labels[other] if clear else ""
 
 
 def mean_distance(vectors: Vectors) -> float:

@@ -22,9 +22,11 @@ from analysis.screening.label_consistency import LabelGate, mean_distance
 from analysis.screening.memorisation import blame
 from analysis.screening.model_fitness import ModelFitness
 from analysis.screening.own_checks import OwnCheck, fit_own_checks
+from analysis.screening.prompt_consistency import PromptGates
 from analysis.screening.reference_images import Reals, Watch, load_reals
 from analysis.screening.source_change import SourceGate, likeness
 from analysis.vision.copy_embedding import Vectors
+from balancer.collection.attributes import attributes_of
 from balancer.collection.label_sets import findings_in
 from balancer.collection.scan import Collection as Xrays
 from balancer.errors import ImageError, ScreenError
@@ -85,6 +87,7 @@ class Screen:
     notes: tuple[str, ...]
     own: tuple[OwnCheck, ...] = ()
     fitness: ModelFitness | None = None
+    prompt: PromptGates | None = None
     _seen: dict[str, _Seen] = field(default_factory=dict)
     _structure: SourceGate | None = None  # fitted when the first image made from another is judged
     _inside: InsideGate | None = None  # the same for one that was painted into another
@@ -93,7 +96,8 @@ class Screen:
     def name(self) -> str:
         """Another number where verdicts may differ: stored images are then judged anew."""
         ours = "screen 4" if isinstance(self.label, FindingGates) else "screen 3"
-        return " with ".join((ours, *(each.name for each in self.own)))
+        asked = ("prompt check 1",) if self.prompt and self.prompt.gates else ()
+        return " with ".join((ours, *asked, *(each.name for each in self.own)))
 
     @property
     def patients(self) -> int:
@@ -162,7 +166,7 @@ class Screen:
         copied, review = self._copies(candidate, seen, scores)
         reject += [*contradicted, *copied, *self._repeats(seen, others, scores)]
         reject += [reason for each in self.own for reason in each.reasons(seen.grey, candidate.label)]
-        review = [*doubtful, *review]
+        review = [*doubtful, *self._otherwise(candidate, seen, scores), *review]
         if reject:
             return Verdict("reject", scores, tuple(reject), self.name)
         if review:
@@ -176,6 +180,12 @@ class Screen:
         if isinstance(self.label, FindingGates):
             return self.label.judge(candidate.label, seen.features, scores, candidate.wanted)
         return ([], []) if self.label is None else self.label.judge(candidate.label, seen.features, scores)
+
+    def _otherwise(self, candidate: Candidate, seen: _Seen, scores: Scores) -> list[str]:
+        """Reasons to ask a person whether it shows what its prompt states; made from a source, it shows that one's."""
+        if self.prompt is None or candidate.job is None or candidate.job.method.source is not None:
+            return []
+        return self.prompt.judge(self._classes(candidate.label), candidate.job.stated, seen.features, scores)
 
     def _unsound(self, seen: _Seen, scores: Scores) -> list[str]:
         words, strange = self.sound.faults(seen.grey[None], seen.measures[None])
@@ -221,9 +231,11 @@ class Screen:
 
     def _named(self, label: str) -> npt.NDArray[np.bool_]:
         """The real images that have any finding of a label."""
-        wanted = set(findings_in(label)) if isinstance(self.label, FindingGates) else {label}
-        split = isinstance(self.label, FindingGates)
-        return np.array([bool(wanted & (set(findings_in(each)) if split else {each})) for each in self.reals.labels])
+        wanted = set(self._classes(label))
+        return np.array([not wanted.isdisjoint(self._classes(each)) for each in self.reals.labels])
+
+    def _classes(self, label: str) -> tuple[str, ...]:
+        return findings_in(label) if isinstance(self.label, FindingGates) else (label,)
 
     def _how_near(self, decision: str) -> str:
         if self.calibration is None:
@@ -305,6 +317,7 @@ def fit_checks(
         notes += (f"copy: {_told(calibration)}",)
     known = ~reals.searched
     label: LabelGate | FindingGates | None = None
+    prompt: PromptGates | None = None
     if reals.embedding is not None:
         inputs = reals.features[known], reals.groups[known], reals.held[known]
         if collection.label_sets is None:
@@ -313,6 +326,11 @@ def fit_checks(
             sets = collection.label_sets.only(pd.Index(np.array(reals.paths, object)[known], name="path"))
             label = FindingGates.fit(inputs[0], sets, *inputs[1:])
         notes += tuple(f"label: {name} is not checked: {why}" for name, why in label.abstains.items())
+        told = attributes_of(collection.images.loc[np.array(reals.paths, object)[known]])
+        several = collection.label_sets is not None
+        classes = [findings_in(each) if several else (each,) for each in reals.labels[known]]
+        prompt = PromptGates.fit(inputs[0], list(told.values()), classes, *inputs[1:])
+        notes += prompt.notes
     else:
         notes += ("label: not checked: too few training images",)
     own = join(zip(reals.images.greys[known], reals.images.measures[known], strict=True))
@@ -320,7 +338,7 @@ def fit_checks(
     checks = fit_own_checks(own.greys[reals.train[known]], np.array(reals.labels, object)[known & reals.train].tolist())
     notes += tuple(f"{each.plugin.name}: a check of {each.plugin.package}" for each in checks)
     fitness = ModelFitness.fit(own.greys, reals.labels[known].tolist(), reals.groups[known])
-    return Screen(reals, pool, sound, label, calibration, unscreened, notes, checks, fitness)
+    return Screen(reals, pool, sound, label, calibration, unscreened, notes, checks, fitness, prompt)
 
 
 def _told(calibration: Calibration) -> str:

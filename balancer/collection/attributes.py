@@ -83,6 +83,28 @@ def slot_words(wordings: Wordings, slots: Iterable[str], known: Attributes) -> d
     return words
 
 
+def stated_in(wordings: Wordings, texts: Mapping[str, str]) -> Attributes:
+    """What the texts of slots state: `slot_words` read backwards. What two wordings of one text disagree about is not.
+
+    >>> words = {"patient": {("female",): "of a woman", ("female", "65+"): "of an elderly woman"}}
+    >>> stated_in(words, {"view": "PA", "patient": "of an elderly woman", "exposure": "soft contrast"})
+    Attributes(sex='female', age='65+', view='PA')
+    """
+    found: dict[str, str] = {}
+    for slot, text in texts.items():
+        keys = [set(key) for key, wording in wordings.get(slot, {}).items() if wording == text]
+        if keys:
+            found |= {_attribute_of(value): value for value in set.intersection(*keys)}
+        elif slot == "view" or (slot in Attributes._fields and _attribute_of(text) == slot):
+            found[slot] = text
+    return Attributes(**found)
+
+
+def _attribute_of(value: str) -> str:
+    """The attribute that a value is one of; a table may have views of its own."""
+    return "sex" if value in SEXES else "age" if value in AGE_GROUPS else "view"
+
+
 @dataclass(frozen=True, slots=True)
 class JointDistribution:
     """How often each combination of sex, age group and view occurs, unknown ones too."""

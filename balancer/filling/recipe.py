@@ -64,15 +64,15 @@ class Recipe:
         """The job of image `index` of `label`."""
         seed = job_seed(self.seed, label, index)
         attributes = self.of_sets.get(label, self.attributes)
-        known = self.packs[label].words(attributes.draw(index, self.seed))
-        prompt = make_prompt(self.packs[label], label, index, self.seed, known)
+        pack = self.packs[label]
+        prompt = make_prompt(pack, label, index, self.seed, pack.words(attributes.draw(index, self.seed)))
         method = self.sampler.draw(self.seed, label, index)
         size = self.sampler.size_of(label, method) or self.profile.output.size
         size = size or random.Random(seed).choice(self.profile.sizes_of(label))
         scale = self.guidance.get(method.mode, self.config.guidance_scale)
         config = replace(self.config, guidance_scale=scale)
         output, wanted = replace(self.profile.output, size=size), self.wanted.get(label, "")
-        return Job(label, index, prompt, seed, config, method, output, wanted)
+        return Job(label, index, prompt, seed, config, method, output, wanted, pack.stated(prompt.slots))
 
 
 def measure_profile(collection: Collection, split: Split) -> OutputProfile:

@@ -9,7 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from balancer.collection.attributes import AGE_GROUPS, SEXES, VIEWS, Attributes, Wordings, slot_words
+from balancer.collection.attributes import AGE_GROUPS, SEXES, VIEWS, Attributes, Wordings, slot_words, stated_in
 from balancer.collection.class_names import find_loosely, words_of
 from balancer.errors import PromptError
 
@@ -75,6 +75,17 @@ class TemplatePack:
         {'view': 'posteroanterior PA projection', 'patient': 'of a young woman'}
         """
         return slot_words(self.known, self.slots, known)
+
+    def stated(self, slots: Mapping[str, str]) -> Attributes:
+        """What a prompt whose slots these are states of sex, age group and view.
+
+        >>> load_pack("chest").stated({"modality": "chest radiograph of a young woman", "view": "lateral projection"})
+        Attributes(sex='female', age='18-39', view='lateral')
+        """
+        texts = dict(slots)
+        if PATIENT not in self.slots and "modality" in texts:
+            texts[PATIENT] = texts["modality"].removeprefix(self.modality).strip()
+        return stated_in(self.known, texts)
 
     def line(self, *place: str | int) -> int | None:
         """The line of a part of the file, `("classes", "normal", "findings", 0)` for one; None if it is not there."""

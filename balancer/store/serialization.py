@@ -50,7 +50,7 @@ def job_from(key: str, label: str, text: str | None) -> Job | None:
         job = Job.from_json(text)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise damaged(f"the job of candidate {key} cannot be read") from error
-    if is_id_of(text, key):  # as it is written; to write it again takes ten times as long
+    if is_id_of(text, job, key):  # as it is written; to write it again takes ten times as long
         vars(job)["id"] = key
     if (job.id, job.label) != (key, label):
         raise damaged(f"the job of candidate {key} does not match its name")

@@ -15,6 +15,7 @@ from balancer.filling.lesion_places import (
     differing_place,
     lung_place,
     places_of_lesions,
+    told_place,
 )
 from balancer.filling.source_images import SourceImages, images_without
 from balancer.progress import Progress
@@ -110,7 +111,7 @@ def _places(
     normal: Sequence[Sample],
     size: tuple[int, int],
 ) -> Sequence[Place]:
-    """Regions of real lesions of the training part; else where the class differs from normal; else anywhere inside."""
+    """Regions of real lesions; else where the class differs from normal, or is told from it; else anywhere inside."""
     several = collection.is_multi_label
     of_class = [
         sample
@@ -131,4 +132,5 @@ def _places(
     if learned is not None:
         return [learned]
     is_chest = choose_pack(collection.labels).name == "chest"
-    return [lung_place(collection.root, normal) if is_chest else central_place()]
+    field = lung_place(collection.root, normal) if is_chest else central_place()
+    return [told_place(collection.root, of_class, normal, finding, field) or field]

@@ -1,5 +1,6 @@
 from dataclasses import replace
 
+from balancer.collection.attributes import Attributes
 from balancer.collection.scan import Sample
 from balancer.imaging.decode import OutputFormat
 from balancer.jobs import GenerationConfig, Job, ModeDraw, ModelRef, batch_ranges, is_id_of, job_seed
@@ -25,8 +26,8 @@ def test_jobs_share_what_is_the_same_to_the_letter():
     assert first.output is again.output
     whole = replace(JOB, config=replace(CONFIG, guidance_scale=3))  # equal to 3.0, and another text
     assert Job.from_json(whole.to_json()).to_json() == whole.to_json() != JOB.to_json()
-    assert is_id_of(JOB.to_json(), JOB.id)
-    assert not is_id_of(whole.to_json(), JOB.id)
+    assert is_id_of(JOB.to_json(), JOB, JOB.id)
+    assert not is_id_of(whole.to_json(), whole, JOB.id)
 
 
 def test_the_id_is_the_hash_of_everything():
@@ -41,6 +42,15 @@ def test_the_id_is_the_hash_of_everything():
         replace(JOB, output=replace(OUTPUT, subsampling=0)),
     ]
     assert len({JOB.id, *(job.id for job in others)}) == 8
+
+
+def test_what_stands_beside_the_image_is_no_part_of_the_id():
+    stated = replace(JOB, wanted='NODULE "x"', stated=Attributes("female", None, "PA [supine]"))
+    again = Job.from_json(stated.to_json())
+    assert again == stated
+    assert again.id == JOB.id
+    assert is_id_of(stated.to_json(), again, JOB.id)
+    assert "stated" not in JOB.to_json()
 
 
 def test_the_id_is_computed_once_and_is_no_field(monkeypatch):

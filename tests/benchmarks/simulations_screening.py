@@ -12,6 +12,8 @@ import pandas as pd
 from analysis.screening.copies import REJECT, Calibration
 from analysis.screening.finding_consistency import FindingGates
 from analysis.screening.memorisation import blame
+from analysis.screening.prompt_consistency import PromptGates
+from balancer.collection.attributes import AGE_GROUPS, SEXES, Attributes
 from balancer.collection.label_sets import LabelSets
 from tests.benchmarks.rows import Row, Simulation
 
@@ -97,6 +99,46 @@ def questioned(findings: int, images: int, asked: int, seed: int = 0) -> tuple[f
         without[names.index(own[-1])] -= 4.5
         missed += not gates.judge("|".join(own), without[None], {}, own[-1])[0]
     return doubted / wanting, rejected / wanting, missed / wanting
+
+
+def attributed(
+    count: int, sex: float, age: float, seed: int, sick: float = 0.0, old: float | None = None
+) -> tuple[npt.NDArray[np.float32], list[Attributes], list[tuple[str]]]:
+    """Features (count, 16) of images, what a table tells of each, and its class, of which "nodule" is rare.
+
+    `sex` and `age` are how far, in spreads, the sexes and neighbouring age groups lie apart, each in a feature of its
+    own. `sick`: how far an image with a nodule looks older; `old`: how many of these patients are of the oldest group.
+    """
+    chance = np.random.default_rng(seed)
+    sexes, ages, rare = chance.integers(0, 2, count), chance.choice(3, count, p=[0.2, 0.5, 0.3]), chance.random(count)
+    if old is not None:
+        ages = np.where((rare < 0.06) & (chance.random(count) < old), 2, ages)
+    features = chance.normal(0, 1, (count, 16)).astype(np.float32)
+    features[:, 0] += sex * (sexes - 0.5)
+    features[:, 1] += age * (ages - 1) + sick * (rare < 0.06)
+    features[:, 2] += 3 * (rare < 0.06)
+    groups = AGE_GROUPS[2:]
+    known = [Attributes(SEXES[a], groups[b]) for a, b in zip(sexes.tolist(), ages.tolist(), strict=True)]
+    return features, known, [("nodule" if each < 0.06 else "normal",) for each in rare.tolist()]
+
+
+def doubted_prompts(
+    images: int, asked: int, sex: float, age: float, seed: int = 0, sick: float = 0.0, old: float | None = None
+) -> tuple[float, float, float]:
+    """Shares of further images that go to a person: of all, with the other sex stated, and of those with nodules.
+
+    Further patients with nodules are as old as the others, as prompts are, whatever `old` says of the real ones.
+    """
+    features, known, classes = attributed(images, sex, age, seed, sick, old)
+    people = np.arange(images)
+    gates = PromptGates.fit(features, known, classes, people, people % 10 == 0)
+    features, known, classes = attributed(asked, sex, age, seed + 10_000, sick)
+    harmless, wrong = (
+        [bool(gates.judge(*each, {})) for each in zip(classes, stated, features[:, None], strict=True)]
+        for stated in (known, [each._replace(sex=SEXES[1 - SEXES.index(str(each.sex))]) for each in known])
+    )
+    rare = [doubt for doubt, name in zip(harmless, classes, strict=True) if name == ("nodule",)]
+    return float(np.mean(harmless)), float(np.mean(wrong)), float(np.mean(rare))
 
 
 def kept(rate: float, shares: Shares) -> bool:
@@ -200,6 +242,43 @@ def a_missing_wanted_finding_is_rejected(full: bool) -> Row:
     )
 
 
+def prompts_that_hold_ask_few_persons(full: bool) -> Row:
+    """Sex and age group are told well; images show what their prompts state."""
+    runs = [doubted_prompts(800, 800, 4, 3, seed) for seed in range(30 if full else 6)]
+    return _doubted("prompt: images that show what it states", [each[0] for each in runs])
+
+
+def a_wrong_sex_is_asked_about(full: bool) -> Row:
+    """The same images with the other sex in the prompt."""
+    found = np.mean([doubted_prompts(800, 800, 5, 3, seed)[1] for seed in range(30 if full else 6)])
+    return Row("prompt: the other sex", "contradictions", f"{found:.1%} to a person", "at least 90%", found >= 0.9)
+
+
+def random_attributes_ask_nobody(full: bool) -> Row:
+    """Nothing of sex and age is in the images."""
+    runs = [doubted_prompts(800, 800, 0, 0, seed)[1] for seed in range(30 if full else 6)]
+    return Row(
+        "prompt: nothing to tell", "abstains", f"{np.mean(runs):.2%} to a person", "at most 1%", max(runs) <= 0.01
+    )
+
+
+def a_class_that_looks_older_asks_few_persons(full: bool) -> Row:
+    """Images with a nodule look a whole age group older; where that is seen, they are not asked about."""
+    runs = [doubted_prompts(1500, 1500, 4, 4, seed, sick=4)[2] for seed in range(30 if full else 4)]
+    return _doubted("prompt: nodules look older than they are", runs, 0.04)
+
+
+def a_class_of_old_patients_asks_few_persons(full: bool) -> Row:
+    """Of real patients with a nodule nine in ten are old, and half of the prompts say otherwise."""
+    runs = [doubted_prompts(1500, 1500, 4, 4, seed, old=0.9)[2] for seed in range(30 if full else 4)]
+    return _doubted("prompt: nodules of old patients", runs, 0.04)
+
+
+def _doubted(what: str, shares: Sequence[float], most: float = 0.02) -> Row:
+    said = f"{np.mean(shares):.2%} to a person"
+    return Row(what, "at most 1% of real images", said, f"at most {most:.0%}", float(np.mean(shares)) <= most)
+
+
 ROWS: Sequence[Simulation] = (
     *map(_alike, (19, 50, 100, 198, 199, 300, 600)),
     *(_neighbours(*each) for each in ((40, 1, 1.0), (200, 1, 1.0), (150, 3, 1.0), (400, 1, 0.5))),
@@ -208,4 +287,9 @@ ROWS: Sequence[Simulation] = (
     no_adapter_is_blamed_by_chance,
     many_findings_ask_few_persons,
     a_missing_wanted_finding_is_rejected,
+    prompts_that_hold_ask_few_persons,
+    a_wrong_sex_is_asked_about,
+    random_attributes_ask_nobody,
+    a_class_that_looks_older_asks_few_persons,
+    a_class_of_old_patients_asks_few_persons,
 )

@@ -8,6 +8,8 @@ from PIL import Image
 from analysis.data.image_statistics import MEASURES, inspect, measure_soundness
 from analysis.screening.image_quality import NOT_CHECKED, SoundGate, Soundness
 from analysis.screening.screen import fit_checks, require_patients, why_unscreened
+from balancer.collection.attributes import Attributes
+from balancer.collection.metadata_table import read_table
 from balancer.collection.run_lengths import runs_to_text, to_runs
 from balancer.collection.scan import Sample, scan
 from balancer.errors import ImageError, ScreenError
@@ -192,6 +194,35 @@ def test_an_image_painted_into_a_real_one_is_judged_by_what_was_painted(drawn, t
     grey[rows, columns] = np.array(Image.open(collection.root / real))[rows, columns]
     copied = screen([candidate(tmp_path / "d.png", grey, label, job)], [])[0]
     assert "copy: what was painted is a part of a real image of the class" in copied.reasons
+
+
+def test_a_prompt_that_the_image_contradicts_is_a_question_for_a_person(drawn, sources, tmp_path):
+    """The table has ages that go with the classes, so that what an image shows tells them."""
+    collection, split, _ = drawn
+    ages = {"consolidation": 70, "normal": 30, "pleural_effusion": 30}
+    rows = [f"{path.split('/')[1][:6]},{ages[path.split('/')[0]]}" for path in collection.images.index]
+    (tmp_path / "patients.csv").write_text("\n".join(["patient,age", *rows]), "utf-8")
+    table = scan(collection.root, r"(p\d+)", table=read_table(tmp_path / "patients.csv"))
+    fitted = fit_checks(table, split, collection.root.parent / "cache", steps=10)
+    assert any(note.startswith("prompt: age group is checked: 18-39 (AUROC 0.9") for note in fitted.notes)
+    assert (fitted.name, drawn[2].name) == ("screen 3 with prompt check 1", "screen 3")
+    screen = replace(fitted, label=None)  # it would reject before
+    young = replace(make_job("normal", 0), stated=Attributes("female", "18-39"))
+    source = Sample(sources[0].relative_to(collection.root).as_posix(), "normal", "p", "0" * 64)
+    edited = replace(young, method=replace(young.method, mode="image", source=source, strength=0.5))
+    asked, found = "prompt: says age 18-39, image looks 65+", {}
+    for name, label, job in (
+        ("plain", "normal", young),
+        ("old", "consolidation", young),
+        ("edited", "consolidation", edited),
+    ):
+        made = [candidate(tmp_path / "a.png", draw_radiograph(label, 5000 + n), job=job) for n in range(4)]
+        found[name] = [screen([each], [])[0] for each in made]
+    counts = {name: sum(asked in verdict.reasons for verdict in verdicts) for name, verdicts in found.items()}
+    assert counts["plain"] == counts["edited"] == 0
+    assert counts["old"] >= 2
+    assert {verdict.decision for verdict in found["old"] if asked in verdict.reasons} == {"review"}
+    assert "prompt_age" in found["plain"][0].scores
 
 
 def test_an_image_made_from_a_source_is_judged_against_it_alone(drawn, sources, tmp_path):

@@ -3,6 +3,7 @@ import random
 import numpy as np
 import pytest
 from PIL import Image
+from scipy.ndimage import gaussian_filter
 
 from balancer.collection.region_files import rectangle
 from balancer.collection.regions import Region, Regions, moved
@@ -12,11 +13,13 @@ from balancer.filling.generation_modes import ModeSampler, read_modes
 from balancer.filling.lesion_places import (
     Painting,
     Place,
+    attributions,
     central_place,
     differing,
     differing_place,
     lung_place,
     places_of_lesions,
+    told_place,
 )
 from examples.phantoms import draw_radiograph, finding_mask
 
@@ -99,6 +102,35 @@ def test_where_nothing_is_known_each_image_is_painted_at_a_spot_in_the_lungs(tmp
         assert 0.01 < spot.mean() < 0.08
         assert (spot & lungs).any()
     assert lung_place(tmp_path, []) == central_place()
+
+
+def spotted(count, seed, bright=0.0):
+    """The same shapes in smooth noise, with a bright spot near row 20 and column 40."""
+    chance = np.random.default_rng(seed)
+    rows, columns = np.indices((64, 64))
+    shapes = 100 + 40 * np.sin(rows / 7) * np.cos(columns / 9)
+    greys = gaussian_filter(chance.normal(size=(count, 64, 64)), (0, 2, 2)) * 150 + shapes
+    for grey, (down, right) in zip(greys, chance.integers(-3, 4, (count, 2)), strict=True):
+        grey += bright * np.exp(-((rows - 20 - down) ** 2 + (columns - 40 - right) ** 2) / 18)
+    return np.clip(greys, 0, 255)
+
+
+def test_a_classifier_tells_where_a_small_finding_is_and_nothing_where_there_is_none(tmp_path):
+    people = [f"p{number}" for number in range(60)]
+    of_class, normal = spotted(20, 0, 60), spotted(40, 1)
+    seen = attributions(of_class, normal, people[:20], people[20:])
+    assert np.hypot(*(np.unravel_index(seen.argmax(), seen.shape) - np.array([20, 40]))) < 6
+    assert attributions(spotted(20, 2), normal, people[:20], people[20:]) is None
+    assert attributions(of_class, normal, people[:5] * 4, people[20:]) is None  # five patients tell too little
+    samples = [Sample(f"{number}.png", "", None, "") for number in range(60)]
+    for sample, grey in zip(samples, (*of_class, *normal), strict=True):
+        Image.fromarray(grey.astype(np.uint8)).save(tmp_path / sample.path)
+    place = told_place(tmp_path, samples[:20], samples[20:], "nodule", central_place())
+    field, found = central_place().region.mask(64, 64), place.region.mask(64, 64)
+    assert found[20, 40]
+    assert found.sum() == pytest.approx(0.4 * field.sum(), abs=1)
+    assert (place.is_field, place.is_real, place.origin) == (True, False, "spots where a classifier sees nodule")
+    assert told_place(tmp_path, samples[20:40], samples[40:], "nodule", central_place()) is None
 
 
 def test_a_sampler_paints_what_it_is_asked_to():

@@ -1,7 +1,9 @@
 import pytest
 
+from balancer.collection.attributes import AGE_GROUPS, SEXES, VIEWS, Attributes
 from balancer.errors import PromptError
 from balancer.prompting.packs import PACKS, key_of, load_pack
+from balancer.prompting.prompts import make_prompt
 
 PACK = """\
 modality: hand radiograph
@@ -103,3 +105,15 @@ def test_names_are_kept_to_the_letter_and_compared_without_case_and_separators(w
     assert pack.classes[0].name == "Normal\n  hand"
     assert pack.find("NORMAL_hand") is pack.classes[0]
     assert key_of("Straße") == key_of("STRASSE")
+
+
+@pytest.mark.parametrize("name", PACKS)
+def test_what_a_prompt_states_is_read_back_from_its_slots(name):
+    pack = load_pack(name)
+    for index in range(12):
+        known = Attributes(*(each[index % len(each)] for each in (SEXES, AGE_GROUPS, VIEWS)))
+        prompt = make_prompt(pack, "normal", index, known=pack.words(known))
+        stated = pack.stated(prompt.slots)
+        assert (stated.sex, stated.age) == (known.sex, known.age)
+        assert stated.view == (known.view if name == "chest" or known.view == "lateral" else None)
+    assert pack.stated(make_prompt(pack, "normal", 0).slots)[:2] == (None, None)
