@@ -29,13 +29,13 @@ def learnable(session: Session, parts: Sequence[str], progress: Progress) -> pd.
     clear = (session.collection.images.loc[paths, "label"] != UNCLEAR).to_numpy()
     if not clear.all():
         left = many(int((~clear).sum()), "image")
-        progress.message(f"Note: not learnt from: {left} without a certain finding, which no caption can describe.")
+        progress.message(f"Note: not learned from: {left} without a certain finding, which no caption can describe.")
     some: pd.Index[str] = paths[clear]
     return some
 
 
 def caption_packs(session: Session, pack: str | None, learned: Sequence[Sample], progress: Progress) -> Packs:
-    """The template pack of each class, or label set, of the images that are learnt from.
+    """The template pack of each class, or label set, of the images that are learned from.
 
     Raises:
         PromptError: the pack cannot be read, or the classes are grades and no pack is named.

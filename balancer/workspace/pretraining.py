@@ -27,7 +27,7 @@ _AGAIN = "name a folder of other radiographs: balance adapt --from-scratch --pre
 
 
 def gather(session: Session, folder: Path, size: int, progress: Progress) -> Pool:
-    """The radiographs of a folder that may be learnt from: nothing of it that is held out, and nothing damaged.
+    """The radiographs of a folder that may be learned from: nothing of it that is held out, and nothing damaged.
 
     Raises:
         CollectionError: too few images are left, or the collection changed since it was scanned.

@@ -14,7 +14,7 @@ from balancer.imaging.decode import GreyImage
 
 @dataclass(frozen=True, slots=True)
 class TrainingSet:
-    """The images that are learnt from, as the watch may compare with them.
+    """The images that are learned from, as the watch may compare with them.
 
     `greys` are uint8 of shape (N, side, side); `groups` name what belongs together, the patient where it is known.
     """

@@ -40,8 +40,8 @@ def require_not_begun(folder: Path) -> None:
         raise _another_training(work_folder(folder))
 
 
-def begin(folder: Path, fingerprint: str, learnt: str) -> None:
-    """Make the work folder of a training, or take up its own; `learnt` is there once anything was learnt.
+def begin(folder: Path, fingerprint: str, learned: str) -> None:
+    """Make the work folder of a training, or take up its own; `learned` is there once anything was learned.
 
     Raises:
         ModelError: the work there is of another training.
@@ -49,9 +49,9 @@ def begin(folder: Path, fingerprint: str, learnt: str) -> None:
     work = work_folder(folder)
     begun = work / "begun.json"
     if begun.exists() and json.loads(begun.read_text(encoding="utf-8"))["fingerprint"] != fingerprint:
-        if (work / learnt).exists():
+        if (work / learned).exists():
             raise _another_training(work)
-        shutil.rmtree(work)  # nothing was learnt there yet
+        shutil.rmtree(work)  # nothing was learned there yet
     (work / "samples").mkdir(parents=True, exist_ok=True)
     write_whole(begun, to_json({"fingerprint": fingerprint}).encode())
 

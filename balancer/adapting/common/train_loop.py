@@ -48,7 +48,7 @@ class Trainer:
     """Networks that learn together, their running average, and what they learn from.
 
     `draw` gives the batch of a step, the same whenever it is asked; `loss` judges a batch, or a part of one. A batch
-    that does not fit is learnt in parts; before that, `spare` may find memory and says whether it did. With `ahead`
+    that does not fit is learned in parts; before that, `spare` may find memory and says whether it did. With `ahead`
     the next batch is drawn while a GPU still works at this one. `shared` computes the gradients of a batch with others.
     """
 

@@ -48,7 +48,7 @@ def shown_labels(labels: Sequence[str], findings: Findings | None = None) -> lis
 def without_singles(samples: Sequence[Sample], findings: Findings | None = None) -> tuple[list[Sample], list[str]]:
     """The samples of classes of two or more, by path, and the labels, or findings, of the others.
 
-    From one image nothing but a copy of it can be learnt.
+    From one image nothing but a copy of it can be learned.
 
     Raises:
         CollectionError: nothing is left to learn from.

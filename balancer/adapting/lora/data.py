@@ -15,7 +15,7 @@ from balancer.prompting.packs import Packs
 
 @dataclass(frozen=True, slots=True)
 class TrainingData:
-    """What is learnt from (`train`) and judged by (`holdout`), and how it is worded; paths are relative to `root`.
+    """What is learned from (`train`) and judged by (`holdout`), and how it is worded; paths are relative to `root`.
 
     `attributes` are what a table tells of images, by path; their captions say so. `findings` are those of label sets,
     by which images are balanced and judged then. `regions` are where findings are in training images, by path: there
@@ -50,7 +50,7 @@ class TrainingData:
     def prepared(self) -> tuple[TrainingData, list[str]]:
         """Return the samples in a fixed order without classes of a single image, and the labels of these classes.
 
-        From one image nothing but a copy of it can be learnt.
+        From one image nothing but a copy of it can be learned.
 
         Raises:
             CollectionError: nothing is left to learn from.

@@ -80,8 +80,8 @@ def best_evaluation(evaluations: Sequence[Evaluation]) -> Evaluation:
     >>> best_evaluation([Evaluation(number, 5 * number, loss) for number, loss in enumerate(losses)]).step
     10
     """
-    learnt = [evaluation for evaluation in evaluations if evaluation.step]
-    sound = [evaluation for evaluation in learnt if not evaluation.stop] or learnt
+    learned = [evaluation for evaluation in evaluations if evaluation.step]
+    sound = [evaluation for evaluation in learned if not evaluation.stop] or learned
     judged = [(evaluation.loss, evaluation.step, evaluation) for evaluation in sound if evaluation.loss is not None]
     return min(judged, key=lambda each: each[:2])[2] if judged else sound[-1]
 
@@ -93,12 +93,12 @@ def early_stop_reason(evaluations: Sequence[Evaluation], patience: int) -> str:
     >>> early_stop_reason([Evaluation(n, 5 * n, loss) for n, loss in enumerate(losses)], patience=2)
     'the generator holdout loss has not improved since step 5'
     """
-    learnt = [evaluation for evaluation in evaluations if evaluation.step]
-    if not learnt:
+    learned = [evaluation for evaluation in evaluations if evaluation.step]
+    if not learned:
         return ""
-    if learnt[-1].stop:
-        return learnt[-1].stop
-    judged = [evaluation for evaluation in learnt if evaluation.loss is not None]
+    if learned[-1].stop:
+        return learned[-1].stop
+    judged = [evaluation for evaluation in learned if evaluation.loss is not None]
     if not judged:
         return ""
     best = min(judged, key=lambda evaluation: (evaluation.loss, evaluation.step))

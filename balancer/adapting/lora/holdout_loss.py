@@ -1,4 +1,4 @@
-"""The denoising loss on images that nothing learnt from, always with the same noise and noise levels."""
+"""The denoising loss on images that nothing learned from, always with the same noise and noise levels."""
 
 from __future__ import annotations
 

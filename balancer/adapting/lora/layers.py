@@ -46,7 +46,7 @@ class LoraWeights:
 
     @property
     def count(self) -> int:
-        """How many numbers are learnt."""
+        """How many numbers are learned."""
         return sum(weight.numel() for weight in self.weights.parameters())
 
     @contextmanager

@@ -11,7 +11,7 @@ from balancer.errors import ModelError
 
 BATCH_SIZE = 8
 MACHINE_FIELDS = ("minutes", "device", "checkpoint_every_seconds", "validation_prompts")
-"""What may change between two sittings of one training: it says where and how long, and not what is learnt."""
+"""What may change between two sittings of one training: it says where and how long, and not what is learned."""
 
 _LATER = (("workers", 1), ("aspect", 1.0), ("prior_share", None), ("validation_prompts", ()))
 
@@ -23,7 +23,7 @@ class LoraSettings:
     Pictures have `size` x `size` pixels, by default as the base was trained; at an `aspect`, width over height, other
     than 1 about as many in other proportions. `steps` counts the optimiser's steps,
     `minutes` the time on the clock, all of it; neither means 30 minutes. `batch_size` images make a step, by default
-    8, shared out among `workers` processes; what does not fit on a device is learnt in parts. No image is seen more
+    8, shared out among `workers` processes; what does not fit on a device is learned in parts. No image is seen more
     than `repetitions` times, in
     `augmentations` slightly moved versions. Every `look_every` of the training the holdout part is judged and samples
     are drawn, of each class and of `validation_prompts`; `patience` looks without a better loss end it. With a

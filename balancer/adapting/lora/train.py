@@ -209,8 +209,8 @@ def _finish(
             "unknown" if joules is None else f"{joules / 3600:.1f} Wh of the GPU{'s' if settings.workers > 1 else ''}"
         )
         known = {**facts, "device": _device_name(device), "cost": {"seconds": cost["seconds"], "energy": energy}}
-        learnt = material.train, material.findings
-        write = model_card.make_card(checkpoint, *learnt, settings, evaluations, best, change, partial, known)
+        learned = material.train, material.findings
+        write = model_card.make_card(checkpoint, *learned, settings, evaluations, best, change, partial, known)
         write_card(partial, write, model_card.page(write))
     progress("samples", 1, 1, verdict(evaluations, best, facts["ended"]))
     differs = f"{change.grey_levels:.1f} grey levels of 255 (latents: {change.latents:.2f} standard deviations)"
@@ -233,7 +233,7 @@ def _device_name(device: torch.device) -> str:
 
 
 def _fingerprint(material: TrainingData, checkpoint: Checkpoint, settings: LoraSettings) -> str:
-    """The hash of all that decides what is learnt."""
+    """The hash of all that decides what is learned."""
     kept = {name: value for name, value in settings.to_json().items() if name not in MACHINE_FIELDS}
     words = {label: [pack.name, *captions.texts({label: pack})] for label, pack in material.packs.items()}
     parts = [[(each.path, each.label, each.sha256) for each in part] for part in (material.train, material.holdout)]

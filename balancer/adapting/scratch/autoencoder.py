@@ -35,7 +35,7 @@ LATENTS_SHARE = 0.25
 
 
 def train_autoencoder(run: Run, pictures: ImageTensors) -> tuple[Any, TrainState]:
-    """The averaged autoencoder, and how long it learnt."""
+    """The averaged autoencoder, and how long it learned."""
     if run.settings.slower:  # it is taken as it is
         model: Any = _networks(run)[AUTOENCODER]
         return model.eval(), TrainState(fraction=1.0, loss=0.0)

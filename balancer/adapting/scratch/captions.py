@@ -31,7 +31,7 @@ def train_vocabulary(
 ) -> tuple[dict[str, int], list[tuple[str, str]]]:
     """A byte-pair vocabulary of at most `size` entries and its merges (Sennrich et al. 2016).
 
-    It is learnt from all prompts of `packs` and from the packaged packs, so that a checkpoint reads in as few tokens
+    It is learned from all prompts of `packs` and from the packaged packs, so that a checkpoint reads in as few tokens
     what it was not trained on. Every byte is in it, alone and at a word's end, so that any text can be read; the two
     special words come last, as CLIP has them: its pooling takes the highest id for the end of the text.
     """

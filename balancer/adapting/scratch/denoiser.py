@@ -41,7 +41,7 @@ Loss = Callable[..., Tensor]
 def train_denoiser(
     run: Run, autoencoder: Any, tokenizer: Any, latents: Tensor, samples: Sequence[Sample]
 ) -> tuple[nn.ModuleDict, TrainState]:
-    """The averaged networks, "unet" and "text_encoder", and how long they learnt; each latent is of its sample."""
+    """The averaged networks, "unet" and "text_encoder", and how long they learned; each latent is of its sample."""
     networks = _new_networks(run, tokenizer)
     weights, alpha_bars = sampling_weights(run.balanced_by(samples)), build_scheduler().alphas_cumprod
 

@@ -64,7 +64,7 @@ def make_card(
 
 
 def first_elsewhere(said: str, count: int) -> str:
-    """A checkpoint's statement where it, or the one that it began with, learnt from so many other images first.
+    """A checkpoint's statement where it, or the one that it began with, learned from so many other images first.
 
     >>> first_elsewhere("Trained only on your 9 images. It has no other knowledge.", 100)
     'Trained first on 100 unlabelled radiographs of another folder, then on your 9 images. It has no other knowledge.'
@@ -90,8 +90,8 @@ def page(card: Mapping[str, Any]) -> str:
     training = ", ".join(f"{name} {part['steps']} steps" for name, part in card["training"].items())
     minutes = sum(part["seconds"] for part in card["training"].values()) / 60
     versions = ", ".join(f"{name} {number}" for name, number in card["versions"].items())
-    learnt = card["training"].get("denoiser", {}).get("images", card["images"])
-    short = f" Time was short: the denoiser was trained on {learnt} of them." if learnt < card["images"] else ""
+    learned = card["training"].get("denoiser", {}).get("images", card["images"])
+    short = f" Time was short: the denoiser was trained on {learned} of them." if learned < card["images"] else ""
     return f"""# A small Stable Diffusion, trained from scratch
 
 {escaped(card["statement"])}{short}

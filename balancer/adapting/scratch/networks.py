@@ -48,7 +48,7 @@ def build_unet(settings: ScratchSettings) -> Any:
     """A `UNet2DConditionModel` on (N, channels, h, w) latents that attends to the caption below full resolution.
 
     The finest level has no attention, which costs most there. The caption also reaches every layer through the
-    time embedding (`addition_embed_type="text"`), so that the class is learnt early.
+    time embedding (`addition_embed_type="text"`), so that the class is learned early.
     """
     deeper = len(settings.unet_channels) - 1
     return UNet2DConditionModel(

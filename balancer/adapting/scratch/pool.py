@@ -28,7 +28,7 @@ from balancer.text import many, printable
 RADIOGRAPH = "radiograph"
 """What all images of a pool are labelled; their caption does not even say that, but the pack's modality alone."""
 LEAST = 100
-"""Images that a pool has at least: fewer would be learnt by heart."""
+"""Images that a pool has at least: fewer would be learned by heart."""
 SHARE = 0.5
 """Of the time or of the steps, what is spent on the pool."""
 _DAMAGED, _REPEATED, _BLANK = "damaged", "repeated", "of one grey level"
@@ -42,7 +42,7 @@ Watch = Callable[[str], Progress]
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """What is learnt from first: `samples` below `root` in the order of their paths, and their `pictures`.
+    """What is learned from first: `samples` below `root` in the order of their paths, and their `pictures`.
 
     `left_out` says how many files were not taken, by the reason.
     """
@@ -58,7 +58,7 @@ class Pool:
         return {sample.sha256: sample.path for sample in self.samples}
 
     def told(self) -> str:
-        """What is said of it before it is learnt from."""
+        """What is said of it before it is learned from."""
         out = ", ".join(f"{count:,} {reason}" for reason, count in self.left_out.items())
         images = many(len(self.samples), "unlabelled radiograph")
         said = [f"Pretraining: {SHARE:.0%} of the training is on {images} of {printable(self.root.name)}."]
@@ -69,7 +69,7 @@ class Pool:
 
 @dataclass(frozen=True, slots=True)
 class Pretrained:
-    """What a training goes on from: the checkpoint in `folder`, which learnt the files of these `hashes`.
+    """What a training goes on from: the checkpoint in `folder`, which learned the files of these `hashes`.
 
     `training` are the facts of its phases.
     """
@@ -99,7 +99,7 @@ def read_pool(
     held: Sequence[Contents],
     watch: Watch = lambda what: lambda done, total: None,
 ) -> Pool:
-    """All radiographs below a folder, stretched to (size, size), but for those that may not be learnt from.
+    """All radiographs below a folder, stretched to (size, size), but for those that may not be learned from.
 
     `known` says of the hash of each image of the collection whether it is held out, `held` what the held-out ones
     look like: whatever is the same file or the same picture is left out, and what cannot be decoded too.

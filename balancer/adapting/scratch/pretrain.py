@@ -33,7 +33,7 @@ def pretrain(
     """Train on a pool with its share of the time; gives the settings of the training that goes on, and from what.
 
     Stopped, it goes on as `train_from_scratch` does. Where `folder`, the whole training's, is there already, nothing is
-    learnt.
+    learned.
 
     Raises:
         ModelError: the folder of the pretraining holds that of other images or settings.

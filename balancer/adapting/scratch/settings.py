@@ -16,7 +16,7 @@ _DESIGN = {
 _UNRECORDED = (("workers", 1), ("pretrain_share", None))
 """What earlier versions did not record."""
 MACHINE_FIELDS = ("minutes", "device", "compile", "checkpoint_every_seconds", "sample_every")
-"""What may change between two sittings of one training: it says where and how long, and not what is learnt."""
+"""What may change between two sittings of one training: it says where and how long, and not what is learned."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ class ScratchSettings:
 
     @property
     def slower(self) -> bool:
-        """Whether it goes on from what was learnt of a collection before, and changes it by small steps."""
+        """Whether it goes on from what was learned of a collection before, and changes it by small steps."""
         return self.start is not None and self.pretrain_share is None
 
     @property

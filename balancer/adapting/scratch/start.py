@@ -18,11 +18,11 @@ _WORDS, _PLACES = "embeddings.token_embedding.weight", "embeddings.position_embe
 
 
 SLOWER = 3.0
-"""What was learnt before is changed by so many times smaller steps."""
+"""What was learned before is changed by so many times smaller steps."""
 
 
 def facts_of(folder: Path) -> dict[str, Any]:
-    """What the card of a training says of the checkpoint in `folder` that it began with, and what that learnt from."""
+    """What the card of a training says of the checkpoint in `folder` that it began with, and what that learned from."""
     card = read_card(folder)
     files = card.get("training_files")
     if not isinstance(files, dict):

@@ -60,7 +60,7 @@ def train_from_scratch(
     The unfinished work lies in `<folder>.training`; run again with the same arguments it goes on there, and on a CPU
     a run of so many `steps` ends with the weights of one that was never stopped. A finished folder of the same
     arguments is left as it is.
-    Classes of one image are left out, since only a copy could be learnt from it. `minutes` are counted on the `clock`,
+    Classes of one image are left out, since only a copy could be learned from it. `minutes` are counted on the `clock`,
     which starts here unless it is given: reading, compiling, sample sheets and saving are in them.
     `pretrained` is what the training goes on from, by `pretrain`; `pictures` are those of the samples, by their paths,
     where they were read already.
@@ -130,7 +130,7 @@ def _train(
 
 
 def _read(run: Run, root: Path, before: int) -> ImageTensors:
-    """All pictures; after the last the statement is said. So many others were learnt from `before`."""
+    """All pictures; after the last the statement is said. So many others were learned from `before`."""
     counts, size, factor = class_counts(run.samples, run.findings), run.settings.size, run.settings.factor
     total = len(run.samples)
     run.progress("images", 0, total, "")
@@ -153,7 +153,7 @@ def _fingerprint(
     known: Mapping[str, Attributes],
     earlier: Sequence[str],
 ) -> str:
-    """The hash of all that decides what is learnt."""
+    """The hash of all that decides what is learned."""
     kept = {name: value for name, value in settings.to_json().items() if name not in MACHINE_FIELDS}
     told = _distinct(known)
     words = {label: [pack.name, *captions.texts({label: pack}, told)] for label, pack in packs.items()}

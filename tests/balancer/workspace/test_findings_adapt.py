@@ -35,7 +35,7 @@ def material(tmp_path_factory):
 
 def check_card(folder, learned):
     card = json.loads((folder / "card.json").read_text())
-    assert card["left_out"] == ["consolidation"]  # one image: only a copy could be learnt
+    assert card["left_out"] == ["consolidation"]  # one image: only a copy could be learned
     learned = [each for each in learned if "consolidation" not in each.label]
     counts = {name: sum(name in each.label.split("|") for each in learned) for name in (*FINDINGS, "normal")}
     assert card["classes"] == {name: count for name, count in counts.items() if count}
@@ -71,7 +71,7 @@ def test_the_caption_of_an_image_lists_its_findings(material):
     assert "lesion of the lung and layering pleural fluid" in told
 
 
-def test_an_image_that_is_not_clear_is_not_learnt_from(tmp_path):
+def test_an_image_that_is_not_clear_is_not_learned_from(tmp_path):
     from balancer import ScanSettings, Workspace, scan
     from tests.support.tiny_models import write_xrays
 
@@ -92,7 +92,7 @@ def test_an_image_that_is_not_clear_is_not_learnt_from(tmp_path):
         unclear = session.collection.images.loc[everything, "label"] == UNCLEAR
         paths = learnable(session, ("train", "holdout", "val", "test"), progress)
     assert (unclear.sum(), len(paths)) == (4, 8)
-    assert said == ["Note: not learnt from: 4 images without a certain finding, which no caption can describe."]
+    assert said == ["Note: not learned from: 4 images without a certain finding, which no caption can describe."]
 
 
 @pytest.mark.slow

@@ -18,7 +18,7 @@ def session_of(workspace):
     return workspace.session(write=True, several=True)
 
 
-def test_held_out_images_are_not_learnt_from_and_files_are_found_again(workspace, tmp_path):
+def test_held_out_images_are_not_learned_from_and_files_are_found_again(workspace, tmp_path):
     others = write_pool(tmp_path / "others", 101)
     with session_of(workspace) as session:
         held, train = (session.split.paths(name)[0] for name in ("test", "train"))
@@ -64,7 +64,7 @@ def test_it_goes_with_from_scratch_alone(other):
 
 
 @pytest.mark.slow
-def test_what_was_learnt_elsewhere_is_on_record_and_searched_for_copies(workspace, tmp_path):
+def test_what_was_learned_elsewhere_is_on_record_and_searched_for_copies(workspace, tmp_path):
     said = []
     progress = type("Said", (), {"message": staticmethod(said.append), "start": staticmethod(SILENT.start)})()
     others = write_pool(tmp_path / "others")

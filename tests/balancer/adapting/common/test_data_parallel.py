@@ -18,7 +18,7 @@ CPU = TrainingDevice(torch.device("cpu"), False)
 
 
 def line(device: TrainingDevice, over: str = "", error: str = "") -> train_loop.Trainer:
-    """y = 2 x, to be learnt by one weight, from batches of five; `over` is where another process is killed."""
+    """y = 2 x, to be learned by one weight, from batches of five; `over` is where another process is killed."""
     torch.manual_seed(os.getpid())  # weights are those of the first process
     networks = nn.ModuleDict({"line": nn.Linear(1, 1), "unused": nn.Linear(1, 1)})
 

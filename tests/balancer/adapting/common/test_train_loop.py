@@ -15,7 +15,7 @@ class Stopped(Exception):
 
 
 def line() -> train_loop.Trainer:
-    """y = 2 x, to be learnt by one weight; the weight of `wide` has another memory order than its tensor."""
+    """y = 2 x, to be learned by one weight; the weight of `wide` has another memory order than its tensor."""
     torch.manual_seed(0)
     networks = nn.ModuleDict({"line": nn.Linear(1, 1), "wide": nn.Conv2d(3, 4, 3)})
     networks.to(memory_format=torch.channels_last)
@@ -66,7 +66,7 @@ def test_time_at_it_goes_on_after_a_stop(tmp_path: Path) -> None:
 
 def test_a_finished_phase_learns_no_more(tmp_path: Path) -> None:
     train_loop.learn(line(), SIX, tmp_path, 1e9, lambda done: None)
-    again = train_loop.learn(line(), SIX, tmp_path, 1e9, lambda done: pytest.fail("it learnt"))
+    again = train_loop.learn(line(), SIX, tmp_path, 1e9, lambda done: pytest.fail("it learned"))
     assert again.step == 6
 
 

@@ -37,7 +37,7 @@ def test_the_most_frequent_set_of_each_finding_is_shown():
     assert shown_labels(labels, FINDINGS) == ["Edema", "Edema|Hernia"]
 
 
-def test_a_set_of_one_image_is_learnt_and_a_finding_of_one_is_not():
+def test_a_set_of_one_image_is_learned_and_a_finding_of_one_is_not():
     kept, single = without_singles(samples(Edema=3, Hernia=2, Edema_Hernia=1), FINDINGS)
     assert (len(kept), single) == (6, [])
     kept, single = without_singles(samples(Edema=3, Edema_Mass=1), FINDINGS)

@@ -67,9 +67,9 @@ def test_new_layers_change_nothing_at_first_and_learn_alone(base):
     model = desk_of(base)
     pipe = model.generator.pipe
     model.losses(*batch(model)).mean().backward()
-    learnt = {id(weight) for weight in model.layers.weights.parameters()}
+    learned = {id(weight) for weight in model.layers.weights.parameters()}
     with_gradient = {id(weight) for weight in pipe.unet.parameters() if weight.grad is not None}
-    assert with_gradient == learnt
+    assert with_gradient == learned
     with torch.no_grad():
         before = model.losses(*batch(model))
         pipe.unet.disable_adapters()

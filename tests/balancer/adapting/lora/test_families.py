@@ -52,8 +52,8 @@ def test_it_learns_and_the_card_says_what(adapted, base):
     assert card["change"]["grey_levels"] > 0.01
     weights = load_file(adapted / FILE)
     assert {name.split(".")[0] for name in weights} == {"transformer"}
-    learnt = [bool(tensor.any()) for name, tensor in weights.items() if "lora_B" in name]
-    assert sum(learnt) > len(learnt) / 2  # the last block of Stable Diffusion 3 gives no words on
+    learned = [bool(tensor.any()) for name, tensor in weights.items() if "lora_B" in name]
+    assert sum(learned) > len(learned) / 2  # the last block of Stable Diffusion 3 gives no words on
 
 
 def test_diffusers_loads_it_and_generates_something_else(adapted, base):

@@ -113,8 +113,8 @@ def test_the_card_knows_base_files_looks_and_change(adapted, material, base):
     normal = card["looks"][0]["classes"]["normal"]
     assert normal["images"] == 12
     assert normal["low"] < normal["loss"] < normal["high"]
-    learnt = {evaluation["step"]: evaluation["loss"] for evaluation in card["looks"][1:]}
-    assert card["kept"]["step"] == min(learnt, key=lambda step: learnt[step])
+    learned = {evaluation["step"]: evaluation["loss"] for evaluation in card["looks"][1:]}
+    assert card["kept"]["step"] == min(learned, key=lambda step: learned[step])
     assert card["change"]["grey_levels"] > 0.01
     assert card["weights_sha256"][FILE] == hashlib.sha256((adapted / FILE).read_bytes()).hexdigest()
 

@@ -8,7 +8,7 @@ from tests.benchmarks.lora import prepared
 
 @pytest.mark.parametrize("parts", [2, 8])
 def test_a_step_learns_the_same_from_a_batch_in_parts(tmp_path, parts):
-    """The batch is what was asked for, 8 images by default; memory decides only in how many parts it is learnt."""
+    """The batch is what was asked for, 8 images by default; memory decides only in how many parts it is learned."""
     learner = prepared(tmp_path).learner()
     batch = learner.draw(0)
     assert len(batch[0]) == 8

@@ -50,7 +50,7 @@ def pool(folder: Path) -> Pool:
     return read_pool(folder, TINY.size, {}, ())
 
 
-def test_what_may_not_be_learnt_from_is_left_out_and_counted(folder: Path, tmp_path: Path) -> None:
+def test_what_may_not_be_learned_from_is_left_out_and_counted(folder: Path, tmp_path: Path) -> None:
     others, mine = tmp_path / "others", tmp_path / "mine"
     shutil.copytree(folder, others)
     for part in ("test", "train"):
@@ -135,7 +135,7 @@ def made(pool: Pool, collection: tuple[Path, list[Sample]], tmp_path_factory: py
     return train(pool, collection, tmp_path_factory.mktemp("made") / "small")
 
 
-def test_the_card_tells_what_it_learnt_from_first(
+def test_the_card_tells_what_it_learned_from_first(
     made: Path, pool: Pool, collection: tuple[Path, list[Sample]]
 ) -> None:
     card = json.loads((made / "card.json").read_text())
@@ -181,7 +181,7 @@ def test_a_finished_one_is_left_as_it_is_and_one_of_other_images_is_not_taken_fo
     assert not pretrained_folder(made).exists()
 
 
-def test_an_unfinished_training_without_it_is_refused_before_anything_is_learnt(
+def test_an_unfinished_training_without_it_is_refused_before_anything_is_learned(
     pool: Pool, collection: tuple[Path, list[Sample]], tmp_path: Path
 ) -> None:
     root, samples = collection
@@ -191,7 +191,7 @@ def test_an_unfinished_training_without_it_is_refused_before_anything_is_learnt(
         train(pool, collection, tmp_path / "small", progress=lambda *_: pytest.fail("it trained"))
 
 
-def test_what_goes_on_from_it_keeps_what_it_learnt_from_on_record(made: Path, pool: Pool) -> None:
+def test_what_goes_on_from_it_keeps_what_it_learned_from_on_record(made: Path, pool: Pool) -> None:
     facts = facts_of(made)
     assert facts["pretrained"]["images"] == len(pool.samples)
     assert pool.places.keys() < set(facts["training_files"].values())

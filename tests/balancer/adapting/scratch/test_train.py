@@ -229,7 +229,7 @@ def test_what_a_killed_sitting_took_is_counted(
     assert second.clock.seconds() <= 60
 
 
-def test_where_time_is_short_some_images_of_each_class_are_learnt_and_that_is_said(
+def test_where_time_is_short_some_images_of_each_class_are_learned_and_that_is_said(
     collection: tuple[Path, list[Sample]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     root, samples = collection
