@@ -69,6 +69,7 @@ def test_a_damaged_ledger_is_made_anew_from_what_is_certain():
     assert "pages: {'found': " in attack("damaged", "--found", "200")
 
 
+@pytest.mark.slow
 def test_every_fault_is_a_message_of_three_parts_with_its_exit_code():
     told = attack("fault_messages")
     assert told.count("next:   ") == told.count("exit 2") == len(FAULTS) - 2

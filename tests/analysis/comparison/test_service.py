@@ -150,6 +150,7 @@ def test_another_collection_has_a_table_of_its_own_and_changes_no_verdict(work):
     assert [path.stat().st_mtime_ns for path in runs] == times
 
 
+@pytest.mark.slow
 def test_each_fold_is_filled_in_a_child_process_and_one_that_is_killed_goes_on(tmp_path, capfd):
     """Every patient is tested once; stdout is left to the caller, and the balanced folder as it is."""
     work = filled(tmp_path, model="noise:2", batch_size="2")

@@ -157,6 +157,7 @@ def test_the_interval_of_the_clearest_detector_counts_that_it_was_picked():
     assert missed[1 - 0.05 / 15] <= 0.07 * 150
 
 
+@pytest.mark.slow
 def test_a_mark_on_the_minority_alone_is_relied_on(tmp_path, drawn):
     """Most effusions are normals with a white bar: a classifier takes the bar, and calls a normal with it ill."""
     barred = [grey.copy() for grey in drawn[COUNT : 2 * COUNT]]

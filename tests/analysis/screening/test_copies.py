@@ -13,7 +13,9 @@ from tests.benchmarks.simulations_screening import (
 )
 
 
-@pytest.mark.parametrize("patients", [19, 100, 199])
+@pytest.mark.parametrize(
+    "patients", [19, pytest.param(100, marks=pytest.mark.slow), pytest.param(199, marks=pytest.mark.slow)]
+)
 def test_further_patients_are_rejected_no_more_often_than_told(patients):
     told = Calibration.of([{"pixels": 0.1 + place / 1000} for place in range(patients)]).reject
     assert told == max(0.005, 1 / (patients + 1))

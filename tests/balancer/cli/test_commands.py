@@ -433,6 +433,7 @@ def test_wrong_options_are_told_by_the_parser(work, arguments):
     assert "Usage: " in output
 
 
+@pytest.mark.slow
 def test_an_adapt_that_could_not_begin_blocks_no_other(work, monkeypatch):
     monkeypatch.setenv("TORCH_COMPILE_DISABLE", "1")  # takes minutes, and is not what is tried
     assert run(work, "adapt", "--from-scratch", "--device", "tpu", "--steps", "2")[0] == 2
@@ -534,6 +535,7 @@ def test_a_full_disk_is_refused_beforehand(work, checkpoint, small_disk):
     assert [path.name for path in small_disk.iterdir()] == ["ballast"]
 
 
+@pytest.mark.slow
 def test_a_disk_that_fills_up_meanwhile_is_a_message_and_loses_nothing(tmp_path, xrays, checkpoint, small_disk):
     out = str(tmp_path / "balanced")
     command = ("fill", "--target", "40", "--model", str(checkpoint), "--batch-size", "4", "--steps", "1", "--out", out)

@@ -58,6 +58,7 @@ def test_a_mix_is_recorded_marked_loaded_and_resumed(work, checkpoint):
     assert tree_hash(out) == whole
 
 
+@pytest.mark.slow
 def test_an_edit_of_another_class_is_guided_further_where_the_solver_adds_noise(work, checkpoint):
     stochastic = shutil.copytree(checkpoint, work / "stochastic")
     schedule = stochastic / "scheduler" / "scheduler_config.json"

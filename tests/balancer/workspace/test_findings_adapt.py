@@ -54,6 +54,7 @@ def test_from_scratch_learns_label_sets_and_names_findings(material, tmp_path):
     assert again == folder
 
 
+@pytest.mark.slow
 def test_a_base_is_adapted_to_label_sets(material, checkpoint, tmp_path):
     root, learned, packs, sets = material
     data = TrainingData(learned, learned[::3], root, packs, "ab" * 32, {}, sets)

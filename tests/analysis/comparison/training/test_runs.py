@@ -46,6 +46,7 @@ def test_every_arm_speaks_of_every_image_with_every_seed(tmp_path):
     assert not list(tmp_path.glob(".seen-*"))
 
 
+@pytest.mark.slow
 def test_processes_give_the_same_as_one(tmp_path):
     alone = told(SMALL, tmp_path / "one", workers=1)
     heard = []

@@ -134,8 +134,10 @@ def test_samples_show_both_row_above_row(adapted):
     ("phase", "step"),
     [
         ("adapter", 2),
-        ("comparing", 3),
-        *(pytest.param(*at, marks=pytest.mark.slow) for at in (("latents", 11), ("captions", 16), ("adapter", 5))),
+        *(
+            pytest.param(*at, marks=pytest.mark.slow)
+            for at in (("comparing", 3), ("latents", 11), ("captions", 16), ("adapter", 5))
+        ),
     ],
 )
 def test_a_killed_run_ends_with_the_bytes_of_an_undisturbed_one(material, base, adapted, tmp_path, phase, step):
@@ -215,6 +217,7 @@ def test_two_processes_adapt_as_one_does_and_go_on_after_a_kill(material, base, 
     assert "processes" not in json.loads((adapted / "card.json").read_text())
 
 
+@pytest.mark.slow
 def test_text_encoders_learn_too_if_asked(material, tmp_path):
     other = find_checkpoint(str(write_pipeline(tmp_path / "xl", xl=True)))
     made = train_lora(material, other, replace(QUICK, text_encoder=True), tmp_path / "mine")
@@ -225,6 +228,7 @@ def test_text_encoders_learn_too_if_asked(material, tmp_path):
     assert moved == {"unet", "text_encoder", "text_encoder_2"}
 
 
+@pytest.mark.slow
 def test_xl_is_adapted_with_cached_words(material, tmp_path):
     other = find_checkpoint(str(write_pipeline(tmp_path / "xl", xl=True)))
     card = json.loads((train_lora(material, other, QUICK, tmp_path / "mine") / "card.json").read_text())

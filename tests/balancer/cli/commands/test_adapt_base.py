@@ -74,6 +74,7 @@ def test_every_mistake_is_one_clear_message(work, arguments, found):
     assert found in told["found"]
 
 
+@pytest.mark.slow
 def test_a_pack_that_lacks_a_class_is_told(work):
     (work / "mine.yaml").write_text(
         "modality: chest radiograph\nnegative: [text]\ntemplates: ['{modality} of {finding}']\n"
