@@ -158,9 +158,9 @@ def _require_alike(other: Collection, *, several: bool) -> None:
     if several and not other.is_multi_label:
         raise CollectionError(
             needed=f"several findings on an image in {name}, as in the collection that is compared",
-            found="one class for each image",
-            next_step="balance scan OTHER --labels TABLE --separator '|', or with --labels-in-columns NAMES; then "
-            "balance scan FOLDER, then this again",
+            found="one class for each image, or no image with two findings",
+            next_step="give each finding a column of 1 and 0: balance scan OTHER --labels TABLE --labels-in-columns "
+            "NAMES; then balance scan FOLDER, then this again",
         )
     if not several and (other.is_multi_label or undecided):
         raise CollectionError(

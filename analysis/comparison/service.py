@@ -137,7 +137,9 @@ def preview_compare(
     """
     require_arms(settings)
     with workspace.session(write=False, several=True) as session:
-        return _previewed(session, settings, progress)[1]
+        request, preview = _previewed(session, settings, progress)
+        _external(request)
+        return preview
 
 
 @dataclass(frozen=True, slots=True)

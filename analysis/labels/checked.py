@@ -10,12 +10,14 @@ import numpy.typing as npt
 import pandas as pd
 
 from analysis.data.minimums import CHECKED_PATIENTS
-from analysis.data.targets import Targets, has_several
+from analysis.data.targets import Targets, has_several, having, lacking
 from balancer.collection.label_sets import DENIED, GIVEN, LabelSets
 from balancer.errors import CollectionError
 from balancer.splits.groups import stay_together
 from balancer.text import printable
 from balancer.workspace.workspace import Session
+
+_TOLD = 0.65  # the area under the ROC curve of a class that classifiers recognise somewhat
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +92,25 @@ def _too_few(needed: str, found: Sequence[str]) -> CollectionError:
         found=", ".join(found),
         next_step="look at all images of these classes; leave wrong ones out: balance scan DATA --exclude FILE",
     )
+
+
+def hardly_told(targets: Targets, said: npt.NDArray[np.float64], names: Sequence[str]) -> list[str]:
+    """A note on each class or finding that the classifiers hardly recognise: what they suspect of it means little.
+
+    >>> hardly_told(np.array([0, 1] * 20), np.array([[0.5, 0.5]] * 40), ["mass", "normal"])[0]
+    'mass is hardly recognised (AUROC 0.50), so what is suspected of it means little: balance labels --steps 1000'
+    """
+    from sklearn.metrics import roc_auc_score
+
+    notes = []
+    for number, name in enumerate(names):
+        has, lacks = having(targets, number), lacking(targets, number)
+        known = has | lacks
+        area = float(roc_auc_score(has[known], said[known, number]))
+        if area < _TOLD:
+            weak = f"{printable(name)} is hardly recognised (AUROC {area:.2f})"
+            notes.append(f"{weak}, so what is suspected of it means little: balance labels --steps 1000")
+    return notes
 
 
 def agreement(targets: Targets, said: npt.NDArray[np.float64]) -> float:

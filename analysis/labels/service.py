@@ -88,7 +88,7 @@ def check_labels(
     """
     from analysis.data.images import decode
     from analysis.data.targets import has_several
-    from analysis.labels.checked import agreement, what_to_check
+    from analysis.labels.checked import agreement, hardly_told, what_to_check
     from analysis.labels.out_of_fold import out_of_fold
     from analysis.labels.suspects import suspected_marks, suspects
     from analysis.vision.classifier import ClassifierSettings
@@ -119,7 +119,8 @@ def check_labels(
             for each in search(checked.targets, said, names)
         ]
         table = settings.out or session.state.reports / TABLE
-        result = LabelsResult(len(images), agreement(checked.targets, said), found, checked.notes, table)
+        notes = [*checked.notes, *hardly_told(checked.targets, said, names)]
+        result = LabelsResult(len(images), agreement(checked.targets, said), found, notes, table)
         keep_report(session.state, LABELS, result.to_json(), None)
         write_whole(table, _as_csv(found))
         session.ledger.replace_findings(session.collection, KIND, _finding(found))

@@ -70,6 +70,12 @@ def _normal(
     collection: Collection, named: str | None, sources: SourceImages, label: str, wanted: Mapping[str, str]
 ) -> Sequence[Sample]:
     """The training images to paint a class into: normal ones, or those with just the other findings of its set."""
+    if collection.is_multi_label and named is not None:
+        raise PlanError(
+            needed="one class for each image, for --normal",
+            found=f"several findings on an image, and --normal {named}",
+            next_step="leave it out: balance fill --mode inpaint; a finding is painted into images without it",
+        )
     if collection.is_multi_label:
         found: Sequence[Sample] = images_without(collection, sources, {label: wanted[label]}, exactly=True)[label]
         if found:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from balancer.collection.scan import with_hashes
-from balancer.dataset.metadata_files import read_manifest
+from balancer.dataset.metadata_files import MANIFEST, read_manifest
 from balancer.errors import OutputError
 from balancer.progress import Progress
 from balancer.splits.contamination import HELD_OUT
@@ -57,13 +57,18 @@ def remember_pool(session: Session, made: Path, pool: Pool) -> None:
 
 
 def pool_files(session: Session, learned: Iterable[str]) -> dict[str, Path]:
-    """Where files are that models made here were pretrained on, by their hashes; of those that are `learned`."""
+    """Where files are that models made here were pretrained on, by their hashes; of those that are `learned`.
+
+    Of a file in several such folders, a place where it still is.
+    """
     wanted, found = set(learned), dict[str, Path]()
     for made in session.ledger.adapters(session.collection):
         kept = session.ledger.setting(session.collection, POOL.of(made.name))
         if kept is not None:
             place = session.state.folder.parent / kept["place"]
-            found |= {sha256: place / path for sha256, path in kept["files"].items() if sha256 in wanted}
+            for sha256, path in kept["files"].items():
+                if sha256 in wanted and not (sha256 in found and found[sha256].is_file()):
+                    found[sha256] = place / path
     return found
 
 
@@ -78,10 +83,11 @@ def _require_apart(session: Session, folder: Path) -> None:
                 found=f"{folder} {where} {what} {place}",
                 next_step=_AGAIN,
             )
-    ours = next((above for above in (here, *here.parents) if read_manifest(above) is not None), None)
+    places = (here, *here.parents, *(each.parent for each in here.rglob(MANIFEST)))
+    ours = next((each for each in places if read_manifest(each) is not None), None)
     if ours is not None:
         raise OutputError(
             needed="a folder of real radiographs to pretrain on",
-            found=f"{folder} is or lies in {ours}, a balanced folder with synthetic images",
+            found=f"{folder} is, lies in or holds {ours}, a balanced folder with synthetic images",
             next_step=_AGAIN,
         )

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from balancer.store.state_dir import State
 
 
+_UNFINISHED = (".training", ".partial", ".pretrained")  # what a training that was stopped leaves beside its result
+
+
 @dataclass(frozen=True, slots=True)
 class StatusResult:
     """What is remembered of the collection that was scanned last; all is empty where none was.
@@ -63,7 +66,7 @@ def status(workspace: Workspace) -> StatusResult:
     with workspace.session(write=False, several=True) as session:
         folder, metrics = session.balanced_folder(), _kept(session.state)
         generated = _generated(session)
-        models = tuple(sorted(each.name for each in _folders(session.state.adapters)))
+        models = tuple(sorted(each.name for each in _folders(session.state.adapters) if each.suffix not in _UNFINISHED))
         return StatusResult(
             _next_step(generated, folder, metrics),
             session.collection.root.name,

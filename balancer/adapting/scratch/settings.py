@@ -132,7 +132,7 @@ def refuse_fraction(name: str, value: float) -> None:
     """Raise a ModelError where a share is not between 0 and 1."""
     if not 0 < value < 1:
         raise ModelError(
-            needed=f"{name} between 0 and 1",
+            needed=f"a share above 0 and below 1 for --{name.replace('_', '-')}",
             found=f"{value:g}",
-            next_step=f"leave --{name.replace('_', '-')} out to use the default",
+            next_step=f"use --{name.replace('_', '-')} 0.5, or leave it out for the default",
         )

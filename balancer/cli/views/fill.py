@@ -161,10 +161,10 @@ def figures_in_words(found: FillFigures) -> str:
     """A line on a fill: how long, how fast, and how many were rejected by which check.
 
     >>> from balancer.workspace.fill_figures import FillFigures
-    >>> figures_in_words(FillFigures(7300, 7000, "cpu", 20, 25, 5, 1, {"sound": 3, "copy": 2}))
-    'Generated 20 images in 2 h 2 min (0.00286 a second); rejected 5 of 25 (20%): 3 quality, 2 copy; 1 in review'
+    >>> figures_in_words(FillFigures(7300, 7000, "cpu", 20, 25, 5, 1, {"copy": 2}))
+    'Generated 20 images in 2 h 2 min (0.00286 a second while generating); rejected 5 of 25 (20%): 2 copy; 1 in review'
     """
-    rate = "" if found.images_a_second is None else f" ({found.images_a_second:.3g} a second)"
+    rate = "" if found.images_a_second is None else f" ({found.images_a_second:.3g} a second while generating)"
     why = ", ".join(f"{count} {reason_in_words(check)}" for check, count in found.checks.items())
     share = f" ({found.share_rejected:.0%}){': ' + why if why else ''}" if found.rejected else ""
     waiting = f"; {found.review} in review" if found.review else ""
@@ -216,7 +216,9 @@ def _show_short(report: FillReport) -> None:
 
 
 def _stopped_by(report: FillReport, label: str) -> tuple[str, int]:
+    """The check that kept most images back, and how many: an image counts once for each check."""
     counts: Counter[str] = Counter({"copy review": report.review.get(label, 0)})
-    for reason, count in report.rejected.get(label, {}).items():
-        counts[reason.split(":")[0]] += count
+    for _, verdict in report.judged.get(label, ()):
+        if verdict.decision == "reject":
+            counts.update({reason.partition(":")[0] for reason in verdict.reasons})
     return counts.most_common(1)[0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from textwrap import shorten
 from typing import Any
 
 from balancer.errors import ModelError
@@ -81,7 +82,7 @@ def require_texts_fit(
         by = f" by its {longest.name}" if several else ""
         raise ModelError(
             needed=f"{kind} of at most {longest.limit} tokens{by}, which is what this model reads",
-            found=f"{longest.count} tokens: {longest.text!r}",
+            found=f"{longest.count} tokens: {shorten(longest.text, 200, placeholder=' ...')!r}",
             next_step=fix,
         )
 

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import pytest
 
@@ -32,6 +33,10 @@ def test_held_out_images_are_not_learned_from_and_files_are_found_again(workspac
         found = pool_files(session, [*pool.places][:2])
         assert [place.resolve() for place in found.values()] == [others / path for path in [*pool.places.values()][:2]]
         assert pool_files(session, ["f" * 64]) == {}
+        moved = replace(pool, root=tmp_path / "moved")  # another model learned the same files, which are gone since
+        remember_pool(session, session.state.adapters / "later", moved)
+        session.ledger.add_adapter(session.collection, session.state.adapters / "later")
+        assert pool_files(session, [*pool.places][:2]) == found
 
 
 @pytest.mark.parametrize(
@@ -55,6 +60,10 @@ def test_a_balanced_folder_is_no_folder_of_radiographs(workspace, tmp_path):
     balancer.fill(workspace, chosen, screen=balancer.NoScreen("of the tests"))
     with session_of(workspace) as session, pytest.raises(OutputError, match="with synthetic images"):
         gather(session, tmp_path / "out" / "train", 16, SILENT)
+    (tmp_path / "more").mkdir()
+    (tmp_path / "out").rename(tmp_path / "more" / "out")
+    with session_of(workspace) as session, pytest.raises(OutputError, match="is, lies in or holds"):
+        gather(session, tmp_path / "more", 16, SILENT)
 
 
 @pytest.mark.parametrize("other", [{"base": "sd15"}, {"from_scratch": True, "start": "before"}])
