@@ -143,6 +143,8 @@ def judge(trained: TrainedArms, power: Mapping[str, Any], pool: TrainingPool, pr
         primary=trained.primary,
         progress=Phases(progress),
     )
+    if external is not None and found.grounds.invalid:
+        external = replace(external, sentence=f"INVALID: {external.sentence}")
     return replace(found, external=external)
 
 

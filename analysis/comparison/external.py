@@ -17,7 +17,7 @@ import pandas as pd
 from analysis.comparison.inputs.study import Part, Study, attributes_table
 from analysis.comparison.integrity.same_picture import same_pictures
 from analysis.data.images import decode_readable
-from analysis.data.targets import Targets, count_each, having, lacking
+from analysis.data.targets import Targets, count_each, has_several, having, lacking
 from analysis.screening.reference_images import Watch
 from analysis.statistics.intervals import Flags, group_numbers
 from balancer.collection.class_names import words_of
@@ -49,7 +49,8 @@ class ExternalImages:
     def note(self) -> str:
         """What is tested, and what was left out."""
         out = "; ".join(f"{count} {reason}" for reason, count in self.left_out.items())
-        used = f"External collection {self.name}: {many(len(self.part), 'image')} of {', '.join(self.classes)}"
+        what = "with some or none of" if has_several(self.part.targets) else "of"
+        used = f"External collection {self.name}: {many(len(self.part), 'image')} {what} {', '.join(self.classes)}"
         return f"{used}. Left out: {out}." if out else f"{used}."
 
 

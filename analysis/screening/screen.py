@@ -335,7 +335,7 @@ def fit_checks(
         prompt = PromptGates.fit(inputs[0], list(told.values()), classes, *inputs[1:])
         notes += prompt.notes
     else:
-        notes += ("label: not checked: too few training images",)
+        notes += ("label and prompt: not checked: too few training images",)
     own = join(zip(reals.images.greys[known], reals.images.measures[known], strict=True))
     sound = SoundGate.fit(own, reals.train[known])
     checks = fit_own_checks(own.greys[reals.train[known]], np.array(reals.labels, object)[known & reals.train].tolist())

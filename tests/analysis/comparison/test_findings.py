@@ -138,5 +138,6 @@ def test_another_hospital_tests_the_same_arms_by_finding(compared):
     assert again.external.left_out["of which none of these findings is known"] == 1
     people = again.external.test["Nodule"]["patients"]
     assert 6 <= people <= 14  # at 16 px some look alike
-    assert again.external.sentence.startswith(f"On hospital-b ({people} patients with Nodule): ")
+    assert f"On hospital-b ({people} patients with Nodule): " in again.external.sentence
+    assert again.external.sentence.startswith("INVALID: ") == (again.judgement == "invalid")
     assert set(again.external.test) == {"Nodule", "Effusion"}
