@@ -22,7 +22,7 @@ def training(facts: Facts) -> Mapping[str, Any]:
 def _charts(number: int, found: Training) -> Iterator[Chart]:
     last = list(found.phases)[-1:]
     for place, (phase, points) in enumerate(found.phases.items()):
-        lines = [Line("training loss, mean of the steps up to there", points)]
+        lines = [Line("training loss, mean since the last point", points)]
         marks = {}
         if phase in last:
             lines += [Line("generator holdout loss", found.holdout, 1)] if found.holdout else []
