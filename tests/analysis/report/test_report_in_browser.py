@@ -110,7 +110,7 @@ def test_the_policy_holds(load):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("width", [400, 1200])
+@pytest.mark.parametrize("width", [400, 1000, 1200])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("name", ["written", "scan_written"])
 def test_it_fits_and_can_be_read(load, request, name, width, scheme):
