@@ -27,12 +27,9 @@ def plain(checkpoint):
     return pipe
 
 
-@pytest.mark.parametrize("xl", [False, True], ids=["sd", "xl"])
-def test_latents_are_those_of_diffusers_own_loop(tmp_path, xl):
-    checkpoint = find_checkpoint(str(write_pipeline(tmp_path / "m", xl=xl)))
-    config = resolve_config(checkpoint, None, SamplingOptions(steps=3, batch_size=2, device="cpu"))
-    some, pipe = jobs(config, 2), plain(checkpoint)
-    theirs = pipe(
+def latents_of(pipe, some, config):
+    """What diffusers' own loop makes of jobs, in one batch."""
+    return pipe(
         [job.prompt.text for job in some],
         negative_prompt=[job.prompt.negative for job in some],
         generator=[torch.Generator().manual_seed(job.seed) for job in some],
@@ -42,6 +39,14 @@ def test_latents_are_those_of_diffusers_own_loop(tmp_path, xl):
         height=config.height,
         output_type="latent",
     ).images
+
+
+@pytest.mark.parametrize("xl", [False, True], ids=["sd", "xl"])
+def test_latents_are_those_of_diffusers_own_loop(tmp_path, xl):
+    checkpoint = find_checkpoint(str(write_pipeline(tmp_path / "m", xl=xl)))
+    config = resolve_config(checkpoint, None, SamplingOptions(steps=3, batch_size=2, device="cpu"))
+    some, pipe = jobs(config, 2), plain(checkpoint)
+    theirs = latents_of(pipe, some, config)
     ours, images = StableDiffusion(checkpoint, None, config, "cpu").draw(some)
     torch.testing.assert_close(ours, theirs, atol=1e-2, rtol=1e-2)
     theirs = pipe.vae.decode(theirs / pipe.vae.config.scaling_factor, return_dict=False)[0].detach()
@@ -105,13 +110,6 @@ def test_limited_guidance_with_prompts_read_once_is_limited_guidance(checkpoint)
     limited = replace(config, guidance_interval=(0.3, 0.8))
     some, pipe = jobs(limited, 2), plain(found)
     with torch.inference_mode(), guided_within(pipe, limited.guidance_interval):
-        theirs = pipe(
-            [job.prompt.text for job in some],
-            negative_prompt=[job.prompt.negative for job in some],
-            generator=[torch.Generator().manual_seed(job.seed) for job in some],
-            num_inference_steps=config.steps,
-            guidance_scale=config.guidance_scale,
-            output_type="latent",
-        ).images
+        theirs = latents_of(pipe, some, config)
     ours, _ = StableDiffusion(found, None, limited, "cpu").draw(some)
     torch.testing.assert_close(ours, theirs, atol=1e-2, rtol=1e-2)
